@@ -1,1 +1,1 @@
-"""Tests through the doors people and machines use, on a real PostgreSQL and over real HTTP."""
+"""Tests through the interfaces people and machines use, on a real PostgreSQL and over real HTTP."""

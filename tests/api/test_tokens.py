@@ -1,4 +1,4 @@
-"""Programs with a token of a member: what they may, what they may not, and what is left of them in the trail."""
+"""Programs with a token of a member: what they may, what they may not, and what is left of them in the audit log."""
 
 from typing import Any
 

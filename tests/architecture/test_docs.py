@@ -120,7 +120,7 @@ def rows_under(key: str, text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def commands() -> Iterator[str]:
-    """`koppel …` for every command, of slices too."""
+    """`koppel …` for every command, of apps too."""
     with ExitStack() as until_done:
         tree = typer.main.get_command(command_tree([], until_done))
     names = {branch.name for branch in COMMAND_GROUPS}

@@ -1,4 +1,4 @@
-"""Arrows between slices that imports do not show: foreign keys, also those given as text."""
+"""Arrows between apps that imports do not show: foreign keys, also those given as text."""
 
 import tomllib
 

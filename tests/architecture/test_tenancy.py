@@ -1,4 +1,4 @@
-"""Organisations are kept apart by PostgreSQL itself: every table of every slice, seen as the application role sees it."""
+"""Organisations are kept apart by PostgreSQL itself: every table of every app, seen as the application role sees it."""
 
 import uuid
 from collections.abc import Callable, Iterator

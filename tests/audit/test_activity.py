@@ -1,4 +1,4 @@
-"""The trail as an Administrator reads it: filtered, exported, kept for as long as the organisation says."""
+"""The audit log as an Administrator reads it: filtered, exported, kept for as long as the organisation says."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""People, divisions, templates and the trail, from the shell and over REST: what their pages do, with the same limits."""
+"""People, divisions, templates and the audit log, from the shell and over REST: what their pages do, with the same limits."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Every door of the web, opened as everybody and compared with docs/permissions.md; and as a stranger from elsewhere.
+"""Every route of the web, opened as everybody and compared with docs/permissions.md; and as a stranger from elsewhere.
 
 A new route fails here until its row says who may come in: CONTRIBUTING.md tells how to add one."""
 

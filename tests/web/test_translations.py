@@ -19,7 +19,7 @@ def test_no_text_lacks_its_translation() -> None:
 
 
 def test_a_text_is_translated_one_way_only() -> None:
-    """gettext merges all slices into one catalogue: the first would win."""
+    """gettext merges all apps into one catalogue: the first would win."""
     translations: dict[str, set[str]] = {}
     for po in SOURCE.glob("**/locale/nl/LC_MESSAGES/django.po"):
         for entry in polib.pofile(str(po)):

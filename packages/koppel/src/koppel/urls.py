@@ -1,4 +1,4 @@
-"""The whole address book: each slice's `urls.py` under its place."""
+"""The whole address book: each app's `urls.py` under its place."""
 
 from django.urls import URLPattern, include, path
 

@@ -1,4 +1,4 @@
-"""What the administrations slice refuses."""
+"""What the administrations app refuses."""
 
 
 class NotFound(Exception):

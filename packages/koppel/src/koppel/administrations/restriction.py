@@ -86,7 +86,7 @@ def count_hidden(actor: Actor) -> int:
 
 
 def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) -> None:
-    """Name somebody on a restricted administration whose people have all left the firm. Only then, and in the trail.
+    """Name somebody on a restricted administration whose people have all left the firm. Only then, and in the audit log.
 
     Raises `NotAllowed`, `NotFound`, `Refused`."""
     if actor.role != Role.ADMINISTRATOR:

@@ -44,7 +44,7 @@ def restricted_company_ids(actor: Actor) -> Any:
 def administration_for(actor: Actor, administration_id: int) -> Administration:
     """The administration, with its connection, division and template.
 
-    Raises `NotFound`, after writing it to the audit trail: whoever asks by number may be looking for what is
+    Raises `NotFound`, after writing it to the audit log: whoever asks by number may be looking for what is
     not theirs."""
     queryset = visible_to(actor).select_related("connection", "division", "template", "remote_company")
     administration = queryset.filter(pk=administration_id).first()
@@ -64,7 +64,7 @@ def get_locked(actor: Actor, administration_id: int) -> Administration:
 
 
 def audited_not_found(actor: Actor, administration_id: int) -> NotFound:
-    """To be raised, after writing it to the audit trail: the actor sees no such administration."""
+    """To be raised, after writing it to the audit log: the actor sees no such administration."""
     subject = ("administration", min(administration_id, ID_MAX), "")
     in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_found", actor.audit))
     return NotFound()

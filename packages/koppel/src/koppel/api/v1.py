@@ -1,4 +1,4 @@
-"""REST under `/api/v1`, described at `/api/v1/openapi.json`, and for people at `/account/api/`. Each slice
+"""REST under `/api/v1`, described at `/api/v1/openapi.json`, and for people at `/account/api/`. Each app
 contributes its router; nothing is decided here.
 
 A program sends `Authorization: Bearer koppel_…`, a member's own token. Errors are `{"error": code}` with 401, 403, 404, 409,

@@ -1,4 +1,4 @@
-"""The audit trail. The application role may insert and read, never change: see `koppel.kit.tenancy.privileges`."""
+"""The audit log. The application role may insert and read, never change: see `koppel.kit.tenancy.privileges`."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -13,7 +13,7 @@ class ActorKind(models.TextChoices):
 
 
 class Interface(models.TextChoices):
-    """The way an act came in."""
+    """How an action came in."""
 
     WEB = "web", _("Screen")
     API = "api", _("API")
@@ -22,9 +22,10 @@ class Interface(models.TextChoices):
 
 
 class AuditEntry(models.Model):
-    """One act. `action` is a stable word such as `administrations.assigned`; `details` holds `before` and `after`, no secrets.
+    """One action. `action` is a stable word such as `administrations.assigned`; `details` holds `before` and `after`, never
+    a secret.
 
-    `actor_id` is the person, also for an act of one of their API tokens; the token's name then stands in `actor_name`."""
+    `actor_id` is the person, also for an action of one of their API tokens; the token's name then stands in `actor_name`."""
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.BigIntegerField()

@@ -1,4 +1,4 @@
-"""Reads of the trail: filtered, newest first, and what an act changed."""
+"""Reads of the audit log: filtered, newest first, and what an action changed."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta

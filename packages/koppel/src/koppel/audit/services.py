@@ -1,4 +1,4 @@
-"""The one way to write the audit trail."""
+"""The one way to write the audit log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from koppel.audit.models import ActorKind, AuditEntry, Interface
 
 @dataclass(frozen=True)
 class AuditActor:
-    """Who acts, from which address and through which door. A job needs to name neither."""
+    """Who acts, from which address and through which interface. A job needs to name neither."""
 
     kind: ActorKind
     id: int | None

@@ -31,7 +31,7 @@ def open_books_or_404(actor: Actor, administration_id: int) -> Administration:
 
 
 def audit_access(actor: Actor, administration: Administration) -> None:
-    """In the caller's transaction; once an hour per person, administration and door."""
+    """In the caller's transaction; once an hour per person, administration and interface."""
     if not (administration.restricted or actor.is_operator):
         return
     recent = AuditEntry.objects.filter(

@@ -1,4 +1,4 @@
-"""`koppel`: the command tree. A slice's `commands.py` is mounted by name and loaded only when it is asked for."""
+"""`koppel`: the command tree. An app's `commands.py` is mounted by name and loaded only when it is asked for."""
 
 import importlib.util
 import os
@@ -22,7 +22,7 @@ REFUSED = CommandError.exit_code
 
 @dataclass(frozen=True)
 class CommandGroup:
-    """Commands that a slice brings: `attribute` of `module` is a `typer.Typer`."""
+    """Commands that an app brings: `attribute` of `module` is a `typer.Typer`."""
 
     name: str
     module: str
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def command_tree(words: Sequence[str], exit_stack: ExitStack) -> typer.Typer:
-    """All commands. Only the branch named in `words` is imported, because slices need Django and Django the database."""
+    """All commands. Only the branch named in `words` is imported, because apps need Django and Django the database."""
     app = typer.Typer(
         help="Koppel links all of a firm's client books.",
         no_args_is_help=True,

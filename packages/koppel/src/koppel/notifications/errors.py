@@ -1,4 +1,4 @@
-"""What the notifications slice refuses."""
+"""What the notifications app refuses."""
 
 
 class NoSuchWebhook(Exception):

@@ -1,4 +1,4 @@
-"""What happened, who is told of it, and how it reaches them."""
+"""Events, the notifications that members get of them, and their delivery by mail and webhook."""
 
 from django.db import models
 from django.urls import reverse
@@ -9,8 +9,8 @@ from koppel.organisations.models import Membership, TenantModel
 
 
 class EventState(models.TextChoices):
-    """WAITING: not told yet, it may heal by itself. TOLD: people know. SETTLED: over, the next one is news. HEALED: over
-    before anybody was told."""
+    """PENDING: nobody was notified yet, it may end by itself. NOTIFIED: members know. CLOSED: the next one is a new event.
+    RECOVERED: ended before anybody was notified."""
 
     PENDING = "pending"
     NOTIFIED = "notified"
@@ -22,8 +22,8 @@ class Event(TenantModel):
     """One event, however often and for however many administrations it is announced while it lasts.
 
     `key` says which announcements are the same event. `administrations` maps the ids of those it touches to what
-    is said of each (`name`, `reason` …); `notified_administrations` are the ids of those that people were told
-    of. `subject_kind` and `subject_id` are what it is about: an administration, a connection."""
+    is said of each (`name`, `reason` …); `notified_administrations` are the ids of those that members were
+    notified of. `subject_kind` and `subject_id` are what it is about: an administration, a connection."""
 
     event_type = models.CharField(max_length=60)
     key = models.CharField(max_length=120)
@@ -63,7 +63,7 @@ class Event(TenantModel):
 
 
 class NotificationReason(models.TextChoices):
-    """Why somebody gets a notice."""
+    """Why a member gets a notification."""
 
     RESPONSIBLE = "responsible", _("you are responsible for this")
     STAND_IN = "stand_in", _("you stand in for the person who is responsible")
@@ -72,9 +72,9 @@ class NotificationReason(models.TextChoices):
 
 
 class Notification(TenantModel):
-    """One notice to one person. `event` has its words in `notifications.event_types`; `link` is a path within Koppel.
+    """One notification of one member. `event_type` has its text in `notifications.event_types`; `link` is a path within Koppel.
 
-    `on_screen` False: told by mail alone. `recovered_at`: the trouble is over. `round`: the event's first is of all that it
+    `on_screen` False: by mail alone. `recovered_at`: the event is closed. `round`: the event's first is of all that it
     touched then, a later one of what it reached since."""
 
     membership = models.ForeignKey(
@@ -105,7 +105,7 @@ class Notification(TenantModel):
 
 
 class DeliveryState(models.TextChoices):
-    """HANDING_OVER is stored before the mail server is given the text: a process that dies there leaves a mail of which
+    """SENDING is stored before the mail server is given the text: a process that dies there leaves a mail of which
     nobody can say whether it was accepted. It becomes UNCERTAIN and is not sent again."""
 
     WAITING = "waiting"
@@ -197,7 +197,7 @@ class DeliverySettings(TenantModel):
         constraints = [models.UniqueConstraint(fields=["organisation", "membership"], name="one_delivery_settings")]
 
     def __str__(self) -> str:
-        return f"arrangement of {self.membership_id}"
+        return f"delivery settings of {self.membership_id}"
 
 
 class KnownDevice(TenantModel):
@@ -219,10 +219,10 @@ class KnownDevice(TenantModel):
 
 
 class WebhookEndpoint(TenantModel):
-    """An address of the organisation's own that is told of events. `events` empty: of all of them. `divisions` (ids) empty: of
+    """An address of the organisation that is called about events. `events` empty: of all of them. `divisions` (ids) empty: of
     the whole organisation; else of what touches administrations of these, and of these alone.
 
-    `secret` is sealed. The one before it signs as well until `previous_until`, so that a receiver can change without missing
+    `secret` is encrypted. The one before it signs as well until `previous_until`, so that a receiver can change without missing
     anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
     it off, a code of `webhooks.event_types`."""
 

@@ -75,6 +75,6 @@ def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
 
 
 def _record(operator: Actor, action: str, **details: object) -> None:
-    """In the trail of every organisation: it concerns the work of all."""
+    """In the audit log of every organisation: it concerns the work of all."""
     for organisation_id in Organisation.objects.order_by("pk").values_list("pk", flat=True):
         record(organisation_id, operator.audit, action, details=details)

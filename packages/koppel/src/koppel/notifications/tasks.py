@@ -1,4 +1,4 @@
-"""Jobs of notices: send mail, tell what did not heal, take over what dead processes left."""
+"""Jobs of notifications: send mail and webhooks, notify of what is due, requeue what dead workers left."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -63,7 +63,7 @@ async def run_maintenance(timestamp: int) -> None:
             try:
                 await run_in_thread(partial(_run_step, step, organisation_id))
             except Exception:
-                # What cannot be told here is no reason to keep mail back, nor to tell nobody elsewhere.
+                # A failing step stops neither the next step nor other organisations.
                 log.exception(
                     "notification_maintenance_failed", organisation=organisation_id, step=step.__name__.strip("_")
                 )

@@ -1,4 +1,4 @@
-"""What the organisation slice refuses."""
+"""What the organisation app refuses."""
 
 
 class NotAllowed(Exception):

@@ -190,7 +190,7 @@ class ApiToken(TenantModel):
 
 
 class Invitation(TenantModel):
-    """Somebody asked by mail to become a member. `sends` counts the mails: only the link of the last one opens the door.
+    """Somebody asked by mail to become a member. `sends` counts the mails: only the link of the last one is valid.
 
     `invited_by` None: whoever runs Koppel, from the shell, so that an organisation gets its first Administrator."""
 

@@ -1,4 +1,4 @@
-"""Roles and permissions: DESIGN's table, said once. Every door asks `Actor.require`."""
+"""Roles and permissions. Pages, API, commands and jobs all check with `Actor.require`."""
 
 from dataclasses import dataclass
 from enum import StrEnum

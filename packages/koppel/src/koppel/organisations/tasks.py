@@ -1,4 +1,4 @@
-"""Jobs of the firm: mail to people who are invited, and the end of the trail's oldest entries."""
+"""Jobs of the firm: mail to people who are invited, and the end of the audit log's oldest entries."""
 
 import smtplib
 

@@ -1,8 +1,8 @@
-"""Every door of the web: pages by the URL resolver, operations of the API by its description, and the table
+"""Every route of the web: pages by the URL resolver, operations of the API by its description, and the table
 that says who may come in.
 
 `python -m koppel.web.permission_matrix` brings `docs/permissions.md` up to date: new routes get a row with
-`?` for who, rows whose route is gone are dropped. `tests/web/test_permissions.py` opens every door as
+`?` for who, rows whose route is gone are dropped. `tests/web/test_permissions.py` opens every route as
 everybody and tells what to write instead of `?`.
 """
 

@@ -65,7 +65,7 @@ class Changes(Input):
 
 @router.patch("/{int:administration_id}", response=AdministrationOut)
 def change(request: AuthenticatedRequest, administration_id: int, changes: Changes) -> AdministrationOut:
-    """Assign and set, as bulk work on one administration: undone like it, under the id in the trail."""
+    """Assign and set, as bulk work on one administration: undone like it, under the id in the audit log."""
     administration_for(request.actor, administration_id)
     params = changes.dict(exclude_unset=True)
     draft = bulk.preview(request.actor, "change", params, Selection(ids=[administration_id]))

@@ -1,1 +1,1 @@
-"""The trail of the firm, as far as each may read it."""
+"""The audit log of the firm, as far as each may read it."""

@@ -1,4 +1,4 @@
-"""The trail over REST: who did what, filtered as the page of activity does, the newest first."""
+"""The audit log over REST: who did what, filtered as the page of activity does, the newest first."""
 
 from datetime import datetime
 from typing import Any
@@ -60,7 +60,7 @@ class ActivityIn(Schema):
 @router.get("", response=list[EntryOut])
 @needs(Permission.MANAGE_ORGANISATION)
 def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[EntryOut]:
-    """A page of the trail. The next one begins `before` the last id of this one."""
+    """A page of the audit log. The next one begins `before` the last id of this one."""
     redactor = redactor_for(request.actor)
     words, action = (text.replace("\0", "").strip() for text in (query.q, query.action))
     audit_filter = AuditFilter(words, query.person, action, query.interface, query.since, query.until)

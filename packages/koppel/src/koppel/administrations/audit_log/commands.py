@@ -35,7 +35,7 @@ def list_all(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """The trail of acts, the newest first; with what changed, in names; with `--json` the ids before and after too."""
+    """The audit log, newest first; with what changed, in names; with `--json` the ids before and after too."""
     audit_filter = AuditFilter(words=words, action=action, interface=interface, since=_day(since), until=_day(until))
     with acting_as(person, organisation) as actor:
         redactor, in_words = redactor_for(actor), AuditRenderer(actor)

@@ -1,5 +1,5 @@
-"""The trail as somebody may read it: a restricted administration that does not exist for the reader has neither name nor values
-there, whatever was written before it was restricted; and the trail that forgets a client who is erased."""
+"""The audit log as one member may read it: a restricted administration that the member may not see has neither name nor
+values there, also in entries from before it was restricted; and the erasure of a client from the audit log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def redactor_for(actor: Actor) -> Redactor:
 
 
 def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) -> "QuerySet[AuditEntry]":
-    """Those found, newest first; show each through `redactor.redact`. Searching for a name finds none that is veiled. Raises
+    """Those found, newest first; show each through `redactor.redact`. Searching for a name finds none that is redacted. Raises
     `UnknownParameter` for an action that there is not, or a person who never worked here."""
     actor.require(Permission.MANAGE_ORGANISATION)
     _require_known(actor, audit_filter)

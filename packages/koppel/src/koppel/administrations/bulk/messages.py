@@ -92,7 +92,7 @@ def describe_reason(word: str) -> str:
 
 
 def mask_values(values: Values, country: str) -> Values:
-    """As it may be shown and kept in the trail: the end of a person's number is hidden."""
+    """As it may be shown and kept in the audit log: the end of a person's number is hidden."""
     columns = values.get("columns", {})
     if not columns.get("number"):
         return values

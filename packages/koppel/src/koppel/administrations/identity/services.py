@@ -108,7 +108,7 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
 
 
 def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
-    """Keep in the trail which of these a person confirmed to be the same company, and by which name and number."""
+    """Keep in the audit log which of these a person confirmed to be the same company, and by which name and number."""
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=administration_ids)
     for administration in administrations.exclude(confirmed_identity={}):
         said = administration.confirmed_identity
@@ -279,7 +279,7 @@ def _changed(administration: Administration, after: LookupResult) -> Mapping[str
 
 
 def _audit_details(administration: Administration, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """For the trail, which is listed and exported: a person's number is masked."""
+    """For the audit log, which is listed and exported: a person's number is masked."""
     return {**columns, "number": mask_number(columns["number"], administration.country)}
 
 

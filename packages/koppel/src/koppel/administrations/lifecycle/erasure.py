@@ -65,7 +65,7 @@ def deactivate_planned(organisation_id: int) -> int:
 def erase_batch(organisation_id: int, administration_id: int) -> bool:
     """A part of what may be erased of it: withdrawn, or kept long enough. True while there may be more.
 
-    Books first, the row itself last; then the trail names nobody any more, its older entries neither. Restartable at any
+    Books first, the row itself last; then the audit log names nobody any more, its older entries neither. Restartable at any
     moment."""
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
     over = Q(withdrawn_at__isnull=False) | Q(erase_on__lte=timezone.localdate(), client_left_on__isnull=False)

@@ -70,7 +70,7 @@ def _unknown_ids(actor: Actor, key: str, ids: Iterable[int], rows: Rows) -> Iter
 
 
 def _erased(actor: Actor, key: str, number: int) -> UnknownPart:
-    """With the name that the audit trail of this organisation remembers, if it does."""
+    """With the name that the audit log of this organisation remembers, if it does."""
     entries = AuditEntry.objects.filter(organisation_id=actor.organisation_id, subject_kind=_SUBJECTS[key])
     names = (
         entries.filter(subject_id=number)

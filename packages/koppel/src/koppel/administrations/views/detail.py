@@ -37,7 +37,7 @@ from koppel.organisations.settings_schema import (
 
 
 def detail(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Overview: issues first, then the cards that other slices add, people and division."""
+    """Overview: issues first, then the cards that other apps add, people and division."""
     administration = get_administration_or_404(request.actor, administration_id)
     people = administration.assignments.filter(organisation_id=administration.organisation_id).select_related(
         "membership__user"
@@ -150,7 +150,7 @@ def redirect_back(request: HttpRequest) -> HttpResponse:
 
 
 def _save(request: AuthenticatedRequest, administration: Administration) -> None:
-    """One act of bulk work on one administration: judged, kept in the trail and undone like any other. All of it or nothing.
+    """A bulk operation on one administration: planned, audited and undone like any other. All of it or nothing.
 
     Asked for is what was changed on the page: `was_…` is what it showed, and somebody else may have been at work since."""
     form, actor = request.POST, request.actor

@@ -10,7 +10,7 @@ from koppel.connections.health.reporter import HealthReporter
 from koppel.connections.health.states import (
     SUPERSEDED,
     grants_of,
-    locked,
+    lock_connection,
     record_failure,
     record_success,
     require_reauth,
@@ -28,7 +28,7 @@ __all__ = [
     "daily_health",
     "end_timeline_event",
     "grants_of",
-    "locked",
+    "lock_connection",
     "notify_expiring_consents",
     "record_failure",
     "record_success",

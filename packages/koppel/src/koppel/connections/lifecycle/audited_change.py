@@ -2,7 +2,7 @@
 
 from koppel.audit.services import record
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.health import locked
+from koppel.connections.health import lock_connection
 from koppel.connections.models import Connection
 from koppel.organisations.roles import Actor, Permission
 
@@ -10,7 +10,7 @@ from koppel.organisations.roles import Actor, Permission
 def get_for_change(actor: Actor, connection_id: int) -> Connection:
     """Locked, for who may manage connections. Raises `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
-    connection = locked(actor.organisation_id, connection_id)
+    connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:
         raise NoSuchConnection
     return connection

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.health import add_timeline_event, grants_of, locked, resolve_owner_left, signed_in
+from koppel.connections.health import add_timeline_event, grants_of, lock_connection, resolve_owner_left, signed_in
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_token
 from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
@@ -61,7 +61,7 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
 
     Where nobody signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
-    connection = locked(actor.organisation_id, connection_id)
+    connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:
         raise NoSuchConnection
     chosen = next((member for member in possible_owners(actor) if member.pk == membership_id), None)
@@ -103,7 +103,7 @@ def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int
 
 def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """The new owner has signed in: keep the consent aside. In the caller's transaction. Raises `ConsentRefused`."""
-    connection = locked(actor.organisation_id, attempt.connection_id or 0)
+    connection = lock_connection(actor.organisation_id, attempt.connection_id or 0)
     if connection is None or connection.pending_owner_id != actor.membership_id:
         raise _transfer_not_requested()
     existing = grants_of(connection)
@@ -133,7 +133,7 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
     for grant in candidates:
         reached = _reached_by(actor, grant)
         with organisation_scope(actor.organisation_id):
-            connection = locked(actor.organisation_id, connection_id)
+            connection = lock_connection(actor.organisation_id, connection_id)
             if connection is None or connection.pending_owner_id != actor.membership_id:
                 raise _transfer_not_requested()
             missing = _move_companies(actor, connection, grant, reached)

@@ -5,7 +5,7 @@ Each is one transaction with the grant's own row, so that no crash leaves a dead
 
 from django.utils.translation import gettext_noop
 
-from koppel.connections.health import locked, record_failure, record_success, require_reauth
+from koppel.connections.health import lock_connection, record_failure, record_success, require_reauth
 from koppel.connections.models import Grant
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
@@ -25,7 +25,7 @@ def grant_lost(organisation_id: int, grant_id: int, generation: int, code: str, 
         grant = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id).first()
         if grant is None:
             return False
-        locked(organisation_id, grant.connection_id)  # before the grant, as sign-ins do
+        lock_connection(organisation_id, grant.connection_id)  # before the grant, as sign-ins do
         alive = Grant.objects.filter(
             organisation_id=organisation_id, pk=grant_id, generation=generation, invalid_since=None
         )

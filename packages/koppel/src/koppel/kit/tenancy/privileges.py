@@ -1,4 +1,4 @@
-"""What the application role may do: read and write rows, never change tables; append to the audit trail, never rewrite it;
+"""What the application role may do: read and write rows, never change tables; append to the audit log, never rewrite it;
 read the number of the installation, never change it."""
 
 from django.conf import settings
@@ -40,7 +40,7 @@ def grants_are_missing(using: str) -> bool:
 def grant_to_application_role(using: str) -> None:
     """Run as the owner after migrations. Does nothing when owner and application role are one (`koppel check` says so).
 
-    In one transaction: the audit trail is never writable for a moment, nor for good when the process dies in between."""
+    In one transaction: the audit log is never writable for a moment, nor for good when the process dies in between."""
     role = str(settings.DATABASES["default"]["USER"])
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         _pin_functions_of_libraries(cursor)

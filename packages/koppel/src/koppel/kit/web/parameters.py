@@ -104,7 +104,7 @@ def one_of(*values: str) -> Parameter:
 
 
 def one_of_these(values: Callable[[], Iterable[str]]) -> Parameter:
-    """For values that are known only when all slices have started."""
+    """For values that are known only when all apps have started."""
     return Parameter(values=values)
 
 

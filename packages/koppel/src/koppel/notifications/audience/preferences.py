@@ -1,4 +1,4 @@
-"""What a person wants to be told of, and how. Everybody decides for himself or herself."""
+"""Notification preferences of one member."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

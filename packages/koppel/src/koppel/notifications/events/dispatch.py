@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 def dispatch(organisation_id: int, event_id: int) -> int:
-    """How many people were told. In scope, in the caller's transaction. Nobody, when it healed or was told meanwhile."""
+    """Notify members of a pending event; 0 if it was closed or dispatched meanwhile. In scope, in the caller's transaction."""
     rows = Event.objects.select_for_update().filter(organisation_id=organisation_id, pk=event_id)
     event = rows.filter(state=EventState.PENDING).first()
     if event is None:
@@ -47,7 +47,7 @@ def dispatch(organisation_id: int, event_id: int) -> int:
 
 
 def dispatch_due(organisation_id: int) -> int:
-    """Everything whose time to heal is over. How many people were told."""
+    """Dispatch every pending event that is due. The number of members notified."""
     due = Event.objects.filter(organisation_id=organisation_id, state=EventState.PENDING, due_at__lte=timezone.now())
     return sum(
         _try_dispatch(organisation_id, key) for key in list(due.order_by("due_at").values_list("pk", flat=True)[:500])
@@ -55,7 +55,7 @@ def dispatch_due(organisation_id: int) -> int:
 
 
 def _try_dispatch(organisation_id: int, event_id: int) -> int:
-    """One that cannot be told must not stand before all others for ever: it is tried again later, behind them."""
+    """Dispatch one event in its own savepoint; after an error it is due again later, behind the others."""
     try:
         with transaction.atomic():
             return dispatch(organisation_id, event_id)
@@ -67,7 +67,7 @@ def _try_dispatch(organisation_id: int, event_id: int) -> int:
 
 
 def ongoing_events() -> "QuerySet[Event]":
-    """Trouble that was told a day ago and was announced again since: it may have reached more administrations."""
+    """Events that were dispatched a day ago and opened again since: they may touch more administrations."""
     lasting_types = [
         event_type
         for event_type, definition in event_types.items()
@@ -80,8 +80,8 @@ def ongoing_events() -> "QuerySet[Event]":
 
 
 def dispatch_updates(organisation_id: int) -> int:
-    """What trouble reached after it was told, all together and once a day at most: two hundred that fail one after the other
-    are not two hundred mails, and none is never told. How many people were told."""
+    """Notify of administrations that an ongoing event touched since, all together and once a day at most, so that two hundred
+    failures in a row are not two hundred mails. The number of members notified."""
     ongoing = ongoing_events().select_for_update().filter(organisation_id=organisation_id)
     return sum(map(_dispatch_update, ongoing))
 

@@ -1,4 +1,4 @@
-"""What people and programs were told of an administration that is erased: it is named nowhere any more."""
+"""Erasure of an administration from events, notifications and the log of webhooks."""
 
 from django.db.models import Q
 
@@ -25,7 +25,7 @@ def erase_administration(organisation_id: int, administration_id: int) -> None:
 
 
 def _remove_name(notice: Notification, event: Event, name: str) -> None:
-    """The notice as it would read without it; who was told of fewer is still told of no more."""
+    """Rewrite the notification without the name; it counts no administration that it did not count before."""
     names = notice.context.get("names", "")
     if not name or not _is_named(name, names):
         return

@@ -1,8 +1,6 @@
-"""Further channels that carry events, such as webhooks: told when people are notified, and when an event is
-closed.
+"""Further channels of events, such as webhooks: called when members are notified, and when an event is closed.
 
-Both are called in the caller's transaction and scope, which a listener's exception undoes: then nobody was
-told."""
+Both run in the caller's transaction and scope; a listener's exception rolls it back, and nobody is notified."""
 
 from collections.abc import Collection
 

@@ -1,6 +1,6 @@
-"""Announce what happens, and say when it is over. Both join the caller's transaction: what is rolled back is not told.
+"""Open and close events, in the caller's transaction: nobody is notified of what is rolled back.
 
-One event, one notice: announcements with the same event and key are one event while it lasts, whatever their number.
+Opening with the same event type and key again joins the open event, so that it is notified once.
 """
 
 import json
@@ -45,10 +45,10 @@ def open_event(
     context: Mapping[str, Any] | None = None,
     link: str = "",
 ) -> None:
-    """Something happened. `administrations`: those it touches, each with its `name` and facts of its own. Facts are JSON,
-    without secrets.
+    """Open an event, or join the open one. `administrations`: those it touches, each with its `name` and context of its own.
+    Context is JSON, without secrets.
 
-    Who is responsible is found by `about` when it is not said. It is told at once, or when the event's time to heal is over."""
+    Without `responsible` the subject's is looked up. It is dispatched at once, or after the delay of its event type."""
     definition = get_event_type(event_type)
     if _is_superseded(organisation_id, event_type, key):
         return
@@ -76,7 +76,7 @@ def open_event(
 
 
 def close_event(organisation_id: int, event_type: str, key: str) -> int:
-    """It is over. What was not told never will be; mails that wait are dropped; the next announcement is news."""
+    """Close the event. Nobody is notified of one still pending; waiting mails are dropped; the next opening is a new event."""
     now = timezone.now()
     events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=key[:120])
     recovered = events.filter(state=EventState.PENDING).update(state=EventState.RECOVERED, closed_at=now)

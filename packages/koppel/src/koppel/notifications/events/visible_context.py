@@ -1,4 +1,4 @@
-"""What of an event may be told to somebody."""
+"""The part of an event's context that a recipient may see."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A member's own notices, and what the member is told, over REST."""
+"""A member's own notifications and preferences over REST."""
 
 from datetime import datetime
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""A person's own notices, and what the person wants to be told of."""
+"""A member's own notifications and notification preferences."""
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect

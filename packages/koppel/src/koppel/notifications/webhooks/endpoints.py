@@ -233,7 +233,7 @@ def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> tuple[in
 
 
 def _audit_details(data: WebhookEndpointInput) -> dict[str, object]:
-    """For the trail, divisions by name: they may be gone when it is read."""
+    """For the audit log, divisions by name: they may be gone when it is read."""
     names = Division.objects.filter(pk__in=list(data.divisions)).order_by("name").values_list("name", flat=True)
     return {**vars(data), "divisions": list(names)}
 

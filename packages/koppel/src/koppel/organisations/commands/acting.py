@@ -75,6 +75,6 @@ def _organisation_id(user: User, name: str) -> int | None:
 
 
 def _shell_address() -> str:
-    """From where: the account of the shell, as the audit trail keeps an address."""
+    """From where: the account of the shell, as the audit log keeps an address."""
     account = shell_account()
     return account if account == "shell" else f"shell: {account}@{socket.gethostname()}"[:60]

@@ -146,7 +146,7 @@ def link(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a link on which somebody whom no mail reaches chooses a password. As whoever runs Koppel; kept in the trail."""
+    """Print a link on which somebody whom no mail reaches chooses a password. As whoever runs Koppel; kept in the audit log."""
     with user_errors():
         created = bootstrap.recovery_link(current_shell_operator(), email, drops_second_step=drop_second_step)
     if as_json:

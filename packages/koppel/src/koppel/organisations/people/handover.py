@@ -52,7 +52,7 @@ class Transfer:
 
 
 def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
-    """What this person holds, of every slice; what is none is left out."""
+    """What this person holds, of every app; what is none is left out."""
     items = (item for provider in ownership_providers.values() for item in provider.list_owned(actor, membership.pk))
     return [item for item in items if item.count]
 

@@ -150,7 +150,7 @@ def _require_remaining_administrator(leaving: Membership) -> None:
 
 
 def _audit_details(terms: MembershipTerms) -> dict[str, object]:
-    """For the trail, divisions by name: they may be gone when it is read."""
+    """For the audit log, divisions by name: they may be gone when it is read."""
     names = Division.objects.filter(pk__in=terms.divisions).order_by("name").values_list("name", flat=True)
     until = terms.until.isoformat() if terms.until else None
     return {"role": terms.role, "is_active": terms.is_active, "until": until, "divisions": list(names)}

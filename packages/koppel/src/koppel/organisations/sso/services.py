@@ -216,7 +216,7 @@ def identity_of(provider: IdentityProvider, attempt: LoginAttempt, answer: Answe
 
 
 def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:
-    """An answer that opened nothing, in the trail of the organisations whose identity providers it concerns: once in ten
+    """An answer that opened nothing, in the audit log of the organisations whose identity providers it concerns: once in ten
     minutes for each, for anybody can bring such answers, as many as they like."""
     with installation_scope("sign-in refused"):
         concerned = list(IdentityProvider.objects.filter(pk__in=provider_ids))

@@ -1,4 +1,4 @@
-"""The operator's door: which organisations let them in, the way in and the way out."""
+"""Pages of operators: which organisations grant access, starting and ending it."""
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect

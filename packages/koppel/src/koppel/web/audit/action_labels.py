@@ -1,4 +1,4 @@
-"""The words of the audit trail's acts. The frame shows them; a test sees to it that no act lacks its words."""
+"""Labels of audit actions; a test fails for an action without one."""
 
 from django.utils.translation import gettext_lazy as _
 

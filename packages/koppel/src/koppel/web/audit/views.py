@@ -1,4 +1,4 @@
-"""The trail as a page: who did what, from where, and what it changed; as CSV too. Exporting it is an act of its own."""
+"""The audit log as a page: who did what, from where, and what it changed; as CSV too. Exporting it is audited as well."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -29,7 +29,7 @@ COUNT_MAX = 10_000
 
 
 class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
-    """Counts no further than anybody turns pages: the trail of a large firm has millions of rows."""
+    """Counts no further than anybody turns pages: the audit log of a large firm has millions of rows."""
 
     @property
     def count(self) -> int:
@@ -42,7 +42,7 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
     page=PAGE, format=one_of("csv"),
 )  # fmt: skip
 def activity(request: AuthenticatedRequest) -> HttpResponseBase:
-    """Filtered by person, act, door, period and words, all in the address bar."""
+    """Filtered by person, action, interface, period and words, all in the address bar."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     filters, veil = parse_filter(request.parameters), redactor_for(request.actor)
     entries = list_entries(request.actor, filters, veil)

@@ -1,4 +1,4 @@
-"""Programs at the door of the API: a bearer token instead of a session, and sessions that must prove where they come from."""
+"""Authentication of the API: a bearer token, or a session whose requests must carry a CSRF token."""
 
 from collections.abc import Callable
 

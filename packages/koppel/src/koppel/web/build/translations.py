@@ -1,4 +1,4 @@
-"""Translations: `.po` files live in each slice; the `.mo` files that gettext reads are made at installation
+"""Translations: `.po` files live in each app; the `.mo` files that gettext reads are made at installation
 (`koppel.web.build`), not committed.
 
 `python -m koppel.web.build.translations missing` tells which texts lack a Dutch translation.
@@ -33,7 +33,7 @@ def compile_all() -> int:
 
 
 def missing(language: str = "nl") -> Iterator[tuple[str, str]]:
-    """(slice, text) of every text in code and templates that its slice does not translate. Needs `xgettext`."""
+    """(app, text) of every text in code and templates that its app does not translate. Needs `xgettext`."""
     folders = {path.parent for path in SOURCE.glob("*/__init__.py")} - {SOURCE / "connectors"}
     for folder in sorted(folders | {path.parent for path in SOURCE.glob("connectors/*/__init__.py")}):
         translated = _translated(folder, language)
