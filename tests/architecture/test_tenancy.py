@@ -63,7 +63,9 @@ def application(clean_database: None, database_addresses: Addresses) -> Iterator
 
 @pytest.fixture
 def tenant_tables(application: Connection) -> list[str]:
-    return [name for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall() if is_tenant]
+    tables = [name for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall() if is_tenant]
+    assert len(tables) > 30
+    return tables
 
 
 def test_every_table_with_an_organisation_has_row_security_enabled_and_forced(application: Connection) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from koppel.company_registers.numbers.identity import Identity, check_identity, first_guess
+from koppel.company_registers.numbers.identity import Identity, check_identity, suggest_number
 
 
 def test_a_number_is_enough() -> None:
@@ -57,4 +57,4 @@ def test_an_unattended_import_may_complete_it_later_but_not_lie() -> None:
 def test_the_first_guess_comes_from_what_the_accounting_system_states(
     country: str, number: str, vat: str, guess: str
 ) -> None:
-    assert first_guess(country, number, vat)[0] == guess
+    assert suggest_number(country, number, vat)[0] == guess

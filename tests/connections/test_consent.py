@@ -93,7 +93,7 @@ def test_cancel_instead_of_allow_connects_nothing_and_may_be_tried_again(
     assert path_of(page) == f"{anna.flow}choose"
 
 
-def test_a_forged_state_is_nobodys(anna: Newcomer, sandbox: Sandbox) -> None:
+def test_callback_with_forged_state_is_rejected(anna: Newcomer, sandbox: Sandbox) -> None:
     inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
     page = anna.answered({**inbound, "state": "made-up"})
     assert (page.status_code, connections_of(anna.actor)) == (400, 0)

@@ -125,7 +125,7 @@ def test_who_lacks_the_second_step_that_the_organisation_requires_links_nothing(
         assert not FederatedIdentity.objects.exists()
 
 
-def test_who_is_no_member_links_nothing(boss: Actor, actor: Any, idp: Idp) -> None:
+def test_non_member_cannot_link_identity(boss: Actor, actor: Any, idp: Idp) -> None:
     idp.says()
     configure(boss, idp)
     stranger = actor("administrator")

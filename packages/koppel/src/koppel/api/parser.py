@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from ninja.parser import Parser
 
 
-class KeyGivenTwice(ValueError):
+class DuplicateKeyError(ValueError):
     """A key of an object comes twice, at whatever depth."""
 
     def __init__(self, key: str) -> None:
@@ -17,7 +17,7 @@ class KeyGivenTwice(ValueError):
 
 class StrictParser(Parser):
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        """Raises `KeyGivenTwice`, and `ValueError` for what is no JSON."""
+        """Raises `DuplicateKeyError`, and `ValueError` for what is no JSON."""
         fields: dict[str, Any] = json.loads(request.body, object_pairs_hook=_object)
         return fields
 
@@ -26,6 +26,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for key, value in pairs:
         if key in fields:
-            raise KeyGivenTwice(key)
+            raise DuplicateKeyError(key)
         fields[key] = value
     return fields

@@ -14,13 +14,13 @@ from ninja import NinjaAPI
 from ninja.errors import ValidationError, ValidationErrorContext
 from ninja.operation import Operation
 
-from koppel.api.parser import KeyGivenTwice
+from koppel.api.parser import DuplicateKeyError
 from koppel.kit.web.parameters import (
     SHOWN_PARTS_MAX,
     UnknownParameter,
     UnknownPart,
+    duplicate_parameter,
     first_parts,
-    given_twice,
     require_bounded,
     shortened,
     unknown_name,
@@ -36,7 +36,7 @@ class StrictAPI(NinjaAPI):
 
     def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
         cause = getattr(exc, "__cause__", None)
-        return super().on_exception(request, _twice(cause) if isinstance(cause, KeyGivenTwice) else exc)
+        return super().on_exception(request, _twice(cause) if isinstance(cause, DuplicateKeyError) else exc)
 
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]
@@ -75,8 +75,8 @@ def refuses_unknown(run: Run) -> Run:
     return checked
 
 
-def _twice(cause: KeyGivenTwice) -> ValidationError:
-    return ValidationError([as_error("body", given_twice(cause.key, ""))])
+def _twice(cause: DuplicateKeyError) -> ValidationError:
+    return ValidationError([as_error("body", duplicate_parameter(cause.key, ""))])
 
 
 def shown_errors(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,7 +130,7 @@ def _not_declared(request: HttpRequest, declared: list[str], repeatable: set[str
         if name not in declared:
             yield unknown_name(name, str(texts[0]) if texts else "", declared)
         elif len(texts) > 1 and name not in repeatable:
-            yield given_twice(name, str(texts[-1]))
+            yield duplicate_parameter(name, str(texts[-1]))
 
 
 def _has_fields(request: HttpRequest) -> bool:

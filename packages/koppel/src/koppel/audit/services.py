@@ -9,7 +9,7 @@ from koppel.audit.models import ActorKind, AuditEntry, Interface
 
 @dataclass(frozen=True)
 class AuditActor:
-    """Who acts, from which address and through which interface. A job needs to name neither."""
+    """Who acts, from which IP address and interface."""
 
     kind: ActorKind
     id: int | None

@@ -82,7 +82,7 @@ AdministratorUrl = Annotated[
 def list_readers(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
     """Who may read this organisation's books by SQL."""
     with acting_as(person, organisation) as actor:
-        print_rows(sql_readers.readers(actor), ["role", "made_at", "made_by", "exists"], as_json=as_json)
+        print_rows(sql_readers.readers(actor), ["role", "created_at", "created_by", "exists"], as_json=as_json)
 
 
 @readers.command("add")

@@ -20,21 +20,22 @@ def lines(installation_state: str, environment: Mapping[str, str], host: str = L
     home = environment["KOPPEL_DATA_DIR"]
     if installation_state == "empty":
         yield "\nNobody can sign in yet. In another shell, make your organisation and open the link that is printed:"
-        yield f"\n  {command(MAKE_ORGANISATION, home)}\n"
+        yield f"\n  {shell_command(MAKE_ORGANISATION, home)}\n"
     elif installation_state == "waiting":
         yield "\nNobody can sign in yet: the invited Administrator has to open the link. A new one is printed by"
-        yield f"\n  {command(PRINT_LINK, home)}\n"
+        yield f"\n  {shell_command(PRINT_LINK, home)}\n"
     if host != LOOPBACK and urlsplit(environment.get("KOPPEL_PUBLIC_URL", "")).hostname in THIS_MACHINE:
         yield "Other machines are let in only under the address in KOPPEL_PUBLIC_URL: set it to what people type."
     if environment.get("KOPPEL_MAIL_DIR"):
         yield f"KOPPEL_SMTP_URL is not set: no mail is sent, it is written to files in {environment['KOPPEL_MAIL_DIR']}."
 
 
-def command(words: str, home: str) -> str:
-    """As it must be typed in another shell in this folder: with the data directory unless it is the usual one, and with the
-    program's path unless it is on the path."""
-    setting = "" if Path(home) == DATA_DIRECTORY.absolute() else f"KOPPEL_DATA_DIR={shlex.quote(home)} "
-    return f"{setting}{program()} {words}"
+def shell_command(arguments: str, data_dir: str) -> str:
+    """Return the command line to type in another shell: with the data directory unless it is the default one, and with the
+    program's path unless it is on PATH."""
+    is_default = Path(data_dir) == DATA_DIRECTORY.absolute()
+    setting = "" if is_default else f"KOPPEL_DATA_DIR={shlex.quote(data_dir)} "
+    return f"{setting}{program()} {arguments}"
 
 
 def program() -> str:

@@ -134,7 +134,7 @@ def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: 
         if quarantined:
             _begin_quarantine()
         facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
-        facts["standing"] = preparation.installation_state()
+        facts["installation_state"] = preparation.installation_state()
         facts["quarantine"] = preparation.quarantine_sentence()
     sys.stdout.write(json.dumps(facts))
 

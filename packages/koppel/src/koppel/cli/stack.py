@@ -158,7 +158,7 @@ class Stack:
                 words[-1] if done.returncode == 2 else f"The database could not be prepared: {words[-1]}"
             )
         report = json.loads(done.stdout) if done.stdout.strip() else {}
-        self.installation_state, self.quarantine = report.pop("standing", ""), report.pop("quarantine", "")
+        self.installation_state, self.quarantine = report.pop("installation_state", ""), report.pop("quarantine", "")
         people = tuple(SignIn(**person) for person in report.pop("people", ()))
         return DemoAccounts(people=people, **report)
 

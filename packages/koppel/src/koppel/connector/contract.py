@@ -91,13 +91,9 @@ class Descriptor:
     permissions_text: str
     identity_paths: tuple[str, ...]
     company_header: tuple[str, str] | None = None
-    refresh_rotates: bool = True
     revoking_spares_later_consents: bool = False
     refresh_not_before: timedelta | None = None
     keep_alive_within: timedelta | None = None
-    source_timezone: str = "UTC"
-    page_size_max: int = 1000
-    provenance: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -192,7 +188,6 @@ class ResourceSpec:
     key: str
     read_modes: tuple[ReadMode, ...]
     delete_mode: DeleteMode
-    overlap: timedelta = timedelta(0)
     available: bool = True
     unavailable_reason: str = ""
 

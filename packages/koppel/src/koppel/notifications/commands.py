@@ -66,8 +66,10 @@ def switch(
     print_record(_to_row(changed), as_json=as_json)
 
 
-@app.command("secret")
-def secret(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+@app.command("rotate-secret")
+def rotate_secret(
+    webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
     """Make a new secret and print it this once; the old one signs too for a day."""
     with acting_as(person, organisation) as actor:
         new_secret = endpoints.renew_secret(actor, webhook)

@@ -44,7 +44,7 @@ class Flow(TenantModel):
 
     `connection` is the one last signed in; `connection_ids` are those of all that this flow lists. `origin` is
     `from_connection` or ''. `chosen_company_ids` are remote companies, `offered_company_ids` those that could be chosen when
-    they were; `shown_identities` maps the chosen ones to the name and number that the person saw then. `typed_identities` maps
+    they were; `displayed_identities` maps the chosen ones to the name and number that the person saw. `typed_identities` maps
     remote company id to what was typed at Identify (number, reason, sector). `confirmations` maps remote company id to the
     answer to “is this the same company?”: what it was about, whether it is the same, who said so and when. `assignments` maps
     remote company id to {division, template, users}. `expires_at` moves with each answer."""
@@ -62,7 +62,7 @@ class Flow(TenantModel):
     connection_ids = models.JSONField(default=list)
     chosen_company_ids = models.JSONField(default=list)
     offered_company_ids = models.JSONField(default=list)
-    shown_identities = models.JSONField(default=dict, db_default={})
+    displayed_identities = models.JSONField(default=dict, db_default={})
     typed_identities = models.JSONField(default=dict)
     confirmations = models.JSONField(default=dict)
     assignments = models.JSONField(default=dict)

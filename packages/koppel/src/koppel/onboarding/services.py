@@ -75,7 +75,7 @@ def _import(
 
 def _new(flow: Flow, company_id: int, identity: Identity, confirmed: dict[str, Any]) -> NewAdministration:
     assignment = flow.assignments.get(str(company_id), {})
-    seen_name, seen_number = flow.shown_identities.get(str(company_id), ("", ""))
+    seen_name, seen_number = flow.displayed_identities.get(str(company_id), ("", ""))
     return NewAdministration(
         remote_company_id=company_id,
         number=identity.number,

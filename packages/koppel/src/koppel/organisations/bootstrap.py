@@ -124,13 +124,13 @@ def add_administrator(operator: Actor, organisation_id: int, data: InvitationDat
             return invitations.invite(actor, data)
 
 
-def recovery_link(operator: Actor, email: str, *, drops_second_step: bool = False) -> RecoveryLink:
-    """For somebody whom no mail reaches: to choose another password, else to accept the invitation. Raises `Refused`."""
+def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> RecoveryLink:
+    """Create a password-reset link; for a user without one, resend the latest invitation. Raises `Refused`."""
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
     with installation_scope("link from the shell"):
         organisations = list(_organisations_of(user)) if user else []
         if user is not None and (organisations or user.is_operator):
-            return _password_link(operator, user, organisations, drops_second_step=drops_second_step)
+            return _password_link(operator, user, organisations, resets_mfa=resets_mfa)
         invited = Invitation.objects.filter(email__iexact=email.strip(), accepted_at=None, revoked_at=None)
         latest = invited.order_by("-created_at", "-pk").first()
         if latest is None:
@@ -178,10 +178,10 @@ def _organisations_of(user: User) -> Iterator[tuple[int, int]]:
 
 
 def _password_link(
-    operator: Actor, user: User, organisations: list[tuple[int, int]], *, drops_second_step: bool
+    operator: Actor, user: User, organisations: list[tuple[int, int]], *, resets_mfa: bool
 ) -> RecoveryLink:
     actions = ["person.recovery_link_created"]
-    if drops_second_step and mfa.remove(user.pk):
+    if resets_mfa and mfa.remove(user.pk):
         actions.append("person.mfa_reset")
     for organisation_id, membership_id in organisations:
         subject = ("person", membership_id, str(user))

@@ -89,7 +89,7 @@ class Membership(TenantModel):
 
     `joined_at`: when the person became a member by an act of their own: accepted the invitation, or chose the organisation
     in a session opened by their own proof. None: only the organisation, or its identity provider, says so until now; such a
-    membership changes nothing for the person elsewhere. `given_back_at`: access was given back then, and the person has not
+    membership changes nothing for the person elsewhere. `access_restored_at`: access was restored then, and the person has not
     chosen to work there since; it is not where a sign-in leads, and is still theirs to be protected."""
 
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
@@ -98,7 +98,7 @@ class Membership(TenantModel):
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     joined_at = models.DateTimeField(null=True, default=timezone.now)
-    given_back_at = models.DateTimeField(null=True)
+    access_restored_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "organisations_membership"

@@ -15,7 +15,7 @@ from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.quarantine.job_requeue import LOOK_AGAIN_SECONDS
-from koppel.kit.quarantine.periods import cut_off
+from koppel.kit.quarantine.periods import discard_mail_before
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.models import Invitation, Organisation
@@ -38,7 +38,7 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
         return
     try:
         quarantine.refuse()
-        if invitations.asked_at(invitation) < cut_off():
+        if invitations.last_sent_at(invitation) < discard_mail_before():
             # The installation that this invitation is a copy of has sent it, most likely; a person may send it again.
             invitations.mark_mail_failed(organisation_id, invitation_id, sends)
             return
@@ -65,7 +65,7 @@ def _mail(invitation: Invitation, link: str) -> EmailMessage:
 @app.periodic(cron="17 3 * * *")
 @app.task(name="organisations.expire_audit", queueing_lock="organisations.expire_audit", pass_context=False)
 def expire_audit(timestamp: int) -> None:
-    """Each night, per organisation: delete what is older than it wants to keep, by the owner's function alone."""
+    """Nightly: delete audit entries past the organisation's retention, through the SQL function `audit_expire`."""
     with installation_scope("audit retention"):
         ids = list(Organisation.objects.values_list("pk", flat=True))
     for organisation_id in ids:

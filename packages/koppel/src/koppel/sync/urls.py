@@ -12,5 +12,5 @@ urlpatterns = [
     path("sync/cancel", views.cancel, name="cancel"),
 ]
 import_urlpatterns = [
-    path("<int:import_id>/", views.import_page, name="one"),
+    path("<int:import_id>/", views.import_page, name="detail"),
 ]

@@ -14,7 +14,7 @@ from koppel.books.read.labels import RESOURCES
 from koppel.books.read.queries import counts
 from koppel.connections.queries import reconnect_hint
 from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import FLAG, PAGE, TEXT, one_of, one_of_these
+from koppel.kit.web.parameters import FLAG, PAGE, TEXT, lazy_choices, one_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 from koppel.sync.changes import queries as history
@@ -53,7 +53,7 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     return render(request, template, context)
 
 
-@takes(resource=one_of_these(lambda: RESOURCES), kind=one_of(*ChangeKind.values), q=TEXT, closed=FLAG, page=PAGE)
+@takes(resource=lazy_choices(lambda: RESOURCES), kind=one_of(*ChangeKind.values), q=TEXT, closed=FLAG, page=PAGE)
 def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: int) -> HttpResponse:
     """What one run read and changed, each record before and after. Filtered by the address."""
     administration = get_administration_or_404(request.actor, administration_id)

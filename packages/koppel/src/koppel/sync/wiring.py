@@ -47,7 +47,7 @@ def _start_url(administration_id: int) -> str:
 
 
 def _import_url(import_id: int) -> str:
-    return reverse("imports:one", args=[import_id])
+    return reverse("imports:detail", args=[import_id])
 
 
 administration_hooks.sync_url.register(_overview_url)

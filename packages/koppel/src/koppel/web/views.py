@@ -82,9 +82,9 @@ def search(request: AuthenticatedRequest) -> HttpResponse:
     text = (request.parameters["q"] or "")[:100].strip()
     context = {
         "hits": site_search.search(request.actor, text),
-        "asked": text if len(text) >= site_search.LETTERS_MIN else "",
+        "query": text if len(text) >= site_search.LETTERS_MIN else "",
     }
-    return render(request, "web/parts/hits.html", context)
+    return render(request, "web/parts/search_results.html", context)
 
 
 @takes(q=TEXT, page=PAGE)

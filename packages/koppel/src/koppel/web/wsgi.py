@@ -6,7 +6,7 @@ import structlog
 from django.core.wsgi import get_wsgi_application
 
 from koppel.kit import logging
-from koppel.web.build.built import shortcomings
+from koppel.web.build.built import stale_build_warnings
 from koppel.web.build.static_files import outdated_groups
 
 logging.configure()
@@ -16,5 +16,5 @@ application = get_wsgi_application()
 from koppel.connections.vault import end_with_last_call  # noqa: E402 - needs configured settings
 
 end_with_last_call()
-for sentence in shortcomings(outdated_groups()):
+for sentence in stale_build_warnings(outdated_groups()):
     structlog.get_logger(__name__).warning("not_built", text=sentence)

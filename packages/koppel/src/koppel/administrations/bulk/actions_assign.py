@@ -142,7 +142,7 @@ def _plan_one(
     before = snapshot.read(administration, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
     moves = _moves(people, values)
-    if administration.restricted and moves and snapshot.leaves_nobody(people, moves, live):
+    if administration.restricted and moves and snapshot.removes_last_active_member(people, moves, live):
         return PlannedChange("last_member")
     if not after and not moves:
         return PlannedChange("unchanged")

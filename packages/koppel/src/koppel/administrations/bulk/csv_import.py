@@ -141,8 +141,8 @@ class _LineParser:
         self.makers: Mapping[str, Callable[[str], Any]] = {
             "number": lambda text: "" if text == CLEAR else text,
             "client_number": lambda text: "" if text == CLEAR else text[: actions_assign.CLIENT_NUMBER_MAX],
-            "division": lambda text: None if text == CLEAR else self._named(self.divisions, text, _("division")),
-            "template": lambda text: None if text == CLEAR else self._named(self.templates, text, _("template")),
+            "division": lambda text: None if text == CLEAR else self._id_by_name(self.divisions, text, _("division")),
+            "template": lambda text: None if text == CLEAR else self._id_by_name(self.templates, text, _("template")),
             "sector": self._sector,
             "reason": self._reason,
             "add": self._members,
@@ -164,7 +164,7 @@ class _LineParser:
         except Refused as refusal:
             raise _Problem(str(refusal)) from None
 
-    def _named(self, ids_by_name: Mapping[str, int], text: str, kind: str) -> int:
+    def _id_by_name(self, ids_by_name: Mapping[str, int], text: str, kind: str) -> int:
         if _normalize(text) not in ids_by_name:
             raise _Problem(_("There is no %(kind)s “%(name)s”.") % {"kind": kind, "name": text})
         return ids_by_name[_normalize(text)]

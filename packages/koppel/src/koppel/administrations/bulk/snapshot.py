@@ -64,7 +64,7 @@ def archived_ids(organisation_id: int, states: Iterable[Values]) -> Mapping[str,
     return ids_by_column
 
 
-def leaves_nobody(people: People, moves: Mapping[int, bool | None], live: Collection[int]) -> bool:
+def removes_last_active_member(people: People, moves: Mapping[int, bool | None], live: Collection[int]) -> bool:
     """Whether nobody who may sign in would be on it."""
     return not any(flag is not None and member in live for member, flag in {**people, **moves}.items())
 
@@ -101,7 +101,9 @@ def plan_reversal(
     moved, were = after.get("people", {}), before.get("people", {})
     back = {member: were[member] for member in moved if people.get(int(member)) == moved[member]}
     moves = {int(member): flag for member, flag in back.items()}
-    if administration.restricted and not (before.get("restricted") and not leaves_nobody(people, moves, live)):
+    if administration.restricted and not (
+        before.get("restricted") and not removes_last_active_member(people, moves, live)
+    ):
         back = {}
     if len(columns) < len(done) or len(back) < len(moved):
         why = "changed_since"

@@ -164,7 +164,7 @@ class CellRenderer:
         """Before the first time: what is being read."""
         progress = self.context.progress.get(administration.pk)
         if progress and progress.resource and administration.complete_as_of is None:
-            return SafeString(render_to_string("web/parts/being_read.html", {"progress": progress}))
+            return SafeString(render_to_string("web/parts/resource_progress.html", {"progress": progress}))
         return moment(administration.complete_as_of)
 
     def division_cell(self, administration: Administration) -> SafeString:

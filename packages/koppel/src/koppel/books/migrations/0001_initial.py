@@ -11,8 +11,8 @@ REVOKE ALL ON SCHEMA koppel_readers FROM PUBLIC;
 CREATE TABLE koppel_readers.reader (
   role name PRIMARY KEY CHECK (role LIKE 'koppel\\_reader\\_%'),
   organisation_id bigint NOT NULL,
-  made_at timestamptz NOT NULL DEFAULT now(),
-  made_by text NOT NULL
+  created_at timestamptz NOT NULL DEFAULT now(),
+  created_by text NOT NULL
 );
 CREATE FUNCTION public.koppel_reader_organisation(asking name) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER {PINNED} AS $$

@@ -31,8 +31,8 @@ class Reader:
     """`exists` is False when the role was dropped in PostgreSQL by somebody else."""
 
     role: str
-    made_at: datetime
-    made_by: str
+    created_at: datetime
+    created_by: str
     exists: bool
 
 
@@ -49,7 +49,7 @@ def readers(actor: Actor) -> list[Reader]:
     actor.require(Permission.MANAGE_ORGANISATION)
     with _as_owner() as owner:
         result = owner.execute(
-            "SELECT role::text, made_at, made_by, role IN (SELECT rolname FROM pg_roles) FROM koppel_readers.reader"
+            "SELECT role::text, created_at, created_by, role IN (SELECT rolname FROM pg_roles) FROM koppel_readers.reader"
             " WHERE organisation_id = %s ORDER BY role",
             [actor.organisation_id],
         )
@@ -67,7 +67,7 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
         _refuse_excess_rights(owner)
         _create_role(administrator_url or _owner_url(), role, password)
         owner.execute(
-            "INSERT INTO koppel_readers.reader (role, organisation_id, made_by) VALUES (%s, %s, %s)",
+            "INSERT INTO koppel_readers.reader (role, organisation_id, created_by) VALUES (%s, %s, %s)",
             [role, actor.organisation_id, actor.name],
         )
         for statement in grants(role):

@@ -37,11 +37,11 @@ class Table:
         return f"incoming_{self.name}_{partition}"
 
     @property
-    def amounts(self) -> tuple[int, ...]:
+    def numeric_columns(self) -> tuple[int, ...]:
         return tuple(place for place, kind in enumerate(self.types) if kind == "numeric")
 
     @property
-    def wholes(self) -> tuple[int, ...]:
+    def integer_columns(self) -> tuple[int, ...]:
         return tuple(place for place, kind in enumerate(self.types) if kind == "int4")
 
     @property

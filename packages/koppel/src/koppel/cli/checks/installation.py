@@ -9,7 +9,7 @@ from koppel.books.sql_access.rights import excess_rights, other_databases, reade
 from koppel.cli.checks.connectivity import addresses, mail
 from koppel.cli.checks.result import Finding, advice
 from koppel.cli.environment import require_reachable
-from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, command
+from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, shell_command
 from koppel.cli.ports import answers
 from koppel.cli.preparation import pending_migrations
 from koppel.connections.vault import key_uses
@@ -23,7 +23,7 @@ from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 from koppel.kit.web import paths
 from koppel.organisations.bootstrap import InstallationState, installation_state, summaries
 from koppel.organisations.encryption import keyring
-from koppel.web.build.built import shortcomings
+from koppel.web.build.built import stale_build_warnings
 from koppel.web.build.static_files import outdated_groups
 
 INSTALLATION_NUMBER = "installation number"
@@ -126,12 +126,14 @@ def _organisations() -> Iterator[Finding]:
     home = os.environ["KOPPEL_DATA_DIR"]
     here = installation_state()
     if here is InstallationState.EMPTY:
-        text = f"There is no organisation yet, so nobody can sign in. Make one: {command(MAKE_ORGANISATION, home)}"
+        text = (
+            f"There is no organisation yet, so nobody can sign in. Make one: {shell_command(MAKE_ORGANISATION, home)}"
+        )
         yield Finding("organisations", False, text)
         return
     organisations = summaries()
     if here is InstallationState.WAITING:
-        text = f"Nobody has opened the link to sign in yet. A new one: {command(PRINT_LINK, home)}"
+        text = f"Nobody has opened the link to sign in yet. A new one: {shell_command(PRINT_LINK, home)}"
         yield Finding("organisations", False, text)
     else:
         people = sum(organisation.people for organisation in organisations)
@@ -140,7 +142,7 @@ def _organisations() -> Iterator[Finding]:
         )
     for organisation in organisations:
         if not organisation.administrators and not organisation.invited:
-            again = command(f"organisations add-administrator {organisation.id} --email you@firm.example", home)
+            again = shell_command(f"organisations add-administrator {organisation.id} --email you@firm.example", home)
             yield advice("organisations", f"{organisation.name} has no Administrator who may sign in: {again}")
 
 
@@ -212,7 +214,7 @@ def _secret_key() -> Finding:
 
 
 def _built() -> Iterator[Finding]:
-    for sentence in shortcomings(outdated_groups()):
+    for sentence in stale_build_warnings(outdated_groups()):
         yield advice("installation", sentence)
 
 

@@ -67,7 +67,7 @@ def check_identity(
     return problems or Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME)
 
 
-def first_guess(country: str, number: str, vat_number: str) -> tuple[str, NumberCheck | None]:
+def suggest_number(country: str, number: str, vat_number: str) -> tuple[str, NumberCheck | None]:
     """What to fill in at first from what the accounting system states: its number, else the one inside its VAT number."""
     number_check = check_number(number, country) if number.strip() else None
     if number_check is not None and number_check.status is NumberStatus.VALID:

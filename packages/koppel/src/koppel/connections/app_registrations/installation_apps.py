@@ -42,10 +42,10 @@ def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
     """Raises `RegistrationRefused`."""
     problems = problems_of(None, values)
     with installation_scope("app of the installation"):
-        twin = _installation_apps().filter(
+        duplicates = _installation_apps().filter(
             connector=values.connector, environment=values.environment, client_id=values.client_id
         )
-        if twin.exists():
+        if duplicates.exists():
             problems["client_id"] = _("This app is registered here already.")
         if problems:
             raise RegistrationRefused(problems)

@@ -233,13 +233,13 @@ def problems_of(app: AppRegistration | None, values: AppRegistrationInput) -> di
 
 def _problems(actor: Actor, app: AppRegistration | None, values: AppRegistrationInput) -> dict[str, str]:
     problems = problems_of(app, values)
-    twin = registrations_of(actor).filter(
+    duplicates = registrations_of(actor).filter(
         organisation_id=actor.organisation_id,
         connector=app.connector if app else values.connector,
         environment=app.environment if app else values.environment,
         client_id=values.client_id,
     )
-    if twin.exclude(pk=app.pk if app else 0).exists():
+    if duplicates.exclude(pk=app.pk if app else 0).exists():
         problems["client_id"] = _("This app is registered here already.")
     return problems
 

@@ -194,8 +194,8 @@ def resolve(
     print_record({"connection": connection, "code": code, "resolved": count}, as_json=as_json)
 
 
-@app.command("owner")
-def owner(
+@app.command("request-transfer")
+def request_transfer(
     connection: ConnectionIdArgument,
     member: Annotated[str, typer.Argument(help="E-mail address of the member who is to take over.")],
     person: ActAs = "",

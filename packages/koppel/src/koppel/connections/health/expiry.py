@@ -71,7 +71,7 @@ def notify_expiring_consents() -> int:
             near = [_Ending(*row) for row in cursor.fetchall()]
         orphaned = list(_orphans().values_list("organisation_id", "pk"))
         silent = list(_silent().values_list("organisation_id", "pk"))
-        back = list(_said_to_have_left().exclude(subject_id__in=[key for _organisation, key in orphaned]))
+        back = list(_open_owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned]))
     for ending in near:
         _notify(ending)
     for organisation_id, connection_id in orphaned:
@@ -110,7 +110,7 @@ def _orphans() -> "QuerySet[Connection]":
     return Connection.objects.filter(gone).exclude(state=ConnectionState.REMOVED)
 
 
-def _said_to_have_left() -> "QuerySet[Issue]":
+def _open_owner_left_issues() -> "QuerySet[Issue]":
     return Issue.objects.filter(code="owner_left", subject_kind="connection", resolved_at=None)
 
 

@@ -128,7 +128,6 @@ class VismaNet:
                 key,
                 (ReadMode.MODIFIED_SINCE if key in WITH_CHANGES else ReadMode.COMPARED, ReadMode.FULL),
                 DeleteMode.BY_ABSENCE,
-                cursors.OVERLAP,
             )
             for key in ORDER
         ]

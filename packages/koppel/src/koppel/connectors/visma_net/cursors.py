@@ -173,7 +173,7 @@ def newest_stamp(newest: str, *stamps: str) -> str:
     One that is no moment, or as old as a calendar, says nothing."""
     limit = (now() + FUTURE_MAX).strftime(STAMP)
     later = (one for one in sorted(set(stamps), reverse=True) if newest < one < limit)
-    return next((one for one in later if one > FIRST and _is_moment(one)), newest)
+    return next((one for one in later if one > FIRST and _is_iso_datetime(one)), newest)
 
 
 def with_overlap(newest: str) -> str:
@@ -181,7 +181,7 @@ def with_overlap(newest: str) -> str:
     return (_moment(newest) - OVERLAP).strftime(STAMP)
 
 
-def _is_moment(stamp: str) -> bool:
+def _is_iso_datetime(stamp: str) -> bool:
     try:
         datetime.fromisoformat(stamp)
     except ValueError:

@@ -82,16 +82,8 @@ DESCRIPTOR = Descriptor(
     permissions_text=_("Read. You can withdraw it at any time."),  # type: ignore[arg-type]
     identity_paths=("/API/resources/v1/context", "/v1/organization"),
     company_header=("ipp-company-id", "id"),
-    refresh_rotates=True,
+    # The lifetime of refresh tokens is chosen per app, in days, and not published: the shortest possible.
     keep_alive_within=timedelta(days=1),
-    source_timezone="Europe/Oslo",
-    page_size_max=1000,
-    provenance={
-        "endpoints": "connect.visma.com/.well-known/openid-configuration, 13 September 2026",
-        "paging": "docs.vismasoftware.no/vismanetapi/api-reference/features/pagination",
-        "keep_alive_within": "the lifetime of refresh tokens is chosen per app, in days, and not told; so the shortest",
-        "revoking_spares_later_consents": "not published, so not relied on; RFC 7009, 2.1 would have it so (tokens of the same"
-        " authorisation end), and IdentityServer, whose addresses Visma Connect has, removes the one token that is named",
-        "source_timezone": "not published; assumed",
-    },
+    # `revoking_spares_later_consents` stays False: not published for Visma Connect, and by RFC 7009, section 2.1, the tokens of
+    # the same authorisation end with it.
 )

@@ -57,21 +57,21 @@ class Period:
 
 class _Reader:
     """One per process: a thread with a connection of its own, so that async code, web requests inside transactions and
-    short-lived event loops all ask the same way."""
+    short-lived event loops read the same way."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quarantine")
         self._connection: psycopg.Connection[tuple[datetime, str]] | None = None
         self._url = ""
-        self._known: tuple[Period | None, float] | None = None
+        self._cached: tuple[Period | None, float] | None = None
 
     def fresh(self) -> tuple[Period | None] | None:
-        """What is known, in a tuple; None when it must be read."""
-        cached = self._known
+        """Return the cached value in a tuple; None when it has expired or was never read."""
+        cached = self._cached
         return (cached[0],) if cached is not None and cached[1] > time.monotonic() else None
 
     def last_known(self) -> Period | None:
-        return self._known[0] if self._known is not None else None
+        return self._cached[0] if self._cached is not None else None
 
     def read(self) -> Period | None:
         return self._thread.submit(self._read).result()
@@ -80,36 +80,37 @@ class _Reader:
         return await asyncio.wrap_future(self._thread.submit(self._read))
 
     def forget(self) -> None:
-        if self._known is not None:
-            self._known = (self._known[0], 0.0)
+        if self._cached is not None:
+            self._cached = (self._cached[0], 0.0)
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
 
     def _read(self) -> Period | None:
-        """While the database is away, what it said last holds."""
+        """Return the open quarantine period. While the database is unreachable, return the last value read; raise
+        `psycopg.Error` if there is none."""
         if cached := self.fresh():
             return cached[0]
         try:
-            period = self._ask()
+            period = self._query_database()
         except psycopg.Error:
-            if self._known is None:
+            if self._cached is None:
                 raise
-            period = self._known[0]
-        self._note(period)
+            period = self._cached[0]
+        self._cache_and_log_change(period)
         return period
 
-    def _note(self, period: Period | None) -> None:
+    def _cache_and_log_change(self, period: Period | None) -> None:
         before = self.last_known()
-        self._known = (period, time.monotonic() + CACHE_SECONDS)
+        self._cached = (period, time.monotonic() + CACHE_SECONDS)
         if period is not None and before is None:
             log.warning("quarantine_on", since=period.since.isoformat(), by=period.by)
         elif period is None and before is not None:
             log.warning("quarantine_off")
 
-    def _ask(self) -> Period | None:
-        """Twice, for a connection that was idle may be gone. A database without tables has no quarantine either."""
+    def _query_database(self) -> Period | None:
+        """Query a second time when an idle connection was closed. A database without tables has no quarantine."""
         url = os.environ.get("DATABASE_URL", "")
         if not url:
             return None
@@ -134,7 +135,7 @@ atexit.register(_reader.close)
 
 
 def current() -> Period | None:
-    """The quarantine that is on; None when there is none. Raises `psycopg.Error` when that was never known."""
+    """Return the quarantine that is on, or None. Raises `psycopg.Error` when it cannot be read and never was."""
     cached = _reader.fresh()
     return cached[0] if cached else _reader.read()
 

@@ -103,7 +103,7 @@ def one_of(*values: str) -> Parameter:
     return Parameter(values=lambda: values)
 
 
-def one_of_these(values: Callable[[], Iterable[str]]) -> Parameter:
+def lazy_choices(values: Callable[[], Iterable[str]]) -> Parameter:
     """For values that are known only when all apps have started."""
     return Parameter(values=values)
 
@@ -131,7 +131,7 @@ def _unknown(query: QueryDict, parameters: Mapping[str, Parameter]) -> Iterator[
             yield unknown_name(name, str(texts[0]) if texts else "", parameters)
             continue
         if len(texts) > 1 and not parameter.is_multiple:
-            yield given_twice(name, str(texts[-1]))
+            yield duplicate_parameter(name, str(texts[-1]))
         values = tuple(parameter.values()) if parameter.values else ()
         strange = dict.fromkeys(str(text) for text in texts if not parameter.lets_through(str(text)))
         yield from (unknown_value(name, text, values) for text in strange)
@@ -198,7 +198,7 @@ def unknown_value(name: str, value: str, values: Iterable[str] = ()) -> UnknownP
     return UnknownPart(name, value, sentence, possible)
 
 
-def given_twice(name: str, value: str) -> UnknownPart:
+def duplicate_parameter(name: str, value: str) -> UnknownPart:
     return UnknownPart(name, value, _("“%(name)s” can be given only once.") % {"name": shortened(name)})
 
 

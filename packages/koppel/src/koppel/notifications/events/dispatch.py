@@ -80,8 +80,7 @@ def ongoing_events() -> "QuerySet[Event]":
 
 
 def dispatch_updates(organisation_id: int) -> int:
-    """Notify of administrations that an ongoing event touched since, all together and once a day at most, so that two hundred
-    failures in a row are not two hundred mails. The number of members notified."""
+    """Notify about administrations added to an open event, at most once a day. Returns the number of people notified."""
     ongoing = ongoing_events().select_for_update().filter(organisation_id=organisation_id)
     return sum(map(_dispatch_update, ongoing))
 

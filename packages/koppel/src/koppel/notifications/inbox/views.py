@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.decorators import public, takes
-from koppel.kit.web.parameters import PAGE, day_of, id_of, one_of, one_of_these
+from koppel.kit.web.parameters import PAGE, day_of, id_of, lazy_choices, one_of
 from koppel.notifications.audience import preferences
 from koppel.notifications.email.composer import read_unsubscribe
 from koppel.notifications.event_types import event_types, get_event_type
@@ -20,7 +20,7 @@ from koppel.notifications.models import Channel, PreferenceScope
 from koppel.organisations.requests import AuthenticatedRequest
 
 
-@takes(show=one_of("unread"), event=one_of_these(lambda: event_types), page=PAGE)
+@takes(show=one_of("unread"), event=lazy_choices(lambda: event_types), page=PAGE)
 def listing(request: AuthenticatedRequest) -> HttpResponse:
     """The newest first; `?show=unread` and `?event=` narrow it down."""
     params = request.parameters
@@ -36,7 +36,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
     context = {
         "page": page,
         "kinds": queries.event_types_of(request.actor),
-        "asked": params,
+        "filters": params,
         "query": query.urlencode(),
         "here": request.GET.urlencode(),
         "newest": newest,

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ('connection_ids', models.JSONField(default=list)),
                 ('chosen_company_ids', models.JSONField(default=list)),
                 ('offered_company_ids', models.JSONField(default=list)),
-                ('shown_identities', models.JSONField(db_default={}, default=dict)),
+                ('displayed_identities', models.JSONField(db_default={}, default=dict)),
                 ('typed_identities', models.JSONField(default=dict)),
                 ('confirmations', models.JSONField(default=dict)),
                 ('assignments', models.JSONField(default=dict)),

@@ -70,7 +70,7 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     offered = [one.company for one in rows(actor, flow) if one.can_be_chosen]
     flow.offered_company_ids = [company.pk for company in offered]
     flow.chosen_company_ids = [key for key in flow.offered_company_ids if key in selected]
-    flow.shown_identities = {
+    flow.displayed_identities = {
         str(company.pk): [company.legal_name or company.name, company.number]
         for company in offered
         if company.pk in selected
@@ -80,7 +80,7 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
         Step.IDENTIFY if flow.chosen_company_ids else Step.CHOOSE,
         "chosen_company_ids",
         "offered_company_ids",
-        "shown_identities",
+        "displayed_identities",
     )
     return len(flow.chosen_company_ids)
 
@@ -101,18 +101,19 @@ def can_set_import_policy(actor: Actor, flow: Flow) -> bool:
     )
 
 
-def set_import_policy(actor: Actor, flow: Flow, company_ids: Iterable[int], *, released: bool) -> int:
-    """Let others import these companies through the actor's own connections, or hide them from others. How many."""
+def set_companies_importable(actor: Actor, flow: Flow, company_ids: Iterable[int], *, importable: bool) -> int:
+    """Let others import these companies through the actor's own connections, or hide them from others. Returns the
+    number changed."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection_ids = [one.pk for one in connections_in(actor, flow) if one.owner_id == actor.membership_id]
     companies = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id, connection_id__in=connection_ids, pk__in=list(company_ids)
     )
-    companies_to_change = exclude_restricted(actor, companies).exclude(importable_by_others=released)
+    companies_to_change = exclude_restricted(actor, companies).exclude(importable_by_others=importable)
     names = list(companies_to_change.values_list("name", flat=True))
-    companies_to_change.update(importable_by_others=released)
+    companies_to_change.update(importable_by_others=importable)
     if names:
-        action = "connection.companies_shared" if released else "connection.companies_hidden"
+        action = "connection.companies_shared" if importable else "connection.companies_hidden"
         subject = ("connection", flow.connection_id, "")
         record(actor.organisation_id, actor.audit, action, subject=subject, details={"companies": names[:100]})
     return len(names)

@@ -10,7 +10,7 @@ from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.numbers import NumberCheck, check_number, list_import
-from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity, first_guess
+from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity, suggest_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
@@ -223,7 +223,7 @@ def _stored_or_guessed(
     company: RemoteCompany, stored: Mapping[str, str] | None
 ) -> tuple[RemoteCompany, str, str, str, bool, NumberCheck | None]:
     if stored is None:
-        number, number_check = first_guess(company.country, company.number, company.vat_number)
+        number, number_check = suggest_number(company.country, company.number, company.vat_number)
         return company, number, "", "", True, number_check
     number, reason, sector = (stored.get(name, "") for name in FIELDS)
     return company, number, reason, sector, False, check_number(number, company.country) if number else None

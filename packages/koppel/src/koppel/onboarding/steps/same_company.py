@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from koppel.company_registers.clients.protocol import QueryKind
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.numbers import check_number
-from koppel.company_registers.numbers.identity import first_guess
+from koppel.company_registers.numbers.identity import suggest_number
 from koppel.connections.models import RemoteCompany
 from koppel.onboarding.flow import merge_values
 from koppel.onboarding.models import Flow
@@ -121,5 +121,5 @@ def _is_derived(company: RemoteCompany, number: str) -> bool:
     """Whether it is the number within the VAT number, and not the one that the accounting system states."""
     if check_number(company.number, company.country).number == number:
         return False
-    guess, _checked = first_guess(company.country, company.number, company.vat_number)
+    guess, _checked = suggest_number(company.country, company.number, company.vat_number)
     return bool(guess) and guess == number

@@ -86,7 +86,7 @@ def _next(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 def _release(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     released = request.POST.get("action") == "release"
-    count = choose_step.set_import_policy(request.actor, flow, ids_of(request, "company"), released=released)
+    count = choose_step.set_companies_importable(request.actor, flow, ids_of(request, "company"), importable=released)
     if released:
         text = ngettext(
             "%(count)d company can be imported by others now.",

@@ -12,7 +12,7 @@ from koppel.organisations.access.mfa import has_mfa
 from koppel.organisations.models import Membership, User
 from koppel.organisations.roles import Actor, Role
 
-JOINED_FIRST = (F("given_back_at").asc(nulls_first=True), F("joined_at").asc(nulls_last=True), "created_at", "pk")
+JOINED_FIRST = (F("access_restored_at").asc(nulls_first=True), F("joined_at").asc(nulls_last=True), "created_at", "pk")
 """Memberships that began, or began again, without an act of the person's own come after all others."""
 
 
@@ -42,9 +42,9 @@ def resolve_actor(
         memberships = list(
             _memberships_of(user_id, sso_organisation_id).select_related("organisation").order_by(*JOINED_FIRST)
         )
-        current = next((one for one in memberships if one.organisation_id == organisation_id), None) or _usual(
-            memberships, interface
-        )
+        current = next(
+            (one for one in memberships if one.organisation_id == organisation_id), None
+        ) or _default_membership(memberships, interface)
         if current is None:
             return None
         requires_mfa = current.organisation.requires_mfa and sso_organisation_id is None
@@ -69,14 +69,14 @@ def choose(user_id: int, organisation_id: int) -> None:
     with installation_scope("organisation chosen"):
         current = Membership.objects.filter(user_id=user_id, organisation_id=organisation_id)
         current.filter(joined_at=None).update(joined_at=Now())
-        current.exclude(given_back_at=None).update(given_back_at=None)
+        current.exclude(access_restored_at=None).update(access_restored_at=None)
 
 
-def _usual(memberships: list[Membership], interface: Interface) -> Membership | None:
+def _default_membership(memberships: list[Membership], interface: Interface) -> Membership | None:
     """Where somebody works who has not said so; `memberships` stands in the order of `JOINED_FIRST`. A click in a
     browser must not move the programs that act from the shell as the same person."""
     for membership in memberships if interface is not Interface.CLI else ():
-        is_own_choice = membership.joined_at is not None and membership.given_back_at is None
+        is_own_choice = membership.joined_at is not None and membership.access_restored_at is None
         if is_own_choice and membership.organisation_id == membership.user.last_organisation:
             return membership
     return memberships[0] if memberships else None

@@ -13,7 +13,7 @@ from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_a
 from koppel.organisations.commands.organisations import link_as_json, print_link
 from koppel.organisations.invitations import csv_import
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.csv_import import end_of_day
+from koppel.organisations.invitations.csv_import import parse_end_of_day
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Membership
 from koppel.organisations.people import handover
@@ -55,7 +55,7 @@ def invite(
 ) -> None:
     """Ask somebody by mail to become a member."""
     with acting_as(person, organisation) as actor:
-        ends = end_of_day(until) if until else None
+        ends = parse_end_of_day(until) if until else None
         created = invitations.invite(actor, InvitationData(email, name, role, frozenset(divisions or ()), ends))
         row = {
             "invitation": created.pk,
@@ -105,7 +105,7 @@ def change(
         new_terms = MembershipTerms(
             role or terms.role,
             terms.is_active if active is None else active,
-            terms.until if not until else None if until == "never" else end_of_day(until),
+            terms.until if not until else None if until == "never" else parse_end_of_day(until),
             frozenset() if no_division else frozenset(divisions) if divisions else terms.divisions,
         )
         row = _to_row(people_services.update_membership(actor, member, new_terms))
@@ -148,7 +148,7 @@ def link(
 ) -> None:
     """Print a link on which somebody whom no mail reaches chooses a password. As whoever runs Koppel; kept in the audit log."""
     with user_errors():
-        created = bootstrap.recovery_link(current_shell_operator(), email, drops_second_step=drop_second_step)
+        created = bootstrap.recovery_link(current_shell_operator(), email, resets_mfa=drop_second_step)
     if as_json:
         print_json(link_as_json(created))
     else:

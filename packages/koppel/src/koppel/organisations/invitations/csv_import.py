@@ -130,10 +130,10 @@ def _divisions(actor: Actor, words: str) -> frozenset[int]:
 
 def _until(text: str) -> datetime | None:
     """The end of that day. Raises `Refused`."""
-    return end_of_day(text) if text else None
+    return parse_end_of_day(text) if text else None
 
 
-def end_of_day(text: str) -> datetime:
+def parse_end_of_day(text: str) -> datetime:
     """`2027-03-31` or `31-03-2027`: the last moment of the day, in the installation's zone. Raises `Refused`."""
     parts = text.replace("/", "-").split("-")
     iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))

@@ -139,8 +139,8 @@ def open_invitation(actor: Actor, invitation_id: int) -> Invitation:
     return _get_open(actor, invitation_id)
 
 
-def asked_at(invitation: Invitation) -> datetime:
-    """When its last mail was asked for."""
+def last_sent_at(invitation: Invitation) -> datetime:
+    """Return when its last mail was requested."""
     return invitation.valid_until - VALID_FOR
 
 
@@ -204,7 +204,7 @@ def accept(token: str, by: User | None, *, name: str, password: str, ip_address:
 def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: datetime | None) -> Membership:
     """The invitation becomes a membership, in the organisation's scope. `joined_at` None: not by an action of the person."""
     access = {"role": invitation.role, "expires_at": invitation.member_until, "is_active": True, "joined_at": joined_at}
-    access |= {"given_back_at": None}
+    access |= {"access_restored_at": None}
     membership, _new = Membership.objects.update_or_create(
         organisation_id=invitation.organisation_id, user=user, defaults=access
     )

@@ -35,7 +35,7 @@ class Moving:
 class Transfer:
     """What a hand-over does: `moving` goes from one to the other; with `deactivate` sessions end and tokens are revoked."""
 
-    leaver: Membership
+    departing_member: Membership
     successor: Membership
     deactivate: bool
     moving: list[Moving]
@@ -46,7 +46,7 @@ class Transfer:
     def facts(self) -> list[object]:
         """All that it does, in no language."""
         return [
-            self.leaver.pk, self.successor.pk, self.deactivate, self.sessions, self.tokens,
+            self.departing_member.pk, self.successor.pk, self.deactivate, self.sessions, self.tokens,
             [(kind.key, sorted(key for key, _name in kind.items)) for kind in self.moving],
         ]  # fmt: skip
 
@@ -61,17 +61,19 @@ def preview(actor: Actor, membership_id: int, to_membership_id: int, *, deactiva
     """What `hand_over` would do. Others who change access wait until the caller's transaction is over. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
     one_at_a_time(actor)
-    leaver, successor = _both(actor, membership_id, to_membership_id)
+    departing_member, successor = _both(actor, membership_id, to_membership_id)
     if deactivate:
-        check_change(actor, leaver.pk, _without_access(leaver))
+        check_change(actor, departing_member.pk, _without_access(departing_member))
     moving = [
-        Moving(key, str(provider.label), provider.moving(actor, leaver.pk, successor.pk, deactivate))
+        Moving(key, str(provider.label), provider.moving(actor, departing_member.pk, successor.pk, deactivate))
         for key, provider in ownership_providers.items()
     ]
-    tokens = ApiToken.objects.filter(organisation_id=actor.organisation_id, membership=leaver, revoked_at=None)
+    tokens = ApiToken.objects.filter(
+        organisation_id=actor.organisation_id, membership=departing_member, revoked_at=None
+    )
     return Transfer(
-        leaver, successor, deactivate, [kind for kind in moving if kind.items],
-        len(sessions_of(leaver.user_id, actor.organisation_id)), tokens.count(),
+        departing_member, successor, deactivate, [kind for kind in moving if kind.items],
+        len(sessions_of(departing_member.user_id, actor.organisation_id)), tokens.count(),
     )  # fmt: skip
 
 
@@ -83,29 +85,31 @@ def hand_over(
 
     How many moved, by keeper. Raises `Refused`, and then nothing has moved; also when it is not what was confirmed."""
     actor.require(Permission.MANAGE_PEOPLE)
-    leaver, successor = _both(actor, membership_id, to_membership_id)
+    departing_member, successor = _both(actor, membership_id, to_membership_id)
     if deactivate:
-        update_membership(actor, leaver.pk, _without_access(leaver))
-    moved = {key: provider.move(actor, leaver.pk, successor.pk) for key, provider in ownership_providers.items()}
+        update_membership(actor, departing_member.pk, _without_access(departing_member))
+    moved = {
+        key: provider.move(actor, departing_member.pk, successor.pk) for key, provider in ownership_providers.items()
+    }
     if confirmed and {key: count for key, count in moved.items() if count} != {
         kind.key: len(kind.items) for kind in confirmed.moving
     }:
         raise Refused(_("Something has changed since you looked. Nothing was done yet: please look again."))
     details = {"to": str(successor.user), "moved": moved}
-    subject = ("person", leaver.pk, str(leaver.user))
+    subject = ("person", departing_member.pk, str(departing_member.user))
     record(actor.organisation_id, actor.audit, "person.ownership_transferred", subject=subject, details=details)
     return moved
 
 
 def _both(actor: Actor, membership_id: int, to_membership_id: int) -> tuple[Membership, Membership]:
     """Who hands over and who takes over. Raises `Refused`."""
-    leaver, successor = member(actor, membership_id), member(actor, to_membership_id)
-    require_grantable_role(actor, Role(leaver.role))
-    if leaver.pk == successor.pk or not successor.is_live:
+    departing_member, successor = member(actor, membership_id), member(actor, to_membership_id)
+    require_grantable_role(actor, Role(departing_member.role))
+    if departing_member.pk == successor.pk or not successor.is_live:
         raise Refused(_("Choose a colleague who has access to take it over."))
-    return leaver, successor
+    return departing_member, successor
 
 
-def _without_access(leaver: Membership) -> MembershipTerms:
-    terms = terms_of(leaver)
+def _without_access(departing_member: Membership) -> MembershipTerms:
+    terms = terms_of(departing_member)
     return MembershipTerms(terms.role, False, terms.until, terms.divisions)

@@ -55,8 +55,8 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
     comes_back = membership.is_live and not was_live
     if comes_back:
         # By our word alone: until the person acts, this must not be where their next sign-in leads.
-        membership.given_back_at = timezone.now()
-    membership.save(update_fields=["role", "is_active", "expires_at", "given_back_at"])
+        membership.access_restored_at = timezone.now()
+    membership.save(update_fields=["role", "is_active", "expires_at", "access_restored_at"])
     divisions = set_divisions(membership, new_terms.divisions)
     if not membership.is_live:
         revoke_access(membership)

@@ -17,7 +17,7 @@ ACCESS_FIELDS = ("role", "until", "divisions", "is_active")
 
 
 def hand_over(transfer: Transfer) -> Confirmation:
-    leaver, heir = str(transfer.leaver.user), str(transfer.successor.user)
+    leaver, heir = str(transfer.departing_member.user), str(transfer.successor.user)
     names = {"leaver": leaver, "heir": heir}
     title = _("Hand over what %(leaver)s holds to %(heir)s?")
     fields = {"to": str(transfer.successor.pk)} | ({"deactivate": "1"} if transfer.deactivate else {})
@@ -36,7 +36,7 @@ def hand_over(transfer: Transfer) -> Confirmation:
         title=_("Hand over"),
         question=title % names,
         button=_("Hand over and take away access") if transfer.deactivate else _("Hand over"),
-        back=_page_of(transfer.leaver),
+        back=_page_of(transfer.departing_member),
         consequences=[sentence % names for sentence in consequences],
         groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.moving],
         fields=fields,

@@ -22,7 +22,7 @@ from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import csv_import
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.csv_import import end_of_day
+from koppel.organisations.invitations.csv_import import parse_end_of_day
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Invitation, Organisation, User
 from koppel.organisations.people import list as people_list
@@ -129,19 +129,19 @@ def _language(request: HttpRequest, invitation: Invitation) -> str:
 
 def _page(request: HttpRequest, token: str, invitation: Invitation, organisation: Organisation) -> HttpResponse:
     by = User.objects.get(pk=request.user.pk) if request.user.is_authenticated else None
-    is_vouched = by is not None and "sso_organisation_id" in request.session
+    is_sso_session = by is not None and "sso_organisation_id" in request.session
     context: dict[str, Any] = {
         "invitation": invitation,
         "organisation": organisation,
         "is_known": invitations.has_account(invitation.email),
         "is_other": by is not None and by.email.lower() != invitation.email.lower(),
-        "is_vouched": is_vouched,
+        "is_sso_session": is_sso_session,
         "name": request.POST.get("name", invitation.name),
         "refusal": invitations.rejection_reason(invitation),
     }
     if context["refusal"]:
         return render(request, "organisations/invitation.html", context, status=403)
-    if is_vouched:
+    if is_sso_session:
         # An organisation's identity provider vouches for nobody outside it; the person accepts by their own proof.
         return render(
             request, "organisations/invitation.html", context, status=403 if request.method == "POST" else 200
@@ -174,7 +174,7 @@ def _join(request: HttpRequest, token: str, by: User | None) -> HttpResponse:
 def _parse_form(request: AuthenticatedRequest) -> InvitationData:
     form = request.POST
     role = Role(form["role"]) if form.get("role") in Role.values else Role.USER
-    until = end_of_day(form["until"]) if form.get("until") else None
+    until = parse_end_of_day(form["until"]) if form.get("until") else None
     divisions = frozenset(filter(None, map(id_of, form.getlist("divisions"))))
     return InvitationData(form.get("email", ""), form.get("name", ""), role, divisions, until)
 

@@ -16,7 +16,7 @@ from koppel.kit.web.parameters import IDENTIFIER, PAGE, TEXT, UnknownParameter, 
 from koppel.organisations.access import api_tokens, mfa, sessions
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.csv_import import end_of_day
+from koppel.organisations.invitations.csv_import import parse_end_of_day
 from koppel.organisations.models import ApiToken, Invitation, Membership
 from koppel.organisations.people import handover
 from koppel.organisations.people import list as people_list
@@ -41,7 +41,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
     page = min(pages, request.parameters["page"] or 1)
     context = {
         "nav_section": "people",
-        "asked": filters,
+        "filters": filters,
         "is_filtered": filters != MemberFilter(),
         "rows": people_list.rows(memberships, max(1, page)),
         "total": total,
@@ -167,7 +167,7 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
 
 def _parse_form(form: QueryDict, membership: Membership) -> MembershipTerms:
     role, day = form.get("role"), form.get("until")
-    until = end_of_day(day) if day else None
+    until = parse_end_of_day(day) if day else None
     chosen = frozenset(filter(None, map(id_of, form.getlist("divisions"))))
     # What the form does not offer it cannot have taken away.
     chosen |= frozenset(membership.divisions.exclude(division__archived_at=None).values_list("division_id", flat=True))

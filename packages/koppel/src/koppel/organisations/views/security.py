@@ -47,7 +47,7 @@ def rules(request: AuthenticatedRequest) -> HttpResponse:
         "provider": provider,
         "unconfirmed_domains": domains.unconfirmed(organisation),
         "sso_sessions": sessions.sso_sessions(organisation.pk),
-        "is_vouched": "sso_organisation_id" in request.session,
+        "is_sso_session": "sso_organisation_id" in request.session,
         "redirect_uri": single_sign_on.redirect_uri(provider) if provider else "",
         "sign_in_url": settings.PUBLIC_URL + reverse("sign_in_through", args=[provider.pk]) if provider else "",
         "support_hours": security_policy.OPERATOR_ACCESS_HOURS,

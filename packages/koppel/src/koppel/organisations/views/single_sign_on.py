@@ -82,7 +82,7 @@ def callback(request: HttpRequest, provider_id: int) -> HttpResponse:
         with single_sign_on.switched_on(provider):
             _sign_in(request, user, provider.organisation_id)
     except AnswerRefused as refusal:
-        single_sign_on.note_refused({provider_id, attempt.provider_id}, refusal.code, _whoever(request))
+        single_sign_on.note_refused({provider_id, attempt.provider_id}, refusal.code, _audit_actor(request))
         return _refused(request, str(refusal))
     except Refused as refusal:
         return _refused(request, str(refusal))
@@ -96,7 +96,7 @@ def link(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
     if provider is None:
         raise Http404
     if "sso_organisation_id" in request.session:
-        return render(request, "web/vouched.html", status=403)
+        return render(request, "web/managed_by_identity_provider.html", status=403)
     identity = _unlinked_identity(request, provider)
     if identity is None:
         return HttpResponseRedirect(reverse("sign_in_through", args=[provider.pk]))
@@ -164,7 +164,7 @@ def _sign_in(request: HttpRequest, user: User, organisation_id: int) -> None:
     login(request, user, backend=BACKEND)
 
 
-def _whoever(request: HttpRequest) -> AuditActor:
+def _audit_actor(request: HttpRequest) -> AuditActor:
     """Who brought an answer that was refused: nobody has proved who it is."""
     return AuditActor(ActorKind.PERSON, None, "–", client_ip(request), Interface.WEB)
 

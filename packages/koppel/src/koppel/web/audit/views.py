@@ -19,7 +19,7 @@ from koppel.audit.queries import AuditFilter, actors_of
 from koppel.audit.services import record
 from koppel.kit.tabular.export import MEDIA_TYPES, Cell, Column, ColumnType, Format, write_table
 from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, one_of, one_of_these
+from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, lazy_choices, one_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 from koppel.web.audit.action_labels import AUDIT_ACTION_LABELS
@@ -37,17 +37,17 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
 
 
 @takes(
-    q=TEXT, person=IDENTIFIER, action=one_of_these(lambda: AUDIT_ACTION_LABELS),
+    q=TEXT, person=IDENTIFIER, action=lazy_choices(lambda: AUDIT_ACTION_LABELS),
     interface=one_of(*Interface.values), since=DAY, until=DAY,
     page=PAGE, format=one_of("csv"),
 )  # fmt: skip
 def activity(request: AuthenticatedRequest) -> HttpResponseBase:
     """Filtered by person, action, interface, period and words, all in the address bar."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
-    filters, veil = parse_filter(request.parameters), redactor_for(request.actor)
-    entries = list_entries(request.actor, filters, veil)
+    filters, redactor = parse_filter(request.parameters), redactor_for(request.actor)
+    entries = list_entries(request.actor, filters, redactor)
     if request.parameters["format"]:
-        return _export(request, entries, filters, veil)
+        return _export(request, entries, filters, redactor)
     renderer = AuditRenderer(request.actor)
     page = _CappedPaginator(entries, PAGE_SIZE).get_page(request.parameters["page"])
     context = {
@@ -57,7 +57,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
         "page": page,
         "entries": [
             (entry, renderer.subject(entry), renderer.changes(entry), renderer.other_details(entry))
-            for entry in map(veil.redact, page)
+            for entry in map(redactor.redact, page)
         ],
         "people": actors_of(request.actor.organisation_id),
         "actions": sorted(
@@ -82,7 +82,7 @@ def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
     )
 
 
-def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, veil: Redactor) -> HttpResponseBase:
+def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, redactor: Redactor) -> HttpResponseBase:
     """All rows that the filter finds, at most a million."""
     columns = (
         Column("at", _("When"), ColumnType.DATETIME),
@@ -95,7 +95,7 @@ def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, v
         Column("what", _("What")),
         Column("details", _("Details")),
     )
-    redacted = map(veil.redact, entries[:1_000_000].iterator(chunk_size=2000))
+    redacted = map(redactor.redact, entries[:1_000_000].iterator(chunk_size=2000))
     renderer = AuditRenderer(request.actor)
     content = write_table(Format.CSV, columns, (_row(entry, renderer) for entry in redacted))
     applied = {key: str(value) for key, value in vars(filters).items() if value not in ("", None)}

@@ -1,4 +1,4 @@
-"""Authentication of the API: a bearer token, or a session whose requests must carry a CSRF token."""
+"""API authentication: bearer tokens, and sessions with CSRF and origin checks."""
 
 from collections.abc import Callable
 

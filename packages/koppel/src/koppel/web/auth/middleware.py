@@ -143,7 +143,7 @@ def _refuse_sso_session(request: HttpRequest, view: Callable[..., HttpResponseBa
     is_about_proof = getattr(view, "__module__", "").startswith("allauth.") and "/logout/" not in request.path
     if not is_about_proof or "sso_organisation_id" not in request.session or not request.user.is_authenticated:
         return None
-    return render(request, "web/vouched.html", status=403)
+    return render(request, "web/managed_by_identity_provider.html", status=403)
 
 
 def _check_restrictions(request: HttpRequest, actor: Actor) -> HttpResponseBase | None:

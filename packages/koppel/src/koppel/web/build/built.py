@@ -39,7 +39,7 @@ def group_of(name: str) -> str:
 
 
 def record(folder: Path, current: dict[str, str]) -> None:
-    """Last of all: what was not collected to the end has no record."""
+    """Write the manifest last, so an interrupted collection has none."""
     text = json.dumps({"digests": current, "packages": _packages()}, indent=1, sort_keys=True)
     (folder / SOURCES_FILE).write_text(text)
 
@@ -82,7 +82,7 @@ def outdated_texts(*, seconds: float = UNPACKED_SECONDS) -> Iterator[Path]:
             yield po
 
 
-def shortcomings(outdated_static: Iterable[str]) -> Iterator[str]:
+def stale_build_warnings(outdated_static: Iterable[str]) -> Iterator[str]:
     """Sentences for whoever runs this installation. It works all the same: with the texts and files that there are."""
     if groups := sorted(outdated_static):
         names = ", ".join(groups)
