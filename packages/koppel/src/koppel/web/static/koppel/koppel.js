@@ -1,16 +1,16 @@
 // Small habits of all pages. Everything works without it; this makes it quicker.
 
-const every = (selector, act, root = document) => root.querySelectorAll(selector).forEach(act);
+const every = (selector, action, root = document) => root.querySelectorAll(selector).forEach(action);
 
 function shownBoxes(name) {
   return [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(name)}"]`)].filter((box) => !box.disabled && !box.closest("tr")?.hidden);
 }
 
 function countBoxes() {
-  every("[data-count-of]", (place) => {
-    const boxes = [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(place.dataset.countOf)}"]:checked`)];
-    place.textContent = boxes.length.toLocaleString(document.documentElement.lang);
-    const button = place.closest("button");
+  every("[data-count-of]", (counter) => {
+    const boxes = [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(counter.dataset.countOf)}"]:checked`)];
+    counter.textContent = boxes.length.toLocaleString(document.documentElement.lang);
+    const button = counter.closest("button");
     if (button && button.dataset.needsSome !== undefined) button.disabled = boxes.length === 0;
   });
   every("[data-check-all]", (all) => {
@@ -38,14 +38,14 @@ function filterRows(input) {
     row.hidden = (words && !wordsOf(row).includes(words)) || only.some((mark) => !row.dataset.marks?.includes(mark));
   });
   countBoxes();
-  every(`[data-shown-rows="${input.dataset.filterRows}"]`, (place) => sayHowMany(place, words || only.length));
+  every(`[data-shown-rows="${input.dataset.filterRows}"]`, (counter) => showRowCount(counter, words || only.length));
 }
 
-function sayHowMany(place, isFiltered) {
-  const rows = [...document.querySelectorAll(`${place.dataset.shownRows} tbody tr`)];
+function showRowCount(counter, isFiltered) {
+  const rows = [...document.querySelectorAll(`${counter.dataset.shownRows} tbody tr`)];
   const shown = rows.filter((row) => !row.hidden).length;
   const [some, all] = [shown, rows.length].map((count) => count.toLocaleString(document.documentElement.lang));
-  place.textContent = !isFiltered ? "" : shown ? `${some} ${place.dataset.of} ${all}` : place.dataset.none;
+  counter.textContent = !isFiltered ? "" : shown ? `${some} ${counter.dataset.of} ${all}` : counter.dataset.none;
 }
 
 document.addEventListener("change", (event) => {
@@ -63,9 +63,9 @@ document.addEventListener("click", (event) => {
   const box = event.target.closest?.("tbody input[type=checkbox][name]");
   if (!box) return;
   const boxes = shownBoxes(box.name);
-  const [from, to] = [boxes.indexOf(lastBox), boxes.indexOf(box)].sort((one, other) => one - other);
+  const [from, to] = [boxes.indexOf(lastBox), boxes.indexOf(box)].sort((first, second) => first - second);
   if (event.shiftKey && from >= 0 && from < to) {
-    boxes.slice(from, to + 1).forEach((one) => { one.checked = box.checked; });
+    boxes.slice(from, to + 1).forEach((checkbox) => { checkbox.checked = box.checked; });
     countBoxes();
   }
   lastBox = box;
@@ -112,8 +112,8 @@ async function copy(button) {
 if (navigator.clipboard) every("[data-copy]", (button) => { button.hidden = false; });
 
 function showSector(select) {
-  const place = document.getElementById(select.dataset.reasonFor);
-  if (place) place.hidden = !select.value;
+  const sector = document.getElementById(select.dataset.reasonFor);
+  if (sector) sector.hidden = !select.value;
 }
 
 // A column of numbers pasted into one field fills the fields below it; an empty cell keeps its place and leaves its field as it is.
@@ -124,8 +124,8 @@ document.addEventListener("paste", (event) => {
   if (lines.length < 2) return;
   event.preventDefault();
   const column = [...document.querySelectorAll("input[data-column]")].filter((field) => !field.closest("tr").hidden);
-  lines.forEach((line, place) => {
-    const field = column[column.indexOf(target) + place];
+  lines.forEach((line, index) => {
+    const field = column[column.indexOf(target) + index];
     if (field && line) { field.value = line; field.dispatchEvent(new Event("change", { bubbles: true })); }
   });
 });
@@ -135,9 +135,9 @@ const refused = [...document.querySelectorAll("main form [aria-invalid=true]")].
 if (refused && document.activeElement === document.body) refused.focus();
 
 const narrow = matchMedia("(max-width: 720px)");
-const foldTheRail = () => every(".rail-fold", (fold) => fold.toggleAttribute("open", !narrow.matches));
-foldTheRail();
-narrow.addEventListener("change", foldTheRail); // a tablet that is turned
+const foldNavigation = () => every(".rail-fold", (fold) => fold.toggleAttribute("open", !narrow.matches));
+foldNavigation();
+narrow.addEventListener("change", foldNavigation); // a tablet that is turned
 every("[data-close]", (button) => { button.hidden = false; });
 every("select[data-reason-for]", showSector);
 document.addEventListener("htmx:afterSwap", countBoxes);
@@ -153,9 +153,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.querySelectorAll(":is(.tabs, .subtabs) [aria-current]").forEach((tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 16; });
 
 // A page that follows something says when it hears nothing any more, and takes it back with the next answer.
-function tellReached(reached) {
+function showReachability(reached) {
   const words = document.getElementById("unreachable");
   if (words && words.hidden !== reached) words.hidden = reached;
 }
-document.addEventListener("htmx:sendError", () => tellReached(false));
-document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.xhr?.status) tellReached(event.detail.xhr.status < 500); });
+document.addEventListener("htmx:sendError", () => showReachability(false));
+document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.xhr?.status) showReachability(event.detail.xhr.status < 500); });

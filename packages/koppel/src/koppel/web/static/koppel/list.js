@@ -41,8 +41,8 @@ function showAll() {
   document.querySelectorAll("[data-needs-some]").forEach((button) => {
     if (many) button.disabled = false;
   });
-  document.querySelectorAll(".bulkbar [data-count-of]").forEach((place) => {
-    if (many) place.textContent = Number(all.dataset.allMatching).toLocaleString(document.documentElement.lang);
+  document.querySelectorAll(".bulkbar [data-count-of]").forEach((counter) => {
+    if (many) counter.textContent = Number(all.dataset.allMatching).toLocaleString(document.documentElement.lang);
   });
 }
 if (all) {

@@ -14,10 +14,10 @@ function enhance(field) {
   list.hidden = true;
   field.after(list);
   for (const [name, value] of Object.entries({ role: "combobox", "aria-expanded": "false", "aria-controls": list.id, "aria-autocomplete": "list" })) field.setAttribute(name, value);
-  let at = -1, asked = 0, timer;
+  let at = -1, requestNumber = 0, timer;
 
   // An answer that comes late neither opens what was closed nor replaces what somebody walks through.
-  const outdate = () => { clearTimeout(timer); asked += 1; };
+  const outdate = () => { clearTimeout(timer); requestNumber += 1; };
   const close = () => { outdate(); list.hidden = true; at = -1; field.setAttribute("aria-expanded", "false"); field.removeAttribute("aria-activedescendant"); };
   const choose = (option) => { field.value = option.dataset.text; close(); field.dispatchEvent(new Event("change", { bubbles: true })); };
   const mark = (to) => {
@@ -25,33 +25,33 @@ function enhance(field) {
     if (!options.length) return;
     outdate();
     at = (to + options.length) % options.length;
-    options.forEach((option, place) => option.setAttribute("aria-selected", String(place === at)));
+    options.forEach((option, index) => option.setAttribute("aria-selected", String(index === at)));
     options[at].scrollIntoView({ block: "nearest" });
     field.setAttribute("aria-activedescendant", options[at].id);
   };
-  const show = (found) => {
-    list.replaceChildren(...found.map((one, place) => {
+  const show = (sectors) => {
+    list.replaceChildren(...sectors.map((sector, index) => {
       const option = document.createElement("li");
-      option.id = `${list.id}-${place}`;
+      option.id = `${list.id}-${index}`;
       option.setAttribute("role", "option");
       option.setAttribute("aria-selected", "false");
-      option.dataset.text = one.text;
+      option.dataset.text = sector.text;
       const more = document.createElement("span");
       more.className = "hint";
-      more.textContent = one.matched_division || one.example;
-      option.append(one.text, document.createElement("br"), more);
+      more.textContent = sector.matched_division || sector.example;
+      option.append(sector.text, document.createElement("br"), more);
       option.addEventListener("mousedown", (event) => { event.preventDefault(); choose(option); });
       return option;
     }));
-    list.hidden = found.length === 0;
+    list.hidden = sectors.length === 0;
     at = -1;
     field.removeAttribute("aria-activedescendant");
-    field.setAttribute("aria-expanded", String(found.length > 0));
+    field.setAttribute("aria-expanded", String(sectors.length > 0));
   };
   const ask = async (words) => {
-    const turn = asked += 1;
+    const thisRequest = requestNumber += 1;
     const answer = await fetch(`${field.dataset.sectors}?q=${encodeURIComponent(words)}`, { headers: { Accept: "application/json" } });
-    if (turn === asked && answer.ok && document.activeElement === field) show((await answer.json()).sectors);
+    if (thisRequest === requestNumber && answer.ok && document.activeElement === field) show((await answer.json()).sectors);
   };
 
   field.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => ask(field.value), 120); });

@@ -7,7 +7,7 @@ document.addEventListener("input", (event) => touched.add(event.target.name));
 
 // An answer that does not come, or comes broken, is asked for again: the server may just begin anew. What it refuses stays refused.
 const REFUSED = Symbol("refused");
-async function answered(address, sent = {}) {
+async function fetchJson(address, sent = {}) {
   try {
     const answer = await fetch(address, { headers: { Accept: "application/json" }, ...sent });
     if (answer.redirected || (answer.status >= 400 && answer.status < 500)) return REFUSED;
@@ -21,7 +21,7 @@ async function answered(address, sent = {}) {
 
 const notice = document.querySelector("[data-poll]");
 
-function fill(company) {
+function fillCompany(company) {
   for (const key of ["name", "number", "country", "currency"]) {
     const cell = document.querySelector(`[data-cell="${key}-${company.id}"]`);
     if (cell && company[key]) cell.textContent = company[key];
@@ -29,36 +29,36 @@ function fill(company) {
   const field = document.querySelector(`[data-guess="${company.id}"]`);
   if (field && !field.value && !touched.has(field.name) && company.guess) {
     field.value = company.guess;
-    asked.add(field.closest("tr").dataset.row);
+    pendingRows.add(field.closest("tr").dataset.row);
   }
 }
 
 async function poll(turns) {
-  const found = await answered(notice.dataset.poll);
-  const known = found && found !== REFUSED;
-  if (known) tell(found);
-  if (found !== REFUSED && found?.left !== 0 && turns > 0) setTimeout(() => poll(turns - 1), 1000);
-  else if (notice.dataset.pollReload !== undefined && known && found.left === 0) showAnew();
+  const status = await fetchJson(notice.dataset.poll);
+  const isKnown = status && status !== REFUSED;
+  if (isKnown) showProgress(status);
+  if (status !== REFUSED && status?.left !== 0 && turns > 0) setTimeout(() => poll(turns - 1), 1000);
+  else if (notice.dataset.pollReload !== undefined && isKnown && status.left === 0) reloadKeepingTicks();
   else notice.dataset.over = ""; // it keeps its place: what somebody is about to press stays where it is
 }
 
-function tell(found) {
-  found.companies.forEach(fill);
-  inTurn(askMarks);
-  notice.querySelector("[data-poll-left]").textContent = found.left;
+function showProgress(status) {
+  status.companies.forEach(fillCompany);
+  runInSequence(fetchMarks);
+  notice.querySelector("[data-poll-left]").textContent = status.left;
   const bar = notice.querySelector("progress");
-  if (bar) bar.value = found.companies.length;
+  if (bar) bar.value = status.companies.length;
 }
 
-// The list is shown anew, ticked as it was.
+// Reload the list and tick again what was ticked.
 const TICKS = `ticks ${location.pathname}`;
-function showAnew() {
+function reloadKeepingTicks() {
   const unticked = [...document.querySelectorAll("input[name=company]:not(:checked)")].map((box) => box.value);
   sessionStorage.setItem(TICKS, JSON.stringify(unticked));
   location.reload();
 }
 
-function tickAsBefore() {
+function restoreTicks() {
   const unticked = JSON.parse(sessionStorage.getItem(TICKS) ?? "[]");
   sessionStorage.removeItem(TICKS);
   for (const box of document.querySelectorAll("input[name=company]")) {
@@ -70,15 +70,15 @@ function tickAsBefore() {
 
 // Identify.
 
-const asked = new Set();
+const pendingRows = new Set();
 
-// What is stored and asked goes one after the other: one that overtakes another would set back what was typed since.
-let turn = Promise.resolve();
-function inTurn(act) {
-  turn = turn.catch(() => {}).then(act);
+// Requests run one after the other: one that overtakes another would undo what was typed since.
+let lastTask = Promise.resolve();
+function runInSequence(task) {
+  lastTask = lastTask.catch(() => {}).then(task);
 }
 
-function sign(row, answer) {
+function showRowState(row, answer) {
   row.dataset.marks = answer.complete ? "complete" : "incomplete";
   if (answer.complete) row.classList.remove("row-bad");
   const field = row.querySelector("[data-column]");
@@ -91,52 +91,52 @@ function sign(row, answer) {
   sector.textContent = answer.problems.sector || "";
   showDiscrepancy(row, answer.question);
   showSuggestions(row, answer.suggestions);
-  if (answer.waiting) asked.add(row.dataset.row);
-  else asked.delete(row.dataset.row);
+  if (answer.waiting) pendingRows.add(row.dataset.row);
+  else pendingRows.delete(row.dataset.row);
 }
 
 // A box that is hidden is not ticked: the answer would be about something that nobody sees.
-function showDiscrepancy(row, isAsked) {
-  const place = row.querySelector("[data-discrepancy]");
-  place.hidden = !isAsked;
-  if (!isAsked) place.querySelector("input").checked = false;
+function showDiscrepancy(row, isVisible) {
+  const question = row.querySelector("[data-discrepancy]");
+  question.hidden = !isVisible;
+  if (!isVisible) question.querySelector("input").checked = false;
   document.querySelector("[data-discrepancies]").hidden = !table.querySelector("[data-discrepancy]:not([hidden])");
 }
 
 function showSuggestions(row, suggestions) {
-  const buttons = suggestions.map((one) => {
+  const buttons = suggestions.map((suggestion) => {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "button button-quiet";
-    button.dataset.suggest = one.number;
-    button.append(`${one.number} `);
+    button.dataset.suggest = suggestion.number;
+    button.append(`${suggestion.number} `);
     const name = document.createElement("span");
     name.className = "hint";
-    name.textContent = one.name;
+    name.textContent = suggestion.name;
     button.append(name);
     return button;
   });
   row.querySelector("[data-suggestions]").replaceChildren(...buttons);
 }
 
-function tally() {
+function updateTally() {
   const before = Number(table.dataset.incomplete ?? 0);
   const now = table.querySelectorAll('tr[data-marks="incomplete"]').length;
   table.dataset.incomplete = now;
   for (const [key, by] of [["incomplete", now - before], ["complete", before - now]]) {
-    const place = document.querySelector(`[data-tally="${key}"]`);
-    place.dataset.count = Number(place.dataset.count) + by;
-    place.textContent = Number(place.dataset.count).toLocaleString(document.documentElement.lang);
+    const counter = document.querySelector(`[data-tally="${key}"]`);
+    counter.dataset.count = Number(counter.dataset.count) + by;
+    counter.textContent = Number(counter.dataset.count).toLocaleString(document.documentElement.lang);
   }
   const left = Number(document.querySelector('[data-tally="incomplete"]').dataset.count);
-  const words = document.querySelector("[data-tally-words]");
-  words.textContent = left === 1 ? words.dataset.one : words.dataset.many;
+  const label = document.querySelector("[data-tally-words]");
+  label.textContent = left === 1 ? label.dataset.one : label.dataset.many;
   const state = document.querySelector("[data-tally-state]");
   state.className = `status ${left ? "status-warn" : "status-ok"}`;
   state.textContent = left ? "◆" : "●";
 }
 
-async function store(rows) {
+async function storeRows(rows) {
   const sent = new URLSearchParams();
   for (const row of rows) {
     for (const name of ["number", "reason", "sector"]) {
@@ -145,34 +145,34 @@ async function store(rows) {
     }
   }
   const token = form.elements.csrfmiddlewaretoken.value;
-  const answer = await answered(form.dataset.rowUrl, { method: "POST", body: sent, headers: { "X-CSRFToken": token } });
+  const answer = await fetchJson(form.dataset.rowUrl, { method: "POST", body: sent, headers: { "X-CSRFToken": token } });
   if (answer === REFUSED) return;
-  if (answer === null) return void setTimeout(() => inTurn(() => store(rows)), 2000); // as they are typed by then
-  show(answer.rows);
-  askLater();
+  if (answer === null) return void setTimeout(() => runInSequence(() => storeRows(rows)), 2000); // as they are typed by then
+  showRows(answer.rows);
+  scheduleFetchMarks();
 }
 
-function show(rows) {
-  for (const one of rows) {
-    const row = table.querySelector(`tr[data-row="${one.id}"]`);
-    if (row) sign(row, one);
+function showRows(rows) {
+  for (const state of rows) {
+    const row = table.querySelector(`tr[data-row="${state.id}"]`);
+    if (row) showRowState(row, state);
   }
-  tally();
+  updateTally();
 }
 
 let timer = null;
-function askLater() {
-  if (asked.size && !timer) timer = setTimeout(() => { timer = null; inTurn(askMarks); }, 1500);
+function scheduleFetchMarks() {
+  if (pendingRows.size && !timer) timer = setTimeout(() => { timer = null; runInSequence(fetchMarks); }, 1500);
 }
 
 let turns = 60;
-async function askMarks() {
-  if (!table || !asked.size || turns-- <= 0) return;
-  const query = new URLSearchParams([...asked].slice(0, 250).map((id) => ["id", id]));
-  const answer = await answered(`${form.dataset.statesUrl}?${query}`);
+async function fetchMarks() {
+  if (!table || !pendingRows.size || turns-- <= 0) return;
+  const query = new URLSearchParams([...pendingRows].slice(0, 250).map((id) => ["id", id]));
+  const answer = await fetchJson(`${form.dataset.statesUrl}?${query}`);
   if (answer === REFUSED) return;
-  if (answer) show(answer.rows);
-  askLater();
+  if (answer) showRows(answer.rows);
+  scheduleFetchMarks();
 }
 
 // Tab runs down the numbers, then through the reasons and sectors; Enter goes down too.
@@ -203,17 +203,17 @@ function changed(event) {
   if (!row) return;
   // A pasted column changes many fields at once: they are stored together.
   pasted.push(row);
-  if (pasted.length === 1) setTimeout(() => inTurn(() => { const rows = new Set(pasted); pasted = []; return store(rows); }), 30);
+  if (pasted.length === 1) setTimeout(() => runInSequence(() => { const rows = new Set(pasted); pasted = []; return storeRows(rows); }), 30);
 }
 
 let typing = null;
 async function suggestSectors(field) {
   const answer = await fetch(`${form.dataset.sectorsUrl}?q=${encodeURIComponent(field.value)}`);
   if (!answer.ok) return;
-  const options = (await answer.json()).sectors.map((one) => {
+  const options = (await answer.json()).sectors.map((sector) => {
     const option = document.createElement("option");
-    option.value = one.text;
-    option.label = `${one.text} · ${one.match}`;
+    option.value = sector.text;
+    option.label = `${sector.text} · ${sector.match}`;
     return option;
   });
   document.getElementById("sectors").replaceChildren(...options);
@@ -221,7 +221,7 @@ async function suggestSectors(field) {
 
 if (table) {
   table.dataset.incomplete = table.querySelectorAll('tr[data-marks="incomplete"]').length;
-  for (const place of document.querySelectorAll("[data-tally]")) place.dataset.count = place.textContent.replace(/\D/g, "");
+  for (const counter of document.querySelectorAll("[data-tally]")) counter.dataset.count = counter.textContent.replace(/\D/g, "");
   table.addEventListener("keydown", move);
   table.addEventListener("change", changed);
   table.addEventListener("click", (event) => {
@@ -237,8 +237,8 @@ if (table) {
     clearTimeout(typing);
     typing = setTimeout(() => suggestSectors(event.target), 150);
   });
-  for (const row of table.tBodies[0].rows) if (row.querySelector(".mark-busy, .mark-ok")) asked.add(row.dataset.row);
-  askLater();
+  for (const row of table.tBodies[0].rows) if (row.querySelector(".mark-busy, .mark-ok")) pendingRows.add(row.dataset.row);
+  scheduleFetchMarks();
   const first = document.querySelector("#identities [aria-invalid=true]");
   if (first) {
     first.id ||= "first-problem";
@@ -247,5 +247,5 @@ if (table) {
     document.querySelector('a[href="#first-problem"]')?.addEventListener("click", (event) => { event.preventDefault(); first.focus(); });
   }
 }
-tickAsBefore();
+restoreTicks();
 if (notice && !notice.hidden) poll(300);
