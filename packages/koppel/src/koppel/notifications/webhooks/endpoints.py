@@ -22,7 +22,7 @@ from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import event_types
-from koppel.notifications.webhooks.payloads import TEST, enqueue_delivery, test_message
+from koppel.notifications.webhooks.payloads import TEST, build_test_message, enqueue_delivery
 from koppel.notifications.webhooks.signing import new_secret
 from koppel.organisations.encryption import decrypt, encrypt
 from koppel.organisations.errors import Refused
@@ -76,7 +76,7 @@ def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secr
     return webhook, secret
 
 
-def change(actor: Actor, webhook_id: int, data: WebhookEndpointInput) -> WebhookEndpoint:
+def change_webhook(actor: Actor, webhook_id: int, data: WebhookEndpointInput) -> WebhookEndpoint:
     """Raises `Refused`, `NoSuchWebhook`."""
     webhook, cleaned = get_webhook(actor, webhook_id), _clean(actor, data)
     before = WebhookEndpointInput(webhook.name, webhook.url, tuple(webhook.events), tuple(webhook.divisions))
@@ -117,7 +117,7 @@ def renew_secret(actor: Actor, webhook_id: int) -> Secret:
     return secret
 
 
-def remove(actor: Actor, webhook_id: int) -> None:
+def remove_webhook(actor: Actor, webhook_id: int) -> None:
     """With its log."""
     webhook = get_webhook(actor, webhook_id)
     _record(actor.audit, webhook, "webhook.removed", before={"url": webhook.url})
@@ -130,7 +130,7 @@ def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
     quarantine.refuse()
     _require_active(webhook)
     _record(actor.audit, webhook, "webhook.tested")
-    return enqueue_delivery(webhook, TEST, test_message(webhook))
+    return enqueue_delivery(webhook, TEST, build_test_message(webhook))
 
 
 def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:

@@ -65,8 +65,8 @@ def enqueue_delivery(
     return delivery
 
 
-def test_message(webhook: WebhookEndpoint) -> dict[str, Any]:
-    """Shaped like every other."""
+def build_test_message(webhook: WebhookEndpoint) -> dict[str, Any]:
+    """Build a test message, shaped like every other."""
     return {
         "type": TEST,
         "state": "opened",
