@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from koppel.books.storage import deletions
+from koppel.books.storage import row_deletion
 from koppel.books.storage.writer import RecordBatch, WriteContext
 from koppel.connector.contract import Page, ReadMode, Record, Snapshot
 from koppel.kit.database.pool import Connection
@@ -33,7 +33,7 @@ class PageDeletions:
             return
         lines = [line.external_id for record in complete for line in record.children]
         entries = [record.external_id for record in complete]
-        missing = await deletions.missing_line_keys(self.connection, self.context, entries, lines)
+        missing = await row_deletion.missing_line_keys(self.connection, self.context, entries, lines)
         await self._mark_deleted(self.levels[1], missing)
 
     async def apply_tombstones(self, tombstones: Sequence[str]) -> None:
@@ -42,10 +42,10 @@ class PageDeletions:
         if not tombstones:
             return
         if len(self.levels) > 1:
-            lines = await deletions.missing_line_keys(self.connection, self.context, tombstones, ())
+            lines = await row_deletion.missing_line_keys(self.connection, self.context, tombstones, ())
             await self._mark_deleted(self.levels[1], lines)
         resource = self.levels[0]
-        existing = await deletions.existing_keys(self.connection, self.context, resource, tombstones)
+        existing = await row_deletion.existing_keys(self.connection, self.context, resource, tombstones)
         await self._mark_deleted(resource, existing)
 
     async def apply_snapshot(
@@ -100,7 +100,7 @@ class PageDeletions:
         )
 
     async def _missing_in_read(self, level: str, read_id: int, snapshot: Snapshot) -> list[str]:
-        return await deletions.missing_keys(
+        return await row_deletion.missing_keys(
             self.connection, self.context, level, snapshot.partitions,
             read_keys_sql=snapshot_keys.READ_KEYS_SQL, values={"read": read_id},
         )  # fmt: skip
@@ -111,9 +111,9 @@ class PageDeletions:
             return
         for level, records, _parents in batches:
             keys = [record.external_id for record in records]
-            missing = await deletions.missing_keys(
+            missing = await row_deletion.missing_keys(
                 self.connection, self.context, level, snapshot.partitions,
-                read_keys_sql=deletions.KEYS_SQL, values={"keys": keys},
+                read_keys_sql=row_deletion.KEYS_SQL, values={"keys": keys},
             )  # fmt: skip
             await self._mark_deleted(level, missing)
 
@@ -121,7 +121,7 @@ class PageDeletions:
         if not keys:
             return
         await log.log_deleted(self.connection, self.claimed, level, keys)
-        await deletions.mark_deleted(self.connection, self.context, level, keys)
+        await row_deletion.mark_deleted(self.connection, self.context, level, keys)
         self.has_deleted = True
         if level == self.levels[0]:
             self.deleted += len(keys)

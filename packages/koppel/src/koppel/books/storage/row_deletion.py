@@ -1,4 +1,4 @@
-"""Deletions in the books: which rows the source no longer has, and marking them. `koppel.sync.engine.deletions` decides when."""
+"""Deletions in the books: find the rows that the source no longer has, and mark them (`koppel.sync.engine.deletions`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
