@@ -193,7 +193,9 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Des
     if is_new:
         company.claimed_at, company.claim_rejected_at = timezone.now(), None
         add_timeline_event(company.connection, OTHER_COMPANY, claim_context(company))
-    code, other = (OTHER_COMPANY, OTHER_COMPANY_CONFIRMED)
+    code, other = OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
+    if company.claim_rejected_at is not None:
+        code, other = other, code
     for administration_id in administration_ids:
         subject = ("administration", administration_id)
         resolve_issues(company.organisation_id, subject, other)

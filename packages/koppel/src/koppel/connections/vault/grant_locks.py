@@ -13,7 +13,7 @@ from enum import Enum
 import psycopg
 import structlog
 
-from koppel.kit.database.pool import Connection, lock_connection
+from koppel.kit.database.pool import Connection, open_lock_connection
 from koppel.kit.locks import TRY_SESSION_LOCK_SQL, LockName, lock_key, release_session_locks, try_session_locks
 from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 
@@ -111,7 +111,7 @@ class GrantLocks:
         """Release, reacquire and try locks once. Returns whether a request was answered."""
         if self._connection is None or self._connection.closed:
             self._session_locks.clear()
-            self._connection = await lock_connection()
+            self._connection = await open_lock_connection()
         async with self._connection.transaction():
             await self._connection.execute(*set_scope_sql(INSTALLATION))
             await self._release(self._connection)

@@ -65,7 +65,7 @@ class PageWriter:
             counts.touched |= written.is_any
             if level == self._resource:
                 counts.added, counts.changed = len(written.added), len(written.changed)
-        counts.lines = sum(len(batch.children) for batch in page.records)
+        counts.lines = sum(len(record.children) for record in page.records)
         if (
             not checkpoint.is_baseline
             and checkpoint.read_mode == ReadMode.MODIFIED_SINCE
@@ -164,7 +164,7 @@ class PageWriter:
             await self._delete_all_but(connection, context, page.records, proof, counts)
             return new
         for level, records, _parents in self._batches_by_level(page.records):
-            keys = [resource.external_id for resource in records]
+            keys = [record.external_id for record in records]
             new.seen_count += (
                 await snapshot_keys.record(connection, self._claimed, level, checkpoint.read_id, keys) if keys else 0
             )
@@ -225,7 +225,7 @@ class PageWriter:
         if proof.partitions is not None and not proof.partitions:
             return
         for level, present, _parents in self._batches_by_level(records):
-            keys = [key.external_id for key in present]
+            keys = [record.external_id for record in present]
             gone = await writer.missing_keys(
                 connection, context, level, proof.partitions, read_keys_sql=writer.KEYS_SQL, values={"keys": keys}
             )

@@ -113,17 +113,15 @@ class RunReader:
 
     async def read_all(self) -> RunResult:
         specs = [
-            resource
-            for resource in await self._connector.list_resources(self._session)
-            if resource.key in self._plan.resources
+            spec for spec in await self._connector.list_resources(self._session) if spec.key in self._plan.resources
         ]
         if self._claimed.resources is not None:
-            specs = [resource for resource in specs if resource.key in self._claimed.resources]
+            specs = [spec for spec in specs if spec.key in self._claimed.resources]
         async with self._transaction() as connection:
             parts = await checkpoints.plan_resources(
                 connection,
                 self._claimed,
-                [(resource.key, "" if resource.available else resource.unavailable_reason) for resource in specs],
+                [(spec.key, "" if spec.available else spec.unavailable_reason) for spec in specs],
             )
         try:
             for position, spec in enumerate(specs):
@@ -152,15 +150,15 @@ class RunReader:
                 await checkpoints.reset_cursor(connection, self._claimed, spec.key)
                 await checkpoints.mark_unavailable(connection, self._claimed, spec.key, str(refusal))
                 await checkpoints.finish_resource(connection, self._claimed, spec.key, "skipped", str(refusal))
-        except UnexpectedResponse as broken:
+        except UnexpectedResponse as error:
             log.error(
-                "unexpected_response", run=self._claimed.id, resource=spec.key, code=broken.code, reason=str(broken)
+                "unexpected_response", run=self._claimed.id, resource=spec.key, code=error.code, reason=str(error)
             )
-            self._result.broken[spec.key] = str(broken)
+            self._result.broken[spec.key] = str(error)
             await self._commit_if_pending()
             async with self._transaction() as connection:
                 await checkpoints.reset_cursor(connection, self._claimed, spec.key)
-                await checkpoints.finish_resource(connection, self._claimed, spec.key, "failed", str(broken))
+                await checkpoints.finish_resource(connection, self._claimed, spec.key, "failed", str(error))
 
     async def _read(self, spec: ResourceSpec, checkpoint: CheckpointState) -> None:
         if not checkpoint.resume_cursor or self._predates_request(checkpoint):

@@ -18,16 +18,20 @@ NOT_SYNCABLE = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, Connection
 def plan_sync(
     actor: Actor, administrations: Sequence[Administration], params: Mapping[int, Values]
 ) -> dict[int, PlannedChange]:
-    running = {"organisation_id": actor.organisation_id}
-    under_way = set(
-        Run.objects.filter(**running, administration_id__in=list(params), state__in=OPEN_STATES).values_list(
+    tenant = {"organisation_id": actor.organisation_id}
+    running_ids = set(
+        Run.objects.filter(**tenant, administration_id__in=list(params), state__in=OPEN_STATES).values_list(
             "administration_id", flat=True
         )
     )
-    closed = set(Connection.objects.filter(**running, state__in=NOT_SYNCABLE).values_list("pk", flat=True))
-    stopped = quarantine.CODE if quarantine.current() else ""
+    unusable_connection_ids = set(
+        Connection.objects.filter(**tenant, state__in=NOT_SYNCABLE).values_list("pk", flat=True)
+    )
+    quarantine_code = quarantine.CODE if quarantine.current() else ""
     return {
-        administration.pk: PlannedChange(stopped or _reason_code(administration, under_way, closed))
+        administration.pk: PlannedChange(
+            quarantine_code or _reason_code(administration, running_ids, unusable_connection_ids)
+        )
         for administration in administrations
     }
 
@@ -36,14 +40,14 @@ def start_syncs(actor: Actor, changes: Mapping[int, Values]) -> None:
     request_runs(actor, list(changes))
 
 
-def _reason_code(administration: Administration, under_way: set[int], closed: set[int]) -> str:
+def _reason_code(administration: Administration, running_ids: set[int], unusable_connection_ids: set[int]) -> str:
     if administration.client_left_on:
         return "client_left"
     if administration.status == Status.DEACTIVATED:
         return "deactivated"
-    if administration.connection_id in closed:
+    if administration.connection_id in unusable_connection_ids:
         return "reauth_required"
-    return "sync_in_progress" if administration.pk in under_way else ""
+    return "sync_in_progress" if administration.pk in running_ids else ""
 
 
 SYNC_ACTION = BulkAction(
