@@ -6,13 +6,9 @@ from typing import Any
 import pytest
 
 from koppel.books.read import queries
-from koppel.books.reports.trial_balance import (
-    differing_accounts,
-    fiscal_years,
-    movement_by_period,
-    result_by_period,
-    trial_balance,
-)
+from koppel.books.reports.period_selection import fiscal_years
+from koppel.books.reports.period_totals import movement_by_period, result_by_period
+from koppel.books.reports.trial_balance import differing_accounts, trial_balance
 from koppel.kit.tenancy import organisation_scope
 from tests.books.factories import Ledger, administration_of
 

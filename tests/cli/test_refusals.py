@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from koppel.cli.sandbox import require_sandbox
 
+from koppel.cli.demo.sandbox import require_sandbox
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import Addresses, DirectoryLock, choose_free_port
 from koppel.kit.tenancy.installation_number import SENTENCE
@@ -179,6 +179,6 @@ def test_help_needs_nothing(shell: Shell) -> None:
 
 def test_where_the_sandbox_is_not_installed_one_reads_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     require_sandbox()
-    monkeypatch.setattr("koppel.cli.sandbox.find_spec", lambda _name: None)
+    monkeypatch.setattr("koppel.cli.demo.sandbox.find_spec", lambda _name: None)
     with pytest.raises(CommandError, match=r"`pip install 'koppel\[demo\]'` brings it"):
         require_sandbox()

@@ -16,10 +16,12 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.utils import decrypt
+from django.apps import apps
 
 from koppel.audit.models import AuditEntry
 from koppel.cli.checks.installation import findings
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose, Grant
+from koppel.connections.vault.encrypted_columns import ENCRYPTED_TABLES
 from koppel.connections.vault.key_rotation import key_uses, rotate_keys
 from koppel.kit.encryption import key_id_of
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -262,3 +264,16 @@ def test_second_steps_and_identity_providers_move_to_the_new_key_too(actor: Any,
         provider = single_sign_on.provider_of(boss.organisation_id)
         assert provider is not None
         assert single_sign_on.client_of(provider).client_secret.reveal() == "hush"
+
+
+def test_every_encrypted_column_is_a_column_of_its_table() -> None:
+    columns = {
+        model._meta.db_table: {field.column for field in model._meta.concrete_fields} for model in apps.get_models()
+    }
+    unknown = [
+        f"{encrypted.table}.{column}"
+        for encrypted in ENCRYPTED_TABLES
+        for column in ("id", "organisation_id", *encrypted.names, *encrypted.columns)
+        if column not in columns[encrypted.table]
+    ]
+    assert unknown == []

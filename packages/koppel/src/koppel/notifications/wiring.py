@@ -8,8 +8,8 @@ from koppel.notifications.event_types import audience_labels, event_types
 from koppel.notifications.events.hooks import event_opened, events_closed
 from koppel.notifications.sources import issue_digest, membership_notices, new_device_alerts
 from koppel.notifications.webhooks import event_types as webhook_event_types
+from koppel.notifications.webhooks.delivery_queue import enqueue_closed, enqueue_opened
 from koppel.notifications.webhooks.division_usage import move_webhooks
-from koppel.notifications.webhooks.payloads import enqueue_closed, enqueue_opened
 from koppel.organisations.groups.hooks import move_usage
 from koppel.organisations.hooks import audience_events, membership_began, sign_in_linked
 

@@ -48,22 +48,20 @@ def start_import(actor: Actor, connection_id: int) -> Flow:
 
 def open_flows(actor: Actor) -> list[Flow]:
     """Return the actor's own unfinished flows past the sign-in, newest first; at most five."""
-    queryset = Flow.objects.filter(
+    flows = Flow.objects.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, state=FlowState.OPEN
     )
-    resumable = queryset.filter(expires_at__gt=timezone.now()).exclude(step=Step.SIGN_IN)
+    resumable = flows.filter(expires_at__gt=timezone.now()).exclude(step=Step.SIGN_IN)
     return list(resumable.select_related("connection").order_by("-created_at")[:5])
 
 
 def get_flow(actor: Actor, token: UUID, *, lock: bool = False) -> Flow:
     """Return the actor's own flow. Raises `NoSuchFlow` and `FlowExpired`."""
     # Without joins when locking: a joined row would be read as it was before the wait for the lock.
-    queryset = (
+    flows = (
         Flow.objects.select_for_update() if lock else Flow.objects.select_related("connection", "app", "import_record")
     )
-    flow = queryset.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, token=token
-    ).first()
+    flow = flows.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id, token=token).first()
     if flow is None or flow.state == FlowState.ABANDONED:
         raise NoSuchFlow
     if flow.state == FlowState.OPEN and flow.expires_at < timezone.now():
@@ -92,10 +90,10 @@ def return_to(flow: Flow) -> str:
 
 def collect_completed_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None:
     """Add the connections of the completed sign-ins of this flow."""
-    queryset = ConsentAttempt.objects.filter(
+    attempts = ConsentAttempt.objects.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, return_to=return_to
     ).exclude(granted_at=None)
-    for attempt in queryset.order_by("granted_at"):
+    for attempt in attempts.order_by("granted_at"):
         if attempt.connection_id is not None and attempt.connection_id not in flow.connection_ids:
             add_connection(flow, attempt.connection_id, attempt.app_id)
 

@@ -13,8 +13,9 @@ from koppel.kit.web.schemas import Input
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.changes import queries as history
-from koppel.sync.models import ChangeKind, Checkpoint, Run, RunResource
+from koppel.sync.models import ChangeKind, Run, RunResource
 from koppel.sync.progress.import_progress import ImportLine, import_page
+from koppel.sync.progress.queries import checkpoints_of, recent_runs
 from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 from koppel.sync.runs.services import cancel_run, request_run
 
@@ -148,10 +149,7 @@ class ImportOut(Schema):
 def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any]:
     """How far the open run is, and the newest run."""
     administration = administration_for(request.actor, administration_id)
-    newest = Run.objects.filter(
-        organisation_id=administration.organisation_id, administration=administration
-    ).prefetch_related("run_resources")
-    run = newest.order_by("-created_at", "-pk").first()
+    run = next(iter(recent_runs(administration, 1)), None)
     progress = progress_of_runs(administration.organisation_id, [administration.pk]).get(administration.pk)
     return {
         "administration_id": administration.pk,
@@ -179,10 +177,7 @@ def runs(
 ) -> list[RunOut]:
     """The newest runs first."""
     administration = administration_for(request.actor, administration_id)
-    queryset = Run.objects.filter(
-        organisation_id=administration.organisation_id, administration=administration
-    ).prefetch_related("run_resources")
-    return [_to_schema(run) for run in queryset.order_by("-created_at", "-pk")[:limit]]
+    return [_to_schema(run) for run in recent_runs(administration, limit)]
 
 
 @imports.get("/{import_id}", response=ImportOut)
@@ -194,24 +189,24 @@ def get_import(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> dict[str, Any]:
     """How far an import is, and a page of its administrations. `status`: failing, configuring, queued, active, deactivated."""
-    import_page_data = import_page(request.actor, import_id, status or "", page, limit)
-    if import_page_data is None:
+    details = import_page(request.actor, import_id, status or "", page, limit)
+    if details is None:
         raise NotFound
     return {
-        "id": import_id, "total": import_page_data.state.total, "active": import_page_data.state.active,
-        "failed": import_page_data.state.failing,
-        "percent": import_page_data.percent, "is_finished": import_page_data.is_finished,
-        "seconds_left": import_page_data.seconds_left,
-        "counts": dict(import_page_data.state.counts), "page": import_page_data.number, "pages": import_page_data.pages,
-        "administrations": [_import_line_schema(line) for line in import_page_data.lines],
+        "id": import_id, "total": details.state.total, "active": details.state.active,
+        "failed": details.state.failing,
+        "percent": details.percent, "is_finished": details.is_finished,
+        "seconds_left": details.seconds_left,
+        "counts": dict(details.state.counts), "page": details.number, "pages": details.pages,
+        "administrations": [_import_line_schema(line) for line in details.lines],
     }  # fmt: skip
 
 
 def _import_line_schema(line: ImportLine) -> dict[str, Any]:
-    run = line.administration
+    administration = line.administration
     return {
-        "administration_id": run.pk, "name": run.name, "status": run.status, "reason": run.status_reason,
-        "progress": _progress_schema(line.progress),
+        "administration_id": administration.pk, "name": administration.name, "status": administration.status,
+        "reason": administration.status_reason, "progress": _progress_schema(line.progress),
     }  # fmt: skip
 
 
@@ -240,14 +235,13 @@ class ResourceStateOut(Schema):
 @router.get("/{administration_id}/sync/resources", response=list[ResourceStateOut])
 def resources(request: AuthenticatedRequest, administration_id: int) -> list[ResourceStateOut]:
     """How complete each resource is."""
-    line = administration_for(request.actor, administration_id)
-    lines = Checkpoint.objects.filter(organisation_id=line.organisation_id, administration=line).order_by("resource")
+    checkpoints = checkpoints_of(administration_for(request.actor, administration_id))
     return [
         ResourceStateOut(
             resource=checkpoint.resource, complete_as_of=checkpoint.complete_as_of, compared_at=checkpoint.last_full_at,
             available=checkpoint.available, unavailable_reason=checkpoint.unavailable_reason,
         )
-        for checkpoint in lines
+        for checkpoint in checkpoints.values()
     ]  # fmt: skip
 
 
@@ -285,12 +279,12 @@ def changes(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> ChangesOut:  # fmt: skip
     """What a run added, changed and deleted, 50 on a page. The first complete read of a resource is not repeated here."""
-    detail = administration_for(request.actor, administration_id)
-    run = history.run_of(detail, run_id)
+    administration = administration_for(request.actor, administration_id)
+    run = history.run_of(administration, run_id)
     if run is None:
         raise NotFound
     listing = history.changes_of(
-        detail, run, history.ChangeFilter(resource or "", kind or "", search, in_closed_period), page
+        administration, run, history.ChangeFilter(resource or "", kind or "", search, in_closed_period), page
     )
     return ChangesOut(
         total=listing.total,

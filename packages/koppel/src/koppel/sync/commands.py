@@ -19,6 +19,7 @@ from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_a
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.models import Run
+from koppel.sync.progress.queries import newest_runs
 from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 from koppel.sync.runs.services import cancel_run, request_run
 
@@ -164,17 +165,15 @@ def _summary(line: Line) -> str:
 def _selected_administrations(actor: Actor, ids: Sequence[int] | None) -> list[Administration]:
     """Raises `NotFound` for one that the actor may not see."""
     if ids:
-        return [administration_for(actor, administration) for administration in ids]
+        return [administration_for(actor, administration_id) for administration_id in ids]
     return list(visible_to(actor).order_by("name", "pk"))
 
 
 def _lines(actor: Actor, ids: Sequence[int] | None) -> list[Line]:
     selected = _selected_administrations(actor, ids)
-    keys = [administration.pk for administration in selected]
-    progress = progress_of_runs(actor.organisation_id, keys)
-    newest = Run.objects.filter(organisation_id=actor.organisation_id, administration_id__in=keys)
-    newest = newest.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
-    runs = {run.administration_id: run for run in newest}
+    ids_of_selected = [administration.pk for administration in selected]
+    progress = progress_of_runs(actor.organisation_id, ids_of_selected)
+    runs = newest_runs(actor.organisation_id, ids_of_selected)
     return [
         _line(administration, runs.get(administration.pk), progress.get(administration.pk))
         for administration in selected

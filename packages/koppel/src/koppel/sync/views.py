@@ -60,12 +60,12 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
     run = history.run_of(administration, run_id)
     if run is None:
         raise Http404
-    change_filter = request.parameters
-    filters = history.ChangeFilter(
-        change_filter["resource"] or "",
-        change_filter["kind"] or "",
-        (change_filter["q"] or "").strip(),
-        change_filter["closed"] is not None,
+    parameters = request.parameters
+    change_filter = history.ChangeFilter(
+        parameters["resource"] or "",
+        parameters["kind"] or "",
+        (parameters["q"] or "").strip(),
+        parameters["closed"] is not None,
     )
     run_resources = sorted(run.run_resources.all(), key=lambda run_resource: run_resource.position)
     context = {
@@ -73,8 +73,8 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
         "tab": "sync",
         "run": run,
         "run_resources": run_resources,
-        "filters": filters,
-        "listing": history.changes_of(administration, run, filters, change_filter["page"] or 1),
+        "filters": change_filter,
+        "listing": history.changes_of(administration, run, change_filter, parameters["page"] or 1),
         "resources": RESOURCES.items(),
         "kinds": history.KINDS,
         "first": any(run_resource.added for run_resource in run_resources),

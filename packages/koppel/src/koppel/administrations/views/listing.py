@@ -23,7 +23,7 @@ from koppel.administrations.list.query import ListQuery, parse_query, parse_quer
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.models import SavedView, Status
 from koppel.company_registers.sectors.sections import SECTIONS
-from koppel.kit.tabular.export import MEDIA_TYPES, Format
+from koppel.kit.tabular.writers import MEDIA_TYPES, Format
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import UnknownParameter, UnknownPart, first_parts, id_of, unknown_value, without
 from koppel.organisations.errors import Refused

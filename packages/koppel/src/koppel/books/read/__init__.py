@@ -1,0 +1,1 @@
+"""Reads of the books: records, entries, and what changed since a moment."""

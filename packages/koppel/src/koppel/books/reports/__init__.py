@@ -1,0 +1,1 @@
+"""Trial balance, result and the periods that they are asked for."""

@@ -1,9 +1,23 @@
-"""The fiscal year and the period that a page, a program or a command asks for."""
+"""The fiscal years of the books, and which year and period a page, a program or a command asks for."""
 
-from koppel.books.reports.trial_balance import fiscal_years
+from django.db import connection
+
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 
 PERIOD_DIGITS = 6
+_FISCAL_YEARS = """
+SELECT left(period, 4), max(period) FROM (
+  SELECT period FROM books_entry WHERE administration_id = %(administration)s AND deleted_at IS NULL
+  UNION SELECT period FROM books_balance WHERE administration_id = %(administration)s AND deleted_at IS NULL
+) used GROUP BY 1 ORDER BY 1 DESC
+"""
+
+
+def fiscal_years(administration_id: int) -> dict[str, str]:
+    """The years with entries or balances, newest first, each with its last period (`YYYYPP`)."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FISCAL_YEARS, {"administration": administration_id})
+        return {str(year): str(last) for year, last in cursor.fetchall()}
 
 
 def require_year(administration_id: int, year: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from koppel.books.reports.trial_balance import PeriodResult
+from koppel.books.reports.period_totals import PeriodResult
 
 WIDTH, BASE = 720, 170
 

@@ -5,7 +5,6 @@ the actual ledger. Debit = credit proves little, so every account's closing is c
 Amounts are in base currency, debit positive.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -128,43 +127,6 @@ SELECT * FROM (
 ) compared WHERE difference <> 0 ORDER BY year, account
 """  # noqa: S608 - names of ours alone
 
-_FISCAL_YEARS = """
-SELECT left(period, 4), max(period) FROM (
-  SELECT period FROM books_entry WHERE administration_id = %(administration)s AND deleted_at IS NULL
-  UNION SELECT period FROM books_balance WHERE administration_id = %(administration)s AND deleted_at IS NULL
-) used GROUP BY 1 ORDER BY 1 DESC
-"""
-
-_MOVEMENT_BY_PERIOD = """
-SELECT line.account, entry.period, sum(line.debit - line.credit)
-FROM books_entry_line line
-JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
-WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
-  AND entry.status = 'posted' AND entry.balance_type = 'actual' AND left(entry.period, 4) = %(year)s
-GROUP BY 1, 2
-"""
-
-_RESULT_BY_PERIOD = """
-SELECT entry.period,
-  coalesce(sum(line.credit - line.debit) FILTER (WHERE chart.kind = 'income'), 0),
-  coalesce(sum(line.debit - line.credit) FILTER (WHERE chart.kind = 'expense'), 0)
-FROM books_entry entry
-JOIN books_entry_line line ON line.administration_id = entry.administration_id AND line.entry = entry.external_id
-  AND line.deleted_at IS NULL
-JOIN books_account chart ON chart.administration_id = line.administration_id AND chart.code = line.account
-  AND chart.deleted_at IS NULL
-WHERE entry.administration_id = %(administration)s AND entry.deleted_at IS NULL
-  AND entry.status = 'posted' AND entry.balance_type = 'actual' AND left(entry.period, 4) = %(year)s
-GROUP BY entry.period ORDER BY entry.period
-"""
-
-
-def fiscal_years(administration_id: int) -> dict[str, str]:
-    """The years with entries or balances, newest first, each with its last period (`YYYYPP`)."""
-    with connection.cursor() as cursor:
-        cursor.execute(_FISCAL_YEARS, {"administration": administration_id})
-        return {str(year): str(last) for year, last in cursor.fetchall()}
-
 
 def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> TrialBalance:
     """Opening at the start of `fiscal_year`, movement until and closing at the end of `to_period` (`YYYYPP`)."""
@@ -183,26 +145,3 @@ def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Deci
         for year, account, difference in cursor.fetchall():
             differences.setdefault(year, []).append((account, difference))
     return differences
-
-
-def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[str, str], Decimal]:
-    """Net movement (debit less credit) by (account code, period)."""
-    with connection.cursor() as cursor:
-        cursor.execute(_MOVEMENT_BY_PERIOD, {"administration": administration_id, "year": fiscal_year})
-        return {(account, period): amount for account, period, amount in cursor.fetchall()}
-
-
-@dataclass(frozen=True)
-class PeriodResult:
-    """Income and cost of one period (`YYYYPP`), each positive when it is of the usual sign."""
-
-    period: str
-    income: Decimal
-    cost: Decimal
-
-
-def result_by_period(administration_id: int, fiscal_year: str) -> Sequence[PeriodResult]:
-    """In order of the periods; periods without entries are absent."""
-    with connection.cursor() as cursor:
-        cursor.execute(_RESULT_BY_PERIOD, {"administration": administration_id, "year": fiscal_year})
-        return [PeriodResult(*row) for row in cursor.fetchall()]

@@ -1,0 +1,1 @@
+"""The books for programs that read SQL: views, readers and their rights."""

@@ -1,0 +1,1 @@
+"""How a page of records becomes rows, and how rows are erased."""

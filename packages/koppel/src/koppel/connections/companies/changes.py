@@ -14,7 +14,7 @@ from koppel.connections.companies.same_company import (
     OTHER_COMPANY,
     OTHER_COMPANY_MESSAGE,
     Described,
-    holds_back,
+    apply_guard,
     may_be_other,
     plain,
     same_number,
@@ -37,11 +37,11 @@ CHANGES = {
     "code": "company_code_changed",
     "number": "company_number_changed",
 }
+"""Which issue (and event of the timeline) a changed field raises."""
 NUMBER_MISSING = "company_number_missing"
 QUESTIONS = frozenset({*CHANGES.values(), NUMBER_MISSING})
 """Issues that a person settles while the syncs go on."""
-"""Which issue (and line of the timeline) a changed field raises."""
-SAID_AGAIN_AFTER = timedelta(hours=12)
+REWRITE_AFTER = timedelta(hours=12)
 """What is as known is written no oftener."""
 
 
@@ -65,8 +65,8 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
 
 def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
     """The same was said not long ago: there is nothing to write."""
-    said = identity["described_at"] is not None and timezone.now() - identity["described_at"] < SAID_AGAIN_AFTER
-    if not said or identity["unreachable_code"] or not _kept(description).items() <= identity.items():
+    said = identity["described_at"] is not None and timezone.now() - identity["described_at"] < REWRITE_AFTER
+    if not said or identity["unreachable_code"] or not _description_fields(description).items() <= identity.items():
         return False
     return not may_be_other(identity, _described(description))
 
@@ -75,7 +75,7 @@ def _described(description: CompanyDescription) -> Described:
     return Described(description.name, description.number or "", description.country or "")
 
 
-def _kept(description: CompanyDescription) -> dict[str, Any]:
+def _description_fields(description: CompanyDescription) -> dict[str, Any]:
     """The fields of a `RemoteCompany` that a description fills."""
     return {
         "legal_name": description.name[:300],
@@ -96,18 +96,18 @@ def apply_description(
     False when it is another company than the one that was confirmed: then nothing of it is kept, and nothing is read until a
     person decides. `interrupts`: a run of it that is under way begins again, and stops."""
     with organisation_scope(organisation_id):
-        company = _locked(organisation_id, company_id)
+        company = _lock_company(organisation_id, company_id)
         if company is None:
             return True
-        if holds_back(company, _described(description), interrupts=interrupts):
+        if apply_guard(company, _described(description), interrupts=interrupts):
             return False
         _compare(company, {"legal_name": description.name, "number": description.number or ""})
-        _ask_for_number(company, description.number or "")
+        _raise_number_missing(company, description.number or "")
         if company.unreachable_code and company.administrations.exists():
             add_timeline_event(company.connection, "company_access_restored", {"name": company.name})
         if not company.legal_name or plain(company.name) == plain(company.legal_name):
             company.name = description.name[:300] or company.name
-        for field, value in _kept(description).items():
+        for field, value in _description_fields(description).items():
             setattr(company, field, value)
         company.described_at, company.unreachable_code, company.unreachable_reason = timezone.now(), "", ""
         company.save()
@@ -117,7 +117,7 @@ def apply_description(
 def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
     """The vendor does not let us in to this company (None: it could not be asked, which says nothing about it)."""
     with organisation_scope(organisation_id):
-        company = _locked(organisation_id, company_id)
+        company = _lock_company(organisation_id, company_id)
         if company is None:
             return
         if refusal is not None and not company.unreachable_code and company.administrations.exists():
@@ -129,7 +129,7 @@ def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
         company.save(update_fields=["described_at", "unreachable_code", "unreachable_reason"])
 
 
-def to_describe(
+def companies_to_describe(
     organisation_id: int, connection_id: int, companies: Iterable[Company], grants: Iterable[int]
 ) -> dict[int, str]:
     """Imported companies that the list calls by another name than before, and those that wait for a person, with their
@@ -159,20 +159,20 @@ def reconcile_list(
     remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
     for existing in imported.select_related("connection").distinct():
-        now = listed.get(existing.external_id)
+        listing = listed.get(existing.external_id)
         subjects = [("administration", key) for key in existing.administrations.values_list("pk", flat=True)]
         context = {"name": existing.name, "account": existing.connection.account, "connection": connection_id}
-        if now is None and existing.is_listed:
+        if listing is None and existing.is_listed:
             add_timeline_event(existing.connection, "company_unlisted", context)
             for subject in subjects:
                 raise_issue(organisation_id, "company_unlisted", subject, context)
-        elif now is not None:
+        elif listing is not None:
             if not existing.is_listed:
                 add_timeline_event(existing.connection, "company_relisted", context)
             for subject in subjects:
                 resolve_issues(organisation_id, subject, "company_unlisted")
             if existing.external_id not in unsure:
-                _compare(existing, {"name": now.name, "code": now.code})
+                _compare(existing, {"name": listing.name, "code": listing.code})
 
 
 def _compare(company: RemoteCompany, seen: Mapping[str, str]) -> None:
@@ -192,7 +192,7 @@ def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
     return same_number(old, new, company.country) if field == "number" else plain(old) == plain(new)
 
 
-def _ask_for_number(company: RemoteCompany, new: str) -> None:
+def _raise_number_missing(company: RemoteCompany, new: str) -> None:
     """A number that the accounting system stated and states no more is a question: it proves nothing, either way."""
     for administration_id in company.administrations.values_list("pk", flat=True):
         subject = ("administration", administration_id)
@@ -208,14 +208,14 @@ def _raise_change(company: RemoteCompany, administration_id: int, code: str, con
     """An open issue remembers what it was at first; back to that, there is nothing left to tell."""
     organisation_id, subject = company.organisation_id, ("administration", administration_id)
     existing = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)
-    open_one = existing.filter(subject_kind=subject[0], subject_id=subject[1]).first()
-    first = str(open_one.context.get("old", "")) if open_one else str(context["old"])
+    open_issue = existing.filter(subject_kind=subject[0], subject_id=subject[1]).first()
+    first = str(open_issue.context.get("old", "")) if open_issue else str(context["old"])
     if _is_same(company, str(context["field"]), first, str(context["new"])):
         resolve_issues(organisation_id, subject, code)
     else:
         raise_issue(organisation_id, code, subject, {**context, "old": first})
 
 
-def _locked(organisation_id: int, company_id: int) -> RemoteCompany | None:
+def _lock_company(organisation_id: int, company_id: int) -> RemoteCompany | None:
     queryset = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
     return queryset.filter(organisation_id=organisation_id, pk=company_id).first()

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from koppel.connections.app_registrations.services import mode_of
-from koppel.connections.companies.changes import reconcile_list, to_describe
+from koppel.connections.companies.changes import companies_to_describe, reconcile_list
 from koppel.connections.companies.descriptions import describe_all
 from koppel.connections.hooks import attach_waiting, connection_reconnected
 from koppel.connections.models import Connection, Grant, ImportPolicy, RemoteCompany
@@ -41,7 +41,7 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
             else list(live.exclude(listed_before).values_list("pk", flat=True).distinct())
         )
 
-    answers, unsure = _ask(actor.organisation_id, connection, grants)
+    answers, unsure = _list_companies(actor.organisation_id, connection, grants)
     errors = [one for one in answers.values() if isinstance(one, ConnectorError)]
     if errors and len(errors) == len(answers):
         raise errors[0]
@@ -57,7 +57,9 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
 _Answer = Sequence[Company] | ConnectorError
 
 
-def _ask(organisation_id: int, connection: Connection, grants: Sequence[int]) -> tuple[dict[int, _Answer], set[str]]:
+def _list_companies(
+    organisation_id: int, connection: Connection, grants: Sequence[int]
+) -> tuple[dict[int, _Answer], set[str]]:
     """What each grant reaches, and the external ids of companies that did not say whether they are what they were."""
 
     async def listing(open_runtime: Runtime) -> tuple[dict[int, _Answer], set[str]]:
@@ -74,17 +76,19 @@ def _ask(organisation_id: int, connection: Connection, grants: Sequence[int]) ->
         answers = dict(zip(grants, await asyncio.gather(*map(list_grant, grants)), strict=True))
         by_grant = {key: answer for key, answer in answers.items() if not isinstance(answer, ConnectorError)}
         # Before the list is kept: an imported company that goes by another name now may be another company.
-        doubtful = await run_in_thread(lambda: _doubtful(organisation_id, connection.pk, by_grant))
+        doubtful = await run_in_thread(lambda: _unsure_companies(organisation_id, connection.pk, by_grant))
         described = await describe_all(open_runtime, organisation_id, [(key, connection.connector) for key in doubtful])
         return answers, {external_id for key, external_id in doubtful.items() if key not in described}
 
     return run_sync(listing) if grants else ({}, set())
 
 
-def _doubtful(organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]) -> dict[int, str]:
+def _unsure_companies(
+    organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]
+) -> dict[int, str]:
     """Imported companies of which the list alone does not say whether they are what they were, with their external id."""
     with organisation_scope(organisation_id):
-        return to_describe(organisation_id, connection_id, _listed(by_grant), by_grant)
+        return companies_to_describe(organisation_id, connection_id, _listed(by_grant), by_grant)
 
 
 def _listed(by_grant: Mapping[int, Sequence[Company]]) -> list[Company]:

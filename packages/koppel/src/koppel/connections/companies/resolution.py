@@ -15,8 +15,8 @@ from koppel.connections.companies.same_company import (
     OTHER_COMPANY,
     OTHER_COMPANY_CONFIRMED,
     claim_context,
-    let_go,
     plain,
+    release,
     same_name,
     same_number,
 )
@@ -79,7 +79,7 @@ def _require_current(
     """The companies are locked, so that what is compared is what will be settled."""
     claimed = {key: company for key, company in companies.items() if company.claimed_at is not None}
     present = {key: _claim_fingerprint(key, company) for key, company in claimed.items()}
-    said_at = {key: company.claimed_at for key, company in claimed.items()}
+    changed_at = {key: company.claimed_at for key, company in claimed.items()}
     if code != OTHER_COMPANY:
         issues = Issue.objects.filter(
             organisation_id=actor.organisation_id, code=code, resolved_at=None, subject_kind="administration",
@@ -87,9 +87,9 @@ def _require_current(
         )  # fmt: skip
         context = {issue.subject_id: issue.context for issue in issues}
         present = {key: fingerprint_of(key, str(fact["old"]), str(fact["new"])) for key, fact in context.items()}
-        said_at = {key: _said_since(companies[key], code, str(fact["new"])) for key, fact in context.items()}
+        changed_at = {key: _changed_at(companies[key], code, str(fact["new"])) for key, fact in context.items()}
     is_other = bool(fingerprints) and not set(present.values()) <= set(fingerprints)
-    is_later = viewed_at is not None and any((said_at[key] or viewed_at) > viewed_at for key in present)
+    is_later = viewed_at is not None and any((changed_at[key] or viewed_at) > viewed_at for key in present)
     if is_other or is_later:
         raise Refused(_("Meanwhile the accounting system says something else. Please look again."))
 
@@ -99,7 +99,7 @@ def _claim_fingerprint(key: int, company: RemoteCompany) -> str:
     return fingerprint_of(key, *names, company.confirmed_number, company.claimed_number)
 
 
-def _said_since(company: RemoteCompany, code: str, new: str) -> datetime | None:
+def _changed_at(company: RemoteCompany, code: str, new: str) -> datetime | None:
     """Since when the accounting system says so: the timeline has a line for each thing that it said."""
     lines = company.connection.events.filter(kind=code, context__new=new).order_by("-at")
     return lines.values_list("at", flat=True).first()
@@ -132,7 +132,7 @@ def _resolve_change(actor: Actor, company: RemoteCompany, administration_id: int
         return False
     field, new = str(issue.context["field"]), str(issue.context["new"])
     if accept and code != NUMBER_MISSING:
-        _take(actor, administration_id, field, new)
+        _accept_field(actor, administration_id, field, new)
     _confirm_field(company, field, new)
     resolve_issues(actor.organisation_id, subject, code)
     details = {"code": code, "taken": accept, "old": issue.context["old"], "new": new}
@@ -142,7 +142,7 @@ def _resolve_change(actor: Actor, company: RemoteCompany, administration_id: int
     return True
 
 
-def _take(actor: Actor, administration_id: int, field: str, value: str) -> None:
+def _accept_field(actor: Actor, administration_id: int, field: str, value: str) -> None:
     if message := accept_company_change(actor, administration_id, field, value):
         raise Refused(message)
 
@@ -191,7 +191,7 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
     company.confirmed_name = company.legal_name = name
     company.confirmed_number, company.number = number, company.claimed_number
     resolve_issues(company.organisation_id, ("administration", administration_id), *QUESTIONS)
-    let_go(company, [administration_id], requested_by=actor.name)
+    release(company, [administration_id], requested_by=actor.name)
     company.save()
 
 

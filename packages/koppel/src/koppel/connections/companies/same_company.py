@@ -101,7 +101,7 @@ def may_be_other(columns: Mapping[str, Any], described: Described) -> bool:
     return columns["claimed_at"] is not None or is_other_company(confirmed, described)
 
 
-def holds_back(company: RemoteCompany, described: Described, *, interrupts: bool) -> bool:
+def apply_guard(company: RemoteCompany, described: Described, *, interrupts: bool) -> bool:
     """The guard. True: another company stands there, so the caller keeps nothing of the description.
 
     `company` is locked by the caller. `interrupts`: a run that is under way goes back to its beginning; a run itself knows."""
@@ -118,21 +118,21 @@ def holds_back(company: RemoteCompany, described: Described, *, interrupts: bool
     if is_other:
         _claim(company, list(administrations), described)
         return True
-    _learn(company, described)
+    _store_first_description(company, described)
     if company.claimed_at is not None:
         add_timeline_event(company.connection, "company_restored", {"name": company.confirmed_name})
-        let_go(company, list(administrations), requested_by="")
+        release(company, list(administrations), requested_by="")
     return False
 
 
-def confirm(company: RemoteCompany, name: str, number: str) -> None:
+def confirm_identity(company: RemoteCompany, name: str, number: str) -> None:
     """A person says who it is: at the import. The caller saves."""
     company.confirmed_name = "" if name == company.external_id else name[:300]
     company.confirmed_number = number[:100]
     forget_claim(company)
 
 
-def forget(company: RemoteCompany) -> None:
+def forget_identity(company: RemoteCompany) -> None:
     """Its administration is erased: it may be imported again, as whatever company it is by then. The caller saves."""
     if company.claimed_at is not None:
         company.name, company.legal_name, company.number = company.claimed_name, "", ""
@@ -141,7 +141,7 @@ def forget(company: RemoteCompany) -> None:
     forget_claim(company)
 
 
-def inherit(company: RemoteCompany, before: RemoteCompany) -> None:
+def inherit_identity(company: RemoteCompany, before: RemoteCompany) -> None:
     """The same company, reached through another connection: what was confirmed of it goes along, and what waits for a person.
 
     The caller saves, and has the guard look."""
@@ -162,7 +162,7 @@ def forget_claim(company: RemoteCompany) -> None:
     company.claimed_at = company.claim_rejected_at = None
 
 
-def let_go(company: RemoteCompany, administration_ids: Iterable[int], *, requested_by: str) -> None:
+def release(company: RemoteCompany, administration_ids: Iterable[int], *, requested_by: str) -> None:
     """It is the confirmed company, or a person says so: its administrations go on. The caller saves."""
     ids = list(administration_ids)
     forget_claim(company)
@@ -193,7 +193,9 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Des
     if is_new:
         company.claimed_at, company.claim_rejected_at = timezone.now(), None
         add_timeline_event(company.connection, OTHER_COMPANY, claim_context(company))
-    code, other = (OTHER_COMPANY, OTHER_COMPANY_CONFIRMED)
+    code, other = OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
+    if company.claim_rejected_at is not None:
+        code, other = other, code
     for administration_id in administration_ids:
         subject = ("administration", administration_id)
         resolve_issues(company.organisation_id, subject, other)
@@ -203,7 +205,7 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Des
     hooks.block_administrations(company.organisation_id, administration_ids, OTHER_COMPANY_MESSAGE)
 
 
-def _learn(company: RemoteCompany, described: Described) -> None:
+def _store_first_description(company: RemoteCompany, described: Described) -> None:
     """What nobody could see when the company was imported, for it was not described yet: its first description counts."""
     if not company.confirmed_name:
         company.confirmed_name, company.confirmed_number = described.name[:300], described.number[:100]

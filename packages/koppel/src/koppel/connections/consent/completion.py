@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.health import SUPERSEDED, add_timeline_event, grants_of, locked, signed_in
+from koppel.connections.health import SUPERSEDED, add_timeline_event, grants_of, lock_connection, mark_signed_in
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.ownership import store_pending_grant
 from koppel.connections.lifecycle.revocation import revoke_unused_token
@@ -28,7 +28,7 @@ def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> in
     if replaced is not None:
         revoke_unused_token(attempt, replaced)
     before = connection.state
-    signed_in(connection, consent.account)
+    mark_signed_in(connection, consent.account)
     kind = _kind(attempt, before)
     add_timeline_event(connection, kind, {"account": consent.account}, actor.name)
     record(
@@ -53,7 +53,7 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
         state=ConnectionState.REMOVED
     )
     if attempt.connection_id is not None:
-        connection = locked(actor.organisation_id, attempt.connection_id)
+        connection = lock_connection(actor.organisation_id, attempt.connection_id)
         if connection is None:
             raise ConsentRefused("removed", _("This connection was removed meanwhile, so nothing was signed in."))
         _require_same_companies(actor, connection, consent)
@@ -63,7 +63,7 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
     known_connection = connections.filter(
         Exists(serving.exclude(invalid_reason__startswith=SUPERSEDED)), app=attempt.app
     ).first()
-    existing = locked(actor.organisation_id, known_connection.pk) if known_connection else None
+    existing = lock_connection(actor.organisation_id, known_connection.pk) if known_connection else None
     return existing or Connection.objects.create(
         organisation_id=actor.organisation_id,
         connector=attempt.app.connector,

@@ -30,7 +30,7 @@ SUPERSEDED = "retired:"
 log = structlog.get_logger(__name__)
 
 
-def locked(organisation_id: int, connection_id: int) -> Connection | None:
+def lock_connection(organisation_id: int, connection_id: int) -> Connection | None:
     """The connection for a change of its state; None when it was removed."""
     connection = Connection.objects.select_for_update(no_key=True).filter(
         organisation_id=organisation_id, pk=connection_id
@@ -45,7 +45,7 @@ def record_failure(
 
     One company's failure is the connection's only while nobody else is answered."""
     with organisation_scope(organisation_id):
-        connection = locked(organisation_id, connection_id)
+        connection = lock_connection(organisation_id, connection_id)
         if connection is None:
             return
         concerns_all = whole or company_id is None or _concerns_all_companies(connection, company_id, message)
@@ -62,7 +62,7 @@ def record_failure(
 def record_success(organisation_id: int, connection_id: int) -> None:
     """The vendor answered although we thought it would not: everything goes on by itself."""
     with organisation_scope(organisation_id):
-        connection = locked(organisation_id, connection_id)
+        connection = lock_connection(organisation_id, connection_id)
         if connection is None or not _has_recovered(connection):
             return
         before = connection.state
@@ -76,7 +76,7 @@ def record_success(organisation_id: int, connection_id: int) -> None:
 def require_reauth(organisation_id: int, connection_id: int, message: str) -> None:
     """The firm must sign in again: one state, one issue, one notice, however many administrations noticed."""
     with organisation_scope(organisation_id):
-        connection = locked(organisation_id, connection_id)
+        connection = lock_connection(organisation_id, connection_id)
         if connection is None:
             return
         lost = grants_of(connection).exclude(invalid_since=None)
@@ -102,7 +102,7 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
     log.warning("connection_lost", connection=connection_id, partly=partly)
 
 
-def signed_in(connection: Connection, account: str) -> None:
+def mark_signed_in(connection: Connection, account: str) -> None:
     """Somebody signed in for this connection, whose grant is stored. In the caller's transaction and scope.
 
     A paused connection stays paused; one with further lost grants still asks for those."""

@@ -6,7 +6,15 @@ nothing uses any more are withdrawn at the vendor by a job, after the commit (`r
 """
 
 from koppel.connections.lifecycle.import_policy import set_import_policy
-from koppel.connections.lifecycle.pause_and_resume import pause, resume
-from koppel.connections.lifecycle.removal import Removal, preview_removal, removal_message, remove
+from koppel.connections.lifecycle.pause_and_resume import pause_connection, resume
+from koppel.connections.lifecycle.removal import Removal, preview_removal, removal_message, remove_connection
 
-__all__ = ["Removal", "pause", "preview_removal", "removal_message", "remove", "resume", "set_import_policy"]
+__all__ = [
+    "Removal",
+    "pause_connection",
+    "preview_removal",
+    "removal_message",
+    "remove_connection",
+    "resume",
+    "set_import_policy",
+]

@@ -2,20 +2,20 @@
 
 from koppel.audit.services import record
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.health import locked
+from koppel.connections.health import lock_connection
 from koppel.connections.models import Connection
 from koppel.organisations.roles import Actor, Permission
 
 
-def get_for_change(actor: Actor, connection_id: int) -> Connection:
+def lock_for_change(actor: Actor, connection_id: int) -> Connection:
     """Locked, for who may manage connections. Raises `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
-    connection = locked(actor.organisation_id, connection_id)
+    connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:
         raise NoSuchConnection
     return connection
 
 
-def record_change(actor: Actor, what: str, connection: Connection, details: dict[str, object] | None = None) -> None:
+def record_change(actor: Actor, action: str, connection: Connection, details: dict[str, object] | None = None) -> None:
     subject = ("connection", connection.pk, connection.account)
-    record(actor.organisation_id, actor.audit, f"connection.{what}", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, f"connection.{action}", subject=subject, details=details)

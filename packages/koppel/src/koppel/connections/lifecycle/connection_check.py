@@ -107,10 +107,10 @@ async def check_once(
         if company_id is None:
             await connector(key).list_companies(await listing_session(current, organisation_id, grant_id))
         else:
-            due_row = await connector(key).describe_company(
+            description = await connector(key).describe_company(
                 await describing_session(current, organisation_id, company_id)
             )
-            await run_in_thread(lambda: apply_description(organisation_id, company_id, due_row))
+            await run_in_thread(lambda: apply_description(organisation_id, company_id, description))
     except (NotConsented, SetupMissing) as refusal:
         error = refused = refusal
         if company_id is not None:

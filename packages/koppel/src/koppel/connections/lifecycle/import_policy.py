@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from koppel.connections.health import add_timeline_event
-from koppel.connections.lifecycle.audited_change import get_for_change, record_change
+from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.models import ImportPolicy, RemoteCompany
 from koppel.organisations.roles import Actor
 
@@ -12,7 +12,7 @@ def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, co
     """Which companies others than the owner may import through this connection. How many are released now.
 
     New companies follow: released with ALL, kept back with SELECTED and NONE."""
-    connection = get_for_change(actor, connection_id)
+    connection = lock_for_change(actor, connection_id)
     companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
     requested_ids = set(company_ids) if policy is ImportPolicy.SELECTED else set()
     chosen = requested_ids & set(companies.values_list("pk", flat=True))

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.health import add_timeline_event, grants_of, locked, resolve_owner_left, signed_in
+from koppel.connections.health import add_timeline_event, grants_of, lock_connection, mark_signed_in, resolve_owner_left
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_token
 from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
@@ -61,7 +61,7 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
 
     Where nobody signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
-    connection = locked(actor.organisation_id, connection_id)
+    connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:
         raise NoSuchConnection
     chosen = next((member for member in possible_owners(actor) if member.pk == membership_id), None)
@@ -103,7 +103,7 @@ def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int
 
 def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """The new owner has signed in: keep the consent aside. In the caller's transaction. Raises `ConsentRefused`."""
-    connection = locked(actor.organisation_id, attempt.connection_id or 0)
+    connection = lock_connection(actor.organisation_id, attempt.connection_id or 0)
     if connection is None or connection.pending_owner_id != actor.membership_id:
         raise _transfer_not_requested()
     existing = grants_of(connection)
@@ -133,14 +133,14 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
     for grant in candidates:
         reached = _reached_by(actor, grant)
         with organisation_scope(actor.organisation_id):
-            connection = locked(actor.organisation_id, connection_id)
+            connection = lock_connection(actor.organisation_id, connection_id)
             if connection is None or connection.pending_owner_id != actor.membership_id:
                 raise _transfer_not_requested()
             missing = _move_companies(actor, connection, grant, reached)
             if not missing:
                 _complete_transfer(actor, connection, grant.account)
         if missing:
-            names = _named(missing)
+            names = _name_list(missing)
             message = _("%(account)s does not reach %(names)s. Nothing was changed: it still runs on %(old)s.")
             context = {"account": grant.account, "names": names, "old": grant.connection.account}
             raise ConsentRefused("companies_missing", message % context)
@@ -159,7 +159,7 @@ def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
         organisation_id=connection.organisation_id, connection=connection, grant__in=old
     )
     waiting = exclude_restricted(actor, companies.filter(administrations__isnull=False)).distinct()
-    return _named(list(waiting.order_by("name").values_list("name", flat=True)))
+    return _name_list(list(waiting.order_by("name").values_list("name", flat=True)))
 
 
 def _transfer_not_requested() -> ConsentRefused:
@@ -210,7 +210,7 @@ def _previous_grants(connection: Connection, membership_id: int) -> "QuerySet[Gr
     return grants.exclude(subject__in=list(pending))
 
 
-def _named(names: Sequence[str]) -> str:
+def _name_list(names: Sequence[str]) -> str:
     more = len(names) - NAMED_MAX
     return ", ".join(names[:NAMED_MAX]) + (f" (+{more})" if more > 0 else "")
 
@@ -224,15 +224,15 @@ def _delete_pending_grants(connection: Connection) -> None:
     )
 
 
-def _change_owner(actor: Actor, connection: Connection, to: Membership, account: str) -> None:
-    before = connection.owner
-    connection.owner, connection.pending_owner = to, None
+def _change_owner(actor: Actor, connection: Connection, new_owner: Membership, account: str) -> None:
+    previous_owner = connection.owner
+    connection.owner, connection.pending_owner = new_owner, None
     connection.save(update_fields=["owner", "pending_owner"])
-    signed_in(connection, account)
+    mark_signed_in(connection, account)
     resolve_owner_left(actor.organisation_id, connection.pk)
-    _record(actor, connection, "owner_changed", str(to.user))
-    context = {"owner": str(to.user), "account": connection.account}
-    notify(actor.organisation_id, "transfer_completed", [before.pk], context, connection.get_absolute_url())
+    _record(actor, connection, "owner_changed", str(new_owner.user))
+    context = {"owner": str(new_owner.user), "account": connection.account}
+    notify(actor.organisation_id, "transfer_completed", [previous_owner.pk], context, connection.get_absolute_url())
 
 
 def _needs_no_sign_in(connection: Connection) -> bool:

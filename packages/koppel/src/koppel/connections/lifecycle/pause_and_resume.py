@@ -2,14 +2,14 @@
 
 from koppel.connections.health import add_timeline_event, end_timeline_event, resume_connection, start_timeline_event
 from koppel.connections.hooks import StopReason, stop_runs
-from koppel.connections.lifecycle.audited_change import get_for_change, record_change
+from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.models import ConnectionState
 from koppel.organisations.roles import Actor
 
 
-def pause(actor: Actor, connection_id: int) -> bool:
+def pause_connection(actor: Actor, connection_id: int) -> bool:
     """No calls by themselves any more: the schedule stops, runs under way wait. False when it was paused already."""
-    connection = get_for_change(actor, connection_id)
+    connection = lock_for_change(actor, connection_id)
     if connection.state == ConnectionState.PAUSED:
         return False
     end_timeline_event(connection, "degraded")
@@ -23,7 +23,7 @@ def pause(actor: Actor, connection_id: int) -> bool:
 
 def resume(actor: Actor, connection_id: int) -> bool:
     """Go on: what waits is done next. False when it was not paused."""
-    connection = get_for_change(actor, connection_id)
+    connection = lock_for_change(actor, connection_id)
     if connection.state != ConnectionState.PAUSED:
         return False
     resume_connection(connection)

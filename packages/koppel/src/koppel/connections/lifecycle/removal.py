@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 
 from koppel.connections.health import add_timeline_event, end_timeline_event
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
-from koppel.connections.lifecycle.audited_change import get_for_change, record_change
+from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.lifecycle.revocation import revoke_later
 from koppel.connections.models import ConnectionState, Grant, RemoteCompany
 from koppel.connections.queries import get_connection
@@ -64,12 +64,14 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     )
 
 
-def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerprint: str | None = None) -> Removal:
+def remove_connection(
+    actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerprint: str | None = None
+) -> Removal:
     """End the connection; its tokens are withdrawn at the vendor by a job. What was done.
 
     `fingerprint`: of what the person was shown; when that has changed meanwhile, nothing is done. Raises `Refused` with a
     message, and `NoSuchConnection` when it was removed before."""
-    connection = get_for_change(actor, connection_id)
+    connection = lock_for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
     if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
         message = _("This connection serves %(count)d administrations. Only an Administrator may remove it.")

@@ -27,7 +27,7 @@ ERASED = b""
 async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -> None:
     """Outside any transaction; one after the other. Raises the connector's errors: then the rest is tried again later."""
     for grant_id in grant_ids:
-        app_and_token = await run_in_thread(partial(_token, organisation_id, grant_id))
+        app_and_token = await run_in_thread(partial(_revocable_token, organisation_id, grant_id))
         if app_and_token is None:
             continue
         app, generation, token = app_and_token
@@ -37,7 +37,7 @@ async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -
         except ConnectorError as error:
             log.warning("grant_not_revoked", grant=grant_id, code=error.code)
             raise
-        await run_in_thread(partial(_forget, organisation_id, grant_id, generation))
+        await run_in_thread(partial(_erase_tokens, organisation_id, grant_id, generation))
         log.info("grant_revoked", grant=grant_id)
 
 
@@ -68,18 +68,18 @@ def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
 
 async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int) -> None:
     """Outside any transaction. Raises the connector's errors: then it is tried again later."""
-    app_and_token = await run_in_thread(partial(_unused, organisation_id, attempt_id))
+    app_and_token = await run_in_thread(partial(_unused_token, organisation_id, attempt_id))
     if app_and_token is None:
         return
     app, token = app_and_token
     await connector(app.connector).revoke(
         OriginRestrictedHttp(current.http, base_urls_of(app)), credentials(app), token
     )
-    await run_in_thread(partial(_forget_unused, organisation_id, attempt_id))
+    await run_in_thread(partial(_erase_unused_token, organisation_id, attempt_id))
     log.info("unused_consent_revoked", attempt=attempt_id)
 
 
-def _unused(organisation_id: int, attempt_id: int) -> tuple[AppRegistration, Secret] | None:
+def _unused_token(organisation_id: int, attempt_id: int) -> tuple[AppRegistration, Secret] | None:
     with organisation_scope(organisation_id):
         queryset = ConsentAttempt.objects.filter(organisation_id=organisation_id, pk=attempt_id).select_related("app")
         attempt = queryset.exclude(secrets=ERASED).first()
@@ -90,12 +90,12 @@ def _unused(organisation_id: int, attempt_id: int) -> tuple[AppRegistration, Sec
     )
 
 
-def _forget_unused(organisation_id: int, attempt_id: int) -> None:
+def _erase_unused_token(organisation_id: int, attempt_id: int) -> None:
     with organisation_scope(organisation_id):
         ConsentAttempt.objects.filter(organisation_id=organisation_id, pk=attempt_id).update(secrets=ERASED)
 
 
-def _token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, Secret] | None:
+def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, Secret] | None:
     """The refresh token revokes its family; without one, the access token is revoked. With the generation that it is of.
 
     None for a grant that lives: the same account was signed in again before this job came to it."""
@@ -109,7 +109,7 @@ def _token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, S
     return grant.connection.app, grant.generation, decrypt_token(sealed, organisation_id, grant_id, column)
 
 
-def _forget(organisation_id: int, grant_id: int, generation: int) -> None:
+def _erase_tokens(organisation_id: int, grant_id: int, generation: int) -> None:
     """Unless other tokens stand there by now."""
     with organisation_scope(organisation_id):
         grants = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id, generation=generation)

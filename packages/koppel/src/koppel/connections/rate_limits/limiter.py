@@ -26,7 +26,7 @@ from koppel.connections.rate_limits.quota import (
     QuotaState,
     RateLimitReading,
     UsageReport,
-    nearer,
+    stricter_reading,
 )
 from koppel.connections.vendor_http import OriginRestrictedHttp
 from koppel.connector.errors import RateLimited
@@ -90,14 +90,14 @@ class RateLimiter:
         self._database = database
         self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._slices: dict[LeaseKey, _LocalLease] = {}
-        self._asked: dict[LeaseKey, asyncio.Future[Allocation]] = {}
-        self._granting: dict[LeaseKey, asyncio.Future[Allocation]] = {}
+        self._pending: dict[LeaseKey, asyncio.Future[Allocation]] = {}
+        self._in_exchange: dict[LeaseKey, asyncio.Future[Allocation]] = {}
         self._exchanging: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        self._exchange_lock = asyncio.Lock()
         self._reporting: asyncio.Task[None] | None = None
 
     async def acquire(self, key: QuotaKey, organisation_id: int) -> None:
-        """Before a call; `answered` or `failed` must follow. Raises `RateLimited` when there is none to be had now."""
+        """Before a call; `record_response` or `record_failure` must follow. Raises `RateLimited` when no call is left."""
         if self._reporting is None:
             self._reporting = asyncio.create_task(self._report_for_ever())
         lease_key = (key, organisation_id)
@@ -120,7 +120,7 @@ class RateLimiter:
         lease = self._record_call_ended((key, organisation_id))
         readings = _readings(response.headers)
         lease.reported.readings |= {
-            name: nearer(lease.reported.readings.get(name), name_and_value) for name, name_and_value in readings.items()
+            name: stricter_reading(lease.reported.readings.get(name), reading) for name, reading in readings.items()
         }
         lease.reported.unstated += not readings
         lease.reported.errors += response.status >= SERVER_ERROR
@@ -143,7 +143,7 @@ class RateLimiter:
             await asyncio.gather(self._reporting, return_exceptions=True)
         if self._exchanging is not None:
             await asyncio.gather(self._exchanging, return_exceptions=True)
-        async with self._turn:
+        async with self._exchange_lock:
             if self._slices:
                 await self._exchange({}, list(self._slices), done=True)
 
@@ -158,20 +158,20 @@ class RateLimiter:
     async def _request_allocation(self, lease_key: LeaseKey) -> Allocation:
         """Those who ask while an exchange is under way share the next one; those for whose place it is share its grant: an
         exchange of their own would give back what the first to ask did not come to use."""
-        future = self._granting.get(lease_key) or self._asked.get(lease_key)
+        future = self._in_exchange.get(lease_key) or self._pending.get(lease_key)
         if future is None:
-            future = self._asked[lease_key] = asyncio.get_running_loop().create_future()
+            future = self._pending[lease_key] = asyncio.get_running_loop().create_future()
         if self._exchanging is None or self._exchanging.done():
             self._exchanging = asyncio.create_task(self._exchange_requested())
         return await asyncio.shield(future)
 
     async def _exchange_requested(self) -> None:
-        while self._asked:
+        while self._pending:
             requested: dict[LeaseKey, asyncio.Future[Allocation]] = {}
             try:
-                async with self._turn:
-                    requested, self._asked = self._asked, {}
-                    self._granting = requested
+                async with self._exchange_lock:
+                    requested, self._pending = self._pending, {}
+                    self._in_exchange = requested
                     await self._exchange(requested, list(requested), done=True)
             except Exception as error:
                 for future in requested.values():
@@ -179,13 +179,13 @@ class RateLimiter:
                         future.set_exception(error)
                         future.exception()  # nobody may be waiting any more
             finally:
-                self._granting = {}
+                self._in_exchange = {}
 
     async def _report_for_ever(self) -> None:
         while True:
             await asyncio.sleep(REPORT_SECONDS)
             try:
-                async with self._turn:
+                async with self._exchange_lock:
                     await self._report()
             except Exception as error:
                 log.warning("rate_limits_not_reported", error=type(error).__name__, reason=str(error)[:200])
@@ -207,26 +207,26 @@ class RateLimiter:
         self, requested: Mapping[LeaseKey, "asyncio.Future[Allocation]"], lease_keys: list[LeaseKey], *, done: bool
     ) -> None:
         """In one transaction: report for all `lease_keys`, take for those who asked."""
-        usage_reports = {lease_key: self._hand_over(lease_key, done=done) for lease_key in lease_keys}
+        usage_reports = {lease_key: self._take_report(lease_key, done=done) for lease_key in lease_keys}
         try:
-            grants = await self._settle_with_database(usage_reports, set(requested))
+            allocations = await self._settle_with_database(usage_reports, set(requested))
         except BaseException:
             for lease_key, report in usage_reports.items():
-                self._take_back(lease_key, report)
+                self._restore_report(lease_key, report)
             raise
         for lease_key in lease_keys:
             lease = self._slices[lease_key]
             lease.until = lease.reported_at + USABLE_SECONDS
             if lease_key in requested:
-                lease.left = grants[lease_key].calls
+                lease.left = allocations[lease_key].calls
                 lease.used_at = time.monotonic()  # who asked comes to use it in a moment
                 if not requested[lease_key].done():
-                    requested[lease_key].set_result(grants[lease_key])
-            elif done and not lease.in_flight and not lease.reported.calls and lease_key not in self._asked:
+                    requested[lease_key].set_result(allocations[lease_key])
+            elif done and not lease.in_flight and not lease.reported.calls and lease_key not in self._pending:
                 # Who asked meanwhile has looked at this slice: it is the one that the next exchange reports and fills.
                 del self._slices[lease_key]
 
-    def _hand_over(self, lease_key: LeaseKey, *, done: bool) -> UsageReport:
+    def _take_report(self, lease_key: LeaseKey, *, done: bool) -> UsageReport:
         lease = self._slices[lease_key]
         report, lease.reported = lease.reported, UsageReport()
         report.done, report.in_flight = done, lease.in_flight
@@ -235,7 +235,7 @@ class RateLimiter:
             lease.left = 0
         return report
 
-    def _take_back(self, lease_key: LeaseKey, report: UsageReport) -> None:
+    def _restore_report(self, lease_key: LeaseKey, report: UsageReport) -> None:
         """The database did not hear it: tell it again with the next report."""
         lease = self._slices.setdefault(lease_key, _LocalLease())
         newer = lease.reported
@@ -253,23 +253,27 @@ class RateLimiter:
         keys |= {QuotaKey(key.app_id, "") for (key, _organisation), report in usage_reports.items() if report.errors}
         asked_at = time.monotonic()
         async with self._database.installation_transaction() as connection:
-            states, down, now = await _read(connection, keys)
-            grants: dict[LeaseKey, Allocation] = {}
+            states, app_waits, now = await _read(connection, keys)
+            allocations: dict[LeaseKey, Allocation] = {}
             for (key, organisation), report in usage_reports.items():
                 quota.apply_report(
-                    now, states[key], self._holder(organisation), organisation, _dated(report, now - asked_at)
+                    now,
+                    states[key],
+                    self._holder(organisation),
+                    organisation,
+                    _with_database_time(report, now - asked_at),
                 )
                 if report.errors:
                     quota.apply_report(now, states[QuotaKey(key.app_id, "")], "", 0, UsageReport(errors=report.errors))
             for key, organisation in sorted(asking):
-                wait = down.get(key.app_id, 0.0)
-                grants[(key, organisation)] = (
+                wait = app_waits.get(key.app_id, 0.0)
+                allocations[(key, organisation)] = (
                     Allocation(0, wait, "errors")
                     if wait
                     else quota.allocate(now, states[key], self._holder(organisation), organisation)
                 )
             await _write(connection, states)
-        return grants
+        return allocations
 
     def _holder(self, organisation_id: int) -> str:
         return f"{self._name}:{organisation_id}"
@@ -278,8 +282,10 @@ class RateLimiter:
 class RateLimitedHttp:
     """`OriginRestrictedHttp` for one company: each call is taken from its quota, and each answer says what is left."""
 
-    def __init__(self, http: OriginRestrictedHttp, budgets: RateLimiter, key: QuotaKey, organisation_id: int) -> None:
-        self._http, self._budgets, self._place = http, budgets, (key, organisation_id)
+    def __init__(
+        self, http: OriginRestrictedHttp, rate_limiter: RateLimiter, key: QuotaKey, organisation_id: int
+    ) -> None:
+        self._http, self._rate_limiter, self._quota = http, rate_limiter, (key, organisation_id)
 
     async def send(
         self,
@@ -292,21 +298,23 @@ class RateLimitedHttp:
         """Raises `RateLimited` before a call that the budget does not allow, and what `on_before_request` raises."""
         if ask := on_before_request.get():
             ask()
-        await self._budgets.acquire(*self._place)
+        await self._rate_limiter.acquire(*self._quota)
         try:
             answer = await self._http.send(method, url, params=params, headers=headers)
         except BaseException as error:
-            self._budgets.record_failure(*self._place, ours=isinstance(error, asyncio.CancelledError | Quarantined))
+            self._rate_limiter.record_failure(
+                *self._quota, ours=isinstance(error, asyncio.CancelledError | Quarantined)
+            )
             raise
-        self._budgets.record_response(*self._place, answer)
+        self._rate_limiter.record_response(*self._quota, answer)
         return answer
 
 
 def rate_limited(
-    http: OriginRestrictedHttp, budgets: RateLimiter, app_id: int, company: str | None, organisation_id: int
+    http: OriginRestrictedHttp, rate_limiter: RateLimiter, app_id: int, company: str | None, organisation_id: int
 ) -> OriginRestrictedHttp | RateLimitedHttp:
     """Calls for a company are counted by the vendor; those that only list companies are not."""
-    return http if company is None else RateLimitedHttp(http, budgets, QuotaKey(app_id, company), organisation_id)
+    return http if company is None else RateLimitedHttp(http, rate_limiter, QuotaKey(app_id, company), organisation_id)
 
 
 def _refusal(allocation: Allocation) -> RateLimited:
@@ -332,7 +340,7 @@ def _readings(headers: Mapping[str, str]) -> dict[str, RateLimitReading]:
     }
 
 
-def _dated(readings_in_seconds: UsageReport, offset: float) -> UsageReport:
+def _with_database_time(readings_in_seconds: UsageReport, offset: float) -> UsageReport:
     """With the database's clock in place of ours. The offset is taken so that ends are late rather than early."""
     readings = {
         name: RateLimitReading(reading.limit, reading.remaining, reading.ends_at + offset)

@@ -56,7 +56,7 @@ class QuotaState(msgspec.Struct):
     source_states_limits: bool = False
     windows: dict[str, Window] = {}
     leases: dict[str, Lease] = {}
-    waiting_tenants: dict[str, float] = {}
+    waiting_organisations: dict[str, float] = {}
     used: dict[str, int] = {}
     blocked_until: float = 0.0
     errors: int = 0
@@ -105,11 +105,11 @@ def apply_report(now: float, state: QuotaState, holder: str, organisation: int, 
             del state.leases[holder]
     state.used[str(organisation)] = state.used.get(str(organisation), 0) + usage.calls
     for policy, window in state.windows.items():
-        untold = usage.unstated if policy in usage.readings else usage.calls
-        window.remaining = max(0, window.remaining - untold)
+        unreported_calls = usage.unstated if policy in usage.readings else usage.calls
+        window.remaining = max(0, window.remaining - unreported_calls)
     for policy, reading in usage.readings.items():
         if reading.ends_at > now:
-            _learn(now, state, policy, reading)
+            _apply_reading(now, state, policy, reading)
     state.source_states_limits = state.source_states_limits or usage.answered
     state.blocked_until = max(state.blocked_until, usage.blocked_until)
     if usage.errors:
@@ -118,7 +118,7 @@ def apply_report(now: float, state: QuotaState, holder: str, organisation: int, 
 
 def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> Allocation:
     """A slice for a worker, or how long to wait. The holder's earlier lease must have been reported as done."""
-    _forget(now, state)
+    _remove_expired(now, state)
     leased = sum(lease.calls for lease in state.leases.values())
     obstacle = _obstacle(now, state, leased)
     if obstacle is not None:
@@ -155,25 +155,25 @@ def errors_wait_seconds(now: float, state: QuotaState, errors_max: int) -> float
     return max(0.0, state.errors_until - now) if state.errors >= errors_max else 0.0
 
 
-def nearer(current: RateLimitReading | None, new: RateLimitReading) -> RateLimitReading:
+def stricter_reading(current: RateLimitReading | None, new: RateLimitReading) -> RateLimitReading:
     """Of two answers within one second: the later window, and in one window the smaller rest."""
     if current is None or new.ends_at > current.ends_at + SAME_WINDOW_SECONDS:
         return new
     return RateLimitReading(new.limit, min(current.remaining, new.remaining), min(current.ends_at, new.ends_at))
 
 
-def _learn(now: float, state: QuotaState, policy: str, reading: RateLimitReading) -> None:
+def _apply_reading(now: float, state: QuotaState, policy: str, reading: RateLimitReading) -> None:
     """A statement about a window that is known, or about its successor."""
     current = state.windows.get(policy)
-    apart = max(current.seconds / 2, SAME_WINDOW_SECONDS) if current else 0.0
-    if current is None or reading.ends_at > current.ends_at + apart:
+    tolerance_seconds = max(current.seconds / 2, SAME_WINDOW_SECONDS) if current else 0.0
+    if current is None or reading.ends_at > current.ends_at + tolerance_seconds:
         state.windows[policy] = Window(reading.limit, reading.remaining, reading.ends_at, reading.ends_at - now)
-    elif reading.ends_at > current.ends_at - apart:
+    elif reading.ends_at > current.ends_at - tolerance_seconds:
         current.remaining = min(current.remaining, reading.remaining)
         current.ends_at = min(current.ends_at, reading.ends_at)
 
 
-def _forget(now: float, state: QuotaState) -> None:
+def _remove_expired(now: float, state: QuotaState) -> None:
     """Leases of the dead, windows that are over, claims that nobody came back for."""
     for holder, lease in list(state.leases.items()):
         if lease.until <= now:
@@ -184,7 +184,7 @@ def _forget(now: float, state: QuotaState) -> None:
             del state.windows[policy]
             state.source_states_limits = False
             state.used.clear()
-    state.waiting_tenants = {key: until for key, until in state.waiting_tenants.items() if until > now}
+    state.waiting_organisations = {key: until for key, until in state.waiting_organisations.items() if until > now}
     if state.errors_until <= now:
         state.errors = 0
 
@@ -197,27 +197,27 @@ def _count_errors(now: float, state: QuotaState, errors: int) -> None:
 
 def _share(state: QuotaState, organisation: int, left: int) -> int:
     """All of a small rest, at most a slice; less when another organisation wants its part of the same window."""
-    me = str(organisation)
+    own_key = str(organisation)
     leased: dict[str, int] = {}
     for lease in state.leases.values():
         leased[str(lease.organisation)] = leased.get(str(lease.organisation), 0) + lease.calls
-    wanting = {me, *leased, *state.waiting_tenants}
+    claimants = {own_key, *leased, *state.waiting_organisations}
     calls = min(left, SLICE_MAX)
-    if len(wanting) > 1:
-        total = left + sum(leased.values()) + sum(state.used.get(key, 0) for key in wanting)
-        fair = math.ceil(total / len(wanting)) - leased.get(me, 0) - state.used.get(me, 0)
-        calls = min(calls, fair)
-    others = sum(1 for lease in state.leases.values() if str(lease.organisation) == me)
-    return min(calls, math.ceil(left / 2)) if others else calls
+    if len(claimants) > 1:
+        total = left + sum(leased.values()) + sum(state.used.get(key, 0) for key in claimants)
+        fair_calls = math.ceil(total / len(claimants)) - leased.get(own_key, 0) - state.used.get(own_key, 0)
+        calls = min(calls, fair_calls)
+    other_leases = sum(1 for lease in state.leases.values() if str(lease.organisation) == own_key)
+    return min(calls, math.ceil(left / 2)) if other_leases else calls
 
 
 def _lease(now: float, state: QuotaState, holder: str, organisation: int, calls: int) -> Allocation:
-    under_way = state.leases[holder].calls if holder in state.leases else 0
-    state.leases[holder] = Lease(organisation, calls + under_way, now + LEASE_SECONDS)
-    state.waiting_tenants[str(organisation)] = now + MEMORY_SECONDS
+    in_flight = state.leases[holder].calls if holder in state.leases else 0
+    state.leases[holder] = Lease(organisation, calls + in_flight, now + LEASE_SECONDS)
+    state.waiting_organisations[str(organisation)] = now + MEMORY_SECONDS
     return Allocation(calls)
 
 
 def _refuse(now: float, state: QuotaState, organisation: int, seconds: float, reason: str) -> Allocation:
-    state.waiting_tenants[str(organisation)] = now + seconds + MEMORY_SECONDS
+    state.waiting_organisations[str(organisation)] = now + seconds + MEMORY_SECONDS
     return Allocation(0, seconds, reason)

@@ -44,7 +44,7 @@ ENCRYPTED_TABLES = (
         lambda names, _column: secret_aad(int(names[0]), int(names[1])),
     ),
     EncryptedTable(
-        "connections_consent_attempt", ("secrets", "answer"), ("state_hash",),
+        "connections_consent_attempt", ("secrets", "callback"), ("state_hash",),
         lambda names, column: consent_attempt_aad(str(names[0]), column),
     ),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from django.utils import timezone
 from koppel.notifications.audience.recipients import active_members, responsible_recipient
 from koppel.notifications.events.dispatch import create_notifications
 from koppel.notifications.models import Event, EventState, Notification, NotificationReason
-from koppel.notifications.webhooks.payloads import enqueue_opened
+from koppel.notifications.webhooks.delivery_queue import enqueue_opened
 from koppel.organisations.roles import Actor
 
 

@@ -1,0 +1,1 @@
+"""Events that this app opens itself."""

@@ -22,7 +22,8 @@ from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import event_types
-from koppel.notifications.webhooks.payloads import TEST, build_test_message, enqueue_delivery
+from koppel.notifications.webhooks.delivery_queue import enqueue_delivery
+from koppel.notifications.webhooks.payloads import TEST, test_payload
 from koppel.notifications.webhooks.signing import new_secret
 from koppel.organisations.encryption import decrypt, encrypt
 from koppel.organisations.errors import Refused
@@ -130,7 +131,7 @@ def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
     quarantine.refuse()
     _require_active(webhook)
     _record(actor.audit, webhook, "webhook.tested")
-    return enqueue_delivery(webhook, TEST, build_test_message(webhook))
+    return enqueue_delivery(webhook, TEST, test_payload(webhook))
 
 
 def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:

@@ -88,7 +88,7 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
 def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_many: bool) -> set[int]:
     """Return the ids that the list shows as ticked: all at first, later those that were chosen. With `collects_many`, where a
     person adds one company after the other, new ones too. A flow from an existing connection starts with none."""
-    fresh = {one.company.pk for one in choices if one.can_be_chosen}
+    fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
     if not (chosen := fresh & set(flow.chosen_company_ids)):
         return set() if is_import(flow) else fresh
     return chosen | (fresh - set(flow.offered_company_ids)) if collects_many else chosen
@@ -108,9 +108,9 @@ def set_import_policy(actor: Actor, flow: Flow, company_ids: Iterable[int], *, r
     companies = RemoteCompany.objects.filter(
         organisation_id=actor.organisation_id, connection_id__in=connection_ids, pk__in=list(company_ids)
     )
-    queryset = exclude_restricted(actor, companies).exclude(importable_by_others=released)
-    names = list(queryset.values_list("name", flat=True))
-    queryset.update(importable_by_others=released)
+    companies_to_change = exclude_restricted(actor, companies).exclude(importable_by_others=released)
+    names = list(companies_to_change.values_list("name", flat=True))
+    companies_to_change.update(importable_by_others=released)
     if names:
         action = "connection.companies_shared" if released else "connection.companies_hidden"
         subject = ("connection", flow.connection_id, "")
@@ -120,13 +120,13 @@ def set_import_policy(actor: Actor, flow: Flow, company_ids: Iterable[int], *, r
 
 def _imported_ids(actor: Actor, connector: str) -> dict[str, int]:
     """Return administration ids by external id, of this system in this organisation."""
-    queryset = Administration.objects.filter(
+    administrations = Administration.objects.filter(
         organisation_id=actor.organisation_id, remote_company__connection__connector=connector
     )
-    return dict(queryset.values_list("remote_company__external_id", "pk"))
+    return dict(administrations.values_list("remote_company__external_id", "pk"))
 
 
 def _restricted_ids(actor: Actor, connector: str) -> set[str]:
     """Return external ids of this system whose administration is restricted to others."""
-    queryset = RemoteCompany.objects.filter(pk__in=restricted_company_ids(actor), connection__connector=connector)
-    return set(queryset.values_list("external_id", flat=True))
+    companies = RemoteCompany.objects.filter(pk__in=restricted_company_ids(actor), connection__connector=connector)
+    return set(companies.values_list("external_id", flat=True))

@@ -30,7 +30,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 PLANNED_SYSTEMS = ("Exact Online", "Twinfield", "AFAS", "Fortnox", "Tripletex")
-"""Systems that a later version can connect. The page leaves out those that have a connector."""
+"""Titles that are shown as “not yet”, as long as no connector of that title is installed."""
 
 
 def system(request: AuthenticatedRequest) -> HttpResponse:
@@ -42,14 +42,10 @@ def system(request: AuthenticatedRequest) -> HttpResponse:
             raise Http404
         return to_step(flows.start_flow(request.actor, key), Step.SIGN_IN)
     systems = [(one.descriptor, bool(apps_for(request.actor, key))) for key, one in connectors().items()]
-    context = {"systems": systems, "planned_systems": _planned_systems(), "open_flows": flows.open_flows(request.actor)}
+    titles = {descriptor.title for descriptor, _has_app in systems}
+    planned_systems = [title for title in PLANNED_SYSTEMS if title not in titles]
+    context = {"systems": systems, "planned_systems": planned_systems, "open_flows": flows.open_flows(request.actor)}
     return render(request, "onboarding/system.html", context | wizard_context(Step.SYSTEM))
-
-
-def _planned_systems() -> list[str]:
-    """Return the names of planned systems that no installed connector reads."""
-    titles = [one.descriptor.title for one in connectors().values()]
-    return [name for name in PLANNED_SYSTEMS if not any(title.startswith(name) for title in titles)]
 
 
 @takes(connection=IDENTIFIER)

@@ -1,0 +1,1 @@
+"""What administrations hang on: divisions and templates of settings."""

@@ -1,0 +1,1 @@
+"""The log of what syncs changed in the books: written with each page, read by people and programs."""

@@ -19,11 +19,11 @@ RESOURCES_WITH_PERIOD = ("entries", "entry_lines", "balances")
 def insert_cte(resource: str) -> str:
     """A query of a WITH clause beside the merge of what is staged for a resource: added or changed. A record that was gone and
     is back counts as added. Its values are those of `cte_params`."""
-    column = staging.table(resource)
+    table = staging.table(resource)
     return (
         f"logged AS ({_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"
         f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_change_cte(resource)}"
-        f" FROM {column.staging_table()} incoming LEFT JOIN {column.name} row"
+        f" FROM {table.staging_table()} incoming LEFT JOIN {table.name} row"
         " ON row.administration_id = %(administration)s AND row.external_id = incoming.external_id)"
     )
 

@@ -54,8 +54,8 @@ async def _read_and_complete(runtime: Runtime, claimed: ClaimedRun) -> None:
     result = await run_reader.read_run(runtime, claimed, plan)
     if result.broken:
         resource, message = next(iter(result.broken.items()))
-        broken = ErrorPolicy(Action.FAIL, "unexpected_response"), "unexpected_response", f"{resource}: {message}"
-        await run_in_thread(lambda: run_completion.fail(claimed, *broken, RunState.PARTIAL))
+        failure = ErrorPolicy(Action.FAIL, "unexpected_response"), "unexpected_response", f"{resource}: {message}"
+        await run_in_thread(lambda: run_completion.fail(claimed, *failure, RunState.PARTIAL))
         return
     if not await run_in_thread(lambda: run_completion.succeed(claimed, plan)):
         raise Fenced

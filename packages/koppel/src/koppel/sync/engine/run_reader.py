@@ -147,15 +147,15 @@ class RunReader:
                 await checkpoints.reset_cursor(connection, self._claimed, spec.key)
                 await checkpoints.mark_unavailable(connection, self._claimed, spec.key, str(refusal))
                 await checkpoints.finish_resource(connection, self._claimed, spec.key, "skipped", str(refusal))
-        except UnexpectedResponse as broken:
+        except UnexpectedResponse as error:
             log.error(
-                "unexpected_response", run=self._claimed.id, resource=spec.key, code=broken.code, reason=str(broken)
+                "unexpected_response", run=self._claimed.id, resource=spec.key, code=error.code, reason=str(error)
             )
-            self._result.broken[spec.key] = str(broken)
+            self._result.broken[spec.key] = str(error)
             await self._committer.flush()
             async with self._transaction() as connection:
                 await checkpoints.reset_cursor(connection, self._claimed, spec.key)
-                await checkpoints.finish_resource(connection, self._claimed, spec.key, "failed", str(broken))
+                await checkpoints.finish_resource(connection, self._claimed, spec.key, "failed", str(error))
 
     async def _read(self, spec: ResourceSpec, checkpoint: CheckpointState) -> None:
         if not checkpoint.resume_cursor or self._predates_request(checkpoint):

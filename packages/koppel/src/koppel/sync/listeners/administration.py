@@ -22,16 +22,16 @@ def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:
 
 def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
     """Changes, evidence, checkpoints and runs. True while there may be more."""
-    runs = {"organisation_id": organisation_id, "administration_id": administration_id}
-    changes = Change.objects.filter(**runs)
+    of_administration = {"organisation_id": organisation_id, "administration_id": administration_id}
+    changes = Change.objects.filter(**of_administration)
     if (
         changes.filter(pk__in=list(changes.values_list("pk", flat=True)[:ERASE_BATCH_SIZE])).delete()[0]
         >= ERASE_BATCH_SIZE
     ):
         return True
-    SnapshotKey.objects.filter(**runs).delete()
-    for kept in (RejectedRecord, Checkpoint):
-        kept._default_manager.filter(**runs).delete()
+    SnapshotKey.objects.filter(**of_administration).delete()
+    for model in (RejectedRecord, Checkpoint):
+        model._default_manager.filter(**of_administration).delete()
     RunResource.objects.filter(organisation_id=organisation_id, run__administration_id=administration_id).delete()
-    Run.objects.filter(**runs).delete()
+    Run.objects.filter(**of_administration).delete()
     return False

@@ -1,0 +1,1 @@
+"""How far runs and imports are, and how long they take."""

@@ -15,6 +15,7 @@ from koppel.administrations.queries import FAILING_STATUSES, ImportState, import
 from koppel.administrations.scope import visible_to
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run, RunResource
+from koppel.sync.progress.queries import newest_runs
 from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 
 STATUS_GROUPS: Mapping[str, Sequence[str]] = {
@@ -72,44 +73,45 @@ def import_page(
     state = import_state(actor, import_id)
     if state is None:
         return None
-    groups = [(name, sum(state.counts.get(line, 0) for line in statuses)) for name, statuses in STATUS_GROUPS.items()]
+    groups = [
+        (name, sum(state.counts.get(status, 0) for status in statuses)) for name, statuses in STATUS_GROUPS.items()
+    ]
     group = group if group in STATUS_GROUPS else ""
     total = dict(groups)[group] if group else state.total
     pages = max(1, -(-total // size))
     number = min(max(number, 1), pages)
     ids = _ids(actor, import_id, group)
-    lines = list(ids[(number - 1) * size : number * size])
-    running = list(_ids(actor, import_id, "configuring")[:RUNNING_SHOWN_MAX])
-    progress = progress_of_runs(actor.organisation_id, sorted({*lines, *running}))
-    read = [progress[key] for key in running if key in progress]
-    percent = state.percent(line.percent or 0 for line in read)
+    page_ids = list(ids[(number - 1) * size : number * size])
+    running_ids = list(_ids(actor, import_id, "configuring")[:RUNNING_SHOWN_MAX])
+    progress = progress_of_runs(actor.organisation_id, sorted({*page_ids, *running_ids}))
+    running = [progress[key] for key in running_ids if key in progress]
+    percent = state.percent(run.percent or 0 for run in running)
+    longest = max((run.seconds_left or 0 for run in running), default=0)
     return ImportPage(
-        state, _lines(actor, lines, progress), group, [line for line in groups if line[1]], number, pages,
-        percent=percent, seconds_left=state.seconds_left(percent, max((line.seconds_left or 0 for line in read), default=0)),
+        state, _lines(actor, page_ids, progress), group, [(name, count) for name, count in groups if count], number, pages,
+        percent=percent, seconds_left=state.seconds_left(percent, longest),
     )  # fmt: skip
 
 
 def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
     """In the order of the page. Lazy."""
-    ids = visible_to(actor).filter(import_id=import_id)
+    administrations = visible_to(actor).filter(import_id=import_id)
     if group:
-        ids = ids.filter(status__in=STATUS_GROUPS[group])
+        administrations = administrations.filter(status__in=STATUS_GROUPS[group])
     order = [
         When(status__in=statuses, then=Value(position)) for position, statuses in enumerate(STATUS_GROUPS.values())
     ]
-    ids = ids.annotate(position=Case(*order, output_field=IntegerField()))
-    return ids.order_by("position", "sort_name", "pk").values_list("pk", flat=True)  # type: ignore[return-value]
+    administrations = administrations.annotate(position=Case(*order, output_field=IntegerField()))
+    return administrations.order_by("position", "sort_name", "pk").values_list("pk", flat=True)  # type: ignore[return-value]
 
 
 def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]) -> list[ImportLine]:
-    administrations = {"organisation_id": actor.organisation_id}
-    administrations_by_id = Administration.objects.filter(**administrations).in_bulk(ids)
-    newest = Run.objects.filter(**administrations, administration_id__in=ids)
-    newest = newest.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
-    runs = {run.administration_id: run for run in newest}
+    tenant = {"organisation_id": actor.organisation_id}
+    administrations_by_id = Administration.objects.filter(**tenant).in_bulk(ids)
+    runs = newest_runs(actor.organisation_id, ids)
     ended = [run.pk for key, run in runs.items() if key not in progress]
-    parts = RunResource.objects.filter(**administrations, run_id__in=ended).values_list("run_id")
-    rows = dict(parts.annotate(read=Sum(Greatest("lines", "rows"))).order_by())
+    run_resources = RunResource.objects.filter(**tenant, run_id__in=ended).values_list("run_id")
+    rows = dict(run_resources.annotate(read=Sum(Greatest("lines", "rows"))).order_by())
     return [
         ImportLine(administrations_by_id[key], run, progress.get(key), rows.get(run.pk) if run else None)
         for key in ids

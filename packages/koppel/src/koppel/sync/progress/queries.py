@@ -33,26 +33,41 @@ def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict
 
 
 def recent_runs(administration: Administration, limit: int = 20) -> list[Run]:
+    """The newest first, each with its resources."""
     runs = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
     return list(runs.order_by("-created_at", "-pk").prefetch_related("run_resources")[:limit])
 
 
+def newest_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Run]:
+    """By administration; those that never had a run are absent."""
+    runs = Run.objects.filter(organisation_id=organisation_id, administration_id__in=administration_ids)
+    newest = runs.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
+    return {run.administration_id: run for run in newest}
+
+
+def checkpoints_of(administration: Administration) -> dict[str, Checkpoint]:
+    """By resource, in the order of their keys; a resource that was never read is absent."""
+    checkpoints = Checkpoint.objects.filter(
+        organisation_id=administration.organisation_id, administration=administration
+    )
+    return {checkpoint.resource: checkpoint for checkpoint in checkpoints.order_by("resource")}
+
+
 def next_scheduled(administration: Administration) -> datetime | None:
     """When the schedule comes next; None: not by itself, because it is off or something stands in the way."""
-    target = administration
-    if target.status != Status.ACTIVE or reconnect_hint(target.connection, target.remote_company):
+    if administration.status != Status.ACTIVE:
         return None
-    return next_moment(
-        effective_settings(target).schedule, timezone.now(), spread_of(target.pk), timezone.get_default_timezone()
-    )
+    if reconnect_hint(administration.connection, administration.remote_company):
+        return None
+    schedule, spread = effective_settings(administration).schedule, spread_of(administration.pk)
+    return next_moment(schedule, timezone.now(), spread, timezone.get_default_timezone())
 
 
 def resource_lines(administration: Administration, runs: Sequence[Run]) -> list[ResourceLine]:
     """Each with what the newest run that read it did: a run of single resources leaves the others as they stood.
 
     `runs` newest first; in the order of the run that read most."""
-    lines = Checkpoint.objects.filter(organisation_id=administration.organisation_id, administration=administration)
-    checkpoints = {resource.resource: resource for resource in lines}
+    checkpoints = checkpoints_of(administration)
     run_resources: dict[str, RunResource] = {}
     for run in runs:
         for run_resource in run.run_resources.all():

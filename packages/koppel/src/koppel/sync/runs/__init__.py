@@ -1,0 +1,1 @@
+"""Runs: asked for (`services`, `schedule`), waiting (`queue`), held by a worker (`claims`), with their checkpoints."""

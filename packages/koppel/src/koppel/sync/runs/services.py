@@ -77,12 +77,14 @@ def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 
     Returns the number of runs."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    queryset = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=list(administration_ids))
-    new = list(queryset.filter(activated_at=None).values_list("pk", flat=True))
-    queryset.filter(pk__in=new).update(status=Status.QUEUED, status_code="", status_reason="")
-    administrations = sorted(set(administration_ids) - set(new))
-    created = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
-    return created + _request(actor.organisation_id, administrations, Trigger.MANUAL, actor.name)
+    administrations = Administration.objects.filter(
+        organisation_id=actor.organisation_id, pk__in=list(administration_ids)
+    )
+    new_ids = list(administrations.filter(activated_at=None).values_list("pk", flat=True))
+    administrations.filter(pk__in=new_ids).update(status=Status.QUEUED, status_code="", status_reason="")
+    imported_ids = sorted(set(administration_ids) - set(new_ids))
+    created = _request(actor.organisation_id, new_ids, Trigger.IMPORT, actor.name)
+    return created + _request(actor.organisation_id, imported_ids, Trigger.MANUAL, actor.name)
 
 
 def cancel_run(actor: Actor, administration_id: int) -> bool:
@@ -110,13 +112,13 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
 def request_for_connection(actor: Actor, connection_id: int) -> int:
     """After a reconnect: everything that could not be synced meanwhile. Imports go on; the others catch up on what the schedule
     would have done."""
-    queryset = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
-    waiting = queryset.exclude(status=Status.DEACTIVATED)
-    administrations = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
-    new = list(waiting.filter(activated_at=None).values_list("pk", flat=True))
-    waiting.filter(pk__in=new).update(status=Status.QUEUED, status_code="", status_reason="")
-    created = _request(actor.organisation_id, new, Trigger.IMPORT, actor.name)
-    return created + _request(actor.organisation_id, administrations, Trigger.SCHEDULE, actor.name)
+    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    waiting = administrations.exclude(status=Status.DEACTIVATED)
+    imported_ids = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
+    new_ids = list(waiting.filter(activated_at=None).values_list("pk", flat=True))
+    waiting.filter(pk__in=new_ids).update(status=Status.QUEUED, status_code="", status_reason="")
+    created = _request(actor.organisation_id, new_ids, Trigger.IMPORT, actor.name)
+    return created + _request(actor.organisation_id, imported_ids, Trigger.SCHEDULE, actor.name)
 
 
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
@@ -124,11 +126,11 @@ def request_released(organisation_id: int, administration_ids: Sequence[int], re
     nobody knows what changed meanwhile. How many runs were made."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     active = administrations.exclude(status=Status.DEACTIVATED)
-    new = list(active.filter(activated_at=None).values_list("pk", flat=True))
-    imported = list(active.exclude(activated_at=None).values_list("pk", flat=True))
-    run_count = _request(organisation_id, new, Trigger.IMPORT, requested_by)
+    new_ids = list(active.filter(activated_at=None).values_list("pk", flat=True))
+    imported_ids = list(active.exclude(activated_at=None).values_list("pk", flat=True))
+    created = _request(organisation_id, new_ids, Trigger.IMPORT, requested_by)
     trigger = Trigger.MANUAL if requested_by else Trigger.SCHEDULE
-    return run_count + _request(organisation_id, imported, trigger, requested_by, full=True)
+    return created + _request(organisation_id, imported_ids, trigger, requested_by, full=True)
 
 
 def request_due_runs() -> int:
@@ -144,9 +146,15 @@ def request_due_runs() -> int:
             return 0
         due: dict[int, list[int]] = {}
         at, zone = timezone.now(), timezone.get_default_timezone()
-        for row in _schedulable_administrations().iterator(chunk_size=2000):
-            if is_due(effective_settings(row).schedule, row.last_run_at, at, spread_of(row.pk), zone):
-                due.setdefault(row.organisation_id, []).append(row.pk)
+        for administration in _schedulable_administrations().iterator(chunk_size=2000):
+            if is_due(
+                effective_settings(administration).schedule,
+                administration.last_run_at,
+                at,
+                spread_of(administration.pk),
+                zone,
+            ):
+                due.setdefault(administration.organisation_id, []).append(administration.pk)
         for organisation_id, ids in due.items():
             with organisation_scope(organisation_id):
                 _request(organisation_id, ids, Trigger.SCHEDULE, "")

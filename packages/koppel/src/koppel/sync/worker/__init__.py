@@ -1,0 +1,1 @@
+"""A worker: takes runs from their queue, works off jobs, and looks after tokens and what dead workers left."""

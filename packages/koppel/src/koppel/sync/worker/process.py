@@ -7,8 +7,10 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 
 import structlog
+from django.conf import settings
 from procrastinate import App
 from procrastinate.contrib.django import app
 from psycopg_pool import AsyncConnectionPool
@@ -38,6 +40,8 @@ log = structlog.get_logger(__name__)
 def main(concurrency: int = 20) -> None:
     """Work until SIGTERM or SIGINT; jobs under way are finished or left to the next worker."""
     keep_thread_connections()
+    # Notices and issues name pages. Imported before there are threads that would do it at once, in the middle of their work.
+    import_module(settings.ROOT_URLCONF)
     # Pages are thousands of records without cycles, and modules stay: looking for garbage less often saves a twentieth.
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)

@@ -1,0 +1,74 @@
+"""Which webhooks get a message of an event, and its place among the deliveries that wait."""
+
+import json
+import uuid
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from koppel.kit.jobs import enqueue
+from koppel.notifications.event_types import webhook_event_types
+from koppel.notifications.models import DeliveryState, Event, WebhookDelivery, WebhookEndpoint
+from koppel.notifications.webhooks.payloads import event_payload
+
+
+def enqueue_opened(event: Event) -> None:
+    """One message to each webhook that subscribes to it, in the caller's transaction."""
+    if event.event_type in webhook_event_types():
+        _enqueue(
+            event,
+            [
+                webhook
+                for webhook in _active_webhooks(event.organisation_id)
+                if _is_subscribed(webhook, event.event_type)
+            ],
+        )
+
+
+def enqueue_closed(organisation_id: int, event_ids: Collection[int]) -> None:
+    """To the webhooks that got the first message. What was not sent yet is dropped."""
+    deliveries = WebhookDelivery.objects.filter(organisation_id=organisation_id, event_id__in=event_ids)
+    deliveries.filter(state=DeliveryState.WAITING).update(state=DeliveryState.DROPPED, reason="recovered")
+    notified = deliveries.filter(state__in=[DeliveryState.SENT, DeliveryState.CLAIMED], is_closing=False)
+    for event in Event.objects.filter(organisation_id=organisation_id, pk__in=event_ids):
+        webhook_ids = set(notified.filter(event=event).values_list("webhook_id", flat=True))
+        _enqueue(
+            event,
+            [webhook for webhook in _active_webhooks(organisation_id) if webhook.pk in webhook_ids],
+            is_closing=True,
+        )
+
+
+def enqueue_delivery(
+    webhook: WebhookEndpoint, event_type: str, message: dict[str, Any], **more: Any
+) -> WebhookDelivery:
+    """The message waits, and a job that sends it."""
+    message_id = f"msg_{uuid.uuid4().hex}"
+    body = json.dumps({"id": message_id, **message}, ensure_ascii=False, separators=(",", ":"))
+    delivery = WebhookDelivery.objects.create(
+        organisation_id=webhook.organisation_id,
+        webhook=webhook,
+        message_id=message_id,
+        event_type=event_type,
+        body=body,
+        **more,
+    )
+    enqueue("notifications.send_webhooks", organisation_id=webhook.organisation_id)
+    return delivery
+
+
+def _enqueue(event: Event, webhooks: Iterable[WebhookEndpoint], *, is_closing: bool = False) -> None:
+    payloads: dict[tuple[int, ...], dict[str, Any] | None] = {}
+    for webhook in webhooks:
+        divisions = tuple(webhook.divisions)
+        if divisions not in payloads:
+            payloads[divisions] = event_payload(event, divisions, is_closing=is_closing)
+        if (message := payloads[divisions]) is not None:
+            enqueue_delivery(webhook, event.event_type, message, event=event, is_closing=is_closing)
+
+
+def _active_webhooks(organisation_id: int) -> list[WebhookEndpoint]:
+    return list(WebhookEndpoint.objects.filter(organisation_id=organisation_id, is_active=True))
+
+
+def _is_subscribed(webhook: WebhookEndpoint, event_type: str) -> bool:
+    return not webhook.events or event_type in webhook.events
