@@ -9,9 +9,9 @@ from koppel.organisations.roles import Actor
 
 
 def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, company_ids: Iterable[int] = ()) -> int:
-    """Which companies others than the owner may import through this connection. How many are released now.
+    """Set which companies others than the owner may import through this connection. Returns how many they may now.
 
-    New companies follow: released with ALL, kept back with SELECTED and NONE."""
+    Companies listed later follow the policy: importable with ALL, not with SELECTED and NONE."""
     connection = lock_for_change(actor, connection_id)
     companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
     requested_ids = set(company_ids) if policy is ImportPolicy.SELECTED else set()
