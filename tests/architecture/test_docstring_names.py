@@ -1,4 +1,7 @@
-"""A docstring or comment names only what exists: in backticks stand names, modules, settings, columns and files of the tree."""
+"""A docstring or comment names only what exists: in backticks stand names, modules, settings, columns and files.
+
+Names are looked up in the distribution that the docstring belongs to: the sandbox may not name what only Koppel defines.
+"""
 
 import ast
 import builtins
@@ -26,6 +29,7 @@ ELSEWHERE = {
 PLAIN_WORDS = {
     "after": "a key of the details of audit entries",
     "before": "a key of the details of audit entries",
+    "announce": "a trigger of the database, made by a migration",
     "getaddrinfo": "a function of the operating system",
     "iss": "a claim of OpenID Connect",
     "metadata": "a key of a vendor's answers",
@@ -79,9 +83,9 @@ def text_of(file: Path) -> str:
 
 
 @cache
-def code_words() -> frozenset[str]:
-    """Every word of code, of strings in it (columns, keys, SQL), and of templates, settings and styles."""
-    return frozenset().union(*map(words_of, _files()))
+def code_words(source: Path) -> frozenset[str]:
+    """Every word of a distribution's code, of strings in it (columns, keys, SQL), and of its templates and styles."""
+    return frozenset().union(*map(words_of, _files(source)))
 
 
 @cache
@@ -118,7 +122,7 @@ def words_near(file: Path) -> frozenset[str]:
 def paths() -> frozenset[str]:
     """Files and folders, each by every ending of its path, with and without the suffix."""
     ends: set[str] = set()
-    for file in [*ROOT.glob("*"), *(ROOT / "docs").rglob("*"), *(ROOT / "tests").rglob("*"), *_files()]:
+    for file in [*ROOT.glob("*"), *(ROOT / "docs").rglob("*"), *(ROOT / "tests").rglob("*"), *all_files()]:
         parts = file.relative_to(ROOT).parts
         for start in range(len(parts)):
             for end in range(start + 1, len(parts) + 1):
@@ -128,8 +132,8 @@ def paths() -> frozenset[str]:
 
 
 @cache
-def exists(name: str) -> bool:
-    """As a path, a module with what it defines, or words of the code."""
+def exists(name: str, source: Path) -> bool:
+    """Whether it is a path, a module with what it defines, or words of the distribution's code."""
     if name in ELSEWHERE or name in paths() or name.replace(".", "/") in paths():
         return True
     *module, last = re.split(r"[./]", name)
@@ -139,21 +143,26 @@ def exists(name: str) -> bool:
             for end in range(1, len(module) + 1)
             for file in [_module("/".join(module[:end]))]
         )
-    if any(f'"{name}"' in text_of(file) for file in _files() if file.suffix == ".py"):
+    if any(f'"{name}"' in text_of(file) for file in _files(source) if file.suffix == ".py"):
         return True
     if "/" in name:
         return False
-    modules = [file for file in _files() if file.suffix == ".py" and _dotted(file).endswith("." + ".".join(module))]
+    modules = [
+        file for file in _files(source) if file.suffix == ".py" and _dotted(file).endswith("." + ".".join(module))
+    ]
     if module and modules:
         return any(re.search(rf"\b{last}\b", text_of(file)) for file in modules)
-    return {*module, last} <= code_words() or hasattr(builtins, name)
+    return {*module, last} <= code_words(source) or hasattr(builtins, name)
+
+
+def all_files() -> Iterator[Path]:
+    return (file for source in SOURCES for file in _files(source))
 
 
 @cache
-def _files() -> tuple[Path, ...]:
+def _files(source: Path) -> tuple[Path, ...]:
     return tuple(
         file
-        for source in SOURCES
         for file in source.rglob("*")
         if (file.suffix in TEXTS or file.suffix == ".py") and not {"staticfiles", "__pycache__"} & set(file.parts)
     )
@@ -188,18 +197,26 @@ def test_what_counts_as_a_name(span: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["steps_as_data", "koppel.books.storage.keeper", "Unheard", "writer.unheard_of"])
 def test_what_does_not_exist_is_noticed(name: str) -> None:
-    assert not exists(name)
+    assert not any(exists(name, source) for source in SOURCES)
+
+
+def test_a_name_of_the_other_distribution_is_noticed() -> None:
+    koppel, sandbox = (ROOT / "packages" / name / "src" for name in ("koppel", "koppel-sandbox"))
+    assert exists("OAuthError", sandbox)
+    assert not exists("OAuthError", koppel)
+    assert not exists("NoSuchConnection", sandbox)
 
 
 def test_docstrings_and_comments_name_only_what_exists() -> None:
     unknown = [
         f"{file.relative_to(ROOT)}:{line} {name}"
-        for file in _files()
+        for source in SOURCES
+        for file in _files(source)
         if file.suffix == ".py" and "migrations" not in file.parts
         for line, text in prose_of(text_of(file))
         for _ticks, span in SPAN.findall(text)
         for name in names_in(span)
-        if not exists(name)
+        if not exists(name, source)
     ]
     assert unknown == [], "\n".join(unknown)
 
@@ -208,7 +225,8 @@ def test_a_word_in_backticks_is_one_of_its_module() -> None:
     """A parameter or field that got another name is called so in the docstring too."""
     unknown = [
         f"{file.relative_to(ROOT)}:{line} {word}"
-        for file in _files()
+        for source in SOURCES
+        for file in _files(source)
         if file.suffix == ".py" and "migrations" not in file.parts
         for line, text in prose_of(text_of(file))
         for _ticks, span in SPAN.findall(text)

@@ -127,6 +127,6 @@ def test_a_command_that_cannot_work_says_one_sentence(
 def test_a_table_that_is_too_long_for_excel_is_said_and_not_cut_off(
     anna: Actor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr("koppel.kit.tabular.export.EXCEL_ROWS_MAX", 0)
+    monkeypatch.setattr("koppel.kit.tabular.writers.EXCEL_ROWS_MAX", 0)
     answer = signed_in(anna).get(f"/administrations/{ledger.administration.pk}/books/{path}?format=xlsx", follow=True)
     assert "An Excel sheet is too small" in answer.content.decode()

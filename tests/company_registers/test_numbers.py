@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koppel.company_registers.numbers import NumberStatus, check_number, is_personal, mask_number
-from koppel.company_registers.numbers.countries import CHECKED_FROM, VALIDATORS
+from koppel.company_registers.numbers.country_rules import CHECKED_FROM, VALIDATORS
 
 GOOD = [
     ("NL", "69599084", "69599084"), ("NL", "68750110", "68750110"), ("NL", "59581883", "59581883"),

@@ -12,7 +12,7 @@ from koppel.connections import lifecycle
 from koppel.connections.consent import completion
 from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.health.expiry import notify_expiring_consents
+from koppel.connections.health.expiry import notify_expiring_and_review_owners
 from koppel.connections.health.states import record_failure
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
@@ -75,7 +75,7 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
     anna: Connected, bert: Actor
 ) -> None:
     attempt_id = finish_consent(anna)
-    within(anna, lifecycle.remove, bert, anna.connection.pk, RemovalPolicy.WAIT)
+    within(anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalPolicy.WAIT)
     with pytest.raises(ConsentRefused, match="was removed"):
         complete_consent(anna.actor, attempt_id)
     with pytest.raises(ConsentRefused, match="was removed"):
@@ -94,7 +94,7 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
     tabs: list[Thread] = []
 
     def pause() -> None:
-        within(anna, lifecycle.pause, bert, anna.connection.pk)
+        within(anna, lifecycle.pause_connection, bert, anna.connection.pk)
         connections.close_all()
 
     def with_a_colleague(*arguments: Any) -> Grant:
@@ -132,7 +132,7 @@ def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(ann
     "fault", [{"status": 503}, {"status": 429}, {"status": 400, "body": '{"error": "invalid_client"}'}]
 )
 def test_a_vendor_that_does_not_withdraw_is_asked_again(anna: Connected, fault: dict[str, Any]) -> None:
-    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, RemovalPolicy.WAIT)
+    within(anna, lifecycle.remove_connection, anna.actor, anna.connection.pk, RemovalPolicy.WAIT)
     with organisation_scope(anna.actor.organisation_id):
         grant_id = Grant.objects.get().pk
     anna.sandbox.fault("revocation", **{"kind": "down", **fault})
@@ -156,7 +156,7 @@ def test_a_sync_under_way_goes_on_with_the_new_account_after_a_take_over(anna: C
         session = await reading_session(process_runtime, organisation_id, administration.pk)
         await connector("visma_net").describe_company(session)
         assert await run_in_thread(lambda: ownership.complete_transfer(bert, anna.connection.pk))
-        process_runtime.vault._kept.clear()  # the second in which a token is used without looking is over
+        process_runtime.vault._token_cache.clear()  # the second in which a token is used without looking is over
         with pytest.raises(Unreachable):
             await connector("visma_net").describe_company(session)
         await connector("visma_net").describe_company(
@@ -193,9 +193,9 @@ def test_what_was_the_matter_before_a_pause_is_over_when_it_is_resumed(anna: Con
     record_failure(anna.actor.organisation_id, anna.connection.pk, None, "No answer.", whole=True)
     with organisation_scope(anna.actor.organisation_id):
         Connection.objects.update(degraded_since=timezone.now() - timedelta(days=2))
-    notify_expiring_consents()
+    notify_expiring_and_review_owners()
     assert open_issues(anna) == {"vendor_unresponsive"}
-    within(anna, lifecycle.pause, anna.actor, anna.connection.pk)
+    within(anna, lifecycle.pause_connection, anna.actor, anna.connection.pk)
     within(anna, lifecycle.resume, anna.actor, anna.connection.pk)
     assert reload_connection(anna).state == "active"
     assert open_issues(anna) == set(), "if it is still silent, that shows anew"
@@ -204,9 +204,9 @@ def test_what_was_the_matter_before_a_pause_is_over_when_it_is_resumed(anna: Con
 def test_an_owner_who_may_sign_in_again_is_no_issue_any_more(anna: Connected) -> None:
     with organisation_scope(anna.actor.organisation_id):
         Membership.objects.filter(pk=anna.actor.membership_id).update(is_active=False)
-    notify_expiring_consents()
+    notify_expiring_and_review_owners()
     assert open_issues(anna) == {"owner_left"}
     with organisation_scope(anna.actor.organisation_id):
         Membership.objects.filter(pk=anna.actor.membership_id).update(is_active=True)
-    notify_expiring_consents()
+    notify_expiring_and_review_owners()
     assert open_issues(anna) == set()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from koppel.connections.health.expiry import notify_expiring_consents
+from koppel.connections.health.expiry import notify_expiring_and_review_owners
 from koppel.connections.health.states import record_failure
 from koppel.connections.lifecycle import connection_check
 from koppel.connections.lifecycle.connection_check import check_connection
@@ -142,9 +142,9 @@ def test_a_dead_consent_asks_its_owner_once_and_signing_in_again_heals_it(anna: 
 
 def test_a_consent_that_is_about_to_end_is_told_once(anna: Connected) -> None:
     ends = datetime.now(UTC) + timedelta(days=6)
-    assert notify_expiring_consents() == 0
+    assert notify_expiring_and_review_owners() == 0
     change(anna, Grant, refresh_expires_at=ends)
-    assert [notify_expiring_consents(), notify_expiring_consents()] == [1, 0]
+    assert [notify_expiring_and_review_owners(), notify_expiring_and_review_owners()] == [1, 0]
     assert notices(anna) == ["consent_expiring"]
     assert issues(anna) == {"consent_expiring"}
     sign_in(anna, "reconnect")
@@ -161,7 +161,7 @@ def test_an_end_is_told_to_the_stand_in_of_an_owner_who_is_away_and_is_over_once
             stand_in_id=ben.membership_id, away_until=timezone.localdate() + timedelta(days=3),
         )  # fmt: skip
     change(anna, Grant, refresh_expires_at=datetime.now(UTC) + timedelta(days=6))
-    notify_expiring_consents()
+    notify_expiring_and_review_owners()
     with organisation_scope(anna.actor.organisation_id):
         notice = Notification.objects.get(membership_id=ben.membership_id, event_type="consent_expiring")
         assert (notice.reason, notice.recovered_at) == ("stand_in", None)
@@ -181,11 +181,11 @@ def test_consents_that_were_given_together_and_end_together_are_told_of_once(con
     with organisation_scope(anna.actor.organisation_id):
         for minutes, grant in enumerate(Grant.objects.order_by("pk")):
             Grant.objects.filter(pk=grant.pk).update(refresh_expires_at=ends + timedelta(minutes=minutes))
-    counts = [notify_expiring_consents()]
+    counts = [notify_expiring_and_review_owners()]
     for tenant in tenants:
         assert issues(anna) == {"consent_expiring"}, "the others still end"
         sign_in(anna, "reconnect", tenant=tenant)
-        counts.append(notify_expiring_consents())
+        counts.append(notify_expiring_and_review_owners())
     assert (sum(counts), notices(anna), issues(anna)) == (1, ["consent_expiring"], set())
 
 

@@ -234,12 +234,12 @@ def test_removing_a_connection_of_many_needs_an_administrator(anna: Connected, c
     bert = colleague()
     assert "Only an Administrator may remove it" in page(anna, "remove/", by=bert).content.decode()
     with pytest.raises(Refused):
-        within(anna, lifecycle.remove, bert, anna.connection.pk, RemovalPolicy.DEACTIVATE)
+        within(anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalPolicy.DEACTIVATE)
     assert reload_connection(anna).state == "active"
-    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, RemovalPolicy.DEACTIVATE)
+    within(anna, lifecycle.remove_connection, anna.actor, anna.connection.pk, RemovalPolicy.DEACTIVATE)
     assert statuses(anna) == {"deactivated"}
     with pytest.raises(NoSuchConnection):
-        within(anna, lifecycle.remove, anna.actor, anna.connection.pk, RemovalPolicy.DEACTIVATE)
+        within(anna, lifecycle.remove_connection, anna.actor, anna.connection.pk, RemovalPolicy.DEACTIVATE)
 
 
 def test_what_another_connection_reaches_goes_on_there(
@@ -250,7 +250,14 @@ def test_what_another_connection_reaches_goes_on_there(
     bert = connected(actor=colleague(), user="small@sandbox.example")
     preview = within(anna, lifecycle.preview_removal, anna.actor, anna.connection.pk)
     assert (preview.administrations, preview.reached_elsewhere, preview.waiting) == (2, 1, 1)
-    within(anna, lifecycle.remove, anna.actor, anna.connection.pk, RemovalPolicy.MOVE, fingerprint=preview.fingerprint)
+    within(
+        anna,
+        lifecycle.remove_connection,
+        anna.actor,
+        anna.connection.pk,
+        RemovalPolicy.MOVE,
+        fingerprint=preview.fingerprint,
+    )
     with organisation_scope(anna.actor.organisation_id):
         first, second = Administration.objects.order_by("pk")
     assert first.pk == administrations[0].pk
@@ -467,7 +474,7 @@ def test_nobody_takes_over_unasked(anna: Connected, colleague: Any) -> None:
     with pytest.raises(Refused):
         within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, colleague("user").membership_id)
     with pytest.raises(NotAllowed):
-        within(anna, lifecycle.pause, colleague("user_plus", "Carl"), anna.connection.pk)
+        within(anna, lifecycle.pause_connection, colleague("user_plus", "Carl"), anna.connection.pk)
 
 
 def test_when_somebody_leaves_everything_is_handed_over_in_one_act(anna: Connected, colleague: Any) -> None:
@@ -475,9 +482,9 @@ def test_when_somebody_leaves_everything_is_handed_over_in_one_act(anna: Connect
     bert = colleague("administrator")
     with organisation_scope(anna.actor.organisation_id):
         Membership.objects.filter(pk=anna.actor.membership_id).update(is_active=False)
-    from koppel.connections.health.expiry import notify_expiring_consents
+    from koppel.connections.health.expiry import notify_expiring_and_review_owners
 
-    notify_expiring_consents()
+    notify_expiring_and_review_owners()
     with organisation_scope(anna.actor.organisation_id):
         assert Issue.objects.get(resolved_at=None).code == "owner_left"
     browser = Client()

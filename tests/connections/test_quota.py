@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koppel.connections.rate_limits import quota
-from koppel.connections.rate_limits.quota import Allocation, QuotaState, RateLimitReading, UsageReport, nearer
+from koppel.connections.rate_limits.quota import Allocation, QuotaState, RateLimitReading, UsageReport, stricter_reading
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Worker:
         self.usage.calls += 1
         self.usage.answered = True
         for policy, reading in readings.items():
-            self.usage.readings[policy] = nearer(self.usage.readings.get(policy), reading)
+            self.usage.readings[policy] = stricter_reading(self.usage.readings.get(policy), reading)
 
     def exchange(self, now: float, state: QuotaState) -> Allocation:
         self.usage.done = True

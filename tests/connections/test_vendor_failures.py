@@ -11,7 +11,7 @@ from django.utils import translation
 from koppel.administrations.models import Administration
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.models import Grant
-from koppel.connections.vault.token_refresh import KEPT_SECONDS
+from koppel.connections.vault.token_refresh import TOKEN_CACHE_SECONDS
 from koppel.issues.queries import open_issues
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
@@ -149,7 +149,7 @@ def test_a_token_endpoint_that_is_down_keeps_everything_waiting_and_says_so(firm
     firm.sandbox.fault("/connect/token", kind="down", status=503, times=10_000)
     with organisation_scope(firm.actor.organisation_id):
         Grant.objects.update(expires_at=now())
-    time.sleep(KEPT_SECONDS + 0.2)
+    time.sleep(TOKEN_CACHE_SECONDS + 0.2)
     with organisation_scope(firm.actor.organisation_id):
         for administration in Administration.objects.all():
             request_run(firm.actor, administration.pk)

@@ -12,11 +12,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.db import connections as database_connections
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from koppel.administrations import restriction
 from koppel.administrations.models import Administration, Assignment
 from koppel.connections.models import Connection, RemoteCompany
+from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding.models import Flow, Import
 from koppel.organisations.models import Division, Organisation, Template
@@ -599,3 +601,11 @@ def test_over_rest_a_person_signs_in_elsewhere_and_a_flow_can_be_dropped(anna: N
     assert anna.client.get(base).json()["step"] == "choose"
     assert anna.client.delete(base).json()["result"] == "abort"
     assert anna.client.get(base).status_code == 404
+
+
+def test_a_system_with_a_connector_is_not_planned_any_more(anna: Newcomer, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = next(iter(connectors().values())).descriptor.title
+    monkeypatch.setattr("koppel.onboarding.views.start.PLANNED_SYSTEMS", (installed, "Another Ledger"))
+    page = anna.client.get(reverse("onboarding:new")).content.decode()
+    assert "Another Ledger" in page
+    assert page.count(f"<strong>{installed}</strong>") == 1

@@ -290,7 +290,7 @@ class Connect:
         return parts.hostname in ("localhost", "127.0.0.1") and parts.path == CALLBACK_PATH
 
     def _client_of(self, request: web.Request, form: dict[str, str]) -> Client:
-        """By Basic header or form fields. Raises `Refused`."""
+        """Authenticate the app by Basic header or form fields. Raises `OAuthError`."""
         client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
         header = request.headers.get("Authorization", "")
         if header.startswith("Basic "):

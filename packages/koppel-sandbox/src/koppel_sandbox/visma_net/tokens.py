@@ -123,7 +123,7 @@ class Tokens:
 
     def refresh(self, issuer: str, token: str, client: Client, now: float) -> dict[str, Any]:
         """The token endpoint's answer to a refresh token. A one-time token is used up; used again within the grace period it
-        is honoured again, after it the whole family is revoked. Raises `Refused`."""
+        is honoured again, after it the whole family is revoked. Raises `OAuthError`."""
         facts = self._unpack(token)
         if facts is None or facts["c"] != client.client_id:
             raise OAuthError("invalid_grant", "The refresh token is unknown.")

@@ -72,8 +72,8 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
     return ImportState(import_id, {status: count for status, count, _at in rows}, min(at for *_counts, at in rows))
 
 
-def choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
-    """What to filter by or assign, by name."""
+def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
+    """Return (id, name) pairs to filter by or assign; keys `divisions`, `templates`, `people`, `connections`."""
     tenant = {"organisation_id": actor.organisation_id}
     people = Membership.objects.filter(**tenant, is_active=True).select_related("user").order_by("user__name", "pk")
     divisions = Division.objects.filter(**tenant, archived_at=None).order_by("name").values_list("pk", "name")

@@ -14,7 +14,7 @@ from koppel.administrations.identity.services import handle_import, record_confi
 from koppel.administrations.models import Administration, Assignment, Favourite, Status
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.services import record
-from koppel.connections.companies.same_company import confirm, same_name
+from koppel.connections.companies.same_company import confirm_identity, same_name
 from koppel.connections.models import RemoteCompany
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor, Permission, Role
@@ -159,7 +159,7 @@ def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewA
         new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
         name = new.seen_name or listed
         number = new.seen_number or (remote.number if same_name(name, listed) else "")
-        confirm(remote, name, number or new.number)
+        confirm_identity(remote, name, number or new.number)
     fields = ["confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "claim_rejected_at"]
     RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
 

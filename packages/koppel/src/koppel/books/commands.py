@@ -13,7 +13,7 @@ from koppel.books.sql_access import readers as sql_readers
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.kit.database.embedded_postgres import administrator_url
-from koppel.kit.tabular.export import Format
+from koppel.kit.tabular.writers import Format
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
 app = typer.Typer(no_args_is_help=True)

@@ -16,7 +16,7 @@ from koppel.books.errors import UnknownResource
 from koppel.books.fields import Amount
 from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
 from koppel.books.read import labels, queries
-from koppel.kit.tabular.export import Cell, Column, ColumnType, Format, temporary_file, write_table
+from koppel.kit.tabular.writers import Cell, Column, ColumnType, Format, temporary_file, write_table
 from koppel.organisations.roles import Actor, Permission
 
 FETCH_BATCH_SIZE = 5000

@@ -23,7 +23,7 @@ from koppel.books.reports.period_selection import fiscal_years, require_period, 
 from koppel.books.reports.period_totals import movement_by_period, result_by_period
 from koppel.books.reports.trial_balance import TrialBalance, trial_balance
 from koppel.connector.period_format import format_period
-from koppel.kit.tabular.export import MEDIA_TYPES, Cell, Column, ColumnType, Format, TooManyRows, write_table
+from koppel.kit.tabular.writers import MEDIA_TYPES, Cell, Column, ColumnType, Format, TooManyRows, write_table
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import PAGE, TEXT, one_of
 from koppel.organisations.requests import AuthenticatedRequest

@@ -241,7 +241,7 @@ def probe(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckO
 @router.post("/{connection_id}/pause", response=Changed)
 def pause(request: AuthenticatedRequest, connection_id: int) -> Changed:
     """Nothing is read until it is resumed; a run under way waits where it is."""
-    return Changed(changed=lifecycle.pause(request.actor, connection_id))
+    return Changed(changed=lifecycle.pause_connection(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/resume", response=Changed)
@@ -286,7 +286,9 @@ def removal(request: AuthenticatedRequest, connection_id: int) -> RemovalOut:
 @router.post("/{connection_id}/removal", response=RemovalOut)
 def remove(request: AuthenticatedRequest, connection_id: int, payload: RemovalIn) -> RemovalOut:
     """Remove the connection; its tokens are withdrawn at the accounting system."""
-    return _removal(lifecycle.remove(request.actor, connection_id, payload.policy, fingerprint=payload.fingerprint))
+    return _removal(
+        lifecycle.remove_connection(request.actor, connection_id, payload.policy, fingerprint=payload.fingerprint)
+    )
 
 
 def _removal(removal: lifecycle.Removal) -> RemovalOut:

@@ -15,19 +15,19 @@ PARTLY_LOST = _("A part of the connection of %(account)s needs you to sign in ag
 EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, and nothing stops.")
 
 
-def _connection(connection_id: int, _context: Mapping[str, Any]) -> str:
+def _own_url(connection_id: int, _context: Mapping[str, Any]) -> str:
     return reverse("connections:detail", args=[connection_id])
 
 
-def _connection_of_company(_administration_id: int, context: Mapping[str, Any]) -> str:
-    return f"{_page_of(context)}#companies"
+def _companies_url(_administration_id: int, context: Mapping[str, Any]) -> str:
+    return f"{_connection_url(context)}#companies"
 
 
-def _same_company(_administration_id: int, context: Mapping[str, Any]) -> str:
-    return f"{_page_of(context)}#same-company"
+def _same_company_url(_administration_id: int, context: Mapping[str, Any]) -> str:
+    return f"{_connection_url(context)}#same-company"
 
 
-def _page_of(context: Mapping[str, Any]) -> str:
+def _connection_url(context: Mapping[str, Any]) -> str:
     """The connection that an issue of an administration names; all of them when it names none."""
     connection_id = context.get("connection")
     return reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")
@@ -38,47 +38,47 @@ ISSUE_TYPES = {
         LOST,
         _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped."),
         _("Sign in again"),
-        _connection,
+        _own_url,
     ),
     "consent_partly_lost": IssueType(
-        PARTLY_LOST, _("The other administrations of this connection go on."), _("Sign in again"), _connection
+        PARTLY_LOST, _("The other administrations of this connection go on."), _("Sign in again"), _own_url
     ),
-    "consent_expiring": IssueType(EXPIRING, "", _("Sign in again"), _connection),
+    "consent_expiring": IssueType(EXPIRING, "", _("Sign in again"), _own_url),
     "owner_left": IssueType(
         _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
         _("It goes on until that account is closed at the accounting system. Let somebody else take it over."),
         _("Choose a new owner"),
-        _connection,
+        _own_url,
     ),
     "vendor_unresponsive": IssueType(
         _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
         _("Koppel keeps trying. Look there whether it is known, or ask its support."),
         _("Show the connection"),
-        _connection,
+        _own_url,
     ),
     "company_unlisted": IssueType(
         _("The sign-in of %(account)s no longer reaches %(name)s."),
         _("The company was closed, or the user lost access to it. The books that were read stay."),
         _("Show the connection"),
-        _connection_of_company,
+        _companies_url,
     ),
     "company_renamed": IssueType(
         _("%(old)s is called %(new)s at the accounting system now."),
         _("The syncs go on."),
         _("Take it over or leave it"),
-        _connection_of_company,
+        _companies_url,
     ),
     "company_code_changed": IssueType(
         _("%(name)s has another code at the accounting system: %(new)s instead of %(old)s."),
         _("The syncs go on."),
         _("Take it over or leave it"),
-        _connection_of_company,
+        _companies_url,
     ),
     "company_number_changed": IssueType(
         _("%(name)s has another number at the accounting system: %(new)s instead of %(old)s."),
         _("The syncs go on."),
         _("Take it over or leave it"),
-        _connection_of_company,
+        _companies_url,
     ),
     NUMBER_MISSING: IssueType(
         _(
@@ -86,7 +86,7 @@ ISSUE_TYPES = {
         ),
         _("The syncs go on."),
         _("Settle it"),
-        _connection_of_company,
+        _companies_url,
     ),
     OTHER_COMPANY: IssueType(
         _(
@@ -95,7 +95,7 @@ ISSUE_TYPES = {
         ),
         _("Nothing is read or written until you decide."),
         _("Decide"),
-        _same_company,
+        _same_company_url,
     ),
     OTHER_COMPANY_CONFIRMED: IssueType(
         _(
@@ -106,6 +106,6 @@ ISSUE_TYPES = {
             " import the other company as a new administration, first withdraw this one."
         ),
         _("Show the connection"),
-        _same_company,
+        _same_company_url,
     ),
 }

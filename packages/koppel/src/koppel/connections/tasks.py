@@ -7,7 +7,7 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from koppel.connections.companies.descriptions import AT_A_TIME, describe_all
-from koppel.connections.health import notify_expiring_consents
+from koppel.connections.health import notify_expiring_and_review_owners
 from koppel.connections.lifecycle.connection_check import DUE_FOR_CHECK, check_once
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.sessions import current_worker
@@ -71,7 +71,7 @@ async def check_health(timestamp: int) -> None:
                 log.exception("connection_check_failed", connection=connection_id)
 
     await asyncio.gather(*(check(*row) for row in due))
-    messages = await run_in_thread(notify_expiring_consents)
+    messages = await run_in_thread(notify_expiring_and_review_owners)
     if due or messages:
         log.info("connections_checked", checked=len(due), notified=messages)
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from koppel.connections.views import actions, app_registrations, pages
+from koppel.connections.views import actions, app_registrations, consent, pages
 
 app_name = "connections"
 urlpatterns = [
@@ -11,8 +11,8 @@ urlpatterns = [
     path("apps/<int:app_id>/change", app_registrations.change, name="app_change"),
     path("apps/<int:app_id>/remove", app_registrations.remove, name="app_remove"),
     path("apps/<int:app_id>/test", app_registrations.test, name="app_test"),
-    path("consent/callback", pages.callback, name="callback"),
-    path("consent/done", pages.done, name="done"),
+    path("consent/callback", consent.callback, name="callback"),
+    path("consent/done", consent.done, name="done"),
     path("reconnect/", actions.reconnect_all, name="reconnect_all"),
     path("offboarding/<int:membership_id>/", actions.offboarding, name="offboarding"),
     path("<int:connection_id>/", pages.detail, name="detail"),

@@ -181,7 +181,7 @@ def _password_link(
     operator: Actor, user: User, organisations: list[tuple[int, int]], *, resets_mfa: bool
 ) -> RecoveryLink:
     actions = ["person.recovery_link_created"]
-    if resets_mfa and mfa.remove(user.pk):
+    if resets_mfa and mfa.remove_mfa(user.pk):
         actions.append("person.mfa_reset")
     for organisation_id, membership_id in organisations:
         subject = ("person", membership_id, str(user))

@@ -189,16 +189,16 @@ def get_import(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> dict[str, Any]:
     """How far an import is, and a page of its administrations. `status`: failing, configuring, queued, active, deactivated."""
-    shown = import_page(request.actor, import_id, status or "", page, limit)
-    if shown is None:
+    details = import_page(request.actor, import_id, status or "", page, limit)
+    if details is None:
         raise NotFound
     return {
-        "id": import_id, "total": shown.state.total, "active": shown.state.active,
-        "failed": shown.state.failing,
-        "percent": shown.percent, "is_finished": shown.is_finished,
-        "seconds_left": shown.seconds_left,
-        "counts": dict(shown.state.counts), "page": shown.number, "pages": shown.pages,
-        "administrations": [_import_line_schema(line) for line in shown.lines],
+        "id": import_id, "total": details.state.total, "active": details.state.active,
+        "failed": details.state.failing,
+        "percent": details.percent, "is_finished": details.is_finished,
+        "seconds_left": details.seconds_left,
+        "counts": dict(details.state.counts), "page": details.number, "pages": details.pages,
+        "administrations": [_import_line_schema(line) for line in details.lines],
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record, print_rows
-from koppel.kit.tabular.export import Format
+from koppel.kit.tabular.writers import Format
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
 app = typer.Typer(no_args_is_help=True)

@@ -101,5 +101,5 @@ def _erase_row(administration: Administration) -> None:
         # What the accounting system still lists is listed again; what we remembered of it goes.
         RemoteCompany.objects.filter(**tenant, pk=remote_company_id).delete()
     elif company := RemoteCompany.objects.select_for_update(no_key=True).filter(**tenant, pk=remote_company_id).first():
-        same_company.forget(company)
+        same_company.forget_identity(company)
         company.save()

@@ -23,7 +23,7 @@ from koppel.administrations.models import Administration, Assignment, Favourite,
 from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.queries import count_open
-from koppel.kit.tabular.export import Cell
+from koppel.kit.tabular.writers import Cell
 from koppel.organisations.roles import Actor
 
 DASH = SafeString('<span class="hint">–</span>')

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.models import Assignment
 from koppel.issues.models import Issue
-from koppel.kit.tabular.export import ColumnType
+from koppel.kit.tabular.writers import ColumnType
 
 
 @dataclass(frozen=True)

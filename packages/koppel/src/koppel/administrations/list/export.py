@@ -9,7 +9,7 @@ from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import ListQuery
 from koppel.administrations.list.queryset import search
 from koppel.audit.services import record
-from koppel.kit.tabular.export import Cell, Column, Format, write_table
+from koppel.kit.tabular.writers import Cell, Column, Format, write_table
 from koppel.organisations.roles import Actor
 
 CHUNK_ROWS = 2000

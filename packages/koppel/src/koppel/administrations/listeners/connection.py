@@ -16,7 +16,7 @@ from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
 from koppel.company_registers.numbers.identity import Identity, check_identity
-from koppel.connections.companies.same_company import Described, holds_back, inherit
+from koppel.connections.companies.same_company import Described, apply_guard, inherit_identity
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ConnectionState, RemoteCompany
 from koppel.organisations.roles import Actor
@@ -85,7 +85,7 @@ def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "Q
         target = by_company.get((administration.connection.connector, administration.remote_company.external_id))
         if target is None:
             continue
-        inherit(target, administration.remote_company)
+        inherit_identity(target, administration.remote_company)
         reached_now.append(target)
         administration.connection_id, administration.remote_company_id = target.connection_id, target.pk
         if administration.status_code == AWAITING_CONNECTION and administration.status != Status.DEACTIVATED:
@@ -109,7 +109,7 @@ def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "Q
 def _guard(target: RemoteCompany) -> None:
     """What the other connection was told of the company may be another one's."""
     described = Described(target.legal_name, target.number, target.country)
-    holds_back(target, described, interrupts=False)
+    apply_guard(target, described, interrupts=False)
     target.save()
 
 

@@ -23,7 +23,7 @@ from koppel.administrations.list.query import ListQuery, parse_query, parse_quer
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.models import SavedView, Status
 from koppel.company_registers.sectors.sections import SECTIONS
-from koppel.kit.tabular.export import MEDIA_TYPES, Format
+from koppel.kit.tabular.writers import MEDIA_TYPES, Format
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import UnknownParameter, UnknownPart, first_parts, id_of, unknown_value, without
 from koppel.organisations.errors import Refused
@@ -58,7 +58,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         return _refused(
             request, unknown, next((one for one in views if one.query in (query, _query_of(request))), None)
         )
-    choices = queries.choices(request.actor)
+    choices = queries.assignment_choices(request.actor)
     context = _list_context(request, list_query) | {
         "menus": menus(list_query, choices),
         "chips": chips(list_query, choices),
@@ -138,7 +138,7 @@ def hidden(request: AuthenticatedRequest) -> HttpResponse:
     context = {
         "nav_section": NAV_SECTION,
         "rows": restriction.list_hidden(request.actor),
-        "people": queries.choices(request.actor)["people"],
+        "people": queries.assignment_choices(request.actor)["people"],
     }
     return render(request, "administrations/hidden.html", context)
 

@@ -1,6 +1,6 @@
 """Company numbers: normalised and checked, by country. A doubtful number may be kept; only an impossible one is refused.
 
-What each country's number looks like is in `countries`. docs/registers.md says where the rules come from.
+What each country's number looks like is in `country_rules`. docs/registers.md says where the rules come from.
 """
 
 from koppel.company_registers.numbers.check import check_number, is_placeholder

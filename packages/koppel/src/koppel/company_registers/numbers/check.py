@@ -7,7 +7,7 @@ from dataclasses import replace
 from django.utils.translation import gettext_lazy as _
 
 from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus, doubtful, invalid
-from koppel.company_registers.numbers.countries import VALIDATORS
+from koppel.company_registers.numbers.country_rules import VALIDATORS
 
 LENGTH_MAX = 60
 PLACEHOLDERS = {

@@ -111,7 +111,7 @@ def pause(
 ) -> None:
     """Nothing is read until it is resumed."""
     with acting_as(person, organisation) as actor:
-        changed = lifecycle.pause(actor, connection)
+        changed = lifecycle.pause_connection(actor, connection)
     print_record({"connection": connection, "changed": changed}, as_json=as_json)
 
 
@@ -222,7 +222,7 @@ def remove(
     with acting_as(person, organisation) as actor:
         removal = lifecycle.preview_removal(actor, connection)
         if yes:
-            removal = lifecycle.remove(actor, connection, policy, fingerprint=removal.fingerprint)
+            removal = lifecycle.remove_connection(actor, connection, policy, fingerprint=removal.fingerprint)
     context = {
         "connection": connection, "account": removal.account, "administrations": removal.administrations,
         "reached_elsewhere": removal.reached_elsewhere, "policy": policy.value, "removed": yes,

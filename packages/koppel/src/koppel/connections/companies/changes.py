@@ -1,7 +1,7 @@
-"""Same company: what the vendor says of a company is compared with what we know of it, at every listing and in every run.
+"""Compare what the vendor says of a company with what is stored, at every listing and in every run.
 
-The immutable id decides which company it is; sessions refuse another one. A changed name, code or number is an issue for a
-person and stops nothing, unless name and number are both another company's (`same_company`).
+The immutable id decides which company it is; sessions refuse another one. A changed name, code or number raises an issue and
+stops nothing, unless name and number are both another company's (`same_company`).
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -14,7 +14,7 @@ from koppel.connections.companies.same_company import (
     OTHER_COMPANY,
     OTHER_COMPANY_MESSAGE,
     Described,
-    holds_back,
+    apply_guard,
     may_be_other,
     plain,
     same_number,
@@ -37,18 +37,18 @@ CHANGES = {
     "code": "company_code_changed",
     "number": "company_number_changed",
 }
+"""Which issue (and event of the timeline) a changed field raises."""
 NUMBER_MISSING = "company_number_missing"
 QUESTIONS = frozenset({*CHANGES.values(), NUMBER_MISSING})
 """Issues that a person settles while the syncs go on."""
-"""Which issue (and line of the timeline) a changed field raises."""
-SAID_AGAIN_AFTER = timedelta(hours=12)
-"""What is as known is written no oftener."""
+REWRITE_AFTER = timedelta(hours=12)
+"""An unchanged description is stored again after this time at the earliest."""
 
 
 async def verify_company(session: ReadingSession, connector_key: str) -> None:
-    """At the start of a run, one cheap call: the company still answers to its id, and what changed about it is told.
+    """Describe the company at the start of a run, with one cheap call, and raise issues for what changed.
 
-    Raises what `describe_company` raises, and `OtherCompany`; then nothing was written."""
+    Raises what `describe_company` raises, and `OtherCompany`: then the description is not stored."""
     organisation_id, company_id = session.target.organisation_id, session.target.remote_company_id or 0
     try:
         with session.prefetching():
@@ -64,9 +64,13 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
 
 
 def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
-    """The same was said not long ago: there is nothing to write."""
-    said = identity["described_at"] is not None and timezone.now() - identity["described_at"] < SAID_AGAIN_AFTER
-    if not said or identity["unreachable_code"] or not _kept(description).items() <= identity.items():
+    """Whether the same description was stored not long ago, so that there is nothing to write."""
+    is_recent = identity["described_at"] is not None and timezone.now() - identity["described_at"] < REWRITE_AFTER
+    if (
+        not is_recent
+        or identity["unreachable_code"]
+        or not _description_fields(description).items() <= identity.items()
+    ):
         return False
     return not may_be_other(identity, _described(description))
 
@@ -75,8 +79,8 @@ def _described(description: CompanyDescription) -> Described:
     return Described(description.name, description.number or "", description.country or "")
 
 
-def _kept(description: CompanyDescription) -> dict[str, Any]:
-    """The fields of a `RemoteCompany` that a description fills."""
+def _description_fields(description: CompanyDescription) -> dict[str, Any]:
+    """Return the fields of a `RemoteCompany` that a description fills."""
     return {
         "legal_name": description.name[:300],
         "number": (description.number or "")[:100],
@@ -91,23 +95,23 @@ def _kept(description: CompanyDescription) -> dict[str, Any]:
 def apply_description(
     organisation_id: int, company_id: int, description: CompanyDescription, *, interrupts: bool = True
 ) -> bool:
-    """Keep what the vendor says of a company, and raise what changed about one that is imported.
+    """Store a company's description, and raise issues for what changed about one that is imported.
 
-    False when it is another company than the one that was confirmed: then nothing of it is kept, and nothing is read until a
-    person decides. `interrupts`: a run of it that is under way begins again, and stops."""
+    False when it is another company than the one that was confirmed: then the description is not stored, and no books are
+    read until a person decides. `interrupts`: a run of it that is under way is restarted."""
     with organisation_scope(organisation_id):
-        company = _locked(organisation_id, company_id)
+        company = _lock_company(organisation_id, company_id)
         if company is None:
             return True
-        if holds_back(company, _described(description), interrupts=interrupts):
+        if apply_guard(company, _described(description), interrupts=interrupts):
             return False
         _compare(company, {"legal_name": description.name, "number": description.number or ""})
-        _ask_for_number(company, description.number or "")
+        _raise_number_missing(company, description.number or "")
         if company.unreachable_code and company.administrations.exists():
             add_timeline_event(company.connection, "company_access_restored", {"name": company.name})
         if not company.legal_name or plain(company.name) == plain(company.legal_name):
             company.name = description.name[:300] or company.name
-        for field, value in _kept(description).items():
+        for field, value in _description_fields(description).items():
             setattr(company, field, value)
         company.described_at, company.unreachable_code, company.unreachable_reason = timezone.now(), "", ""
         company.save()
@@ -115,9 +119,9 @@ def apply_description(
 
 
 def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
-    """The vendor does not let us in to this company (None: it could not be asked, which says nothing about it)."""
+    """Store that the vendor refuses this company. `refusal` None: the call failed, which says nothing about the company."""
     with organisation_scope(organisation_id):
-        company = _locked(organisation_id, company_id)
+        company = _lock_company(organisation_id, company_id)
         if company is None:
             return
         if refusal is not None and not company.unreachable_code and company.administrations.exists():
@@ -129,12 +133,12 @@ def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
         company.save(update_fields=["described_at", "unreachable_code", "unreachable_reason"])
 
 
-def to_describe(
+def companies_to_describe(
     organisation_id: int, connection_id: int, companies: Iterable[Company], grants: Iterable[int]
 ) -> dict[int, str]:
-    """Imported companies that the list calls by another name than before, and those that wait for a person, with their
-    external id: who they are is asked before the list is kept."""
-    listed = {one.external_id: one.name for one in companies}
+    """Return imported companies with a new name in the list, and those that wait for a person's decision, by id with their
+    external id. They are described before the list is stored."""
+    listed = {company.external_id: company.name for company in companies}
     remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
     rows = imported.values_list("pk", "external_id", "name", "claimed_at")
@@ -152,31 +156,32 @@ def reconcile_list(
     grants: Iterable[int],
     unsure: Collection[str] = (),
 ) -> None:
-    """Before a new list of these grants is kept: what was renamed, is gone or came back. In the caller's transaction.
+    """Raise and resolve issues for companies that a new list renames, misses or has again, before it is stored.
 
-    `unsure`: external ids of which it is not known whether they are the same company; nothing is said of their names."""
+    In the caller's transaction. `unsure`: external ids that may be another company; their names are not compared."""
     listed = {company.external_id: company for company in companies}
     remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
     for existing in imported.select_related("connection").distinct():
-        now = listed.get(existing.external_id)
+        listing = listed.get(existing.external_id)
         subjects = [("administration", key) for key in existing.administrations.values_list("pk", flat=True)]
         context = {"name": existing.name, "account": existing.connection.account, "connection": connection_id}
-        if now is None and existing.is_listed:
+        if listing is None and existing.is_listed:
             add_timeline_event(existing.connection, "company_unlisted", context)
             for subject in subjects:
                 raise_issue(organisation_id, "company_unlisted", subject, context)
-        elif now is not None:
+        elif listing is not None:
             if not existing.is_listed:
                 add_timeline_event(existing.connection, "company_relisted", context)
             for subject in subjects:
                 resolve_issues(organisation_id, subject, "company_unlisted")
             if existing.external_id not in unsure:
-                _compare(existing, {"name": now.name, "code": now.code})
+                _compare(existing, {"name": listing.name, "code": listing.code})
 
 
-def _compare(company: RemoteCompany, seen: Mapping[str, str]) -> None:
-    for field, new in seen.items():
+def _compare(company: RemoteCompany, new_values: Mapping[str, str]) -> None:
+    """Raise an issue for each field whose value changed."""
+    for field, new in new_values.items():
         old = getattr(company, field) or (company.confirmed_name if field == "legal_name" else "")
         if not old or not new or _is_same(company, field, old, new):
             continue
@@ -192,8 +197,8 @@ def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
     return same_number(old, new, company.country) if field == "number" else plain(old) == plain(new)
 
 
-def _ask_for_number(company: RemoteCompany, new: str) -> None:
-    """A number that the accounting system stated and states no more is a question: it proves nothing, either way."""
+def _raise_number_missing(company: RemoteCompany, new: str) -> None:
+    """Raise an issue for a number that the accounting system no longer states, which proves nothing; else resolve it."""
     for administration_id in company.administrations.values_list("pk", flat=True):
         subject = ("administration", administration_id)
         if plain(new):
@@ -205,17 +210,17 @@ def _ask_for_number(company: RemoteCompany, new: str) -> None:
 
 
 def _raise_change(company: RemoteCompany, administration_id: int, code: str, context: Mapping[str, object]) -> None:
-    """An open issue remembers what it was at first; back to that, there is nothing left to tell."""
+    """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one, it is resolved."""
     organisation_id, subject = company.organisation_id, ("administration", administration_id)
     existing = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)
-    open_one = existing.filter(subject_kind=subject[0], subject_id=subject[1]).first()
-    first = str(open_one.context.get("old", "")) if open_one else str(context["old"])
+    open_issue = existing.filter(subject_kind=subject[0], subject_id=subject[1]).first()
+    first = str(open_issue.context.get("old", "")) if open_issue else str(context["old"])
     if _is_same(company, str(context["field"]), first, str(context["new"])):
         resolve_issues(organisation_id, subject, code)
     else:
         raise_issue(organisation_id, code, subject, {**context, "old": first})
 
 
-def _locked(organisation_id: int, company_id: int) -> RemoteCompany | None:
+def _lock_company(organisation_id: int, company_id: int) -> RemoteCompany | None:
     queryset = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
     return queryset.filter(organisation_id=organisation_id, pk=company_id).first()

@@ -65,8 +65,10 @@ def begin_consent(
     force_sign_in: bool = False,
     browser: str = "",
 ) -> str:
-    """The vendor's address to send the browser to. `return_to` is a path within Koppel, `browser` what the browser keeps
-    (`connections.browser`); '' leaves the attempt unbound. Raises `NoSuchConnection`, `ConsentRefused`
+    """Store an attempt and return the vendor's address to send the browser to.
+
+    `return_to` is a path within Koppel. `browser` is the value of the browser's cookie
+    (`connections.consent.browser_binding`); '' leaves the attempt unbound. Raises `NoSuchConnection`, `ConsentRefused`
     and `Quarantined`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()

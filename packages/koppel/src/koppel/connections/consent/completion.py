@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.health import SUPERSEDED, add_timeline_event, grants_of, lock_connection, signed_in
+from koppel.connections.health import SUPERSEDED, add_timeline_event, grants_of, lock_connection, mark_signed_in
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.ownership import store_pending_grant
 from koppel.connections.lifecycle.revocation import revoke_unused_token
@@ -28,7 +28,7 @@ def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> in
     if replaced is not None:
         revoke_unused_token(attempt, replaced)
     before = connection.state
-    signed_in(connection, consent.account)
+    mark_signed_in(connection, consent.account)
     kind = _kind(attempt, before)
     add_timeline_event(connection, kind, {"account": consent.account}, actor.name)
     record(

@@ -4,18 +4,18 @@ Begin with `states`: who moves a connection from one state to another. The timel
 warns before a consent ends, `history` shows days, and a `reporter` tells of calls without writing for each.
 """
 
-from koppel.connections.health.expiry import consent_expiry, notify_expiring_consents, resolve_owner_left
+from koppel.connections.health.expiry import consent_expiry, notify_expiring_and_review_owners, resolve_owner_left
 from koppel.connections.health.history import DayHealth, daily_health
 from koppel.connections.health.reporter import HealthReporter
 from koppel.connections.health.states import (
     SUPERSEDED,
     grants_of,
     lock_connection,
+    mark_signed_in,
     record_failure,
     record_success,
     require_reauth,
     resume_connection,
-    signed_in,
 )
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 
@@ -29,12 +29,12 @@ __all__ = [
     "end_timeline_event",
     "grants_of",
     "lock_connection",
-    "notify_expiring_consents",
+    "mark_signed_in",
+    "notify_expiring_and_review_owners",
     "record_failure",
     "record_success",
     "require_reauth",
     "resolve_owner_left",
     "resume_connection",
-    "signed_in",
     "start_timeline_event",
 ]

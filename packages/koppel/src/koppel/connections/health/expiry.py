@@ -62,16 +62,16 @@ def has_expiry_soon(connection_id: int) -> bool:
     return ends is not None and ends < timezone.now() + NOTICE
 
 
-def notify_expiring_consents() -> int:
-    """One notice before each end of a consent; an issue for each connection whose owner left, or whose vendor is silent for
-    long. How many consents were told of."""
+def notify_expiring_and_review_owners() -> int:
+    """Notify of consents about to end; raise `owner_left` and `vendor_unresponsive`; resolve `owner_left` where the owner is
+    back. Returns the number of expiring consents examined."""
     with installation_scope("consents about to end"):
         with database.cursor() as cursor:
             cursor.execute(_NEAR, [NOTICE.total_seconds()])
             near = [_Ending(*row) for row in cursor.fetchall()]
         orphaned = list(_orphans().values_list("organisation_id", "pk"))
         silent = list(_silent().values_list("organisation_id", "pk"))
-        back = list(_open_owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned]))
+        back = list(_owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned]))
     for ending in near:
         _notify(ending)
     for organisation_id, connection_id in orphaned:
@@ -110,7 +110,7 @@ def _orphans() -> "QuerySet[Connection]":
     return Connection.objects.filter(gone).exclude(state=ConnectionState.REMOVED)
 
 
-def _open_owner_left_issues() -> "QuerySet[Issue]":
+def _owner_left_issues() -> "QuerySet[Issue]":
     return Issue.objects.filter(code="owner_left", subject_kind="connection", resolved_at=None)
 
 

@@ -30,14 +30,14 @@ class DayHealth:
 
 def daily_health(connections: Iterable[Connection]) -> dict[int, list[DayHealth]]:
     """By connection, oldest day first. One query, in the caller's scope."""
-    queryset = list(connections)
+    connections = list(connections)
     first = timezone.localdate() - timedelta(days=DAYS - 1)
     begin = timezone.make_aware(datetime.combine(first, datetime.min.time()))
-    lasting = TimelineEvent.objects.filter(connection__in=queryset, kind__in=WORST_FIRST)
+    lasting = TimelineEvent.objects.filter(connection__in=connections, kind__in=WORST_FIRST)
     events: dict[int, list[TimelineEvent]] = {}
     for event in lasting.filter(Q(ended_at=None) | Q(ended_at__gte=begin)):
         events.setdefault(event.connection_id, []).append(event)
-    return {connection.pk: _days(connection, events.get(connection.pk, []), first) for connection in queryset}
+    return {connection.pk: _days(connection, events.get(connection.pk, []), first) for connection in connections}
 
 
 def _days(connection: Connection, events: list[TimelineEvent], first: date) -> list[DayHealth]:

@@ -102,7 +102,7 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
     log.warning("connection_lost", connection=connection_id, partly=partly)
 
 
-def signed_in(connection: Connection, account: str) -> None:
+def mark_signed_in(connection: Connection, account: str) -> None:
     """Somebody signed in for this connection, whose grant is stored. In the caller's transaction and scope.
 
     A paused connection stays paused; one with further lost grants still asks for those."""

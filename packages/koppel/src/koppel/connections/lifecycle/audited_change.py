@@ -1,4 +1,4 @@
-"""What every change of a connection begins and ends with: the locked row, and the line in the audit log."""
+"""What every change of a connection begins and ends with: lock the row, and write to the audit log."""
 
 from koppel.audit.services import record
 from koppel.connections.errors import NoSuchConnection
@@ -7,8 +7,8 @@ from koppel.connections.models import Connection
 from koppel.organisations.roles import Actor, Permission
 
 
-def get_for_change(actor: Actor, connection_id: int) -> Connection:
-    """Locked, for who may manage connections. Raises `NoSuchConnection`."""
+def lock_for_change(actor: Actor, connection_id: int) -> Connection:
+    """Lock and return the connection, for an actor who may manage connections. Raises `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:
@@ -16,6 +16,6 @@ def get_for_change(actor: Actor, connection_id: int) -> Connection:
     return connection
 
 
-def record_change(actor: Actor, what: str, connection: Connection, details: dict[str, object] | None = None) -> None:
+def record_change(actor: Actor, action: str, connection: Connection, details: dict[str, object] | None = None) -> None:
     subject = ("connection", connection.pk, connection.account)
-    record(actor.organisation_id, actor.audit, f"connection.{what}", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, f"connection.{action}", subject=subject, details=details)

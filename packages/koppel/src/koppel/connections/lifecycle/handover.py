@@ -14,9 +14,9 @@ from koppel.organisations.roles import Actor
 
 
 def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
-    """Asked before all connections of one person change hands. Raises `Refused`."""
+    """Return the confirmation page for handing over all connections of one person. Raises `Refused`."""
     person = owned_connections(actor, leaver).person
-    items = _moving(actor, leaver, heir, False)
+    items = _connections_to_transfer(actor, leaver, heir, False)
     names = {"leaver": person, "heir": next((str(one.user) for one in possible_owners(actor) if one.pk == heir), "")}
     return Confirmation(
         title=_("Hand over"),
@@ -34,8 +34,8 @@ def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
     )
 
 
-def _moving(actor: Actor, leaver: int, heir: int, _deactivate: bool) -> list[tuple[int, str]]:
-    """Those that the other one is asked to take over and is not asked for already. Raises `Refused` when that one may not."""
+def _connections_to_transfer(actor: Actor, leaver: int, heir: int, _deactivate: bool) -> list[tuple[int, str]]:
+    """Return (id, name) of the connections that `heir` is not asked to take over yet. Raises `Refused` when they may not."""
     connections = owned_connections(actor, leaver).connections
     if connections and heir not in {member.pk for member in possible_owners(actor)}:
         raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
@@ -48,7 +48,7 @@ def _moving(actor: Actor, leaver: int, heir: int, _deactivate: bool) -> list[tup
 
 
 def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
-    """Those that nobody is asked to take over yet."""
+    """Count the person's connections that nobody is asked to take over yet."""
     connections = Connection.objects.filter(
         organisation_id=actor.organisation_id, owner_id=membership_id, pending_owner=None
     )
@@ -61,4 +61,6 @@ def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
     return [OwnedItem(words % {"count": count}, count, url, consequence)]
 
 
-OWNED_CONNECTIONS = OwnershipProvider(gettext_lazy("Connections"), _owned_connections, transfer_all, _moving)
+OWNED_CONNECTIONS = OwnershipProvider(
+    gettext_lazy("Connections"), _owned_connections, transfer_all, _connections_to_transfer
+)

@@ -3,16 +3,16 @@
 from collections.abc import Iterable
 
 from koppel.connections.health import add_timeline_event
-from koppel.connections.lifecycle.audited_change import get_for_change, record_change
+from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.models import ImportPolicy, RemoteCompany
 from koppel.organisations.roles import Actor
 
 
 def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, company_ids: Iterable[int] = ()) -> int:
-    """Which companies others than the owner may import through this connection. How many are released now.
+    """Set which companies others than the owner may import through this connection. Returns how many they may now.
 
-    New companies follow: released with ALL, kept back with SELECTED and NONE."""
-    connection = get_for_change(actor, connection_id)
+    Companies listed later follow the policy: importable with ALL, not with SELECTED and NONE."""
+    connection = lock_for_change(actor, connection_id)
     companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
     requested_ids = set(company_ids) if policy is ImportPolicy.SELECTED else set()
     chosen = requested_ids & set(companies.values_list("pk", flat=True))

@@ -1,4 +1,4 @@
-"""Remove a connection, with a preview of what that does. Asked twice, it is done once."""
+"""Remove a connection, with a preview of what that does."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 
 from koppel.connections.health import add_timeline_event, end_timeline_event
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
-from koppel.connections.lifecycle.audited_change import get_for_change, record_change
+from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.lifecycle.revocation import revoke_later
 from koppel.connections.models import ConnectionState, Grant, RemoteCompany
 from koppel.connections.queries import get_connection
@@ -42,7 +42,7 @@ class Removal:
 
 
 def preview_removal(actor: Actor, connection_id: int) -> Removal:
-    """Raises `NoSuchConnection`."""
+    """Return what removing the connection would do. Raises `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = get_connection(actor, connection_id)
     companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
@@ -64,12 +64,14 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     )
 
 
-def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerprint: str | None = None) -> Removal:
-    """End the connection; its tokens are withdrawn at the vendor by a job. What was done.
+def remove_connection(
+    actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerprint: str | None = None
+) -> Removal:
+    """Remove the connection; a job revokes its tokens at the vendor. Returns what was done.
 
-    `fingerprint`: of what the person was shown; when that has changed meanwhile, nothing is done. Raises `Refused` with a
-    message, and `NoSuchConnection` when it was removed before."""
-    connection = get_for_change(actor, connection_id)
+    `fingerprint`: that of the preview which the person saw. Raises `Refused` with a message, also when the preview has changed
+    meanwhile, and `NoSuchConnection` when the connection was removed before."""
+    connection = lock_for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
     if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
         message = _("This connection serves %(count)d administrations. Only an Administrator may remove it.")
@@ -91,7 +93,7 @@ def remove(actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerpri
 
 
 def removal_message(removal: Removal, policy: RemovalPolicy) -> str:
-    """What a removal did, for the person."""
+    """Return a sentence for the person about what the removal did."""
     if policy is RemovalPolicy.DEACTIVATE:
         return ngettext(
             "The connection was removed and %(count)d administration deactivated.",

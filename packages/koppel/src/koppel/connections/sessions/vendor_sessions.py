@@ -30,8 +30,8 @@ from koppel.kit.http.client import Response
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses this company with a fresh token.")
 REPLACED = _("Another sign-in reads this company now. Koppel goes on with that one.")
-GIVEN_BACK = "retired"
-"""What the vault says of a grant that was given back: its companies have another one, or are read no more."""
+SUPERSEDED = "retired"
+"""The vault's code for a grant that was given back: its companies have another one, or are no longer read."""
 
 
 _Call = tuple[Sequence[str], ...]
@@ -40,8 +40,8 @@ _Call = tuple[Sequence[str], ...]
 
 @dataclass(frozen=True)
 class SessionTarget:
-    """Whose grant a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
-    session is for one. `is_pending_transfer`: the grant serves nothing yet, so nothing is lost with it."""
+    """The grant that a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
+    session is for one. `is_pending_transfer`: no company uses the grant yet, so none is affected when it is lost."""
 
     organisation_id: int
     connection_id: int
@@ -52,22 +52,22 @@ class SessionTarget:
 
 
 class AuthorizedSession:
-    """The contract's `Session`. A token that is refused is renewed once; a second refusal is the company's matter.
+    """The contract's `Session`. It refreshes a refused token once; a second refusal is about the company.
 
-    What one session learns of a consent that was withdrawn keeps the others from calling (`token_probe`)."""
+    When one session finds a consent withdrawn, the others of the process do not call with its token (`token_probe`)."""
 
     def __init__(self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None) -> None:
         self.base_urls: Mapping[str, str] = base_urls_of(app)
         self.consent_mode = app.consent_mode
         self.company = company
         self.target = target
-        self._vault, self._pulse, self._connector = runtime.vault, runtime.health, connector(app.connector)
+        self._vault, self._health, self._connector = runtime.vault, runtime.health, connector(app.connector)
         self._token_probe = runtime.token_probe
         http = OriginRestrictedHttp(runtime.http, self.base_urls)
         self._http = rate_limited(
             http, runtime.rate_limiter, app.pk, company.external_id if company else None, target.organisation_id
         )
-        self._known: Secret | None = None
+        self._checked_token: Secret | None = None
 
     async def send(
         self,
@@ -77,15 +77,17 @@ class AuthorizedSession:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Raises `NotConsented`, after writing it to the audit trail, for a call outside of what the session is for."""
-        if reason := self._refuses(method, url, headers or {}):
-            await self._note(reason)
+        """Call the vendor with the access token.
+
+        Raises `NotConsented`, after an audit entry, for a call outside of the session's scope."""
+        if reason := self._refusal_reason(method, url, headers or {}):
+            await self._audit_refusal(reason)
             raise NotConsented("outside_consent", "Koppel does not make this call: it is outside of what was imported.")
-        for _attempt in ("the token at hand", "a fresh one"):
+        for _attempt in ("current token", "refreshed token"):
             async with self._token_probe.permit(self.target.grant_id) as permit:
                 token = await self._token()
                 sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
-                answer = await self._answer(method, url, params, sent)
+                answer = await self._call_vendor(method, url, params, sent)
                 if answer.status != UNAUTHORISED:
                     permit.record_success()
                     return answer
@@ -95,75 +97,77 @@ class AuthorizedSession:
                     break
         raise SetupMissing("unauthorised", REFUSED)
 
-    async def _answer(
+    async def _call_vendor(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Response:
-        """Whatever the vendor says; whether it says anything is reported to the connection's health."""
+        """Send the call and return the answer, whatever its status. Reports to the connection's health."""
         try:
             answer = await self._http.send(method, url, params=params, headers=headers)
         except Unreachable as unreachable:
-            await self._missed(str(unreachable), whole=False)
+            await self._record_failure(str(unreachable), whole=False)
             raise
         if is_out_of_order(answer):
-            await self._missed(f"{urlsplit(url).hostname} answers with an error ({answer.status}).", whole=False)
+            await self._record_failure(
+                f"{urlsplit(url).hostname} answers with an error ({answer.status}).", whole=False
+            )
         else:
             target = self.target
-            await self._pulse.record_success(target.organisation_id, target.connection_id, target.remote_company_id)
+            await self._health.record_success(target.organisation_id, target.connection_id, target.remote_company_id)
         return answer
 
-    async def _missed(self, message: str, *, whole: bool) -> None:
+    async def _record_failure(self, message: str, *, whole: bool) -> None:
         target = self.target
-        await self._pulse.record_failure(
+        await self._health.record_failure(
             target.organisation_id, target.connection_id, target.remote_company_id, message, whole=whole
         )
 
-    def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
-        """A word why this call is not made; '' when it is."""
-        return "other_company" if names_another(self._connector, self.company, headers) else ""
+    def _refusal_reason(self, method: str, url: str, headers: Mapping[str, str]) -> str:
+        """Return the stable code of why this call is refused; '' when it is allowed."""
+        return "other_company" if names_other_company(self._connector, self.company, headers) else ""
 
     async def _token(self, refused: Secret | None = None) -> Secret:
-        """Of the same company as the grant, checked whenever the vault hands out another token."""
+        """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's own company."""
         target = self.target
         try:
             token = await self._vault.access_token(target.organisation_id, target.grant_id, refused)
         except Unreachable as unreachable:
-            await self._missed(str(unreachable), whole=True)
+            await self._record_failure(str(unreachable), whole=True)
             raise
         except ConsentLost as lost:
-            if lost.code == GIVEN_BACK:
+            if lost.code == SUPERSEDED:
                 raise Unreachable("consent_replaced", REPLACED, retry_after_seconds=1) from None
             if not target.is_pending_transfer:
-                await self._pulse.record_consent_lost(target.organisation_id, target.connection_id, str(lost))
+                await self._health.record_consent_lost(target.organisation_id, target.connection_id, str(lost))
             raise
-        if token != self._known:
+        if token != self._checked_token:
             reached = self._connector.company_of(token) if self.target.company_id else None
             if reached not in (None, self.target.company_id):
-                await self._note("other_company")
+                await self._audit_refusal("other_company")
                 name = self.company.name if self.company else ""
                 raise NotConsented(
                     "other_company", f"The consent reaches another company than {name}: nothing was read."
                 )
-            self._known = token
+            self._checked_token = token
         return token
 
-    async def _note(self, reason: str) -> None:
+    async def _audit_refusal(self, reason: str) -> None:
         name = self.company.name if self.company else ""
         subject = ("connection", self.target.connection_id, name)
         await run_in_thread(lambda: audit_refusal(self.target.organisation_id, subject, reason))
 
 
 class DiscoverySession(AuthorizedSession):
-    """Lists and describes, also what is not imported. Books are out of its reach."""
+    """Lists and describes companies, also those that are not imported. It refuses every other call, so it reads no books."""
 
     def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
         path = urlsplit(url).path
         if method != "GET" or not path.endswith(self._connector.descriptor.identity_paths):
             return "not_imported"
-        return super()._refuses(method, url, headers)
+        return super()._refusal_reason(method, url, headers)
 
 
 class ReadingSession(AuthorizedSession):
-    """Reads the books of the one company it was made for; `prefetched` is what the vendor last said of it."""
+    """Reads the books of one company. `prefetched` is the company's description as it was last stored."""
 
     def __init__(
         self,
@@ -175,39 +179,40 @@ class ReadingSession(AuthorizedSession):
     ) -> None:
         super().__init__(runtime, target, app, company)
         self.prefetched = prefetched
-        self._beforehand: dict[_Call, Response] | None = None
-        self._said: dict[_Call, Response] = {}
+        self._recording: dict[_Call, Response] | None = None
+        self._prefetched_responses: dict[_Call, Response] = {}
 
     @contextlib.contextmanager
     def prefetching(self) -> Iterator[None]:
-        """What the vendor answers in this block is not asked again when the books are read, once: describing a company and
-        reading its details are often the same call, and calls are what a company has few of."""
-        self._beforehand = {}
+        """Record the vendor's answers to the calls in this block; the first repetition of each call gets the recorded answer.
+
+        Describing a company and reading its details are often the same call, and a company has few calls."""
+        self._recording = {}
         try:
             yield
         finally:
-            self._said, self._beforehand = self._beforehand, None
+            self._prefetched_responses, self._recording = self._recording, None
 
     async def _answer(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Response:
         headers_without_token = ((name, value) for name, value in sorted(headers.items()) if name != "Authorization")
         call = (method, url, *sorted((params or {}).items()), *headers_without_token)
-        if call in self._said:
-            return self._said.pop(call)
-        answer = await super()._answer(method, url, params, headers)
-        if self._beforehand is not None and method == "GET" and answer.status == OK:
-            self._beforehand[call] = answer
+        if call in self._prefetched_responses:
+            return self._prefetched_responses.pop(call)
+        answer = await super()._call_vendor(method, url, params, headers)
+        if self._recording is not None and method == "GET" and answer.status == OK:
+            self._recording[call] = answer
         return answer
 
 
 def is_out_of_order(answer: Response) -> bool:
-    """An error of the vendor's own, or a page for people where data should be."""
+    """Whether the answer is a server error, or an HTML page where data should be."""
     is_page = answer.headers.get("content-type", "").startswith("text/html")
     return answer.status >= 500 or (answer.status == 200 and is_page)
 
 
-def names_another(vendor: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:
+def names_other_company(vendor: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:
     """Whether the headers name a company other than the session's own."""
     naming = vendor.descriptor.company_header
     if naming is None:
@@ -233,11 +238,11 @@ DESCRIBED = (
 _COMPANY = f"""
 SELECT grant_id, connection_id, external_id, name, code, routing, {", ".join(DESCRIBED)}
   FROM connections_remote_company WHERE id = %s
-"""  # noqa: S608 - names of ours alone
+"""  # noqa: S608 - only our own names
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
-    """For `list_companies`. A grant for one company carries that company. Raises `LookupError`."""
+    """Return a session for `list_companies`. One for a grant of one company names that company. Raises `LookupError`."""
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         app, target = await _session_target(connection, organisation_id, grant_id)
     company = Company(target.company_id, "") if target.company_id else None
@@ -245,9 +250,9 @@ async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int)
 
 
 async def describing_session(runtime: Runtime, organisation_id: int, remote_company_id: int) -> DiscoverySession:
-    """For `describe_company`, imported or not. Raises `LookupError`."""
+    """Return a session for `describe_company`, of an imported company or not. Raises `LookupError`."""
     async with runtime.database.tenant_transaction(organisation_id) as connection:
-        remote = await _company(connection, remote_company_id)
+        remote = await _load_company(connection, remote_company_id)
         if remote is None:
             raise LookupError(f"remote company {remote_company_id}")
         app, target = await _session_target(connection, organisation_id, remote.grant_id, remote_company_id)
@@ -255,47 +260,49 @@ async def describing_session(runtime: Runtime, organisation_id: int, remote_comp
 
 
 async def reading_session(runtime: Runtime, organisation_id: int, administration_id: int) -> ReadingSession:
-    """For the books of one administration of this organisation, through the connection that it was imported with.
+    """Return a session for the books of one administration, through the connection that it was imported with.
 
-    Raises `NotConsented`, after writing it to the audit trail, when there is no such import."""
+    Raises `NotConsented`, after an audit entry, when this organisation has no such import."""
     app = target = None
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         imported = await find_imported_company(connection, administration_id)
-        remote = await _company(connection, imported.remote_company_id) if imported else None
+        remote = await _load_company(connection, imported.remote_company_id) if imported else None
         if imported and remote:
             with contextlib.suppress(LookupError):
                 app, target = await _session_target(
                     connection, organisation_id, remote.grant_id, imported.remote_company_id
                 )
     if imported is None or remote is None or remote.connection_id != imported.connection_id:
-        await _refuse(organisation_id, administration_id, "not_imported")
+        await _audit_import_refusal(organisation_id, administration_id, "not_imported")
         raise NotConsented("outside_consent", "This company was not imported here, so it cannot be read.")
     if app is None or target is None:
         raise NotConsented("connection_removed", "The connection of this administration was removed.")
     company = remote.company
     if target.connection_id != imported.connection_id or target.company_id not in ("", company.external_id):
-        await _refuse(organisation_id, administration_id, "other_company")
+        await _audit_import_refusal(organisation_id, administration_id, "other_company")
         raise NotConsented("outside_consent", f"{company.name} is not within the consent that it was imported with.")
     return ReadingSession(runtime, target, app, company, remote.prefetched)
 
 
-async def _refuse(organisation_id: int, administration_id: int, reason: str) -> None:
+async def _audit_import_refusal(organisation_id: int, administration_id: int, reason: str) -> None:
     await run_in_thread(lambda: audit_refusal(organisation_id, ("administration", administration_id, ""), reason))
 
 
 @dataclass(frozen=True)
-class _Remote:
+class _StoredCompany:
     grant_id: int
     connection_id: int
     company: Company
     prefetched: Mapping[str, Any]
 
 
-async def _company(connection: Connection, remote_company_id: int) -> _Remote | None:
-    """If the scope's organisation has it."""
+async def _load_company(connection: Connection, remote_company_id: int) -> _StoredCompany | None:
+    """Return the company, None when the scope's organisation does not have it."""
     cursor = await connection.execute(_COMPANY, [remote_company_id])
     row = await cursor.fetchone()
-    return _Remote(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True))) if row else None
+    return (
+        _StoredCompany(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True))) if row else None
+    )
 
 
 async def _session_target(

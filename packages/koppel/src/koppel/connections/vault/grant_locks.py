@@ -1,8 +1,8 @@
 """The locks of grants: session advisory locks of PostgreSQL, all of a process on one connection.
 
-Connections are few and waiting is common, so nobody waits inside PostgreSQL: one task asks for all grants that are waited
-for in one statement, and the same statement tells which of them another process has meanwhile dealt with. A lock is worth as
-much as its connection: when that is lost, the task takes another and asks for the locks it held again.
+Connections are few and waiting is common, so nothing waits inside PostgreSQL: one task tries the locks of all requests in
+one statement, which also says which of the grants another process has changed meanwhile. When the connection is lost, its
+locks are lost with it: the task opens another and tries them again.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from enum import Enum
 import psycopg
 import structlog
 
-from koppel.kit.database.pool import Connection, lock_connection
+from koppel.kit.database.pool import Connection, open_lock_connection
 from koppel.kit.locks import TRY_SESSION_LOCK_SQL, LockName, lock_key, release_session_locks, try_session_locks
 from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 
@@ -25,10 +25,11 @@ log = structlog.get_logger(__name__)
 
 
 class LockOutcome(Enum):
-    """OURS: the lock is held, give it back. MOVED: the grant is not as it was, read it again. BUSY: another process has it."""
+    """ACQUIRED: the lock is held and must be released. STALE: the grant has changed, read it again. BUSY: another process has
+    the lock."""
 
-    ACQUIRED = "ours"
-    STALE = "moved"
+    ACQUIRED = "acquired"
+    STALE = "stale"
     BUSY = "busy"
 
 
@@ -41,18 +42,18 @@ class _LockRequest:
 
 
 class GrantLocks:
-    """One per vault. At most one taker per grant at a time: session locks are re-entrant."""
+    """The grant locks of one process. At most one task may wait for a grant at a time, because session locks are re-entrant."""
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
-        self._of_session: set[int] = set()
+        self._session_locks: set[int] = set()
         self._held: set[int] = set()
         self._waiting: dict[int, _LockRequest] = {}
         self._server: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
     async def acquire(self, grant_id: int, generation: int, failures: int, *, patience_seconds: float) -> LockOutcome:
-        """Wait for the grant's lock while it is as it was read. `patience_seconds` 0 asks once."""
+        """Wait for the grant's lock while the grant is as it was read. `patience_seconds` 0 tries once."""
         request = self._waiting[grant_id] = _LockRequest(generation, failures, once=patience_seconds <= 0)
         self._serve()
         outcome = LockOutcome.BUSY
@@ -70,18 +71,18 @@ class GrantLocks:
         return outcome
 
     def release(self, grant_id: int) -> None:
-        """Takes effect at once for this process, within a moment for others."""
+        """Release the lock: at once for this process, within a moment for others."""
         self._held.discard(grant_id)
         self._serve()
 
     def stop_waiting(self) -> None:
-        """Whoever waits hears that the grant is busy."""
+        """Answer all requests that wait with BUSY."""
         for request in self._waiting.values():
             if not request.outcome.done():
                 request.outcome.set_result(LockOutcome.BUSY)
 
     async def close(self) -> None:
-        """Gives everything back."""
+        """Release all locks, by closing their connection."""
         if self._server is not None:
             self._server.cancel()
             await asyncio.gather(self._server, return_exceptions=True)
@@ -95,7 +96,7 @@ class GrantLocks:
 
     async def _serve_all(self) -> None:
         pause = PAUSE_SECONDS_MIN
-        while self._waiting or self._held or self._of_session:
+        while self._waiting or self._held or self._session_locks:
             self._wake.clear()
             try:
                 pause = PAUSE_SECONDS_MIN if await self._round() else min(pause * 1.5, PAUSE_SECONDS_MAX)
@@ -107,10 +108,10 @@ class GrantLocks:
                 await asyncio.wait_for(self._wake.wait(), pause if self._waiting else HEARTBEAT_SECONDS)
 
     async def _round(self) -> bool:
-        """Whether anybody got an answer."""
+        """Release, reacquire and try locks once. Returns whether a request was answered."""
         if self._connection is None or self._connection.closed:
-            self._of_session.clear()
-            self._connection = await lock_connection()
+            self._session_locks.clear()
+            self._connection = await open_lock_connection()
         async with self._connection.transaction():
             await self._connection.execute(*set_scope_sql(INSTALLATION))
             await self._release(self._connection)
@@ -118,14 +119,15 @@ class GrantLocks:
             return await self._try_requested(self._connection)
 
     async def _release(self, connection: Connection) -> None:
-        if done := self._of_session - self._held:
+        if done := self._session_locks - self._held:
             await release_session_locks(connection, LockName.GRANT, done)
-            self._of_session -= done
+            self._session_locks -= done
 
     async def _reacquire(self, connection: Connection) -> None:
-        """After a lost connection. What another process has taken meanwhile stays missing: the row's generation fences."""
-        if missing := self._held - self._of_session:
-            self._of_session |= await try_session_locks(connection, LockName.GRANT, missing)
+        """Try the locks of a lost connection again. One that another process took meanwhile stays missing: then the row's
+        generation keeps this process from storing anything."""
+        if missing := self._held - self._session_locks:
+            self._session_locks |= await try_session_locks(connection, LockName.GRANT, missing)
 
     async def _try_requested(self, connection: Connection) -> bool:
         requests = {key: request for key, request in self._waiting.items() if not request.outcome.done()}
@@ -139,19 +141,21 @@ class GrantLocks:
         ]
         rows = await connection.execute(_TRY_LOCKS, columns)
         answered = False
-        for grant_id, moved, ours in await rows.fetchall():
-            if ours:
-                self._of_session.add(grant_id)
-            answered |= self._resolve(grant_id, requests[grant_id], moved=moved, ours=ours)
+        for grant_id, is_stale, is_acquired in await rows.fetchall():
+            if is_acquired:
+                self._session_locks.add(grant_id)
+            answered |= self._resolve(grant_id, requests[grant_id], is_stale=is_stale, is_acquired=is_acquired)
         return answered
 
-    def _resolve(self, grant_id: int, request: _LockRequest, *, moved: bool, ours: bool) -> bool:
-        if request.outcome.done() or not (moved or ours or request.once):
+    def _resolve(self, grant_id: int, request: _LockRequest, *, is_stale: bool, is_acquired: bool) -> bool:
+        if request.outcome.done() or not (is_stale or is_acquired or request.once):
             return False
-        if ours:
-            # Who stopped waiting in the meantime does not get it; the next round gives it back.
+        if is_acquired:
+            # A request that stopped waiting meanwhile does not get it; the next round releases it.
             self._held.add(grant_id)
-        request.outcome.set_result(LockOutcome.ACQUIRED if ours else LockOutcome.STALE if moved else LockOutcome.BUSY)
+        request.outcome.set_result(
+            LockOutcome.ACQUIRED if is_acquired else LockOutcome.STALE if is_stale else LockOutcome.BUSY
+        )
         return True
 
     async def _drop(self) -> None:
@@ -159,14 +163,16 @@ class GrantLocks:
             with contextlib.suppress(psycopg.Error):
                 await self._connection.close()
         self._connection = None
-        self._of_session.clear()
+        self._session_locks.clear()
 
 
 _TRY_LOCKS = f"""
-WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::int[]) AS one(id, key, generation, failures)),
-     seen AS MATERIALIZED (
-       SELECT asked.id, asked.key, g.id IS NULL OR g.generation <> asked.generation OR g.failures <> asked.failures
-              OR g.invalid_since IS NOT NULL AS moved
-         FROM asked LEFT JOIN connections_grant g ON g.id = asked.id)
-SELECT id, moved, CASE WHEN moved THEN false ELSE {TRY_SESSION_LOCK_SQL}(key) END FROM seen
+WITH requested AS (
+       SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::int[]) AS request(id, key, generation, failures)),
+     checked AS MATERIALIZED (
+       SELECT requested.id, requested.key,
+              g.id IS NULL OR g.generation <> requested.generation OR g.failures <> requested.failures
+              OR g.invalid_since IS NOT NULL AS is_stale
+         FROM requested LEFT JOIN connections_grant g ON g.id = requested.id)
+SELECT id, is_stale, CASE WHEN is_stale THEN false ELSE {TRY_SESSION_LOCK_SQL}(key) END FROM checked
 """  # noqa: S608 - a function's name

@@ -1,6 +1,7 @@
-"""What the vault finds out about a grant, as people see it on the connection: lost, degraded, recovered.
+"""Show on the connection what the vault finds out about a grant: lost, degraded, recovered.
 
-Each is one transaction with the grant's own row, so that no crash leaves a dead grant on a connection that looks well.
+`mark_lost` changes grant and connection in one transaction, so that no crash leaves a lost grant on a connection that looks
+well.
 """
 
 from django.utils.translation import gettext_noop
@@ -17,10 +18,10 @@ UNANSWERED = gettext_noop(
 NO_REFRESH_TOKEN = gettext_noop("The accounting system gave no token with which the consent can be renewed.")
 
 
-def grant_lost(organisation_id: int, grant_id: int, generation: int, code: str, message: str) -> bool:
-    """The grant is dead: nobody tries it again. False when it was signed in again in the meantime, or is known to be dead.
+def mark_lost(organisation_id: int, grant_id: int, generation: int, code: str, message: str) -> bool:
+    """Mark the grant as invalid. False when it was signed in again in the meantime, or is invalid already.
 
-    A candidate serves nothing yet, so the connection loses nothing with it."""
+    A grant of a pending transfer serves nothing yet, so the connection needs no new sign-in for it."""
     with organisation_scope(organisation_id):
         grant = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id).first()
         if grant is None:
@@ -41,16 +42,16 @@ def grant_lost(organisation_id: int, grant_id: int, generation: int, code: str, 
     return bool(changed)
 
 
-def app_refused(organisation_id: int, connection_id: int, message: str) -> None:
-    """The app registration is refused: a person must correct it, after which the grants live on."""
+def mark_app_refused(organisation_id: int, connection_id: int, message: str) -> None:
+    """The vendor refuses the app registration: a person must correct it, after which the grants work again."""
     require_reauth(organisation_id, connection_id, message)
 
 
-def degraded(organisation_id: int, connection_id: int, message: str) -> None:
-    """The token endpoint gives nothing that callers could use meanwhile: Koppel is retrying, nobody is told."""
+def mark_degraded(organisation_id: int, connection_id: int, message: str) -> None:
+    """Mark the connection as degraded, because callers have no token while Koppel retries. No notification is sent."""
     record_failure(organisation_id, connection_id, None, message, whole=True)
 
 
-def recovered(organisation_id: int, connection_id: int) -> None:
-    """A grant was renewed after failures."""
+def mark_recovered(organisation_id: int, connection_id: int) -> None:
+    """Mark the connection as working, because a grant was refreshed after failures."""
     record_success(organisation_id, connection_id)

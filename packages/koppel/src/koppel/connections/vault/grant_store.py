@@ -1,6 +1,6 @@
-"""The vault's rows: a grant as it was read, and the statements by which its tokens move.
+"""The rows of grants: `GrantSnapshot` is one as read, `GrantStore` reads and writes them.
 
-Each write says which generation it was made for, so that a slow process changes nothing that moved on without it.
+Each write names the generation it was made for, so that a slow process does not overwrite a newer one.
 """
 
 import asyncio
@@ -55,14 +55,14 @@ class GrantSnapshot:
 
     @property
     def refresh_token(self) -> Secret | None:
-        """Opened only when it is sent. Raises `DecryptionError`."""
+        """Decrypted at each access, so only when it is sent. Raises `DecryptionError`."""
         if not self.encrypted_refresh_token:
             return None
         return decrypt_token(self.encrypted_refresh_token, self.organisation_id, self.id, "refresh_token")
 
     @property
     def allowed_at(self) -> datetime:
-        """From when on the vendor takes a refresh."""
+        """The first moment at which the vendor accepts a refresh."""
         not_before = self.descriptor.refresh_not_before
         return self.issued_at + (not_before + CLOCKS_DIFFER if not_before else timedelta(0))
 
@@ -77,30 +77,32 @@ class GrantSnapshot:
 
 
 class GrantStore:
-    """Reads are gathered: a thousand callers at once cost a few statements, each made after the last of them asked."""
+    """Reads and writes grants. Reads are batched: a thousand callers at once cost a few statements.
+
+    A statement runs after the last caller that it answers has called, so that none gets an older row."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._asked: dict[int, dict[int, asyncio.Future[GrantSnapshot | None]]] = {}
+        self._pending_reads: dict[int, dict[int, asyncio.Future[GrantSnapshot | None]]] = {}
         self._loading: set[asyncio.Task[None]] = set()
 
     async def read(self, organisation_id: int, grant_id: int) -> GrantSnapshot | None:
-        """Raises `DecryptionError`."""
-        requested = self._asked.get(organisation_id)
+        """Return the grant, None when the organisation has none of this id. Raises `DecryptionError`."""
+        requested = self._pending_reads.get(organisation_id)
         if requested is None:
-            requested = self._asked[organisation_id] = {}
+            requested = self._pending_reads[organisation_id] = {}
             task = asyncio.create_task(self._load(organisation_id, requested))
             self._loading.add(task)
             task.add_done_callback(self._loading.discard)
         if grant_id not in requested:
             requested[grant_id] = asyncio.get_running_loop().create_future()
-            requested[grant_id].add_done_callback(lambda one: one.cancelled() or one.exception())
+            requested[grant_id].add_done_callback(lambda future: future.cancelled() or future.exception())
         return await asyncio.shield(requested[grant_id])
 
     async def _load(self, organisation_id: int, requested: dict[int, "asyncio.Future[GrantSnapshot | None]"]) -> None:
         try:
             async with self._database.tenant_transaction(organisation_id) as connection:
-                self._asked.pop(organisation_id)
+                self._pending_reads.pop(organisation_id)
                 snapshots = await connection.execute(_READ, [list(requested)])
                 rows = {int(row[0]): row[1:] for row in await snapshots.fetchall()}
             for grant_id, future in requested.items():
@@ -108,11 +110,11 @@ class GrantStore:
                     future.set_result(
                         _snapshot(organisation_id, grant_id, rows[grant_id]) if grant_id in rows else None
                     )
-                except DecryptionError as broken:
-                    future.set_exception(broken)
+                except DecryptionError as error:
+                    future.set_exception(error)
         except BaseException as error:
-            if self._asked.get(organisation_id) is requested:
-                del self._asked[organisation_id]
+            if self._pending_reads.get(organisation_id) is requested:
+                del self._pending_reads[organisation_id]
             for future in requested.values():
                 if not future.done():
                     future.set_exception(
@@ -122,14 +124,16 @@ class GrantStore:
                 raise
 
     async def mark_refresh_started(self, grant: GrantSnapshot, maintain_at: datetime) -> bool:
-        """Commit the intent to refresh. False when somebody else has moved the grant since it was read."""
+        """Commit the intent to refresh. False when another process has changed the grant since it was read."""
         values = [maintain_at, grant.id, grant.generation, grant.started_at]
         return await self._update(grant, _MARK_REFRESH_STARTED, values)
 
-    async def withdraw(self, held: GrantSnapshot) -> bool:
-        """The intent is over as if it had never been: nothing was sent. `held` is as read before it."""
-        values = [held.started_at, held.refresh_error, held.maintain_at, held.id, held.generation]
-        return await self._update(held, _WITHDRAW, values)
+    async def withdraw(self, grant: GrantSnapshot) -> bool:
+        """Withdraw the intent to refresh, because nothing was sent. `grant` is as read before the intent was stored.
+
+        Returns False when the grant has moved on since."""
+        values = [grant.started_at, grant.refresh_error, grant.maintain_at, grant.id, grant.generation]
+        return await self._update(grant, _WITHDRAW, values)
 
     async def store_tokens(
         self,
@@ -138,7 +142,7 @@ class GrantStore:
         maintain_at: datetime | None,
         last_forced_refresh_at: datetime | None,
     ) -> bool:
-        """Commit the answer. False when the grant moved on without it: a new consent, or another process's answer."""
+        """Commit the vendor's answer. False when the grant has changed meanwhile: by a new consent or another process."""
         identity, renewed = (grant.organisation_id, grant.id), tokens.refresh_token
         values = [
             encrypt_token(tokens.access_token, *identity, "access_token"),
@@ -154,14 +158,16 @@ class GrantStore:
         return await self._update(grant, _STORE_TOKENS, values)
 
     async def record_failure(
-        self, grant: GrantSnapshot, failure: tuple[str, str], retry_at: datetime, trouble: str | None
+        self, grant: GrantSnapshot, failure: tuple[str, str], retry_at: datetime, refresh_error: str | None
     ) -> bool:
-        """Nobody has to act. `trouble` None: the vendor did nothing, so the intent is over; else it stays, with this word."""
-        values = [*failure, retry_at, retry_at, trouble is None, trouble or "", grant.id, grant.generation]
+        """Store a failure for which nobody has to act. False when the grant has moved on since.
+
+        `refresh_error` None: the vendor did nothing, so the intent is withdrawn; else the intent stays, with this code."""
+        values = [*failure, retry_at, retry_at, refresh_error is None, refresh_error or "", grant.id, grant.generation]
         return await self._update(grant, _RECORD_FAILURE, values)
 
     async def due(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
-        """(organisation, grant) of all that token maintenance should look at, the longest overdue first."""
+        """Return (organisation, grant) of what token maintenance should look at, the longest overdue first."""
         async with self._database.installation_transaction() as connection:
             rows = await connection.execute(_DUE, [now(), leave_out, limit])
             return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]

@@ -1,4 +1,4 @@
-"""Grants: keep the tokens of a consent that was just given, and forgive what the vault noted against an app registration."""
+"""Store the tokens of a new consent, and clear the failures of the grants of a corrected app registration."""
 
 import random
 from datetime import datetime, timedelta
@@ -14,11 +14,11 @@ HEALTHY_FIELDS = {
     "refresh_started_at": None, "refresh_error": "", "failures": 0, "failure_code": "", "failure_reason": "",
     "retry_at": None, "last_forced_refresh_at": None, "invalid_since": None, "invalid_reason": "",
 }  # fmt: skip
-"""What the vault knows of a grant with which nothing is wrong."""
+"""The columns of a grant with which nothing is wrong."""
 
 
 def store_grant(organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens) -> Grant:
-    """Store a new consent, over the older one of the same person and company. Joins the caller's transaction and scope.
+    """Store a new consent, in place of the older one of the same person and company. In the caller's transaction and scope.
 
     For modes `by_company_id` the tokens come from `Connector.service_token`, and `subject` is the company's id too."""
     grant, grant_created = Grant.objects.get_or_create(
@@ -48,8 +48,8 @@ def store_grant(organisation_id: int, connection: Connection, subject: str, comp
 def superseded_refresh_token(
     organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
 ) -> Secret | None:
-    """The refresh token that `store_grant` will write over, if it is to be withdrawn at the vendor. In the caller's
-    transaction, which holds the grant until it ends.
+    """Return the refresh token that `store_grant` will overwrite, if it is to be revoked at the vendor. Locks the grant until
+    the caller's transaction ends.
 
     None where revoking would end the new consent too: the vendor gave the same token again, or ends all that a person
     consented to. An access token alone ends by itself within the hour."""
@@ -67,15 +67,15 @@ def superseded_refresh_token(
 
 
 def clear_app_failures(app: AppRegistration) -> int:
-    """The registration was corrected: its grants may be tried again at once. How many there are. In the caller's scope."""
+    """Let the grants of a corrected registration be tried again at once. Returns how many. In the caller's scope."""
     refused = Grant.objects.filter(connection__app=app, invalid_since=None).exclude(retry_at=None)
     return refused.update(retry_at=None, maintain_at=now())
 
 
 def keep_alive_at(connector_key: str, issued_at: datetime, refresh_expires_at: datetime | None) -> datetime | None:
-    """When tokens must be renewed lest the grant dies unused: before half of the vendor's limit. None: no limit is known.
+    """Return when to refresh tokens so that an unused grant does not expire: before half of the vendor's limit. None: no limit.
 
-    Spread over a tenth of the limit, so that consents that were given together are not renewed together for ever."""
+    Spread over a tenth of the limit, so that consents that were given together are not refreshed together for ever."""
     limits: list[timedelta] = []
     if within := connector(connector_key).descriptor.keep_alive_within:
         limits.append(within)

@@ -61,16 +61,16 @@ def rotate_keys(operator: str) -> Rotation:
     """Seal everything with the ring's first key. Each organisation's trail says that, and who asked: in the transaction that
     first changes something of it, so that a rotation which is stopped has said so too. Raises `WrongKey`."""
     require_matching_keys()
-    done = Rotation(keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, interface=Interface.CLI))
+    rotation = Rotation(keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, interface=Interface.CLI))
     for table in ENCRYPTED_TABLES:
         last = 0
-        while (last := _reencrypt_batch(table, last, done)) > 0:
+        while (last := _reencrypt_batch(table, last, rotation)) > 0:
             pass
     again, broken = reencrypt_all()
-    done.reencrypted += again
-    done.unreadable.update(broken)
-    _count_broken_under(done.key, done)
-    return done
+    rotation.reencrypted += again
+    rotation.unreadable.update(broken)
+    _count_broken_under(rotation.key, rotation)
+    return rotation
 
 
 @dataclass(frozen=True)
@@ -100,44 +100,44 @@ def key_uses() -> list[KeyUse]:
     ]
 
 
-def _count_broken_under(key: str, done: Rotation) -> None:
+def _count_broken_under(key: str, rotation: Rotation) -> None:
     """What was sealed with the first key already is not sealed again, but it must open as well."""
     for use in key_uses():
         if use.key == key and use.unreadable:
-            done.unreadable[key] += use.unreadable
-            done.reason = done.reason or use.reason
+            rotation.unreadable[key] += use.unreadable
+            rotation.reason = rotation.reason or use.reason
 
 
-def _reencrypt_batch(table: EncryptedTable, after: int, done: Rotation) -> int:
+def _reencrypt_batch(table: EncryptedTable, after: int, rotation: Rotation) -> int:
     """The last id of the batch; 0 when there was nothing left."""
     with installation_scope("key rotation"):
-        rows = lock_rows_under_other_keys(table, done.key, after, BATCH_ROWS)
+        rows = lock_rows_under_other_keys(table, rotation.key, after, BATCH_ROWS)
         for row in rows:
-            if fresh := _reencrypted(row, done):
+            if fresh := _reencrypted(row, rotation):
                 replace_ciphertexts(row, fresh)
-                done.reencrypted += len(fresh)
-                _audit(row.organisation_id, done)
+                rotation.reencrypted += len(fresh)
+                _audit(row.organisation_id, rotation)
     return rows[-1].id if rows else 0
 
 
-def _audit(organisation_id: int | None, done: Rotation) -> None:
+def _audit(organisation_id: int | None, rotation: Rotation) -> None:
     """Once, in the organisation's trail. In the batch's transaction."""
-    if organisation_id is not None and organisation_id not in done.organisations:
-        done.organisations.add(organisation_id)
-        record(organisation_id, done.actor, "keys.rotated", details={"key": done.key})
+    if organisation_id is not None and organisation_id not in rotation.organisations:
+        rotation.organisations.add(organisation_id)
+        record(organisation_id, rotation.actor, "keys.rotated", details={"key": rotation.key})
 
 
-def _reencrypted(row: EncryptedRow, done: Rotation) -> dict[str, bytes]:
+def _reencrypted(row: EncryptedRow, rotation: Rotation) -> dict[str, bytes]:
     """By column, what was not under the current key and could be opened."""
     fresh = {}
     for column, ciphertext in row.ciphertexts.items():
         aad = row.aad(column)
         try:
-            if key_id_of(ciphertext) != done.key:
+            if key_id_of(ciphertext) != rotation.key:
                 fresh[column] = keyring().encrypt(keyring().decrypt(ciphertext, aad), aad)
         except DecryptionError as reason:
-            done.reason = done.reason or str(reason)
-            done.unreadable[_key_name(ciphertext)] += 1
+            rotation.reason = rotation.reason or str(reason)
+            rotation.unreadable[_key_name(ciphertext)] += 1
     return fresh
 
 

@@ -1,4 +1,4 @@
-"""When a token is used, when it is renewed, and how long not to ask again: decisions over a grant as it was read."""
+"""When to use a token, when to refresh it, and how long to wait after a failure: decisions about a `GrantSnapshot`."""
 
 import random
 from datetime import timedelta
@@ -11,26 +11,29 @@ from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
 
 CALL_SECONDS_MAX = 900
-"""How long the answer of a token endpoint is waited for while the connection stands. The vendor may have used up the refresh
-token long before it answers, so that a second try meanwhile costs the consent."""
+"""How long a refresh waits for the token endpoint's answer. The vendor may have used up the refresh token long before it
+answers, so that a second try meanwhile costs the consent."""
 INTENT_SECONDS_MAX = CALL_SECONDS_MAX + 30
-"""One call and the storing of its answer. An intent that is older belongs to nobody who still lives."""
+"""One call and storing its answer. The process of an older intent no longer exists."""
 CALLER_SECONDS_MAX = 30
-"""How long who needs a token waits for its renewal, here or in another process; the renewal itself goes on."""
+"""How long a caller waits for a refresh, in this or another process; the refresh itself goes on."""
 RENEWAL_SLOW = "renewal_slow"
 SLOW = gettext_noop(
     "The accounting system is slow to renew the access; Koppel waits for its answer and goes on by itself."
 )
 SLOW_PAUSE_SECONDS = 15.0
-"""When to ask again for a token whose renewal is slow."""
+"""How long to wait before asking again for a token whose refresh is slow."""
 BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX = 5.0, 300.0
 REFUSAL_PAUSE = timedelta(seconds=60)
-"""A token that was renewed because the vendor refused it and is refused again: then the token is not the reason."""
+"""So long after a refresh that a refusal caused, another refusal causes none: the token is not the reason."""
 REFUSED_FOR_NOW = gettext_noop("The accounting system refuses the token and does not give another one yet.")
 
 
 def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool = False) -> Secret | None:
-    """A token that need not be renewed now; None when it should. Raises what is known to stand in the way."""
+    """Return the access token when it need not be refreshed now; None when it must be.
+
+    `keeping`: token maintenance asks, so a grant that is due to be kept alive is refreshed. Raises the failure that was
+    stored while its back-off lasts."""
     if keeping and grant.maintain_at is not None and grant.maintain_at <= now():
         return grant.access_token if grant.allowed_at > now() else None
     is_refused = refused is not None and refused == grant.access_token
@@ -46,7 +49,9 @@ def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool 
 
 
 def _after_refusal(grant: GrantSnapshot) -> Secret | None:
-    """The vendor refused a token that should live: renew it, unless that was tried a moment ago or is not allowed yet."""
+    """Return None to refresh a token that the vendor refused, or the token when it was refreshed a moment ago.
+
+    Raises `Unreachable` when the vendor does not accept a refresh yet."""
     if grant.last_forced_refresh_at is not None and now() - grant.last_forced_refresh_at < REFUSAL_PAUSE:
         return grant.access_token
     if grant.allowed_at > now():
@@ -56,21 +61,21 @@ def _after_refusal(grant: GrantSnapshot) -> Secret | None:
 
 
 def may_still_be_in_flight(grant: GrantSnapshot) -> bool:
-    """An intent whose process seems to be gone, but so young that its call may still be under way."""
+    """Whether an intent whose process seems to be gone is so young that its call may still be under way."""
     if grant.unanswered_seconds is None or grant.refresh_error:
         return False
     return grant.unanswered_seconds < INTENT_SECONDS_MAX
 
 
-def is_slow(held: GrantSnapshot) -> bool:
-    """A renewal under way that took longer than anybody waits for it: whoever asks now only looks whether it is over."""
-    return not held.refresh_error and (held.unanswered_seconds or 0.0) > CALLER_SECONDS_MAX
+def is_slow(grant: GrantSnapshot) -> bool:
+    """Whether a refresh under way has taken longer than callers wait: then they only check whether it is over."""
+    return not grant.refresh_error and (grant.unanswered_seconds or 0.0) > CALLER_SECONDS_MAX
 
 
-def while_slow(held: GrantSnapshot, refused: Secret | None) -> Secret:
-    """The old access token while it lives. Raises `Unreachable` when there is none to go on with."""
-    if held.is_live() and held.access_token != refused:
-        return held.access_token
+def token_while_slow(grant: GrantSnapshot, refused: Secret | None) -> Secret:
+    """Return the old access token while it is valid, else raise `Unreachable`."""
+    if grant.is_live() and grant.access_token != refused:
+        return grant.access_token
     raise Unreachable(RENEWAL_SLOW, SLOW, retry_after_seconds=SLOW_PAUSE_SECONDS)
 
 
@@ -80,7 +85,7 @@ def is_by_company_id(grant: GrantSnapshot) -> bool:
 
 
 def recorded_failure(grant: GrantSnapshot, seconds: float) -> ConnectorError:
-    """The failure that was written down, without asking again."""
+    """Return the stored failure as an error, without calling the vendor again."""
     kind, _, code = grant.failure_code.partition(":")
     if kind == ConsentLost.__name__:
         return ConsentLost(code, grant.failure_reason)
@@ -90,7 +95,7 @@ def recorded_failure(grant: GrantSnapshot, seconds: float) -> ConnectorError:
 
 
 def pause_seconds(error: ConnectorError, failures: int) -> float:
-    """Exponential, spread; at least what a vendor asks for that limits us."""
+    """Return an exponential back-off with jitter; at least what the vendor asks for when it limits us."""
     pause: float = min(BACK_OFF_SECONDS * 2 ** min(failures, 10), BACK_OFF_SECONDS_MAX)
     pause *= random.uniform(0.8, 1.2)  # noqa: S311 - jitter
     return max(pause, error.retry_after_seconds) if isinstance(error, RateLimited) else pause

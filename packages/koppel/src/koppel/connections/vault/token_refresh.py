@@ -1,10 +1,11 @@
-"""The vault: the one owner of every token. Nobody else refreshes.
+"""The vault: the one owner of every token. Nothing else refreshes one.
 
-Across processes an advisory lock per grant (`locks`), within a process one flight per grant. The intent to refresh is committed
-before the call, the answer before its first use. A crash in between is seen at the next use (the intent stands) and the old
-refresh token is tried once more: within the vendor's grace period it works, else the consent is lost, with that reason.
+Across processes it takes an advisory lock per grant (`grant_locks`), within a process one refresh task per grant. It commits
+the intent to refresh before the call, and the answer before its first use. After a crash in between, the next use finds the
+intent and tries the old refresh token once more: within the vendor's grace period that works, else the consent is lost, with
+that reason.
 
-Why it is so, and what it does when its own lock is lost: docs/decisions, "One owner for every token".
+The reasons, and what happens when the lock itself is lost: docs/decisions, "One owner for every token".
 """
 
 import asyncio
@@ -32,8 +33,8 @@ from koppel.connections.vault.refresh_policy import (
     is_slow,
     may_still_be_in_flight,
     pause_seconds,
+    token_while_slow,
     usable_token,
-    while_slow,
 )
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Tokens
@@ -55,15 +56,16 @@ from koppel.kit.http.client import NOT_CONNECTED, HttpClient
 from koppel.kit.quarantine import Quarantined
 
 SECOND_LOOK_SECONDS, SECOND_LOOK_STEPS = 2.0, 20
-"""An intent without a lock is looked at twice: its process may have lost only its lock connection and be taking another.
-Longer than that takes, shorter than the shortest grace period that is known (5 s)."""
+"""An intent without a lock is read twice, this long apart: its process may have lost its lock connection and be opening
+another. Longer than that takes, shorter than the shortest known grace period (5 s)."""
 CONCURRENT_REFRESHES_MAX = 256
-"""Renewals under way per app registration: a vendor that is slow holds up its own grants only."""
+"""At most so many refreshes at once per app registration, so that a slow vendor holds up its own grants only."""
 MAINTAIN_SECONDS = 3.0
-"""After an intent, when token maintenance looks whether it was left by a crash."""
+"""So long after an intent, token maintenance checks whether a crash left it behind."""
 APP_REFUSED_SECONDS = 3600.0
-KEPT_MAX, KEPT_SECONDS = 1000, 1.0
-"""How long an access token is used without looking whether it moved. A refused one is always looked up."""
+TOKEN_CACHE_MAX, TOKEN_CACHE_SECONDS = 1000, 1.0
+"""How many access tokens are cached, and how long one is used without reading its grant again. A token that the vendor
+refused is always read."""
 REPORT_SECONDS_MAX = 600
 FAILURES_UNTIL_DEGRADED = 3
 
@@ -81,8 +83,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class _Refresh:
-    """A renewal under way in this process. `patience_seconds` 0: that of token maintenance, which gives up when another is at
-    it."""
+    """A refresh under way in this process.
+
+    `patience_seconds` 0: it was begun by token maintenance, and gives up when another process has the lock."""
 
     task: asyncio.Task[Secret]
     refused: Secret | None
@@ -91,47 +94,51 @@ class _Refresh:
 
     @property
     def seconds_left(self) -> float:
-        """How long who needs its token still waits for it."""
+        """How much longer a caller waits for the token."""
         return max(0.0, self.began + CALLER_SECONDS_MAX - _loop_seconds())
 
 
 class Vault:
-    """One per process. Close it: it finishes what is under way, and gives the lock connection back."""
+    """Hands out access tokens and refreshes them. One per process.
+
+    `close` finishes the refreshes under way, and gives the lock connection back."""
 
     def __init__(self, database: Database, http: HttpClient) -> None:
         self._rows, self._http, self._locks = GrantStore(database), http, GrantLocks()
-        self._flights: dict[int, _Refresh] = {}
-        self._turns: dict[int, asyncio.Semaphore] = {}
-        self._kept: dict[tuple[int, int], tuple[GrantSnapshot, float]] = {}
+        self._refreshes: dict[int, _Refresh] = {}
+        self._app_semaphores: dict[int, asyncio.Semaphore] = {}
+        self._token_cache: dict[tuple[int, int], tuple[GrantSnapshot, float]] = {}
         self._closing = False
 
     @property
     def under_way(self) -> list[int]:
-        """The grants that this process is renewing, or waits for another to renew."""
-        return list(self._flights)
+        """Ids of the grants that this process is refreshing, or waits for another process to refresh."""
+        return list(self._refreshes)
 
     async def close(self, seconds_max: float) -> None:
-        """A token that is on its way is stored first: its answer exists nowhere else. What takes longer than `seconds_max`
-        is broken off; its intent stands, and the old token is tried once more by whoever comes next."""
+        """Wait for the refreshes under way, because their answers exist nowhere else; then release the locks.
+
+        A refresh that takes longer than `seconds_max` is cancelled: its intent stays, and the next use of the grant tries the
+        old refresh token once more."""
         self._closing = True
         self._locks.stop_waiting()
-        if flights := [refresh.task for refresh in self._flights.values()]:
+        if tasks := [refresh.task for refresh in self._refreshes.values()]:
             log.info("vault_draining", grants=self.under_way)
-            _ended, lasting = await asyncio.wait(flights, timeout=seconds_max)
-            for task in lasting:
+            _ended, unfinished = await asyncio.wait(tasks, timeout=seconds_max)
+            for task in unfinished:
                 task.cancel()
-            await asyncio.gather(*lasting, return_exceptions=True)
+            await asyncio.gather(*unfinished, return_exceptions=True)
         await self._locks.close()
 
     async def access_token(self, organisation_id: int, grant_id: int, refused: Secret | None = None) -> Secret:
-        """A token to call with. `refused`: the vendor did not accept this one.
+        """Return an access token to call with. `refused` is the one that the vendor did not accept.
 
-        It is `refused` itself when that was renewed for a refusal a moment ago: then the token is not the reason.
-        Raises `ConsentLost` (a person must act), `SetupMissing` (at the vendor), `Unreachable` and others (nobody must), and
-        `Quarantined` before a renewal: then neither the vendor nor the grant's row knows of it."""
-        cached = self._kept.get((organisation_id, grant_id))
+        Returns `refused` itself when it was refreshed for a refusal a moment ago: then the token is not the reason.
+        Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor), `Unreachable` and other
+        errors for which nobody must act; and `Quarantined` before a refresh, of which neither the vendor nor the row knows."""
+        cached = self._token_cache.get((organisation_id, grant_id))
         if refused is not None:
-            self._kept.pop((organisation_id, grant_id), None)
+            self._token_cache.pop((organisation_id, grant_id), None)
         elif cached and cached[1] > _loop_seconds() and cached[0].due_at > now():
             return cached[0].access_token
         grant = await self._read(organisation_id, grant_id)
@@ -143,91 +150,92 @@ class Vault:
             try:
                 token = await self._wait(refresh)
             except TimeoutError:
-                return while_slow(await self._read(organisation_id, grant_id), refused)
+                return token_while_slow(await self._read(organisation_id, grant_id), refused)
             except Unreachable as error:
                 if error.code != BUSY:
                     raise
                 if refresh.patience_seconds > 0:
-                    return while_slow(await self._read(organisation_id, grant_id), refused)
+                    return token_while_slow(await self._read(organisation_id, grant_id), refused)
             else:
                 if token != refused or refresh.refused == refused:
                     return token
 
     async def maintain(self, organisation_id: int, grant_id: int) -> None:
-        """Renew a grant that is due to be kept alive, was left in the middle, or is to be tried again after failures.
+        """Refresh a grant that must be kept alive, was left with an intent, or is due again after failures.
 
-        Does nothing when somebody is at it, and does not wait for one that is slow. Raises as `access_token` does."""
-        if grant_id not in self._flights:
+        Does nothing when this process is refreshing it already, and does not wait for a slow refresh. Raises as
+        `access_token` does."""
+        if grant_id not in self._refreshes:
             with contextlib.suppress(TimeoutError):
                 await self._wait(self._start(organisation_id, grant_id, None, 0))
 
-    async def _wait(self, flight: "_Refresh") -> Secret:
-        """Raises `TimeoutError` after as long as anybody waits for a renewal, which goes on."""
-        ended, _lasting = await asyncio.wait([flight.task], timeout=flight.seconds_left)
+    async def _wait(self, refresh: "_Refresh") -> Secret:
+        """Wait for a refresh. Raises `TimeoutError` after `CALLER_SECONDS_MAX`; the refresh itself goes on."""
+        ended, _unfinished = await asyncio.wait([refresh.task], timeout=refresh.seconds_left)
         if not ended:
             raise TimeoutError
-        if flight.task.cancelled():
+        if refresh.task.cancelled():
             raise Unreachable("closing", STOPPING, retry_after_seconds=1)
-        return flight.task.result()
+        return refresh.task.result()
 
     async def due(self, limit: int, leave_out: Collection[int] = ()) -> list[tuple[int, int]]:
-        """(organisation, grant) of what `maintain` has something to do for, the longest overdue first."""
-        return await self._rows.due(limit, [*leave_out, *self._flights])
+        """Return (organisation, grant) of the grants that `maintain` should refresh, the longest overdue first."""
+        return await self._rows.due(limit, [*leave_out, *self._refreshes])
 
     def _start(
         self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
     ) -> "_Refresh":
-        """The grant's flight: the one that is under way, or a new one."""
-        refresh = self._flights.get(grant_id)
+        """Return the grant's refresh: the one under way, or a new one."""
+        refresh = self._refreshes.get(grant_id)
         if refresh is None:
-            self._kept.pop((organisation_id, grant_id), None)
+            self._token_cache.pop((organisation_id, grant_id), None)
             task = asyncio.create_task(self._refresh_until_usable(organisation_id, grant_id, refused, patience_seconds))
-            refresh = self._flights[grant_id] = _Refresh(task, refused, patience_seconds, _loop_seconds())
+            refresh = self._refreshes[grant_id] = _Refresh(task, refused, patience_seconds, _loop_seconds())
             task.add_done_callback(lambda done: self._refresh_done(grant_id, done))
         return refresh
 
     def _refresh_done(self, grant_id: int, task: asyncio.Task[Secret]) -> None:
-        self._flights.pop(grant_id, None)
+        self._refreshes.pop(grant_id, None)
         if not task.cancelled():
-            task.exception()  # Whoever asked may have been cancelled; an outcome that nobody collects is no fault.
+            task.exception()  # Its callers may be cancelled; an exception that nobody collects is no error.
 
     def _cache_briefly(self, grant: GrantSnapshot) -> None:
-        if len(self._kept) >= KEPT_MAX:
-            self._kept.clear()
-        self._kept[grant.organisation_id, grant.id] = (grant, _loop_seconds() + KEPT_SECONDS)
+        if len(self._token_cache) >= TOKEN_CACHE_MAX:
+            self._token_cache.clear()
+        self._token_cache[grant.organisation_id, grant.id] = (grant, _loop_seconds() + TOKEN_CACHE_SECONDS)
 
     async def _refresh_until_usable(
         self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
     ) -> Secret:
-        """Until the grant has a token that can be used, or a reason why not."""
+        """Refresh until the grant has a token that can be used. Raises the reason why it has none."""
         grant = await self._read(organisation_id, grant_id)
-        async with self._turns.setdefault(grant.app.pk, asyncio.Semaphore(CONCURRENT_REFRESHES_MAX)):
-            return await self._fly_now(organisation_id, grant_id, refused, patience_seconds)
+        async with self._app_semaphores.setdefault(grant.app.pk, asyncio.Semaphore(CONCURRENT_REFRESHES_MAX)):
+            return await self._refresh_with_lock(organisation_id, grant_id, refused, patience_seconds)
 
-    async def _fly_now(
+    async def _refresh_with_lock(
         self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
     ) -> Secret:
-        looked_at: datetime | None = None
+        checked_intent: datetime | None = None
         while True:
-            held = await self._read(organisation_id, grant_id)
-            if (token := usable_token(held, refused, keeping=patience_seconds <= 0)) is not None:
+            grant = await self._read(organisation_id, grant_id)
+            if (token := usable_token(grant, refused, keeping=patience_seconds <= 0)) is not None:
                 return token
             if self._closing:
                 raise Unreachable("closing", STOPPING, retry_after_seconds=1)
-            patience = 0 if is_slow(held) else patience_seconds
-            turn = await self._locks.acquire(grant_id, held.generation, held.failures, patience_seconds=patience)
-            if turn is LockOutcome.BUSY:
+            patience = 0 if is_slow(grant) else patience_seconds
+            outcome = await self._locks.acquire(grant_id, grant.generation, grant.failures, patience_seconds=patience)
+            if outcome is LockOutcome.BUSY:
                 raise Unreachable(BUSY, BUSY_ELSEWHERE, retry_after_seconds=10)
-            if turn is LockOutcome.STALE:
+            if outcome is LockOutcome.STALE:
                 continue
             try:
-                if not may_still_be_in_flight(held) or held.started_at == looked_at:
+                if not may_still_be_in_flight(grant) or grant.started_at == checked_intent:
                     await quarantine.refuse_async()
-                    if await self._rows.mark_refresh_started(held, now() + timedelta(seconds=MAINTAIN_SECONDS)):
+                    if await self._rows.mark_refresh_started(grant, now() + timedelta(seconds=MAINTAIN_SECONDS)):
                         with token_calls.at_work():
-                            return await self._renew(held, refused)
+                            return await self._renew(grant, refused)
                     continue
-                looked_at = held.started_at
+                checked_intent = grant.started_at
             finally:
                 self._locks.release(grant_id)
             # In small steps, so that time in which this machine stood still, and perhaps that process, does not count.
@@ -235,10 +243,12 @@ class Vault:
                 await asyncio.sleep(SECOND_LOOK_SECONDS / SECOND_LOOK_STEPS)
 
     async def _renew(self, grant: GrantSnapshot, refused: Secret | None) -> Secret:
-        """The one call, with the lock held and the intent committed. `held` is as read before the intent."""
+        """Call the token endpoint once, with the lock held and the intent committed.
+
+        `grant` is as read before the intent was stored."""
         requested_at, began = now(), _loop_seconds()
         try:
-            async with self._telling_if_slow(grant):
+            async with self._reporting_slowness(grant):
                 tokens = await asyncio.wait_for(_call_token_endpoint(self._http, grant), CALL_SECONDS_MAX)
         except ConsentLost as lost:
             raise await self._refused(grant, lost) from None
@@ -248,8 +258,8 @@ class Vault:
             # It began after the intent was committed, and nothing was sent.
             await _retry_on_outage(lambda: self._rows.withdraw(grant))
             raise
-        except DecryptionError as closed:
-            log.error("vault_key_missing", grant=grant.id, reason=str(closed))
+        except DecryptionError as error:
+            log.error("vault_key_missing", grant=grant.id, reason=str(error))
             return await self._failed(grant, _key_missing(), refused)
         except TimeoutError:
             late = Unreachable("timeout", LATE)
@@ -264,28 +274,31 @@ class Vault:
         return await self._store(grant, tokens, requested_at, refused, was_slow=was_slow)
 
     @contextlib.asynccontextmanager
-    async def _telling_if_slow(self, held: GrantSnapshot) -> AsyncIterator[None]:
-        """When callers have nothing to go on with, the connection says why. It never says so after the block."""
+    async def _reporting_slowness(self, grant: GrantSnapshot) -> AsyncIterator[None]:
+        """Mark the connection as degraded while the block waits so long that callers are left without a token."""
         answered = asyncio.Event()
-        task = asyncio.create_task(self._tell_if_slow(held, answered))
+        task = asyncio.create_task(self._report_if_slow(grant, answered))
         try:
             yield
         finally:
             answered.set()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _tell_if_slow(self, held: GrantSnapshot, answered: asyncio.Event) -> None:
-        seconds = max(CALLER_SECONDS_MAX, (held.expires_at - now()).total_seconds())
+    async def _report_if_slow(self, grant: GrantSnapshot, answered: asyncio.Event) -> None:
+        seconds = max(CALLER_SECONDS_MAX, (grant.expires_at - now()).total_seconds())
         try:
             await asyncio.wait_for(answered.wait(), seconds)
         except TimeoutError:
-            log.warning("grant_renewal_slow", grant=held.id)
-            await run_in_thread(lambda: grant_status.degraded(held.organisation_id, held.connection_id, SLOW))
+            log.warning("grant_renewal_slow", grant=grant.id)
+            await run_in_thread(lambda: grant_status.mark_degraded(grant.organisation_id, grant.connection_id, SLOW))
 
     async def _store(
         self, grant: GrantSnapshot, tokens: Tokens, requested_at: datetime, refused: Secret | None, *, was_slow: bool
     ) -> Secret:
-        """The lifetime counts from the question, for the answer may have been long under way; the pause from the answer."""
+        """Store the new tokens and return the access token.
+
+        Its lifetime counts from the request, because the answer may have been long under way; the next maintenance from the
+        answer."""
         answered_at = now()
         tokens = replace(
             tokens, issued_at=answered_at, expires_at=requested_at + (tokens.expires_at - tokens.issued_at)
@@ -302,16 +315,20 @@ class Vault:
             return other.access_token
         log.info("grant_refreshed", grant=grant.id, generation=grant.generation + 1)
         if grant.failures or was_slow:
-            await self._report(lambda: grant_status.recovered(grant.organisation_id, grant.connection_id))
+            await self._report(lambda: grant_status.mark_recovered(grant.organisation_id, grant.connection_id))
         return tokens.access_token
 
     async def _refused(self, grant: GrantSnapshot, lost: ConsentLost) -> ConsentLost:
-        """`invalid_grant` ends the grant; any other refusal is about the app registration, and the grant outlives it."""
+        """Store the vendor's refusal and return the error to raise.
+
+        `invalid_grant` ends the grant; any other code is about the app registration, and the grant stays."""
         if lost.code != "invalid_grant":
             retry_at = now() + timedelta(seconds=APP_REFUSED_SECONDS)
             failure = (f"{type(lost).__name__}:{lost.code}"[:60], str(lost))
             await _retry_on_outage(lambda: self._rows.record_failure(grant, failure, retry_at, None))
-            await self._report(lambda: grant_status.app_refused(grant.organisation_id, grant.connection_id, str(lost)))
+            await self._report(
+                lambda: grant_status.mark_app_refused(grant.organisation_id, grant.connection_id, str(lost))
+            )
             log.warning("app_refused", grant=grant.id, code=lost.code)
             return lost
         if grant.started_at is not None:
@@ -324,11 +341,11 @@ class Vault:
 
     async def _mark_invalid(self, grant: GrantSnapshot, lost: ConsentLost) -> None:
         facts = (grant.organisation_id, grant.id, grant.generation, lost.code, str(lost))
-        if await self._report(lambda: grant_status.grant_lost(*facts)):
+        if await self._report(lambda: grant_status.mark_lost(*facts)):
             log.warning("grant_lost", grant=grant.id, code=lost.code)
 
     async def _failed(self, grant: GrantSnapshot, error: ConnectorError, refused: Secret | None) -> Secret:
-        """Nobody has to act. Back off; while the old access token lives it is used on."""
+        """Store a failure for which nobody has to act, and back off. Returns the old access token while it is valid."""
         retry_at = now() + timedelta(seconds=pause_seconds(error, grant.failures))
         failure = (f"{type(error).__name__}:{error.code}"[:60], str(error))
         is_unanswered = isinstance(error, Unreachable | UnexpectedResponse) and error.code not in (
@@ -346,17 +363,17 @@ class Vault:
         is_usable = grant.is_live() and refused is None
         if not isinstance(error, SetupMissing) and (not is_usable or grant.failures + 1 >= FAILURES_UNTIL_DEGRADED):
             facts = (grant.organisation_id, grant.connection_id, str(error))
-            await self._report(lambda: grant_status.degraded(*facts))
+            await self._report(lambda: grant_status.mark_degraded(*facts))
         if is_usable:
             return grant.access_token
         raise error
 
     async def _read(self, organisation_id: int, grant_id: int) -> GrantSnapshot:
-        """A grant that is not known to be dead."""
+        """Read a grant. Raises `ConsentLost` when it is known to be lost, `Unreachable` when its key is missing."""
         try:
             grant = await self._rows.read(organisation_id, grant_id)
-        except DecryptionError as broken:
-            log.error("vault_key_missing", grant=grant_id, reason=str(broken))
+        except DecryptionError as error:
+            log.error("vault_key_missing", grant=grant_id, reason=str(error))
             raise _key_missing() from None
         if grant is None:
             raise ConsentLost("no_grant", NO_GRANT)
@@ -386,7 +403,7 @@ async def _call_token_endpoint(http: HttpClient, grant: GrantSnapshot) -> Tokens
 
 
 async def _retry_on_outage(work: Callable[[], Awaitable[T]]) -> T:
-    """Write to a database that may be away for a moment: what the vendor said is known to this process alone."""
+    """Repeat a write until the database is back: what the vendor answered is known to this process alone."""
     began = pause = 0.0
     while True:
         try:

@@ -106,7 +106,7 @@ def probe(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
 @require_POST
 @_kept
 def pause(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    if lifecycle.pause(request.actor, connection_id):
+    if lifecycle.pause_connection(request.actor, connection_id):
         messages.success(request, _("Paused. Nothing is read until somebody resumes it."))
     return _to(connection_id)
 
@@ -182,7 +182,7 @@ def remove(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
         messages.error(request, _("Choose what becomes of the administrations."))
         return _removal_page(request, connection_id)
     try:
-        removal = lifecycle.remove(
+        removal = lifecycle.remove_connection(
             request.actor, connection_id, RemovalPolicy(policy), fingerprint=request.POST.get("fingerprint", "")
         )
     except Refused as refusal:

@@ -1,35 +1,18 @@
-"""Pages of connections, and the two ends of a sign-in at the vendor: callback and done."""
+"""The list of connections, and the page of one."""
 
-from urllib.parse import urlencode
-
-import structlog
-from django.contrib import messages
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
 
 from koppel.connections import queries, summaries
-from koppel.connections.companies.discovery import sync_company_list
-from koppel.connections.consent import attempts, browser_binding
-from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.hooks import connection_reconnected, exclude_restricted
+from koppel.connections.errors import NoSuchConnection
+from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle import ownership
-from koppel.connections.models import ConsentPurpose
-from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
 from koppel.issues.queries import open_issues
-from koppel.kit.tenancy import organisation_scope
-from koppel.kit.web.decorators import outside_transaction, public, takes
-from koppel.kit.web.parameters import id_of
+from koppel.kit.web.decorators import takes
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-
-log = structlog.get_logger(__name__)
-ANSWER_CHARACTERS_MAX = 4000
 
 
 @takes()
@@ -76,51 +59,3 @@ def detail(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
         "nav_section": "connections",
     }
     return render(request, "connections/detail.html", context)
-
-
-@csrf_exempt
-@public
-@require_http_methods(["GET", "POST"])
-def callback(request: AuthenticatedRequest) -> HttpResponse:
-    """The vendor's answer, by query or form_post: kept by its `state`, then on to a page that has our cookies.
-
-    Nothing of the answer is shown, logged or used here."""
-    params = request.POST if request.method == "POST" else request.GET
-    if not params:
-        return render(request, "connections/unknown_answer.html", status=400)
-    inbound = {key: str(value)[:ANSWER_CHARACTERS_MAX] for key, value in params.items()}
-    attempt_id = attempts.receive_callback(inbound.get("state", ""), inbound)
-    if attempt_id is None:
-        log.warning("consent_callback_unknown_state")
-    # 303: the vendor may have posted; a GET of our own is what brings our cookies, and leaves no code in the address bar.
-    parameters = f"{reverse('connections:done')}?{urlencode({'attempt': attempt_id})}"
-    return HttpResponse(status=303, headers={"Location": request.path if attempt_id is None else parameters})
-
-
-@outside_transaction
-def done(request: AuthenticatedRequest) -> HttpResponse:
-    """Exchange the code, list the companies, and go on where the person came from."""
-    text = request.GET.get("attempt", "")
-    attempt_id = id_of(text) or 0
-    back = attempts.return_path(request.actor, attempt_id) or reverse("connections:list")
-    try:
-        outcome = attempts.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser_binding.COOKIE, ""))
-        if outcome.purpose == ConsentPurpose.TRANSFER:
-            is_whole = ownership.complete_transfer(request.actor, outcome.connection_id)
-        sync_company_list(request.actor, outcome.connection_id)
-    except ConsentRefused as refusal:
-        messages.error(request, str(refusal))
-        return HttpResponseRedirect(back)
-    except ConnectorError as error:
-        text = _("You are signed in, but the list of companies could not be read: %s")
-        messages.error(request, text % _(str(error)))
-        return HttpResponseRedirect(back)
-    if outcome.purpose == ConsentPurpose.RECONNECT:
-        with organisation_scope(request.actor.organisation_id):
-            connection_reconnected(request.actor, outcome.connection_id)
-        messages.success(request, _("Signed in again as %s. The administrations go on.") % outcome.account)
-    elif outcome.purpose == ConsentPurpose.TRANSFER and is_whole:
-        messages.success(request, _("The connection is yours now, and runs on your account."))
-    elif outcome.purpose == ConsentPurpose.TRANSFER:
-        messages.info(request, _("This company runs on your account now. Sign in once for each of the others."))
-    return HttpResponseRedirect(outcome.return_to)

@@ -110,7 +110,7 @@ async def _check_after_idling(connection: Connection) -> None:
         await AsyncConnectionPool.check_connection(connection)
 
 
-async def lock_connection() -> Connection:
+async def open_lock_connection() -> Connection:
     """A connection of its own for session advisory locks. The caller closes it.
 
     The server too looks whether the other end lives, so that a machine that lost its power gives its locks back in 15 s."""

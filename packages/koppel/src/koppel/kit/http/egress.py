@@ -35,7 +35,9 @@ class EgressPolicy:
         return self.public and unwrapped.is_global and not unwrapped.is_multicast
 
     def require_allowed(self, host: str) -> None:
-        """A host that is an address itself is never looked up. Raises `AddressRefused`."""
+        """Raises `AddressRefused` for a literal IP address that may not be called.
+
+        A host name passes: its addresses are checked when `GuardedResolver` resolves it."""
         try:
             allowed = self.allows(host.strip("[]"))
         except ValueError:
@@ -45,7 +47,7 @@ class EgressPolicy:
 
 
 class GuardedResolver(AbstractResolver):
-    """Looks a name up as the system does, and answers with the addresses that the guard allows."""
+    """Resolves a host name as the system does, and returns those of its addresses that the policy allows."""
 
     def __init__(self, policy: EgressPolicy) -> None:
         self._policy = policy
@@ -55,7 +57,7 @@ class GuardedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         results: Sequence[ResolveResult] = await self._resolver.resolve(host, port, family)
-        allowed = [one for one in results if self._policy.allows(one["host"])]
+        allowed = [result for result in results if self._policy.allows(result["host"])]
         if not allowed:
             raise AddressRefused(host)
         return allowed

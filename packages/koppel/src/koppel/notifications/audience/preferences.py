@@ -33,7 +33,7 @@ class PreferenceRow:
     mail: str
 
 
-def rows(actor: Actor) -> list[PreferenceRow]:
+def list_preferences(actor: Actor) -> list[PreferenceRow]:
     """By name, in the language that is active."""
     preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     chosen = {(choice.event_type, choice.channel): choice.scope for choice in preferences}

@@ -77,7 +77,7 @@ def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secr
     return webhook, secret
 
 
-def change(actor: Actor, webhook_id: int, data: WebhookEndpointInput) -> WebhookEndpoint:
+def change_webhook(actor: Actor, webhook_id: int, data: WebhookEndpointInput) -> WebhookEndpoint:
     """Raises `Refused`, `NoSuchWebhook`."""
     webhook, cleaned = get_webhook(actor, webhook_id), _clean(actor, data)
     before = WebhookEndpointInput(webhook.name, webhook.url, tuple(webhook.events), tuple(webhook.divisions))
@@ -118,7 +118,7 @@ def renew_secret(actor: Actor, webhook_id: int) -> Secret:
     return secret
 
 
-def remove(actor: Actor, webhook_id: int) -> None:
+def remove_webhook(actor: Actor, webhook_id: int) -> None:
     """With its log."""
     webhook = get_webhook(actor, webhook_id)
     _record(actor.audit, webhook, "webhook.removed", before={"url": webhook.url})

@@ -53,7 +53,7 @@ def detail(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     webhook = _webhook_or_404(request, webhook_id)
     if request.method == "POST":
         try:
-            endpoints.change(request.actor, webhook_id, _parse_form(request))
+            endpoints.change_webhook(request.actor, webhook_id, _parse_form(request))
             messages.success(request, _("Saved."))
         except Refused as refusal:
             messages.error(request, str(refusal))
@@ -82,7 +82,7 @@ def perform_action(request: AuthenticatedRequest, webhook_id: int) -> HttpRespon
             secret = endpoints.renew_secret(request.actor, webhook_id)
             return _page(request, _webhook_or_404(request, webhook_id), secret)
         elif action == "remove":
-            endpoints.remove(request.actor, webhook_id)
+            endpoints.remove_webhook(request.actor, webhook_id)
             messages.success(request, _("The webhook “%(name)s” is removed.") % {"name": webhook.name})
             return HttpResponseRedirect(reverse("webhooks:list"))
     except Refused as refusal:

@@ -16,9 +16,9 @@ from koppel.company_registers.sectors.sections import SECTIONS, search
 from koppel.kit.web.confirmation import Confirmation, Group, unconfirmed
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, id_of, one_of, unknown_value
+from koppel.onboarding import services
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Advance
-from koppel.onboarding.steps import handlers
 from koppel.onboarding.steps import identify as identify_step
 from koppel.onboarding.steps.identify import FIELDS, IdentityAnswer
 from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, wizard_context
@@ -50,7 +50,7 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return HttpResponseRedirect(request.path)
     if action != "next":
         return _answer_same_company(request, flow, same=action == "same", company_id=company_id)
-    outcome = handlers.identify(flow, _typed_answers(request, flow))
+    outcome = services.identify(flow, _typed_answers(request, flow))
     if isinstance(outcome, Advance):
         return to_step(flow, outcome.step)
     # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.

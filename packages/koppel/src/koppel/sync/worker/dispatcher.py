@@ -20,7 +20,7 @@ import structlog
 from koppel.connections.rate_limits import on_before_request
 from koppel.connections.sessions import Runtime
 from koppel.kit import quarantine
-from koppel.kit.database.pool import lock_connection
+from koppel.kit.database.pool import open_lock_connection
 from koppel.kit.locks import LockName, keep_session_lock
 from koppel.sync.engine import execute_run
 from koppel.sync.errors import Preempted
@@ -132,7 +132,7 @@ class Dispatcher:
         """Wake up when runs are added; lead when nobody else does. One session holds both, and is made again when it breaks."""
         while True:
             try:
-                async with await lock_connection() as connection:
+                async with await open_lock_connection() as connection:
                     await connection.execute(f"LISTEN {queue.CHANNEL}")
                     self._wake.set()  # What was added before was announced to nobody.
                     while True:

@@ -17,7 +17,7 @@ from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter, actors_of
 from koppel.audit.services import record
-from koppel.kit.tabular.export import MEDIA_TYPES, Cell, Column, ColumnType, Format, write_table
+from koppel.kit.tabular.writers import MEDIA_TYPES, Cell, Column, ColumnType, Format, write_table
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, lazy_choices, one_of
 from koppel.organisations.requests import AuthenticatedRequest

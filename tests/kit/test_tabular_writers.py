@@ -9,7 +9,7 @@ import openpyxl
 import pyarrow.parquet
 import pytest
 
-from koppel.kit.tabular.export import Column, ColumnType, Format, csv_lines, write_table
+from koppel.kit.tabular.writers import Column, ColumnType, Format, csv_lines, write_table
 
 COLUMNS = [
     Column("name", "Name"),
