@@ -105,11 +105,11 @@ def list_successors(actor: Actor, administration: Administration) -> list[Admini
 
 def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
     """The one administration that answers to a name, number or id. Raises `Refused` when none or several do."""
-    others = visible_to(actor).exclude(pk=other_than)
+    candidates = visible_to(actor).exclude(pk=other_than)
     if (key := id_of(reference)) is not None:
-        exact = others.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))
+        exact = candidates.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))
     else:
-        exact = others.filter(
+        exact = candidates.filter(
             Q(sort_name=normalize_search(reference)) | Q(number__iexact=reference) | Q(client_number__iexact=reference)
         )
     matches = list(exact.values_list("pk", flat=True)[:2])
