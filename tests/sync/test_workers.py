@@ -24,11 +24,11 @@ Worker = subprocess.Popen[bytes]
 NEVER_LOOKS = "from koppel.sync.worker import dispatcher; dispatcher.LOOK_SECONDS = 3600.0"
 HEARS_LATE = """
 import asyncio
-connect = dispatcher.lock_connection
+connect = dispatcher.open_lock_connection
 async def late():
     await asyncio.sleep(3)
     return await connect()
-dispatcher.lock_connection = late
+dispatcher.open_lock_connection = late
 """
 
 

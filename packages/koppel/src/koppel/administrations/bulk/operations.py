@@ -115,7 +115,7 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
     return operation
 
 
-def start(actor: Actor, operation_id: int) -> bool:
+def start_operation(actor: Actor, operation_id: int) -> bool:
     """Begin what was previewed. False when it began already: a double click, a second tab, a stale page."""
     operation = get_operation(actor, operation_id)
     queryset = BulkOperation.objects.filter(organisation_id=actor.organisation_id, pk=operation.pk)

@@ -70,7 +70,7 @@ def leaves_nobody(people: People, moves: Mapping[int, bool | None], live: Collec
 
 
 def write(organisation_id: int, changes: Mapping[int, Values]) -> None:
-    """Make the columns and people of each what `wanted` says; one statement per column, whatever the values."""
+    """Set the columns and people of each administration to `changes`; one statement per column."""
     by_column: dict[str, list[tuple[int, Any]]] = defaultdict(list)
     for key, values in changes.items():
         for name, value in values.get("columns", {}).items():

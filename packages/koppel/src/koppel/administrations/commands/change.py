@@ -187,7 +187,7 @@ def _run_action(
 ) -> None:
     draft = bulk.preview(actor, action, params, selection)
     if not dry_run:
-        bulk.start(actor, draft.pk)
+        bulk.start_operation(actor, draft.pk)
     _print(actor, draft.pk, as_json=as_json)
 
 

@@ -238,7 +238,7 @@ def _request_lookups(organisation_id: int, administrations: Sequence[Administrat
         query = query_by_id[administration.pk]
         if query in cached and cached[query].answered_at and not refresh:
             _apply(administration, cached[query], cached[query])
-    return request_lookups(organisation_id, queries, again=refresh)
+    return request_lookups(organisation_id, queries, refresh=refresh)
 
 
 def _apply(administration: Administration, before: LookupResult, after: LookupResult) -> None:

@@ -170,7 +170,7 @@ def _read_spreadsheet(request: AuthenticatedRequest, text: str) -> HttpResponse:
 
 def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpResponse:
     """Few are changed at once: back to the list they came from, with what happened. Many are followed on their own page."""
-    if not bulk.start(request.actor, operation.pk):
+    if not bulk.start_operation(request.actor, operation.pk):
         messages.info(request, _("This was started already."))
     operation.refresh_from_db()
     if operation.state != BulkState.DONE or operation.params.get("per_item"):

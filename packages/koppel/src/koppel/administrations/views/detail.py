@@ -81,7 +81,7 @@ def edit(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
             messages.error(request, _("That division, template or person no longer exists. Nothing was changed."))
     assignments = administration.assignments.filter(organisation_id=administration.organisation_id)
     context = page_context(request, administration, "overview") | {
-        **queries.choices(actor),
+        **queries.assignment_choices(actor),
         "named": dict(assignments.values_list("membership_id", "automatic")),
         "may_assign": actor.can(Permission.IMPORT_ADMINISTRATIONS),
     }
@@ -172,7 +172,7 @@ def _save(request: AuthenticatedRequest, administration: Administration) -> None
     with transaction.atomic():
         if any(value != [] for value in params.values()):
             draft = bulk.preview(actor, "change", params, bulk.Selection(ids=[administration.pk]))
-            bulk.start(actor, draft.pk)
+            bulk.start_operation(actor, draft.pk)
         if member_ids is not None:
             restricted = form.get("access") == "restricted"
             restriction.set_access(actor, administration.pk, restricted=restricted, membership_ids=member_ids)

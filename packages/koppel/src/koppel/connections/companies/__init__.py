@@ -1,5 +1,5 @@
-"""The companies that a consent reaches: found, described, and watched for becoming another one.
+"""The companies that a consent reaches: list them, describe them, and notice when one becomes another company.
 
-Begin with `discovery`. `same_company` is the one guard that no other company's books are read in a company's
-place; what a person decides then is in `resolution`.
+Begin with `discovery`. `same_company` is the one guard against reading another company's books in a company's place;
+`resolution` carries out what a person decides then.
 """

@@ -1,7 +1,7 @@
-"""Same company: what the vendor says of a company is compared with what we know of it, at every listing and in every run.
+"""Compare what the vendor says of a company with what is stored, at every listing and in every run.
 
-The immutable id decides which company it is; sessions refuse another one. A changed name, code or number is an issue for a
-person and stops nothing, unless name and number are both another company's (`same_company`).
+The immutable id decides which company it is; sessions refuse another one. A changed name, code or number raises an issue and
+stops nothing, unless name and number are both another company's (`same_company`).
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -42,13 +42,13 @@ NUMBER_MISSING = "company_number_missing"
 QUESTIONS = frozenset({*CHANGES.values(), NUMBER_MISSING})
 """Issues that a person settles while the syncs go on."""
 REWRITE_AFTER = timedelta(hours=12)
-"""What is as known is written no oftener."""
+"""An unchanged description is stored again after this time at the earliest."""
 
 
 async def verify_company(session: ReadingSession, connector_key: str) -> None:
-    """At the start of a run, one cheap call: the company still answers to its id, and what changed about it is told.
+    """Describe the company at the start of a run, with one cheap call, and raise issues for what changed.
 
-    Raises what `describe_company` raises, and `OtherCompany`; then nothing was written."""
+    Raises what `describe_company` raises, and `OtherCompany`: then the description is not stored."""
     organisation_id, company_id = session.target.organisation_id, session.target.remote_company_id or 0
     try:
         with session.prefetching():
@@ -64,9 +64,13 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
 
 
 def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
-    """The same was said not long ago: there is nothing to write."""
-    said = identity["described_at"] is not None and timezone.now() - identity["described_at"] < REWRITE_AFTER
-    if not said or identity["unreachable_code"] or not _description_fields(description).items() <= identity.items():
+    """Whether the same description was stored not long ago, so that there is nothing to write."""
+    is_recent = identity["described_at"] is not None and timezone.now() - identity["described_at"] < REWRITE_AFTER
+    if (
+        not is_recent
+        or identity["unreachable_code"]
+        or not _description_fields(description).items() <= identity.items()
+    ):
         return False
     return not may_be_other(identity, _described(description))
 
@@ -76,7 +80,7 @@ def _described(description: CompanyDescription) -> Described:
 
 
 def _description_fields(description: CompanyDescription) -> dict[str, Any]:
-    """The fields of a `RemoteCompany` that a description fills."""
+    """Return the fields of a `RemoteCompany` that a description fills."""
     return {
         "legal_name": description.name[:300],
         "number": (description.number or "")[:100],
@@ -91,10 +95,10 @@ def _description_fields(description: CompanyDescription) -> dict[str, Any]:
 def apply_description(
     organisation_id: int, company_id: int, description: CompanyDescription, *, interrupts: bool = True
 ) -> bool:
-    """Keep what the vendor says of a company, and raise what changed about one that is imported.
+    """Store a company's description, and raise issues for what changed about one that is imported.
 
-    False when it is another company than the one that was confirmed: then nothing of it is kept, and nothing is read until a
-    person decides. `interrupts`: a run of it that is under way begins again, and stops."""
+    False when it is another company than the one that was confirmed: then the description is not stored, and no books are
+    read until a person decides. `interrupts`: a run of it that is under way is restarted."""
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:
@@ -115,7 +119,7 @@ def apply_description(
 
 
 def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
-    """The vendor does not let us in to this company (None: it could not be asked, which says nothing about it)."""
+    """Store that the vendor refuses this company. `refusal` None: the call failed, which says nothing about the company."""
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:
@@ -132,9 +136,9 @@ def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
 def companies_to_describe(
     organisation_id: int, connection_id: int, companies: Iterable[Company], grants: Iterable[int]
 ) -> dict[int, str]:
-    """Imported companies that the list calls by another name than before, and those that wait for a person, with their
-    external id: who they are is asked before the list is kept."""
-    listed = {one.external_id: one.name for one in companies}
+    """Return imported companies with a new name in the list, and those that wait for a person's decision, by id with their
+    external id. They are described before the list is stored."""
+    listed = {company.external_id: company.name for company in companies}
     remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
     rows = imported.values_list("pk", "external_id", "name", "claimed_at")
@@ -152,9 +156,9 @@ def reconcile_list(
     grants: Iterable[int],
     unsure: Collection[str] = (),
 ) -> None:
-    """Before a new list of these grants is kept: what was renamed, is gone or came back. In the caller's transaction.
+    """Raise and resolve issues for companies that a new list renames, misses or has again, before it is stored.
 
-    `unsure`: external ids of which it is not known whether they are the same company; nothing is said of their names."""
+    In the caller's transaction. `unsure`: external ids that may be another company; their names are not compared."""
     listed = {company.external_id: company for company in companies}
     remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
@@ -175,8 +179,9 @@ def reconcile_list(
                 _compare(existing, {"name": listing.name, "code": listing.code})
 
 
-def _compare(company: RemoteCompany, seen: Mapping[str, str]) -> None:
-    for field, new in seen.items():
+def _compare(company: RemoteCompany, new_values: Mapping[str, str]) -> None:
+    """Raise an issue for each field whose value changed."""
+    for field, new in new_values.items():
         old = getattr(company, field) or (company.confirmed_name if field == "legal_name" else "")
         if not old or not new or _is_same(company, field, old, new):
             continue
@@ -193,7 +198,7 @@ def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
 
 
 def _raise_number_missing(company: RemoteCompany, new: str) -> None:
-    """A number that the accounting system stated and states no more is a question: it proves nothing, either way."""
+    """Raise an issue for a number that the accounting system no longer states, which proves nothing; else resolve it."""
     for administration_id in company.administrations.values_list("pk", flat=True):
         subject = ("administration", administration_id)
         if plain(new):
@@ -205,7 +210,7 @@ def _raise_number_missing(company: RemoteCompany, new: str) -> None:
 
 
 def _raise_change(company: RemoteCompany, administration_id: int, code: str, context: Mapping[str, object]) -> None:
-    """An open issue remembers what it was at first; back to that, there is nothing left to tell."""
+    """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one, it is resolved."""
     organisation_id, subject = company.organisation_id, ("administration", administration_id)
     existing = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)
     open_issue = existing.filter(subject_kind=subject[0], subject_id=subject[1]).first()

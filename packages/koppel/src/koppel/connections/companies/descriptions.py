@@ -1,4 +1,4 @@
-"""Ask the vendor who companies are, and keep what it says. Books are never read here."""
+"""Fetch the descriptions of companies from the vendor, and store them. Books are never read here."""
 
 import asyncio
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 async def describe_all(runtime: Runtime, organisation_id: int, companies: Iterable[tuple[int, str]]) -> set[int]:
-    """Of (company, connector), a few at a time, one cheap call each. Those that were described."""
+    """Describe companies given as (id, connector key), a few at a time, with one cheap call each. Returns the ids described."""
     turns = asyncio.Semaphore(AT_A_TIME)
 
     async def describe_in_turn(company_id: int, connector_key: str) -> int | None:
@@ -35,7 +35,7 @@ async def _describe(runtime: Runtime, organisation_id: int, company_id: int, con
         description = await connector(connector_key).describe_company(session)
         await run_in_thread(lambda: apply_description(organisation_id, company_id, description))
     except ConnectorError as error:
-        # Identity can be typed by hand; the next listing asks again.
+        # A person can type the identity; the next listing describes the company again.
         log.info("company_not_described", company=company_id, code=error.code)
         refusal = error if isinstance(error, SetupMissing | NotConsented) else None
         await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, refusal))
@@ -43,8 +43,8 @@ async def _describe(runtime: Runtime, organisation_id: int, company_id: int, con
         raise
     except Exception as error:
         if is_outage(error):
-            raise  # it says nothing about the company: the job is done again
-        # What cannot be understood, or stored, of one company must not leave the others without their numbers.
+            raise  # an outage says nothing about the company: the job is repeated
+        # A description that cannot be understood or stored must not keep the others from being stored.
         log.exception("company_description_failed", company=company_id)
         await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, None))
     else:

@@ -1,4 +1,4 @@
-"""Which companies a connection reaches: asked from the vendor, kept as remote companies."""
+"""List the companies that a connection reaches at the vendor, and store them as remote companies."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -25,10 +25,10 @@ AT_A_TIME = 10
 
 
 def sync_company_list(actor: Actor, connection_id: int) -> int:
-    """Ask the vendor which companies the connection's grants reach, and keep the list. Outside any transaction.
+    """List the companies that the connection's grants reach, and store the list. Outside any transaction.
 
-    A grant for one company is asked once, when it is new: what it reaches cannot change. How many companies were listed
-    now. Raises `ConnectorError` when nothing could be listed, and `NoSuchConnection`."""
+    A grant for one company is listed once, when it is new: what it reaches cannot change. Returns how many companies were
+    listed now. Raises `ConnectorError` when no grant could be listed, and `NoSuchConnection`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(actor.organisation_id):
         connection = get_connection(actor, connection_id)
@@ -42,10 +42,10 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
         )
 
     answers, unsure = _list_companies(actor.organisation_id, connection, grants)
-    errors = [one for one in answers.values() if isinstance(one, ConnectorError)]
+    errors = [answer for answer in answers.values() if isinstance(answer, ConnectorError)]
     if errors and len(errors) == len(answers):
         raise errors[0]
-    by_grant = {key: one for key, one in answers.items() if not isinstance(one, ConnectorError)}
+    by_grant = {key: answer for key, answer in answers.items() if not isinstance(answer, ConnectorError)}
     with organisation_scope(actor.organisation_id):
         count = _upsert_companies(actor.organisation_id, connection, by_grant, unsure)
         if attach_waiting(actor, connection.pk):
@@ -60,7 +60,8 @@ _Answer = Sequence[Company] | ConnectorError
 def _list_companies(
     organisation_id: int, connection: Connection, grants: Sequence[int]
 ) -> tuple[dict[int, _Answer], set[str]]:
-    """What each grant reaches, and the external ids of companies that did not say whether they are what they were."""
+    """Return the companies or the error of each grant, and the external ids of companies that could not be
+    described although their name changed."""
 
     async def listing(open_runtime: Runtime) -> tuple[dict[int, _Answer], set[str]]:
         turns = asyncio.Semaphore(AT_A_TIME)
@@ -75,7 +76,7 @@ def _list_companies(
 
         answers = dict(zip(grants, await asyncio.gather(*map(list_grant, grants)), strict=True))
         by_grant = {key: answer for key, answer in answers.items() if not isinstance(answer, ConnectorError)}
-        # Before the list is kept: an imported company that goes by another name now may be another company.
+        # Before the list is stored: an imported company with a new name may be another company.
         doubtful = await run_in_thread(lambda: _unsure_companies(organisation_id, connection.pk, by_grant))
         described = await describe_all(open_runtime, organisation_id, [(key, connection.connector) for key in doubtful])
         return answers, {external_id for key, external_id in doubtful.items() if key not in described}
@@ -86,19 +87,21 @@ def _list_companies(
 def _unsure_companies(
     organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]
 ) -> dict[int, str]:
-    """Imported companies of which the list alone does not say whether they are what they were, with their external id."""
+    """Return imported companies that may be another company by the list alone, by id with their external id."""
     with organisation_scope(organisation_id):
         return companies_to_describe(organisation_id, connection_id, _listed(by_grant), by_grant)
 
 
 def _listed(by_grant: Mapping[int, Sequence[Company]]) -> list[Company]:
-    return [one for found in by_grant.values() for one in found]
+    return [company for companies in by_grant.values() for company in companies]
 
 
 def _upsert_companies(
     organisation_id: int, connection: Connection, by_grant: Mapping[int, Sequence[Company]], unsure: Collection[str]
 ) -> int:
-    """Of a company that waits for a person, and of one that did not say who it is (`unsure`), the name stays as it was."""
+    """Store the list and return how many companies it has.
+
+    A company that waits for a person's decision, or is `unsure`, keeps its name and code."""
     listed_at, kept, connection_id = timezone.now(), 0, connection.pk
     remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
     held = {*unsure, *remote_companies.filter(claimed_at__isnull=False).values_list("external_id", flat=True)}
@@ -131,5 +134,5 @@ def _store(rows: Sequence[RemoteCompany], *names: str) -> None:
 
 
 def ask_for_descriptions(organisation_id: int, connection_id: int) -> None:
-    """A worker asks the vendor who the companies are that were not described lately."""
+    """Enqueue a job that describes the companies that were not described lately."""
     enqueue("connections.describe_companies", organisation_id=organisation_id, connection_id=connection_id)

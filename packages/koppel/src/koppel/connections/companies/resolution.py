@@ -1,4 +1,4 @@
-"""What a person decides about a company that is not as it was confirmed: a changed name or number, or another company."""
+"""Carry out what a person decides about a changed name or number of a company, or about another company in its place."""
 
 import hashlib
 import json
@@ -43,12 +43,12 @@ def resolve_changes(
     viewed_at: datetime | None = None,
     fingerprints: Collection[str] = (),
 ) -> int:
-    """The same answer for many. How many were open; asked twice, it does so once.
+    """Apply one decision to the changes of many administrations. Returns how many were open; a repetition changes nothing.
 
-    `accept`: take a change over, or leave the administration as it is; of another company: yes, it is the same. `viewed_at`:
-    when the person looked; what is claimed since then is not what was answered. `fingerprints`: those of the changes that
-    were shown (`fingerprint_of`); an answer about another old or new is refused, also to leave it. Raises `Refused` with a
-    message, and `NoSuchConnection`."""
+    `accept`: take the change over (else leave the administration as it is); for `other_company`: it is the same company.
+    `viewed_at`: when the person saw the page; a later change is refused. `fingerprints`: those of the changes that were shown
+    (`fingerprint_of`); a decision about other values is refused, also one to leave them. Raises `Refused` with a message, and
+    `NoSuchConnection`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     requested_ids = set(administration_ids)
     if code not in CODES or not requested_ids or not all(0 < key <= ID_MAX for key in requested_ids):
@@ -64,7 +64,7 @@ def resolve_changes(
 
 
 def fingerprint_of(administration_id: int, old: str, new: str, old_number: str = "", new_number: str = "") -> str:
-    """Of what is shown of a change: short, and the same for nothing else."""
+    """Return a short hash of what the page shows of a change."""
     parts = [administration_id, old, new, old_number, new_number]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -76,7 +76,7 @@ def _require_current(
     fingerprints: Collection[str],
     viewed_at: datetime | None,
 ) -> None:
-    """The companies are locked, so that what is compared is what will be settled."""
+    """Raises `Refused` when the changes are no longer those that the person saw. The companies are locked by the caller."""
     claimed = {key: company for key, company in companies.items() if company.claimed_at is not None}
     present = {key: _claim_fingerprint(key, company) for key, company in claimed.items()}
     changed_at = {key: company.claimed_at for key, company in claimed.items()}
@@ -100,13 +100,13 @@ def _claim_fingerprint(key: int, company: RemoteCompany) -> str:
 
 
 def _changed_at(company: RemoteCompany, code: str, new: str) -> datetime | None:
-    """Since when the accounting system says so: the timeline has a line for each thing that it said."""
+    """Return when the accounting system first stated this value, by the timeline's event of the change."""
     lines = company.connection.events.filter(kind=code, context__new=new).order_by("-at")
     return lines.values_list("at", flat=True).first()
 
 
 def imported_companies(actor: Actor, connection_id: int) -> "QuerySet[RemoteCompany]":
-    """Of a connection, those that exist for the actor. Each has one administration."""
+    """Return the connection's imported companies that the actor may see. Each has one administration."""
     remote_companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
     return exclude_restricted(actor, remote_companies).filter(
         administrations__isnull=False, administrations__withdrawn_at=None
@@ -114,7 +114,7 @@ def imported_companies(actor: Actor, connection_id: int) -> "QuerySet[RemoteComp
 
 
 def _companies(actor: Actor, connection_id: int, administration_ids: Collection[int]) -> dict[int, RemoteCompany]:
-    """By administration, locked in one order: two answers to the same question wait for each other."""
+    """Return the companies by administration, locked in a fixed order, so that two decisions wait for each other."""
     imported = imported_companies(actor, connection_id).filter(administrations__in=administration_ids)
     administration_of = dict(imported.values_list("pk", "administrations__pk"))
     locked = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
@@ -148,7 +148,7 @@ def _accept_field(actor: Actor, administration_id: int, field: str, value: str) 
 
 
 def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
-    """Taken over or left, the person knows it for the same company under this name, or with this number."""
+    """Store the name or number as confirmed: taken over or left, the person decided that it is the same company."""
     is_listed_name = field == "name" and (not company.legal_name or same_name(company.legal_name, value))
     if field == "legal_name" or is_listed_name:
         company.confirmed_name = value[:300]
@@ -174,8 +174,9 @@ def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, sam
 
 
 def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
-    """What followed the accounting system goes on following it; a name or number of the firm's own stays."""
-    # What it states no more is not confirmed to be nothing: then anything could be learnt next.
+    """Store the new identity as confirmed. An administration's name or number that equalled the old one changes with it; one
+    that the firm entered itself stays."""
+    # A value that is no longer stated stays confirmed: otherwise any next value would be accepted.
     name = company.claimed_name if plain(company.claimed_name) else company.confirmed_name
     number = company.claimed_number if plain(company.claimed_number) else company.confirmed_number
     administration = company.administrations.get(pk=administration_id)

@@ -1,8 +1,8 @@
 """Whether a company is still the one that a person confirmed: one guard for listings, descriptions, sign-ins and runs.
 
-A name alone or a number alone may change; that is told. When both are another company's, nothing of it is kept and nothing is
-read until a person decides. What is compared is what a person confirmed, at the import or when settling a change, not what the
-accounting system said last: who renames a company today and renumbers it tomorrow is noticed too.
+A name alone or a number alone may change, which raises an issue. When both are another company's, the description is not stored
+and no books are read until a person decides. The comparison is with what a person confirmed, at the import or when settling a
+change, not with what the accounting system said last: so renaming a company today and renumbering it tomorrow is noticed too.
 """
 
 import unicodedata
@@ -19,7 +19,7 @@ from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue, resolve_issues
 
 OTHER_COMPANY, OTHER_COMPANY_CONFIRMED = "other_company", "other_company_confirmed"
-"""Issue codes: a person has yet to decide; a person said that it is another company."""
+"""Issue codes: a person must decide; a person decided that it is another company."""
 OTHER_COMPANY_MESSAGE = _(
     "Is this the same company? Name and registration number at the accounting system are both different from what was"
     " confirmed. Nothing is read until you decide."
@@ -28,8 +28,8 @@ OTHER_COMPANY_MESSAGE = _(
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What is known of a company: one name ('' = unknown), and the numbers that a person entered or confirmed, first the one
-    that the accounting system stated."""
+    """The confirmed identity of a company: its name ('' = unknown), and the numbers that a person entered or confirmed, first
+    the one that the accounting system stated."""
 
     name: str
     numbers: tuple[str, ...]
@@ -38,7 +38,7 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Described:
-    """What the accounting system says of it."""
+    """The identity that the accounting system states."""
 
     name: str
     number: str
@@ -46,14 +46,14 @@ class Described:
 
 
 def plain(text: str) -> str:
-    """Capitals, spaces, punctuation and the way in which an accent is encoded are no change."""
+    """Normalise a text for comparison: without case, spaces, punctuation and differences in how accents are encoded."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return "".join(filter(_distinguishes, folded))
 
 
 def _distinguishes(letter: str) -> bool:
-    """Letters and figures, and the marks that are vowels in scripts such as Devanagari; not accents, nor what only chooses
-    how a letter is drawn."""
+    """Whether a character counts: letters, digits, and marks that are vowels in scripts such as Devanagari; not accents, nor
+    variation selectors."""
     is_mark = unicodedata.category(letter)[0] == "M" and not ("\u0300" <= letter <= "\u036f" or _is_selector(letter))
     return letter.isalnum() or is_mark
 
@@ -63,7 +63,7 @@ def _is_selector(letter: str) -> bool:
 
 
 def same_name(first: str, second: str) -> bool:
-    """A legal form that only one of them states is no difference; two different ones are."""
+    """Whether two names are the same. A legal form that only one of them has is no difference; two different ones are."""
     if plain(first) == plain(second):
         return True
     first_core, second_core = (plain(hooks.core_name(text)) for text in (first, second))
@@ -71,22 +71,24 @@ def same_name(first: str, second: str) -> bool:
 
 
 def same_number(first: str, second: str, *countries: str) -> bool:
-    """In one of the forms in which a number is written in these countries."""
+    """Whether two numbers are the same in one of the forms in which they are written in these countries."""
     forms = [
         {plain(text), *(plain(hooks.comparable_number(text, country)) for country in countries)}
         for text in (first, second)
     ]
-    # A text of which nothing is left says no number, and two of them are not the same one.
+    # Two texts of which nothing is left are no numbers, so they are not the same number.
     return bool((forms[0] & forms[1]) - {""})
 
 
 def is_other_company(confirmed: Confirmed, described: Described) -> bool:
-    """Name and number are both different. A confirmed half that the accounting system states no more is different too: who
-    blanks one half and changes the other is not let in. A number alone that is missing is a question. What nobody confirmed
-    is no difference; and where both are blank nothing vouches for the company, so that a person decides."""
+    """Whether name and number are both different.
+
+    A confirmed name or number that the accounting system no longer states counts as different, so that removing one and
+    changing the other is noticed; a number alone that is missing only raises an issue. A value that was never confirmed is no
+    difference. Where the accounting system states neither, a person decides."""
     numbers = [number for number in confirmed.numbers if plain(number)]
     if not plain(described.number):
-        # Only the accounting system's own can vanish there; the firm may have entered one that it never stated.
+        # Only a number that the accounting system stated can go missing there; the firm may have entered another.
         numbers = [number for number in confirmed.numbers[:1] if plain(number)]
     if not numbers or not plain(confirmed.name):
         return False
@@ -96,15 +98,16 @@ def is_other_company(confirmed: Confirmed, described: Described) -> bool:
 
 
 def may_be_other(columns: Mapping[str, Any], described: Described) -> bool:
-    """Whether the guard has to look, from a company's stored columns alone: a run asks this each time."""
+    """Whether the guard must run, by a company's stored columns alone: a run asks this each time."""
     confirmed = Confirmed(columns["confirmed_name"], (columns["confirmed_number"],), columns["country"])
     return columns["claimed_at"] is not None or is_other_company(confirmed, described)
 
 
 def apply_guard(company: RemoteCompany, described: Described, *, interrupts: bool) -> bool:
-    """The guard. True: another company stands there, so the caller keeps nothing of the description.
+    """Block the administrations of a company that is another one now, or release them when it is the confirmed one again.
 
-    `company` is locked by the caller. `interrupts`: a run that is under way goes back to its beginning; a run itself knows."""
+    Returns whether it is another company; then the caller must not store the description. The caller has locked `company`.
+    `interrupts`: restart a run that is under way (False when that run is the caller)."""
     imported = company.administrations.filter(withdrawn_at=None)
     administrations = dict(imported.values_list("pk", "number"))
     if not administrations:
@@ -126,14 +129,14 @@ def apply_guard(company: RemoteCompany, described: Described, *, interrupts: boo
 
 
 def confirm_identity(company: RemoteCompany, name: str, number: str) -> None:
-    """A person says who it is: at the import. The caller saves."""
+    """Store the identity that a person confirms at the import. The caller saves."""
     company.confirmed_name = "" if name == company.external_id else name[:300]
     company.confirmed_number = number[:100]
     forget_claim(company)
 
 
 def forget_identity(company: RemoteCompany) -> None:
-    """Its administration is erased: it may be imported again, as whatever company it is by then. The caller saves."""
+    """Remove the confirmed identity, because the administration is erased: a new import confirms another. The caller saves."""
     if company.claimed_at is not None:
         company.name, company.legal_name, company.number = company.claimed_name, "", ""
     company.confirmed_name = company.confirmed_number = ""
@@ -142,9 +145,9 @@ def forget_identity(company: RemoteCompany) -> None:
 
 
 def inherit_identity(company: RemoteCompany, before: RemoteCompany) -> None:
-    """The same company, reached through another connection: what was confirmed of it goes along, and what waits for a person.
+    """Copy the confirmed identity, and a claim that waits for a person, from the same company of another connection.
 
-    The caller saves, and has the guard look."""
+    The caller saves, and runs the guard."""
     for name in (
         "confirmed_name",
         "confirmed_number",
@@ -157,13 +160,13 @@ def inherit_identity(company: RemoteCompany, before: RemoteCompany) -> None:
 
 
 def forget_claim(company: RemoteCompany) -> None:
-    """The caller saves."""
+    """Remove the claim to be another company. The caller saves."""
     company.claimed_name = company.claimed_number = ""
     company.claimed_at = company.claim_rejected_at = None
 
 
 def release(company: RemoteCompany, administration_ids: Iterable[int], *, requested_by: str) -> None:
-    """It is the confirmed company, or a person says so: its administrations go on. The caller saves."""
+    """Release the administrations: it is the confirmed company, or a person decided so. The caller saves."""
     ids = list(administration_ids)
     forget_claim(company)
     for administration_id in ids:
@@ -174,7 +177,7 @@ def release(company: RemoteCompany, administration_ids: Iterable[int], *, reques
 
 
 def claim_context(company: RemoteCompany) -> dict[str, object]:
-    """For issues and the timeline. A missing number shows as a dash."""
+    """Return the context of issues and timeline events. A missing number is a dash."""
     return {
         "name": company.confirmed_name,
         "old": company.confirmed_name,
@@ -186,7 +189,7 @@ def claim_context(company: RemoteCompany) -> dict[str, object]:
 
 
 def _claim(company: RemoteCompany, administration_ids: list[int], described: Described) -> None:
-    """Keep what it claims to be, and stop its administrations. Claimed again, a person's answer stays."""
+    """Store the claimed identity, and block the administrations. A repeated claim keeps a person's decision."""
     claim = Described(described.name[:300], described.number[:100])
     is_new = company.claimed_at is None or Described(company.claimed_name, company.claimed_number) != claim
     company.claimed_name, company.claimed_number = claim.name, claim.number
@@ -206,7 +209,7 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Des
 
 
 def _store_first_description(company: RemoteCompany, described: Described) -> None:
-    """What nobody could see when the company was imported, for it was not described yet: its first description counts."""
+    """Confirm what the first description states, because the company was imported before it was described."""
     if not company.confirmed_name:
         company.confirmed_name, company.confirmed_number = described.name[:300], described.number[:100]
     is_first = not company.legal_name

@@ -39,7 +39,7 @@ def lock_connection(organisation_id: int, connection_id: int) -> Connection | No
 
 
 def record_failure(
-    organisation_id: int, connection_id: int, company_id: int | None, message: str, *, whole: bool = False
+    organisation_id: int, connection_id: int, company_id: int | None, message: str, *, connection_wide: bool = False
 ) -> None:
     """A call was not answered. `whole`: by the token endpoint, on which every company of the connection depends.
 
@@ -48,7 +48,7 @@ def record_failure(
         connection = lock_connection(organisation_id, connection_id)
         if connection is None:
             return
-        concerns_all = whole or company_id is None or _concerns_all_companies(connection, company_id, message)
+        concerns_all = connection_wide or company_id is None or _concerns_all_companies(connection, company_id, message)
         if not concerns_all or connection.state != ConnectionState.ACTIVE:
             return
         since = timezone.now()

@@ -1,4 +1,4 @@
-"""What every change of a connection begins and ends with: the locked row, and the line in the audit log."""
+"""What every change of a connection begins and ends with: lock the row, and write to the audit log."""
 
 from koppel.audit.services import record
 from koppel.connections.errors import NoSuchConnection
@@ -8,7 +8,7 @@ from koppel.organisations.roles import Actor, Permission
 
 
 def lock_for_change(actor: Actor, connection_id: int) -> Connection:
-    """Locked, for who may manage connections. Raises `NoSuchConnection`."""
+    """Lock and return the connection, for an actor who may manage connections. Raises `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:

@@ -1,4 +1,4 @@
-"""A probe: one cheap call that tells whether a connection works. By button, and by itself where nobody calls for long."""
+"""Test whether a connection works, with one cheap call: on request, and automatically when nothing called it for long."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -19,8 +19,8 @@ from koppel.organisations.roles import Actor, Permission
 
 @dataclass(frozen=True)
 class ConnectionCheck:
-    """`code` '' when the vendor answered; else the stable word of what it did, with `message` for a person. `company` is ''
-    where a list was asked for, or where the actor may not read the name."""
+    """The outcome. `code` is '' when the vendor answered, else the error's stable code, with `message` for a person. `company`
+    is '' when companies were listed, or when the actor may not read the name."""
 
     connection: int
     answered: bool
@@ -50,14 +50,15 @@ UPDATE connections_connection c
   FROM due WHERE c.id = due.id
 RETURNING c.organisation_id, c.id
 """
-"""Degraded connections at growing pauses of up to five minutes; those that nobody called for six hours, four times a day.
+"""Degraded connections, at growing intervals of up to five minutes; those that nothing called for six hours, four times a day.
 
-And those that ask for a person although every grant is well: the vault renewed one, and died before it could say so."""
+And those that need a sign-in although every grant works: a process refreshed one, and stopped before it changed the state."""
 
 
 def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
-    """Outside any transaction. What was found is already noted in the connection's health. Raises `NoSuchConnection`
-    and `Quarantined`."""
+    """Check a connection for a person. Outside any transaction. The outcome is in the connection's health already.
+
+    Raises `NoSuchConnection` and `Quarantined`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     quarantine.refuse()
     with organisation_scope(actor.organisation_id):
@@ -95,7 +96,9 @@ SELECT c.connector, r.id, g.id
 async def check_once(
     current: Runtime, organisation_id: int, connection_id: int
 ) -> tuple[int | None, int, ConnectorError | None]:
-    """Describe the company that answered last; without one, list. (company's id, milliseconds, what went wrong)."""
+    """Describe a listed company, one that failed latest or answered latest; without one, list the companies.
+
+    Returns the company's id, milliseconds, and the error."""
     async with current.database.tenant_transaction(organisation_id) as database:
         row = await (await database.execute(_ONE_COMPANY, [connection_id])).fetchone()
     if row is None or row[2] is None:
@@ -112,9 +115,9 @@ async def check_once(
             )
             await run_in_thread(lambda: apply_description(organisation_id, company_id, description))
     except (NotConsented, SetupMissing) as refusal:
-        error = refused = refusal
+        error = setup_error = refusal
         if company_id is not None:
-            await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, refused))
+            await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, setup_error))
     except ConnectorError as failure:
         error = failure
     return company_id, round((monotonic() - began) * 1000), error

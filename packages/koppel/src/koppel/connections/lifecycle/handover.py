@@ -14,7 +14,7 @@ from koppel.organisations.roles import Actor
 
 
 def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
-    """Asked before all connections of one person change hands. Raises `Refused`."""
+    """Return the confirmation page for handing over all connections of one person. Raises `Refused`."""
     person = owned_connections(actor, leaver).person
     items = _connections_to_transfer(actor, leaver, heir, False)
     names = {"leaver": person, "heir": next((str(one.user) for one in possible_owners(actor) if one.pk == heir), "")}
@@ -22,7 +22,7 @@ def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
         title=_("Hand over"),
         question=_("Ask %(heir)s to take over the connections of %(leaver)s?") % names,
         button=_("Hand over"),
-        back=reverse("connections:offboarding", args=[leaver]),
+        cancel_url=reverse("connections:offboarding", args=[leaver]),
         consequences=[
             _("Each connection changes hands when %(heir)s has signed in for it; until then it runs as it does now.")
             % names
@@ -35,7 +35,7 @@ def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
 
 
 def _connections_to_transfer(actor: Actor, leaver: int, heir: int, _deactivate: bool) -> list[tuple[int, str]]:
-    """Those that the other one is asked to take over and is not asked for already. Raises `Refused` when that one may not."""
+    """Return (id, name) of the connections that `heir` is not asked to take over yet. Raises `Refused` when they may not."""
     connections = owned_connections(actor, leaver).connections
     if connections and heir not in {member.pk for member in possible_owners(actor)}:
         raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
@@ -48,17 +48,17 @@ def _connections_to_transfer(actor: Actor, leaver: int, heir: int, _deactivate: 
 
 
 def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
-    """Those that nobody is asked to take over yet."""
+    """Count the person's connections that nobody is asked to take over yet."""
     connections = Connection.objects.filter(
         organisation_id=actor.organisation_id, owner_id=membership_id, pending_owner=None
     )
     count = connections.exclude(state=ConnectionState.REMOVED).count()
-    words = ngettext("%(count)s connection runs on this account", "%(count)s connections run on this account", count)
+    label = ngettext("%(count)s connection runs on this account", "%(count)s connections run on this account", count)
     consequence = _(
         "Stops when the account at the accounting system is closed, until a colleague has signed in for it."
     )
     url = reverse("connections:offboarding", args=[membership_id])
-    return [OwnedItem(words % {"count": count}, count, url, consequence)]
+    return [OwnedItem(label % {"count": count}, count, url, consequence)]
 
 
 OWNED_CONNECTIONS = OwnershipProvider(

@@ -9,15 +9,15 @@ from koppel.organisations.roles import Actor
 
 
 def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, company_ids: Iterable[int] = ()) -> int:
-    """Which companies others than the owner may import through this connection. How many are released now.
+    """Set which companies others than the owner may import through this connection. Returns how many they may now.
 
-    New companies follow: released with ALL, kept back with SELECTED and NONE."""
+    Companies listed later follow the policy: importable with ALL, not with SELECTED and NONE."""
     connection = lock_for_change(actor, connection_id)
     companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
     requested_ids = set(company_ids) if policy is ImportPolicy.SELECTED else set()
-    chosen = requested_ids & set(companies.values_list("pk", flat=True))
-    companies.filter(pk__in=chosen).update(importable_by_others=True)
-    companies.exclude(pk__in=chosen).update(importable_by_others=policy is ImportPolicy.ALL)
+    selected_ids = requested_ids & set(companies.values_list("pk", flat=True))
+    companies.filter(pk__in=selected_ids).update(importable_by_others=True)
+    companies.exclude(pk__in=selected_ids).update(importable_by_others=policy is ImportPolicy.ALL)
     connection.import_policy = policy
     connection.save(update_fields=["import_policy"])
     count = companies.filter(importable_by_others=True, is_listed=True).count()

@@ -1,8 +1,8 @@
-"""Whose account a connection runs on, and how it comes to somebody else.
+"""The owner of a connection, whose account it runs on, and its transfer to another person.
 
-Koppel can give a connection another owner; only a sign-in at the vendor can give it another account. So a change of owner
-begins with a request and ends when the new owner has signed in with an account that reaches the same companies. Until then it
-runs on the old account, and says so.
+Koppel can give a connection another owner; only a sign-in at the vendor can give it another account. So a transfer begins
+with a request and ends when the new owner has signed in with an account that reaches the same companies. Until then the
+connection runs on the old account, and its page says so.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,18 +34,18 @@ NAMED_MAX = 5
 
 @dataclass(frozen=True)
 class OwnedConnections:
-    """What hangs on a person: the connections that run on their account and the administrations that stop with it."""
+    """The connections that run on a person's account, and how many administrations stop with it."""
 
     person: str
     connections: list[Connection]
 
     @property
     def administrations(self) -> int:
-        return sum(getattr(one, "administration_count", 0) for one in self.connections)
+        return sum(getattr(connection, "administration_count", 0) for connection in self.connections)
 
 
 def possible_owners(actor: Actor) -> list[Membership]:
-    """Who may sign in for a connection, by name."""
+    """Return the members who may sign in for a connection, by name."""
     now = timezone.now()
     memberships = Membership.objects.filter(
         Q(expires_at=None) | Q(expires_at__gt=now),
@@ -64,30 +64,33 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
     connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:
         raise NoSuchConnection
-    chosen = next((member for member in possible_owners(actor) if member.pk == membership_id), None)
-    if chosen is None:
+    new_owner = next((member for member in possible_owners(actor) if member.pk == membership_id), None)
+    if new_owner is None:
         raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
-    if chosen.pk in (connection.pending_owner_id, connection.owner_id if connection.pending_owner_id is None else None):
+    if new_owner.pk in (
+        connection.pending_owner_id,
+        connection.owner_id if connection.pending_owner_id is None else None,
+    ):
         return False
     _delete_pending_grants(connection)
-    if chosen.pk == connection.owner_id:
+    if new_owner.pk == connection.owner_id:
         connection.pending_owner = None
         connection.save(update_fields=["pending_owner"])
-        _record(actor, connection, "transfer_cancelled", str(chosen.user))
+        _record(actor, connection, "transfer_cancelled", str(new_owner.user))
     elif _needs_no_sign_in(connection):
-        _change_owner(actor, connection, chosen, connection.account)
+        _change_owner(actor, connection, new_owner, connection.account)
     else:
-        connection.pending_owner = chosen
+        connection.pending_owner = new_owner
         connection.save(update_fields=["pending_owner"])
-        _record(actor, connection, "transfer_requested", str(chosen.user))
+        _record(actor, connection, "transfer_requested", str(new_owner.user))
         context = {"by": actor.name, "account": connection.account}
-        if chosen.pk != actor.membership_id:
-            notify(actor.organisation_id, "transfer_requested", [chosen.pk], context, connection.get_absolute_url())
+        if new_owner.pk != actor.membership_id:
+            notify(actor.organisation_id, "transfer_requested", [new_owner.pk], context, connection.get_absolute_url())
     return True
 
 
 def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
-    """What stops when this person's account at the vendor is closed. Raises `Refused` for a stranger."""
+    """Return what stops when this person's account at the vendor is closed. Raises `Refused` for a person who is no member."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     person = Membership.objects.filter(organisation_id=actor.organisation_id, pk=membership_id).first()
     if person is None:
@@ -96,13 +99,15 @@ def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
 
 
 def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int:
-    """Ask somebody to take over everything that runs on a person's account, in one act. How many connections."""
+    """Ask somebody to take over all connections that run on a person's account. Returns how many requests changed."""
     owned = owned_connections(actor, membership_id).connections
     return sum(request_transfer(actor, connection.pk, to_membership_id) for connection in owned)
 
 
 def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
-    """The new owner has signed in: keep the consent aside. In the caller's transaction. Raises `ConsentRefused`."""
+    """Store the new owner's consent as pending and return the connection's id. In the caller's transaction.
+
+    Raises `ConsentRefused` when this member is not asked to take over the connection."""
     connection = lock_connection(actor.organisation_id, attempt.connection_id or 0)
     if connection is None or connection.pending_owner_id != actor.membership_id:
         raise _transfer_not_requested()
@@ -123,7 +128,7 @@ def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent)
 
 
 def complete_transfer(actor: Actor, connection_id: int) -> bool:
-    """Compare what the new account reaches with what is imported, and switch. Outside any transaction.
+    """Compare what the new account reaches with what is imported, and switch to it. Outside any transaction.
 
     False: further companies still run on the old account (one sign-in for each). Raises `ConsentRefused`, after giving the
     new consent back, when the account does not reach what is imported; and the connector's errors."""
@@ -149,7 +154,8 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
 
 
 def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
-    """The imported companies that the next owner has yet to sign in for, by name; '' when nothing was begun, or all is done."""
+    """Return the names of imported companies that the next owner has yet to sign in for; '' before the first sign-in, and when
+    all are done."""
     if connection.pending_owner_id is None:
         return ""
     old = _previous_grants(connection, connection.pending_owner_id)
@@ -169,30 +175,31 @@ def _transfer_not_requested() -> ConsentRefused:
 def _reached_by(actor: Actor, grant: Grant) -> set[str]:
     async def listing(current: Runtime) -> set[str]:
         session = await listing_session(current, actor.organisation_id, grant.pk)
-        return {one.external_id for one in await connector(grant.connection.connector).list_companies(session)}
+        return {company.external_id for company in await connector(grant.connection.connector).list_companies(session)}
 
     return run_sync(listing)
 
 
 def _move_companies(actor: Actor, connection: Connection, grant: Grant, reached: Iterable[str]) -> list[str]:
-    """Let the new grant serve what it reaches. The names of imported companies that it should reach and does not."""
+    """Move the companies that it reaches to the new grant. Returns the names of imported companies that it does not reach; then
+    none is moved."""
     companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
     concerned = companies.filter(external_id=grant.company_id) if grant.company_id else companies
     lacking = concerned.filter(administrations__isnull=False).exclude(external_id__in=reached).distinct()
     is_strange = bool(grant.company_id) and not concerned.exists()
     if lacking.exists() or is_strange:
         revoke_later(connection.organisation_id, [grant.pk])
-        named = exclude_restricted(actor, companies if is_strange else lacking)
-        return list(named.order_by("name").values_list("name", flat=True)) or [connection.account]
+        unreachable = exclude_restricted(actor, companies if is_strange else lacking)
+        return list(unreachable.order_by("name").values_list("name", flat=True)) or [connection.account]
     concerned.filter(external_id__in=reached).update(grant=grant)
     Grant.objects.filter(pk=grant.pk).update(is_pending_transfer=False)
     return []
 
 
 def _complete_transfer(actor: Actor, connection: Connection, account: str) -> None:
-    """Give back the grants of old accounts that serve nothing any more; without any left, the new owner is the owner.
+    """Revoke the grants of old accounts that no imported company uses; when none is left, change the owner.
 
-    With how many accounts the new owner signed in does not matter: where one reaches one company, each may need its own."""
+    The new owner may have signed in with several accounts: where one reaches one company, each may need its own."""
     old = _previous_grants(connection, actor.membership_id)
     serving = set(old.filter(companies__administrations__isnull=False).values_list("pk", flat=True))
     idle = [grant for grant in old.values_list("pk", flat=True) if grant not in serving]
@@ -204,7 +211,7 @@ def _complete_transfer(actor: Actor, connection: Connection, account: str) -> No
 
 
 def _previous_grants(connection: Connection, membership_id: int) -> "QuerySet[Grant]":
-    """Grants of accounts that this member has not signed in with to take over."""
+    """Return the grants of accounts other than those with which this member signed in to take over."""
     grants = grants_of(connection)
     pending = grants.filter(transferred_by=membership_id, is_pending_transfer=False).values_list("subject", flat=True)
     return grants.exclude(subject__in=list(pending))
@@ -216,7 +223,7 @@ def _name_list(names: Sequence[str]) -> str:
 
 
 def _delete_pending_grants(connection: Connection) -> None:
-    """Somebody who was asked before had signed in already: give that back."""
+    """Revoke the pending grants of somebody who was asked before."""
     pending = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection)
     revoke_later(
         connection.organisation_id,
@@ -237,7 +244,7 @@ def _change_owner(actor: Actor, connection: Connection, new_owner: Membership, a
 
 def _needs_no_sign_in(connection: Connection) -> bool:
     modes = connector(connection.connector).descriptor.consent_modes
-    return any(one.by_company_id for one in modes if one.key == connection.app.consent_mode)
+    return any(mode.by_company_id for mode in modes if mode.key == connection.app.consent_mode)
 
 
 def _record(actor: Actor, connection: Connection, kind: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A person pauses a connection, and resumes it. Asked twice, each does it once."""
+"""Pause and resume a connection. A repetition changes nothing."""
 
 from koppel.connections.health import add_timeline_event, end_timeline_event, resume_connection, start_timeline_event
 from koppel.connections.hooks import StopReason, stop_runs
@@ -8,7 +8,7 @@ from koppel.organisations.roles import Actor
 
 
 def pause_connection(actor: Actor, connection_id: int) -> bool:
-    """No calls by themselves any more: the schedule stops, runs under way wait. False when it was paused already."""
+    """Pause the connection: no scheduled syncs, and runs under way wait. False when it was paused already."""
     connection = lock_for_change(actor, connection_id)
     if connection.state == ConnectionState.PAUSED:
         return False
@@ -22,7 +22,7 @@ def pause_connection(actor: Actor, connection_id: int) -> bool:
 
 
 def resume(actor: Actor, connection_id: int) -> bool:
-    """Go on: what waits is done next. False when it was not paused."""
+    """Resume the connection: the runs that wait go on. False when it was not paused."""
     connection = lock_for_change(actor, connection_id)
     if connection.state != ConnectionState.PAUSED:
         return False

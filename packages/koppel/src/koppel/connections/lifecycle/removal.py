@@ -1,4 +1,4 @@
-"""Remove a connection, with a preview of what that does. Asked twice, it is done once."""
+"""Remove a connection, with a preview of what that does."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class Removal:
 
 
 def preview_removal(actor: Actor, connection_id: int) -> Removal:
-    """Raises `NoSuchConnection`."""
+    """Return what removing the connection would do. Raises `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = get_connection(actor, connection_id)
     companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
@@ -67,10 +67,10 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
 def remove_connection(
     actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerprint: str | None = None
 ) -> Removal:
-    """End the connection; its tokens are withdrawn at the vendor by a job. What was done.
+    """Remove the connection; a job revokes its tokens at the vendor. Returns what was done.
 
-    `fingerprint`: of what the person was shown; when that has changed meanwhile, nothing is done. Raises `Refused` with a
-    message, and `NoSuchConnection` when it was removed before."""
+    `fingerprint`: that of the preview which the person saw. Raises `Refused` with a message, also when the preview has changed
+    meanwhile, and `NoSuchConnection` when the connection was removed before."""
     connection = lock_for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
     if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
@@ -93,13 +93,13 @@ def remove_connection(
 
 
 def removal_message(removal: Removal, policy: RemovalPolicy) -> str:
-    """What a removal did, for the person."""
+    """Return a sentence for the person about what the removal did."""
     if policy is RemovalPolicy.DEACTIVATE:
         return ngettext(
             "The connection was removed and %(count)d administration deactivated.",
             "The connection was removed and %(count)d administrations deactivated.",
             removal.administrations,
         ) % {"count": removal.administrations}
-    moved = removal.reached_elsewhere if policy is RemovalPolicy.MOVE else 0
+    moved_count = removal.reached_elsewhere if policy is RemovalPolicy.MOVE else 0
     message = _("The connection was removed. %(moved)d administrations go on elsewhere, %(waiting)d wait.")
-    return message % {"moved": moved, "waiting": removal.administrations - moved}
+    return message % {"moved": moved_count, "waiting": removal.administrations - moved_count}

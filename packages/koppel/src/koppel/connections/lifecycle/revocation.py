@@ -1,4 +1,4 @@
-"""Tokens that nobody needs any more are withdrawn at the vendor, so that a copy of them is worth nothing; then forgotten."""
+"""Revoke tokens that nothing uses any more at the vendor, so that a copy of them is worthless; then erase them."""
 
 from functools import partial
 
@@ -21,11 +21,13 @@ from koppel.organisations.encryption import keyring
 
 log = structlog.get_logger(__name__)
 ERASED = b""
-"""Stands where a token stood."""
+"""The value of an erased token."""
 
 
 async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -> None:
-    """Outside any transaction; one after the other. Raises the connector's errors: then the rest is tried again later."""
+    """Revoke grants at the vendor, one after the other. Outside any transaction.
+
+    Raises the connector's errors: then the job is repeated for the rest."""
     for grant_id in grant_ids:
         app_and_token = await run_in_thread(partial(_revocable_token, organisation_id, grant_id))
         if app_and_token is None:
@@ -42,7 +44,7 @@ async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -
 
 
 def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
-    """From now on these grants give no token; a job withdraws them at the vendor. In the caller's transaction and scope."""
+    """Mark grants as invalid, and enqueue a job that revokes them at the vendor. In the caller's transaction and scope."""
     grants = Grant.objects.filter(organisation_id=organisation_id, pk__in=grant_ids)
     grants.filter(invalid_since=None).update(
         invalid_since=timezone.now(), invalid_reason=f"{SUPERSEDED} The consent was given back."
@@ -53,21 +55,22 @@ def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
 
 
 def revoke_unused_consent(attempt: ConsentAttempt, tokens: Tokens) -> None:
-    """A sign-in brought a consent that Koppel refuses: a job withdraws it. In the caller's transaction and scope."""
+    """Enqueue a job that revokes a consent which Koppel refuses. In the caller's transaction and scope."""
     revoke_unused_token(attempt, tokens.refresh_token or tokens.access_token)
 
 
 def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
-    """A token that this sign-in brought in vain, or replaced by a newer one, is withdrawn by a job, once this is committed.
+    """Enqueue a job that revokes a token which this sign-in did not use or replaced.
 
-    Until then it lies sealed where the attempt's own secrets lay, which have served."""
+    Until then the token is stored encrypted in place of the attempt's own secrets, which are no longer needed."""
     sealed = keyring().encrypt(token.reveal().encode(), consent_attempt_aad(attempt.state_hash, "secrets"))
     ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=sealed)
     enqueue("connections.revoke_unused_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk)
 
 
 async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int) -> None:
-    """Outside any transaction. Raises the connector's errors: then it is tried again later."""
+    """Revoke the unused token of an attempt. Outside any transaction. Raises the connector's errors: then the
+    job is repeated."""
     app_and_token = await run_in_thread(partial(_unused_token, organisation_id, attempt_id))
     if app_and_token is None:
         return
@@ -96,9 +99,10 @@ def _erase_unused_token(organisation_id: int, attempt_id: int) -> None:
 
 
 def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, Secret] | None:
-    """The refresh token revokes its family; without one, the access token is revoked. With the generation that it is of.
+    """Return the app, the generation and the token to revoke: the refresh token, which revokes its whole family, or else the
+    access token.
 
-    None for a grant that lives: the same account was signed in again before this job came to it."""
+    None for a valid grant: the same account was signed in again before this job."""
     with organisation_scope(organisation_id):
         queryset = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id).exclude(invalid_since=None)
         grant = queryset.select_related("connection__app").first()
@@ -110,7 +114,7 @@ def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistrati
 
 
 def _erase_tokens(organisation_id: int, grant_id: int, generation: int) -> None:
-    """Unless other tokens stand there by now."""
+    """Erase the tokens of a grant, unless a new sign-in has replaced them."""
     with organisation_scope(organisation_id):
         grants = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id, generation=generation)
         if grants.exclude(invalid_since=None).update(access_token=ERASED, refresh_token=None):

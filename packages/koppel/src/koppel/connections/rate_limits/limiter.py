@@ -1,9 +1,8 @@
-"""Call and error budgets, shared by all workers on all machines through PostgreSQL.
+"""Call quotas and error limits, shared by all workers on all machines through PostgreSQL.
 
-`RateLimiter` is one process's side: it holds slices of calls and goes to the database only for the next slice,
-once a second to report, and then for all companies at once. The arithmetic stands in
-`koppel.connections.rate_limits.quota`. Nobody waits in here for more than the answer of a call under way: a
-company without calls raises `RateLimited`, and its run goes back to the queue.
+`RateLimiter` is one process's side: it leases calls in slices, and uses the database only for the next slice and, once a
+second, to report for all companies at once. The arithmetic is in `koppel.connections.rate_limits.quota`. A caller waits at
+most for the answer of a call under way: a company without calls raises `RateLimited`, and its run goes back to the queue.
 """
 
 import asyncio
@@ -36,27 +35,27 @@ from koppel.kit.quarantine import Quarantined
 
 REPORT_SECONDS = 1.0
 IDLE_SECONDS = 2.0
-"""A slice that was not used for so long is given back."""
+"""A lease that was not used for so long is given back."""
 RENEW_SECONDS = 5.0
 USABLE_SECONDS = LEASE_SECONDS - 5
-"""Stop using a slice well before its end: a report may be late, a clock uneven."""
+"""Stop using a lease well before its end: a report may be late, a clock uneven."""
 APP_ERRORS_MAX = 60
-"""So many failed calls a minute through one app registration, over all companies, say that the vendor is down."""
+"""With so many failed calls a minute through one app registration, over all companies, the vendor counts as down."""
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 RETRY_SECONDS_DEFAULT = 60.0
 SECONDS_MAX = 86_400.0
-"""What a vendor states is believed for a day at most: an absurd number must not close a company for ever."""
+"""A waiting time that a vendor states counts for a day at most: an absurd number must not block a company for ever."""
 EPOCH = 1_000_000_000
 
 on_before_request: ContextVar[Callable[[], None] | None] = ContextVar("on_before_request", default=None)
-"""Who performs work sets it to be asked before each call; it may raise one of the connector's errors."""
+"""A function to call before each request; it may raise one of the connector's errors. Set by the code that runs a sync."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, order=True)
 class QuotaKey:
-    """Whose budget. `company` is the vendor's id; '' stands for the app registration as a whole."""
+    """What a quota is for. `company` is the vendor's id; '' stands for the app registration as a whole."""
 
     app_id: int
     company: str
@@ -64,9 +63,9 @@ class QuotaKey:
 
 @dataclass
 class _LocalLease:
-    """What this process holds for one company and organisation, and what it did that is not reported yet.
+    """The calls that this process has leased for one company and organisation, and the usage that it has not reported yet.
 
-    Times are of the monotonic clock, also those in `reported`: they become the database's when they are reported."""
+    Times are of the monotonic clock, also those in `reported`; they are converted to the database's when reported."""
 
     left: int = 0
     until: float = 0.0
@@ -84,7 +83,7 @@ LeaseKey = tuple[QuotaKey, int]
 
 
 class RateLimiter:
-    """One per process; close it to give everything back."""
+    """Leases calls to the sessions of one process. `close` gives all leases back."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -116,7 +115,7 @@ class RateLimiter:
         lease.used_at = time.monotonic()
 
     def record_response(self, key: QuotaKey, organisation_id: int, response: Response) -> None:
-        """A call came back, with whatever status."""
+        """Count a call that was answered, with whatever status, and keep what the answer says about the limits."""
         lease = self._record_call_ended((key, organisation_id))
         readings = _readings(response.headers)
         lease.reported.readings |= {
@@ -131,13 +130,15 @@ class RateLimiter:
             lease.reported.blocked_until = time.monotonic() + seconds
 
     def record_failure(self, key: QuotaKey, organisation_id: int, *, ours: bool) -> None:
-        """A call ended without an answer; the vendor may have counted it. `ours`: we broke it off, which is no error of his."""
+        """Count a call that ended without an answer; the vendor may have counted it.
+
+        `ours`: Koppel cancelled it, so it counts as no error of the vendor."""
         lease = self._record_call_ended((key, organisation_id))
         lease.reported.unstated += 1
         lease.reported.errors += not ours
 
     async def close(self) -> None:
-        """Report what was done and give back what was not."""
+        """Report the calls that were made and give back the leases."""
         if self._reporting is not None:
             self._reporting.cancel()
             await asyncio.gather(self._reporting, return_exceptions=True)
@@ -156,8 +157,10 @@ class RateLimiter:
         return lease
 
     async def _request_allocation(self, lease_key: LeaseKey) -> Allocation:
-        """Those who ask while an exchange is under way share the next one; those for whose place it is share its grant: an
-        exchange of their own would give back what the first to ask did not come to use."""
+        """Ask for a slice in the next exchange with the database.
+
+        Callers with the same lease key share one allocation, also that of the exchange under way: another exchange would give
+        back what the first caller has not used yet."""
         future = self._in_exchange.get(lease_key) or self._pending.get(lease_key)
         if future is None:
             future = self._pending[lease_key] = asyncio.get_running_loop().create_future()
@@ -191,7 +194,7 @@ class RateLimiter:
                 log.warning("rate_limits_not_reported", error=type(error).__name__, reason=str(error)[:200])
 
     async def _report(self) -> None:
-        """Give back what lies idle, tell what was done, renew what is in use."""
+        """Give back idle leases, report usage, and renew the leases in use."""
         now = time.monotonic()
         idle, active = [], []
         for lease_key, lease in self._slices.items():
@@ -206,7 +209,7 @@ class RateLimiter:
     async def _exchange(
         self, requested: Mapping[LeaseKey, "asyncio.Future[Allocation]"], lease_keys: list[LeaseKey], *, done: bool
     ) -> None:
-        """In one transaction: report for all `lease_keys`, take for those who asked."""
+        """In one transaction, report usage for all `lease_keys` and allocate calls to the `requested` ones."""
         usage_reports = {lease_key: self._take_report(lease_key, done=done) for lease_key in lease_keys}
         try:
             allocations = await self._settle_with_database(usage_reports, set(requested))
@@ -219,11 +222,11 @@ class RateLimiter:
             lease.until = lease.reported_at + USABLE_SECONDS
             if lease_key in requested:
                 lease.left = allocations[lease_key].calls
-                lease.used_at = time.monotonic()  # who asked comes to use it in a moment
+                lease.used_at = time.monotonic()  # its caller uses it in a moment
                 if not requested[lease_key].done():
                     requested[lease_key].set_result(allocations[lease_key])
             elif done and not lease.in_flight and not lease.reported.calls and lease_key not in self._pending:
-                # Who asked meanwhile has looked at this slice: it is the one that the next exchange reports and fills.
+                # A caller that came meanwhile holds this lease: the next exchange reports and fills it.
                 del self._slices[lease_key]
 
     def _take_report(self, lease_key: LeaseKey, *, done: bool) -> UsageReport:
@@ -236,7 +239,7 @@ class RateLimiter:
         return report
 
     def _restore_report(self, lease_key: LeaseKey, report: UsageReport) -> None:
-        """The database did not hear it: tell it again with the next report."""
+        """Put back a report that the database did not store, so that the next report includes it."""
         lease = self._slices.setdefault(lease_key, _LocalLease())
         newer = lease.reported
         newer.calls += report.calls
@@ -280,7 +283,7 @@ class RateLimiter:
 
 
 class RateLimitedHttp:
-    """`OriginRestrictedHttp` for one company: each call is taken from its quota, and each answer says what is left."""
+    """`OriginRestrictedHttp` for one company: each call is taken from its quota, and each answer updates it."""
 
     def __init__(
         self, http: OriginRestrictedHttp, rate_limiter: RateLimiter, key: QuotaKey, organisation_id: int
@@ -295,9 +298,9 @@ class RateLimitedHttp:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Raises `RateLimited` before a call that the budget does not allow, and what `on_before_request` raises."""
-        if ask := on_before_request.get():
-            ask()
+        """Send a request. Raises `RateLimited` when the quota does not allow it, and what `on_before_request` raises."""
+        if before_request := on_before_request.get():
+            before_request()
         await self._rate_limiter.acquire(*self._quota)
         try:
             answer = await self._http.send(method, url, params=params, headers=headers)
@@ -313,7 +316,7 @@ class RateLimitedHttp:
 def rate_limited(
     http: OriginRestrictedHttp, rate_limiter: RateLimiter, app_id: int, company: str | None, organisation_id: int
 ) -> OriginRestrictedHttp | RateLimitedHttp:
-    """Calls for a company are counted by the vendor; those that only list companies are not."""
+    """Limit the calls for a company. Calls that only list companies are not limited: the vendor does not count them."""
     return http if company is None else RateLimitedHttp(http, rate_limiter, QuotaKey(app_id, company), organisation_id)
 
 
@@ -326,7 +329,9 @@ def _refusal(allocation: Allocation) -> RateLimited:
 
 
 def _readings(headers: Mapping[str, str]) -> dict[str, RateLimitReading]:
-    """`X-RateLimit-*` as the de-facto standard has them; `x-ratelimit-reset` in seconds, or since 1970. By policy."""
+    """Return the reading of the `X-RateLimit-*` headers by policy; empty when they are missing or unreadable.
+
+    `x-ratelimit-reset` is in seconds from now, or in seconds since 1970."""
     try:
         limit, remaining = int(headers["x-ratelimit-limit"]), int(headers["x-ratelimit-remaining"])
         reset = float(headers["x-ratelimit-reset"])
@@ -341,7 +346,7 @@ def _readings(headers: Mapping[str, str]) -> dict[str, RateLimitReading]:
 
 
 def _with_database_time(readings_in_seconds: UsageReport, offset: float) -> UsageReport:
-    """With the database's clock in place of ours. The offset is taken so that ends are late rather than early."""
+    """Convert the report's times from the monotonic to the database's clock. The offset makes ends late rather than early."""
     readings = {
         name: RateLimitReading(reading.limit, reading.remaining, reading.ends_at + offset)
         for name, reading in readings_in_seconds.readings.items()
@@ -381,8 +386,8 @@ UPDATE connections_rate_limit budget SET state = new.state::jsonb, updated_at = 
 async def _read(
     connection: Connection, keys: Iterable[QuotaKey]
 ) -> tuple[dict[QuotaKey, QuotaState], dict[int, float], float]:
-    """The documents, locked in one order by everybody; app registrations through which too much failed lately, and how long to
-    leave them alone; and the database's time."""
+    """Return the states, locked in a fixed order; how many seconds to leave each app registration with too many failed calls
+    alone; and the database's time."""
     requested = sorted(keys)
     columns = [[key.app_id for key in requested], [key.company for key in requested]]
     rows = await (await connection.execute(_READ, columns)).fetchall()

@@ -1,16 +1,15 @@
-"""How many calls may still be made for one company through one app registration: pure arithmetic on a small document.
+"""How many calls may still be made for one company through one app registration: pure arithmetic on a `QuotaState`.
 
-Every worker reads and writes the same document, one after the other (`koppel.connections.rate_limits.limiter`). A
-vendor counts calls in fixed windows (an hour, per company and client) and says on each answer how many are left and
-when the window ends. From these statements calls are leased to workers in slices. What must never happen is a call
-over the quota; so
+Every worker reads and writes the same state, one after the other (`koppel.connections.rate_limits.limiter`). A vendor counts
+calls in fixed windows (an hour, per company and client), and each answer states how many are left and when the window ends.
+From these readings calls are leased to workers in slices. No call may ever be made over the quota; so
 
-- when nothing is known, or a window is over, one call is given out to learn from its answer. A vendor with several windows
-  states the one with the fewest calls left: as many are left in all others, so a window that was not stated does not bind;
-- what is leased and not yet reported counts as made, whoever holds it;
-- of two statements about one window the smaller number and the earlier end hold, because answers overtake each other.
+- when nothing is known, or a window is over, one call is leased, and its answer gives the first reading. A vendor with several
+  windows states the one with the fewest calls left: at least as many are left in the others, so they need not be known;
+- calls that are leased and not yet reported count as made;
+- of two readings of one window the smaller number and the earlier end hold, because answers overtake each other.
 
-Times are seconds since 1970 by the database's clock: machines need not agree on theirs.
+Times are seconds since 1970 by the database's clock: the clocks of machines may differ.
 """
 
 import math
@@ -18,21 +17,21 @@ import math
 import msgspec
 
 LEASE_SECONDS = 15.0
-"""A worker that does not report for so long is dead: its slice comes back."""
+"""A worker that does not report for so long is dead: its lease ends."""
 SLICE_MAX = 50
 UNMETERED_SLICE = 500
 ERRORS_MAX = 10
 ERRORS_SECONDS = 60.0
 BUSY_SECONDS = 0.5
-"""When others hold what is left: until they report."""
+"""How long to wait when other workers hold the calls that are left, until they report."""
 MEMORY_SECONDS = 5.0
-"""So long after its waiting time a share is kept for an organisation that was turned away."""
+"""So long after its waiting time a share is kept for an organisation that got no calls."""
 SAME_WINDOW_SECONDS = 1.5
-"""Two statements about one window may differ by a second of rounding and the network's time."""
+"""Two readings of one window may differ by a second of rounding and the network's time."""
 
 
 class Window(msgspec.Struct):
-    """One of the vendor's windows, as stated by answers since it began. `seconds` is the longest time to its end stated."""
+    """One of the vendor's windows, as read from answers since it began. `seconds` is the longest time to its end."""
 
     limit: int
     remaining: int
@@ -41,7 +40,7 @@ class Window(msgspec.Struct):
 
 
 class Lease(msgspec.Struct):
-    """Calls that a worker may still make for an organisation, until a time."""
+    """Calls that a worker may still make for an organisation; `until` is when the lease ends."""
 
     organisation: int
     calls: int
@@ -49,9 +48,11 @@ class Lease(msgspec.Struct):
 
 
 class QuotaState(msgspec.Struct):
-    """The document. `source_states_limits`: an answer told how things stand, and since then no window ended and no worker died.
+    """What is stored of one quota. `source_states_limits`: an answer arrived, and since then no window has ended
+    and no worker died.
 
-    `leases` says until when an organisation's share is kept for it, `used` what each has used since a window began."""
+    `leases` are by worker. `waiting_organisations` says until when a share is kept for an organisation, `used` how many calls
+    each has made since a window began; both by organisation id."""
 
     source_states_limits: bool = False
     windows: dict[str, Window] = {}
@@ -64,7 +65,7 @@ class QuotaState(msgspec.Struct):
 
 
 class RateLimitReading(msgspec.Struct):
-    """What an answer stated: calls left of `limit` until `ends_at`."""
+    """What an answer stated: `remaining` calls of `limit` until `ends_at`."""
 
     limit: int
     remaining: int
@@ -72,10 +73,11 @@ class RateLimitReading(msgspec.Struct):
 
 
 class UsageReport(msgspec.Struct):
-    """What a worker did since its last report. `calls` calls are over, `in_flight` are not. `unstated` ones had an answer that
-    stated nothing, or none. `answered`: at least one came back good or refused.
+    """What a worker did since its last report. `calls` ended, `in_flight` have not. `unstated` of those that ended had
+    no answer, or one without a reading. `answered`: at least one answer was no server error, or had a reading.
 
-    `blocked_until`: the vendor refused until then. `done`: the rest of the lease is given back."""
+    `errors`: calls that failed or were answered with a server error. `blocked_until`: the vendor refuses calls until then.
+    `done`: the rest of the lease is given back."""
 
     calls: int = 0
     in_flight: int = 0
@@ -88,7 +90,7 @@ class UsageReport(msgspec.Struct):
 
 
 class Allocation(msgspec.Struct):
-    """`calls` 0: wait so long, because of `reason` (quota, errors, busy)."""
+    """The calls that a worker may make. `calls` 0: wait `wait_seconds`, because of `reason` (quota, errors, busy)."""
 
     calls: int
     wait_seconds: float = 0.0
@@ -96,7 +98,7 @@ class Allocation(msgspec.Struct):
 
 
 def apply_report(now: float, state: QuotaState, holder: str, organisation: int, usage: UsageReport) -> None:
-    """Take over what a worker did."""
+    """Apply what a worker did to the state."""
     lease = state.leases.get(holder)
     if lease is not None:
         lease.calls = usage.in_flight if usage.done else max(usage.in_flight, lease.calls - usage.calls)
@@ -117,7 +119,7 @@ def apply_report(now: float, state: QuotaState, holder: str, organisation: int, 
 
 
 def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> Allocation:
-    """A slice for a worker, or how long to wait. The holder's earlier lease must have been reported as done."""
+    """Lease a slice to a worker, or say how long to wait. The holder's earlier lease must have been reported as done."""
     _remove_expired(now, state)
     leased = sum(lease.calls for lease in state.leases.values())
     obstacle = _obstacle(now, state, leased)
@@ -135,7 +137,7 @@ def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> A
 
 
 def _obstacle(now: float, state: QuotaState, leased: int) -> tuple[float, str] | None:
-    """Why there is no call to be had, and for how long."""
+    """Return how many seconds no call is allowed, and why; None when calls are left."""
     if state.blocked_until > now:
         return state.blocked_until - now, "quota"
     if (seconds := errors_wait_seconds(now, state, ERRORS_MAX)) > 0:
@@ -151,19 +153,19 @@ def _obstacle(now: float, state: QuotaState, leased: int) -> tuple[float, str] |
 
 
 def errors_wait_seconds(now: float, state: QuotaState, errors_max: int) -> float:
-    """How long to leave the vendor alone because too many calls failed; 0 when it may be called."""
+    """Return how long not to call the vendor because too many calls failed; 0 when it may be called."""
     return max(0.0, state.errors_until - now) if state.errors >= errors_max else 0.0
 
 
 def stricter_reading(current: RateLimitReading | None, new: RateLimitReading) -> RateLimitReading:
-    """Of two answers within one second: the later window, and in one window the smaller rest."""
+    """Combine two readings of one policy: of two windows the later one, of one window the fewer calls and the earlier end."""
     if current is None or new.ends_at > current.ends_at + SAME_WINDOW_SECONDS:
         return new
     return RateLimitReading(new.limit, min(current.remaining, new.remaining), min(current.ends_at, new.ends_at))
 
 
 def _apply_reading(now: float, state: QuotaState, policy: str, reading: RateLimitReading) -> None:
-    """A statement about a window that is known, or about its successor."""
+    """Apply a reading to its window, or begin a new window with it."""
     current = state.windows.get(policy)
     tolerance_seconds = max(current.seconds / 2, SAME_WINDOW_SECONDS) if current else 0.0
     if current is None or reading.ends_at > current.ends_at + tolerance_seconds:
@@ -174,7 +176,7 @@ def _apply_reading(now: float, state: QuotaState, policy: str, reading: RateLimi
 
 
 def _remove_expired(now: float, state: QuotaState) -> None:
-    """Leases of the dead, windows that are over, claims that nobody came back for."""
+    """Remove expired leases, windows that are over, and shares that no organisation came back for."""
     for holder, lease in list(state.leases.items()):
         if lease.until <= now:
             state.source_states_limits = state.source_states_limits and lease.calls == 0
@@ -196,7 +198,7 @@ def _count_errors(now: float, state: QuotaState, errors: int) -> None:
 
 
 def _share(state: QuotaState, organisation: int, left: int) -> int:
-    """All of a small rest, at most a slice; less when another organisation wants its part of the same window."""
+    """Return how many of the calls `left` an organisation gets: at most a slice, less when others share the window."""
     own_key = str(organisation)
     leased: dict[str, int] = {}
     for lease in state.leases.values():

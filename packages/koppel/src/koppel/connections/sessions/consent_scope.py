@@ -1,7 +1,7 @@
 """Consent scope: what was imported may be read, everything else of a consent may at most be listed and described.
 
-This slice does not know administrations; the slice that does proves an import, and without that proof no session reads books.
-Every refusal is written to the audit trail, in a transaction of its own.
+This app does not know administrations: it asks a hook (`connections.hooks`) for the imported company, and without one no
+session reads books. Every refusal is written to the audit log, in a transaction of its own.
 """
 
 from koppel.audit.models import ActorKind
@@ -13,6 +13,6 @@ SESSION = AuditActor(ActorKind.JOB, None, "Koppel")
 
 
 def audit_refusal(organisation_id: int, subject: tuple[str, int, str], reason: str, by: AuditActor = SESSION) -> None:
-    """Somebody or something asked for books that are not imported here. `reason` is a stable word."""
+    """Write to the audit log that a call outside the consent was refused. `reason` is a stable code."""
     with organisation_scope(organisation_id):
         record(organisation_id, by, REFUSED, subject=subject, details={"reason": reason})

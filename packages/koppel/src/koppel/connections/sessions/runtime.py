@@ -22,7 +22,8 @@ from koppel.kit.http.client import HttpClient, refuse_in_transaction
 T = TypeVar("T")
 WEB_CALL_SECONDS_MAX = 60
 CONNECT_SECONDS_MAX = 30
-"""For a connection to a token endpoint, its name looked up: after that the request may have been heard."""
+"""How long opening a connection to a token endpoint may take, with the name lookup: afterwards the vendor may have received
+the request."""
 log = structlog.get_logger(__name__)
 
 
@@ -43,7 +44,7 @@ _current_worker: list[Runtime] = []
 
 @asynccontextmanager
 async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
-    """`size` database connections at most."""
+    """Open what calls to vendors need, with at most `size` database connections, and close it at the end of the block."""
     # The vault calls through connections of its own: syncs that use up theirs must not keep a token waiting.
     async with (
         HttpClient(
@@ -64,7 +65,7 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
 def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
     """Do vendor calls from a web request or a command. Raises `RuntimeError` inside a database transaction.
 
-    In a thread of its own, which outlives the request when a token is still on its way: the answer of a token endpoint exists
+    Runs in a thread of its own, which outlives the request while a refresh is under way: the answer of a token endpoint exists
     nowhere else, and may take longer than a person waits for a page."""
     refuse_in_transaction()
     calls = _Calls(work)
@@ -78,7 +79,7 @@ def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
 
 
 class _Calls(Generic[T]):
-    """The outcome is known when everything is closed, or before that when the vault still waits for a token."""
+    """Work in a thread. `outcome` is set when everything is closed, or earlier when the vault still refreshes a token."""
 
     def __init__(self, work: Callable[[Runtime], Awaitable[T]]) -> None:
         self.outcome: Future[T] = Future()
@@ -96,7 +97,7 @@ class _Calls(Generic[T]):
                 self._end(None, result)
 
     def cancel(self) -> None:
-        """Not what the vault waits for."""
+        """Cancel the work, but not the vault's refreshes."""
         if self._task is not None:
             self._loop.call_soon_threadsafe(self._task.cancel)
 
@@ -128,7 +129,7 @@ class _Calls(Generic[T]):
 
 @asynccontextmanager
 async def as_worker(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
-    """The worker's own: tasks find it with `current_worker`."""
+    """Open the runtime of a worker; its tasks get it from `current_worker`."""
     async with runtime(http, size=size) as current:
         _current_worker.append(current)
         try:
@@ -138,7 +139,7 @@ async def as_worker(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
 
 
 def current_worker() -> Runtime:
-    """Raises `RuntimeError` outside a worker."""
+    """Return the worker's runtime. Raises `RuntimeError` outside a worker."""
     if not _current_worker:
         raise RuntimeError("This task runs in a worker only.")
     return _current_worker[-1]

@@ -1,10 +1,8 @@
-"""One call goes first with a grant's token that was not used for a while, and probes whether the vendor still
-takes it.
+"""The first call with a grant's token that was not used for a while probes whether the vendor still accepts it.
 
-When it was withdrawn meanwhile and its access token would still live, fifty companies that are due at the
-same moment learn it from one refused call, not from fifty. Within one process: each worker makes its own
-first call. No call is refused here, so this is no circuit breaker: the others wait for the probe, and then
-go.
+When the consent was withdrawn meanwhile, fifty companies that are due at the same moment cost one refused call, not fifty.
+Within one process: each worker makes its own first call. No call is refused here, so this is no circuit breaker: the other
+calls wait for the probe, and are then made.
 """
 
 import asyncio
@@ -13,9 +11,9 @@ from time import monotonic
 from types import TracebackType
 
 TRUSTED_SECONDS = 30.0
-"""So long after the vendor took a token, calls go side by side."""
+"""So long after the vendor accepted a token, calls with it run in parallel."""
 PATIENCE_SECONDS = 5.0
-"""The first call may be slow, or be about a company that does not answer: then the others go too."""
+"""How long the other calls wait for the probe: it may be slow, or about a company that does not answer."""
 
 
 class TokenProbe:
@@ -26,7 +24,7 @@ class TokenProbe:
         self._locks: dict[int, asyncio.Lock] = {}
 
     def permit(self, grant_id: int) -> "Permit":
-        """A block in which to call once with the grant's token, then to say `record_success` or
+        """Return a context manager in which to call once with the grant's token, then `record_success` or
         `record_unauthorized`."""
         return Permit(self, grant_id)
 
@@ -44,7 +42,7 @@ class TokenProbe:
 
 
 class Permit:
-    """Begins at once while the grant is trusted, else when the probe under way is over."""
+    """A context manager that starts at once while the grant is trusted, else when the probe under way is over."""
 
     def __init__(self, probe: TokenProbe, grant_id: int) -> None:
         self._probe, self._grant_id, self._lock = probe, grant_id, probe.lock(grant_id)
@@ -63,11 +61,11 @@ class Permit:
         self._stop_probing()
 
     def record_success(self) -> None:
-        """The vendor took the token, or refuses this company whatever the token."""
+        """Trust the token: the vendor accepted it, or refuses this company with any token."""
         self._probe.record_success(self._grant_id)
 
     async def record_unauthorized(self) -> None:
-        """The vendor refused the token: until the end of the block nobody else begins to call with it."""
+        """Stop trusting the token: until the end of the block no other call with it starts."""
         self._probe.record_unauthorized(self._grant_id)
         if not self._is_probing:
             await self._start_probing()

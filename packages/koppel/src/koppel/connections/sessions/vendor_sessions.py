@@ -31,7 +31,7 @@ OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses this company with a fresh token.")
 REPLACED = _("Another sign-in reads this company now. Koppel goes on with that one.")
 SUPERSEDED = "retired"
-"""What the vault says of a grant that was given back: its companies have another one, or are read no more."""
+"""The vault's code for a grant that was given back: its companies have another one, or are no longer read."""
 
 
 _Call = tuple[Sequence[str], ...]
@@ -40,8 +40,8 @@ _Call = tuple[Sequence[str], ...]
 
 @dataclass(frozen=True)
 class SessionTarget:
-    """Whose grant a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
-    session is for one. `is_pending_transfer`: the grant serves nothing yet, so nothing is lost with it."""
+    """The grant that a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
+    session is for one. `is_pending_transfer`: no company uses the grant yet, so none is affected when it is lost."""
 
     organisation_id: int
     connection_id: int
@@ -52,9 +52,9 @@ class SessionTarget:
 
 
 class AuthorizedSession:
-    """The contract's `Session`. A token that is refused is renewed once; a second refusal is the company's matter.
+    """The contract's `Session`. It refreshes a refused token once; a second refusal is about the company.
 
-    What one session learns of a consent that was withdrawn keeps the others from calling (`token_probe`)."""
+    When one session finds a consent withdrawn, the others of the process do not call with its token (`token_probe`)."""
 
     def __init__(self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None) -> None:
         self.base_urls: Mapping[str, str] = base_urls_of(app)
@@ -77,11 +77,13 @@ class AuthorizedSession:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Raises `NotConsented`, after writing it to the audit trail, for a call outside of what the session is for."""
+        """Call the vendor with the access token.
+
+        Raises `NotConsented`, after an audit entry, for a call outside of the session's scope."""
         if reason := self._refusal_reason(method, url, headers or {}):
             await self._audit_refusal(reason)
             raise NotConsented("outside_consent", "Koppel does not make this call: it is outside of what was imported.")
-        for _attempt in ("the token at hand", "a fresh one"):
+        for _attempt in ("current token", "refreshed token"):
             async with self._token_probe.permit(self.target.grant_id) as permit:
                 token = await self._token()
                 sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
@@ -98,7 +100,7 @@ class AuthorizedSession:
     async def _call_vendor(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Response:
-        """Whatever the vendor says; whether it says anything is reported to the connection's health."""
+        """Send the call and return the answer, whatever its status. Reports to the connection's health."""
         try:
             answer = await self._http.send(method, url, params=params, headers=headers)
         except Unreachable as unreachable:
@@ -116,15 +118,15 @@ class AuthorizedSession:
     async def _record_failure(self, message: str, *, whole: bool) -> None:
         target = self.target
         await self._health.record_failure(
-            target.organisation_id, target.connection_id, target.remote_company_id, message, whole=whole
+            target.organisation_id, target.connection_id, target.remote_company_id, message, connection_wide=whole
         )
 
     def _refusal_reason(self, method: str, url: str, headers: Mapping[str, str]) -> str:
-        """A word why this call is not made; '' when it is."""
+        """Return the stable code of why this call is refused; '' when it is allowed."""
         return "other_company" if names_other_company(self._connector, self.company, headers) else ""
 
     async def _token(self, refused: Secret | None = None) -> Secret:
-        """Of the same company as the grant, checked whenever the vault hands out another token."""
+        """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's own company."""
         target = self.target
         try:
             token = await self._vault.access_token(target.organisation_id, target.grant_id, refused)
@@ -155,7 +157,7 @@ class AuthorizedSession:
 
 
 class DiscoverySession(AuthorizedSession):
-    """Lists and describes, also what is not imported. Books are out of its reach."""
+    """Lists and describes companies, also those that are not imported. It refuses every other call, so it reads no books."""
 
     def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
         path = urlsplit(url).path
@@ -165,7 +167,7 @@ class DiscoverySession(AuthorizedSession):
 
 
 class ReadingSession(AuthorizedSession):
-    """Reads the books of the one company it was made for; `prefetched` is what the vendor last said of it."""
+    """Reads the books of one company. `prefetched` is the company's description as it was last stored."""
 
     def __init__(
         self,
@@ -182,8 +184,9 @@ class ReadingSession(AuthorizedSession):
 
     @contextlib.contextmanager
     def prefetching(self) -> Iterator[None]:
-        """What the vendor answers in this block is not asked again when the books are read, once: describing a company and
-        reading its details are often the same call, and calls are what a company has few of."""
+        """Record the vendor's answers to the calls in this block; the first repetition of each call gets the recorded answer.
+
+        Describing a company and reading its details are often the same call, and a company has few calls."""
         self._recording = {}
         try:
             yield
@@ -204,7 +207,7 @@ class ReadingSession(AuthorizedSession):
 
 
 def is_out_of_order(answer: Response) -> bool:
-    """An error of the vendor's own, or a page for people where data should be."""
+    """Whether the answer is a server error, or an HTML page where data should be."""
     is_page = answer.headers.get("content-type", "").startswith("text/html")
     return answer.status >= 500 or (answer.status == 200 and is_page)
 
@@ -235,11 +238,11 @@ DESCRIBED = (
 _COMPANY = f"""
 SELECT grant_id, connection_id, external_id, name, code, routing, {", ".join(DESCRIBED)}
   FROM connections_remote_company WHERE id = %s
-"""  # noqa: S608 - names of ours alone
+"""  # noqa: S608 - only our own names
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
-    """For `list_companies`. A grant for one company carries that company. Raises `LookupError`."""
+    """Return a session for `list_companies`. One for a grant of one company names that company. Raises `LookupError`."""
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         app, target = await _session_target(connection, organisation_id, grant_id)
     company = Company(target.company_id, "") if target.company_id else None
@@ -247,7 +250,7 @@ async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int)
 
 
 async def describing_session(runtime: Runtime, organisation_id: int, remote_company_id: int) -> DiscoverySession:
-    """For `describe_company`, imported or not. Raises `LookupError`."""
+    """Return a session for `describe_company`, of an imported company or not. Raises `LookupError`."""
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         remote = await _load_company(connection, remote_company_id)
         if remote is None:
@@ -257,9 +260,9 @@ async def describing_session(runtime: Runtime, organisation_id: int, remote_comp
 
 
 async def reading_session(runtime: Runtime, organisation_id: int, administration_id: int) -> ReadingSession:
-    """For the books of one administration of this organisation, through the connection that it was imported with.
+    """Return a session for the books of one administration, through the connection that it was imported with.
 
-    Raises `NotConsented`, after writing it to the audit trail, when there is no such import."""
+    Raises `NotConsented`, after an audit entry, when this organisation has no such import."""
     app = target = None
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         imported = await find_imported_company(connection, administration_id)
@@ -294,7 +297,7 @@ class _StoredCompany:
 
 
 async def _load_company(connection: Connection, remote_company_id: int) -> _StoredCompany | None:
-    """If the scope's organisation has it."""
+    """Return the company, None when the scope's organisation does not have it."""
     cursor = await connection.execute(_COMPANY, [remote_company_id])
     row = await cursor.fetchone()
     return (
