@@ -35,7 +35,7 @@ def run() -> list[dict[str, Any]]:
             draft = operations.preview(boss, "change", params, operations.Selection(query=parse_query_string("")))
         previewed = time.perf_counter()
         with organisation_scope(boss.organisation_id):
-            operations.start(boss, draft.pk)
+            operations.start_operation(boss, draft.pk)
         process_bulk(boss.organisation_id, draft.pk)
         done = time.perf_counter()
         with organisation_scope(boss.organisation_id):

@@ -105,7 +105,7 @@ def test_undo_takes_back_what_nobody_has_changed_since(firm: Firm, actor: Any) -
         Assignment.objects.create(organisation_id=boss.organisation_id, administration_id=first, membership_id=bert)
         params = {"division": None, "add": [anna, boss.membership_id], "remove": [bert], "sector": "Q"}
         draft = operations.preview(boss, "change", params, Selection(ids=firm.ids))
-        operations.start(boss, draft.pk)
+        operations.start_operation(boss, draft.pk)
         assert Administration.objects.filter(division=None, sector="Q").count() == 24
         chosen = Assignment.objects.filter(membership_id=boss.membership_id, automatic=False)
         assert chosen.count() == 24, "who was on it by default is there by choice now"
@@ -131,12 +131,12 @@ def test_after_a_day_and_for_other_acts_there_is_no_undo(firm: Firm) -> None:
     boss = firm.boss
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(boss, "change", {"sector": "A"}, Selection(ids=firm.ids))
-        operations.start(boss, draft.pk)
+        operations.start_operation(boss, draft.pk)
         BulkOperation.objects.update(finished_at=timezone.now() - timedelta(hours=25))
         with pytest.raises(Refused):
             operations.undo(boss, draft.pk)
         draft = operations.preview(boss, "deactivate", {}, Selection(ids=firm.ids))
-        operations.start(boss, draft.pk)
+        operations.start_operation(boss, draft.pk)
         with pytest.raises(Refused):
             operations.undo(boss, draft.pk)
 
@@ -181,7 +181,7 @@ def test_one_that_was_never_read_is_queued_and_its_first_sync_asked_for(firm: Fi
     with organisation_scope(boss.organisation_id):
         Administration.objects.filter(pk=firm.ids[0]).update(status="deactivated", activated_at=None)
         draft = operations.preview(boss, "activate", {}, Selection(ids=[firm.ids[0]]))
-        operations.start(boss, draft.pk)
+        operations.start_operation(boss, draft.pk)
         assert Administration.objects.get(pk=firm.ids[0]).status == "queued"
         assert Run.objects.get(administration_id=firm.ids[0]).trigger == "import"
 
@@ -190,7 +190,7 @@ def test_many_are_synced_at_once_but_for_those_that_cannot(firm: Firm) -> None:
     boss = firm.boss
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(boss, "sync", {}, Selection(ids=firm.ids))
-        operations.start(boss, draft.pk)
+        operations.start_operation(boss, draft.pk)
         again = operations.preview(boss, "sync", {}, Selection(ids=firm.ids))
     states = states_of(boss)
     for key, result in results(boss, draft).items():
@@ -340,7 +340,7 @@ def test_a_role_lost_meanwhile_stops_the_job(firm: Firm, actor: Any) -> None:
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(leader, "change", {"division": firm.divisions[0]}, Selection(ids=firm.ids))
         Membership.objects.filter(pk=leader.membership_id).update(role="reader")
-        operations.start(leader, draft.pk)
+        operations.start_operation(leader, draft.pk)
     assert set(results(boss, draft).values()) == {("skipped", "unchanged"), ("skipped", "not_allowed")}
 
 
@@ -412,10 +412,10 @@ def test_a_division_that_was_archived_meanwhile_gets_nobody_new(firm: Firm) -> N
     old, new = firm.divisions[1], firm.divisions[0]
     with organisation_scope(boss.organisation_id):
         done = operations.preview(boss, "change", {"division": new}, Selection(ids=ids))
-        operations.start(boss, done.pk)
+        operations.start_operation(boss, done.pk)
         waits = operations.preview(boss, "change", {"division": old, "sector": "Q"}, Selection(ids=ids))
         Division.objects.filter(pk=old).update(archived_at=timezone.now())
-        operations.start(boss, waits.pk)
+        operations.start_operation(boss, waits.pk)
         assert set(results(boss, waits).values()) == {("skipped", "archived")}
         operations.undo(boss, done.pk)
         assert set(results(boss, done).values()) == {("kept", "changed_since")}
@@ -426,7 +426,7 @@ def test_an_undo_that_is_no_longer_allowed_leaves_things_as_they_were_changed(fi
     boss, anna = firm.boss, colleague(actor, firm.boss, "team_leader")
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(anna, "change", {"sector": "Q"}, Selection(ids=firm.ids))
-        operations.start(anna, draft.pk)
+        operations.start_operation(anna, draft.pk)
         changed = operations.count_items(draft).changed
         BulkOperation.objects.filter(pk=draft.pk).update(state="undoing")
         Membership.objects.filter(pk=anna.membership_id).update(role="reader")
@@ -461,7 +461,7 @@ def test_what_is_activated_without_a_connection_waits_for_one(actor: Any) -> Non
     with organisation_scope(boss.organisation_id):
         Connection.objects.update(state="removed")
         draft = operations.preview(boss, "activate", {}, Selection(ids=[administration.pk]))
-        operations.start(boss, draft.pk)
+        operations.start_operation(boss, draft.pk)
         administration.refresh_from_db()
     assert (administration.status, administration.status_code) == ("blocked", "connection_removed")
     assert "Its connection was removed" in administration.status_reason
@@ -488,7 +488,7 @@ def test_what_another_tab_started_meanwhile_is_not_thrown_away(firm: Firm, monke
         def started_meanwhile(actor: Actor, operation_id: int) -> BulkOperation:
             monkeypatch.setattr(operations, "get_operation", original)
             seen = original(actor, operation_id)
-            operations.start(actor, operation_id)
+            operations.start_operation(actor, operation_id)
             return seen
 
         monkeypatch.setattr(operations, "get_operation", started_meanwhile)

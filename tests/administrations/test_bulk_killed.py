@@ -40,7 +40,7 @@ def test_another_worker_goes_on_where_a_killed_one_stopped(actor: Any, database_
     with organisation_scope(boss.organisation_id):
         params = {"add": [anna.membership_id], "sector": "S", "template": firm.templates[1]}
         draft = operations.preview(boss, "change", params, Selection(ids=firm.ids))
-        operations.start(boss, draft.pk)
+        operations.start_operation(boss, draft.pk)
 
     def changed() -> int:
         with organisation_scope(boss.organisation_id):
@@ -75,7 +75,7 @@ def test_bulk_work_whose_database_went_away_goes_on_by_itself(actor: Any, databa
     firm = firm_of(boss, CHUNK_ITEMS)
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(boss, "change", {"sector": "S"}, Selection(ids=firm.ids))
-        operations.start(boss, draft.pk)
+        operations.start_operation(boss, draft.pk)
     with (
         psycopg.connect(database_addresses.superuser_url, autocommit=True) as other,
         run_worker(database_addresses.superuser_url),

@@ -7,7 +7,7 @@ import psycopg
 from bench.L1_administration_list import addresses
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import get_page
-from koppel.administrations.queries import choices
+from koppel.administrations.queries import assignment_choices
 from koppel.connections.models import Connection
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
@@ -30,7 +30,7 @@ def test_every_look_at_the_list_is_served_by_an_index(actor: Any, database_addre
             for query in queries:
                 assert full_table_scans(lambda: get_page(viewer, query)) == [], query.to_query_string()  # noqa: B023 - called at once
             assert full_table_scans(lambda: load_dashboard(viewer)) == []  # noqa: B023
-            assert full_table_scans(lambda: (choices(viewer), notices_page_of(viewer))) == []  # noqa: B023
+            assert full_table_scans(lambda: (assignment_choices(viewer), notices_page_of(viewer))) == []  # noqa: B023
 
 
 def others(stranger: Actor, addresses: Addresses) -> None:

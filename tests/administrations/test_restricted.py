@@ -156,7 +156,7 @@ def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(peop
         restriction.set_access(named, administration.pk, restricted=True, membership_ids=[named.membership_id])
         params = {"number": "69599084", "client_number": "K-SECRET", "add": [people["user"].membership_id]}
         draft = operations.preview(named, "change", params, Selection(ids=[administration.pk, other.pk]))
-        operations.start(named, draft.pk)
+        operations.start_operation(named, draft.pk)
     items = {
         item["administration"]: (item["before"], item["after"])
         for item in browser_of(boss).get(f"/api/v1/administrations/bulk/{draft.pk}/items").json()
@@ -189,7 +189,7 @@ def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str,
     with organisation_scope(boss.organisation_id):
         params = {"add": [boss.membership_id], "remove": [other.membership_id]}
         draft = operations.preview(boss, "change", params, Selection(ids=[administration.pk]))
-        operations.start(boss, draft.pk)
+        operations.start_operation(boss, draft.pk)
         restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
         operations.undo(boss, draft.pk)
         item = BulkItem.objects.get(operation=draft)

@@ -46,7 +46,7 @@ def two_more_companies(boss: Actor) -> tuple[int, list[int]]:
 
 def in_bulk(boss: Actor, action: str, administration: Administration) -> None:
     operation = operations.preview(boss, action, {}, Selection(ids=[administration.pk]))
-    operations.start(boss, operation.pk)
+    operations.start_operation(boss, operation.pk)
 
 
 def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:

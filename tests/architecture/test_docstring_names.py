@@ -29,6 +29,7 @@ ELSEWHERE = {
 PLAIN_WORDS = {
     "after": "a key of the details of audit entries",
     "before": "a key of the details of audit entries",
+    "announce": "a trigger of the database, made by a migration",
     "getaddrinfo": "a function of the operating system",
     "iss": "a claim of OpenID Connect",
     "metadata": "a key of a vendor's answers",

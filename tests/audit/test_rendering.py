@@ -77,7 +77,7 @@ def text_of(page: str) -> str:
 def change_in_bulk(firm: CollidingFirm, **parameters: Any) -> int:
     with organisation_scope(firm.boss.organisation_id):
         operation = operations.preview(firm.boss, "change", parameters, Selection(ids=[firm.id]))
-        operations.start(firm.boss, operation.pk)
+        operations.start_operation(firm.boss, operation.pk)
         return int(operation.pk)
 
 
@@ -213,7 +213,7 @@ def test_a_restricted_administration_stays_hidden_and_hides_no_person_of_its_num
         operation = operations.preview(
             firm.boss, "change", {"add": [firm.id]}, Selection(ids=[firm.other_administration, firm.id])
         )
-        operations.start(firm.boss, operation.pk)
+        operations.start_operation(firm.boss, operation.pk)
         restriction.set_access(firm.boss, firm.id, restricted=True, membership_ids=[firm.id])
     read = firm.activity()
     assert "Jansma" not in read

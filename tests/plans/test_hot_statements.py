@@ -28,7 +28,7 @@ from koppel.audit.queries import AuditFilter, entries_of
 from koppel.books.read.changefeed import list_records
 from koppel.books.read.queries import entry_with_lines, list_rows
 from koppel.books.reports.trial_balance import differing_accounts, trial_balance
-from koppel.books.storage import writer
+from koppel.books.storage import row_deletion, writer
 from koppel.connections.rate_limits import limiter
 from koppel.connections.vault import grant_locks
 from koppel.connections.vault.grant_store import GrantStore
@@ -206,11 +206,20 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
     await writer.stage(connection, context, "entries", records, {})
     ctes = f"WITH {log.insert_cte('entries')}, {rejected_records.delete_cte('incoming_books_entry_0')} "
     await writer.merge(connection, context, "entries", change_log_ctes=ctes, values=log.cte_params(CLAIMED, "entries"))
-    await writer.missing_keys(connection, context, "entries", ["202601"], read_id=1)
-    await writer.missing_keys(connection, context, "entry_lines", ["202601"], keys=["L1"])
-    await writer.missing_line_keys(connection, context, ["E6001", "E6002"], ["L12001"])
+    await row_deletion.missing_keys(
+        connection,
+        context,
+        "entries",
+        ["202601"],
+        read_keys_sql=snapshot_keys.READ_KEYS_SQL,
+        values={"read": 1},
+    )
+    await row_deletion.missing_keys(
+        connection, context, "entry_lines", ["202601"], read_keys_sql=row_deletion.KEYS_SQL, values={"keys": ["L1"]}
+    )
+    await row_deletion.missing_line_keys(connection, context, ["E6001", "E6002"], ["L12001"])
     await log.log_deleted(connection, CLAIMED, "entries", ["E6001"])
-    await writer.mark_deleted(connection, context, "entries", ["E6001"])
+    await row_deletion.mark_deleted(connection, context, "entries", ["E6001"])
 
 
 async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Database) -> None:

@@ -22,7 +22,7 @@ from koppel.issues.models import Issue
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.tenancy import organisation_scope
-from koppel.sync.engine import run_reader
+from koppel.sync.engine import page_commit
 from koppel.sync.models import Run
 from koppel.sync.runs.services import request_first_runs
 from tests.fixtures.stack import MakeConnected, run_worker, wait_until
@@ -147,7 +147,7 @@ def test_a_crash_after_each_page_is_not_repeated_for_ever(synced: Synced, monkey
             raise RuntimeError("a fault of ours")
         return await read(self, *how)
 
-    monkeypatch.setattr(run_reader, "PENDING_ROWS_MAX", -1)
+    monkeypatch.setattr(page_commit, "PENDING_ROWS_MAX", -1)
     monkeypatch.setattr(VismaNet, "read_page", reading)
     left = 1
     run, cursors = synced.sync(), []

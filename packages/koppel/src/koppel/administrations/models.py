@@ -225,8 +225,7 @@ class ItemState(models.TextChoices):
 
 
 class BulkItem(TenantModel):
-    """What a bulk operation means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` when nothing
-    changes.
+    """What a bulk operation means for one administration. `reason_code` says why nothing changes.
 
     `params` is what this one should get where it differs per administration (a CSV). `before` and `after` are what was
     really replaced, for the undo. No name is kept: erasing an administration must not miss one here."""

@@ -17,21 +17,23 @@ AUDIT_ACTION = "books.accessed"
 
 
 def open_books(actor: Actor, administration_id: int) -> Administration:
-    """The administration whose books the actor may read; that they are opened is noted. Raises `NotFound`."""
+    """Return the administration whose books the actor may read, and audit the access. Raises `NotFound`."""
     administration = administration_for(actor, administration_id)
     audit_access(actor, administration)
     return administration
 
 
 def open_books_or_404(actor: Actor, administration_id: int) -> Administration:
-    """`open_books`, for pages. Raises `Http404`."""
+    """Do what `open_books` does, for a page. Raises `Http404`."""
     administration = get_administration_or_404(actor, administration_id)
     audit_access(actor, administration)
     return administration
 
 
 def audit_access(actor: Actor, administration: Administration) -> None:
-    """In the caller's transaction; once an hour per person, administration and interface."""
+    """Audit that the actor opens a restricted administration, or any as operator.
+
+    At most once an hour per person, administration and interface. In the caller's transaction."""
     if not (administration.restricted or actor.is_operator):
         return
     recent = AuditEntry.objects.filter(

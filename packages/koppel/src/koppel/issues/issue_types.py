@@ -25,7 +25,7 @@ class IssueType:
 
 
 issue_types = Registry[IssueType]()
-"""By issue code. The documentation is tested against them."""
+"""By issue code."""
 UNKNOWN_ISSUE_TYPE = IssueType(_("Something needs attention (%(code)s)."))
 
 

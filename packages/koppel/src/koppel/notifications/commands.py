@@ -48,7 +48,7 @@ def add(
 def remove(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
     """Remove it with its log."""
     with acting_as(person, organisation) as actor:
-        endpoints.remove(actor, webhook)
+        endpoints.remove_webhook(actor, webhook)
     print_record({"webhook": webhook, "removed": True}, as_json=as_json)
 
 

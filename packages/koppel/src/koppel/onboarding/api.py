@@ -13,11 +13,11 @@ from koppel.connector.registry import connectors
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.kit.web.schemas import Input
 from koppel.onboarding import flow as flows
+from koppel.onboarding import services
 from koppel.onboarding.errors import StepNotReached, UnknownSystem
 from koppel.onboarding.models import Flow, FlowState, Step
 from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, StepResult
 from koppel.onboarding.steps import choose as choose_step
-from koppel.onboarding.steps import handlers
 from koppel.onboarding.steps import identify as identify_step
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
@@ -153,7 +153,7 @@ def start(request: AuthenticatedRequest, payload: FlowIn) -> FlowOut:
         return _flow_out(request, flows.start_import(request.actor, payload.connection))
     if payload.system not in connectors():
         raise UnknownSystem
-    return _flow_out(request, flows.start(request.actor, payload.system))
+    return _flow_out(request, flows.start_flow(request.actor, payload.system))
 
 
 @router.get("/flows/{token}", response=FlowOut)
@@ -166,20 +166,20 @@ def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
 @router.delete("/flows/{token}", response=StepResultOut)
 def abandon(request: AuthenticatedRequest, token: UUID) -> StepResultOut:
     """Leave the flow. What it has imported stays."""
-    return _out(handlers.abort(_flow(request, token)))
+    return _out(services.abort(_flow(request, token)))
 
 
 @router.post("/flows/{token}/sign-in", response=StepResultOut)
 def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> StepResultOut:
     """Company ids for a way that takes them; else the address where a person signs in."""
-    return _out(handlers.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
+    return _out(services.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
 
 
 @router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceOut]:
     """What the sign-in reaches, each with what is known of it and whether it can be chosen."""
-    choices = choose_step.rows(request.actor, _flow(request, token, Step.CHOOSE))
+    choices = choose_step.list_company_choices(request.actor, _flow(request, token, Step.CHOOSE))
     return [
         CompanyChoiceOut(
             id=choice.company.pk, name=choice.company.name, number=choice.company.number, country=choice.company.country,
@@ -194,8 +194,10 @@ def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceO
 def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> StepResultOut:
     """Which companies to bring in; all of those named, none else."""
     flow = _flow(request, token, Step.CHOOSE)
-    _require_companies(payload.companies, (one.company.pk for one in choose_step.rows(request.actor, flow)))
-    return _out(handlers.choose(request.actor, flow, payload.companies))
+    _require_companies(
+        payload.companies, (one.company.pk for one in choose_step.list_company_choices(request.actor, flow))
+    )
+    return _out(services.choose(request.actor, flow, payload.companies))
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
@@ -229,7 +231,7 @@ def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) ->
         identify_step.confirm(request.actor, flow_, said, same=same)
     for company in (one.company for one in payload.identities if one.same_company is False):
         by_company.pop(company, None)
-    return _out(handlers.identify(flow_, by_company))
+    return _out(services.identify(flow_, by_company))
 
 
 @router.post("/flows/{token}/assign", response=StepResultOut)
@@ -238,7 +240,7 @@ def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> Ste
     flow = _flow(request, token, Step.ASSIGN)
     _require_companies(payload.companies, flow.chosen_company_ids)
     return _out(
-        handlers.assign(
+        services.assign(
             flow, payload.companies, division_id=payload.division, template_id=payload.template, users=payload.users
         )
     )
@@ -254,12 +256,12 @@ def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = Fa
     needed = Step.IDENTIFY if complete_later else Step.ASSIGN
     if flow.state == FlowState.OPEN and not flows.has_reached(flow, needed):
         raise StepNotReached
-    return _out(handlers.finish(request.actor, token, complete_later=complete_later))
+    return _out(services.finish(request.actor, token, complete_later=complete_later))
 
 
-def _require_companies(named: Iterable[int], offered: Iterable[int]) -> None:
+def _require_companies(company_ids: Iterable[int], offered: Iterable[int]) -> None:
     """Raises `UnknownParameter` for a company that the flow does not reach, or that was not chosen."""
-    if strange := sorted(set(named) - set(offered)):
+    if strange := sorted(set(company_ids) - set(offered)):
         raise UnknownParameter([unknown_value("companies", str(key)) for key in strange])
 
 
@@ -284,7 +286,7 @@ def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN)
 
 
 def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
-    ways = [
+    consent_options = [
         ConsentOptionOut(
             app=option.app.pk, title=str(option.mode.title), environment=str(option.environment.title),
             by_company_id=option.mode.by_company_id,
@@ -293,7 +295,7 @@ def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
     ]  # fmt: skip
     return FlowOut(
         token=flow.token, system=flow.connector, step=flow.step, state=flow.state, import_id=flow.import_record_id,
-        url=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}", consent_options=ways,
+        url=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}", consent_options=consent_options,
     )  # fmt: skip
 
 

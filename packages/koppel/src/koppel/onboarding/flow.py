@@ -1,4 +1,4 @@
-"""The wizard's state, kept in the database: begin, find again, go on. A flow belongs to one person and ends by itself."""
+"""The wizard's state in the database: start a flow, get it, save a step. A flow belongs to one person and expires."""
 
 import json
 from collections.abc import Mapping
@@ -20,18 +20,18 @@ from koppel.organisations.roles import Actor, Permission
 LIFETIME = timedelta(hours=24)
 STEPS = tuple(Step.values)
 FROM_CONNECTION = "from_connection"
-"""In a flow's `origin`: begun from a connection that exists, so only what is new is offered."""
+"""The `origin` of a flow that was started from an existing connection: only companies that are not imported are offered."""
 
 
-def start(actor: Actor, connector: str) -> Flow:
-    """A new connection. Nothing is kept at the vendor yet. Raises `Quarantined`."""
+def start_flow(actor: Actor, connector: str) -> Flow:
+    """Start a flow with a new connection. Stores nothing at the vendor yet. Raises `Quarantined`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     return _create(actor, connector=connector, step=Step.SIGN_IN)
 
 
 def start_import(actor: Actor, connection_id: int) -> Flow:
-    """More administrations through a connection that exists. Raises `NoSuchConnection` and `Quarantined`."""
+    """Start a flow through an existing connection. Raises `NoSuchConnection` and `Quarantined`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     quarantine.refuse()
     connection = connection_for(actor, connection_id)
@@ -47,7 +47,7 @@ def start_import(actor: Actor, connection_id: int) -> Flow:
 
 
 def open_flows(actor: Actor) -> list[Flow]:
-    """The actor's own unfinished ones, newest first."""
+    """Return the actor's own unfinished flows past the sign-in, newest first; at most five."""
     flows = Flow.objects.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, state=FlowState.OPEN
     )
@@ -56,8 +56,8 @@ def open_flows(actor: Actor) -> list[Flow]:
 
 
 def get_flow(actor: Actor, token: UUID, *, lock: bool = False) -> Flow:
-    """The actor's own flow. Raises `NoSuchFlow` and `FlowExpired`."""
-    # A row that was waited for comes fresh, but what is joined to it would come from before the wait.
+    """Return the actor's own flow. Raises `NoSuchFlow` and `FlowExpired`."""
+    # Without joins when locking: a joined row would be read as it was before the wait for the lock.
     flows = (
         Flow.objects.select_for_update() if lock else Flow.objects.select_related("connection", "app", "import_record")
     )
@@ -70,7 +70,7 @@ def get_flow(actor: Actor, token: UUID, *, lock: bool = False) -> Flow:
 
 
 def abandon(flow: Flow) -> None:
-    """The person does not want it any more. A connection that was made stays."""
+    """Close the flow without an import. A connection that was made stays."""
     Flow.objects.filter(pk=flow.pk, state=FlowState.OPEN).update(state=FlowState.ABANDONED)
 
 
@@ -79,17 +79,17 @@ def has_reached(flow: Flow, step: Step) -> bool:
 
 
 def is_import(flow: Flow) -> bool:
-    """Begun from a connection that existed."""
+    """Return whether the flow was started from an existing connection."""
     return flow.origin == FROM_CONNECTION
 
 
 def return_to(flow: Flow) -> str:
-    """Where the vendor's sign-ins of this flow lead: the list of companies."""
+    """Return the path to which the vendor's sign-ins of this flow lead: the list of companies."""
     return reverse("onboarding:choose", args=[flow.token])
 
 
 def collect_completed_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None:
-    """Collect the connections of the sign-ins that were begun by this flow and led somewhere."""
+    """Add the connections of the completed sign-ins of this flow."""
     attempts = ConsentAttempt.objects.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, return_to=return_to
     ).exclude(granted_at=None)
@@ -99,23 +99,23 @@ def collect_completed_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None
 
 
 def add_connection(flow: Flow, connection_id: int, app_id: int) -> None:
-    """List the companies of this connection too."""
+    """Add a connection to the flow, so that its companies are listed too."""
     if connection_id not in flow.connection_ids:
         flow.connection_ids = [*flow.connection_ids, connection_id]
     flow.connection_id, flow.app_id = connection_id, app_id
     reached = Step(flow.step) if has_reached(flow, Step.CHOOSE) else Step.CHOOSE
-    advance(flow, reached, "connection_ids", "connection", "app")
+    save_step(flow, reached, "connection_ids", "connection", "app")
 
 
-def advance(flow: Flow, step: Step, *fields: str) -> None:
-    """Store `fields` and the furthest step that may be seen. Nothing else is written: another tab may have."""
+def save_step(flow: Flow, step: Step, *fields: str) -> None:
+    """Save `fields` and `step`, the furthest step that may be opened; no other column, as another tab may have saved those."""
     flow.step = step
     flow.expires_at = timezone.now() + LIFETIME
     flow.save(update_fields=["step", "expires_at", *fields])
 
 
-def merge_values(flow: Flow, column: str, values: Mapping[str, Any]) -> None:
-    """Lay values by company over what is stored, without touching other companies: two tabs lose nothing."""
+def save_values(flow: Flow, column: str, values: Mapping[str, Any]) -> None:
+    """Merge `values` by company into the JSON of `column`; other companies stay, so two tabs lose nothing."""
     getattr(flow, column).update(values)
     flow.expires_at = timezone.now() + LIFETIME
     with database.cursor() as cursor:

@@ -1,93 +1,104 @@
-"""The wizard's last act: import what was chosen, once."""
+"""The wizard's steps, for pages and REST alike: each takes the answer to a step and returns an outcome (`results`)."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from koppel.administrations.services import NewAdministration, import_companies
-from koppel.company_registers.numbers.identity import Identity
-from koppel.kit.locks import LockName, lock_until_commit
-from koppel.onboarding.flow import get_flow
-from koppel.onboarding.models import Flow, FlowState, Import
-from koppel.onboarding.steps.choose import rows
-from koppel.onboarding.steps.identify import identity_of, list_answers
-from koppel.onboarding.steps.same_company import confirmed_identity
-from koppel.organisations.roles import Actor
-from koppel.sync.runs.services import request_first_runs
+from django.db import transaction
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from koppel.administrations.errors import NotFound
+from koppel.connections.consent.service_companies import add_companies, parse_ids
+from koppel.connections.queries import AppChoice, apps_for
+from koppel.kit import quarantine
+from koppel.onboarding.flow import abandon, add_connection, get_flow
+from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, FieldError, ShowErrors
+from koppel.onboarding.steps import assign as assign_step
+from koppel.onboarding.steps import choose as choose_step
+from koppel.onboarding.steps import finish as finish_step
+from koppel.onboarding.steps import identify as identify_step
+from koppel.organisations.roles import Actor, Permission
 
 
-@dataclass(frozen=True)
-class FinishedImport:
-    """`skipped`: how many of the chosen somebody else had imported meanwhile, or cannot be reached any more."""
-
-    import_record: Import
-    skipped: int = 0
+def consent_option(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
+    """Return the app registration with this id if the flow may offer it."""
+    return next((one for one in apps_for(actor, flow.connector) if one.app.pk == app_id), None)
 
 
-def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> FinishedImport | None:
-    """Import what was chosen and queue the first syncs, once: asked again it answers with the same import.
+def sign_in(actor: Actor, flow: Flow, app_id: int, company_ids: str = "") -> Advance | ShowErrors | ExternalStep:
+    """Take step ②. By company id: store the ids in `company_ids` (any text). Else the person signs in at the vendor."""
+    actor.require(Permission.MANAGE_CONNECTIONS)
+    quarantine.refuse()
+    option = consent_option(actor, flow, app_id)
+    if option is None:
+        return ShowErrors(Step.SIGN_IN, (FieldError("unknown_app", _("Choose one of the ways to sign in."), "app"),))
+    if not option.mode.by_company_id:
+        return ExternalStep(reverse("onboarding:sign_in", args=[flow.token]))
+    read = parse_ids(option.mode, company_ids)
+    if not read.ids:
+        message = _("No id was recognised in this text. It looks like 0a1b2c3d-1234-5678-9abc-0123456789ab.")
+        return ShowErrors(Step.SIGN_IN, (FieldError("no_ids", message, "company_ids"),))
+    added = add_companies(actor, option.app.pk, read.ids)
+    add_connection(flow, added.connection_id, option.app.pk)
+    return Advance(Step.CHOOSE)
 
-    None when a row lacks its identity; with `complete_later` (nobody attends) only when what was given is wrong: the others
-    become issues, and the list finds them. Raises `NotFound` for a division, template or person that is gone."""
-    flow = get_flow(actor, token, lock=True)
-    if flow.state == FlowState.FINISHED and flow.import_record is not None:
-        return FinishedImport(flow.import_record)
-    identity_answers = list_answers(flow)
-    identities = {one.company.pk: identity_of(one, complete_later=complete_later) for one in identity_answers}
-    confirmed = {one.company.pk: confirmed_identity(one.discrepancy, flow.confirmations) for one in identity_answers}
-    if flow.connection is None or not identity_answers or any(one is None for one in identities.values()):
-        return None
-    lock_until_commit(LockName.IMPORT_START, actor.organisation_id)
-    identities_by_company = {key: one for key, one in identities.items() if one is not None}
-    import_record = Import.objects.create(
-        organisation_id=actor.organisation_id, connection=flow.connection, membership_id=actor.membership_id, count=0
+
+def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> Advance | ShowErrors:
+    """Take step ③: store which companies to import."""
+    if choose_step.choose(actor, flow, company_ids):
+        identify_step.ask_registers(flow)
+        return Advance(Step.IDENTIFY)
+    return ShowErrors(Step.CHOOSE, (FieldError("none_chosen", _("Tick at least one administration."), "companies"),))
+
+
+def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> Advance | ShowErrors:
+    """Take step ④: store a number, or a reason and a sector, for each company."""
+    identity_answers = identify_step.identify(flow, typed_by_company)
+    errors = tuple(
+        FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
+        for answer in identity_answers
+        for problem in answer.problems.values()
+    ) + _unanswered_discrepancies(identity_answers)
+    return ShowErrors(Step.IDENTIFY, errors) if errors or not identity_answers else Advance(Step.ASSIGN)
+
+
+def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -> tuple[FieldError, ...]:
+    """Return an error for each company that nobody has confirmed to be the one of its number."""
+    return tuple(
+        FieldError(
+            "same_company", f"{answer.company.name}: {answer.discrepancy.message}", "same_company", answer.company.pk
+        )
+        for answer in answers
+        if answer.discrepancy and not answer.discrepancy.answer and not answer.problems
     )
-    ids = _import(actor, flow, import_record, identities_by_company, confirmed)
-    request_first_runs(actor, ids)
-    import_record.count = len(ids)
-    import_record.save(update_fields=["count"])
-    flow.state, flow.import_record = FlowState.FINISHED, import_record
-    flow.save(update_fields=["state", "import_record"])
-    return FinishedImport(import_record, len(identities_by_company) - len(ids))
 
 
-def _import(
-    actor: Actor,
-    flow: Flow,
-    import_record: Import,
-    identities_by_company: dict[int, Identity],
-    confirmed: dict[int, dict[str, Any]],
-) -> list[int]:
-    """Each through the connection that reaches it."""
-    by_connection: dict[int, list[NewAdministration]] = {}
-    for row in rows(actor, flow):
-        key = row.company.pk
-        if row.can_be_chosen and key in identities_by_company:
-            by_connection.setdefault(row.company.connection_id, []).append(
-                _new(flow, key, identities_by_company[key], confirmed[key])
-            )
-    return [
-        administration_id
-        for connection_id, companies in by_connection.items()
-        for administration_id in import_companies(actor, connection_id, import_record.pk, companies)
-    ]
+def assign(
+    flow: Flow, company_ids: Iterable[int], *, division_id: int | None, template_id: int | None, users: Iterable[int]
+) -> Advance:
+    """Take step ⑤: store the assignments of these companies. May be called any number of times."""
+    assign_step.assign(flow, company_ids, division_id=division_id, template_id=template_id, users=users)
+    return Advance(Step.ASSIGN)
 
 
-def _new(flow: Flow, company_id: int, identity: Identity, confirmed: dict[str, Any]) -> NewAdministration:
-    assignment = flow.assignments.get(str(company_id), {})
-    seen_name, seen_number = flow.shown_identities.get(str(company_id), ("", ""))
-    return NewAdministration(
-        remote_company_id=company_id,
-        number=identity.number,
-        number_scheme=identity.number_scheme,
-        number_note=identity.number_note,
-        no_number_reason=identity.no_number_reason,
-        sector=identity.sector,
-        sector_scheme=identity.sector_scheme,
-        confirmed_identity=confirmed,
-        division_id=assignment.get("division"),
-        template_id=assignment.get("template"),
-        membership_ids=tuple(assignment.get("users", ())),
-        seen_name=seen_name,
-        seen_number=seen_number,
-    )
+def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Complete | ShowErrors:
+    """Import, once. With `complete_later`, companies without an identity are imported too."""
+    try:
+        with transaction.atomic():  # a refusal in the middle takes back what was written
+            finished = finish_step.finish(actor, token, complete_later=complete_later)
+    except NotFound:
+        message = _("A division, template or person that you chose is gone. Nothing was imported yet.")
+        return ShowErrors(Step.ASSIGN, (FieldError("gone", message),))
+    if finished is None:
+        unanswered = _unanswered_discrepancies(identify_step.list_answers(get_flow(actor, token)))
+        return ShowErrors(
+            Step.IDENTIFY, (FieldError("incomplete", _("Some administrations still need you.")), *unanswered)
+        )
+    return Complete(finished.import_record.pk, finished.import_record.count, finished.skipped)
+
+
+def abort(flow: Flow) -> Abort:
+    """The person does not want it any more."""
+    abandon(flow)
+    return Abort("abandoned")

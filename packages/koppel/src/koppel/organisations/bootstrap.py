@@ -181,7 +181,7 @@ def _password_link(
     operator: Actor, user: User, organisations: list[tuple[int, int]], *, drops_second_step: bool
 ) -> RecoveryLink:
     actions = ["person.recovery_link_created"]
-    if drops_second_step and mfa.remove(user.pk):
+    if drops_second_step and mfa.remove_mfa(user.pk):
         actions.append("person.mfa_reset")
     for organisation_id, membership_id in organisations:
         subject = ("person", membership_id, str(user))

@@ -25,6 +25,7 @@ class Permission(StrEnum):
     MANAGE_PEOPLE = "people"
     IMPORT_ADMINISTRATIONS = "import"
     CHANGE_ADMINISTRATIONS = "change_administrations"
+    """Also: start a sync, and change many administrations at once."""
     VIEW = "see"
 
 
@@ -50,7 +51,7 @@ def least_privileged(first: Role, second: Role) -> Role:
 class Actor:
     """Somebody acting within one organisation. The scope of every query and the subject of every "may I?".
 
-    `token_id` names the API token that the person acts through. `read_only` is kept by the doors: a request that could
+    `token_id` names the API token that the person acts through. `read_only` is enforced by the middleware: a request that could
     change something is refused before it reaches a view; so is `must_enrol_mfa`, which lets nothing but its own pages in.
     `is_operator`: no member, but whoever operates the installation: let in by the organisation for a while, or at the shell
     (then `user_id` and `membership_id` are 0)."""

@@ -11,10 +11,10 @@ from koppel.administrations.hooks import Tab
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types
 from koppel.notifications.event_types import event_types
+from koppel.sync.bulk_actions import SYNC_ACTION
 from koppel.sync.event_types import EVENT_TYPES
 from koppel.sync.issue_types import ISSUE_TYPES
 from koppel.sync.listeners import administration, connection
-from koppel.sync.listeners.bulk import SYNC_ACTION
 from koppel.sync.progress.queries import progress_of
 from koppel.sync.progress.sync_activity import active_syncs, changes_since
 from koppel.sync.runs.services import request_first_runs, request_for_connection, request_released

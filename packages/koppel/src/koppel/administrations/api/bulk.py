@@ -68,7 +68,7 @@ def make(request: AuthenticatedRequest, payload: OperationIn) -> Status[Operatio
     selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_bulk_filter(payload.filter))
     draft = bulk.preview(request.actor, payload.action, payload.params, selection, query=payload.filter or "")
     if payload.start:
-        bulk.start(request.actor, draft.pk)
+        bulk.start_operation(request.actor, draft.pk)
     return Status(201, _again(request.actor, draft.pk))
 
 
@@ -127,7 +127,7 @@ def items(
 @router.post("/{int:operation_id}/start", response=OperationOut)
 def start(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """Once; a second time changes nothing."""
-    bulk.start(request.actor, operation_id)
+    bulk.start_operation(request.actor, operation_id)
     return _again(request.actor, operation_id)
 
 

@@ -69,7 +69,7 @@ def change(request: AuthenticatedRequest, administration_id: int, changes: Chang
     administration_for(request.actor, administration_id)
     params = changes.dict(exclude_unset=True)
     draft = bulk.preview(request.actor, "change", params, Selection(ids=[administration_id]))
-    bulk.start(request.actor, draft.pk)
+    bulk.start_operation(request.actor, draft.pk)
     return get_administration_out(request.actor, administration_id)
 
 

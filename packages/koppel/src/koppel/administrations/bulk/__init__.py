@@ -28,7 +28,7 @@ from koppel.administrations.bulk.operations import (
     preview,
     process_chunk,
     record_completed,
-    start,
+    start_operation,
     undo,
     undoable_operation_of_import,
 )
@@ -62,7 +62,7 @@ __all__ = [
     "process_chunk",
     "read_changes",
     "record_completed",
-    "start",
+    "start_operation",
     "undo",
     "undoable_operation_of_import",
 ]

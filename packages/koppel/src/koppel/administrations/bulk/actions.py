@@ -19,8 +19,8 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """What an action means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` when it
-    changes nothing.
+    """What an action means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` or of the
+    action's `reasons` when it changes nothing.
 
     `before` and `after` describe only what is touched: {"columns": {name: value}, "people": {id: automatic or
     None}}."""
@@ -53,6 +53,8 @@ class BulkAction:
     parameters: frozenset[str] = frozenset()
     """Keys that `validate` reads; another one is refused."""
     audit_code_of: Callable[[Values], str] | None = None
+    reasons: Mapping[str, str | Promise] = field(default_factory=dict)
+    """The words of the reason codes that only its planner gives."""
 
     def audit_action(self, params: Values) -> str:
         return self.audit_code_of(params) if self.audit_code_of else self.audit_code

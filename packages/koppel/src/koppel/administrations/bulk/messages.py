@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk.actions import Values
+from koppel.administrations.bulk.actions import Values, bulk_actions
 from koppel.administrations.models import Status
 from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.numbers.reasons import REASONS
@@ -22,8 +22,6 @@ REASON_LABELS: Mapping[str, str | Promise] = {
     "client_left": gettext_lazy("The client left."),
     "being_imported": gettext_lazy("Is still being imported."),
     "deactivated": gettext_lazy("Is deactivated."),
-    "sync_in_progress": gettext_lazy("A sync is under way already."),
-    "reauth_required": gettext_lazy("Its connection needs you to sign in again."),
     "archived": gettext_lazy("That division or template is archived."),
     "last_member": gettext_lazy("Restricted: somebody must stay named on it."),
     "not_allowed": gettext_lazy("Your role no longer allowed it."),
@@ -41,6 +39,7 @@ REASON_LABELS: Mapping[str, str | Promise] = {
     quarantine.CODE: quarantine.SENTENCE,
     "number_empty": gettext_lazy("The number is empty."),
 }
+"""Reasons that any action may give; an action has its own in `BulkAction.reasons`."""
 COLUMNS: Mapping[str, str | Promise] = {
     "division_id": gettext_lazy("Division"),
     "template_id": gettext_lazy("Template"),
@@ -85,10 +84,14 @@ class NameLookup:
         return self.columns.get(column, {}).get(value, str(value))
 
 
-def describe_reason(word: str) -> str:
-    if word in REASON_LABELS or not word:
-        return str(REASON_LABELS.get(word, ""))
-    return _("It cannot be done here (%s).") % word
+def describe_reason(reason_code: str) -> str:
+    """Return the sentence of a reason code: one of all actions, or one of the `reasons` of a single action."""
+    if not reason_code:
+        return ""
+    for labels in (REASON_LABELS, *(action.reasons for action in bulk_actions.values())):
+        if reason_code in labels:
+            return str(labels[reason_code])
+    return _("It cannot be done here (%s).") % reason_code
 
 
 def mask_values(values: Values, country: str) -> Values:
@@ -136,9 +139,9 @@ def describe_params(actor: Actor, params: Values) -> Sequence[str]:
     }
     names = NameLookup(actor, [state])
     lines = [f"{COLUMNS[column]}: {names.value(column, value)}" for column, value in state["columns"].items()]
-    for key, sentence in (("add", _("Added: %s")), ("remove", _("Taken off: %s"))):
+    for key, message in (("add", _("Added: %s")), ("remove", _("Taken off: %s"))):
         if people := [names.people.get(one, "–") for one in params.get(key, ())]:
-            lines.append(sentence % ", ".join(people))
+            lines.append(message % ", ".join(people))
     if params.get("reason"):
         lines.append(f"{COLUMNS['deactivation_reason']}: {params['reason']}")
     if params.get("on"):

@@ -58,7 +58,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         return _refused(
             request, unknown, next((one for one in views if one.query in (query, _query_of(request))), None)
         )
-    choices = queries.choices(request.actor)
+    choices = queries.assignment_choices(request.actor)
     context = _list_context(request, list_query) | {
         "menus": menus(list_query, choices),
         "chips": chips(list_query, choices),
@@ -69,7 +69,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         "views": views,
         "view": next((one for one in views if one.query == query), None),
         "formats": [(Format.CSV, "CSV"), (Format.EXCEL, "Excel")],
-        "done_id": list_query.done,
+        "done_id": list_query.operation_id,
         "today": timezone.localdate().isoformat(),
         **choices,
         "sectors": [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()],
@@ -138,7 +138,7 @@ def hidden(request: AuthenticatedRequest) -> HttpResponse:
     context = {
         "nav_section": NAV_SECTION,
         "rows": restriction.list_hidden(request.actor),
-        "people": queries.choices(request.actor)["people"],
+        "people": queries.assignment_choices(request.actor)["people"],
     }
     return render(request, "administrations/hidden.html", context)
 

@@ -6,7 +6,7 @@ The rows of a page are staged first (`koppel.books.storage.staging`).
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -22,7 +22,6 @@ from koppel.kit.database.pool import Connection
 Normalise = Callable[[str, bytes, str], Row]
 RecordBatch = tuple[str, Sequence[Record], Mapping[str, str]]
 """A resource, its records, and the entry of each when they are lines."""
-ENTRIES, LINES = "entries", "entry_lines"
 SPLIT_FROM = 500
 DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
 NUL_ESCAPED = rb"\u0000"
@@ -117,80 +116,6 @@ async def merge(
     await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
 
 
-KEYS_SQL = "SELECT unnest(%(keys)b::text[])"
-"""For `missing_keys`: the keys are all in `values`."""
-
-
-async def missing_keys(
-    connection: Connection,
-    context: WriteContext,
-    resource: str,
-    partitions: Iterable[str] | None,
-    *,
-    read_keys_sql: str,
-    values: Mapping[str, object],
-) -> list[str]:
-    """Ids in the books that a complete read did not meet: not among those that `read_keys_sql` selects. That query may name
-    `administration`, `resource` and what is in `values`.
-
-    `partitions` None = the whole resource, else only rows of these. Lines belong where their entry does."""
-    own_values = {
-        "administration": context.administration_id,
-        "resource": resource,
-        "partitions": list(partitions or ()),
-    }
-    result = await connection.execute(
-        f"{_own_sql(resource, partitions is not None)} EXCEPT {read_keys_sql} ORDER BY 1", {**values, **own_values}
-    )
-    return [str(key) for (key,) in await result.fetchall()]
-
-
-async def existing_keys(connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]) -> list[str]:
-    """Which of these ids the books have, not flagged as deleted."""
-    result = await connection.execute(
-        f"SELECT external_id FROM {table(resource).name} WHERE administration_id = %s AND external_id = ANY(%b)"  # noqa: S608
-        " AND deleted_at IS NULL ORDER BY 1",
-        [context.administration_id, list(keys)],
-    )
-    return [str(key) for (key,) in await result.fetchall()]
-
-
-async def missing_line_keys(
-    connection: Connection, context: WriteContext, entries: Sequence[str], lines: Sequence[str]
-) -> list[str]:
-    """Lines of these entries in the books that are not among `lines`, all lines of the entries."""
-    result = await connection.execute(
-        f"SELECT external_id FROM {table(LINES).name} WHERE administration_id = %s AND entry = ANY(%b)"  # noqa: S608
-        " AND deleted_at IS NULL EXCEPT SELECT unnest(%b::text[]) ORDER BY 1",
-        [context.administration_id, list(entries), list(lines)],
-    )
-    return [str(key) for (key,) in await result.fetchall()]
-
-
-async def mark_deleted(connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]) -> None:
-    """The rows stay, marked as gone at the source."""
-    await connection.execute(
-        f"UPDATE {table(resource).name} SET deleted_at = %s"  # noqa: S608 - our own table names
-        " WHERE administration_id = %s AND external_id = ANY(%b)",
-        [context.at, context.administration_id, list(keys)],
-    )
-
-
-def _own_sql(resource: str, within: bool) -> str:
-    if resource == LINES and within:
-        return (
-            f"SELECT line.external_id FROM {table(ENTRIES).name} entry JOIN {table(LINES).name} line"  # noqa: S608
-            " ON line.administration_id = entry.administration_id AND line.entry = entry.external_id"
-            " WHERE entry.administration_id = %(administration)s AND entry.partition = ANY(%(partitions)s)"
-            " AND line.deleted_at IS NULL"
-        )
-    condition = " AND partition = ANY(%(partitions)s)" if within else ""
-    return (
-        f"SELECT external_id FROM {table(resource).name}"  # noqa: S608 - our own table names
-        f" WHERE administration_id = %(administration)s AND deleted_at IS NULL{condition}"
-    )
-
-
 def digest_of(record: Record) -> bytes:
     """What tells two versions of it apart."""
     return hashlib.sha256(record.comparison_key or record.raw).digest()
@@ -211,7 +136,7 @@ def _compared(
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of what is not known with this hash, noted in `written`. The hot loop of a first import."""
     target, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
-    amounts, wholes = target.amounts, target.wholes
+    amounts, integers = target.amounts, target.integers
     for record in records:
         key = record.external_id
         digest = sha256(record.comparison_key or record.raw).digest()
@@ -219,7 +144,7 @@ def _compared(
             continue
         try:
             values = list(astuple(context.normalise(resource, record.raw, parents.get(key, ""))))
-            _make_storable(values, record.raw, amounts, wholes)
+            _make_storable(values, record.raw, amounts, integers)
         except ValueError as error:
             written.rejected.append(RejectedRecord(key, str(error)[:300], record.raw))
             continue
@@ -227,14 +152,14 @@ def _compared(
         yield key, record.partition, record.raw, digest, *values
 
 
-def _make_storable(values: list[Any], raw: bytes, amounts: Sequence[int], wholes: Sequence[int]) -> None:
+def _make_storable(values: list[Any], raw: bytes, amounts: Sequence[int], integers: Sequence[int]) -> None:
     """Amounts as text. Raises `ValueError` for what a column of PostgreSQL cannot hold: that is the record's fault alone."""
     for column in amounts:
         if (value := values[column]) is not None:
             values[column] = text = str(value)
             if len(text) > DIGITS_MAX or ("E" in text and abs(value.adjusted()) > DIGITS_MAX):
                 raise ValueError("An amount has more digits than an amount of money.")
-    for column in wholes:
+    for column in integers:
         if (value := values[column]) is not None and not -WHOLE_MAX <= value <= WHOLE_MAX:
             raise ValueError("A number is too large.")
     if (NUL_ESCAPED in raw or b"\0" in raw) and any("\0" in one for one in values if isinstance(one, str)):

@@ -86,10 +86,10 @@ def retry_companies(actor: Actor, connection_id: int) -> int:
     """Describe companies again that the vendor refused. Returns how many."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     connection = get_connection(actor, connection_id)
-    refused = RemoteCompany.objects.filter(connection=connection, is_listed=True).exclude(unreachable_code="")
-    grants = list(refused.values_list("grant_id", flat=True))
+    unreachable = RemoteCompany.objects.filter(connection=connection, is_listed=True).exclude(unreachable_code="")
+    grants = list(unreachable.values_list("grant_id", flat=True))
     Grant.objects.filter(pk__in=grants, invalid_since=None).update(failures=0, retry_at=None)
-    count = refused.update(described_at=None)
+    count = unreachable.update(described_at=None)
     if count:
         ask_for_descriptions(actor.organisation_id, connection.pk)
     return count

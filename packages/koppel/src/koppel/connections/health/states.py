@@ -39,7 +39,7 @@ def lock_connection(organisation_id: int, connection_id: int) -> Connection | No
 
 
 def record_failure(
-    organisation_id: int, connection_id: int, company_id: int | None, message: str, *, whole: bool = False
+    organisation_id: int, connection_id: int, company_id: int | None, message: str, *, connection_wide: bool = False
 ) -> None:
     """Degrade the connection after a call that was not answered.
 
@@ -49,7 +49,7 @@ def record_failure(
         connection = lock_connection(organisation_id, connection_id)
         if connection is None:
             return
-        concerns_all = whole or company_id is None or _concerns_all_companies(connection, company_id, message)
+        concerns_all = connection_wide or company_id is None or _concerns_all_companies(connection, company_id, message)
         if not concerns_all or connection.state != ConnectionState.ACTIVE:
             return
         since = timezone.now()

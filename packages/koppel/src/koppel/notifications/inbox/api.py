@@ -79,7 +79,7 @@ def list_preferences(request: AuthenticatedRequest) -> list[PreferenceIO]:
     """What you are told, for each event and channel."""
     return [
         PreferenceIO(event=row.event, channel=channel, scope=PreferenceScope(scope))
-        for row in preferences.rows(request.actor)
+        for row in preferences.list_preferences(request.actor)
         for channel, scope in ((Channel.SCREEN, row.screen), (Channel.MAIL, row.mail))
     ]
 

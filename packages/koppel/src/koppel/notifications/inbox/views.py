@@ -78,7 +78,7 @@ def preferences_page(request: AuthenticatedRequest) -> HttpResponse:
             return HttpResponseRedirect(request.path)
         messages.error(request, _("Choose a colleague who can sign in as your stand-in. Nothing was stored."))
     context = {
-        "rows": preferences.rows(actor),
+        "rows": preferences.list_preferences(actor),
         "screen_scopes": [(scope.value, scope.label) for scope in preferences.SCREEN_SCOPES],
         "mail_scopes": PreferenceScope.choices,
         "delivery_settings": preferences.delivery_settings_of(actor),
@@ -100,7 +100,7 @@ def _save(request: AuthenticatedRequest) -> bool:
     if not stored:
         return False
     scopes = {}
-    for row in preferences.rows(request.actor):
+    for row in preferences.list_preferences(request.actor):
         for channel in Channel.values:
             scope = form.get(f"{channel}-{row.event}", "")
             # The form does not offer to hide anything from the screen.

@@ -103,13 +103,13 @@ def create(request: AuthenticatedRequest, payload: WebhookIn) -> Status[WebhookC
 @router.put("/{webhook_id}", response=WebhookOut)
 def change(request: AuthenticatedRequest, webhook_id: WebhookId, payload: WebhookIn) -> WebhookOut:
     """Change its name, address, events and divisions; what is left out becomes what stands here."""
-    return _to_schema(endpoints.change(request.actor, webhook_id, _to_input(payload)))
+    return _to_schema(endpoints.change_webhook(request.actor, webhook_id, _to_input(payload)))
 
 
 @router.delete("/{webhook_id}", response={204: None})
 def remove(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[None]:
     """Remove it with its log."""
-    endpoints.remove(request.actor, webhook_id)
+    endpoints.remove_webhook(request.actor, webhook_id)
     return Status(204, None)
 
 

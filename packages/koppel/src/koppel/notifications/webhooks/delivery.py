@@ -54,7 +54,7 @@ class DeliveryResult:
 
 
 def send_due(organisation_id: int) -> int:
-    """Send every message whose time has come; in quarantine none. How many were accepted. Opens its own transactions."""
+    """Send every message that is due; in quarantine none. Returns the number accepted. Opens its own transactions."""
     accepted = 0
     while quarantine.current() is None and (claimed := _claim(organisation_id)):
         webhook, deliveries = claimed
@@ -65,20 +65,20 @@ def send_due(organisation_id: int) -> int:
             results = [DeliveryResult(delivery.pk, None, "vault_key") for delivery in deliveries]
         with organisation_scope(organisation_id):
             results = _put_back_stopped(organisation_id, results)
-            kept = {delivery.delivery_id for delivery in results}
+            kept = {result.delivery_id for result in results}
             _store_results(webhook, [delivery for delivery in deliveries if delivery.pk in kept], results)
         accepted += sum(result.accepted for result in results)
     return accepted
 
 
 def requeue_stale_claims(organisation_id: int) -> None:
-    """What dead processes left waits again. In scope."""
+    """Requeue the deliveries that a dead process had claimed. In scope."""
     claimed_deliveries = WebhookDelivery.objects.filter(organisation_id=organisation_id, state=DeliveryState.CLAIMED)
     claimed_deliveries.filter(claimed_at__lt=timezone.now() - CLAIM_TIMEOUT).update(state=DeliveryState.WAITING)
 
 
 def _claim(organisation_id: int) -> tuple[WebhookEndpoint, list[WebhookDelivery]] | None:
-    """Some that wait for one webhook, the oldest first."""
+    """Claim a batch of the due deliveries of one webhook, the oldest first."""
     with organisation_scope(organisation_id):
         due = WebhookDelivery.objects.select_for_update(skip_locked=True, of=("self",)).filter(
             organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now(),
@@ -97,22 +97,22 @@ def _claim(organisation_id: int) -> tuple[WebhookEndpoint, list[WebhookDelivery]
 
 
 def _put_back_stopped(organisation_id: int, results: Sequence[DeliveryResult]) -> list[DeliveryResult]:
-    """What a quarantine stopped on its way out waits as if it had not been tried. The other results. In scope."""
-    stopped = [delivery.delivery_id for delivery in results if delivery.reason == quarantine.CODE]
+    """Requeue what a quarantine stopped, as if it had not been tried. Returns the other results. In scope."""
+    stopped = [result.delivery_id for result in results if result.reason == quarantine.CODE]
     claimed_deliveries = WebhookDelivery.objects.filter(
         organisation_id=organisation_id, pk__in=stopped, state=DeliveryState.CLAIMED
     )
     claimed_deliveries.update(state=DeliveryState.WAITING, attempts=F("attempts") - 1)
-    return [delivery for delivery in results if delivery.delivery_id not in stopped]
+    return [result for result in results if result.delivery_id not in stopped]
 
 
 async def _call(
     webhook: WebhookEndpoint, keys: Sequence[Secret], deliveries: Sequence[WebhookDelivery]
 ) -> list[DeliveryResult]:
     # What is not encrypted stays within the networks that were named; what is encrypted may also go out.
-    guard = EgressPolicy(settings.WEBHOOK_NETWORKS, public=webhook.url.startswith("https:"))
+    egress_policy = EgressPolicy(settings.WEBHOOK_NETWORKS, public=webhook.url.startswith("https:"))
     async with HttpClient(
-        timeout_seconds=TIMEOUT_SECONDS, egress_policy=guard, body_bytes_max=RESPONSE_BYTES_MAX
+        timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, body_bytes_max=RESPONSE_BYTES_MAX
     ) as http:
         return await asyncio.gather(*(_post(http, webhook.url, keys, delivery) for delivery in deliveries))
 

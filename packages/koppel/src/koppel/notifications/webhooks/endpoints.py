@@ -77,7 +77,7 @@ def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secr
     return webhook, secret
 
 
-def change(actor: Actor, webhook_id: int, data: WebhookEndpointInput) -> WebhookEndpoint:
+def change_webhook(actor: Actor, webhook_id: int, data: WebhookEndpointInput) -> WebhookEndpoint:
     """Raises `Refused`, `NoSuchWebhook`."""
     webhook, cleaned = get_webhook(actor, webhook_id), _clean(actor, data)
     before = WebhookEndpointInput(webhook.name, webhook.url, tuple(webhook.events), tuple(webhook.divisions))
@@ -118,7 +118,7 @@ def renew_secret(actor: Actor, webhook_id: int) -> Secret:
     return secret
 
 
-def remove(actor: Actor, webhook_id: int) -> None:
+def remove_webhook(actor: Actor, webhook_id: int) -> None:
     """With its log."""
     webhook = get_webhook(actor, webhook_id)
     _record(actor.audit, webhook, "webhook.removed", before={"url": webhook.url})
@@ -141,8 +141,12 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
     quarantine.refuse()
     _require_active(webhook)
     deliveries = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=webhook)
-    chosen = Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
-    count = deliveries.filter(chosen).update(state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason="")
+    condition = (
+        Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
+    )
+    count = deliveries.filter(condition).update(
+        state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason=""
+    )
     if count:
         _record(actor.audit, webhook, "webhook.redelivered", count=count)
         enqueue("notifications.send_webhooks", organisation_id=actor.organisation_id)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from koppel.administrations.queries import choices
+from koppel.administrations.queries import assignment_choices
 from koppel.company_registers.numbers import mask_number
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
-from koppel.onboarding.flow import advance, merge_values
+from koppel.onboarding.flow import save_step, save_values
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.steps.identify import IdentityAnswer, list_answers
 from koppel.organisations.models import Division, Membership, Template
@@ -40,8 +40,8 @@ def assign(
             assignment["template"] = template_id
         assignment["users"] = sorted({*assignment.get("users", []), *added})
         changed[str(company_id)] = assignment
-    merge_values(flow, "assignments", changed)
-    advance(flow, Step.ASSIGN)
+    save_values(flow, "assignments", changed)
+    save_step(flow, Step.ASSIGN)
     return len(selected)
 
 
@@ -59,16 +59,16 @@ def _require_offered(organisation_id: int, division_id: int | None, template_id:
 
 
 def clear(flow: Flow, company_ids: Iterable[int]) -> int:
-    """Take back what was assigned to the ticked rows. How many rows."""
+    """Clear the assignments of the ticked companies. Returns their number."""
     selected = set(company_ids) & set(flow.chosen_company_ids)
-    merge_values(flow, "assignments", {str(one): {} for one in selected})
-    advance(flow, Step.ASSIGN)
+    save_values(flow, "assignments", {str(one): {} for one in selected})
+    save_step(flow, Step.ASSIGN)
     return len(selected)
 
 
-def rows(actor: Actor, flow: Flow) -> list[AssignmentRow]:
-    """What each row would get. What is gone meanwhile is not shown; finishing refuses it."""
-    names = {kind: dict(pairs) for kind, pairs in choices(actor).items()}
+def list_assignments(actor: Actor, flow: Flow) -> list[AssignmentRow]:
+    """Return what each company would get. A deleted division, template or person is left out here; finishing refuses it."""
+    names = {kind: dict(pairs) for kind, pairs in assignment_choices(actor).items()}
     assignment_rows = []
     for answer in list_answers(flow):
         assignment = flow.assignments.get(str(answer.company.pk), {})

@@ -10,7 +10,7 @@ from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import companies_of, connections_of
 from koppel.kit.database.text_search import normalize_search
-from koppel.onboarding.flow import advance, is_import
+from koppel.onboarding.flow import is_import, save_step
 from koppel.onboarding.models import Flow, Step
 from koppel.organisations.roles import Actor, Permission
 
@@ -26,7 +26,7 @@ class CompanyChoice:
 
     @property
     def state(self) -> str:
-        """For the page's filters."""
+        """Return the value for the page's filter: imported, unreachable or new."""
         return "imported" if self.is_imported else "unreachable" if self.company.unreachable_code else "new"
 
     @property
@@ -35,16 +35,16 @@ class CompanyChoice:
 
 
 def connections_in(actor: Actor, flow: Flow) -> list[Connection]:
-    """The live connections of the flow."""
+    """Return the live connections of the flow."""
     return list(connections_of(actor).filter(pk__in=flow.connection_ids))
 
 
-def rows(actor: Actor, flow: Flow) -> list[CompanyChoice]:
-    """Everything that the connections list and the actor may see, with what is imported already by whichever connection.
+def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
+    """Return every company that the flow's connections list and the actor may see; `is_imported` counts other connections too.
 
-    A company that two accounts reach is one row: the one that can be reached. One whose administration is restricted to others
-    has none, whichever account reaches it: a row without its name would still tell that it is there, and to whoever gave the
-    consent, by what is missing, which one it is."""
+    A company that two accounts reach is one choice: the one that can be reached. A company whose administration is restricted
+    to others is left out, whichever account reaches it: a row without its name would still reveal that it exists, and to the
+    person who gave the consent which one it is."""
     connections = connections_in(actor, flow)
     choices_by_external_id: dict[str, CompanyChoice] = {}
     imported, hidden = _imported_ids(actor, flow.connector), _restricted_ids(actor, flow.connector)
@@ -65,9 +65,9 @@ def rows(actor: Actor, flow: Flow) -> list[CompanyChoice]:
 
 
 def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
-    """Keep the ticked companies that can be chosen. How many."""
+    """Store the ticked companies that can be chosen. Returns their number."""
     selected = set(company_ids)
-    offered = [one.company for one in rows(actor, flow) if one.can_be_chosen]
+    offered = [one.company for one in list_company_choices(actor, flow) if one.can_be_chosen]
     flow.offered_company_ids = [company.pk for company in offered]
     flow.chosen_company_ids = [key for key in flow.offered_company_ids if key in selected]
     flow.shown_identities = {
@@ -75,7 +75,7 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
         for company in offered
         if company.pk in selected
     }
-    advance(
+    save_step(
         flow,
         Step.IDENTIFY if flow.chosen_company_ids else Step.CHOOSE,
         "chosen_company_ids",
@@ -86,8 +86,8 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_many: bool) -> set[int]:
-    """What the list shows as ticked: all at first, then what was chosen; and where the person adds one company after the other,
-    what came since. An import through a connection that exists begins with nothing."""
+    """Return the ids that the list shows as ticked: all at first, later those that were chosen. With `collects_many`, where a
+    person adds one company after the other, new ones too. A flow from an existing connection starts with none."""
     fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
     if not (chosen := fresh & set(flow.chosen_company_ids)):
         return set() if is_import(flow) else fresh
@@ -95,7 +95,7 @@ def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_ma
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:
-    """Who gave the consent says what others may import with it."""
+    """Return whether the actor gave a consent of this flow: that person decides what others may import with it."""
     return actor.can(Permission.MANAGE_CONNECTIONS) and any(
         connection.owner_id == actor.membership_id for connection in connections_in(actor, flow)
     )
@@ -119,7 +119,7 @@ def set_import_policy(actor: Actor, flow: Flow, company_ids: Iterable[int], *, r
 
 
 def _imported_ids(actor: Actor, connector: str) -> dict[str, int]:
-    """External id to administration, of this system in this organisation."""
+    """Return administration ids by external id, of this system in this organisation."""
     administrations = Administration.objects.filter(
         organisation_id=actor.organisation_id, remote_company__connection__connector=connector
     )
@@ -127,6 +127,6 @@ def _imported_ids(actor: Actor, connector: str) -> dict[str, int]:
 
 
 def _restricted_ids(actor: Actor, connector: str) -> set[str]:
-    """External ids of this system whose administration is restricted to others."""
+    """Return external ids of this system whose administration is restricted to others."""
     companies = RemoteCompany.objects.filter(pk__in=restricted_company_ids(actor), connection__connector=connector)
     return set(companies.values_list("external_id", flat=True))

@@ -15,7 +15,7 @@ from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.text_search import normalize_search
-from koppel.onboarding.flow import advance, merge_values
+from koppel.onboarding.flow import save_step, save_values
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.steps.same_company import Discrepancy, find_discrepancy, store_answer
 from koppel.organisations.roles import Actor
@@ -130,7 +130,7 @@ def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) 
     for values in typed.values():
         values["sector"] = resolve_sector(values["sector"]) if values["sector"] else ""
     if typed:
-        merge_values(flow, "typed_identities", typed)
+        save_values(flow, "typed_identities", typed)
     return flow_company_ids
 
 
@@ -139,7 +139,7 @@ def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> l
     save_answers(flow, typed_by_company)
     identity_answers = list_answers(flow)
     complete = bool(identity_answers) and all(one.is_complete for one in identity_answers)
-    advance(flow, Step.ASSIGN if complete else Step.IDENTIFY)
+    save_step(flow, Step.ASSIGN if complete else Step.IDENTIFY)
     return identity_answers
 
 
@@ -172,7 +172,7 @@ def fill_in(flow: Flow, text: str) -> FillResult:
         if matched.status is list_import.MatchStatus.MATCHED and matched.id is not None
     }
     save_answers(flow, typed_by_company)
-    advance(flow, Step.IDENTIFY)
+    save_step(flow, Step.IDENTIFY)
     misses = {
         list_import.MatchStatus.UNKNOWN: _("no administration has this name"),
         list_import.MatchStatus.AMBIGUOUS: _("more than one administration has this name"),

@@ -15,7 +15,7 @@ from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.numbers import check_number
 from koppel.company_registers.numbers.identity import first_guess
 from koppel.connections.models import RemoteCompany
-from koppel.onboarding.flow import merge_values
+from koppel.onboarding.flow import save_values
 from koppel.onboarding.models import Flow
 from koppel.organisations.roles import Actor
 
@@ -97,7 +97,7 @@ def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy],
     said = {"is_same": same, "by": actor.membership_id, "at": timezone.now().isoformat()}
     answers = {str(discrepancy.company.pk): {**discrepancy.subject, **said} for discrepancy in discrepancies}
     if answers:
-        merge_values(flow, "confirmations", answers)
+        save_values(flow, "confirmations", answers)
     return len(answers)
 
 

@@ -6,12 +6,12 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.administrations.queries import choices
+from koppel.administrations.queries import assignment_choices
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.onboarding import services
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Complete
 from koppel.onboarding.steps import assign as assign_step
-from koppel.onboarding.steps import handlers
 from koppel.onboarding.views.guard import ids_of, step_page, to_import, to_step, wizard_context
 from koppel.organisations.models import Membership
 from koppel.organisations.requests import AuthenticatedRequest
@@ -27,10 +27,10 @@ def assign(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         organisation_id=request.actor.organisation_id, role=Role.ADMINISTRATOR, is_active=True
     )
     context = {
-        "rows": assign_step.rows(request.actor, flow),
+        "rows": assign_step.list_assignments(request.actor, flow),
         "administrators": [str(one.user) for one in administrators.select_related("user").order_by("user__name")],
         "is_administrator": request.actor.role == Role.ADMINISTRATOR,
-        **choices(request.actor),
+        **assignment_choices(request.actor),
     }
     return render(request, "onboarding/assign.html", context | wizard_context(Step.ASSIGN, flow))
 
@@ -60,7 +60,7 @@ def _apply(request: AuthenticatedRequest, flow: Flow, *, announce: bool) -> None
         if announce:
             messages.warning(request, _("Choose a division, users or a template first."))
         return
-    handlers.assign(
+    services.assign(
         flow, ids, division_id=next(iter(divisions), None), template_id=next(iter(templates), None), users=users
     )
     if announce:
@@ -69,7 +69,7 @@ def _apply(request: AuthenticatedRequest, flow: Flow, *, announce: bool) -> None
 
 
 def _finish(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    outcome = handlers.finish(request.actor, flow.token)
+    outcome = services.finish(request.actor, flow.token)
     if not isinstance(outcome, Complete):
         messages.error(request, outcome.errors[0].message)
         return to_step(flow, outcome.step)

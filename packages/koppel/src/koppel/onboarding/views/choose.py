@@ -10,11 +10,12 @@ from koppel.connections.consent.service_companies import remove_companies, retry
 from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import UnknownParameter, one_of, unknown_value
+from koppel.onboarding import services
 from koppel.onboarding.flow import is_import
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import ShowErrors
 from koppel.onboarding.steps import choose as choose_step
-from koppel.onboarding.steps import handlers, identify
+from koppel.onboarding.steps import identify
 from koppel.onboarding.steps.choose import CompanyChoice
 from koppel.onboarding.views.guard import ids_of, step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
@@ -24,11 +25,11 @@ from koppel.organisations.requests import AuthenticatedRequest
 def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """③ Everything that was reached; new ones can be ticked."""
     if request.method == "POST":
-        handler = request.POST.get("action", "next")
-        if handler not in (*ACTIONS, "next"):
-            raise UnknownParameter([unknown_value("action", handler, (*ACTIONS, "next"))])
-        return ACTIONS[handler](request, flow) if handler in ACTIONS else _next(request, flow)
-    choices = choose_step.rows(request.actor, flow)
+        action = request.POST.get("action", "next")
+        if action not in (*ACTIONS, "next"):
+            raise UnknownParameter([unknown_value("action", action, (*ACTIONS, "next"))])
+        return ACTIONS[action](request, flow) if action in ACTIONS else _next(request, flow)
+    choices = choose_step.list_company_choices(request.actor, flow)
     visible = _visible_choices(flow, choices)
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
     option = _consent_option(request, flow)
@@ -52,7 +53,9 @@ def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @step_page(Step.CHOOSE)
 def companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """What the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
-    remote_companies = [choice.company for choice in _visible_choices(flow, choose_step.rows(request.actor, flow))]
+    remote_companies = [
+        choice.company for choice in _visible_choices(flow, choose_step.list_company_choices(request.actor, flow))
+    ]
     if request.parameters["of"]:
         remote_companies = [company for company in remote_companies if company.pk in set(flow.chosen_company_ids)]
     guesses = {answer.company.pk: answer for answer in identify.list_answers(flow)}
@@ -77,7 +80,7 @@ def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyCh
 
 
 def _next(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    outcome = handlers.choose(request.actor, flow, ids_of(request, "company"))
+    outcome = services.choose(request.actor, flow, ids_of(request, "company"))
     if isinstance(outcome, ShowErrors):
         messages.warning(request, outcome.errors[0].message)
         return HttpResponseRedirect(request.path)
@@ -109,8 +112,9 @@ def _retry(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _remove_unreachable(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    rows = [one.company.pk for one in choose_step.rows(request.actor, flow) if one.state == "unreachable"]
-    count = sum(remove_companies(request.actor, one, rows) for one in flow.connection_ids)
+    choices = choose_step.list_company_choices(request.actor, flow)
+    unreachable = [choice.company.pk for choice in choices if choice.state == "unreachable"]
+    count = sum(remove_companies(request.actor, connection_id, unreachable) for connection_id in flow.connection_ids)
     text = ngettext("%(count)d line was taken off the list.", "%(count)d lines were taken off the list.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)

@@ -22,9 +22,9 @@ from koppel.kit.web.confirmation import Confirmation, unconfirmed
 from koppel.kit.web.decorators import outside_transaction, takes
 from koppel.kit.web.parameters import IDENTIFIER, id_of
 from koppel.onboarding import flow as flows
+from koppel.onboarding import services
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import ExternalStep, ShowErrors
-from koppel.onboarding.steps import handlers
 from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, url_of, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -40,7 +40,7 @@ def system(request: AuthenticatedRequest) -> HttpResponse:
         key = request.POST.get("connector", "")
         if key not in connectors():
             raise Http404
-        return to_step(flows.start(request.actor, key), Step.SIGN_IN)
+        return to_step(flows.start_flow(request.actor, key), Step.SIGN_IN)
     systems = [(one.descriptor, bool(apps_for(request.actor, key))) for key, one in connectors().items()]
     titles = {descriptor.title for descriptor, _has_app in systems}
     planned_systems = [title for title in PLANNED_SYSTEMS if title not in titles]
@@ -86,7 +86,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         title=_("Stop this import"),
         question=_("Stop this import?"),
         button=_("Stop this import"),
-        back=reverse("onboarding:resume", args=[flow.token]),
+        cancel_url=reverse("onboarding:resume", args=[flow.token]),
         consequences=[
             _("What was ticked, typed and assigned here is lost. Nothing is imported."),
             _("A connection that was made stays."),
@@ -96,7 +96,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     )
     if page := unconfirmed(request, question):
         return page
-    handlers.abort(flow)
+    services.abort(flow)
     messages.success(
         request, _("This import was dropped. Nothing was imported; a connection that was made is still there.")
     )
@@ -110,10 +110,10 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     problems: dict[str, str] = {}
     if request.method == "POST":
         app_id = id_of(request.POST.get("app", "")) or 0
-        if handlers.consent_option(request.actor, flow, app_id) is None:
+        if services.consent_option(request.actor, flow, app_id) is None:
             raise Http404
         text = _company_ids(request)
-        outcome = handlers.sign_in(request.actor, flow, app_id, text)
+        outcome = services.sign_in(request.actor, flow, app_id, text)
         if isinstance(outcome, ExternalStep):
             return _redirect_to_vendor(request, flow, app_id)
         if not isinstance(outcome, ShowErrors):
@@ -156,7 +156,7 @@ def _company_ids(request: AuthenticatedRequest) -> str:
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
     """What was read; what the vendor says of each stands in the table that follows."""
-    option = handlers.consent_option(request.actor, flow, app_id)
+    option = services.consent_option(request.actor, flow, app_id)
     if option is None:
         return
     read = parse_ids(option.mode, text)

@@ -45,12 +45,12 @@ def reset(actor: Actor, membership: Membership) -> None:
         raise Refused(
             _("This person works elsewhere too or operates this installation, so only they themselves can change this.")
         )
-    remove(membership.user_id)
+    remove_mfa(membership.user_id)
     subject = ("person", membership.pk, str(membership.user))
     record(actor.organisation_id, actor.audit, "person.mfa_reset", subject=subject)
 
 
-def remove(user_id: int) -> bool:
+def remove_mfa(user_id: int) -> bool:
     """Everything that somebody set up. Whether there was anything."""
     count, _kinds = Authenticator.objects.filter(user_id=user_id).delete()
     return bool(count)

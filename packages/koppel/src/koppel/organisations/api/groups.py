@@ -58,7 +58,7 @@ def create_division(request: AuthenticatedRequest, payload: DivisionIn) -> Statu
 def change_division(request: AuthenticatedRequest, division_id: int, payload: DivisionIn) -> Any:
     """Its name, its people, and whether it is still offered."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    divisions.change(
+    divisions.change_division(
         request.actor, division_id, name=payload.name, archived=payload.archived, membership_ids=payload.people
     )
     return next(summary for summary in divisions.list_summaries(request.actor) if summary.id == division_id)
@@ -121,7 +121,7 @@ def create_template(request: AuthenticatedRequest, payload: TemplateIn) -> Statu
 def change_template(request: AuthenticatedRequest, template_id: int, payload: TemplateIn) -> Any:
     """Its name and settings; `effects` says beforehand what that does."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    settings_templates.change(
+    settings_templates.change_template(
         request.actor, template_id, name=payload.name, settings=payload.settings, archived=payload.archived
     )
     return next(summary for summary in settings_templates.list_summaries(request.actor) if summary.id == template_id)

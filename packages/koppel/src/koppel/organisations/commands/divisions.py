@@ -50,7 +50,7 @@ def rename(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = divisions.get_division(actor, division)
-        divisions.change(actor, division, name=name, archived=before.archived_at is not None)
+        divisions.change_division(actor, division, name=name, archived=before.archived_at is not None)
         _print(actor, division, as_json=as_json)
 
 
@@ -64,7 +64,7 @@ def archive(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = divisions.get_division(actor, division)
-        divisions.change(actor, division, name=before.name, archived=not back)
+        divisions.change_division(actor, division, name=before.name, archived=not back)
         _print(actor, division, as_json=as_json)
 
 

@@ -85,7 +85,7 @@ def change(
         settings = _settings_from_options(before.settings, resources, years, schedule, weekday, notify, unset)
         effects = as_mapping(settings_templates.preview(actor, template, settings))
         if not dry_run:
-            settings_templates.change(
+            settings_templates.change_template(
                 actor, template, name=name or before.name, settings=settings, archived=before.archived_at is not None
             )
         print_record({"id": template, "stored": not dry_run, "settings": settings, **effects}, as_json=as_json)
@@ -101,7 +101,9 @@ def archive(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = settings_templates.get_template(actor, template)
-        settings_templates.change(actor, template, name=before.name, settings=before.settings, archived=not back)
+        settings_templates.change_template(
+            actor, template, name=before.name, settings=before.settings, archived=not back
+        )
         _print(actor, template, as_json=as_json)
 
 

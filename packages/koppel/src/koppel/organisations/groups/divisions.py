@@ -60,7 +60,7 @@ def create(actor: Actor, name: str) -> Division:
     return get_division(actor, save_division(actor, None, name))
 
 
-def change(
+def change_division(
     actor: Actor, division_id: int, *, name: str, archived: bool, membership_ids: Iterable[int] | None = None
 ) -> None:
     """Its name, whether it is still offered, and all of its people (None: as they are). Raises `Refused`."""

@@ -71,7 +71,7 @@ def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> Sett
     return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, settings)
 
 
-def change(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
+def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
     """The audit log keeps what was and what is. Raises `Refused`."""
     before = dict(get_template(actor, template_id).settings)
     save_template(actor, template_id, name, settings, archived=archived)

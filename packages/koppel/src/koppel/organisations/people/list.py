@@ -65,7 +65,7 @@ def has_division(actor: Actor, division_id: int) -> bool:
     return Division.objects.filter(organisation_id=actor.organisation_id, pk=division_id, archived_at=None).exists()
 
 
-def rows(memberships: "QuerySet[Membership]", page: int) -> list[MemberRow]:
+def list_member_rows(memberships: "QuerySet[Membership]", page: int) -> list[MemberRow]:
     """A page of the list; `page` counts from 1."""
     members = list(memberships[(page - 1) * PAGE_SIZE : page * PAGE_SIZE])
     links = DivisionMember.objects.filter(membership__in=members).select_related("division").order_by("division__name")

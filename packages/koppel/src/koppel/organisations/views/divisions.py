@@ -85,7 +85,7 @@ def _change(request: AuthenticatedRequest, division: Division) -> HttpResponse:
     form = request.POST
     chosen = [*filter(None, map(id_of, form.getlist("people")))]
     try:
-        divisions.change(
+        divisions.change_division(
             request.actor,
             division.pk,
             name=form.get("name", ""),

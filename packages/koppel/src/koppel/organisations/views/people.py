@@ -43,7 +43,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         "nav_section": "people",
         "asked": filters,
         "is_filtered": filters != MemberFilter(),
-        "rows": people_list.rows(memberships, max(1, page)),
+        "rows": people_list.list_member_rows(memberships, max(1, page)),
         "total": total,
         "page": page,
         "pages": pages,

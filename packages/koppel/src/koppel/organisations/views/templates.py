@@ -128,7 +128,7 @@ def _change(request: AuthenticatedRequest, template: Template, context: dict[str
     if effects.changed and form.get("confirmed") != str(effects.changed):
         context |= {"current": settings, "name": form.get("name", ""), "archived": archived}
         return _editor(request, template, context | _impact_context(effects))
-    settings_templates.change(
+    settings_templates.change_template(
         request.actor, template.pk, name=form.get("name", ""), settings=settings, archived=archived
     )
     messages.success(request, _("Saved."))

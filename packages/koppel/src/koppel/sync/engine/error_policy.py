@@ -1,4 +1,4 @@
-"""What follows from each of the contract's errors: the one table from class to reaction."""
+"""What a run does after each of the connector contract's errors: one table from class to policy."""
 
 import random
 from dataclasses import dataclass
@@ -23,8 +23,9 @@ BACK_OFF_SECONDS_MAX = 300.0
 
 
 class Action(StrEnum):
-    """WAIT: back in the queue, holding no worker. FAIL: over, a person may retry. BLOCK: over, the company needs a person.
-    SIGN_IN: over, the connection needs a person."""
+    """WAIT: requeue the run. FAIL: end it, a person may retry. BLOCK: end it, a person must look at the company.
+
+    SIGN_IN: end it, a person must sign in again."""
 
     WAIT = "wait"
     FAIL = "fail"
@@ -34,7 +35,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class ErrorPolicy:
-    """`counts_as_failure`: this is a failure that is not repeated for ever."""
+    """`issue`: the code of the issue to raise. `counts_as_failure`: after `FAILURES_MAX` of these in a row the run fails."""
 
     action: Action
     issue: str = ""
@@ -45,7 +46,7 @@ POLICIES: dict[type[ConnectorError], ErrorPolicy] = {
     ConsentLost: ErrorPolicy(Action.SIGN_IN),
     ConsentDenied: ErrorPolicy(Action.SIGN_IN),
     NotConsented: ErrorPolicy(Action.BLOCK, "not_consented"),
-    # The guard itself has raised the question.
+    # Whoever raises `OtherCompany` has raised the issue already.
     OtherCompany: ErrorPolicy(Action.BLOCK),
     SetupMissing: ErrorPolicy(Action.BLOCK, "setup_missing"),
     RateLimited: ErrorPolicy(Action.WAIT),
@@ -55,7 +56,8 @@ POLICIES: dict[type[ConnectorError], ErrorPolicy] = {
 
 
 def policy_for(error: ConnectorError, failures: int) -> ErrorPolicy:
-    """`failures` counts earlier runs into this wall without a page in between. A slow renewal is no wall: it is waited for."""
+    """Return the policy for `error`, after `failures` earlier failures without a page in between. A slow
+    token refresh only makes the run wait."""
     if error.code == RENEWAL_SLOW:
         return ErrorPolicy(Action.WAIT)
     policy = POLICIES[type(error)]
@@ -65,7 +67,7 @@ def policy_for(error: ConnectorError, failures: int) -> ErrorPolicy:
 
 
 def wait_seconds(error: ConnectorError, failures: int) -> float:
-    """What the vendor asks for, and for failures at least an exponential pause; spread, so that not all come back at once."""
+    """Return how long to wait: what the vendor asks for, for failures at least an exponential backoff; with jitter."""
     retry_after = float(getattr(error, "retry_after_seconds", 0))
     if not POLICIES[type(error)].counts_as_failure or error.code == RENEWAL_SLOW:
         return retry_after + random.uniform(0, 1)  # noqa: S311 - jitter

@@ -1,6 +1,6 @@
-"""How a run ends for people: the administration's state, issues, notices. Each use case is one transaction in scope.
+"""The end of a run: its state, the administration's status, issues and notices. Each function is one transaction in scope.
 
-Every sync passes here, most of them with nothing to tell: what all of them ask is SQL, which Django does not have to compile.
+Every sync ends here, so the statements of all of them are plain SQL: compiling a query in Django costs more than running it.
 """
 
 from datetime import datetime
@@ -16,7 +16,7 @@ from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.services import close_event_for, open_event
 from koppel.sync.checks import check, is_due
-from koppel.sync.engine.error_policy import Action, ErrorPolicy
+from koppel.sync.engine.error_policy import POLICIES, Action, ErrorPolicy
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
@@ -30,12 +30,17 @@ _COMPLETE_AS_OF = """
 SELECT min(complete_as_of) FROM sync_checkpoint
  WHERE organisation_id = %s AND administration_id = %s AND resource = ANY(%s) AND available
 """
-RUN_ISSUES = ("not_consented", "setup_missing", "unexpected_response", "sync_failed", "database_errors")
+RUN_ISSUES = (
+    *sorted({policy.issue for policy in POLICIES.values() if policy.issue}),
+    "sync_failed",
+    "database_errors",
+)
+"""Issues that a run may raise about its administration, and that a successful run resolves."""
 
 
 def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
-    """Every available resource that is wanted was read; the run is closed in the same transaction. False when the run is no
-    longer ours, and then nothing is different."""
+    """Close a run that read every available resource of its plan. Returns False, and changes nothing, when the run is no longer
+    ours."""
     subject = ("administration", claimed.administration_id)
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, RunState.SUCCEEDED, "", ""):
@@ -51,8 +56,8 @@ def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
 
 
 def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, state: RunState = RunState.FAILED) -> None:
-    """Over, and a person is needed. The run is closed and the person told in one transaction: a worker that dies here leaves
-    both to its successor, and one that lost the run tells nothing."""
+    """Close a run that needs a person, and notify, in one transaction: a worker that dies here leaves both to the next one, and
+    one that lost the run notifies nobody."""
     subject = ("administration", claimed.administration_id)
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, state, code, message):
@@ -75,7 +80,7 @@ def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, stat
 
 
 def raise_outage_issue(claimed: ClaimedRun, code: str) -> None:
-    """Our own database has answered with errors for long; Koppel goes on trying. `code` is PostgreSQL's, if it gave one."""
+    """Raise an issue that our own database has answered with errors for long. `code` is PostgreSQL's, if it gave one."""
     with organisation_scope(claimed.organisation_id):
         raise_issue(
             claimed.organisation_id, "database_errors", ("administration", claimed.administration_id), {"code": code}
@@ -87,14 +92,14 @@ def fail_of_error(claimed: ClaimedRun, policy: ErrorPolicy, error: ConnectorErro
 
 
 def _finish_run(claimed: ClaimedRun, state: RunState, code: str, message: str) -> bool:
-    """False when the run is no longer ours."""
+    """Store the state of the run. Returns False when the run is no longer ours."""
     with connection.cursor() as cursor:
         cursor.execute(_CLOSE, [state, code, message, claimed.organisation_id, claimed.id, claimed.attempt])
         return bool(cursor.rowcount == 1)
 
 
 def _complete_as_of(claimed: ClaimedRun, plan: SyncPlan) -> datetime:
-    """That of the resource which is furthest behind."""
+    """Return `complete_as_of` of the resource that is furthest behind."""
     with connection.cursor() as cursor:
         cursor.execute(_COMPLETE_AS_OF, [claimed.organisation_id, claimed.administration_id, list(plan.resources)])
         row: datetime = cursor.fetchone()[0]
@@ -102,7 +107,7 @@ def _complete_as_of(claimed: ClaimedRun, plan: SyncPlan) -> datetime:
 
 
 def _notify_failure(claimed: ClaimedRun, name: str, message: str) -> None:
-    """All that fails of one connection is one event, told when it has not healed by itself."""
+    """Add the failure to the event of its connection; it is sent when it has not recovered by itself."""
     open_event(
         claimed.organisation_id,
         "sync_failing",

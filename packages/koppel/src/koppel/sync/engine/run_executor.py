@@ -1,4 +1,4 @@
-"""Executes a run that this worker holds, and says in its row how that went: over, waiting, or a crash."""
+"""Executes a run that this worker holds, and stores the result in its row: finished, waiting, or a crash."""
 
 import structlog
 from django.utils.translation import gettext_noop
@@ -19,13 +19,13 @@ from koppel.sync.runs.claims import ClaimedRun
 
 CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
 OUTAGE_ISSUE_SECONDS = 900.0
-"""How long our database may answer with errors before somebody is told."""
+"""How long our database may answer with errors before an issue is raised."""
 OUTAGE_SENTENCE = gettext_noop("Koppel's own database answers with errors. The sync waits, and goes on by itself.")
 log = structlog.get_logger(__name__)
 
 
 async def execute_run(runtime: Runtime, claimed: ClaimedRun) -> None:
-    """To its end, to a wall, or until its turn is over; whichever it is, the run's row says so afterwards."""
+    """Execute the run until it ends, must wait, or its time slice is over; its row then says which."""
     organisation_id, run_id = claimed.organisation_id, claimed.id
     with structlog.contextvars.bound_contextvars(organisation=organisation_id, run=run_id, attempt=claimed.attempt):
         try:
@@ -80,7 +80,8 @@ async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorE
 
 
 async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
-    """Nobody's fault, so no strike. Where not even this can be written, the run is taken up again when its worker is silent."""
+    """Requeue the run until our database works again. Not counted as a failure. When even this cannot be written, another
+    worker claims the run once its heartbeat is old."""
     log.warning(
         "run_waits_for_database", error=type(error).__name__, sqlstate=sqlstate_of(error), reason=str(error)[:200]
     )
@@ -93,7 +94,7 @@ async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Excep
 
 
 async def _record_crash(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
-    """A fault of ours. Tried again twice, whatever came through in between."""
+    """Requeue the run after a fault of ours; fail it at the third, whether or not pages were committed in between."""
     again = claimed.crashes + 1 < CRASHES_MAX
     message = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
     if again:

@@ -1,12 +1,11 @@
-"""One run: every resource in the connector's order, page by page; a page and its checkpoint are one transaction.
+"""Reads one run: every resource in the connector's order, page by page; `koppel.sync.engine.page_commit` commits the pages.
 
-The next page is asked for when this one is committed, so that a crash costs at most the page under way. What the vendor does
-to us ends the read of a resource or the run; the reactions stand in `koppel.sync.engine.error_policy`.
+The next page is requested when this one is committed, so that a crash costs at most the page under way. An error of the
+vendor ends the read of a resource or the run; `koppel.sync.engine.error_policy` says which, and what follows.
 """
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -14,26 +13,24 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.utils import timezone
-from psycopg.errors import UniqueViolation
 
 from koppel.connections.companies.changes import verify_company
 from koppel.connections.sessions import ReadingSession, Runtime, reading_session
-from koppel.connector.contract import Connector, HistoryWindow, Page, ReadMode, ResourceSpec
+from koppel.connector.contract import Connector, HistoryWindow, ReadMode, ResourceSpec
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing, UnexpectedResponse
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
 from koppel.kit.database.pool import Connection
 from koppel.kit.quarantine import Quarantined
-from koppel.sync.engine.page_writer import CHILDREN, PageResult, PageWriter, advance_checkpoint
+from koppel.sync.engine.page_commit import PageCommitter, PendingPage
+from koppel.sync.engine.page_writer import CHILDREN, PageWriter
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.errors import Fenced, Preempted
 from koppel.sync.runs import checkpoints, claims
-from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
+from koppel.sync.runs.checkpoints import CheckpointState
 from koppel.sync.runs.claims import ClaimedRun
 
 HEARTBEAT_SECONDS = 5
-PENDING_ROWS_MAX, PENDING_SECONDS_MAX = 1000, 0.5
-"""How much, and how long after it was read, may wait for the next page. People see progress with each commit."""
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +44,7 @@ class RunResult:
 
 
 async def read_run(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> RunResult:
-    """Read everything that is wanted. Raises the connector's errors and `Fenced`; all that was read stays."""
+    """Read every resource of the plan. Raises the connector's errors and `Fenced`; what was committed stays."""
     session = await reading_session(runtime, claimed.organisation_id, claimed.administration_id)
     reader = RunReader(runtime, claimed, plan, session, connector(claimed.connector))
     async with _heartbeat(runtime, claimed):
@@ -57,7 +54,7 @@ async def read_run(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> Run
 
 @contextlib.asynccontextmanager
 async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[None]:
-    """Within the block the run is known to live; when it is taken over, the block is cancelled and `Fenced` raised."""
+    """Send heartbeats while the block runs; when another worker takes the run over, cancel the block and raise `Fenced`."""
     task = asyncio.current_task()
     fenced = False
 
@@ -88,7 +85,7 @@ async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[Non
 
 
 def full_comparison_is_due(last: datetime | None, weekday: int, at: datetime) -> bool:
-    """Whether the week day of the full comparison has come since the last one, in the installation's time zone.
+    """Return whether the weekday of the full comparison has come since the last one, in the installation's time zone.
 
     A day that was missed is caught up at the next run."""
     if last is None:
@@ -108,8 +105,7 @@ class RunReader:
         self._plan = plan
         self._window = HistoryWindow(plan.fiscal_years_back, now().date())
         self._result = RunResult()
-        self._failures_reset = False
-        self._pending: list[_PendingPage] = []
+        self._committer = PageCommitter(runtime.database, claimed)
 
     async def read_all(self) -> RunResult:
         specs = [
@@ -132,20 +128,21 @@ class RunReader:
                     is_first = position == 0 and self._claimed.resources is None
                     await self._read_or_record_failure(spec, checkpoint or CheckpointState(), is_first=is_first)
         except (ConnectorError, Quarantined, Preempted):
-            await self._commit_if_pending()
+            await self._committer.flush()
             raise
-        await self._commit_if_pending()
+        await self._committer.flush()
+        self._result.touched |= self._committer.touched
         return self._result
 
     async def _read_or_record_failure(self, spec: ResourceSpec, checkpoint: CheckpointState, *, is_first: bool) -> None:
-        """A company that refuses everything refuses its first resource; a single one that is refused is left out. What was
-        read before is committed first, so that it does not overwrite what is noted."""
+        """Read the resource; a refusal of it alone marks it unavailable. A company that refuses everything refuses its first
+        resource, which ends the run. Pending pages are committed first: they would overwrite the refusal."""
         try:
             await self._read(spec, checkpoint)
         except (NotConsented, SetupMissing) as refusal:
             if is_first:
                 raise
-            await self._commit_if_pending()
+            await self._committer.flush()
             async with self._transaction() as connection:
                 await checkpoints.reset_cursor(connection, self._claimed, spec.key)
                 await checkpoints.mark_unavailable(connection, self._claimed, spec.key, str(refusal))
@@ -155,7 +152,7 @@ class RunReader:
                 "unexpected_response", run=self._claimed.id, resource=spec.key, code=error.code, reason=str(error)
             )
             self._result.broken[spec.key] = str(error)
-            await self._commit_if_pending()
+            await self._committer.flush()
             async with self._transaction() as connection:
                 await checkpoints.reset_cursor(connection, self._claimed, spec.key)
                 await checkpoints.finish_resource(connection, self._claimed, spec.key, "failed", str(error))
@@ -168,24 +165,25 @@ class RunReader:
             await self._read_to_end(spec, self._start_read(spec, checkpoint, complete=True))
 
     async def _read_to_end(self, spec: ResourceSpec, checkpoint: CheckpointState) -> CheckpointState:
-        """Of what was begun. The checkpoint afterwards, with which another read can begin."""
+        """Read page by page until the source has no more. Returns the checkpoint, from which another read can begin."""
         writer = PageWriter(self._claimed, self._connector, spec.key)
         while True:
             cursor = checkpoint.resume_cursor or checkpoint.incremental_cursor or None
             page = await self._connector.read_page(
                 self._session, spec.key, ReadMode(checkpoint.read_mode), self._window, cursor
             )
-            checkpoint = await self._take_page(writer, spec.key, checkpoint, page)
+            more_follows = self._needs_full_read_after(checkpoint)
+            checkpoint = await self._committer.add(PendingPage(writer, spec.key, checkpoint, page, more_follows))
             if not checkpoint.resume_cursor:
                 return checkpoint
 
     def _predates_request(self, checkpoint: CheckpointState) -> bool:
-        """Another run left this read half done; who asks for a full one now means from here on."""
+        """Return whether the read that was begun is older than the request of a full read, which means one from then on."""
         started = checkpoint.read_started_at
         return self._claimed.full and (started is None or started < self._claimed.created_at)
 
     def _is_full_due(self, checkpoint: CheckpointState) -> bool:
-        """At first, on demand, on the week day, and when more years are wanted."""
+        """Return whether a full read is due: at first, on demand, on the weekday, and when more fiscal years are wanted."""
         plan = self._plan
         return (
             self._claimed.full or not checkpoint.incremental_cursor
@@ -194,14 +192,14 @@ class RunReader:
         )  # fmt: skip
 
     def _needs_full_read_after(self, checkpoint: CheckpointState) -> bool:
-        """What changed is read before all is compared: an entry that moved to another period is then known to be there, and
-        its absence from the old one is no deletion."""
+        """Return whether a full read comes after this one. Changes are read before all is compared: an entry that moved to
+        another period is then in the books, and its absence from the old period is no deletion."""
         return checkpoint.read_mode == ReadMode.MODIFIED_SINCE and self._is_full_due(checkpoint)
 
     def _start_read(
         self, spec: ResourceSpec, checkpoint: CheckpointState, *, complete: bool = False
     ) -> CheckpointState:
-        """A new read, complete or in the best way that the vendor has to tell what changed."""
+        """Return the checkpoint of a new read: full, or in the first mode of the resource, the best for what changed."""
         changes_first = bool(checkpoint.incremental_cursor) and not checkpoint.is_baseline and spec.key in CHILDREN
         is_full = complete or (self._is_full_due(checkpoint) and not changes_first)
         mode = ReadMode.FULL if is_full else spec.read_modes[0]
@@ -212,95 +210,5 @@ class RunReader:
             is_verifying_deletes=False, is_inconsistent=False, seen_count=0,
         )  # fmt: skip
 
-    async def _take_page(
-        self, writer: PageWriter, resource: str, checkpoint: CheckpointState, page: Page
-    ) -> CheckpointState:
-        """Commit the page, or let it wait for the next one: it is small, and nothing more of its resource is asked for. Rows
-        of a resource are staged once in a transaction, so what changed is committed before the comparison that follows."""
-        if any(pending.resource == resource and pending.page.records for pending in self._pending):
-            await self._commit()
-        self._pending.append(
-            _PendingPage(writer, resource, checkpoint, page, more_follows=self._needs_full_read_after(checkpoint))
-        )
-        if _can_wait(checkpoint, page) and not self._is_batch_full():
-            return advance_checkpoint(replace(checkpoint, resume_cursor=page.next_cursor or ""), page)
-        return await self._commit()
-
-    def _is_batch_full(self) -> bool:
-        first = self._pending[0]
-        return (
-            sum(pending.rows for pending in self._pending) > PENDING_ROWS_MAX
-            or time.monotonic() - first.pending_since > PENDING_SECONDS_MAX
-        )
-
-    async def _commit_if_pending(self) -> None:
-        if self._pending:
-            await self._commit()
-
-    async def _commit(self) -> CheckpointState:
-        """Everything that waits, in one transaction. The checkpoint of the last page."""
-        try:
-            return await self._commit_pending()
-        except UniqueViolation:
-            return await self._commit_pending(compares=True)
-
-    async def _commit_pending(self, *, compares: bool = False) -> CheckpointState:
-        updates, touched = [], set()
-        async with self._transaction() as connection:
-            for pending in self._pending:
-                applied = await pending.apply(connection, compares=compares)
-                updates.append((pending.resource, applied.checkpoint, applied.delta))
-                touched |= {pending.resource} if applied.touched else set()
-            await checkpoints.save_checkpoints(connection, self._claimed, updates)
-            if self._claimed.failures and not self._failures_reset:
-                await claims.reset_failures(connection, self._claimed)
-        self._failures_reset = True
-        self._pending.clear()
-        self._result.touched |= touched
-        return updates[-1][1]
-
     def _transaction(self) -> AbstractAsyncContextManager[Connection]:
         return claims.fenced_transaction(self._runtime.database, self._claimed)
-
-
-@dataclass(frozen=True)
-class _PendingPage:
-    """A page that was read and is not committed yet."""
-
-    writer: PageWriter
-    resource: str
-    checkpoint: CheckpointState
-    page: Page
-    more_follows: bool = False
-    """Another read of the resource comes after this one: its part of the run is not done."""
-    pending_since: float = field(default_factory=time.monotonic)
-
-    @property
-    def rows(self) -> int:
-        return len(self.page.records) + sum(len(record.children) for record in self.page.records)
-
-    async def apply(self, connection: Connection, *, compares: bool) -> PageResult:
-        if _is_noop(self.checkpoint, self.page):
-            new = advance_checkpoint(replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page)
-            applied = PageResult(
-                new, ResourceDelta("running" if new.resume_cursor else "done", new.read_mode), touched=False
-            )
-        else:
-            applied = await self.writer.apply(connection, self.checkpoint, self.page, compares=compares)
-        return replace(applied, delta=replace(applied.delta, state="running")) if self.more_follows else applied
-
-
-def _can_wait(checkpoint: CheckpointState, page: Page) -> bool:
-    """At most one page of a resource waits, unless nothing is in them: a crash costs no more than that."""
-    if _is_noop(checkpoint, page):
-        return True
-    return page.next_cursor is None and (
-        page.snapshot is None or (page.snapshot.restart_cursor is None and page.snapshot.is_consistent)
-    )
-
-
-def _is_noop(checkpoint: CheckpointState, page: Page) -> bool:
-    """Nothing to write and nothing to prove."""
-    if checkpoint.is_baseline or page.records or page.rejected or page.tombstones or page.snapshot is not None:
-        return False
-    return page.unchanged or (checkpoint.read_mode == ReadMode.MODIFIED_SINCE and page.next_cursor is None)

@@ -36,8 +36,7 @@ def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 def request_run(
     actor: Actor, administration_id: int, *, full: bool = False, resources: Sequence[str] | None = None
 ) -> bool:
-    """Sync now. False when one is under way already. Raises `NotFound`, `Quarantined`, and `SyncNotAllowed` with
-    a sentence."""
+    """Queue a sync now. Returns False when a run is open already. Raises `NotFound`, `Quarantined` and `SyncNotAllowed`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     quarantine.refuse()
     administration = administration_for(actor, administration_id)
@@ -63,7 +62,7 @@ def request_run(
 
 
 def _require_synced(administration: Administration, resources: Sequence[str]) -> None:
-    """A part can be asked for once all of it was there, and only of what the settings say. None is not everything."""
+    """Raise `SyncNotAllowed` unless the administration was synced once and its settings include all of `resources`."""
     if not resources:
         raise UnknownParameter([unknown_value("resource", "", RESOURCES)])
     if administration.activated_at is None:
@@ -74,7 +73,9 @@ def _require_synced(administration: Administration, resources: Sequence[str]) ->
 
 
 def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
-    """Sync many now, those that can be; who asks has seen which cannot. How many runs were made."""
+    """Queue runs for those administrations that have no open one. The caller has refused those that cannot be synced.
+
+    Returns the number of runs."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administrations = Administration.objects.filter(
         organisation_id=actor.organisation_id, pk__in=list(administration_ids)
@@ -179,7 +180,9 @@ def _request(
     organisation_id: int, ids: Sequence[int], trigger: Trigger, requested_by: str,
     *, full: bool = False, resources: Sequence[str] | None = None,
 ) -> int:  # fmt: skip
-    """At most one open run per administration: the database sees to it, and tells the workers. How many were made."""
+    """Queue runs, and return their number: an administration with an open run gets no other (a constraint of the database).
+
+    The trigger `announce` on `sync_run` wakes the workers."""
     before = timezone.now()
     Run.objects.bulk_create(
         [

@@ -9,7 +9,7 @@ READ_KEYS_SQL = (
     "SELECT external_id FROM sync_snapshot_key"
     " WHERE administration_id = %(administration)s AND resource = %(resource)s AND read_id = %(read)s"
 )
-"""The keys that were recorded of one read, for `books.storage.writer.missing_keys`."""
+"""The keys that were recorded of one read, for `books.storage.row_deletion.missing_keys`."""
 
 
 async def record(connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]) -> int:

@@ -1,0 +1,93 @@
+"""The end of the wizard: import the chosen companies, once."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from koppel.administrations.services import NewAdministration, import_companies
+from koppel.company_registers.numbers.identity import Identity
+from koppel.kit.locks import LockName, lock_until_commit
+from koppel.onboarding.flow import get_flow
+from koppel.onboarding.models import Flow, FlowState, Import
+from koppel.onboarding.steps.choose import list_company_choices
+from koppel.onboarding.steps.identify import identity_of, list_answers
+from koppel.onboarding.steps.same_company import confirmed_identity
+from koppel.organisations.roles import Actor
+from koppel.sync.runs.services import request_first_runs
+
+
+@dataclass(frozen=True)
+class FinishedImport:
+    """`skipped`: how many chosen companies somebody else imported meanwhile, or can no longer be reached."""
+
+    import_record: Import
+    skipped: int = 0
+
+
+def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> FinishedImport | None:
+    """Import the chosen companies and queue their first syncs. Called again, it returns the same import.
+
+    Returns None when a company lacks its identity; with `complete_later` only when a given identity is wrong, as companies
+    without one get an issue. Raises `NotFound` for a division, template or person that is gone."""
+    flow = get_flow(actor, token, lock=True)
+    if flow.state == FlowState.FINISHED and flow.import_record is not None:
+        return FinishedImport(flow.import_record)
+    identity_answers = list_answers(flow)
+    identities = {one.company.pk: identity_of(one, complete_later=complete_later) for one in identity_answers}
+    confirmed = {one.company.pk: confirmed_identity(one.discrepancy, flow.confirmations) for one in identity_answers}
+    if flow.connection is None or not identity_answers or any(one is None for one in identities.values()):
+        return None
+    lock_until_commit(LockName.IMPORT_START, actor.organisation_id)
+    identities_by_company = {key: one for key, one in identities.items() if one is not None}
+    import_record = Import.objects.create(
+        organisation_id=actor.organisation_id, connection=flow.connection, membership_id=actor.membership_id, count=0
+    )
+    ids = _import(actor, flow, import_record, identities_by_company, confirmed)
+    request_first_runs(actor, ids)
+    import_record.count = len(ids)
+    import_record.save(update_fields=["count"])
+    flow.state, flow.import_record = FlowState.FINISHED, import_record
+    flow.save(update_fields=["state", "import_record"])
+    return FinishedImport(import_record, len(identities_by_company) - len(ids))
+
+
+def _import(
+    actor: Actor,
+    flow: Flow,
+    import_record: Import,
+    identities_by_company: dict[int, Identity],
+    confirmed: dict[int, dict[str, Any]],
+) -> list[int]:
+    """Import each company through the connection that reaches it. Returns the ids of the administrations."""
+    by_connection: dict[int, list[NewAdministration]] = {}
+    for row in list_company_choices(actor, flow):
+        key = row.company.pk
+        if row.can_be_chosen and key in identities_by_company:
+            by_connection.setdefault(row.company.connection_id, []).append(
+                _new(flow, key, identities_by_company[key], confirmed[key])
+            )
+    return [
+        administration_id
+        for connection_id, companies in by_connection.items()
+        for administration_id in import_companies(actor, connection_id, import_record.pk, companies)
+    ]
+
+
+def _new(flow: Flow, company_id: int, identity: Identity, confirmed: dict[str, Any]) -> NewAdministration:
+    assignment = flow.assignments.get(str(company_id), {})
+    seen_name, seen_number = flow.shown_identities.get(str(company_id), ("", ""))
+    return NewAdministration(
+        remote_company_id=company_id,
+        number=identity.number,
+        number_scheme=identity.number_scheme,
+        number_note=identity.number_note,
+        no_number_reason=identity.no_number_reason,
+        sector=identity.sector,
+        sector_scheme=identity.sector_scheme,
+        confirmed_identity=confirmed,
+        division_id=assignment.get("division"),
+        template_id=assignment.get("template"),
+        membership_ids=tuple(assignment.get("users", ())),
+        seen_name=seen_name,
+        seen_number=seen_number,
+    )

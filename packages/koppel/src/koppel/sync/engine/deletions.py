@@ -1,0 +1,127 @@
+"""Which rows a page proves deleted at the source, and marking them, within the page's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from koppel.books.storage import row_deletion
+from koppel.books.storage.writer import RecordBatch, WriteContext
+from koppel.connector.contract import Page, ReadMode, Record, Snapshot
+from koppel.kit.database.pool import Connection
+from koppel.sync.changes import log
+from koppel.sync.runs import snapshot_keys
+from koppel.sync.runs.checkpoints import CheckpointState
+from koppel.sync.runs.claims import ClaimedRun
+
+
+@dataclass
+class PageDeletions:
+    """Marks as deleted what one page of a resource says or proves to be gone. `levels`: the resource, and its lines if any.
+
+    `deleted` counts records of the resource; `has_deleted` says whether anything was marked, lines included."""
+
+    connection: Connection
+    context: WriteContext
+    claimed: ClaimedRun
+    levels: Sequence[str]
+    deleted: int = 0
+    has_deleted: bool = False
+
+    async def delete_missing_lines(self, records: Sequence[Record]) -> None:
+        """Mark lines as deleted that did not come with an entry that came whole."""
+        complete = [record for record in records if record.is_complete]
+        if not complete:
+            return
+        lines = [line.external_id for record in complete for line in record.children]
+        entries = [record.external_id for record in complete]
+        missing = await row_deletion.missing_line_keys(self.connection, self.context, entries, lines)
+        await self._mark_deleted(self.levels[1], missing)
+
+    async def apply_tombstones(self, tombstones: Sequence[str]) -> None:
+        """Mark as deleted what the source says it deleted, with its lines. It may name the same record again, or one that
+        never was here."""
+        if not tombstones:
+            return
+        if len(self.levels) > 1:
+            lines = await row_deletion.missing_line_keys(self.connection, self.context, tombstones, ())
+            await self._mark_deleted(self.levels[1], lines)
+        resource = self.levels[0]
+        existing = await row_deletion.existing_keys(self.connection, self.context, resource, tombstones)
+        await self._mark_deleted(resource, existing)
+
+    async def apply_snapshot(
+        self, checkpoint: CheckpointState, page: Page, batches: Sequence[RecordBatch]
+    ) -> CheckpointState:
+        """Mark as deleted what this page proves absent. Rows that a read of several pages missed are looked for once more
+        first. Returns the checkpoint with what was learned."""
+        new = replace(checkpoint, resume_cursor=page.next_cursor or "")
+        snapshot = page.snapshot
+        if checkpoint.is_baseline or checkpoint.read_mode == ReadMode.MODIFIED_SINCE:
+            new.is_inconsistent |= snapshot is not None and not snapshot.is_consistent
+            return new
+        if snapshot is not None and snapshot.restart_cursor is None and snapshot.is_consistent:
+            await self._delete_all_but(batches, snapshot)
+            return new
+        for level, records, _parents in batches:
+            keys = [record.external_id for record in records]
+            new.seen_count += (
+                await snapshot_keys.record(self.connection, self.claimed, level, checkpoint.read_id, keys)
+                if keys
+                else 0
+            )
+        if snapshot is None:
+            return new
+        return await self._compare(new, snapshot)
+
+    async def _compare(self, new: CheckpointState, snapshot: Snapshot) -> CheckpointState:
+        """Compare the books with a partition that took several pages, at its last page."""
+        recorded = await snapshot_keys.count(self.connection, self.claimed, self.levels, new.read_id)
+        is_incomplete = new.seen_count != recorded
+        missing = {level: await self._missing_in_read(level, new.read_id, snapshot) for level in self.levels}
+        if snapshot.restart_cursor is not None and (
+            is_incomplete or (any(missing.values()) and not new.is_verifying_deletes)
+        ):
+            if is_incomplete:
+                await snapshot_keys.delete(self.connection, self.claimed, self.levels)
+            return replace(
+                new,
+                resume_cursor=snapshot.restart_cursor,
+                is_verifying_deletes=not is_incomplete,
+                seen_count=0 if is_incomplete else new.seen_count,
+            )
+        if snapshot.is_consistent:
+            for level, keys in missing.items():
+                await self._mark_deleted(level, keys)
+        await snapshot_keys.delete(self.connection, self.claimed, self.levels)
+        return replace(
+            new,
+            is_verifying_deletes=False,
+            is_inconsistent=new.is_inconsistent or not snapshot.is_consistent,
+            seen_count=0,
+        )
+
+    async def _missing_in_read(self, level: str, read_id: int, snapshot: Snapshot) -> list[str]:
+        return await row_deletion.missing_keys(
+            self.connection, self.context, level, snapshot.partitions,
+            read_keys_sql=snapshot_keys.READ_KEYS_SQL, values={"read": read_id},
+        )  # fmt: skip
+
+    async def _delete_all_but(self, batches: Sequence[RecordBatch], snapshot: Snapshot) -> None:
+        """Mark as deleted all of the partition that is not in `batches`: the partition was one answer."""
+        if snapshot.partitions is not None and not snapshot.partitions:
+            return
+        for level, records, _parents in batches:
+            keys = [record.external_id for record in records]
+            missing = await row_deletion.missing_keys(
+                self.connection, self.context, level, snapshot.partitions,
+                read_keys_sql=row_deletion.KEYS_SQL, values={"keys": keys},
+            )  # fmt: skip
+            await self._mark_deleted(level, missing)
+
+    async def _mark_deleted(self, level: str, keys: Sequence[str]) -> None:
+        if not keys:
+            return
+        await log.log_deleted(self.connection, self.claimed, level, keys)
+        await row_deletion.mark_deleted(self.connection, self.context, level, keys)
+        self.has_deleted = True
+        if level == self.levels[0]:
+            self.deleted += len(keys)

@@ -1,0 +1,122 @@
+"""Commits the pages of a run: records, checkpoint, log of changes and counts of a page in one transaction.
+
+A small page may wait for the next one, so that several go into one transaction.
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+
+from psycopg.errors import UniqueViolation
+
+from koppel.connector.contract import Page, ReadMode
+from koppel.kit.database.pool import Connection, Database
+from koppel.sync.engine.page_writer import PageResult, PageWriter, advance_checkpoint
+from koppel.sync.runs import checkpoints, claims
+from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
+from koppel.sync.runs.claims import ClaimedRun
+
+PENDING_ROWS_MAX, PENDING_SECONDS_MAX = 1000, 0.5
+"""How many rows may wait for the next page, and how long after they were read. People see progress with each commit."""
+
+
+@dataclass(frozen=True)
+class PendingPage:
+    """A page that was read and is not committed yet."""
+
+    writer: PageWriter
+    resource: str
+    checkpoint: CheckpointState
+    page: Page
+    more_follows: bool = False
+    """Another read of the resource comes after this one: its part of the run is not done."""
+    pending_since: float = field(default_factory=time.monotonic)
+
+    @property
+    def row_count(self) -> int:
+        return len(self.page.records) + sum(len(record.children) for record in self.page.records)
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether it need not be committed at once. At most one page of a resource waits, unless nothing is in them: a crash
+        costs no more than that."""
+        snapshot = self.page.snapshot
+        return self.is_noop or (
+            self.page.next_cursor is None
+            and (snapshot is None or (snapshot.restart_cursor is None and snapshot.is_consistent))
+        )
+
+    @property
+    def is_noop(self) -> bool:
+        """Whether there is nothing to write and nothing to prove."""
+        page = self.page
+        if self.checkpoint.is_baseline or page.records or page.rejected or page.tombstones or page.snapshot is not None:
+            return False
+        return page.unchanged or (self.checkpoint.read_mode == ReadMode.MODIFIED_SINCE and page.next_cursor is None)
+
+    def next_checkpoint(self) -> CheckpointState:
+        """Return the checkpoint after the page, as far as it is known before the page is written."""
+        return advance_checkpoint(replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page)
+
+    async def apply(self, connection: Connection, *, compares: bool) -> PageResult:
+        """Write the page in the caller's transaction, if there is something to write."""
+        if self.is_noop:
+            new = self.next_checkpoint()
+            delta = ResourceDelta("running" if new.resume_cursor else "done", new.read_mode)
+            applied = PageResult(new, delta, touched=False)
+        else:
+            applied = await self.writer.apply(connection, self.checkpoint, self.page, compares=compares)
+        return replace(applied, delta=replace(applied.delta, state="running")) if self.more_follows else applied
+
+
+class PageCommitter:
+    """Commits the pages of one run in the order in which they were read. `touched`: the resources that changed in the books."""
+
+    def __init__(self, database: Database, claimed: ClaimedRun) -> None:
+        self._database, self._claimed = database, claimed
+        self._pending: list[PendingPage] = []
+        self._failures_reset = False
+        self.touched: set[str] = set()
+
+    async def add(self, pending: PendingPage) -> CheckpointState:
+        """Commit the page, or let it wait for the next one when it is small and ends its read. Returns the checkpoint after it.
+
+        Rows of a resource are staged once in a transaction, so what changed is committed before the comparison that follows."""
+        if any(earlier.resource == pending.resource and earlier.page.records for earlier in self._pending):
+            await self._commit()
+        self._pending.append(pending)
+        if pending.can_wait and not self._is_batch_full():
+            return pending.next_checkpoint()
+        return await self._commit()
+
+    async def flush(self) -> None:
+        """Commit the pages that wait, if any."""
+        if self._pending:
+            await self._commit()
+
+    def _is_batch_full(self) -> bool:
+        return (
+            sum(pending.row_count for pending in self._pending) > PENDING_ROWS_MAX
+            or time.monotonic() - self._pending[0].pending_since > PENDING_SECONDS_MAX
+        )
+
+    async def _commit(self) -> CheckpointState:
+        """Commit all pending pages in one transaction. Returns the checkpoint of the last one."""
+        try:
+            return await self._commit_pending()
+        except UniqueViolation:
+            return await self._commit_pending(compares=True)
+
+    async def _commit_pending(self, *, compares: bool = False) -> CheckpointState:
+        updates, touched = [], set()
+        async with claims.fenced_transaction(self._database, self._claimed) as connection:
+            for pending in self._pending:
+                applied = await pending.apply(connection, compares=compares)
+                updates.append((pending.resource, applied.checkpoint, applied.delta))
+                touched |= {pending.resource} if applied.touched else set()
+            await checkpoints.save_checkpoints(connection, self._claimed, updates)
+            if self._claimed.failures and not self._failures_reset:
+                await claims.reset_failures(connection, self._claimed)
+        self._failures_reset = True
+        self._pending.clear()
+        self.touched |= touched
+        return updates[-1][1]
