@@ -30,11 +30,11 @@ def lines(installation_state: str, environment: Mapping[str, str], host: str = L
         yield f"KOPPEL_SMTP_URL is not set: no mail is sent, it is written to files in {environment['KOPPEL_MAIL_DIR']}."
 
 
-def command(words: str, home: str) -> str:
+def command(arguments: str, home: str) -> str:
     """As it must be typed in another shell in this folder: with the data directory unless it is the usual one, and with the
     program's path unless it is on the path."""
     setting = "" if Path(home) == DATA_DIRECTORY.absolute() else f"KOPPEL_DATA_DIR={shlex.quote(home)} "
-    return f"{setting}{program()} {words}"
+    return f"{setting}{program()} {arguments}"
 
 
 def program() -> str:

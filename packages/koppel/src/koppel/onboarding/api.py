@@ -259,9 +259,9 @@ def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = Fa
     return _out(services.finish(request.actor, token, complete_later=complete_later))
 
 
-def _require_companies(named: Iterable[int], offered: Iterable[int]) -> None:
+def _require_companies(company_ids: Iterable[int], offered: Iterable[int]) -> None:
     """Raise `UnknownParameter` for a company that the flow does not reach, or that was not chosen."""
-    if strange := sorted(set(named) - set(offered)):
+    if strange := sorted(set(company_ids) - set(offered)):
         raise UnknownParameter([unknown_value("companies", str(key)) for key in strange])
 
 
@@ -287,7 +287,7 @@ def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN)
 
 
 def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
-    ways = [
+    consent_options = [
         ConsentOptionOut(
             app=option.app.pk, title=str(option.mode.title), environment=str(option.environment.title),
             by_company_id=option.mode.by_company_id,
@@ -296,7 +296,7 @@ def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
     ]  # fmt: skip
     return FlowOut(
         token=flow.token, system=flow.connector, step=flow.step, state=flow.state, import_id=flow.import_record_id,
-        url=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}", consent_options=ways,
+        url=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}", consent_options=consent_options,
     )  # fmt: skip
 
 

@@ -28,10 +28,10 @@ def require_year(administration_id: int, year: str) -> str:
     return year or next(iter(years), "")
 
 
-def require_period(year: str, until: str) -> str:
+def require_period(year: str, period: str) -> str:
     """Return the period `YYYYPP` if it is one of this year; without one, the end of the year. Raises `UnknownParameter`."""
-    if not until:
+    if not period:
         return f"{year}99"
-    if not (until.isascii() and until.isdecimal() and len(until) == PERIOD_DIGITS and until.startswith(year)):
-        raise UnknownParameter([unknown_value("until", until)])
-    return until
+    if not (period.isascii() and period.isdecimal() and len(period) == PERIOD_DIGITS and period.startswith(year)):
+        raise UnknownParameter([unknown_value("until", period)])
+    return period

@@ -41,7 +41,7 @@ class Table:
         return tuple(place for place, kind in enumerate(self.types) if kind == "numeric")
 
     @property
-    def wholes(self) -> tuple[int, ...]:
+    def integers(self) -> tuple[int, ...]:
         return tuple(place for place, kind in enumerate(self.types) if kind == "int4")
 
     @property

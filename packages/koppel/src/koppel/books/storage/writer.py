@@ -138,7 +138,7 @@ def _compared(
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of new and changed records, and add their keys to `written`. The hot loop of a first import."""
     target, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
-    amounts, wholes = target.amounts, target.wholes
+    amounts, integers = target.amounts, target.integers
     for record in records:
         key = record.external_id
         digest = sha256(record.comparison_key or record.raw).digest()
@@ -146,7 +146,7 @@ def _compared(
             continue
         try:
             values = list(astuple(context.normalise(resource, record.raw, parents.get(key, ""))))
-            _make_storable(values, record.raw, amounts, wholes)
+            _make_storable(values, record.raw, amounts, integers)
         except ValueError as error:
             written.rejected.append(RejectedRecord(key, str(error)[:300], record.raw))
             continue
@@ -154,14 +154,14 @@ def _compared(
         yield key, record.partition, record.raw, digest, *values
 
 
-def _make_storable(values: list[Any], raw: bytes, amounts: Sequence[int], wholes: Sequence[int]) -> None:
+def _make_storable(values: list[Any], raw: bytes, amounts: Sequence[int], integers: Sequence[int]) -> None:
     """Turn amounts into text, in place. Raises `ValueError` for a value that a column of PostgreSQL cannot hold."""
     for column in amounts:
         if (value := values[column]) is not None:
             values[column] = text = str(value)
             if len(text) > DIGITS_MAX or ("E" in text and abs(value.adjusted()) > DIGITS_MAX):
                 raise ValueError("An amount has more digits than an amount of money.")
-    for column in wholes:
+    for column in integers:
         if (value := values[column]) is not None and not -WHOLE_MAX <= value <= WHOLE_MAX:
             raise ValueError("A number is too large.")
     if (NUL_ESCAPED in raw or b"\0" in raw) and any("\0" in one for one in values if isinstance(one, str)):

@@ -86,7 +86,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         title=_("Stop this import"),
         question=_("Stop this import?"),
         button=_("Stop this import"),
-        back=reverse("onboarding:resume", args=[flow.token]),
+        cancel_url=reverse("onboarding:resume", args=[flow.token]),
         consequences=[
             _("What was ticked, typed and assigned here is lost. Nothing is imported."),
             _("A connection that was made stays."),

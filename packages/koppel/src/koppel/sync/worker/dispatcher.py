@@ -137,7 +137,7 @@ class Dispatcher:
                     await connection.execute(f"LISTEN {queue.CHANNEL}")
                     self._wake.set()  # What was added before was announced to nobody.
                     while True:
-                        self.leads = await keep_session_lock(connection, LockName.LEADER, held=self.leads)
+                        self.leads = await keep_session_lock(connection, LockName.LEADER, is_held=self.leads)
                         async for _notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
                             self._wake.set()
             except psycopg.Error as error:
