@@ -1,6 +1,8 @@
-"""Names say what they hold: words that could name anything name no module, class, function, parameter or local."""
+"""Names say what they hold: words that could name anything name no module, class, function, parameter, local, attribute,
+key of a dict or variable of a template."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,15 +37,42 @@ def vague_names(source: str) -> Iterator[tuple[int, str]]:
             name = node.arg
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             name = node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            name = node.attr
         else:
             continue
         if name.strip("_").lower() in VAGUE:
             yield node.lineno, name
 
 
+def vague_keys(source: str) -> Iterator[tuple[int, str]]:
+    """Line and key of each string key, of a dict or stored by subscript, that is a vague word."""
+    for node in ast.walk(ast.parse(source)):
+        keys: list[ast.expr | None] = []
+        if isinstance(node, ast.Dict):
+            keys = node.keys
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            keys = [node.slice]
+        for key in keys:
+            if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value.lower() in VAGUE:
+                yield key.lineno, key.value
+
+
+LOOP = re.compile(r"{% for ([\w, ]+) in ")
+WITH = re.compile(r"{% (?:with|include|blocktranslate) [^%]*%}")
+
+
+def vague_template_variables(template: str) -> set[str]:
+    """Names that a template gives to what it loops over, or by `with`."""
+    names = {name.strip() for loop in LOOP.findall(template) for name in loop.split(",")}
+    names |= {name for tag in WITH.findall(template) for name in re.findall(r"\s(\w+)=", tag)}
+    return names & VAGUE
+
+
 @pytest.mark.parametrize(
     ("source", "names"),
     [
+        ("self._asked = 0", ["_asked"]),
         ("def asked(place, *, given): ...", ["asked", "place", "given"]),
         ("class Standing: ...", ["Standing"]),
         ("def total(rows):\n    found = [one.amount for one in rows]\n    return sum(found)", ["found"]),
@@ -70,5 +99,38 @@ def test_nothing_is_called_by_a_vague_word() -> None:
         if "migrations" not in file.parts
         for line, name in vague_names(file.read_text(encoding="utf-8"))
         if f"{file.relative_to(ROOT)}: {name}" not in ALLOWED
+    ]
+    assert vague == [], "\n".join(vague)
+
+
+def test_a_vague_key_and_a_vague_template_variable_are_found() -> None:
+    assert [key for _line, key in vague_keys("facts = {'place': 1, 'name': 2}\nfacts['standing'] = 3")] == [
+        "place",
+        "standing",
+    ]
+    template = (
+        "{% for key, one in rows %}{% with found=one.rows %}{% include 'x' with made=found %}{% for row in rows %}"
+    )
+    assert vague_template_variables(template) == {"one", "found", "made"}
+
+
+def test_no_dict_has_a_vague_key() -> None:
+    files = [file for file in sorted((ROOT / "packages").rglob("*.py")) if "migrations" not in file.parts]
+    assert files
+    vague = [
+        f"{file.relative_to(ROOT)}:{line} {key}"
+        for file in files
+        for line, key in vague_keys(file.read_text(encoding="utf-8"))
+    ]
+    assert vague == [], "\n".join(vague)
+
+
+def test_no_template_has_a_vague_variable() -> None:
+    files = sorted((ROOT / "packages").rglob("templates/**/*.*"))
+    assert files
+    vague = [
+        f"{file.relative_to(ROOT)} {name}"
+        for file in files
+        for name in sorted(vague_template_variables(file.read_text(encoding="utf-8")))
     ]
     assert vague == [], "\n".join(vague)

@@ -46,7 +46,7 @@ def bakery(anna: Actor, registers: Sandbox) -> Administration:
 def check(anna: Actor, administration: Administration) -> Administration:
     """Ask, let the worker do its job, look again."""
     with organisation_scope(anna.organisation_id):
-        identity.request_register_check(anna, [administration.pk], again=True)
+        identity.request_register_check(anna, [administration.pk], refresh=True)
     work(anna)
     with organisation_scope(anna.organisation_id):
         return Administration.objects.get(pk=administration.pk)

@@ -31,7 +31,7 @@ def boss(actor: Any) -> Actor:
 def ask(boss: Actor, *queries: RegisterQuery, again: bool = False) -> dict[RegisterQuery, LookupResult]:
     """Ask, let a worker do its job, read what is known."""
     with organisation_scope(boss.organisation_id):
-        request_lookups(boss.organisation_id, queries, again=again)
+        request_lookups(boss.organisation_id, queries, refresh=again)
     work(boss)
     with organisation_scope(boss.organisation_id):
         return cached_results(boss.organisation_id, queries)

@@ -190,7 +190,7 @@ def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(anna: Connected,
 
 
 def test_what_was_the_matter_before_a_pause_is_over_when_it_is_resumed(anna: Connected) -> None:
-    record_failure(anna.actor.organisation_id, anna.connection.pk, None, "No answer.", whole=True)
+    record_failure(anna.actor.organisation_id, anna.connection.pk, None, "No answer.", connection_wide=True)
     with organisation_scope(anna.actor.organisation_id):
         Connection.objects.update(degraded_since=timezone.now() - timedelta(days=2))
     notify_expiring_and_review_owners()

@@ -60,7 +60,7 @@ class Connect:
     strict_redirects: bool = False
 
     def __post_init__(self) -> None:
-        self._place = {company.id: place for place, company in enumerate(self.companies)}
+        self._position_by_id = {company.id: position for position, company in enumerate(self.companies)}
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -95,7 +95,7 @@ class Connect:
     def reaches(self, user: User, company: Company) -> bool:
         """As `reached_by`, for one company: asked at every call."""
         reach = user.reach_at(self.clock.seconds())
-        return not company.closed and (reach is None or self._place[company.id] < reach)
+        return not company.closed and (reach is None or self._position_by_id[company.id] < reach)
 
     def user_of(self, subject: str) -> User | None:
         return next((one for one in self.users.values() if one.subject == subject), None)

@@ -48,12 +48,12 @@ class ImportState:
         return sum(self.counts.get(one, 0) for one in FAILING_STATUSES)
 
     @property
-    def done(self) -> int:
+    def completed(self) -> int:
         return self.total - self.open
 
     def percent(self, read: Iterable[int]) -> int:
         """How far all of it is. `read` are the percents of those being read now."""
-        return min(99 if self.open else 100, (100 * self.done + sum(read)) // self.total)
+        return min(99 if self.open else 100, (100 * self.completed + sum(read)) // self.total)
 
     def seconds_left(self, percent: int, longest: int = 0) -> int | None:
         """By the pace so far, and never less than the `longest` run needs. None: over, or no telling yet."""
@@ -105,11 +105,11 @@ def list_successors(actor: Actor, administration: Administration) -> list[Admini
 
 def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
     """The one administration that answers to a name, number or id. Raises `Refused` when none or several do."""
-    others = visible_to(actor).exclude(pk=other_than)
+    candidates = visible_to(actor).exclude(pk=other_than)
     if (key := id_of(reference)) is not None:
-        exact = others.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))
+        exact = candidates.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))
     else:
-        exact = others.filter(
+        exact = candidates.filter(
             Q(sort_name=normalize_search(reference)) | Q(number__iexact=reference) | Q(client_number__iexact=reference)
         )
     matches = list(exact.values_list("pk", flat=True)[:2])

@@ -67,15 +67,15 @@ def list_hidden(actor: Actor) -> list[HiddenAdministration]:
         return []
     hidden = _hidden_administrations(actor)
     people = Assignment.objects.filter(organisation_id=actor.organisation_id, administration__in=hidden)
-    named: dict[int, list[Membership]] = {}
+    members: dict[int, list[Membership]] = {}
     for assignment in people.select_related("membership__user").order_by("membership__user__name"):
-        named.setdefault(assignment.administration_id, []).append(assignment.membership)
+        members.setdefault(assignment.administration_id, []).append(assignment.membership)
     return [
         HiddenAdministration(
             administration.pk,
             administration.status,
-            [str(member.user) for member in named.get(administration.pk, [])],
-            not any(_is_live(member) for member in named.get(administration.pk, [])),
+            [str(member.user) for member in members.get(administration.pk, [])],
+            not any(_is_live(member) for member in members.get(administration.pk, [])),
         )
         for administration in hidden.order_by("pk")
     ]
@@ -96,10 +96,10 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
     )
     if administration is None:
         raise NotFound
-    named = administration.assignments.filter(organisation_id=administration.organisation_id).select_related(
+    assignments = administration.assignments.filter(organisation_id=administration.organisation_id).select_related(
         "membership__user"
     )
-    if any(_is_live(assignment.membership) for assignment in named):
+    if any(_is_live(assignment.membership) for assignment in assignments):
         raise Refused(_("Somebody named on it may still sign in: ask them."))
     members = _get_members(actor, [membership_id])
     if not any(_is_live(member) for member in members):

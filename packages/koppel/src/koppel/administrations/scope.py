@@ -20,17 +20,17 @@ def visible_to(actor: Actor) -> "QuerySet[Administration]":
 
     A restricted administration is visible only to the people named on it, whatever their role."""
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, withdrawn_at=None)
-    named = Exists(
+    is_assigned = Exists(
         Assignment.objects.filter(
             organisation_id=actor.organisation_id, administration=OuterRef("pk"), membership_id=actor.membership_id
         )
     )
     if actor.sees_all_administrations:
-        return administrations.filter(Q(restricted=False) | named)
+        return administrations.filter(Q(restricted=False) | is_assigned)
     divisions = DivisionMember.objects.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id
     ).values("division_id")
-    return administrations.filter(named | Q(restricted=False, division_id__in=divisions))
+    return administrations.filter(is_assigned | Q(restricted=False, division_id__in=divisions))
 
 
 def restricted_company_ids(actor: Actor) -> Any:

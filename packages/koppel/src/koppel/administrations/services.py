@@ -185,11 +185,13 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
         organisation_id=actor.organisation_id, role=Role.ADMINISTRATOR, is_active=True
     ).values_list("pk", flat=True)
     default = {*administrators, actor.membership_id}
-    chosen = [(key, member) for key, one in created.items() for member in one.membership_ids]
-    _add_people(actor.organisation_id, chosen, automatic=False)
+    assignees = [(key, member) for key, one in created.items() for member in one.membership_ids]
+    _add_people(actor.organisation_id, assignees, automatic=False)
     _add_people(actor.organisation_id, [(key, member) for key in created for member in default], automatic=True)
-    if done := {key: verdict for key, one in created.items() if (verdict := _initial_assignment(one, default)).after}:
-        bulk.record_completed(actor, "change", done, query=f"import={import_id}")
+    if verdicts := {
+        key: verdict for key, new in created.items() if (verdict := _initial_assignment(new, default)).after
+    }:
+        bulk.record_completed(actor, "change", verdicts, query=f"import={import_id}")
 
 
 def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:

@@ -52,9 +52,9 @@ class Operation:
     def anchor(self) -> str:
         return f"{self.method}-{self.path}".lower().translate(str.maketrans("/{}", "---"))
 
-    def matches(self, words: str) -> bool:
+    def matches(self, search_text: str) -> bool:
         names = [one.name for one in (*self.parameters, *self.response_fields)]
-        return words.casefold() in " ".join((self.group, self.method, self.path, self.text, *names)).casefold()
+        return search_text.casefold() in " ".join((self.group, self.method, self.path, self.text, *names)).casefold()
 
 
 @cache
@@ -129,16 +129,16 @@ def _example(path: str, method: str, parameters: Sequence[Schema], body: Any, bo
 class _Book:
     """The named schemas, and what is said of any schema with their help."""
 
-    def __init__(self, named: Mapping[str, Schema]) -> None:
-        self._named = named
+    def __init__(self, schemas: Mapping[str, Schema]) -> None:
+        self._named = schemas
 
     def kind(self, schema: Schema) -> str:
         """As a person says it: `integer`, `list of text`, `date-time or null`."""
         if options := schema.get("anyOf") or schema.get("oneOf"):
             return " or ".join(dict.fromkeys(self.kind(one) for one in options))
         if "$ref" in schema or "allOf" in schema:
-            named = self._resolved(schema)
-            return self.kind(named) if "enum" in named else "object"
+            resolved = self._resolved(schema)
+            return self.kind(resolved) if "enum" in resolved else "object"
         if values := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
             return " | ".join(json.dumps(one) for one in values)
         if schema.get("type") == "array":

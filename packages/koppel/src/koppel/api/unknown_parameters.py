@@ -81,12 +81,12 @@ def _twice(cause: DuplicateKeyError) -> ValidationError:
 
 def shown_errors(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The first ten, with what was sent repeated in short; one more says how many there are beside them."""
-    named = [_short(error) for error in errors[:SHOWN_PARTS_MAX]]
+    details = [_short(error) for error in errors[:SHOWN_PARTS_MAX]]
     more = len(errors) - SHOWN_PARTS_MAX
     if more > 0 and not errors[-1].get("more"):
-        sentence = ngettext("And %(count)d more.", "And %(count)d more.", more) % {"count": more}
-        return [*named, {"type": "more", "loc": [], "msg": sentence, "more": more}]
-    return [*named, *map(_short, errors[SHOWN_PARTS_MAX:])]
+        message = ngettext("And %(count)d more.", "And %(count)d more.", more) % {"count": more}
+        return [*details, {"type": "more", "loc": [], "msg": message, "more": more}]
+    return [*details, *map(_short, errors[SHOWN_PARTS_MAX:])]
 
 
 def _short(error: dict[str, Any]) -> dict[str, Any]:

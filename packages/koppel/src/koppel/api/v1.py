@@ -60,9 +60,9 @@ api.add_router("/webhooks", webhooks, tags=["webhooks"])
 
 
 @api.exception_handler(NotFound)
-def not_there(request: HttpRequest, error: NotFound) -> HttpResponse:
-    sentence = {"message": str(error)} if str(error) else {}
-    return api.create_response(request, {"error": "not_found", **sentence}, status=404)
+def not_found_response(request: HttpRequest, error: NotFound) -> HttpResponse:
+    details = {"message": str(error)} if str(error) else {}
+    return api.create_response(request, {"error": "not_found", **details}, status=404)
 
 
 @api.exception_handler(ValidationError)
@@ -92,7 +92,7 @@ def unknown_resource(request: HttpRequest, error: UnknownResource) -> HttpRespon
 
 
 @api.exception_handler(Refused)
-def refused(request: HttpRequest, error: Refused) -> HttpResponse:
+def refusal_response(request: HttpRequest, error: Refused) -> HttpResponse:
     """The rules forbid it; `message` says why, in the caller's language."""
     return api.create_response(request, {"error": "refused", "message": str(error)}, status=409)
 

@@ -14,11 +14,11 @@ from koppel.organisations.requests import AuthenticatedRequest
 @takes(q=TEXT)
 def reference(request: AuthenticatedRequest) -> HttpResponse:
     """Every operation; `q` leaves those in which the words occur."""
-    words = (request.parameters["q"] or "").replace("\0", "")[:100].strip()
-    matches = [one for one in operations() if one.matches(words)]
+    search_text = (request.parameters["q"] or "").replace("\0", "")[:100].strip()
+    matches = [one for one in operations() if one.matches(search_text)]
     base = f"{settings.PUBLIC_URL}{reverse('api:api-root')}".rstrip("/")
     context = {
-        "account_place": "api", "operations": matches, "words": words, "base": base,
+        "account_place": "api", "operations": matches, "words": search_text, "base": base,
         "requests_per_minute": settings.API_REQUESTS_PER_MINUTE,
     }  # fmt: skip
     return render(request, "api/reference.html", context)

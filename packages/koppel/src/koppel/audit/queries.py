@@ -14,7 +14,7 @@ from koppel.audit.models import AuditEntry, Interface
 class AuditFilter:
     """What to look for. `person` is a user's id, `since` and `until` are days, both included."""
 
-    words: str = ""
+    search_text: str = ""
     person: int | None = None
     action: str = ""
     interface: Interface | None = None
@@ -36,8 +36,10 @@ class ChangedValue:
 def entries_of(organisation_id: int, filters: AuditFilter) -> "QuerySet[AuditEntry]":
     """Within the caller's scope."""
     entries = AuditEntry.objects.filter(organisation_id=organisation_id)
-    if filters.words:
-        entries = entries.filter(Q(subject_name__icontains=filters.words) | Q(actor_name__icontains=filters.words))
+    if filters.search_text:
+        entries = entries.filter(
+            Q(subject_name__icontains=filters.search_text) | Q(actor_name__icontains=filters.search_text)
+        )
     if filters.person is not None:
         entries = entries.filter(actor_id=filters.person)
     if filters.action:

@@ -35,8 +35,8 @@ FORMAT = one_of(*Format)
 def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Accounts with their balances: where one begins."""
     administration = open_books_or_404(request.actor, administration_id)
-    year, until = _year_and_period(request, administration)
-    report = trial_balance(administration.pk, year, until)
+    year, to_period = _year_and_period(request, administration)
+    report = trial_balance(administration.pk, year, to_period)
     search = (request.parameters["q"] or "").strip()
     balances = {row.code: row for row in report.accounts}
     listing = queries.list_rows(administration.pk, "accounts", search=search, page=_page_number(request))
@@ -95,8 +95,8 @@ def entry(request: AuthenticatedRequest, administration_id: int, external_id: st
 def trial_balance_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
     """Opening, movement, closing; every account checked against the source's closing balance."""
     administration = open_books_or_404(request.actor, administration_id)
-    year, until = _year_and_period(request, administration)
-    report = trial_balance(administration.pk, year, until)
+    year, to_period = _year_and_period(request, administration)
+    report = trial_balance(administration.pk, year, to_period)
     if file_format := _requested_format(request):
         content = write_table(file_format, _trial_balance_columns(), _trial_balance_rows(report))
         name = f"{export.file_stem(administration)}-trial-balance-{year}.{file_format}"
@@ -109,7 +109,7 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
     totals = {key: report.total(key) for key in ("opening", "debit", "credit", "movement", "closing")}
     return _render(
         request, administration, "books/trial_balance.html", "trial_balance",
-        balance=report, accounts=rows, totals=totals, year=year, until=until, only_differences=only,
+        balance=report, accounts=rows, totals=totals, year=year, until=to_period, only_differences=only,
         periods=periods, movements=movements, by_period=by_period, export_query=f"year={year}&",
     )  # fmt: skip
 

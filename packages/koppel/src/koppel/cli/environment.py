@@ -33,9 +33,9 @@ OWNER_MISSING = (
 )
 
 
-def data_directory(chosen: Path | None, default: Path = DATA_DIRECTORY) -> Path:
+def data_directory(option: Path | None, default: Path = DATA_DIRECTORY) -> Path:
     """The flag, else `KOPPEL_DATA_DIR`, else the default below the working directory."""
-    return (chosen or Path(os.environ.get("KOPPEL_DATA_DIR") or default)).absolute()
+    return (option or Path(os.environ.get("KOPPEL_DATA_DIR") or default)).absolute()
 
 
 def store_address(home: Path, public_url: str) -> None:
@@ -87,7 +87,7 @@ def installation(home: Path, *, public_url: str | None = None, generate: bool = 
     Two machines with different secrets would not understand each other, so only the command that owns an installation
     generates them."""
     kept = _stored_secrets(home, generate=generate)
-    chosen = {
+    variables = {
         "DJANGO_SETTINGS_MODULE": "koppel.settings",
         "KOPPEL_DATA_DIR": str(home),
         "KOPPEL_PUBLIC_URL": public_url
@@ -98,8 +98,8 @@ def installation(home: Path, *, public_url: str | None = None, generate: bool = 
     }
     if mail := os.environ.get("KOPPEL_MAIL_DIR") or ("" if os.environ.get("KOPPEL_SMTP_URL") else str(home / "mail")):
         Path(mail).mkdir(parents=True, exist_ok=True)
-        chosen["KOPPEL_MAIL_DIR"] = mail
-    return chosen
+        variables["KOPPEL_MAIL_DIR"] = mail
+    return variables
 
 
 def load_installation(home: Path, *, start_database: bool, generate: bool = False) -> ExitStack:
@@ -124,8 +124,8 @@ def set_up_django() -> None:
     """Raises `CommandError` when a variable is set to something that cannot be read."""
     try:
         django.setup()
-    except ImproperlyConfigured as wrong:
-        raise CommandError(str(wrong)) from None
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from None
 
 
 def export_environment(environment: Mapping[str, str]) -> None:

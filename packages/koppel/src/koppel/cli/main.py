@@ -78,16 +78,16 @@ COMMAND_GROUPS = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. What the user must put right is one sentence on stderr and exit code 2 (1 for what is not well), never a
     traceback."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with ExitStack() as until_done:
-            command_tree(words, until_done)(args=words, prog_name="koppel")
+            command_tree(argv, until_done)(args=argv, prog_name="koppel")
     except (CommandError, EmbeddedPostgresError, Quarantined) as refusal:
         sys.stderr.write(f"{refusal}\n")
         sys.exit(getattr(refusal, "exit_code", REFUSED))
 
 
-def command_tree(words: Sequence[str], exit_stack: ExitStack) -> typer.Typer:
+def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer:
     """All commands. Only the branch named in `words` is imported, because apps need Django and Django the database."""
     app = typer.Typer(
         help="Koppel links all of a firm's client books.",
@@ -106,18 +106,18 @@ def command_tree(words: Sequence[str], exit_stack: ExitStack) -> typer.Typer:
     app.command()(demo_commands.demo)
     app.command("demo-once")(demo_commands.demo_once)
     for branch in COMMAND_GROUPS:
-        _mount(app, branch, words, exit_stack)
+        _mount(app, branch, arguments, exit_stack)
     return app
 
 
-def _mount(app: typer.Typer, group: CommandGroup, words: Sequence[str], exit_stack: ExitStack) -> None:
+def _mount(app: typer.Typer, group: CommandGroup, arguments: Sequence[str], exit_stack: ExitStack) -> None:
     if importlib.util.find_spec(group.module) is None:
         return
-    if not words or words[0] != group.name:
+    if not arguments or arguments[0] != group.name:
         app.add_typer(typer.Typer(), name=group.name, help=group.help)
         return
     logging.configure()
-    wants_help = "--help" in words or len(words) == 1
+    wants_help = "--help" in arguments or len(arguments) == 1
     exit_stack.enter_context(load_for_group(starts_database=not wants_help))
     commands = getattr(load_module(group.module), group.attribute, None)
     if commands is not None:

@@ -30,8 +30,8 @@ def migrate(*, verbosity: int = 0) -> None:
     alias = "owner" if has_owner else "default"
     if is_too_old(alias):
         raise CommandError(TOO_OLD)
-    if sentence := number_conflict(alias):
-        raise CommandError(sentence)
+    if conflict := number_conflict(alias):
+        raise CommandError(conflict)
     if not pending_migrations(alias) and not (has_owner and _is_unfinished("owner")):
         return
     if not has_owner:

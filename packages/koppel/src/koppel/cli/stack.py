@@ -149,15 +149,15 @@ class Stack:
             command += ["--demo-sandbox-url", self.sandbox_url]
         if self.options.quarantined:
             command += ["--quarantined"]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            words = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
-            if done.returncode != 2:  # not a sentence for the user: show all of it
-                sys.stderr.write(done.stderr)
+        process = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        if process.returncode != 0:
+            error_lines = [line for line in process.stderr.splitlines() if line.strip()] or ["it said nothing"]
+            if process.returncode != 2:  # not a sentence for the user: show all of it
+                sys.stderr.write(process.stderr)
             raise CommandError(
-                words[-1] if done.returncode == 2 else f"The database could not be prepared: {words[-1]}"
+                error_lines[-1] if process.returncode == 2 else f"The database could not be prepared: {error_lines[-1]}"
             )
-        report = json.loads(done.stdout) if done.stdout.strip() else {}
+        report = json.loads(process.stdout) if process.stdout.strip() else {}
         self.installation_state, self.quarantine = report.pop("installation_state", ""), report.pop("quarantine", "")
         people = tuple(SignIn(**person) for person in report.pop("people", ()))
         return DemoAccounts(people=people, **report)

@@ -23,5 +23,5 @@ def core_of(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
     plain = "".join(letter for letter in plain if not "\u0300" <= letter <= "\u036f")
     text = _DOTTED.sub(lambda found: re.sub(r"[./\s]", "", found[1]), plain)
-    words = "".join(letter if _is_of_a_word(letter) else " " for letter in text).split()
-    return " ".join(word for word in words if word not in _LEGAL_FORMS) or " ".join(words)
+    tokens = "".join(letter if _is_of_a_word(letter) else " " for letter in text).split()
+    return " ".join(word for word in tokens if word not in _LEGAL_FORMS) or " ".join(tokens)

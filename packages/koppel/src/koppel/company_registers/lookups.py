@@ -33,7 +33,7 @@ def build_query(country: str, number: str = "", vat_number: str = "", name: str 
     return query if query and register_for(query) else None
 
 
-def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, again: bool = False) -> int:
+def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, refresh: bool = False) -> int:
     """Have these asked by a job after commit, in the caller's transaction and scope. How many will be asked.
 
     What was answered lately is not asked again, unless `again`."""
@@ -47,7 +47,7 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, a
     ]
     Lookup.objects.bulk_create(new, ignore_conflicts=True, batch_size=2000)
     stale = _rows(organisation_id, list(cached)).filter(due_at=None)
-    if not again:
+    if not refresh:
         stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
     count = len(new) + stale.update(due_at=now, attempts=0, requested_at=now)
     if count:
@@ -63,7 +63,7 @@ def cached_results(organisation_id: int, queries: Iterable[RegisterQuery]) -> di
 
 
 def store_result(organisation_id: int, lookup_id: int, result: RegisterResult) -> None:
-    """Store what the register answered and tell the higher slices, in one transaction."""
+    """Store a register's answer and call the hooks of the apps above, in one transaction."""
     with organisation_scope(organisation_id):
         row = Lookup.objects.select_for_update().filter(organisation_id=organisation_id, pk=lookup_id).first()
         if row is None:

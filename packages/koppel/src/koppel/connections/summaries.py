@@ -115,8 +115,8 @@ def company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
     companies = list(
         imported.annotate(needs_attention=_needs_attention()).order_by("-needs_attention", "name", "pk")[:ROWS_MAX]
     )
-    named = imported.filter(pk__in=[company.pk for company in companies])
-    administration_rows = named.values_list(
+    visible_companies = imported.filter(pk__in=[company.pk for company in companies])
+    administration_rows = visible_companies.values_list(
         "pk", "administrations__pk", "administrations__name", "administrations__status"
     )
     administrations = {row[0]: row[1:] for row in administration_rows}
@@ -135,9 +135,9 @@ def company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
 
 def other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
     """Administrations under whose id another company stands at the accounting system, those to be decided first."""
-    held = resolution.imported_companies(actor, connection.pk).exclude(claimed_at=None)
+    claimed_companies = resolution.imported_companies(actor, connection.pk).exclude(claimed_at=None)
     columns = ("confirmed_name", "claimed_name", "confirmed_number", "claimed_number")
-    rows = held.order_by("name", "pk").values_list(
+    rows = claimed_companies.order_by("name", "pk").values_list(
         "administrations__pk", "administrations__name", "claim_rejected_at", *columns
     )
     changes = [

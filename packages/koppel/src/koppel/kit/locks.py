@@ -63,10 +63,10 @@ def try_lock_until_commit(name: LockName, *ids: int) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-async def keep_session_lock(connection: Connection, name: LockName, *ids: int, held: bool) -> bool:
+async def keep_session_lock(connection: Connection, name: LockName, *ids: int, is_held: bool) -> bool:
     """Take the lock for the session unless it is `held` already or another has it: session locks are re-entrant. It asks the
     server either way, so that a broken session raises."""
-    cursor = await connection.execute(_KEEP_SESSION_LOCK_SQL, [held, lock_key(name, *ids)])
+    cursor = await connection.execute(_KEEP_SESSION_LOCK_SQL, [is_held, lock_key(name, *ids)])
     row = await cursor.fetchone()
     return bool(row and row[0])
 

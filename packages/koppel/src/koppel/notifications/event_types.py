@@ -53,9 +53,9 @@ def render_message(event_type: str, facts: Mapping[str, Any]) -> str:
     definition = get_event_type(event_type)
     number = facts.get(definition.count_key)
     is_plural = isinstance(number, int) and number > 1
-    words = definition.plural_message if is_plural and definition.plural_message else definition.message
+    message = definition.plural_message if is_plural and definition.plural_message else definition.message
     localized = definition.localize(facts) if definition.localize else {}
-    return str(words) % _DashForMissing({"event": event_type, **facts, **localized})
+    return str(message) % _DashForMissing({"event": event_type, **facts, **localized})
 
 
 def webhook_event_types() -> dict[str, EventType]:

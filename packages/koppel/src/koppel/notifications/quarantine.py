@@ -58,8 +58,8 @@ def pending_since_before(began_at: datetime) -> Pending:
 
 
 def _drop_before(began_at: datetime) -> Pending:
-    gone = {"state": DeliveryState.DROPPED, "reason": quarantine.CODE}
-    return Pending(_mails(began_at).update(**gone), _messages(began_at).update(**gone))
+    dropped_state = {"state": DeliveryState.DROPPED, "reason": quarantine.CODE}
+    return Pending(_mails(began_at).update(**dropped_state), _messages(began_at).update(**dropped_state))
 
 
 def _mails(began_at: datetime) -> "QuerySet[EmailDelivery]":

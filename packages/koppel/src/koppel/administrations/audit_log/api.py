@@ -62,8 +62,8 @@ class ActivityIn(Schema):
 def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[EntryOut]:
     """A page of the audit log. The next one begins `before` the last id of this one."""
     redactor = redactor_for(request.actor)
-    words, action = (text.replace("\0", "").strip() for text in (query.q, query.action))
-    audit_filter = AuditFilter(words, query.person, action, query.interface, query.since, query.until)
+    search_text, action = (text.replace("\0", "").strip() for text in (query.q, query.action))
+    audit_filter = AuditFilter(search_text, query.person, action, query.interface, query.since, query.until)
     entries = list_entries(request.actor, audit_filter, redactor)
     if query.before is not None:
         entries = entries.filter(pk__lt=query.before)
@@ -71,7 +71,7 @@ def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[En
     return [_out(redactor.redact(one), in_words) for one in entries.order_by("-pk")[: query.limit]]
 
 
-def _out(entry: AuditEntry, words: AuditRenderer) -> EntryOut:
+def _out(entry: AuditEntry, renderer: AuditRenderer) -> EntryOut:
     return EntryOut(
         id=entry.pk,
         at=entry.at,
@@ -83,7 +83,7 @@ def _out(entry: AuditEntry, words: AuditRenderer) -> EntryOut:
         action=entry.action,
         subject_kind=entry.subject_kind,
         subject=entry.subject_id,
-        subject_name=words.subject(entry),
+        subject_name=renderer.subject(entry),
         details=entry.details,
-        changes=[FieldChangeOut(field=it.key, before=it.before, after=it.after) for it in words.changes(entry)],
+        changes=[FieldChangeOut(field=it.key, before=it.before, after=it.after) for it in renderer.changes(entry)],
     )

@@ -25,7 +25,7 @@ def activity() -> None:
 
 @app.command("list")
 def list_all(
-    words: Annotated[str, typer.Option("--search", help="Part of a person's or a subject's name.")] = "",
+    search: Annotated[str, typer.Option("--search", help="Part of a person's or a subject's name.")] = "",
     action: Annotated[str, typer.Option(help="Only this act, 'administration.restricted'.")] = "",
     interface: Annotated[Interface | None, typer.Option(help="Only what came in this way.")] = None,
     since: Annotated[str, typer.Option(help="From this day on, 2026-12-31.")] = "",
@@ -36,7 +36,9 @@ def list_all(
     as_json: AsJson = False,
 ) -> None:
     """The audit log, newest first; with what changed, in names; with `--json` the ids before and after too."""
-    audit_filter = AuditFilter(words=words, action=action, interface=interface, since=_day(since), until=_day(until))
+    audit_filter = AuditFilter(
+        search_text=search, action=action, interface=interface, since=_day(since), until=_day(until)
+    )
     with acting_as(person, organisation) as actor:
         redactor, in_words = redactor_for(actor), AuditRenderer(actor)
         rows = [

@@ -74,9 +74,9 @@ def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) ->
     actor.require(Permission.MANAGE_ORGANISATION)
     _require_known(actor, audit_filter)
     entries = entries_of(actor.organisation_id, audit_filter)
-    if audit_filter.words and redactor.ids:
+    if audit_filter.search_text and redactor.ids:
         veiled = Q(subject_kind="administration", subject_id__in=redactor.ids)
-        entries = entries.exclude(veiled & ~Q(actor_name__icontains=audit_filter.words))
+        entries = entries.exclude(veiled & ~Q(actor_name__icontains=audit_filter.search_text))
     return entries
 
 

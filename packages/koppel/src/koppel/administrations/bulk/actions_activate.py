@@ -53,12 +53,12 @@ def plan_activate(
         pk__in={administration.remote_company_id for administration in administrations},
         claimed_at__isnull=False,
     )
-    held = set(companies.values_list("pk", flat=True))
+    claimed_ids = set(companies.values_list("pk", flat=True))
     return {
         administration.pk: _plan_start(
             administration,
             is_reached=administration.connection_id not in removed,
-            is_held=administration.remote_company_id in held,
+            is_held=administration.remote_company_id in claimed_ids,
         )
         for administration in administrations
     }

@@ -79,11 +79,11 @@ def plan(
     people = snapshot.people_on(actor.organisation_id, params_by_id) if touches_people else {}
     restricted = touches_people and any(administration.restricted for administration in administrations)
     live = snapshot.live_members(actor.organisation_id) if restricted else frozenset()
-    named = [
+    states = [
         {"columns": {"division_id": item_values.get("division"), "template_id": item_values.get("template")}}
         for item_values in params_by_id.values()
     ]
-    archived = snapshot.archived_ids(actor.organisation_id, named)
+    archived = snapshot.archived_ids(actor.organisation_id, states)
     changes = {
         administration.pk: _plan_one(
             administration, people.get(administration.pk, {}), params_by_id.get(administration.pk, {}), live
@@ -94,8 +94,8 @@ def plan(
         (administration, changes[administration.pk].after.get("columns", {}).get("number"))
         for administration in administrations
     ]
-    others = identity.other_names(actor.organisation_id, [pair for pair in new if pair[1]])
-    changes |= dict.fromkeys(others, PlannedChange("other_company"))
+    conflicts = identity.other_names(actor.organisation_id, [pair for pair in new if pair[1]])
+    changes |= dict.fromkeys(conflicts, PlannedChange("other_company"))
     return {
         key: PlannedChange("archived") if _uses_archived(change.after, archived) else change
         for key, change in changes.items()

@@ -139,9 +139,9 @@ def describe_params(actor: Actor, params: Values) -> Sequence[str]:
     }
     names = NameLookup(actor, [state])
     lines = [f"{COLUMNS[column]}: {names.value(column, value)}" for column, value in state["columns"].items()]
-    for key, sentence in (("add", _("Added: %s")), ("remove", _("Taken off: %s"))):
+    for key, message in (("add", _("Added: %s")), ("remove", _("Taken off: %s"))):
         if people := [names.people.get(one, "–") for one in params.get(key, ())]:
-            lines.append(sentence % ", ".join(people))
+            lines.append(message % ", ".join(people))
     if params.get("reason"):
         lines.append(f"{COLUMNS['deactivation_reason']}: {params['reason']}")
     if params.get("on"):

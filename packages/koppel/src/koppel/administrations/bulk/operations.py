@@ -156,7 +156,7 @@ def undo(actor: Actor, operation_id: int) -> bool:
     queryset = BulkOperation.objects.filter(
         organisation_id=actor.organisation_id, pk=operation.pk, state=BulkState.DONE
     )
-    begun = queryset.update(
+    updated_count = queryset.update(
         state=BulkState.UNDOING,
         undone_at=timezone.now(),
         membership_id=actor.membership_id,
@@ -165,9 +165,9 @@ def undo(actor: Actor, operation_id: int) -> bool:
         interface=actor.interface,
         ip_address=actor.ip_address,
     )
-    if begun:
+    if updated_count:
         _run_or_enqueue(operation, ItemState.CHANGED)
-    return bool(begun)
+    return bool(updated_count)
 
 
 def discard(actor: Actor, operation_id: int) -> None:
@@ -204,8 +204,8 @@ def get_operation(actor: Actor, operation_id: int) -> BulkOperation:
     operation = queryset.select_related("membership__user").first()
     if operation is None:
         raise NotFound
-    theirs = operation.membership_id != actor.membership_id
-    if theirs and (not actor.can(Permission.MANAGE_PEOPLE) or operation.state == BulkState.DRAFT):
+    is_foreign = operation.membership_id != actor.membership_id
+    if is_foreign and (not actor.can(Permission.MANAGE_PEOPLE) or operation.state == BulkState.DRAFT):
         raise NotFound
     return operation
 
@@ -300,8 +300,8 @@ def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: 
 def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence[BulkItem], *, undoes: bool) -> None:
     actor = _actor(operation)
     if actor is None or not actor.can(action.permission):
-        left = ItemState.KEPT if undoes else ItemState.SKIPPED
-        _store(operation, [(item, left, PlannedChange("not_allowed")) for item in items])
+        unchanged_state = ItemState.KEPT if undoes else ItemState.SKIPPED
+        _store(operation, [(item, unchanged_state, PlannedChange("not_allowed")) for item in items])
         return
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items]).order_by("pk")
     administrations = {one.pk: one for one in visible.select_for_update(of=("self",), no_key=True)}

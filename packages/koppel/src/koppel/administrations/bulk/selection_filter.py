@@ -31,13 +31,13 @@ def parse_bulk_filter(text: str) -> ListQuery:
 
 def _narrowing_nothing(parameters: QueryDict) -> Iterator[UnknownPart]:
     for name, texts in parameters.lists():
-        words = {"name": name, "names": ", ".join(FILTERS)}
+        params = {"name": name, "names": ", ".join(FILTERS)}
         if name == "q" and not any(str(text).replace("\0", "").strip() for text in texts):
             yield UnknownPart(name, "", _("“q” is empty and narrows nothing down."))
         elif name in ARRANGING:
-            sentence = _(
+            message = _(
                 "“%(name)s” narrows nothing down and has no place in a filter of bulk work. Possible: %(names)s."
             )
-            yield UnknownPart(name, shortened(str(texts[-1])), sentence % words, FILTERS)
+            yield UnknownPart(name, shortened(str(texts[-1])), message % params, FILTERS)
         elif name == "all":
             yield UnknownPart(name, shortened(str(texts[-1])), _("“all” means everything and stands alone."))

@@ -58,8 +58,8 @@ def archived_ids(organisation_id: int, states: Iterable[Values]) -> Mapping[str,
     """Of the divisions and templates that these states name, by column, those that are no longer offered."""
     ids_by_column = {}
     for column, model in (("division_id", Division), ("template_id", Template)):
-        named = {values.get("columns", {}).get(column) for values in states} - {None}
-        queryset = model._default_manager.filter(organisation_id=organisation_id, pk__in=named)
+        referenced_ids = {values.get("columns", {}).get(column) for values in states} - {None}
+        queryset = model._default_manager.filter(organisation_id=organisation_id, pk__in=referenced_ids)
         ids_by_column[column] = frozenset(queryset.exclude(archived_at=None).values_list("pk", flat=True))
     return ids_by_column
 
@@ -91,26 +91,28 @@ def plan_reversal(
 
     Whom it is for was decided anew when it was restricted since; and somebody who may sign in stays named on it."""
     before, after = was_done
-    done, earlier = after.get("columns", {}), before.get("columns", {})
-    now = read(administration, done)
+    changed_columns, earlier = after.get("columns", {}), before.get("columns", {})
+    now = read(administration, changed_columns)
     columns = {
         name: earlier[name]
-        for name in done
-        if now[name] == done[name] and earlier[name] not in not_offered.get(name, ())
+        for name in changed_columns
+        if now[name] == changed_columns[name] and earlier[name] not in not_offered.get(name, ())
     }
-    moved, were = after.get("people", {}), before.get("people", {})
-    back = {member: were[member] for member in moved if people.get(int(member)) == moved[member]}
-    moves = {int(member): flag for member, flag in back.items()}
+    changed_people, were = after.get("people", {}), before.get("people", {})
+    restored_people = {
+        member: were[member] for member in changed_people if people.get(int(member)) == changed_people[member]
+    }
+    moves = {int(member): flag for member, flag in restored_people.items()}
     if administration.restricted and not (
         before.get("restricted") and not removes_last_active_member(people, moves, live)
     ):
-        back = {}
-    if len(columns) < len(done) or len(back) < len(moved):
-        why = "changed_since"
-        if not columns and not back:
-            return PlannedChange(why)
-        return PlannedChange(why, after={"columns": columns, "people": back})
-    return PlannedChange(after={"columns": columns, "people": back})
+        restored_people = {}
+    if len(columns) < len(changed_columns) or len(restored_people) < len(changed_people):
+        reason = "changed_since"
+        if not columns and not restored_people:
+            return PlannedChange(reason)
+        return PlannedChange(reason, after={"columns": columns, "people": restored_people})
+    return PlannedChange(after={"columns": columns, "people": restored_people})
 
 
 def _to_json(value: Any) -> Any:

@@ -95,7 +95,7 @@ def import_csv(
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
         changes = bulk.read_changes(actor, text)
         if changes.problems:
-            lines = "; ".join(f"line {number}: {why}" for number, _text, why in changes.problems[:20])
+            lines = "; ".join(f"line {number}: {problem}" for number, _text, problem in changes.problems[:20])
             raise CommandError(f"Nothing was changed. {lines}")
         selection = Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
         _run_action(actor, "change", {"per_item": True}, selection, dry_run=dry_run, as_json=as_json)

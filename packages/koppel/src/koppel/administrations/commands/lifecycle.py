@@ -35,10 +35,10 @@ def offboard(
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """The client left: syncing stops, books are kept until a day and then erased."""
-    begin, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
+    left_on, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
     with acting_as(person, organisation) as actor:
-        offboarding.offboard_client(actor, administration_id, client_left_on=begin, erase_on=end)
-    print_record({"id": administration_id, "client_left_on": begin, "erase_on": end}, as_json=as_json)
+        offboarding.offboard_client(actor, administration_id, client_left_on=left_on, erase_on=end)
+    print_record({"id": administration_id, "client_left_on": left_on, "erase_on": end}, as_json=as_json)
 
 
 @app.command("withdraw")

@@ -29,4 +29,4 @@ def recheck_batch(organisation_id: int) -> int:
         queries = (build_query(country, number) for country, number in cursor.fetchall())
         # Those of which no register can say anything stay due for ever: they must not stand before the others.
         due_queries = list(islice((one for one in queries if one), BATCH_SIZE))
-    return request_lookups(organisation_id, due_queries, again=True)
+    return request_lookups(organisation_id, due_queries, refresh=True)

@@ -56,8 +56,8 @@ def identify(
         return identity
     register_name = other_name(administration, identity.number) if identity.number != administration.number else ""
     if register_name and not same_company:
-        sentence = _("The register calls this number “%(register)s”. Is this the same company?")
-        return [IdentityProblem("same_company", "same_company", sentence % {"register": register_name})]
+        message = _("The register calls this number “%(register)s”. Is this the same company?")
+        return [IdentityProblem("same_company", "same_company", message % {"register": register_name})]
     if register_name:
         confirm(actor, administration, register_name, identity.number)
     before = {name: getattr(administration, name) for name in COLUMNS}
@@ -87,12 +87,12 @@ def handle_number_change(actor: Actor, administration: Administration) -> None:
     request_register_check(actor, [administration.pk])
 
 
-def request_register_check(actor: Actor, administration_ids: Sequence[int], *, again: bool = False) -> int:
+def request_register_check(actor: Actor, administration_ids: Sequence[int], *, refresh: bool = False) -> int:
     """Have the registers asked about these by a worker; what is known already is applied now. How many will be asked.
     Raises `Quarantined`."""
     quarantine.refuse()
     administrations = list(visible_to(actor).filter(pk__in=administration_ids))
-    return _request_lookups(actor.organisation_id, administrations, again=again)
+    return _request_lookups(actor.organisation_id, administrations, refresh=refresh)
 
 
 def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
@@ -104,7 +104,7 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
             raise_issue(
                 organisation_id, INCOMPLETE, ("administration", administration.pk), {"name": administration.name}
             )
-    _request_lookups(organisation_id, administrations, again=False)
+    _request_lookups(organisation_id, administrations, refresh=False)
 
 
 def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
@@ -230,15 +230,15 @@ def handle_lookup_result(organisation_id: int, before: LookupResult, after: Look
         _apply(administration, before, after)
 
 
-def _request_lookups(organisation_id: int, administrations: Sequence[Administration], *, again: bool) -> int:
+def _request_lookups(organisation_id: int, administrations: Sequence[Administration], *, refresh: bool) -> int:
     query_by_id = {administration.pk: register_query(administration) for administration in administrations}
     queries = [query for query in query_by_id.values() if query]
     cached = cached_results(organisation_id, queries)
     for administration in administrations:
         query = query_by_id[administration.pk]
-        if query in cached and cached[query].answered_at and not again:
+        if query in cached and cached[query].answered_at and not refresh:
             _apply(administration, cached[query], cached[query])
-    return request_lookups(organisation_id, queries, again=again)
+    return request_lookups(organisation_id, queries, refresh=refresh)
 
 
 def _apply(administration: Administration, before: LookupResult, after: LookupResult) -> None:

@@ -95,9 +95,9 @@ def _erase_row(administration: Administration) -> None:
     for model in (BulkItem, Assignment, Favourite):
         model._default_manager.filter(**tenant, administration_id=administration.pk).delete()
     Administration.objects.filter(**tenant, predecessor=administration).update(predecessor=None)
-    remote_company_id, left = administration.remote_company_id, administration.withdrawn_at is None
+    remote_company_id, is_offboarded = administration.remote_company_id, administration.withdrawn_at is None
     Administration.objects.filter(**tenant, pk=administration.pk).delete()
-    if left:
+    if is_offboarded:
         # What the accounting system still lists is listed again; what we remembered of it goes.
         RemoteCompany.objects.filter(**tenant, pk=remote_company_id).delete()
     elif company := RemoteCompany.objects.select_for_update(no_key=True).filter(**tenant, pk=remote_company_id).first():

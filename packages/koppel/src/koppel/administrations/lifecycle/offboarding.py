@@ -26,10 +26,10 @@ def withdraw(actor: Actor, administration_id: int) -> None:
     The remote company can be imported again. Raises `NotFound`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
-    waits = administration.status == Status.QUEUED and administration.activated_at is None
+    is_queued = administration.status == Status.QUEUED and administration.activated_at is None
     administration.withdrawn_at, administration.status = timezone.now(), Status.DEACTIVATED
     administration.save(update_fields=["withdrawn_at", "status"])
-    _record(actor, administration.pk, "administration.import_cancelled" if waits else "administration.withdrawn")
+    _record(actor, administration.pk, "administration.import_cancelled" if is_queued else "administration.withdrawn")
     stop_syncs(actor.organisation_id, [administration.pk])
     enqueue("administrations.erase", organisation_id=actor.organisation_id, administration_id=administration.pk)
 

@@ -106,7 +106,7 @@ class CellRenderer:
             "progress": _("Progress"),
         }
         self.states = {value: render_to_string("web/parts/status.html", {"status": value}) for value in Status.values}
-        self.here = reverse("administrations:list")
+        self.list_url = reverse("administrations:list")
         self.today = timezone.localdate()
 
     def name_cell(self, administration: Administration) -> SafeString:
@@ -116,7 +116,7 @@ class CellRenderer:
         return format_html(
             '<a id="open-{}" href="{}{}/">{}</a>{}',
             str(administration.pk),
-            self.here,
+            self.list_url,
             str(administration.pk),
             administration.name,
             mark,
@@ -205,7 +205,7 @@ class CellRenderer:
             return DASH
         return format_html(
             '<a class="status status-warn" href="{}{}/">◆ {}<span class="visually-hidden"> {}</span></a>',
-            self.here, str(administration.pk), str(count), administration.name,
+            self.list_url, str(administration.pk), str(count), administration.name,
         )  # fmt: skip
 
     def _reason(self, administration: Administration) -> SafeString:

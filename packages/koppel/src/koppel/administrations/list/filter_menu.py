@@ -128,5 +128,5 @@ def _numbered(pairs: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Label]]:
 
 
 def _options(query: ListQuery, key: str, pairs: Sequence[tuple[str, Label]]) -> list[Option]:
-    chosen = query.multi.get(key, ())
-    return [Option(value, label, value in chosen) for value, label in pairs]
+    selected = query.multi.get(key, ())
+    return [Option(value, label, value in selected) for value, label in pairs]

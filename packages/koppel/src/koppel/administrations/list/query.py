@@ -60,9 +60,9 @@ def _choices(values: Iterable[str], *, is_multiple: bool = False) -> Parameter:
     return Parameter(values=lambda: possible, is_multiple=is_multiple, may_be_blank=False)
 
 
-def _ids(*words: str) -> Parameter:
+def _ids(*keywords: str) -> Parameter:
     """Kept as texts, which go back into an address."""
-    parse = lambda text: text if text in words or is_id(text) else None  # noqa: E731 - one expression
+    parse = lambda text: text if text in keywords or is_id(text) else None  # noqa: E731 - one expression
     return Parameter(parse=parse, is_multiple=True, may_be_blank=False)
 
 
@@ -106,7 +106,7 @@ class ListQuery:
     sort: str = "name"
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     page: int = 1
-    done: int | None = None
+    operation_id: int | None = None
     unknown: tuple[UnknownPart, ...] = ()
 
     @property
@@ -163,7 +163,7 @@ def parse_query(params: QueryDict) -> ListQuery:
         sort=sort if sort.removeprefix("-") in COLUMNS else "name",
         columns=_columns(columns),
         page=page_of(page) or 1,
-        done=id_of(query.get("done", "")),
+        operation_id=id_of(query.get("done", "")),
         unknown=tuple(first_parts((*unknown_parts(query, _PARAMETERS), *strange))),
     )
 
@@ -187,5 +187,5 @@ def _stripped(params: QueryDict) -> QueryDict:
 
 def _columns(keys: Iterable[str]) -> tuple[str, ...]:
     """In the catalogue's order; the name is always there."""
-    chosen = {key for key in keys if key in COLUMNS}
-    return tuple(key for key in COLUMNS if key in chosen | {"name"}) if chosen else DEFAULT_COLUMNS
+    selected = {key for key in keys if key in COLUMNS}
+    return tuple(key for key in COLUMNS if key in selected | {"name"}) if selected else DEFAULT_COLUMNS

@@ -24,10 +24,10 @@ from koppel.organisations.roles import Actor
 LIVE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 
-def block(organisation_id: int, administration_ids: Sequence[int], sentence: str) -> None:
+def block(organisation_id: int, administration_ids: Sequence[int], reason: str) -> None:
     """Another company stands there: blocked. A deactivated one stays deactivated."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
-    blocked = {"status": Status.BLOCKED, "status_code": OTHER_COMPANY, "status_reason": sentence}
+    blocked = {"status": Status.BLOCKED, "status_code": OTHER_COMPANY, "status_reason": reason}
     administrations.exclude(status=Status.DEACTIVATED).update(**blocked)
 
 
@@ -45,12 +45,12 @@ def detach_from_connection(actor: Actor, connection_id: int, policy: RemovalPoli
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
     if policy is RemovalPolicy.MOVE:
         _move(actor, administrations, _reachable_companies(actor).exclude(connection_id=connection_id))
-    left = administrations.all()
-    count = left.count()
+    remaining = administrations.all()
+    count = remaining.count()
     if policy is RemovalPolicy.DEACTIVATE:
-        left.update(status=Status.DEACTIVATED, status_code=AWAITING_CONNECTION, status_reason="")
+        remaining.update(status=Status.DEACTIVATED, status_code=AWAITING_CONNECTION, status_reason="")
     else:
-        left.exclude(status=Status.DEACTIVATED).update(**columns_awaiting_connection())
+        remaining.exclude(status=Status.DEACTIVATED).update(**columns_awaiting_connection())
     return count
 
 
@@ -79,7 +79,7 @@ def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "Q
         (company.connection.connector, company.external_id): company
         for company in reached.filter(external_id__in=external_ids)
     }
-    moved = []
+    moved_administrations = []
     reached_now = []
     for administration in waiting:
         target = by_company.get((administration.connection.connector, administration.remote_company.external_id))
@@ -95,15 +95,15 @@ def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "Q
             if administration.status_code == AWAITING_CONNECTION
             else (administration.status_code, administration.status_reason)
         )
-        moved.append(administration)
+        moved_administrations.append(administration)
     fields = ["connection", "remote_company", "status", "status_code", "status_reason"]
-    Administration.objects.bulk_update(moved, fields, batch_size=500)
+    Administration.objects.bulk_update(moved_administrations, fields, batch_size=500)
     for target in reached_now:
         _guard(target)
-    if moved:
-        details = {"administrations": sorted(administration.pk for administration in moved)}
+    if moved_administrations:
+        details = {"administrations": sorted(administration.pk for administration in moved_administrations)}
         record(actor.organisation_id, actor.audit, "administrations.moved", details=details)
-    return len(moved)
+    return len(moved_administrations)
 
 
 def _guard(target: RemoteCompany) -> None:

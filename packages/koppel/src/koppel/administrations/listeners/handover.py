@@ -21,7 +21,7 @@ def _list_assignments(actor: Actor, membership_id: int) -> list[OwnedItem]:
     if actor.role != Role.ADMINISTRATOR:
         assignments = assignments.filter(administration__in=visible_to(actor))
     count = assignments.count()
-    words = ngettext("%(count)s administration is assigned", "%(count)s administrations are assigned", count)
+    label = ngettext("%(count)s administration is assigned", "%(count)s administrations are assigned", count)
     alone = _sole_assignments(assignments.filter(administration__restricted=True), membership_id).count()
     consequence = ngettext(
         "%(count)s restricted administration is then visible to nobody.",
@@ -29,17 +29,17 @@ def _list_assignments(actor: Actor, membership_id: int) -> list[OwnedItem]:
         alone,
     )
     url = f"{reverse('administrations:list')}?user={membership_id}"
-    return [OwnedItem(words % {"count": count}, count, url, consequence % {"count": alone} if alone else "")]
+    return [OwnedItem(label % {"count": count}, count, url, consequence % {"count": alone} if alone else "")]
 
 
 def _sole_assignments(assignments: "QuerySet[Assignment]", membership_id: int) -> "QuerySet[Assignment]":
     """Of these assignments those on whose administration nobody else is named who may sign in."""
     live = Q(membership__expires_at=None) | Q(membership__expires_at__gt=timezone.now())
-    others = Assignment.objects.filter(
+    other_assignments = Assignment.objects.filter(
         live, organisation_id=OuterRef("organisation_id"), administration=OuterRef("administration"),
         membership__is_active=True,
     )  # fmt: skip
-    return assignments.exclude(Exists(others.exclude(membership_id=membership_id)))
+    return assignments.exclude(Exists(other_assignments.exclude(membership_id=membership_id)))
 
 
 def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
@@ -49,7 +49,7 @@ def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
     leaver has no access any more and nobody else does: it must not become a way to look in."""
     assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver_id)
     ids = _ids_that_move(actor, leaver_id, has_left=not Membership.objects.get(pk=leaver_id).is_live)
-    moved = assignments.filter(administration_id__in=ids).order_by("administration_id")
+    leaver_assignments = assignments.filter(administration_id__in=ids).order_by("administration_id")
     added = [
         Assignment(
             organisation_id=actor.organisation_id,
@@ -57,12 +57,12 @@ def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
             membership_id=new_owner_id,
             automatic=automatic,
         )
-        for administration_id, automatic in moved.values_list("administration_id", "automatic")
+        for administration_id, automatic in leaver_assignments.values_list("administration_id", "automatic")
     ]
     Assignment.objects.bulk_create(added, ignore_conflicts=True, batch_size=1000)
-    chosen = [assignment.administration_id for assignment in added if not assignment.automatic]
+    manual_ids = [assignment.administration_id for assignment in added if not assignment.automatic]
     there = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=new_owner_id)
-    there.filter(administration_id__in=chosen).update(automatic=False)
+    there.filter(administration_id__in=manual_ids).update(automatic=False)
     assignments.filter(administration_id__in=ids).delete()
     return len(ids)
 
@@ -86,8 +86,8 @@ def _moving(actor: Actor, leaver: int, _heir: int, deactivate: bool) -> list[tup
 
 def _list_saved_views(actor: Actor, membership_id: int) -> list[OwnedItem]:
     count = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=membership_id).count()
-    words = ngettext("%(count)s saved view", "%(count)s saved views", count)
-    return [OwnedItem(words % {"count": count}, count)]
+    label = ngettext("%(count)s saved view", "%(count)s saved views", count)
+    return [OwnedItem(label % {"count": count}, count)]
 
 
 def _moving_views(actor: Actor, leaver: int, _heir: int, _deactivate: bool) -> list[tuple[int, str]]:
@@ -98,22 +98,22 @@ def _moving_views(actor: Actor, leaver: int, _heir: int, _deactivate: bool) -> l
 def _move_views(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
     """Under the same name, with the leaver's beside it where the heir has one of that name, numbered where that is taken."""
     views = SavedView.objects.filter(organisation_id=actor.organisation_id)
-    taken = set(views.filter(membership_id=new_owner_id).values_list("name", flat=True))
-    moved = list(views.filter(membership_id=leaver_id).select_related("membership__user"))
-    for view in moved:
-        view.name, view.membership_id, view.is_default = _free_name(view, taken), new_owner_id, False
-        taken.add(view.name)
+    used_names = set(views.filter(membership_id=new_owner_id).values_list("name", flat=True))
+    leaver_views = list(views.filter(membership_id=leaver_id).select_related("membership__user"))
+    for view in leaver_views:
+        view.name, view.membership_id, view.is_default = _free_name(view, used_names), new_owner_id, False
+        used_names.add(view.name)
         view.save(update_fields=["name", "membership_id", "is_default"])
-    return len(moved)
+    return len(leaver_views)
 
 
-def _free_name(view: SavedView, taken: Collection[str]) -> str:
+def _free_name(view: SavedView, used_names: Collection[str]) -> str:
     length_max = SavedView._meta.get_field("name").max_length or 80
-    if view.name not in taken:
+    if view.name not in used_names:
         return view.name
     with_person = _("%(view)s of %(person)s") % {"view": view.name, "person": view.membership.user}
     numbered = (f"{with_person[: length_max - 5]} {number}" for number in itertools.count(2))
-    return next(one for one in itertools.chain([with_person[:length_max]], numbered) if one not in taken)
+    return next(one for one in itertools.chain([with_person[:length_max]], numbered) if one not in used_names)
 
 
 PROVIDERS = {

@@ -23,10 +23,10 @@ def describe_subject(organisation_id: int, administration_id: int) -> Subject:
     administration = queryset.select_related("connection").first()
     if administration is None:
         return Subject()
-    chosen = Assignment.objects.filter(
+    manual_assignments = Assignment.objects.filter(
         organisation_id=organisation_id, administration=administration, automatic=False, membership__is_active=True
     )
-    first = chosen.order_by("pk").values_list("membership_id", flat=True).first()
+    first = manual_assignments.order_by("pk").values_list("membership_id", flat=True).first()
     return Subject(
         administration.name,
         first or administration.imported_by_id or administration.connection.owner_id,
@@ -68,10 +68,10 @@ def fallback_recipients(
     restricted = Administration.objects.filter(**tenant, pk__in=administration_ids, restricted=True)
     there = Assignment.objects.filter(**tenant, membership_id=membership_id).values("administration_id")
     recipients: dict[int, int | None] = dict.fromkeys(restricted.exclude(pk__in=there).values_list("pk", flat=True))
-    named = (
+    assignments = (
         Assignment.objects.filter(**tenant, administration__in=recipients).select_related("membership").order_by("-pk")
     )
-    recipients.update({one.administration_id: one.membership_id for one in named if one.membership.is_live})
+    recipients.update({one.administration_id: one.membership_id for one in assignments if one.membership.is_live})
     return recipients
 
 
@@ -80,10 +80,12 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
     administrations = list(queryset.select_related("template", "organisation"))
     audiences = {one.pk: effective_settings(one).notify.get(event) for one in administrations}
-    chosen = Assignment.objects.filter(organisation_id=organisation_id, automatic=False)
+    manual_assignments = Assignment.objects.filter(organisation_id=organisation_id, automatic=False)
     members: dict[int, set[int]] = {one.pk: set() for one in administrations}
-    named = chosen.filter(administration__in=[key for key, to in audiences.items() if to in ("assigned", "division")])
-    for administration_id, member in named.values_list("administration_id", "membership_id"):
+    matches = manual_assignments.filter(
+        administration__in=[key for key, to in audiences.items() if to in ("assigned", "division")]
+    )
+    for administration_id, member in matches.values_list("administration_id", "membership_id"):
         members[administration_id].add(member)
     by_division = {
         administration.pk: administration.division_id
@@ -101,11 +103,11 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
 
 def _visible_to_member(person: Membership, ids: list[int]) -> VisibleAdministrations:
     actor = Actor(person.organisation_id, person.pk, person.user_id, "", Role(person.role))
-    seen = dict(visible_to(actor).filter(pk__in=ids).values_list("pk", "division_id"))
+    division_ids = dict(visible_to(actor).filter(pk__in=ids).values_list("pk", "division_id"))
     member_filter = {"organisation_id": person.organisation_id, "membership_id": person.pk}
     divisions = set(DivisionMember.objects.filter(**member_filter).values_list("division_id", flat=True))
-    favourites = Favourite.objects.filter(**member_filter, administration_id__in=seen).values_list(
+    favourites = Favourite.objects.filter(**member_filter, administration_id__in=division_ids).values_list(
         "administration_id", flat=True
     )
-    shared = frozenset(one for one, division in seen.items() if division in divisions)
-    return VisibleAdministrations(frozenset(seen), shared, frozenset(favourites))
+    shared = frozenset(one for one, division in division_ids.items() if division in divisions)
+    return VisibleAdministrations(frozenset(division_ids), shared, frozenset(favourites))

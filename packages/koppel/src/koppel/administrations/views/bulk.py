@@ -158,7 +158,7 @@ def _read_spreadsheet(request: AuthenticatedRequest, text: str) -> HttpResponse:
     action = get_action(request.POST.get("action", "change"))
     changes = bulk.read_changes(request.actor, text, names_only=action.key != "change")
     if not changes.values_by_id:
-        lines = "; ".join(f"{number}: {why}" for number, _text, why in changes.problems[:5])
+        lines = "; ".join(f"{number}: {problem}" for number, _text, problem in changes.problems[:5])
         raise Refused(_("No line of the file can be followed. %s") % lines)
     extra_params = {"per_item": True, "problems": changes.problems[:100]}
     params = extra_params if action.key == "change" else _action_params(action.key, request)
@@ -182,8 +182,8 @@ def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpRespo
         skipped = ngettext("%(count)d was left as it is.", "%(count)d were left as they are.", counts.skipped)
         messages.warning(request, skipped % {"count": counts.skipped})
     query = parse_query_string(operation.query).to_query_string() or "all=1"
-    done = f"&done={operation.pk}" if bulk.can_undo(operation) and counts.changed else ""
-    return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}{done}")
+    undo_parameter = f"&done={operation.pk}" if bulk.can_undo(operation) and counts.changed else ""
+    return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}{undo_parameter}")
 
 
 def _action_params(action: str, request: AuthenticatedRequest) -> Mapping[str, Any]:

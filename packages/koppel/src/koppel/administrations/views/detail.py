@@ -68,9 +68,11 @@ def edit(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
         try:
             _save(request, administration)
             messages.success(request, _("Saved."))
-            seen = queries.get_visible(actor, administration.pk)
+            visible_administration = queries.get_visible(actor, administration.pk)
             target = (
-                reverse("administrations:detail", args=[administration.pk]) if seen else reverse("administrations:list")
+                reverse("administrations:detail", args=[administration.pk])
+                if visible_administration
+                else reverse("administrations:list")
             )
             return HttpResponseRedirect(target)
         except Refused as refusal:
@@ -118,9 +120,9 @@ def settings_page(request: AuthenticatedRequest, administration_id: int) -> Http
 def history(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Who did what to this administration."""
     administration = get_administration_or_404(request.actor, administration_id)
-    words = AuditRenderer(request.actor)
+    renderer = AuditRenderer(request.actor)
     entries = [
-        (entry, words.of_administration(entry, administration.pk)) for entry in queries.list_history(administration)
+        (entry, renderer.of_administration(entry, administration.pk)) for entry in queries.list_history(administration)
     ]
     context = page_context(request, administration, "history") | {"entries": entries}
     return render(request, "administrations/history.html", context)
@@ -158,22 +160,22 @@ def _save(request: AuthenticatedRequest, administration: Administration) -> None
     number = form.get("client_number", "").replace("\0", "").strip()[:60]
     if number != form.get("was_client_number", administration.client_number):
         params["client_number"] = number
-    named: set[int] | None = None
+    member_ids: set[int] | None = None
     if actor.can(Permission.IMPORT_ADMINISTRATIONS):
         for key in ("division", "template"):
             if form.get(key, "") != form.get(f"was_{key}", str(getattr(administration, f"{key}_id") or "")):
                 params[key] = id_of(form.get(key, ""))
         added, removed = _changed_members(request, administration)
-        named = _requested_member_ids(request, administration, added, removed)
-        if named is None:
+        member_ids = _requested_member_ids(request, administration, added, removed)
+        if member_ids is None:
             params |= {"add": sorted(added), "remove": sorted(removed)}
     with transaction.atomic():
         if any(value != [] for value in params.values()):
             draft = bulk.preview(actor, "change", params, bulk.Selection(ids=[administration.pk]))
             bulk.start_operation(actor, draft.pk)
-        if named is not None:
+        if member_ids is not None:
             restricted = form.get("access") == "restricted"
-            restriction.set_access(actor, administration.pk, restricted=restricted, membership_ids=named)
+            restriction.set_access(actor, administration.pk, restricted=restricted, membership_ids=member_ids)
 
 
 def _changed_members(request: AuthenticatedRequest, administration: Administration) -> tuple[set[int], set[int]]:

@@ -70,7 +70,7 @@ def request_check(request: AuthenticatedRequest, administration_id: int) -> Http
         count = identity.acknowledge_changes(request.actor, administration.pk)
         text = ngettext("%(count)d issue is closed.", "%(count)d issues are closed.", count)
         messages.success(request, text % {"count": count} if count else _("Saved."))
-    elif identity.request_register_check(request.actor, [administration.pk], again=True):
+    elif identity.request_register_check(request.actor, [administration.pk], refresh=True):
         messages.success(request, _("The register is asked again."))
     else:
         messages.info(request, _("It is being asked already, or no register answers for this country."))

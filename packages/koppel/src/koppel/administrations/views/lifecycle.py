@@ -72,10 +72,10 @@ def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
 @require_POST
 def set_predecessor(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Which administration this one continues."""
-    words = request.POST.get("predecessor", "").strip()
+    reference = request.POST.get("predecessor", "").strip()
 
     def apply_change() -> None:
-        predecessor = queries.resolve_reference(request.actor, words, administration_id) if words else None
+        predecessor = queries.resolve_reference(request.actor, reference, administration_id) if reference else None
         predecessors.set_predecessor(request.actor, administration_id, predecessor)
         messages.success(request, _("Saved."))
 

@@ -69,7 +69,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
         "views": views,
         "view": next((one for one in views if one.query == query), None),
         "formats": [(Format.CSV, "CSV"), (Format.EXCEL, "Excel")],
-        "done_id": list_query.done,
+        "done_id": list_query.operation_id,
         "today": timezone.localdate().isoformat(),
         **choices,
         "sectors": [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()],

@@ -14,14 +14,15 @@ DELETE FROM {table} WHERE organisation_id = %s AND administration_id = %s AND ex
 
 
 def erase_books(organisation_id: int, administration_id: int) -> bool:
-    """True while there may be more."""
-    left = ERASE_BATCH_SIZE
+    """Erase one part of an administration's books. Returns whether there may be more."""
+    remaining = ERASE_BATCH_SIZE
     with connection.cursor() as cursor:
         for model in MODELS_BY_RESOURCE.values():
             cursor.execute(
-                _ERASE.format(table=model._meta.db_table), [organisation_id, administration_id, administration_id, left]
+                _ERASE.format(table=model._meta.db_table),
+                [organisation_id, administration_id, administration_id, remaining],
             )
-            left -= cursor.rowcount
-            if left <= 0:
+            remaining -= cursor.rowcount
+            if remaining <= 0:
                 return True
     return False

@@ -105,6 +105,7 @@ def _unreachable_reason(url: str) -> str:
 
 def _in_words(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
-        words = error.smtp_error
-        return f"{error.smtp_code} {words.decode(errors='replace') if isinstance(words, bytes) else words}".rstrip(".")
+        reply = error.smtp_error
+        text = reply.decode(errors="replace") if isinstance(reply, bytes) else reply
+        return f"{error.smtp_code} {text}".rstrip(".")
     return str(getattr(error, "reason", "") or error or type(error).__name__).rstrip(".")

@@ -74,14 +74,14 @@ def _roles() -> Iterator[Finding]:
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         row = connection.execute(_ROLE_QUERY).fetchone()
     name, is_superuser, bypasses, owns_tables = row or ("", True, True, True)
-    for wrong, sentence in (
+    for is_violated, problem in (
         (is_superuser, "is a superuser, so row level security does not hold for it"),
         (bypasses, "has BYPASSRLS, so row level security does not hold for it"),
         (owns_tables, "owns Koppel's tables or belongs to their owner"),
     ):
-        if wrong:
+        if is_violated:
             yield Finding(
-                "application role", False, f"The role {name} of DATABASE_URL {sentence}; use a plain role of its own."
+                "application role", False, f"The role {name} of DATABASE_URL {problem}; use a plain role of its own."
             )
             return
     yield Finding("application role", True, f"The application role {name} is neither superuser nor owner.")
@@ -105,8 +105,8 @@ def _migrations() -> Finding:
 def _installation_number() -> Iterator[Finding]:
     """Nothing before the first migration."""
     number = stored_number("default")
-    if sentence := number_conflict("default"):
-        yield Finding(INSTALLATION_NUMBER, False, sentence)
+    if conflict := number_conflict("default"):
+        yield Finding(INSTALLATION_NUMBER, False, conflict)
     elif number is not None:
         first, last = id_range(number)
         yield Finding(INSTALLATION_NUMBER, True, f"This is installation {number}: its ids are {first} to {last}.")
@@ -124,15 +124,15 @@ def _quarantine() -> Iterator[Finding]:
 
 def _organisations() -> Iterator[Finding]:
     home = os.environ["KOPPEL_DATA_DIR"]
-    here = installation_state()
-    if here is InstallationState.EMPTY:
+    state = installation_state()
+    if state is InstallationState.EMPTY:
         text = (
             f"There is no organisation yet, so nobody can sign in. Make one: {shell_command(MAKE_ORGANISATION, home)}"
         )
         yield Finding("organisations", False, text)
         return
     organisations = summaries()
-    if here is InstallationState.WAITING:
+    if state is InstallationState.WAITING:
         text = f"Nobody has opened the link to sign in yet. A new one: {shell_command(PRINT_LINK, home)}"
         yield Finding("organisations", False, text)
     else:
@@ -142,8 +142,8 @@ def _organisations() -> Iterator[Finding]:
         )
     for organisation in organisations:
         if not organisation.administrators and not organisation.invited:
-            again = shell_command(f"organisations add-administrator {organisation.id} --email you@firm.example", home)
-            yield advice("organisations", f"{organisation.name} has no Administrator who may sign in: {again}")
+            remedy = shell_command(f"organisations add-administrator {organisation.id} --email you@firm.example", home)
+            yield advice("organisations", f"{organisation.name} has no Administrator who may sign in: {remedy}")
 
 
 def _sql_readers() -> Iterator[Finding]:
@@ -154,15 +154,15 @@ def _sql_readers() -> Iterator[Finding]:
         if not roles:
             return
         rights = excess_rights(connection, connection.info.user)
-        others = other_databases(connection)
+        databases = other_databases(connection)
     if rights:
         sentences = "; ".join(one.message for one in rights)
         text = f"{sentences}. As superuser or owner of the database run: {remedies(rights)}."
         yield Finding("sql readers", False, text)
     else:
         yield Finding("sql readers", True, f"SQL readers: {len(roles)}; none may do more than read the books.")
-    if others:
-        revoke = f"REVOKE CONNECT ON DATABASE {', '.join(others)} FROM PUBLIC"
+    if databases:
+        revoke = f"REVOKE CONNECT ON DATABASE {', '.join(databases)} FROM PUBLIC"
         yield advice(
             "sql readers", f"They may connect to other databases of the server as well, as everybody may: {revoke}."
         )
@@ -214,8 +214,8 @@ def _secret_key() -> Finding:
 
 
 def _built() -> Iterator[Finding]:
-    for sentence in stale_build_warnings(outdated_groups()):
-        yield advice("installation", sentence)
+    for shortcoming in stale_build_warnings(outdated_groups()):
+        yield advice("installation", shortcoming)
 
 
 def _web_port(port: int) -> Finding:

@@ -32,15 +32,17 @@ def rotate(
     _refuse_unreadable_keys()
     try:
         require_matching_keys()
-    except WrongKey as wrong:
-        raise CheckFailed(str(wrong)) from None
+    except WrongKey as error:
+        raise CheckFailed(str(error)) from None
     if make_new:
         _add_key()
-    done = rotate_keys(shell_account())
-    answer = {"key": done.key, "sealed_again": done.reencrypted, "unreadable": dict(done.unreadable)}
+    rotation = rotate_keys(shell_account())
+    answer = {"key": rotation.key, "sealed_again": rotation.reencrypted, "unreadable": dict(rotation.unreadable)}
     print_record(answer, as_json=as_json)
-    if done.unreadable:
-        raise CheckFailed(f"Could not be opened, and left as they are: {done.unreadable.total()}. {done.reason}")
+    if rotation.unreadable:
+        raise CheckFailed(
+            f"Could not be opened, and left as they are: {rotation.unreadable.total()}. {rotation.reason}"
+        )
 
 
 @app.command("status")

@@ -98,7 +98,7 @@ class Browser:
 def _page(url: str, status: int, text: str) -> Page:
     reader = _Reader()
     reader.feed(text)
-    return Page(url, status, text, reader.forms, [(urljoin(url, address), words) for address, words in reader.links])
+    return Page(url, status, text, reader.forms, [(urljoin(url, address), label) for address, label in reader.links])
 
 
 class _Reader(HTMLParser):

@@ -84,8 +84,8 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     form = page.form("company")
     companies = [value for name, value in form.boxes if name == "company"]
     console.print(f"{len(companies)} administrations found")
-    for sentence in json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)["refused"].values():
-        console.print(f"Left out: {sentence}", markup=False)
+    for reason in json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)["refused"].values():
+        console.print(f"Left out: {reason}", markup=False)
     page = browser.submit(page, form, {"company": companies})
     page = _identify(browser, page, console)
     form = page.form("division")
@@ -136,9 +136,9 @@ def _say_same(browser: Browser, page: Page, console: Console) -> Page:
 def _complete(browser: Browser, page: Page) -> Page:
     form = _identities(page)
     empty = [name.removeprefix("number-") for name, value in form.fields if name.startswith("number-") and not value]
-    wrong = re.findall(r'name="number-(\d+)"[^>]* aria-invalid="true"', page.text)
+    invalid_keys = re.findall(r'name="number-(\d+)"[^>]* aria-invalid="true"', page.text)
     values: dict[str, Any] = {}
-    for key in {*empty, *wrong}:
+    for key in {*empty, *invalid_keys}:
         values |= {f"number-{key}": "", f"reason-{key}": "test_demo", f"sector-{key}": "N"}
     return browser.submit(page, form, values, button="action", value="next")
 

@@ -25,15 +25,15 @@ def check_number(text: str, country: str) -> NumberCheck:
     """What this text is as a registration number of this country (ISO 3166, `UK` too). Never raises."""
     country = {"UK": "GB", "EL": "GR"}.get(country.strip().upper(), country.strip().upper())
     typed = unicodedata.normalize("NFKC", text[: LENGTH_MAX * 2]).replace("\0", "").strip().upper()
-    bare = re.sub(r"[^A-Z0-9]", "", typed)
-    if not bare:
+    compact_number = re.sub(r"[^A-Z0-9]", "", typed)
+    if not compact_number:
         return invalid("", country, "empty", _("Enter a number, or choose a reason and a sector."))
     if country in VALIDATORS:
-        check = VALIDATORS[country](bare, typed)
+        check = VALIDATORS[country](compact_number, typed)
     else:
         message = _("Koppel cannot check numbers of this country.")
-        check = doubtful(bare[:LENGTH_MAX], country, "not_checkable", message)
-    return _as_placeholder(check) if is_placeholder(bare, country) else check
+        check = doubtful(compact_number[:LENGTH_MAX], country, "not_checkable", message)
+    return _as_placeholder(check) if is_placeholder(compact_number, country) else check
 
 
 def _as_placeholder(check: NumberCheck) -> NumberCheck:
@@ -42,9 +42,9 @@ def _as_placeholder(check: NumberCheck) -> NumberCheck:
     return replace(check, status=NumberStatus.INVALID, note="dummy", message=message, suggested_reason="test_demo")
 
 
-def is_placeholder(bare: str, country: str) -> bool:
+def is_placeholder(compact_number: str, country: str) -> bool:
     """One digit repeated, or a number of `PLACEHOLDERS`. Vendors' own sample books hold such numbers."""
-    digits = re.sub(r"[^0-9]", "", bare)
+    digits = re.sub(r"[^0-9]", "", compact_number)
     repeated = len(digits) >= 6 and len(set(digits)) == 1
     # Check digits make 1111111-2 of a row of ones.
     nearly = len(digits) >= 8 and len(set(digits[:-1])) == 1

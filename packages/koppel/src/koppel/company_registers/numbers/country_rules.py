@@ -30,11 +30,11 @@ CENTURIES = ("18", "19", "20")
 _MISTYPED = _("The check digit does not fit: this number looks mistyped. Please check.")
 
 
-def _nl(bare: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one return per kind of number
-    if re.fullmatch(r"(NL)?\d{9}B\d{2}", bare):
+def _nl(compact_number: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one return per kind of number
+    if re.fullmatch(r"(NL)?\d{9}B\d{2}", compact_number):
         message = _("This is a VAT number. Enter the COC number instead: 8 digits, on the extract of the register.")
-        return invalid(bare, "NL", "vat_number", message)
-    digits = bare.removeprefix("NL").removeprefix("KVK").removeprefix("COC")
+        return invalid(compact_number, "NL", "vat_number", message)
+    digits = compact_number.removeprefix("NL").removeprefix("KVK").removeprefix("COC")
     if re.fullmatch(r"\d{12}", digits):
         message = _("This is a branch number (12 digits). Enter the COC number of the company it belongs to: 8 digits.")
         return invalid(digits, "NL", "branch_number", message)
@@ -44,7 +44,7 @@ def _nl(bare: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one return pe
         message = _("A COC number has 8 digits. A zero was put in front; please check.")
         return doubtful(f"0{digits}", "NL", "zero_added", message)
     if not re.fullmatch(r"\d{8}", digits):
-        return invalid(bare, "NL", "format", _("A COC number has 8 digits."))
+        return invalid(compact_number, "NL", "format", _("A COC number has 8 digits."))
     total = sum(int(digit) * weight for digit, weight in zip(digits, range(8, 0, -1), strict=True))
     if int(digits) >= CHECKED_FROM and total % 11:
         return doubtful(digits, "NL", "looks_mistyped", _("This number looks mistyped. Please check."))
@@ -58,13 +58,13 @@ def _nl_nine_digits(digits: str) -> NumberCheck:
     return invalid(digits, "NL", "format", _("A COC number has 8 digits; this has 9. Is one of them typed twice?"))
 
 
-def _no(bare: str, _typed: str) -> NumberCheck:
-    return _validate_with(no_orgnr.validate, bare.removeprefix("NO").removesuffix("MVA"), "NO", 9)
+def _no(compact_number: str, _typed: str) -> NumberCheck:
+    return _validate_with(no_orgnr.validate, compact_number.removeprefix("NO").removesuffix("MVA"), "NO", 9)
 
 
-def _se(bare: str, _typed: str) -> NumberCheck:
-    digits = bare.removeprefix("SE")
-    if len(digits) == 12 and bare.startswith("SE") and digits.endswith("01"):
+def _se(compact_number: str, _typed: str) -> NumberCheck:
+    digits = compact_number.removeprefix("SE")
+    if len(digits) == 12 and compact_number.startswith("SE") and digits.endswith("01"):
         digits = digits[:10]
     elif len(digits) == 12 and digits.startswith(("16", *CENTURIES)):
         digits = digits[2:]
@@ -76,26 +76,26 @@ def _se(bare: str, _typed: str) -> NumberCheck:
     return NumberCheck(formatted, check.scheme, check.status, check.note, check.message, is_personal=person)
 
 
-def _dk(bare: str, _typed: str) -> NumberCheck:
-    return _validate_with(cvr.validate, bare.removeprefix("DK").removeprefix("CVR"), "DK", 8)
+def _dk(compact_number: str, _typed: str) -> NumberCheck:
+    return _validate_with(cvr.validate, compact_number.removeprefix("DK").removeprefix("CVR"), "DK", 8)
 
 
-def _fi(bare: str, _typed: str) -> NumberCheck:
-    digits = bare.removeprefix("FI")
+def _fi(compact_number: str, _typed: str) -> NumberCheck:
+    digits = compact_number.removeprefix("FI")
     # Numbers of before 1998 have six digits before the check digit.
     check = _validate_with(ytunnus.validate, digits.zfill(8) if len(digits) == 7 else digits, "FI", 8)
     formatted = f"{check.number[:7]}-{check.number[7:]}" if len(check.number) == 8 else check.number
     return NumberCheck(formatted, check.scheme, check.status, check.note, check.message)
 
 
-def _be(bare: str, _typed: str) -> NumberCheck:
-    digits = bare.removeprefix("BE")
+def _be(compact_number: str, _typed: str) -> NumberCheck:
+    digits = compact_number.removeprefix("BE")
     return _validate_with(be_vat.validate, f"0{digits}" if len(digits) == 9 else digits, "BE", 10)
 
 
-def _fr(bare: str, _typed: str) -> NumberCheck:
+def _fr(compact_number: str, _typed: str) -> NumberCheck:
     """A SIRET names an establishment and begins with its company's SIREN; so does a VAT number, after two characters."""
-    digits = bare.removeprefix("FR")
+    digits = compact_number.removeprefix("FR")
     if len(digits) == 14 and siret.is_valid(digits):
         digits = digits[:9]
     elif len(digits) == 11 and siren.is_valid(digits[2:]):
@@ -103,21 +103,21 @@ def _fr(bare: str, _typed: str) -> NumberCheck:
     return _validate_with(siren.validate, digits, "FR", 9)
 
 
-def _gb(bare: str, _typed: str) -> NumberCheck:
-    if re.fullmatch(r"GB(\d{9}|\d{12})", bare):
+def _gb(compact_number: str, _typed: str) -> NumberCheck:
+    if re.fullmatch(r"GB(\d{9}|\d{12})", compact_number):
         message = _("This is a VAT number. Enter the company number instead: 8 characters, at Companies House.")
-        return invalid(bare, "GB", "vat_number", message)
-    number = bare.zfill(8) if re.fullmatch(r"\d{6,7}", bare) else bare
+        return invalid(compact_number, "GB", "vat_number", message)
+    number = compact_number.zfill(8) if re.fullmatch(r"\d{6,7}", compact_number) else compact_number
     # Societies keep the letters of the register that they came from (IP00525R), some partnerships an A.
     if re.fullmatch(r"(\d{2}|[A-Z]{2}|R0)\d{6}|(IP|SP|NP|RS)\d{3}[A-Z\d]{3}|(SL|NI)\d{5}A", number):
         return valid(number, "GB")
-    return invalid(bare, "GB", "format", _("A company number has 8 digits, or two letters and 6 digits."))
+    return invalid(compact_number, "GB", "format", _("A company number has 8 digits, or two letters and 6 digits."))
 
 
-def _de(bare: str, typed: str) -> NumberCheck:
-    if re.fullmatch(r"DE\d{9}", bare):
+def _de(compact_number: str, typed: str) -> NumberCheck:
+    if re.fullmatch(r"DE\d{9}", compact_number):
         message = _("This is a VAT number. Enter the register number instead, with its court: “München HRB 12345”.")
-        return invalid(bare, "DE", "vat_number", message)
+        return invalid(compact_number, "DE", "vat_number", message)
     court = re.sub(r"\b(AMTSGERICHT|REGISTERGERICHT|HANDELSREGISTER|AG)\b:?", " ", typed)
     court = re.sub(r"\s+", " ", court).strip(" ,;")
     try:
@@ -129,34 +129,34 @@ def _de(bare: str, typed: str) -> NumberCheck:
         message = _("A register number is only known with its court, for instance “München HRB 12345”. Please add it.")
         return doubtful(number, "DE", "court_missing", message)
     return invalid(
-        bare, "DE", "format", _("A register number looks like “München HRB 12345”: court, register, number.")
+        compact_number, "DE", "format", _("A register number looks like “München HRB 12345”: court, register, number.")
     )
 
 
-def _ee(bare: str, _typed: str) -> NumberCheck:
-    return _validate_with(registrikood.validate, bare.removeprefix("EE"), "EE", 8)
+def _ee(compact_number: str, _typed: str) -> NumberCheck:
+    return _validate_with(registrikood.validate, compact_number.removeprefix("EE"), "EE", 8)
 
 
-def _lv(bare: str, _typed: str) -> NumberCheck:
-    check = _validate_with(pvn.validate, bare.removeprefix("LV"), "LV", 11)
+def _lv(compact_number: str, _typed: str) -> NumberCheck:
+    check = _validate_with(pvn.validate, compact_number.removeprefix("LV"), "LV", 11)
     return NumberCheck(
         check.number, check.scheme, check.status, check.note, check.message,
         is_personal=len(check.number) == 11 and check.number[0] < "4",
     )  # fmt: skip
 
 
-def _lt(bare: str, _typed: str) -> NumberCheck:
+def _lt(compact_number: str, _typed: str) -> NumberCheck:
     """python-stdnum knows Lithuania's VAT numbers only; the company code has the same check digit (measured on five)."""
-    if not re.fullmatch(r"\d{9}", bare):
-        return invalid(bare, "LT", "format", _("This number must have %(length)s digits.") % {"length": 9})
-    if pvm.calc_check_digit(bare[:-1]) != bare[-1]:
-        return doubtful(bare, "LT", "looks_mistyped", _MISTYPED)
-    return valid(bare, "LT")
+    if not re.fullmatch(r"\d{9}", compact_number):
+        return invalid(compact_number, "LT", "format", _("This number must have %(length)s digits.") % {"length": 9})
+    if pvm.calc_check_digit(compact_number[:-1]) != compact_number[-1]:
+        return doubtful(compact_number, "LT", "looks_mistyped", _MISTYPED)
+    return valid(compact_number, "LT")
 
 
-def _pl(bare: str, _typed: str) -> NumberCheck:
+def _pl(compact_number: str, _typed: str) -> NumberCheck:
     """KRS and NIP both have ten digits; a KRS begins with zeros and has no check digit, REGON has 9 or 14."""
-    digits = bare.removeprefix("PL").removeprefix("KRS").removeprefix("NIP").removeprefix("REGON")
+    digits = compact_number.removeprefix("PL").removeprefix("KRS").removeprefix("NIP").removeprefix("REGON")
     if re.fullmatch(r"00\d{8}", digits):
         return valid(digits, "PL")
     if len(digits) in (9, 14):
@@ -164,18 +164,18 @@ def _pl(bare: str, _typed: str) -> NumberCheck:
     return _validate_with(nip.validate, digits, "PL", 10)
 
 
-def _lu(bare: str, _typed: str) -> NumberCheck:
-    if match := re.fullmatch(r"(?:RCS)?(?:LUXEMBOURG)?([A-L])(\d{1,6})", bare):
+def _lu(compact_number: str, _typed: str) -> NumberCheck:
+    if match := re.fullmatch(r"(?:RCS)?(?:LUXEMBOURG)?([A-L])(\d{1,6})", compact_number):
         return valid("".join(match.groups()), "LU")
     return invalid(
-        bare, "LU", "format", _("A register number has a letter and up to 6 digits, for instance “B 12345”.")
+        compact_number, "LU", "format", _("A register number has a letter and up to 6 digits, for instance “B 12345”.")
     )
 
 
-def _ie(bare: str, _typed: str) -> NumberCheck:
-    if re.fullmatch(r"\d{1,6}", bare):
-        return valid(bare, "IE")
-    return invalid(bare, "IE", "format", _("A company number has at most 6 digits."))
+def _ie(compact_number: str, _typed: str) -> NumberCheck:
+    if re.fullmatch(r"\d{1,6}", compact_number):
+        return valid(compact_number, "IE")
+    return invalid(compact_number, "IE", "format", _("A company number has at most 6 digits."))
 
 
 def _validate_with(validate: Callable[[str], str], digits: str, country: str, length: int) -> NumberCheck:

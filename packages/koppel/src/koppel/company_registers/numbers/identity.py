@@ -53,8 +53,8 @@ def check_identity(
         number_check = check_number(number, country)
         if number_check.status is NumberStatus.INVALID:
             return [IdentityProblem("number", number_check.note, number_check.message)]
-        chosen = (sector, SCHEME) if sector in SECTIONS else ("", "")
-        return Identity(number_check.number, number_check.scheme, number_check.note, "", *chosen)
+        classification = (sector, SCHEME) if sector in SECTIONS else ("", "")
+        return Identity(number_check.number, number_check.scheme, number_check.note, "", *classification)
     if not reason and allow_incomplete:
         return Identity()
     if not reason:

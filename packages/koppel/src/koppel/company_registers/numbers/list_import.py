@@ -100,8 +100,8 @@ def match_lines(lines: Sequence[PastedLine], candidates: Sequence[Candidate]) ->
     Of two lines for one row the first counts. A name that two rows share fits neither."""
     by_code = _index(candidates, lambda one: [_normalize(code) for code in one.codes])
     by_name = _index(candidates, lambda one: [_normalize(one.name)])
-    taken: set[int] = set()
-    return [_match_line(line, candidates, by_code, by_name, taken) for line in lines]
+    matched_ids: set[int] = set()
+    return [_match_line(line, candidates, by_code, by_name, matched_ids) for line in lines]
 
 
 def _match_line(
@@ -109,7 +109,7 @@ def _match_line(
     candidates: Sequence[Candidate],
     by_code: Mapping[str, list[int]],
     by_name: Mapping[str, list[int]],
-    taken: set[int],
+    matched_ids: set[int],
 ) -> MatchedLine:
     if line.code or line.name:
         matches = (
@@ -123,9 +123,9 @@ def _match_line(
         return MatchedLine(line, MatchStatus.EMPTY)
     if len(matches) != 1:
         return MatchedLine(line, MatchStatus.AMBIGUOUS if matches else MatchStatus.UNKNOWN)
-    if matches[0] in taken:
+    if matches[0] in matched_ids:
         return MatchedLine(line, MatchStatus.TWICE, matches[0])
-    taken.add(matches[0])
+    matched_ids.add(matches[0])
     return MatchedLine(line, MatchStatus.MATCHED, matches[0])
 
 
@@ -179,10 +179,10 @@ def _cell(text: str) -> str:
 
 
 def _by_header(row: Sequence[str]) -> dict[str, int]:
-    words = [cell.strip().casefold().rstrip(":") for cell in row]
+    headers = [cell.strip().casefold().rstrip(":") for cell in row]
     columns: dict[str, int] = {}
     for field, names in HEADERS.items():
-        for at, word in enumerate(words):
+        for at, word in enumerate(headers):
             if word in names and field not in columns:
                 columns[field] = at
     return columns
@@ -196,11 +196,11 @@ def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
         return {"number": 0}
     numbers = [sum(_looks_like_number(row[at]) for row in rows if at < len(row)) for at in range(columns)]
     number_at = max(range(columns), key=lambda at: (numbers[at], -at)) if any(numbers) else columns - 1
-    others = [at for at in range(columns) if at != number_at]
-    letters = {at: sum(len(re.findall(r"[^\W\d_]", row[at])) for row in rows if at < len(row)) for at in others}
-    name_at = max(others, key=lambda at: (letters[at], -at))
+    text_columns = [at for at in range(columns) if at != number_at]
+    letters = {at: sum(len(re.findall(r"[^\W\d_]", row[at])) for row in rows if at < len(row)) for at in text_columns}
+    name_at = max(text_columns, key=lambda at: (letters[at], -at))
     found_columns = {"number": number_at, "name": name_at}
-    rest = [at for at in others if at != name_at]
+    rest = [at for at in text_columns if at != name_at]
     if rest:
         found_columns["code"] = rest[0]
     return found_columns

@@ -92,7 +92,9 @@ def search(text: str, language: str) -> list[SectorChoice]:
         return [_choice(letter) for letter in SECTIONS]
     choices = [_choice(letter) for letter in SECTIONS if normalized == letter.casefold()]
     choices += [
-        _choice(letter) for letter, words in _words().items() if normalized in words and letter.casefold() != normalized
+        _choice(letter)
+        for letter, keywords in _words().items()
+        if normalized in keywords and letter.casefold() != normalized
     ]
     of_division = []
     for code, section, english, dutch in divisions():
@@ -130,12 +132,12 @@ def _choice(letter: str, matched_division: str = "") -> SectorChoice:
 @cache
 def _words() -> dict[str, str]:
     """Each section's name and example in every language, in small letters."""
-    words = dict.fromkeys(SECTIONS, "")
+    keywords = dict.fromkeys(SECTIONS, "")
     for language in LANGUAGES:
         with translation.override(language):
             for letter, label in SECTIONS.items():
-                words[letter] += f"{letter} – {label}\n{EXAMPLES[letter]}\n".casefold()
-    return words
+                keywords[letter] += f"{letter} – {label}\n{EXAMPLES[letter]}\n".casefold()
+    return keywords
 
 
 @cache

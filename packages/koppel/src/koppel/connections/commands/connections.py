@@ -133,9 +133,9 @@ def reconnect(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_CONNECTIONS)
         summary = queries.connection_for(actor, connection)
-        back = summary.get_absolute_url()
+        return_path = summary.get_absolute_url()
         url = begin_consent(
-            actor, summary.app_id, ConsentPurpose.RECONNECT, back, connection_id=summary.pk, force_sign_in=True
+            actor, summary.app_id, ConsentPurpose.RECONNECT, return_path, connection_id=summary.pk, force_sign_in=True
         )  # fmt: skip
     print_record({"connection": connection, "url": url}, as_json=as_json)
 
@@ -180,15 +180,17 @@ def resolve(
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         if accept is None:
             raise Refused(_("Say --accept or --leave."))
-        chosen = administration or []
+        administration_ids = administration or []
         if everything:
             open_changes = summaries.open_changes(actor, queries.connection_for(actor, connection))
-            chosen = sorted({change.administration for change in open_changes if change.code == code})
-        if not chosen and not everything:
+            administration_ids = sorted({change.administration for change in open_changes if change.code == code})
+        if not administration_ids and not everything:
             raise Refused(_("Name the administrations, or say --all."))
         count = (
-            resolution.resolve_changes(actor, connection, chosen, code, accept=accept, fingerprints=fingerprint or ())
-            if chosen
+            resolution.resolve_changes(
+                actor, connection, administration_ids, code, accept=accept, fingerprints=fingerprint or ()
+            )
+            if administration_ids
             else 0
         )
     print_record({"connection": connection, "code": code, "resolved": count}, as_json=as_json)

@@ -71,14 +71,14 @@ def notify_expiring_and_review_owners() -> int:
             near = [_Ending(*row) for row in cursor.fetchall()]
         orphaned = list(_orphans().values_list("organisation_id", "pk"))
         silent = list(_silent().values_list("organisation_id", "pk"))
-        back = list(_owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned]))
+        resolved_issues = list(_owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned]))
     for ending in near:
         _notify(ending)
     for organisation_id, connection_id in orphaned:
         _raise(organisation_id, connection_id, "owner_left")
     for organisation_id, connection_id in silent:
         _raise(organisation_id, connection_id, "vendor_unresponsive")
-    for issue in back:
+    for issue in resolved_issues:
         with organisation_scope(issue.organisation_id):
             resolve_owner_left(issue.organisation_id, issue.subject_id)
     return len(near)
@@ -106,8 +106,8 @@ def _notify(ending: _Ending) -> None:
 
 def _orphans() -> "QuerySet[Connection]":
     """Connections whose owner may no longer act."""
-    gone = Q(owner__is_active=False) | Q(owner__expires_at__lt=timezone.now())
-    return Connection.objects.filter(gone).exclude(state=ConnectionState.REMOVED)
+    has_inactive_owner = Q(owner__is_active=False) | Q(owner__expires_at__lt=timezone.now())
+    return Connection.objects.filter(has_inactive_owner).exclude(state=ConnectionState.REMOVED)
 
 
 def _owner_left_issues() -> "QuerySet[Issue]":

@@ -32,10 +32,10 @@ def daily_health(connections: Iterable[Connection]) -> dict[int, list[DayHealth]
     """By connection, oldest day first. One query, in the caller's scope."""
     connections = list(connections)
     first = timezone.localdate() - timedelta(days=DAYS - 1)
-    begin = timezone.make_aware(datetime.combine(first, datetime.min.time()))
+    start = timezone.make_aware(datetime.combine(first, datetime.min.time()))
     lasting = TimelineEvent.objects.filter(connection__in=connections, kind__in=WORST_FIRST)
     events: dict[int, list[TimelineEvent]] = {}
-    for event in lasting.filter(Q(ended_at=None) | Q(ended_at__gte=begin)):
+    for event in lasting.filter(Q(ended_at=None) | Q(ended_at__gte=start)):
         events.setdefault(event.connection_id, []).append(event)
     return {connection.pk: _days(connection, events.get(connection.pk, []), first) for connection in connections}
 
@@ -52,11 +52,11 @@ def _days(connection: Connection, events: list[TimelineEvent], first: date) -> l
 
 
 def _worst(events: list[TimelineEvent], day: date) -> tuple[str, int]:
-    begin = timezone.make_aware(datetime.combine(day, datetime.min.time()))
-    end = min(begin + timedelta(days=1), timezone.now())
+    start = timezone.make_aware(datetime.combine(day, datetime.min.time()))
+    end = min(start + timedelta(days=1), timezone.now())
     lasted: dict[str, float] = {}
     for event in events:
-        overlap = (min(event.ended_at or end, end) - max(event.at, begin)).total_seconds()
+        overlap = (min(event.ended_at or end, end) - max(event.at, start)).total_seconds()
         if overlap > 0:
             lasted[event.kind] = lasted.get(event.kind, 0) + overlap
     kind = next((timeline_event for timeline_event in WORST_FIRST if timeline_event in lasted), "ok")

@@ -42,14 +42,16 @@ class HealthReporter:
             await run_in_thread(lambda: states.record_success(organisation_id, connection_id))
 
     async def record_failure(
-        self, organisation_id: int, connection_id: int, company_id: int | None, message: str, *, whole: bool
+        self, organisation_id: int, connection_id: int, company_id: int | None, message: str, *, connection_wide: bool
     ) -> None:
         """No answer, or one that says that the vendor is out of order."""
         self._written.pop(("answered", connection_id), None)
         self._written.pop(("company", company_id or 0), None)
         if self._is_due(("missed", company_id or -connection_id), MISSED_SECONDS):
             await run_in_thread(
-                lambda: states.record_failure(organisation_id, connection_id, company_id, message, whole=whole)
+                lambda: states.record_failure(
+                    organisation_id, connection_id, company_id, message, connection_wide=connection_wide
+                )
             )
 
     async def record_consent_lost(self, organisation_id: int, connection_id: int, message: str) -> None:

@@ -115,9 +115,9 @@ async def check_once(
             )
             await run_in_thread(lambda: apply_description(organisation_id, company_id, description))
     except (NotConsented, SetupMissing) as refusal:
-        error = refused = refusal
+        error = setup_error = refusal
         if company_id is not None:
-            await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, refused))
+            await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, setup_error))
     except ConnectorError as failure:
         error = failure
     return company_id, round((monotonic() - began) * 1000), error

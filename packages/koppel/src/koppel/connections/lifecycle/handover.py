@@ -22,7 +22,7 @@ def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
         title=_("Hand over"),
         question=_("Ask %(heir)s to take over the connections of %(leaver)s?") % names,
         button=_("Hand over"),
-        back=reverse("connections:offboarding", args=[leaver]),
+        cancel_url=reverse("connections:offboarding", args=[leaver]),
         consequences=[
             _("Each connection changes hands when %(heir)s has signed in for it; until then it runs as it does now.")
             % names
@@ -53,12 +53,12 @@ def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
         organisation_id=actor.organisation_id, owner_id=membership_id, pending_owner=None
     )
     count = connections.exclude(state=ConnectionState.REMOVED).count()
-    words = ngettext("%(count)s connection runs on this account", "%(count)s connections run on this account", count)
+    label = ngettext("%(count)s connection runs on this account", "%(count)s connections run on this account", count)
     consequence = _(
         "Stops when the account at the accounting system is closed, until a colleague has signed in for it."
     )
     url = reverse("connections:offboarding", args=[membership_id])
-    return [OwnedItem(words % {"count": count}, count, url, consequence)]
+    return [OwnedItem(label % {"count": count}, count, url, consequence)]
 
 
 OWNED_CONNECTIONS = OwnershipProvider(

@@ -15,9 +15,9 @@ def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, co
     connection = lock_for_change(actor, connection_id)
     companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
     requested_ids = set(company_ids) if policy is ImportPolicy.SELECTED else set()
-    chosen = requested_ids & set(companies.values_list("pk", flat=True))
-    companies.filter(pk__in=chosen).update(importable_by_others=True)
-    companies.exclude(pk__in=chosen).update(importable_by_others=policy is ImportPolicy.ALL)
+    selected_ids = requested_ids & set(companies.values_list("pk", flat=True))
+    companies.filter(pk__in=selected_ids).update(importable_by_others=True)
+    companies.exclude(pk__in=selected_ids).update(importable_by_others=policy is ImportPolicy.ALL)
     connection.import_policy = policy
     connection.save(update_fields=["import_policy"])
     count = companies.filter(importable_by_others=True, is_listed=True).count()

@@ -64,25 +64,28 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
     connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:
         raise NoSuchConnection
-    chosen = next((member for member in possible_owners(actor) if member.pk == membership_id), None)
-    if chosen is None:
+    new_owner = next((member for member in possible_owners(actor) if member.pk == membership_id), None)
+    if new_owner is None:
         raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
-    if chosen.pk in (connection.pending_owner_id, connection.owner_id if connection.pending_owner_id is None else None):
+    if new_owner.pk in (
+        connection.pending_owner_id,
+        connection.owner_id if connection.pending_owner_id is None else None,
+    ):
         return False
     _delete_pending_grants(connection)
-    if chosen.pk == connection.owner_id:
+    if new_owner.pk == connection.owner_id:
         connection.pending_owner = None
         connection.save(update_fields=["pending_owner"])
-        _record(actor, connection, "transfer_cancelled", str(chosen.user))
+        _record(actor, connection, "transfer_cancelled", str(new_owner.user))
     elif _needs_no_sign_in(connection):
-        _change_owner(actor, connection, chosen, connection.account)
+        _change_owner(actor, connection, new_owner, connection.account)
     else:
-        connection.pending_owner = chosen
+        connection.pending_owner = new_owner
         connection.save(update_fields=["pending_owner"])
-        _record(actor, connection, "transfer_requested", str(chosen.user))
+        _record(actor, connection, "transfer_requested", str(new_owner.user))
         context = {"by": actor.name, "account": connection.account}
-        if chosen.pk != actor.membership_id:
-            notify(actor.organisation_id, "transfer_requested", [chosen.pk], context, connection.get_absolute_url())
+        if new_owner.pk != actor.membership_id:
+            notify(actor.organisation_id, "transfer_requested", [new_owner.pk], context, connection.get_absolute_url())
     return True
 
 
@@ -186,8 +189,8 @@ def _move_companies(actor: Actor, connection: Connection, grant: Grant, reached:
     is_strange = bool(grant.company_id) and not concerned.exists()
     if lacking.exists() or is_strange:
         revoke_later(connection.organisation_id, [grant.pk])
-        named = exclude_restricted(actor, companies if is_strange else lacking)
-        return list(named.order_by("name").values_list("name", flat=True)) or [connection.account]
+        unreachable = exclude_restricted(actor, companies if is_strange else lacking)
+        return list(unreachable.order_by("name").values_list("name", flat=True)) or [connection.account]
     concerned.filter(external_id__in=reached).update(grant=grant)
     Grant.objects.filter(pk=grant.pk).update(is_pending_transfer=False)
     return []

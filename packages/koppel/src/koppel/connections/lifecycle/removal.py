@@ -100,6 +100,6 @@ def removal_message(removal: Removal, policy: RemovalPolicy) -> str:
             "The connection was removed and %(count)d administrations deactivated.",
             removal.administrations,
         ) % {"count": removal.administrations}
-    moved = removal.reached_elsewhere if policy is RemovalPolicy.MOVE else 0
+    moved_count = removal.reached_elsewhere if policy is RemovalPolicy.MOVE else 0
     message = _("The connection was removed. %(moved)d administrations go on elsewhere, %(waiting)d wait.")
-    return message % {"moved": moved, "waiting": removal.administrations - moved}
+    return message % {"moved": moved_count, "waiting": removal.administrations - moved_count}

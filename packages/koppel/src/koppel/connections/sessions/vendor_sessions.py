@@ -118,7 +118,7 @@ class AuthorizedSession:
     async def _record_failure(self, message: str, *, whole: bool) -> None:
         target = self.target
         await self._health.record_failure(
-            target.organisation_id, target.connection_id, target.remote_company_id, message, whole=whole
+            target.organisation_id, target.connection_id, target.remote_company_id, message, connection_wide=whole
         )
 
     def _refusal_reason(self, method: str, url: str, headers: Mapping[str, str]) -> str:

@@ -63,8 +63,8 @@ class _Dashes(dict[str, Any]):
 
 @register.filter
 def event_message(event: TimelineEvent) -> str:
-    words = EVENTS.get(event.kind)
-    return str(words) % _Dashes(event.context) if words else event.kind
+    message = EVENTS.get(event.kind)
+    return str(message) % _Dashes(event.context) if message else event.kind
 
 
 @register.filter
@@ -76,12 +76,12 @@ def event_tone(event: TimelineEvent) -> str:
 @register.filter
 def event_time(event: TimelineEvent) -> str:
     """A moment, or from when to when; while it lasts the end is open."""
-    begin = timezone.localtime(event.at)
-    text = date_format(begin, "SHORT_DATETIME_FORMAT")
+    start = timezone.localtime(event.at)
+    text = date_format(start, "SHORT_DATETIME_FORMAT")
     if event.ended_at is None:
         return text
     end = timezone.localtime(event.ended_at)
-    is_short = end - begin < timedelta(hours=20) and end.date() == begin.date()
+    is_short = end - start < timedelta(hours=20) and end.date() == start.date()
     return f"{text} – {date_format(end, 'TIME_FORMAT' if is_short else 'SHORT_DATETIME_FORMAT')}"
 
 

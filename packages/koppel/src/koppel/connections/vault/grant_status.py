@@ -49,7 +49,7 @@ def mark_app_refused(organisation_id: int, connection_id: int, message: str) -> 
 
 def mark_degraded(organisation_id: int, connection_id: int, message: str) -> None:
     """Mark the connection as degraded, because callers have no token while Koppel retries. No notification is sent."""
-    record_failure(organisation_id, connection_id, None, message, whole=True)
+    record_failure(organisation_id, connection_id, None, message, connection_wide=True)
 
 
 def mark_recovered(organisation_id: int, connection_id: int) -> None:

@@ -58,7 +58,7 @@ def _kept(action: ConnectionAction) -> ConnectionAction:
 def reconnect(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
     connection = queries.connection_for(request.actor, connection_id)
-    back = (
+    return_path = (
         f"{reverse('connections:reconnect_all')}?{urlencode({'since': since})}"
         if (since := _since(request))
         else connection.get_absolute_url()
@@ -68,7 +68,7 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> HttpResponse
         request.actor,
         connection.app_id,
         ConsentPurpose.RECONNECT,
-        back,
+        return_path,
         connection_id=connection.pk,
         force_sign_in=True,
     )
@@ -95,9 +95,9 @@ def probe(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
         raise Http404 from None
     if check.answered:
         context = {"company": check.company, "milliseconds": check.milliseconds}
-        named = _("It works: %(company)s answered in %(milliseconds)d ms.")
+        message = _("It works: %(company)s answered in %(milliseconds)d ms.")
         unnamed = _("It works: the accounting system answered in %(milliseconds)d ms.")
-        messages.success(request, (named if check.company else unnamed) % context)
+        messages.success(request, (message if check.company else unnamed) % context)
     else:
         messages.error(request, _("It does not work now: %s") % _(check.message))
     return _to(connection_id)
@@ -140,8 +140,8 @@ def import_policy(request: AuthenticatedRequest, connection_id: int) -> HttpResp
     policy = request.POST.get("import_policy", "")
     if policy not in ImportPolicy.values:
         raise Refused(_("Choose what is released."))
-    chosen = numbers_of(request.POST.getlist("companies"))
-    count = lifecycle.set_import_policy(request.actor, connection_id, ImportPolicy(policy), chosen)
+    company_ids = numbers_of(request.POST.getlist("companies"))
+    count = lifecycle.set_import_policy(request.actor, connection_id, ImportPolicy(policy), company_ids)
     text = ngettext("%d company is released for import.", "%d companies are released for import.", count)
     messages.success(request, text % count)
     return _to(connection_id)
@@ -197,12 +197,12 @@ def reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     since = _since(request) or timezone.now().isoformat()
     broken = summaries.list_needing_sign_in(request.actor)
-    done = TimelineEvent.objects.filter(
+    events = TimelineEvent.objects.filter(
         organisation_id=request.actor.organisation_id, kind="reconnected", at__gte=parse_datetime(since)
     ).exclude(connection__in=[connection.connection for connection in broken])
     request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
     names = {key: connection.descriptor.title for key, connection in connectors().items()}
-    latest = {connection.connection_id: connection for connection in done.select_related("connection").order_by("at")}
+    latest = {connection.connection_id: connection for connection in events.select_related("connection").order_by("at")}
     context = {
         "broken": broken,
         "done": [(connection, names.get(connection.connection.connector, "")) for connection in latest.values()],

@@ -34,8 +34,8 @@ def apps(request: AuthenticatedRequest) -> HttpResponse:
         connector_key, environment, mode = option if len(option) == 3 else ("", "", "")
         try:
             app = registrations.save_app(request.actor, None, _values(request, connector_key, environment, mode))
-        except RegistrationRefused as refused:
-            problems = dict(refused.problems)
+        except RegistrationRefused as refusal:
+            problems = dict(refusal.problems)
         else:
             messages.success(request, _("The app is registered. Test it before you sign in with it."))
             return HttpResponseRedirect(f"{request.path}#app-{app.pk}")
@@ -49,8 +49,8 @@ def change(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
         registrations.save_app(request.actor, app_id, _values(request, "", "", ""))
     except NoSuchConnection:
         raise Http404 from None
-    except RegistrationRefused as refused:
-        return _page(request, dict(refused.problems), app_id)
+    except RegistrationRefused as refusal:
+        return _page(request, dict(refusal.problems), app_id)
     messages.success(request, _("The app registration was changed."))
     return _back(app_id)
 
@@ -62,8 +62,8 @@ def remove(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
         registrations.remove_app(request.actor, app_id)
     except NoSuchConnection:
         raise Http404 from None
-    except RegistrationRefused as refused:
-        messages.error(request, str(refused))
+    except RegistrationRefused as refusal:
+        messages.error(request, str(refusal))
         return _back(app_id)
     messages.success(request, _("The app registration was removed, with its secret."))
     return HttpResponseRedirect(reverse("connections:apps"))

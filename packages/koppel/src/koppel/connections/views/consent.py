@@ -51,7 +51,7 @@ def done(request: AuthenticatedRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
     text = request.GET.get("attempt", "")
     attempt_id = id_of(text) or 0
-    back = attempts.return_path(request.actor, attempt_id) or reverse("connections:list")
+    return_path = attempts.return_path(request.actor, attempt_id) or reverse("connections:list")
     try:
         outcome = attempts.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser_binding.COOKIE, ""))
         if outcome.purpose == ConsentPurpose.TRANSFER:
@@ -59,11 +59,11 @@ def done(request: AuthenticatedRequest) -> HttpResponse:
         sync_company_list(request.actor, outcome.connection_id)
     except ConsentRefused as refusal:
         messages.error(request, str(refusal))
-        return HttpResponseRedirect(back)
+        return HttpResponseRedirect(return_path)
     except ConnectorError as error:
         text = _("You are signed in, but the list of companies could not be read: %s")
         messages.error(request, text % _(str(error)))
-        return HttpResponseRedirect(back)
+        return HttpResponseRedirect(return_path)
     if outcome.purpose == ConsentPurpose.RECONNECT:
         with organisation_scope(request.actor.organisation_id):
             connection_reconnected(request.actor, outcome.connection_id)

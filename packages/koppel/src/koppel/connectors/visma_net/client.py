@@ -68,12 +68,12 @@ def _error(answer: Response) -> ConnectorError:
         return RateLimited("quota", QUOTA_USED, retry_after_seconds=seconds)
     if status >= 500:
         return Unreachable(f"http_{status}", ERROR, retry_after_seconds=15)
-    words = _words(answer.body)
-    if words.get("ExceptionFaultCode") == "12027":
+    details = _words(answer.body)
+    if details.get("ExceptionFaultCode") == "12027":
         return SetupMissing("no_license", NO_LICENCE)
     if status == 403:
         return NotConsented("forbidden", FORBIDDEN)
-    message = str(words.get("message") or words.get("ExceptionMessage") or "")[:200]
+    message = str(details.get("message") or details.get("ExceptionMessage") or "")[:200]
     return UnexpectedResponse(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
 
 

@@ -100,9 +100,9 @@ class VismaNet:
         An empty answer is what the old gateway gives for a company that the user does not reach."""
         try:
             body = await get(session, "/v1/organization")
-        except SetupMissing as refused:
+        except SetupMissing as error:
             # A customer tenant's token is refused with 401 (docs.vismasoftware.no, fix401error); a company's is not.
-            if refused.code == "unauthorised" and session.consent_mode == SERVICE:
+            if error.code == "unauthorised" and session.consent_mode == SERVICE:
                 raise SetupMissing("customer_tenant", consent.CUSTOMER_TENANT) from None
             raise
         organizations: list[_Organization] = parse(body, list[_Organization])
@@ -110,7 +110,7 @@ class VismaNet:
             raise NotConsented("no_company", _("Visma.net shows nothing of this company to the user who signed in."))
         first = organizations[0]
         branches = [(branch.number, branch.name, None) for one in organizations for branch in one.branches]
-        others = [(one.organizationCd, one.name, one.corporateId) for one in organizations[1:]]
+        branch_organisations = [(one.organizationCd, one.name, one.corporateId) for one in organizations[1:]]
         return CompanyDescription(
             name=first.name.strip(),
             number=(first.corporateId or "").strip() or None,
@@ -118,7 +118,7 @@ class VismaNet:
             country=first.defaultCountry.code if first.defaultCountry else None,
             base_currency=first.baseCurrency,
             industry_code=first.industryCode.code if first.industryCode else None,
-            branches=tuple(branches + others) if len(branches) + len(others) > 1 else (),
+            branches=tuple(branches + branch_organisations) if len(branches) + len(branch_organisations) > 1 else (),
         )
 
     async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:

@@ -187,8 +187,8 @@ async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Toke
     form = {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES), "tenant_id": tenant_id}
     try:
         return _tokens(await _token(http, app, form))
-    except SetupMissing as refused:
-        raise SetupMissing(refused.code, NOT_APPROVED) from None
+    except SetupMissing as error:
+        raise SetupMissing(error.code, NOT_APPROVED) from None
 
 
 async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
@@ -219,11 +219,11 @@ async def _refused_for(http: Http, app: AppCredentials, form: Mapping[str, str])
     """Returns when the token endpoint knows the app and minds only what was made up about the request."""
     try:
         await _token(http, app, form)
-    except (ConsentDenied, SetupMissing) as refused:
-        if refused.code not in ("code_used", "invalid_tenant"):
+    except (ConsentDenied, SetupMissing) as error:
+        if error.code not in ("code_used", "invalid_tenant"):
             raise
-    except UnexpectedResponse as refused:
-        if refused.code != "token_invalid_request":
+    except UnexpectedResponse as error:
+        if error.code != "token_invalid_request":
             raise
 
 
@@ -273,8 +273,8 @@ def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
         return SetupMissing(error, NO_ROLE)
     if error == "invalid_grant" and by_code:
         return ConsentDenied("code_used", CODE_USED)
-    if sentence := A_PERSONS_JOB.get(error):
-        return ConsentLost(error, sentence)
+    if message := A_PERSONS_JOB.get(error):
+        return ConsentLost(error, message)
     return UnexpectedResponse(f"token_{error}", _("Visma Connect did not understand Koppel's request."))
 
 

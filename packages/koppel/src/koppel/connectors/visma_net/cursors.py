@@ -158,8 +158,8 @@ async def periods_within(session: Session, window: HistoryWindow) -> list[str]:
 
     Years are the company's own: they may be broken, short or long, and a year without periods does not count."""
     all_periods: list[FinancialPeriod] = parse(await get(session, "/v1/financialPeriod"), list[FinancialPeriod])
-    begun = {one.year for one in all_periods if one.startDate[:10] <= window.today.isoformat()}
-    years = sorted(begun)[-(window.fiscal_years_back + 1) :]
+    started_years = {one.year for one in all_periods if one.startDate[:10] <= window.today.isoformat()}
+    years = sorted(started_years)[-(window.fiscal_years_back + 1) :]
     return sorted({period_key(one.year, one.period) for one in all_periods if one.year in years})
 
 

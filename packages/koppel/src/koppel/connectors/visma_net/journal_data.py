@@ -67,18 +67,18 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
 
 
 def _page(cursor: Cursor, result: ReadResult, kept: Sequence[Record]) -> Page:
-    seen, total = cursor.read + result.count, result.meta.totalCount
+    read_count, total = cursor.read + result.count, result.meta.totalCount
     before = cursor.expected + total
     expected = before if cursor.since else before * len(cursor.names) // (cursor.position + 1)
     following: Cursor | None = None
     proof: Snapshot | None = None
     if has_more(cursor, result.count, result.meta):
         stated = total if cursor.total in (-1, total) else 0
-        following = cursor.next_page(seen, stated, page_size(cursor, result.count, result.meta))
-    elif cursor.page > 1 and (moved := has_moved(cursor, seen, total)) and cursor.tries < TRIES_MAX - 1:
+        following = cursor.next_page(read_count, stated, page_size(cursor, result.count, result.meta))
+    elif cursor.page > 1 and (is_shifted := has_moved(cursor, read_count, total)) and cursor.tries < TRIES_MAX - 1:
         following = cursor.restarted(cursor.tries + 1)
     else:
-        is_sound = not cursor.has_unreadable and (cursor.page == 1 or not moved)
+        is_sound = not cursor.has_unreadable and (cursor.page == 1 or not is_shifted)
         if cursor.since and not is_sound:
             cursor.must_reread = True
         if not cursor.since:

@@ -99,23 +99,25 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
         has_unreadable=cursor.has_unreadable or bool(rejected),
     )
     count = len(records) + len(rejected)
-    seen = cursor.read + count
+    read_count = cursor.read + count
     expected = cursor.expected + (meta.totalCount or len(items))
     if endpoint.paged and has_more(cursor, count, meta):
         total = cursor.total if cursor.total >= 0 else meta.totalCount
-        following = cursor.next_page(seen, total if total == meta.totalCount else 0, page_size(cursor, count, meta))
+        following = cursor.next_page(
+            read_count, total if total == meta.totalCount else 0, page_size(cursor, count, meta)
+        )
         return Page(records, following.text(), expected_total=expected, rejected=rejected)
-    moved = endpoint.paged and cursor.page > 1 and has_moved(cursor, seen, meta.totalCount)
-    if moved and cursor.tries < TRIES_MAX - 1:
+    is_shifted = endpoint.paged and cursor.page > 1 and has_moved(cursor, read_count, meta.totalCount)
+    if is_shifted and cursor.tries < TRIES_MAX - 1:
         return Page(records, cursor.restarted(cursor.tries + 1).text(), expected_total=expected, rejected=rejected)
-    if (moved or cursor.has_unreadable) and cursor.since:
+    if (is_shifted or cursor.has_unreadable) and cursor.since:
         cursor.must_reread = True
     if cursor.page == 1 and not endpoint.delta and not cursor.has_unreadable:
         cursor.fingerprints = {**cursor.fingerprints, endpoint.path: answer}
     proof = (
         None
         if cursor.since
-        else _snapshot(resource, cursor, endpoint.part, is_consistent=not moved and not cursor.has_unreadable)
+        else _snapshot(resource, cursor, endpoint.part, is_consistent=not is_shifted and not cursor.has_unreadable)
     )
     return _end(resource, cursor, records, rejected, proof, expected)
 
@@ -197,8 +199,8 @@ def _unchanged(resource: str, cursor: Cursor, part: str, fingerprint: str) -> Pa
 
 def _snapshot(resource: str, cursor: Cursor, part: str, *, is_consistent: bool) -> Snapshot:
     """What this part no longer names is gone: of the whole resource when it has no other part."""
-    again = cursor.restarted().text() if cursor.page > 1 else None
-    return Snapshot(frozenset({part}) if part else None, again, is_consistent)
+    restart_cursor = cursor.restarted().text() if cursor.page > 1 else None
+    return Snapshot(frozenset({part}) if part else None, restart_cursor, is_consistent)
 
 
 def _end(
@@ -210,14 +212,16 @@ def _end(
     if cursor.position < last:
         following = cursor.next_position(cursor.expected if expected is None else expected).text()
         return Page(records, following, snapshot=proof, expected_total=expected, rejected=rejected)
-    gone = (
+    removed_partitions = (
         frozenset(cursor.previous_fingerprints)
         - frozenset(cursor.fingerprints)
         - {one.path for one in ENDPOINTS[resource]}
     )
-    if gone and (proof is None or proof.partitions is not None):
+    if removed_partitions and (proof is None or proof.partitions is not None):
         proven = proof.partitions or frozenset() if proof else frozenset()
-        proof = Snapshot(proven | gone, proof.restart_cursor if proof else None, proof.is_consistent if proof else True)
+        proof = Snapshot(
+            proven | removed_partitions, proof.restart_cursor if proof else None, proof.is_consistent if proof else True
+        )
     return Page(records, checkpoint=checkpoint(cursor), snapshot=proof, expected_total=expected, rejected=rejected)
 
 

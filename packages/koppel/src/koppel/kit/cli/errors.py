@@ -26,5 +26,5 @@ def user_errors() -> Iterator[None]:
     except Exception as refusal:
         if not getattr(refusal, "is_refusal", False):
             raise
-        sentence = str(refusal) or (type(refusal).__doc__ or "").partition("\n")[0]
-        raise CommandError(sentence) from None
+        message = str(refusal) or (type(refusal).__doc__ or "").partition("\n")[0]
+        raise CommandError(message) from None

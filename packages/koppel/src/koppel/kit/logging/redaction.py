@@ -89,31 +89,31 @@ class _Redactor:
     def _collection(self, key: object, value: Collection[Any], depth: int) -> Any:
         if depth > self._limits.depth or self._values_left <= 0:
             return LEFT_OUT
-        most = min(self._limits.items, self._values_left)
-        rest = len(value) - most
+        limit = min(self._limits.items, self._values_left)
+        rest = len(value) - limit
         if isinstance(value, Mapping):
-            parts = {self.key(name): self.value(name, part, depth) for name, part in islice(value.items(), most)}
+            parts = {self.key(name): self.value(name, part, depth) for name, part in islice(value.items(), limit)}
             return parts | ({"…": f"{rest} more"} if rest > 0 else {})
-        listed = [self.value(key, part, depth) for part in islice(value, most)]
+        listed = [self.value(key, part, depth) for part in islice(value, limit)]
         return listed + ([f"… {rest} more"] if rest > 0 else [])
 
     def _text(self, key: object, text: str) -> str:
         if key not in TRACEBACKS:
             return self._short(text, self._limits.text)
-        most = self._limits.traceback
-        if len(text) <= most:
-            return self._short(text, most)
+        limit = self._limits.traceback
+        if len(text) <= limit:
+            return self._short(text, limit)
         # Where a frame begins, no secret goes on: behind such a line, the end needs nothing of what stands before it.
-        begin = text.find(_FRAME, len(text) - most // 2)
-        head = self._short(text[: len(text) if begin < 0 else begin], most // 2)
-        return head if begin < 0 else head + self._short(text[begin:], most // 2)
+        frame_start = text.find(_FRAME, len(text) - limit // 2)
+        head = self._short(text[: len(text) if frame_start < 0 else frame_start], limit // 2)
+        return head if frame_start < 0 else head + self._short(text[frame_start:], limit // 2)
 
-    def _short(self, text: str, most: int) -> str:
-        most = max(0, min(most, self._characters_left))
-        self._characters_left -= min(len(text), most)
-        if len(text) <= most:
+    def _short(self, text: str, limit: int) -> str:
+        limit = max(0, min(limit, self._characters_left))
+        self._characters_left -= min(len(text), limit)
+        if len(text) <= limit:
             return redacted_text(text)
-        return f"{redacted_text(text[:most], is_cut=True)}… [{len(text) - most} more characters]"
+        return f"{redacted_text(text[:limit], is_cut=True)}… [{len(text) - limit} more characters]"
 
 
 _FRAME = '\n  File "'
@@ -126,12 +126,12 @@ _COUNT_KEY = re.compile(r"(_count|_seconds|_at|(?<!session)_id|_type|_endpoint)$
 """Facts about a secret that are none: how many, how old, where."""
 
 
-def _text_of(value: object, most: int = LOG_LINE.text) -> str:
+def _text_of(value: object, limit: int = LOG_LINE.text) -> str:
     """Of anything. What cannot be shown says so, rather than taking the line with it."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray):
-        return repr(bytes(value[: most + 1]))
+        return repr(bytes(value[: limit + 1]))
     try:
         return repr(value)
     except Exception:

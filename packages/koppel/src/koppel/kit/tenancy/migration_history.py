@@ -15,5 +15,5 @@ TOO_OLD = (
 def is_too_old(alias: str) -> bool:
     """Whether a Koppel before 0.2 made the tables there. It only reads."""
     applied = set(MigrationRecorder(connections[alias]).applied_migrations())
-    ours = {config.label for config in apps.get_app_configs() if config.name.startswith("koppel.")}
-    return FIRST not in applied and any(label in ours for label, _name in applied)
+    own_labels = {config.label for config in apps.get_app_configs() if config.name.startswith("koppel.")}
+    return FIRST not in applied and any(label in own_labels for label, _name in applied)

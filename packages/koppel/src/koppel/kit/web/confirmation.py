@@ -29,7 +29,7 @@ class Group:
         return self.names[:NAMES_MAX]
 
     @property
-    def others(self) -> Sequence[str]:
+    def remaining_names(self) -> Sequence[str]:
         return self.names[NAMES_MAX:]
 
 
@@ -42,7 +42,7 @@ class Confirmation:
     title: str
     question: str
     button: str
-    back: str
+    cancel_url: str
     consequences: Sequence[str] = ()
     groups: Sequence[Group] = ()
     fields: Mapping[str, str | Sequence[str]] = field(default_factory=dict)

@@ -156,26 +156,26 @@ def require_short(text: str, characters_max: int, name: str) -> None:
 
 
 def too_long(name: str, characters_max: int) -> UnknownPart:
-    words = {"characters": characters_max, "names": NAMES_MAX, "values": VALUES_MAX}
-    sentence = _(
+    params = {"characters": characters_max, "names": NAMES_MAX, "values": VALUES_MAX}
+    message = _(
         "This filter is too long. It may have %(characters)d characters, %(names)d names and %(values)d values at most."
     )
-    return UnknownPart(name, "", sentence % words)
+    return UnknownPart(name, "", message % params)
 
 
 def first_parts(parts: Iterable[UnknownPart]) -> list[UnknownPart]:
     """The first ten, and how many more there are."""
-    named: list[UnknownPart] = []
+    shown_parts: list[UnknownPart] = []
     more = 0
     for part in parts:
-        if part.more or len(named) == SHOWN_PARTS_MAX:
+        if part.more or len(shown_parts) == SHOWN_PARTS_MAX:
             more += part.more or 1
         else:
-            named.append(part)
+            shown_parts.append(part)
     if more:
-        sentence = ngettext("And %(count)d more.", "And %(count)d more.", more) % {"count": more}
-        named.append(UnknownPart("", "", sentence, more=more))
-    return named
+        message = ngettext("And %(count)d more.", "And %(count)d more.", more) % {"count": more}
+        shown_parts.append(UnknownPart("", "", message, more=more))
+    return shown_parts
 
 
 def unknown_name(name: str, value: str, names: Iterable[str]) -> UnknownPart:
@@ -184,18 +184,18 @@ def unknown_name(name: str, value: str, names: Iterable[str]) -> UnknownPart:
         return UnknownPart(
             name, value, _("“%(name)s” is not a filter; there is none here.") % {"name": shortened(name)}
         )
-    words = {"name": shortened(name), "names": ", ".join(possible)}
-    return UnknownPart(name, value, _("“%(name)s” is not a filter. Possible: %(names)s.") % words, possible)
+    params = {"name": shortened(name), "names": ", ".join(possible)}
+    return UnknownPart(name, value, _("“%(name)s” is not a filter. Possible: %(names)s.") % params, possible)
 
 
 def unknown_value(name: str, value: str, values: Iterable[str] = ()) -> UnknownPart:
     """The same words for what does not exist and for what the reader may not see."""
     possible = tuple(values)
-    words = {"name": shortened(name), "value": shortened(value), "values": ", ".join(possible)}
-    sentence = _("“%(value)s” is not a value of “%(name)s”.") % words
+    params = {"name": shortened(name), "value": shortened(value), "values": ", ".join(possible)}
+    message = _("“%(value)s” is not a value of “%(name)s”.") % params
     if possible:
-        sentence = _("“%(value)s” is not a value of “%(name)s”. Possible: %(values)s.") % words
-    return UnknownPart(name, value, sentence, possible)
+        message = _("“%(value)s” is not a value of “%(name)s”. Possible: %(values)s.") % params
+    return UnknownPart(name, value, message, possible)
 
 
 def duplicate_parameter(name: str, value: str) -> UnknownPart:
@@ -205,12 +205,12 @@ def duplicate_parameter(name: str, value: str) -> UnknownPart:
 def without(query: QueryDict, part: UnknownPart) -> str:
     """The query with this value of this parameter taken out, and nothing else."""
     value = part.value.strip()
-    others = any(_plain(text) != value for text in query.getlist(part.name))
+    has_others = any(_plain(text) != value for text in query.getlist(part.name))
     kept = [
         (name, text)
         for name, texts in query.lists()
         for text in map(str, texts)
-        if name != part.name or (others and _plain(text) != value)
+        if name != part.name or (has_others and _plain(text) != value)
     ]
     return urlencode(kept)
 

@@ -101,8 +101,8 @@ def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None
         membership_id=actor.membership_id,
         defaults={"digest": digest, "stand_in_id": stand_in, "away_until": away_until},
     )
-    until = away_until.isoformat() if away_until else None
-    _record(actor, {"digest": digest, "stand_in": stand_in, "away_until": until})
+    last_day = away_until.isoformat() if away_until else None
+    _record(actor, {"digest": digest, "stand_in": stand_in, "away_until": last_day})
     return True
 
 

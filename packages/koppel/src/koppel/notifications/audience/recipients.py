@@ -80,7 +80,7 @@ def _responsible(event: Event, first: int, reason: NotificationReason, affected:
         recipients.append(recipient)
     for member in sorted({member for member in fallbacks.values() if member is not None}):
         other = responsible_recipient(organisation_id, event_type, member, NotificationReason.RESPONSIBLE)
-        other.visible_administrations = frozenset(key for key, named in fallbacks.items() if named == member)
+        other.visible_administrations = frozenset(key for key, fallback in fallbacks.items() if fallback == member)
         recipients.append(other)
     return recipients
 
@@ -92,10 +92,10 @@ def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> l
         for member in audience.members:
             by_member.setdefault(member, set()).add(administration)
     active = active_members(event.organisation_id).filter(pk__in=by_member).order_by("pk").values_list("pk", flat=True)
-    chosen = scopes_of(event.organisation_id, event.event_type, by_member)
+    scopes = scopes_of(event.organisation_id, event.event_type, by_member)
     recipients = []
     for member in active:
-        silenced = chosen.get((member, Channel.MAIL)) == PreferenceScope.NONE
+        silenced = scopes.get((member, Channel.MAIL)) == PreferenceScope.NONE
         channels = {Channel.SCREEN} if silenced else {Channel.SCREEN, Channel.MAIL}
         recipients.append(Recipient(member, NotificationReason.SETTINGS, channels, frozenset(by_member[member])))
     return recipients

@@ -36,12 +36,12 @@ def build_email(membership: Membership, notices: Sequence[Notification], *, is_d
     with translation.override(membership.user.language or settings.LANGUAGE_CODE):
         items = [_build_item(notice, is_digest=is_digest) for notice in notices]
         subject = _digest_subject(len(items)) if is_digest else items[0].message
-        because = "" if is_digest else str(NotificationReason(notices[0].reason).label)
+        reason = "" if is_digest else str(NotificationReason(notices[0].reason).label)
         context = {
             "items": items,
             "is_digest": is_digest,
             "organisation": membership.organisation.name,
-            "because": because,
+            "because": reason,
             "preferences": _absolute(reverse("notifications:preferences")),
             "language": translation.get_language(),
         }

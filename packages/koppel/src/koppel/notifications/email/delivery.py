@@ -48,9 +48,9 @@ class Claim:
 
     def rows(self) -> "QuerySet[EmailDelivery]":
         """What is still ours. In scope."""
-        ours = [DeliveryState.CLAIMED, DeliveryState.SENDING]
+        claim_states = [DeliveryState.CLAIMED, DeliveryState.SENDING]
         deliveries = EmailDelivery.objects.filter(organisation_id=self.organisation_id, pk__in=self.ids)
-        return deliveries.filter(claimed_at=self.at, state__in=ours)
+        return deliveries.filter(claimed_at=self.at, state__in=claim_states)
 
 
 def send_due(organisation_id: int) -> int:
@@ -153,8 +153,8 @@ def _mark_sending(claim: Claim) -> bool:
     """False when somebody else has taken some of it over meanwhile, or it is gone; then nothing has begun."""
     now = timezone.now()
     with organisation_scope(claim.organisation_id):
-        ours = set(claim.rows().select_for_update(of=("self",)).values_list("pk", flat=True))
-        if ours != set(claim.ids):
+        claimed_ids = set(claim.rows().select_for_update(of=("self",)).values_list("pk", flat=True))
+        if claimed_ids != set(claim.ids):
             return False
         claim.rows().update(state=DeliveryState.SENDING, claimed_at=now)
     claim.at = now

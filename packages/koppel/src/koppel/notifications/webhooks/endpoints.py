@@ -141,8 +141,12 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
     quarantine.refuse()
     _require_active(webhook)
     deliveries = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=webhook)
-    chosen = Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
-    count = deliveries.filter(chosen).update(state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason="")
+    condition = (
+        Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
+    )
+    count = deliveries.filter(condition).update(
+        state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason=""
+    )
     if count:
         _record(actor.audit, webhook, "webhook.redelivered", count=count)
         enqueue("notifications.send_webhooks", organisation_id=actor.organisation_id)

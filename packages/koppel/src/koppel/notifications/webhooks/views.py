@@ -94,12 +94,12 @@ def perform_action(request: AuthenticatedRequest, webhook_id: int) -> HttpRespon
 def redeliver(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Send one message again, or all that failed."""
     _webhook_or_404(request, webhook_id)
-    named = request.POST.get("id", "")
-    chosen = [key] if (key := id_of(named)) else None
+    posted_id = request.POST.get("id", "")
+    delivery_ids = [key] if (key := id_of(posted_id)) else None
     try:
-        count = endpoints.redeliver(request.actor, webhook_id, chosen)
-        words = ngettext("%(count)d message is sent again.", "%(count)d messages are sent again.", count)
-        messages.success(request, words % {"count": count})
+        count = endpoints.redeliver(request.actor, webhook_id, delivery_ids)
+        message = ngettext("%(count)d message is sent again.", "%(count)d messages are sent again.", count)
+        messages.success(request, message % {"count": count})
     except Refused as refusal:
         messages.error(request, str(refusal))
     return _redirect(webhook_id)
@@ -156,9 +156,9 @@ def _parse_form(request: AuthenticatedRequest) -> WebhookEndpointInput:
     form = request.POST
     # No event has an empty name: somebody meant some events and ticked none, which must not become all.
     events = (form.getlist("events") or [""]) if form.get("which") == "some" else []
-    chosen = [*filter(None, map(id_of, form.getlist("divisions")))]
+    division_ids = [*filter(None, map(id_of, form.getlist("divisions")))]
     # No division is 0: somebody meant some divisions and ticked none, which must not become all.
-    divisions = (chosen or [0]) if form.get("where") == "some" else []
+    divisions = (division_ids or [0]) if form.get("where") == "some" else []
     return WebhookEndpointInput(form.get("name", ""), form.get("url", ""), events, divisions)
 
 

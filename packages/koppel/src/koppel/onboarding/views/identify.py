@@ -42,7 +42,7 @@ def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """What the button says that was pressed."""
+    """Perform the action of the button that was pressed."""
     action, company_id = _parse_button(request.POST.get("action", "next"), flow)
     if action == "fill":
         identify_step.save_answers(flow, _typed_answers(request, flow))
@@ -58,7 +58,7 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _parse_button(button: str, flow: Flow) -> tuple[str, int | None]:
-    """The action of a button, and the row when it belongs to one (`same-7`, `other-7`). A row must be of this import."""
+    """Return the action of a button, and the company id when it has one (`same-7`, `other-7`), which must be of this import."""
     action, dash, text = button.partition("-")
     if not dash and action in _ACTIONS:
         return action, None
@@ -74,31 +74,31 @@ def _answer_same_company(
 
     Many are shown once more, with both names, before it is stored."""
     identify_step.save_answers(flow, _typed_answers(request, flow))
-    back = request.get_full_path()
+    return_url = request.get_full_path()
     if company_id is not None:
         identify_step.confirm(request.actor, flow, [company_id], same=same)
-        return HttpResponseRedirect(f"{back}#row-{company_id}")
+        return HttpResponseRedirect(f"{return_url}#row-{company_id}")
     unanswered = [answer for answer in identify_step.list_answers(flow, _ticked(request, flow)) if answer.question]
     if not unanswered:
         messages.warning(request, _("Tick the rows that are the same company first."))
-        return HttpResponseRedirect(back)
-    if page := unconfirmed(request, _question(unanswered, back)):
+        return HttpResponseRedirect(return_url)
+    if page := unconfirmed(request, _question(unanswered, return_url)):
         return page
     count = identify_step.confirm(request.actor, flow, [answer.company.pk for answer in unanswered], same=True)
     text = ngettext("%(count)d row is confirmed.", "%(count)d rows are confirmed.", count)
     messages.success(request, text % {"count": count})
-    return HttpResponseRedirect(back)
+    return HttpResponseRedirect(return_url)
 
 
 def _ticked(request: AuthenticatedRequest, flow: Flow) -> list[int] | None:
-    """Those that are ticked, or all rows of all pages."""
+    """Return the ids of the ticked companies, or of all on all pages."""
     if request.POST.get("discrepancies") == "all":
         return None
     ids = [*request.POST.getlist("discrepancy"), *request.POST.get("discrepancies", "").split(",")]
     return [*filter(None, map(id_of, ids))]
 
 
-def _question(answers: list[IdentityAnswer], back: str) -> Confirmation:
+def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
     count = len(answers)
     question = ngettext("Is %(count)d row the same company?", "Are %(count)d rows the same companies?", count)
     discrepancies = [answer.discrepancy for answer in answers if answer.discrepancy]
@@ -107,7 +107,7 @@ def _question(answers: list[IdentityAnswer], back: str) -> Confirmation:
         question=question % {"count": count},
         button=ngettext("Yes, the same for %(count)d row", "Yes, the same for %(count)d rows", count)
         % {"count": count},
-        back=back,
+        cancel_url=return_url,
         consequences=[_("Your name and the time are kept with each answer.")],
         groups=[
             Group(
@@ -171,10 +171,10 @@ def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], 
     """Which rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
     incomplete = [one for one in answers if not one.is_complete]
     unasked = "incomplete" if tried and len(answers) > PAGE_ROWS and "show" not in request.GET else ""
-    only, words = request.parameters["show"] or unasked, request.parameters["q"] or ""
+    only, search_text = request.parameters["show"] or unasked, request.parameters["q"] or ""
     rows = incomplete if only == "incomplete" else answers
-    if words:
-        rows = [one for one in rows if words.casefold() in f"{one.company.name} {one.number}".casefold()]
+    if search_text:
+        rows = [one for one in rows if search_text.casefold() in f"{one.company.name} {one.number}".casefold()]
     if len(answers) > PAGE_ROWS:
         rows = sorted(rows, key=lambda one: one.is_complete)
     page = Paginator(rows, PAGE_ROWS).get_page(request.parameters["page"])
@@ -186,7 +186,7 @@ def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], 
         "discrepancy_count": sum(one.question is not None for one in answers),
         "complete": len(answers) - len(incomplete),
         "filter": only,
-        "search": words,
+        "search": search_text,
         "undescribed": sum(one.company.described_at is None for one in answers),
     }
 

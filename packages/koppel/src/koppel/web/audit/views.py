@@ -73,7 +73,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
 def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
     """What the address bar asks for."""
     return AuditFilter(
-        words=(parameters["q"] or "").replace("\0", "").strip(),
+        search_text=(parameters["q"] or "").replace("\0", "").strip(),
         person=parameters["person"],
         action=parameters["action"] or "",
         interface=Interface(parameters["interface"]) if parameters["interface"] else None,

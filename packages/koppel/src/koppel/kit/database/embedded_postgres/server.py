@@ -167,7 +167,7 @@ class EmbeddedPostgres:
             try:
                 psycopg.connect(self._required_credentials.maintenance_url, connect_timeout=2).close()
             except psycopg.OperationalError as error:
-                if any(words in str(error) for words in _STARTING_MESSAGES):
+                if any(message in str(error) for message in _STARTING_MESSAGES):
                     deadline = time.monotonic() + READY_SECONDS
                 if time.monotonic() > deadline:
                     raise StartFailed(f"The embedded database started but does not answer; see {self._log}.") from None

@@ -15,6 +15,6 @@ class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> Any:
         if is_too_old(options["database"]):
             raise CommandError(TOO_OLD)
-        if sentence := number_conflict(options["database"]):
-            raise CommandError(sentence)
+        if conflict := number_conflict(options["database"]):
+            raise CommandError(conflict)
         return super().handle(*args, **options)
