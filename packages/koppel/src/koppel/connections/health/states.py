@@ -41,7 +41,7 @@ def lock_connection(organisation_id: int, connection_id: int) -> Connection | No
 def record_failure(
     organisation_id: int, connection_id: int, company_id: int | None, message: str, *, connection_wide: bool = False
 ) -> None:
-    """A call was not answered. `whole`: by the token endpoint, on which every company of the connection depends.
+    """A call was not answered. `connection_wide`: by the token endpoint, on which every company of the connection depends.
 
     One company's failure is the connection's only while nobody else is answered."""
     with organisation_scope(organisation_id):
