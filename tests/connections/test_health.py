@@ -236,7 +236,7 @@ def test_a_worker_that_died_before_it_could_say_that_all_is_well_leaves_nobody_a
         raise SystemError("killed")
 
     with monkeypatch.context() as dying:
-        dying.setattr(grant_status, "recovered", die)
+        dying.setattr(grant_status, "mark_recovered", die)
         asyncio.run(renew_token(anna))
     assert (reload_connection(anna).state, issues(anna)) == ("needs_reauth", {"consent_lost"})
     run_maintenance(anna)

@@ -1,4 +1,4 @@
-"""What the connections slice refuses."""
+"""Errors of connections that a person sees."""
 
 from collections.abc import Mapping
 

@@ -53,7 +53,7 @@ ReadFrom = Callable[[str | None], Awaitable[Page]]
 
 
 async def check_reading(connector: Connector, session: Session, window: HistoryWindow) -> dict[str, list[Page]]:
-    """C5, C8, C9, C16 on every resource of the session's company. The pages of each complete read, for further checks."""
+    """Check C5, C8, C9 and C17 on every resource of the session's company. Returns the pages of each complete read."""
     pages_by_resource: dict[str, list[Page]] = {}
     for spec in await connector.list_resources(session):
         _check_spec(spec)
@@ -63,9 +63,9 @@ async def check_reading(connector: Connector, session: Session, window: HistoryW
 
 
 def check_normalising(connector: Connector, pages: dict[str, list[Page]]) -> None:
-    """C14, C16: the same bytes give an equal row of the resource's type, its amounts `Decimal`."""
-    for resource, read in pages.items():
-        for record in (one for page in read for one in page.records):
+    """Check C14 and C16: the same bytes give an equal row of the resource's type, its amounts `Decimal`."""
+    for resource, pages_of_resource in pages.items():
+        for record in (record for page in pages_of_resource for record in page.records):
             _check_normalising_is_stable(connector, resource, record.raw, "")
             for child in record.children:
                 _check_normalising_is_stable(connector, "entry_lines", child.raw, record.external_id)
@@ -74,7 +74,9 @@ def check_normalising(connector: Connector, pages: dict[str, list[Page]]) -> Non
 async def check_error(
     call: Callable[[], Awaitable[object]], expected: Collection[type[ConnectorError]], secrets: Sequence[str] = ()
 ) -> ConnectorError:
-    """C11, C12, C15, C17: what a misbehaving vendor makes of a call is one of the expected errors, and tells no secret."""
+    """Check C11, C12, C15 and C17: a call to a misbehaving vendor raises one of the expected errors, without a secret in it.
+
+    Returns the error."""
     try:
         await call()
     except ConnectorError as error:
@@ -90,7 +92,7 @@ async def check_error(
 
 
 async def read_to_end(read: ReadFrom, cursor: str | None = None) -> list[Page]:
-    """All pages from a cursor on."""
+    """Return all pages from a cursor on. Raises `ConformanceError` when there is no end."""
     pages: list[Page] = []
     while len(pages) < PAGES_MAX:
         page = await read(cursor)
@@ -102,7 +104,7 @@ async def read_to_end(read: ReadFrom, cursor: str | None = None) -> list[Page]:
 
 
 def keys(pages: Sequence[Page]) -> list[str]:
-    return [one.external_id for page in pages for one in page.records]
+    return [record.external_id for page in pages for record in page.records]
 
 
 async def _check_resource(
@@ -126,7 +128,7 @@ def _check_spec(spec: ResourceSpec) -> None:
 
 
 def _check_end(spec: ResourceSpec, pages: Sequence[Page]) -> None:
-    """A checkpoint stands on the last page only; a complete read ends with a proof where absence means deletion."""
+    """Check that only the last page has a checkpoint, and that a complete read has a snapshot where absence means deletion."""
     if any(page.checkpoint for page in pages[:-1]):
         raise ConformanceError(f"C9: {spec.key} gives a checkpoint before the end of the read.")
     if spec.delete_mode is DeleteMode.BY_ABSENCE and not any(page.snapshot for page in pages):

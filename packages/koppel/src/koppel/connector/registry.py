@@ -11,8 +11,8 @@ GROUP = "koppel.connectors"
 @cache
 def connectors() -> dict[str, Connector]:
     """All connectors by key, in order of their title."""
-    loaded: list[Connector] = [point.load() for point in entry_points(group=GROUP)]
-    return {one.descriptor.key: one for one in sorted(loaded, key=lambda one: one.descriptor.title)}
+    installed: list[Connector] = [point.load() for point in entry_points(group=GROUP)]
+    return {loaded.descriptor.key: loaded for loaded in sorted(installed, key=lambda loaded: loaded.descriptor.title)}
 
 
 def connector(key: str) -> Connector:

@@ -103,7 +103,7 @@ def begin_consent(
 
 
 def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
-    """Keep the vendor's answer under its `state`, before anybody uses it. The attempt's id; None for a forged state.
+    """Store the vendor's answer under its `state`. Returns the attempt's id; None for an unknown state.
 
     A second answer to the same state changes nothing."""
     state_hash = _hash(state)
@@ -119,14 +119,14 @@ def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
 
 
 def return_path(actor: Actor, attempt_id: int) -> str:
-    """Where an attempt of the actor's goes on; '' when it is not theirs."""
+    """Return the path at which an attempt goes on; '' when it is not the actor's."""
     with organisation_scope(actor.organisation_id):
         attempt = ConsentAttempt.objects.filter(pk=attempt_id, membership_id=actor.membership_id)
         return attempt.values_list("return_to", flat=True).first() or ""
 
 
 def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
-    """Exchange the code once and keep the grant, outside any transaction. Asked again, it answers the same.
+    """Exchange the code once and store the grant, outside any transaction. A repetition returns the same outcome.
 
     Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect; `Quarantined`
     before the code is used."""
@@ -155,7 +155,7 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
 
 
 def _refusal_of(error: Exception) -> ConsentRefused:
-    """An answer that nobody thought of is a sentence too, for whoever waits for it and for the second of a doubled click."""
+    """Return an error as a refusal with a sentence, also for an unexpected one."""
     if isinstance(error, ConnectorError):
         return ConsentRefused(error.code, _(str(error)))
     if isinstance(error, DecryptionError):
@@ -213,7 +213,7 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
 
 
 def _await_first_outcome(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcome:
-    """The outcome of the request that came first; a doubled click may have to wait for it."""
+    """Return the outcome of the first request, waiting for it after a doubled click."""
     deadline = time.monotonic() + DUPLICATE_REQUEST_WAIT_SECONDS
     while attempt.granted_at is None or attempt.connection is None:
         if attempt.error:

@@ -14,7 +14,7 @@ LIFETIME_SECONDS = 24 * 3600
 
 
 def browser_key(request: HttpRequest) -> str:
-    """This browser's key, a new one when it has none yet."""
+    """Return this browser's key, a new one when it has none yet."""
     return request.COOKIES.get(COOKIE, "") or secrets.token_urlsafe(32)
 
 

@@ -1,4 +1,4 @@
-"""What a sign-in that succeeded leaves behind: the connection that it belongs to, its grant, its line in the timeline."""
+"""Store a sign-in that succeeded: the connection, its grant, and an event in the timeline."""
 
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
@@ -18,7 +18,9 @@ from koppel.organisations.roles import Actor
 
 
 def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
-    """The connection's id. In the caller's transaction. Raises `ConsentRefused` when another account signed in."""
+    """Store a consent and return the connection's id. In the caller's transaction.
+
+    Raises `ConsentRefused` when another account or company signed in."""
     if attempt.purpose == ConsentPurpose.TRANSFER:
         return store_pending_grant(actor, attempt, consent)
     connection = _connection_for(actor, attempt, consent)
@@ -39,16 +41,16 @@ def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> in
 
 
 def _kind(attempt: ConsentAttempt, before: str) -> str:
-    """What happened, as the timeline and the audit trail call it."""
+    """Return the kind of the timeline event, which the audit action ends with."""
     if before == ConnectionState.PENDING:
         return "connected"
     return "company_added" if attempt.purpose == ConsentPurpose.ADD_COMPANY else "reconnected"
 
 
 def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> Connection:
-    """The connection that is signed in again, the one that this account has already, or a new one.
+    """Return the connection that is signed in again, the one that this account has already, or a new one.
 
-    Held until the end of the transaction: who pauses or removes it at the same moment does so before or after."""
+    Locked until the end of the transaction, so that pausing or removing it at the same moment waits."""
     connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(
         state=ConnectionState.REMOVED
     )
@@ -74,7 +76,7 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
 
 
 def _require_same_companies(actor: Actor, connection: Connection, consent: Consent) -> None:
-    """Signing in again is for the account, and where one sign-in reaches one company, for the companies that it had."""
+    """Raises `ConsentRefused` for another account, or for another company where one sign-in reaches one company."""
     grants = list(grants_of(connection).values_list("subject", "company_id"))
     if grants and consent.subject not in {subject for subject, _company in grants}:
         message = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")

@@ -1,6 +1,6 @@
 """Consent without a person: companies named by their id, each with a grant of its own that the app's credentials renew.
 
-The ids are kept at once and answer for themselves: a worker asks the vendor about each, and the list says what it heard.
+The ids are stored at once; then a worker describes each company, and the list shows the outcome.
 """
 
 import re
@@ -27,7 +27,7 @@ IDS_MAX = 5000
 
 @dataclass(frozen=True)
 class ParsedIds:
-    """`ids` in their order, each once; `lines` that held none; how many were given twice."""
+    """`ids` in their order, each once; `lines` without an id; `duplicates`: how many were repeated."""
 
     ids: tuple[str, ...]
     lines: tuple[str, ...]
@@ -36,7 +36,7 @@ class ParsedIds:
 
 @dataclass(frozen=True)
 class AddResult:
-    """What became of the ids on the connection that stands for the app."""
+    """How many companies were new and how many existed on the app's connection."""
 
     connection_id: int
     new: int
@@ -44,7 +44,7 @@ class AddResult:
 
 
 def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
-    """Company ids in a pasted text or a file, wherever in a line they stand. Never raises."""
+    """Return the company ids in a pasted text or a file, anywhere in a line. Never raises."""
     valid_ids: dict[str, None] = {}
     lines, duplicates = [], 0
     for line in text.splitlines()[: IDS_MAX * 2]:
@@ -57,7 +57,7 @@ def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
 
 
 def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
-    """Keep the ids on the app's connection and have each of them asked about. In the caller's transaction.
+    """Add companies to the app's connection, and enqueue a job that describes them. In the caller's transaction.
 
     Raises `NoSuchConnection` for an app of another kind."""
     actor.require(Permission.MANAGE_CONNECTIONS)
@@ -83,7 +83,7 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
 
 
 def retry_companies(actor: Actor, connection_id: int) -> int:
-    """Ask the vendor anew about companies that it refused: somebody says that it has been put right. How many."""
+    """Describe companies again that the vendor refused. Returns how many."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     connection = get_connection(actor, connection_id)
     unreachable_companies = RemoteCompany.objects.filter(connection=connection, is_listed=True).exclude(
@@ -98,7 +98,7 @@ def retry_companies(actor: Actor, connection_id: int) -> int:
 
 
 def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int]) -> int:
-    """Take companies off the list that were named by mistake: only refused ones that were never imported. How many."""
+    """Remove companies that the vendor refused and that were never imported. Returns how many."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = get_connection(actor, connection_id)
     mode = mode_of(connection.app)
@@ -120,7 +120,7 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
 
 
 def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool]:
-    """One connection stands for the app: there is no account to tell others apart by."""
+    """Return the app's one connection, and whether it is new."""
     lock_until_commit(LockName.NEW_CONNECTION, actor.organisation_id)
     connections = Connection.objects.filter(organisation_id=actor.organisation_id, app=app)
     connection = connections.exclude(state=ConnectionState.REMOVED).select_for_update(of=("self",)).first()
@@ -138,7 +138,7 @@ def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool
 
 
 def _store_company(connection: Connection, company_id: str) -> None:
-    """A grant whose token has expired already: the vault asks for the first one as for every other."""
+    """Store a company with a grant whose token has expired, so that the vault fetches the first one like every other."""
     over = timezone.now()
     grant = store_grant(
         connection.organisation_id, connection, company_id, company_id, Tokens(Secret(""), None, over, over)

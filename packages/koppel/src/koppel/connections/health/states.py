@@ -20,18 +20,18 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.services import close_event, open_event
 
 SETTLED = timedelta(seconds=10)
-"""A first failure this soon after an answer says nothing about the connection yet; the next one does."""
+"""A first failure this soon after an answer does not degrade the connection; the next one does."""
 FIRST_PROBE = timedelta(seconds=30)
 """When a degraded connection is tried, if no run tries before."""
 
 SUPERSEDED = "retired:"
-"""How the reason of a grant begins that was given back."""
+"""The prefix of a grant's `invalid_reason` after it was given back."""
 
 log = structlog.get_logger(__name__)
 
 
 def lock_connection(organisation_id: int, connection_id: int) -> Connection | None:
-    """The connection for a change of its state; None when it was removed."""
+    """Lock and return the connection, to change its state; None when it was removed."""
     connection = Connection.objects.select_for_update(no_key=True).filter(
         organisation_id=organisation_id, pk=connection_id
     )
@@ -41,9 +41,10 @@ def lock_connection(organisation_id: int, connection_id: int) -> Connection | No
 def record_failure(
     organisation_id: int, connection_id: int, company_id: int | None, message: str, *, connection_wide: bool = False
 ) -> None:
-    """A call was not answered. `connection_wide`: by the token endpoint, on which every company of the connection depends.
+    """Degrade the connection after a call that was not answered.
 
-    One company's failure is the connection's only while nobody else is answered."""
+    `connection_wide`: the token endpoint did not answer, on which every company depends. One company's failure degrades the
+    connection only when no other company is answered."""
     with organisation_scope(organisation_id):
         connection = lock_connection(organisation_id, connection_id)
         if connection is None:
@@ -60,7 +61,7 @@ def record_failure(
 
 
 def record_success(organisation_id: int, connection_id: int) -> None:
-    """The vendor answered although we thought it would not: everything goes on by itself."""
+    """Recover the connection after an answer of the vendor; its syncs go on."""
     with organisation_scope(organisation_id):
         connection = lock_connection(organisation_id, connection_id)
         if connection is None or not _has_recovered(connection):
@@ -74,7 +75,7 @@ def record_success(organisation_id: int, connection_id: int) -> None:
 
 
 def require_reauth(organisation_id: int, connection_id: int, message: str) -> None:
-    """The firm must sign in again: one state, one issue, one notice, however many administrations noticed."""
+    """Mark the connection as needing a sign-in: one state, one issue and one notification, however many calls failed."""
     with organisation_scope(organisation_id):
         connection = lock_connection(organisation_id, connection_id)
         if connection is None:
@@ -103,9 +104,9 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
 
 
 def mark_signed_in(connection: Connection, account: str) -> None:
-    """Somebody signed in for this connection, whose grant is stored. In the caller's transaction and scope.
+    """Store that somebody signed in for this connection, after their grant. In the caller's transaction and scope.
 
-    A paused connection stays paused; one with further lost grants still asks for those."""
+    A paused connection stays paused; one with further lost grants still needs sign-ins for those."""
     connection.account = account
     connection.last_contact_at = timezone.now()
     connection.save(update_fields=["account", "last_contact_at"])
@@ -116,7 +117,7 @@ def mark_signed_in(connection: Connection, account: str) -> None:
 
 
 def resume_connection(connection: Connection) -> None:
-    """A person ends a pause. What was the matter before shows anew, if it still is. In the caller's transaction and scope."""
+    """End a pause. A connection whose grants are lost needs a sign-in again. In the caller's transaction and scope."""
     if derived_state(connection) == ConnectionState.ACTIVE:
         _become_active(connection)
     else:
@@ -125,7 +126,7 @@ def resume_connection(connection: Connection) -> None:
 
 
 def derived_state(connection: Connection) -> ConnectionState:
-    """What the connection is when nothing else is the matter: active while one of its grants lives."""
+    """Return the state by the grants alone: active while one of them is valid."""
     grants = grants_of(connection)
     if grants.exists() and not grants.filter(invalid_since=None).exists():
         return ConnectionState.NEEDS_REAUTH
@@ -133,7 +134,7 @@ def derived_state(connection: Connection) -> ConnectionState:
 
 
 def grants_of(connection: Connection) -> "QuerySet[Grant]":
-    """Those that serve it: neither a candidate's nor given back."""
+    """Return the grants in use: without those of a pending transfer and superseded ones."""
     grants = Grant.objects.filter(
         organisation_id=connection.organisation_id, connection=connection, is_pending_transfer=False
     )
@@ -141,11 +142,11 @@ def grants_of(connection: Connection) -> "QuerySet[Grant]":
 
 
 def _has_recovered(connection: Connection) -> bool:
-    """After an answer. One that needed a person does only when the vault has no trouble left with any of its grants."""
+    """Whether an answer ends the bad state. One that needs a sign-in recovers only when the refresh of no grant fails."""
     if connection.state == ConnectionState.DEGRADED:
         return True
-    troubled = grants_of(connection).filter(failures__gt=0)
-    is_well = derived_state(connection) == ConnectionState.ACTIVE and not troubled.exists()
+    failing = grants_of(connection).filter(failures__gt=0)
+    is_well = derived_state(connection) == ConnectionState.ACTIVE and not failing.exists()
     return connection.state == ConnectionState.NEEDS_REAUTH and is_well
 
 

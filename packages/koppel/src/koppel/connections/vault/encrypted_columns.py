@@ -1,7 +1,6 @@
-"""Where secrets lie encrypted: tables and columns, read and written whatever they hold. Installation scope; names of our own
-alone make the statements.
+"""The tables and columns with encrypted secrets, and how to read and replace their ciphertexts. In installation scope.
 
-The secrets of two-step verification are not here: `organisations.access.mfa_secrets` keeps those within allauth's rows.
+The secrets of two-step verification are not here: `organisations.access.mfa_secrets` stores those in allauth's rows.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,8 @@ from koppel.organisations.encryption import provider_secret_aad
 
 @dataclass(frozen=True)
 class EncryptedTable:
-    """A table with encrypted `columns`. `aad(values of names, column)` is what a ciphertext is bound to."""
+    """A table with encrypted `columns`. `aad` makes the associated data of a ciphertext, from the values of
+    `names` and the column."""
 
     table: str
     columns: tuple[str, ...]
@@ -65,7 +65,8 @@ class EncryptedRow:
 
 
 def lock_rows_under_other_keys(table: EncryptedTable, key: str, after: int, limit: int) -> list[EncryptedRow]:
-    """Rows after this id of which a column is encrypted under another key, by id, locked until the transaction ends."""
+    """Return rows after this id with a column that is encrypted under another key, by id, locked until
+    the transaction ends."""
     other = " OR ".join(
         f"(length({column}) > 2 AND substring({column} FROM 3 FOR get_byte({column}, 1)) <> %s)"
         for column in table.columns
@@ -87,7 +88,7 @@ def replace_ciphertexts(row: EncryptedRow, ciphertexts: Mapping[str, bytes]) -> 
 
 
 def all_ciphertexts() -> Iterator[tuple[bytes, str]]:
-    """Each with what it is bound to."""
+    """Return every ciphertext with its associated data."""
     for table in ENCRYPTED_TABLES:
         with installation_scope("key check"), connection.cursor() as cursor:
             cursor.execute(f"SELECT {_columns(table)} FROM {table.table}")  # noqa: S608

@@ -1,4 +1,4 @@
-"""Secrets of this slice, sealed for their row and opened again."""
+"""Encrypt and decrypt the secrets of connections; each ciphertext is bound to its row."""
 
 from django.utils.translation import gettext_noop
 
@@ -12,7 +12,7 @@ KEY_MISSING = gettext_noop(
     "Koppel cannot open a secret that it keeps, because its key is missing or another one. Nothing is lost: whoever runs Koppel"
     " puts the key back (“koppel check” says which one)."
 )
-"""What a person reads where a `DecryptionError` stops them."""
+"""The message for a person where a `DecryptionError` occurred."""
 
 
 def encrypt_token(secret: Secret, organisation_id: int, grant_id: int, column: str) -> bytes:
@@ -28,7 +28,7 @@ def encrypt_client_secret(secret: Secret, connector_key: str, client_id: str) ->
 
 
 def credentials(app: AppRegistration) -> AppCredentials:
-    """An app registration as its connector wants it. Raises `DecryptionError`."""
+    """Return the credentials of an app registration for its connector. Raises `DecryptionError`."""
     secret = keyring().decrypt(bytes(app.client_secret), app_registration_aad(app.connector, app.client_id))
     return AppCredentials(app.client_id, Secret(secret.decode()), app.consent_mode, base_urls_of(app))
 

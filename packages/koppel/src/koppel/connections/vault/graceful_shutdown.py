@@ -1,6 +1,6 @@
-"""Calls to token endpoints that are under way in this process: a stop waits for them, and for nothing else so long.
+"""Let a process that is stopped finish its calls to token endpoints, and wait for nothing else so long.
 
-An answer that nobody waits for any more may be the only copy of a token that replaced the one we have.
+Their answer may be the only copy of a token that replaced the stored one.
 """
 
 import os
@@ -15,16 +15,16 @@ from django.conf import settings
 from koppel.kit.http.unfinished_calls import TOKEN_CALLS, Unfinished
 
 WEB_STOP_SECONDS = 5.0
-"""How long a web process that is told to stop goes on with requests."""
+"""How long a web process goes on with requests after a signal to stop."""
 LOOK_SECONDS = 0.2
 
 token_calls = Unfinished(Path(settings.DATA_DIR) / TOKEN_CALLS if settings.DATA_DIR else None)
 
 
 def end_with_last_call() -> None:
-    """For a web process, in its main thread: told to stop, it ends after 5 s, or with its last call to a token endpoint.
+    """Make a web process end 5 s after a signal to stop, or with its last call to a token endpoint. Call in the main thread.
 
-    The server that it is a process of would wait for slow requests as long as it waits for tokens."""
+    Without it the server would wait for slow requests as long as for tokens."""
     if threading.current_thread() is not threading.main_thread():
         return  # not a server's process: signals are not ours
     ours, theirs = socket.socketpair()

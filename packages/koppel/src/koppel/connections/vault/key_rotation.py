@@ -1,9 +1,10 @@
-"""Moves every sealed secret to the current key of the ring, while everything runs; and tells what the ring cannot open.
+"""Re-encrypt every secret with the current key, while everything runs; and count the secrets that cannot be decrypted.
 
-A key that opens nothing of what is sealed under its name is another one: then nothing is done at all.
+A key that decrypts none of the secrets under its name is the wrong key: then nothing is changed.
 
-A batch is one transaction that holds its rows, so a token that is renewed meanwhile is neither lost nor put back. What is done
-already is not selected again: stopped anywhere, the next run goes on. What cannot be opened is counted and left as it is.
+A batch is one transaction that locks its rows, so a token that is refreshed meanwhile is neither lost nor overwritten. Secrets
+under the current key are not selected again: after an interruption, the next run continues. Secrets that cannot be decrypted
+are counted and left as they are.
 """
 
 from collections import Counter
@@ -31,7 +32,7 @@ BATCH_ROWS = 200
 
 @dataclass
 class Rotation:
-    """What a rotation did. `unreadable`: secrets that stay under a key by its id, and why the first of them did not open."""
+    """What a rotation did. `unreadable`: how many secrets stay under each key; `reason`: why the first was not decrypted."""
 
     key: str
     actor: AuditActor
@@ -42,13 +43,13 @@ class Rotation:
 
 
 class WrongKey(Exception):
-    """A key of the ring is not the one that it is named after. Nothing was changed."""
+    """A key of the keyring does not belong to its name. Nothing was changed."""
 
     is_refusal = True
 
 
 def require_matching_keys() -> None:
-    """Raises `WrongKey` when a key of the ring opens none of the secrets that are sealed under its name."""
+    """Raises `WrongKey` when a key of the keyring decrypts none of the secrets under its name."""
     for use in key_uses():
         if use.key in keyring() and use.unreadable == use.secrets:
             raise WrongKey(
@@ -58,8 +59,10 @@ def require_matching_keys() -> None:
 
 
 def rotate_keys(operator: str) -> Rotation:
-    """Seal everything with the ring's first key. Each organisation's trail says that, and who asked: in the transaction that
-    first changes something of it, so that a rotation which is stopped has said so too. Raises `WrongKey`."""
+    """Re-encrypt all secrets with the keyring's first key. Raises `WrongKey`.
+
+    Each organisation's audit log says who did it, in the transaction that first changes one of its secrets, so that an
+    interrupted rotation is in the log too."""
     require_matching_keys()
     rotation = Rotation(keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, interface=Interface.CLI))
     for table in ENCRYPTED_TABLES:
@@ -75,7 +78,7 @@ def rotate_keys(operator: str) -> Rotation:
 
 @dataclass(frozen=True)
 class KeyUse:
-    """How many secrets a key seals, how many of them cannot be opened, and why: '' when all can."""
+    """How many secrets are encrypted with a key, how many of them cannot be decrypted, and why ('' when all can)."""
 
     key: str
     secrets: int
@@ -84,7 +87,7 @@ class KeyUse:
 
 
 def key_uses() -> list[KeyUse]:
-    """Every sealed secret is opened once, and forgotten."""
+    """Decrypt every secret once, and count by key."""
     counted, unreadable = Counter[str](), Counter[str]()
     broken: dict[str, str] = {}
     for ciphertext, aad in chain(mfa_ciphertexts(), all_ciphertexts()):
@@ -101,7 +104,7 @@ def key_uses() -> list[KeyUse]:
 
 
 def _count_broken_under(key: str, rotation: Rotation) -> None:
-    """What was sealed with the first key already is not sealed again, but it must open as well."""
+    """Count secrets under the current key that cannot be decrypted: the rotation does not touch them."""
     for use in key_uses():
         if use.key == key and use.unreadable:
             rotation.unreadable[key] += use.unreadable
@@ -109,7 +112,7 @@ def _count_broken_under(key: str, rotation: Rotation) -> None:
 
 
 def _reencrypt_batch(table: EncryptedTable, after: int, rotation: Rotation) -> int:
-    """The last id of the batch; 0 when there was nothing left."""
+    """Re-encrypt a batch and return its last id; 0 when nothing is left."""
     with installation_scope("key rotation"):
         rows = lock_rows_under_other_keys(table, rotation.key, after, BATCH_ROWS)
         for row in rows:
@@ -121,14 +124,14 @@ def _reencrypt_batch(table: EncryptedTable, after: int, rotation: Rotation) -> i
 
 
 def _audit(organisation_id: int | None, rotation: Rotation) -> None:
-    """Once, in the organisation's trail. In the batch's transaction."""
+    """Write to the organisation's audit log, once. In the batch's transaction."""
     if organisation_id is not None and organisation_id not in rotation.organisations:
         rotation.organisations.add(organisation_id)
         record(organisation_id, rotation.actor, "keys.rotated", details={"key": rotation.key})
 
 
 def _reencrypted(row: EncryptedRow, rotation: Rotation) -> dict[str, bytes]:
-    """By column, what was not under the current key and could be opened."""
+    """Return new ciphertexts by column, of those that were under another key and could be decrypted."""
     fresh = {}
     for column, ciphertext in row.ciphertexts.items():
         aad = row.aad(column)

@@ -1,5 +1,5 @@
-"""Looks after grants that nobody uses at the moment: kept alive within the vendor's limit, recovered after a crash while the
-vendor's grace period lasts, tried again after failures so that a degraded connection comes back by itself."""
+"""Refresh grants that nothing uses at the moment: to keep them alive within the vendor's limit, to recover them after a crash
+while the vendor's grace period lasts, and to retry after failures, so that a degraded connection recovers by itself."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class TokenMaintenance:
-    """One per worker; any number of workers may have one: the vault sees to it that each grant is renewed by one of them."""
+    """Refreshes due grants. Each worker has one; the vault ensures that only one of them refreshes a grant."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -25,8 +25,10 @@ class TokenMaintenance:
         self._busy_elsewhere: set[int] = set()
 
     async def run_once(self) -> None:
-        """Begin with what is due; in quarantine with nothing. A slow token endpoint holds up its own grants only: what this
-        process or, at the last round, another one was renewing does not take the room of others."""
+        """Start to refresh what is due, nothing in quarantine.
+
+        A slow token endpoint holds up its own grants only: grants that this process or, at the last round, another process was
+        refreshing are left out."""
         if await quarantine.current_async() is not None:
             return
         room = UNDER_WAY_MAX - len(self._under_way)
@@ -39,14 +41,14 @@ class TokenMaintenance:
                 room -= 1
 
     async def wait(self) -> None:
-        """Wait for what was begun."""
+        """Wait for the refreshes under way."""
         await asyncio.gather(*self._under_way.values())
 
     async def _maintain(self, organisation_id: int, grant_id: int) -> None:
         try:
             await self._vault.maintain(organisation_id, grant_id)
         except ConnectorError as error:
-            # What it means is on the connection already; another process at work means nothing.
+            # The connection shows the failure already; another process at work is none.
             if error.code == BUSY:
                 self._busy_elsewhere.add(grant_id)
             else:
