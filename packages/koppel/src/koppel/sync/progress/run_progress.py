@@ -78,7 +78,7 @@ class DurationHistory:
 
 
 def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, RunProgress]:
-    """By administration; those without an open run are absent. Four queries, however many administrations."""
+    """Return progress by administration; those without an open run are absent. Four queries, however many administrations."""
     queryset = Run.objects.filter(
         organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
@@ -155,7 +155,7 @@ def _expected_seconds(run: Run, run_resource: RunResource, history: DurationHist
 
 
 def _completed_fraction(run_resource: RunResource, expected_seconds: float, at: datetime) -> float:
-    """By rows where the vendor says how many there are, else by time."""
+    """Return the fraction that is done: by rows where the vendor says how many there are, else by time."""
     if run_resource.state in FINISHED_STATES:
         return 1.0
     if run_resource.expected_total:
@@ -166,7 +166,7 @@ def _completed_fraction(run_resource: RunResource, expected_seconds: float, at: 
 
 
 def _pace_factor(run: Run, completed_seconds: float, at: datetime) -> float:
-    """How much slower than expected this run has been so far; 1 until there is something to go by."""
+    """Return by which factor this run has been slower than expected so far; 1 until something was read."""
     if run.started_at is None or run.attempt > 1:
         return 1.0
     elapsed = (at - run.started_at).total_seconds()

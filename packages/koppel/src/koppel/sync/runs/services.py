@@ -88,7 +88,7 @@ def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 
 
 def cancel_run(actor: Actor, administration_id: int) -> bool:
-    """Stop the open run at its page; what was read stays. False when there is none.
+    """Stop the open run after its page; what was read stays. Returns False when there is none.
 
     A first import that is stopped is failed, with who stopped it as the reason, and can be retried."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
@@ -110,8 +110,8 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
 
 
 def request_for_connection(actor: Actor, connection_id: int) -> int:
-    """After a reconnect: everything that could not be synced meanwhile. Imports go on; the others catch up on what the schedule
-    would have done."""
+    """Queue runs after a reconnect, for what could not be synced meanwhile: imports continue; the others catch up on their
+    schedule."""
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
     waiting = administrations.exclude(status=Status.DEACTIVATED)
     imported_ids = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
@@ -122,8 +122,8 @@ def request_for_connection(actor: Actor, connection_id: int) -> int:
 
 
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
-    """These are the companies that were confirmed, and go on: a first import where it stopped, the others with a full read, for
-    nobody knows what changed meanwhile. How many runs were made."""
+    """Queue runs for companies that were confirmed: a first import continues, the others get a full read, as anything may have
+    changed meanwhile. Returns the number of runs."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     active = administrations.exclude(status=Status.DEACTIVATED)
     new_ids = list(active.filter(activated_at=None).values_list("pk", flat=True))
@@ -134,7 +134,7 @@ def request_released(organisation_id: int, administration_ids: Sequence[int], re
 
 
 def request_due_runs() -> int:
-    """The schedule: one run for each administration whose time has come, however many were missed. How many were made.
+    """Queue one run for each administration that is due, however many were missed. Returns the number of runs.
 
     One at a time over all workers: whoever comes second finds the lock taken and leaves. The lock ends with the transaction,
     so a killed scheduler leaves nothing behind; a connection that does not work schedules nothing.
@@ -162,8 +162,9 @@ def request_due_runs() -> int:
 
 
 def _schedulable_administrations() -> "QuerySet[Any]":
-    """In one query, however many there are: at rest, imported completely once, on a connection that works; `last_run_at` of
-    the newest run that was not for single resources only."""
+    """Return administrations without an open run that were imported completely, on a connection that works. One query.
+
+    `last_run_at` is that of the newest run that was not for single resources only."""
     runs = Run.objects.filter(administration_id=OuterRef("pk"))
     complete_runs = runs.filter(resources__isnull=True)
     return (
