@@ -47,7 +47,7 @@ class AccessToken:
 
 @dataclass
 class TokenFamily:
-    """All tokens that came from one consent. `refreshes` counts those that were granted, `refused_count` those that were not."""
+    """All tokens of one consent. `refreshes` counts those that were granted, `refused_count` those that were not."""
 
     client_id: str = ""
     subject: str = ""
