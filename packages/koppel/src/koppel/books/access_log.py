@@ -1,4 +1,4 @@
-"""Opening books that not everybody may see leaves word: restricted ones, and any that an operator of the installation opens."""
+"""Audits who opens books: restricted ones, and any that an operator of the installation opens."""
 
 from datetime import timedelta
 

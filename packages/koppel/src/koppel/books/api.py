@@ -68,7 +68,7 @@ class TrialBalanceOut(Schema):
 
 @router.get("/{administration_id}/books", response=Counts)
 def counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
-    """Rows per resource and the sums of all entry lines: enough to tell whether a copy is complete."""
+    """Return the rows per resource and the sums of all entry lines: enough to tell whether a copy is complete."""
     administration = open_books(request.actor, administration_id)
     debit, credit = queries.debit_credit_totals(administration.pk)
     return Counts(rows=queries.counts(administration.pk), debit=debit, credit=credit)
@@ -76,7 +76,7 @@ def counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
 
 @router.get("/{administration_id}/books/trial-balance", response=TrialBalanceOut)
 def balance(request: AuthenticatedRequest, administration_id: int, year: str = "", until: str = "") -> TrialBalanceOut:
-    """Of the newest fiscal year unless `year` says otherwise; `until` a period `YYYYPP`."""
+    """Return the trial balance of the newest fiscal year, or of `year`; `until`: a period `YYYYPP`."""
     administration = open_books(request.actor, administration_id)
     year = require_year(administration.pk, year)
     report = trial_balance(administration.pk, year, require_period(year, until))
@@ -104,7 +104,7 @@ def rows(
     q: str = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Rows:
-    """A page of a resource; `q` is looked for in every column of text. Rows deleted at the source are left out."""
+    """Return a page of a resource; `q` looks in every text column. Rows deleted at the source are left out."""
     administration = open_books(request.actor, administration_id)
     if resource not in queries.COLUMNS:
         raise UnknownResource
@@ -119,9 +119,9 @@ def records_of(
     request: AuthenticatedRequest, administration_id: int, resource: str, after: str = "",
     changed_since: AwareDatetime | None = None, limit: Annotated[int, Query(ge=1, le=RECORDS_MAX)] = 500,
 ) -> RecordsOut:  # fmt: skip
-    """For programs that keep a copy: every record of a resource, `entry_lines` too, page by page. With `changed_since` only
-    what Koppel wrote since then, and what was deleted at the source, with `deleted_at`. What changed shortly before may come
-    again, under the same key."""
+    """Return records for programs that keep a copy: every record of a resource, `entry_lines` too, page by page. With
+    `changed_since` only what Koppel wrote since then, and what was deleted at the source, with `deleted_at`. What
+    changed shortly before may come again, under the same key."""
     administration = open_books(request.actor, administration_id)
     if resource not in MODELS_BY_RESOURCE:
         raise UnknownResource
@@ -132,5 +132,5 @@ def records_of(
 
 
 def _format_amount(value: Any) -> Any:
-    """Amounts as text: a JSON number would come back as a float in most clients."""
+    """Return an amount as text: a JSON number would come back as a float in most clients."""
     return format(value, "f") if isinstance(value, Decimal) else value

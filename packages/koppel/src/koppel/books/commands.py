@@ -37,7 +37,7 @@ def resource(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """One resource of an administration as a file."""
+    """Export one resource of an administration as a file."""
     with acting_as(person, organisation) as actor:
         target = administration_for(actor, administration)
         _write_file(export.export_resource(actor, target, resource, file_format), out, as_json=as_json)
@@ -52,7 +52,7 @@ def books(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """All books of an administration as one ZIP, with a manifest."""
+    """Export all books of an administration as one ZIP, with a manifest."""
     with acting_as(person, organisation) as actor:
         target = administration_for(actor, administration)
         _write_file(export.export_all(actor, target, file_format), out, as_json=as_json)
@@ -62,7 +62,7 @@ def books(
 def counts(
     administration: Administration, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """How many rows each resource of an administration has."""
+    """Show how many rows each resource of an administration has."""
     with acting_as(person, organisation) as actor:
         target = administration_for(actor, administration)
         rows = [{"resource": key, "rows": count} for key, count in queries.counts(target.pk).items()]
@@ -80,7 +80,7 @@ AdministratorUrl = Annotated[
 
 @readers.command("list")
 def list_readers(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """Who may read this organisation's books by SQL."""
+    """List who may read this organisation's books by SQL."""
     with acting_as(person, organisation) as actor:
         print_rows(sql_readers.readers(actor), ["role", "made_at", "made_by", "exists"], as_json=as_json)
 
@@ -101,7 +101,7 @@ def remove_reader(
     name: Name, administrator: AdministratorUrl = "", person: ActAs = "", organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """End its sessions and drop its role."""
+    """End the sessions of a reader and drop its role."""
     with acting_as(person, organisation) as actor:
         sql_readers.remove_reader(actor, name, administrator_url=administrator or administrator_url())
     print_record({"removed": sql_readers.role_name(name)}, as_json=as_json)

@@ -57,7 +57,7 @@ class Exported:
 def export_resource(
     actor: Actor, administration: Administration, resource: str, file_format: Format, *, search: str = ""
 ) -> Exported:
-    """One resource, all of its rows that the search finds. Raises `UnknownResource` and `TooManyRows`."""
+    """Export the rows of one resource that the search finds. Raises `UnknownResource` and `TooManyRows`."""
     actor.require(Permission.VIEW)
     content = write_table(file_format, columns_of(resource), _rows(administration.pk, resource, search))
     record_export(actor, administration, [resource], file_format)
@@ -65,7 +65,7 @@ def export_resource(
 
 
 def export_all(actor: Actor, administration: Administration, file_format: Format) -> Exported:
-    """Every resource, in a ZIP with a `manifest.json` that tells what it holds and as of when."""
+    """Export every resource, in a ZIP with a `manifest.json` that lists its files and says as of when they are."""
     actor.require(Permission.VIEW)
     counts: Counter[str] = Counter()
     with temporary_file() as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -85,7 +85,7 @@ def export_all(actor: Actor, administration: Administration, file_format: Format
 
 
 def columns_of(resource: str) -> list[Column]:
-    """Raises `UnknownResource`."""
+    """Return the columns of a resource. Raises `UnknownResource`."""
     if resource == "entry_lines":
         return [_column(model, name) for model, name in LINES]
     if resource not in queries.COLUMNS:
@@ -97,7 +97,7 @@ def columns_of(resource: str) -> list[Column]:
 
 
 def file_stem(administration: Administration) -> str:
-    """A name that every file system takes."""
+    """Return a file name without extension that every file system accepts."""
     kept = "".join(letter if letter.isalnum() else "-" for letter in administration.name.lower())
     return "-".join(filter(None, kept.split("-")))[:60] or f"administration-{administration.pk}"
 
@@ -136,7 +136,7 @@ def _manifest(administration: Administration, counts: Counter[str]) -> dict[str,
 
 
 def record_export(actor: Actor, administration: Administration, resources: list[str], file_format: Format) -> None:
-    """Who took which books out."""
+    """Audit who exported which books."""
     details = {"resources": resources, "format": str(file_format)}
     subject = ("administration", administration.pk, administration.name)
     record(actor.organisation_id, actor.audit, "books.exported", subject=subject, details=details)

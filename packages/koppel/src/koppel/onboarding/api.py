@@ -147,7 +147,7 @@ class AssignIn(Input):
 
 @router.post("/flows", response=FlowOut)
 def start(request: AuthenticatedRequest, payload: FlowIn) -> FlowOut:
-    """Begin. The list of a connection that exists is the one last fetched."""
+    """Start a flow. The company list of an existing connection is the one last fetched."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if payload.connection is not None:
         return _flow_out(request, flows.start_import(request.actor, payload.connection))
@@ -159,26 +159,26 @@ def start(request: AuthenticatedRequest, payload: FlowIn) -> FlowOut:
 @router.get("/flows/{token}", response=FlowOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
-    """How far it is. A sign-in that was finished in a browser meanwhile is taken over."""
+    """Return the state of a flow, with the connections of sign-ins that were completed in a browser meanwhile."""
     return _flow_out(request, _flow(request, token))
 
 
 @router.delete("/flows/{token}", response=StepResultOut)
 def abandon(request: AuthenticatedRequest, token: UUID) -> StepResultOut:
-    """Leave the flow. What it has imported stays."""
+    """Abandon the flow. What it has imported stays."""
     return _out(services.abort(_flow(request, token)))
 
 
 @router.post("/flows/{token}/sign-in", response=StepResultOut)
 def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> StepResultOut:
-    """Company ids for a way that takes them; else the address where a person signs in."""
+    """Store company ids for a way to sign in that takes them; else return the URL where a person signs in."""
     return _out(services.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
 
 
 @router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceOut]:
-    """What the sign-in reaches, each with what is known of it and whether it can be chosen."""
+    """List the companies that the sign-in reaches, with what is known of each and whether it can be chosen."""
     choices = choose_step.list_company_choices(request.actor, _flow(request, token, Step.CHOOSE))
     return [
         CompanyChoiceOut(
@@ -192,7 +192,7 @@ def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceO
 
 @router.post("/flows/{token}/choose", response=StepResultOut)
 def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> StepResultOut:
-    """Which companies to bring in; all of those named, none else."""
+    """Choose the companies to import: exactly those in the request."""
     flow = _flow(request, token, Step.CHOOSE)
     _require_companies(
         payload.companies, (one.company.pk for one in choose_step.list_company_choices(request.actor, flow))
@@ -203,7 +203,7 @@ def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> Ste
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
-    """Per chosen company what is known of its number, what is wrong with it, and what is still needed."""
+    """List for each chosen company what is known of its number, what is wrong with it, and what is still needed."""
     answers = identify_step.list_answers(_flow(request, token, Step.IDENTIFY))
     return [
         IdentityOut(
@@ -219,7 +219,7 @@ def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
 
 @router.post("/flows/{token}/identify", response=StepResultOut)
 def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) -> StepResultOut:
-    """Only what differs from what stands there need be given."""
+    """Store numbers, or reasons and sectors. Only what differs from the present values need be given."""
     flow_ = _flow(request, token, Step.IDENTIFY)
     payload_by_company = {one.company: one for one in payload.identities}
     _require_companies(payload_by_company, flow_.chosen_company_ids)
@@ -236,7 +236,7 @@ def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) ->
 
 @router.post("/flows/{token}/assign", response=StepResultOut)
 def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> StepResultOut:
-    """A division, people and a template for some or all of the chosen companies."""
+    """Assign a division, people and a template to some or all of the chosen companies."""
     flow = _flow(request, token, Step.ASSIGN)
     _require_companies(payload.companies, flow.chosen_company_ids)
     return _out(
@@ -248,7 +248,7 @@ def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> Ste
 
 @router.post("/flows/{token}/finish", response=StepResultOut)
 def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = False) -> StepResultOut:
-    """Import, once: asked again it names the same import.
+    """Import the chosen companies, once: called again it returns the same import.
 
     `complete_later` imports administrations without number or reason too; each becomes an issue until somebody completes it."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
@@ -260,20 +260,21 @@ def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = Fa
 
 
 def _require_companies(company_ids: Iterable[int], offered: Iterable[int]) -> None:
-    """Raises `UnknownParameter` for a company that the flow does not reach, or that was not chosen."""
+    """Raise `UnknownParameter` for a company that the flow does not reach, or that was not chosen."""
     if strange := sorted(set(company_ids) - set(offered)):
         raise UnknownParameter([unknown_value("companies", str(key)) for key in strange])
 
 
 def _merge_identity(existing: identify_step.IdentityAnswer, payload: IdentityIn) -> dict[str, str]:
-    """Who gives a reason says that there is no number, so one that was only guessed goes."""
+    """Merge an answer into the values of a company. A reason means that there is no number, so a suggested one is dropped."""
     number = "" if existing.is_guessed and payload.reason else existing.number
     values = {"number": number, "reason": existing.reason, "sector": existing.sector}
     return values | {name: text[:60] for name in values if (text := getattr(payload, name)) is not None}
 
 
 def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:
-    """Raises `NoSuchFlow`, `FlowExpired`, and `StepNotReached` for a step that lies ahead or a flow that is over."""
+    """Return the actor's flow. Raises `NoSuchFlow`, `FlowExpired`, and `StepNotReached` for a step that lies ahead or a
+    flow that is over."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     flow = flows.get_flow(request.actor, token)
     if flow.state == FlowState.OPEN:

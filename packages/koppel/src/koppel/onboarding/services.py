@@ -99,6 +99,6 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
 
 
 def abort(flow: Flow) -> Abort:
-    """The person does not want it any more."""
+    """Close the flow without an import."""
     abandon(flow)
     return Abort("abandoned")

@@ -147,7 +147,7 @@ class ImportOut(Schema):
 
 @router.get("/{administration_id}/sync", response=SyncOut)
 def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any]:
-    """How far the open run is, and the newest run."""
+    """Return the progress of the open run, and the newest run."""
     administration = administration_for(request.actor, administration_id)
     run = next(iter(recent_runs(administration, 1)), None)
     progress = progress_of_runs(administration.organisation_id, [administration.pk]).get(administration.pk)
@@ -175,7 +175,7 @@ def cancel(request: AuthenticatedRequest, administration_id: int) -> dict[str, b
 def runs(
     request: AuthenticatedRequest, administration_id: int, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> list[RunOut]:
-    """The newest runs first."""
+    """List runs, the newest first."""
     administration = administration_for(request.actor, administration_id)
     return [_to_schema(run) for run in recent_runs(administration, limit)]
 
@@ -188,7 +188,8 @@ def get_import(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> dict[str, Any]:
-    """How far an import is, and a page of its administrations. `status`: failing, configuring, queued, active, deactivated."""
+    """Return the progress of an import, and a page of its administrations. `status`: failing, configuring, queued,
+    active, deactivated."""
     details = import_page(request.actor, import_id, status or "", page, limit)
     if details is None:
         raise NotFound
@@ -234,7 +235,7 @@ class ResourceStateOut(Schema):
 
 @router.get("/{administration_id}/sync/resources", response=list[ResourceStateOut])
 def resources(request: AuthenticatedRequest, administration_id: int) -> list[ResourceStateOut]:
-    """How complete each resource is."""
+    """Return how complete each resource is."""
     checkpoints = checkpoints_of(administration_for(request.actor, administration_id))
     return [
         ResourceStateOut(
@@ -278,7 +279,7 @@ def changes(
     kind: ChangeKind | None = None, search: str = "", in_closed_period: bool = False,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> ChangesOut:  # fmt: skip
-    """What a run added, changed and deleted, 50 on a page. The first complete read of a resource is not repeated here."""
+    """List what a run added, changed and deleted, 50 on a page. The first complete read of a resource is not repeated here."""
     administration = administration_for(request.actor, administration_id)
     run = history.run_of(administration, run_id)
     if run is None:

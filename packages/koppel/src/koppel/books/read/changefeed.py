@@ -27,8 +27,9 @@ class RecordPage:
 def list_records(
     administration_id: int, resource: str, *, after: str = "", changed_since: datetime | None = None, limit: int = 500
 ) -> RecordPage:
-    """With `changed_since` also what was deleted since, flagged; else what there is. Raises `KeyError` for an unknown
-    resource."""
+    """Return a page of records. With `changed_since` those that changed or were deleted since, else all that are not deleted.
+
+    Raises `KeyError` for an unknown resource."""
     as_of = now() - OVERLAP
     queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(administration_id=administration_id)
     if after:

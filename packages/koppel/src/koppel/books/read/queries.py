@@ -75,7 +75,7 @@ class AccountLedger:
 def list_rows(
     administration_id: int, resource: str, *, search: str = "", page: int = 1, show_deleted: bool = False
 ) -> Listing:
-    """A page of a resource. `search` is looked for in every column of text. Raises `KeyError` for an unknown resource."""
+    """Return a page of a resource. `search` looks in every text column. Raises `KeyError` for an unknown resource."""
     model = MODELS_BY_RESOURCE[resource]
     queryset = model._default_manager.filter(administration_id=administration_id).defer("raw", "content_hash")
     if not show_deleted:
@@ -90,7 +90,7 @@ def list_rows(
 
 
 def all_rows(administration_id: int, resource: str, *, search: str = "") -> Iterator[tuple[Any, ...]]:
-    """Every row of a resource that the search finds, as the values of its `COLUMNS`."""
+    """Yield every row of a resource that the search finds, as the values of its `COLUMNS`."""
     queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(
         administration_id=administration_id, deleted_at=None
     )
@@ -101,7 +101,7 @@ def all_rows(administration_id: int, resource: str, *, search: str = "") -> Iter
 
 
 def counts(administration_id: int) -> dict[str, int]:
-    """How many rows each resource has, without those deleted at the source."""
+    """Return the number of rows of each resource, without those deleted at the source."""
     parts = [
         f"SELECT '{key}', count(*) FROM {model._meta.db_table} WHERE administration_id = %(id)s AND deleted_at IS NULL"  # noqa: S608
         for key, model in MODELS_BY_RESOURCE.items()
@@ -119,7 +119,7 @@ def debit_credit_totals(administration_id: int) -> tuple[Decimal, Decimal]:
 
 
 def entry_with_lines(administration_id: int, external_id: str) -> tuple[Entry, list[EntryLine]] | None:
-    """An entry and its lines in their order; None when there is no such entry."""
+    """Return an entry and its lines in their order; None when there is no such entry."""
     key = {"administration_id": administration_id}
     entry = Entry.objects.filter(**key, external_id=external_id).first()
     if entry is None:
@@ -146,7 +146,7 @@ WINDOW place AS (ORDER BY entry.booked_on, entry.period, entry.external_id, line
 def account_ledger(
     administration_id: int, account: str, fiscal_year: str, *, opening: Decimal, search: str = "", page: int = 1
 ) -> AccountLedger:
-    """The account's lines in a fiscal year, oldest first, with a balance running from `opening`."""
+    """Return the account's lines in a fiscal year, oldest first, with a balance running from `opening`."""
     values: dict[str, Any] = {
         "administration": administration_id,
         "account": account,

@@ -14,14 +14,14 @@ SELECT left(period, 4), max(period) FROM (
 
 
 def fiscal_years(administration_id: int) -> dict[str, str]:
-    """The years with entries or balances, newest first, each with its last period (`YYYYPP`)."""
+    """Return the fiscal years with entries or balances, newest first, each with its last period (`YYYYPP`)."""
     with connection.cursor() as cursor:
         cursor.execute(_FISCAL_YEARS, {"administration": administration_id})
         return {str(year): str(last) for year, last in cursor.fetchall()}
 
 
 def require_year(administration_id: int, year: str) -> str:
-    """The year, when there are books of it; of none asked for the newest, '' without books. Raises `UnknownParameter`."""
+    """Return the fiscal year if there are books of it; for '' the newest, '' without books. Raises `UnknownParameter`."""
     years = list(fiscal_years(administration_id))
     if year and year not in years:
         raise UnknownParameter([unknown_value("year", year, years)])
@@ -29,7 +29,7 @@ def require_year(administration_id: int, year: str) -> str:
 
 
 def require_period(year: str, period: str) -> str:
-    """A period `YYYYPP` of this year; none asked for: all of it. Raises `UnknownParameter`."""
+    """Return the period `YYYYPP` if it is one of this year; without one, the end of the year. Raises `UnknownParameter`."""
     if not period:
         return f"{year}99"
     if not (period.isascii() and period.isdecimal() and len(period) == PERIOD_DIGITS and period.startswith(year)):

@@ -40,14 +40,14 @@ class PeriodResult:
 
 
 def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[str, str], Decimal]:
-    """Net movement (debit less credit) by (account code, period)."""
+    """Return the net movement (debit less credit) by (account code, period)."""
     with connection.cursor() as cursor:
         cursor.execute(_MOVEMENT_BY_PERIOD, {"administration": administration_id, "year": fiscal_year})
         return {(account, period): amount for account, period, amount in cursor.fetchall()}
 
 
 def result_by_period(administration_id: int, fiscal_year: str) -> Sequence[PeriodResult]:
-    """In order of the periods; periods without entries are absent."""
+    """Return the results in order of the periods; periods without entries are absent."""
     with connection.cursor() as cursor:
         cursor.execute(_RESULT_BY_PERIOD, {"administration": administration_id, "year": fiscal_year})
         return [PeriodResult(*row) for row in cursor.fetchall()]

@@ -129,7 +129,7 @@ SELECT * FROM (
 
 
 def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> TrialBalance:
-    """Opening at the start of `fiscal_year`, movement until and closing at the end of `to_period` (`YYYYPP`)."""
+    """Return the trial balance: opening at the start of `fiscal_year`, movement until and closing at the end of `to_period`."""
     values: dict[str, int | str] = {"administration": administration_id, "year": fiscal_year, "until": to_period}
     with connection.cursor() as cursor:
         cursor.execute(_TRIAL_BALANCE, values)
@@ -137,7 +137,7 @@ def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> T
 
 
 def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Decimal]]]:
-    """By fiscal year, the accounts whose closing balance is not what the source states, and by how much: ours less the
+    """Return by fiscal year the accounts whose closing balance differs from the source's, with the difference: ours less the
     source's. Years and accounts that agree are absent; so are those of which the source states nothing."""
     differences: dict[str, list[tuple[str, Decimal]]] = {}
     with connection.cursor() as cursor:

@@ -45,7 +45,7 @@ class NewReader:
 
 
 def readers(actor: Actor) -> list[Reader]:
-    """Of the actor's organisation, by name."""
+    """Return the readers of the actor's organisation, by name."""
     actor.require(Permission.MANAGE_ORGANISATION)
     with _as_owner() as owner:
         result = owner.execute(
@@ -57,8 +57,8 @@ def readers(actor: Actor) -> list[Reader]:
 
 
 def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewReader:
-    """Make a role that reads this organisation's books and nothing else. `administrator_url`: who may create roles, when the
-    owner may not. Raises `ReaderRefused`."""
+    """Create a role that reads this organisation's books and nothing else. `administrator_url`: the database address of
+    a role that may create roles, when the owner may not. Raises `ReaderRefused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     role, password = role_name(name), secrets.token_urlsafe(24)
     with _as_owner() as owner:
@@ -77,7 +77,7 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
 
 
 def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> None:
-    """Its sessions end, its role goes. Raises `ReaderRefused`."""
+    """End the sessions of a reader and drop its role. Raises `ReaderRefused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     role = role_name(name)
     with _as_owner() as owner:
@@ -95,7 +95,7 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
 
 
 def role_name(name: str) -> str:
-    """Raises `ReaderRefused` when it cannot be one."""
+    """Return the name of the role of a reader. Raises `ReaderRefused` when it cannot be one."""
     short = name.strip().lower().removeprefix(READER_PREFIX)
     if NAME.fullmatch(short) is None:
         raise ReaderRefused(f"{name!r} cannot be a reader's name: take letters, digits and _, beginning with a letter.")

@@ -26,7 +26,7 @@ class ExcessRight:
 
 
 def reader_roles(connection: psycopg.Connection[Any]) -> list[str]:
-    """All of this database, of whichever organisation; none of another database on the same server."""
+    """Return the readers of this database, of every organisation; none of another database on the same server."""
     cursor = connection.execute(
         "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)"
         " AND has_database_privilege(oid, current_database(), 'CONNECT')"
@@ -37,8 +37,8 @@ def reader_roles(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def excess_rights(connection: psycopg.Connection[Any], application_role: str) -> list[ExcessRight]:
-    """Of everybody, and of each reader besides: connecting (everybody only), temporary tables, new schemas, and new objects
-    in the schema `public`, all in the database of `connection`."""
+    """Return the excess rights of everybody and of each reader: connecting (everybody only), temporary tables, new
+    schemas, and new objects in the schema `public`, all in the database of `connection`."""
     excess = _excess(connection, PUBLIC, application_role)
     of_everybody = {right.message.partition(" may ")[2] for right in excess}
     for role in reader_roles(connection):
@@ -51,7 +51,7 @@ def excess_rights(connection: psycopg.Connection[Any], application_role: str) ->
 
 
 def other_databases(connection: psycopg.Connection[Any]) -> list[str]:
-    """Of the same server, into which everybody may connect."""
+    """Return the other databases of the server to which everybody may connect."""
     cursor = connection.execute(
         "SELECT datname FROM pg_database WHERE datallowconn AND datname <> current_database()"
         " AND has_database_privilege(%s, oid, 'CONNECT') ORDER BY 1",
@@ -91,7 +91,7 @@ def _excess(connection: psycopg.Connection[Any], role: str, application_role: st
 
 
 def remedies(rights: list[ExcessRight]) -> str:
-    """All SQL that is needed, every statement once."""
+    """Return the SQL that removes the rights, every statement once."""
     statements = [one.strip() for right in rights for one in right.remedy.split(";") if one.strip()]
     return "; ".join(dict.fromkeys(statements))
 

@@ -24,19 +24,19 @@ _NOT_RESTRICTED = "administration_id IN (SELECT id FROM administrations_administ
 
 
 def drop_views(cursor: CursorWrapper) -> None:
-    """Before migrations: a table cannot change beneath a view."""
+    """Drop the views before migrations: PostgreSQL cannot change a column that a view uses."""
     cursor.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
 
 
 def views_are_missing(using: str) -> bool:
-    """Who migrated dropped them, and died before it made them again: no reader could read until the next version."""
+    """Return whether the views are missing: a migration dropped them, and was killed before it made them again."""
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT to_regnamespace(%s) IS NULL", [SCHEMA])
         return bool(cursor.fetchone()[0])
 
 
 def create_views(cursor: CursorWrapper) -> None:
-    """As the owner, in one transaction: drop the schema, make it again, and let every known reader in."""
+    """Drop the schema, create it again, and grant it to every known reader; as the owner, in one transaction."""
     drop_views(cursor)
     cursor.execute(f"CREATE SCHEMA {SCHEMA}")
     cursor.execute(_ADMINISTRATIONS)
@@ -50,7 +50,7 @@ def create_views(cursor: CursorWrapper) -> None:
 
 
 def grants(role: str) -> list[str]:
-    """What lets a role read. `role` has been checked (`readers.role_name`)."""
+    """Return the SQL that grants a role to read. `role` has been checked (`readers.role_name`)."""
     return [
         f'GRANT USAGE ON SCHEMA {SCHEMA} TO "{role}"',
         f'GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO "{role}"',

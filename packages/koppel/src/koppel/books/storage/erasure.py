@@ -14,7 +14,7 @@ DELETE FROM {table} WHERE organisation_id = %s AND administration_id = %s AND ex
 
 
 def erase_books(organisation_id: int, administration_id: int) -> bool:
-    """True while there may be more."""
+    """Erase one part of an administration's books. Returns whether there may be more."""
     remaining = ERASE_BATCH_SIZE
     with connection.cursor() as cursor:
         for model in MODELS_BY_RESOURCE.values():

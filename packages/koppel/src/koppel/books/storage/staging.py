@@ -1,4 +1,4 @@
-"""Puts rows beside the books: COPY into a temporary table, from where one statement takes them over.
+"""Stages rows: COPY into a temporary table, from which one statement merges them into the books.
 
 PostgreSQL refuses COPY into a table under row level security; the temporary table is made once per connection. Amounts are
 staged as text: their decimals reach `numeric` as the source wrote them, and cheaper.
@@ -51,7 +51,7 @@ class Table:
 
 @cache
 def table(resource: str) -> Table:
-    """The table of a resource, its typed columns in the order of its row."""
+    """Return the table of a resource, its typed columns in the order of its row."""
     model = MODELS_BY_RESOURCE[resource]
     envelope = {one.name for one in BookRow._meta.local_fields} | {"pk"}
     fields = [one for one in model._meta.local_concrete_fields if one.name not in envelope]
@@ -95,8 +95,8 @@ async def copy_rows(connection: Connection, target: Table, rows: Sequence[tuple[
 
 
 def _is_long(row: tuple[Any, ...]) -> bool:
-    """Whether it might not fit on a page of PostgreSQL as it is. What is in its columns is in its payload, of which it is the
-    third."""
+    """Return whether the row might not fit on a page of PostgreSQL without TOAST. The columns are a part of its
+    payload, which is the third value."""
     if len(row[2]) < SIZE_CHECKED_FROM:
         return False
     texts = (one.encode() if isinstance(one, str) else one for one in row if isinstance(one, str | bytes))
@@ -104,8 +104,8 @@ def _is_long(row: tuple[Any, ...]) -> bool:
 
 
 def _staging_sql(target: Table, name: str, *, is_long: bool = False) -> str:
-    """A commit empties every such table of the session, whichever it used, and rebuilds the index of its TOAST table: half a
-    millisecond each. So they have none, but where a row is too long without it: then for one transaction."""
+    """Return the SQL that makes a staging table. A commit empties every temporary table of the session and rebuilds the index
+    of its TOAST table, half a millisecond each; so a table has TOAST only for a transaction with a long row."""
     columns = dict(zip((*ENVELOPE_COLUMNS, *target.columns), target.staged_types, strict=True))
     if is_long:
         return f"CREATE TEMP TABLE {name} ({', '.join(map(' '.join, columns.items()))}) ON COMMIT DROP"

@@ -29,7 +29,7 @@ NUL_ESCAPED = rb"\u0000"
 
 @dataclass(frozen=True)
 class WriteContext:
-    """Whose rows are written, at which moment, and how a record becomes a row."""
+    """The administration whose rows are written, the time, and the function that makes a row of a record."""
 
     organisation_id: int
     administration_id: int
@@ -39,7 +39,7 @@ class WriteContext:
 
 @dataclass
 class WriteResult:
-    """What a page did, by external id. `rejected` could not be understood."""
+    """The records of a page that were added or changed, by external id. `rejected` could not be normalised."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -54,9 +54,10 @@ class WriteResult:
 async def insert_new(
     connection: Connection, context: WriteContext, levels: Sequence[RecordBatch], existing: Mapping[str, bytes | None]
 ) -> dict[str, WriteResult]:
-    """Write records of a first read, of which the books know none but those of the first level in `existing`, by digest.
-    Raises `UniqueViolation` when they do know another one; the transaction is lost then, and the page is for `stage` and
-    `merge`. PostgreSQL inserts one part while the rows of the next are made."""
+    """Insert the records of a first read. `existing` holds the digests of those of the first level that the books have already.
+
+    Raises `UniqueViolation` when the books have another one: the transaction is aborted, and the caller repeats the page with
+    `stage` and `merge`. PostgreSQL inserts one part while the rows of the next are made."""
     written = {resource: WriteResult() for resource, _records, _parents in levels}
     inserting = None
     try:
@@ -78,7 +79,8 @@ async def insert_new(
 
 
 def _parts(levels: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record], Mapping[str, str], int]]:
-    """The few above first, so that PostgreSQL begins soon; many records in two halves."""
+    """Yield each level in parts, many records in two halves; the parents come first, as they are few and PostgreSQL
+    begins soon."""
     for resource, records, parents in levels:
         unique = _unique(records)
         middle = len(unique) // 2 if len(unique) >= SPLIT_FROM else len(unique)
@@ -90,8 +92,8 @@ def _parts(levels: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record], M
 async def stage(
     connection: Connection, context: WriteContext, resource: str, records: Sequence[Record], parents: Mapping[str, str]
 ) -> WriteResult:
-    """Find what is new or changed and put it beside the books, in the resource's `staging_table`. `parents` maps an entry
-    line's id to its entry's id."""
+    """Stage the records that are new or changed, in the resource's `staging_table`. `parents` maps the id of an entry
+    line to the id of its entry."""
     written = WriteResult()
     if not records:
         return written
@@ -111,18 +113,18 @@ async def merge(
     change_log_ctes: str = "",
     values: Mapping[str, object] | None = None,
 ) -> None:
-    """Take over what was staged. `change_log_ctes`: queries of a WITH clause, which see the books as they were, with their
-    `values`."""
+    """Merge the staged rows into the books. `change_log_ctes`: queries of a WITH clause, which see the books before the merge;
+    `values`: their parameters."""
     await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
 
 
 def digest_of(record: Record) -> bytes:
-    """What tells two versions of it apart."""
+    """Return the SHA-256 that tells two versions of the record apart."""
     return hashlib.sha256(record.comparison_key or record.raw).digest()
 
 
 def _unique(records: Sequence[Record]) -> list[Record]:
-    """Each key once; of two the later one, as it came later."""
+    """Return each key once: of two records the later one."""
     return list({one.external_id: one for one in records}.values())
 
 
@@ -134,7 +136,7 @@ def _compared(
     existing: Mapping[str, bytes | None],
     written: WriteResult,
 ) -> Iterator[tuple[Any, ...]]:
-    """Rows of what is not known with this hash, noted in `written`. The hot loop of a first import."""
+    """Yield the rows of new and changed records, and add their keys to `written`. The hot loop of a first import."""
     target, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
     amounts, integers = target.amounts, target.integers
     for record in records:
@@ -153,7 +155,7 @@ def _compared(
 
 
 def _make_storable(values: list[Any], raw: bytes, amounts: Sequence[int], integers: Sequence[int]) -> None:
-    """Amounts as text. Raises `ValueError` for what a column of PostgreSQL cannot hold: that is the record's fault alone."""
+    """Turn amounts into text, in place. Raises `ValueError` for a value that a column of PostgreSQL cannot hold."""
     for column in amounts:
         if (value := values[column]) is not None:
             values[column] = text = str(value)
@@ -169,7 +171,7 @@ def _make_storable(values: list[Any], raw: bytes, amounts: Sequence[int], intege
 async def _existing_hashes(
     connection: Connection, context: WriteContext, target: Table, keys: list[str]
 ) -> dict[str, bytes | None]:
-    """Content hash by id; None for a row that is flagged as deleted: it comes back whatever its hash."""
+    """Return content hashes by id; None for a row that is marked as deleted, as it comes back whatever its hash."""
     result = await connection.execute(
         f"SELECT external_id, CASE WHEN deleted_at IS NULL THEN content_hash END FROM {target.name}"  # noqa: S608
         " WHERE administration_id = %s AND external_id = ANY(%b)",

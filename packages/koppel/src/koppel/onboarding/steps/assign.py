@@ -1,4 +1,4 @@
-"""Step ⑤: who looks after the new administrations. Users are added; division and template replace."""
+"""Step ⑤: division, template and users of the new administrations. Users are added; division and template replace."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class AssignmentRow:
-    """A row with the result so far. The end of a person's number is hidden."""
+    """A company with its assignments so far. The end of a person's number is masked."""
 
     answer: IdentityAnswer
     number: str
@@ -27,7 +27,8 @@ class AssignmentRow:
 def assign(
     flow: Flow, company_ids: Iterable[int], *, division_id: int | None, template_id: int | None, users: Iterable[int]
 ) -> int:
-    """For the ticked rows; None leaves a value as it is. How many rows. Raises `UnknownParameter`."""
+    """Store assignments for the ticked companies; None leaves a value as it is. Returns their number. Raises
+    `UnknownParameter`."""
     selected = set(company_ids) & set(flow.chosen_company_ids)
     added = set(users)
     _require_offered(flow.organisation_id, division_id, template_id, added)

@@ -102,7 +102,8 @@ def can_set_import_policy(actor: Actor, flow: Flow) -> bool:
 
 
 def set_import_policy(actor: Actor, flow: Flow, company_ids: Iterable[int], *, released: bool) -> int:
-    """Let others import these companies through the actor's own connections, or hide them from others. How many."""
+    """Let others import these companies through the actor's own connections, or hide them from others. Returns the
+    number changed."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection_ids = [one.pk for one in connections_in(actor, flow) if one.owner_id == actor.membership_id]
     companies = RemoteCompany.objects.filter(

@@ -26,7 +26,8 @@ SUGGESTIONS_MAX = 3
 
 @dataclass(frozen=True)
 class IdentityAnswer:
-    """What stands at Identify for one company, typed or guessed, with what is wrong, different or found out about it."""
+    """The identity of one company in step ④, typed or suggested, with its problems, its discrepancy and the register's
+    answer."""
 
     company: RemoteCompany
     number: str
@@ -44,12 +45,13 @@ class IdentityAnswer:
 
     @property
     def question(self) -> Discrepancy | None:
-        """“Is this the same company?”, while nobody has answered."""
+        """Return the question “is this the same company?” while nobody has answered it."""
         return self.discrepancy if self.discrepancy and self.discrepancy.answer is None and not self.problems else None
 
     @property
     def badge(self) -> tuple[str, str]:
-        """(ok | warn | bad | busy | '', sentence) beside the number. What is missing is no fault until one goes on."""
+        """Return the badge beside the number: (ok | warn | bad | busy | '', sentence). A missing value is no problem
+        until Next."""
         if self.number and (problem := self.problems.get("number")):
             return "bad", str(problem.message)
         if not self.number:
@@ -77,7 +79,7 @@ class IdentityAnswer:
 
     @property
     def suggestions(self) -> list[tuple[str, str]]:
-        """(number, name) that a register proposes where none stands."""
+        """Return (number, name) pairs that a register suggests where no number was typed."""
         result = self.finding
         if self.number or result is None:
             return []
@@ -88,14 +90,14 @@ class IdentityAnswer:
 
 @dataclass(frozen=True)
 class FillResult:
-    """What became of a pasted list. `unmatched` are lines that found no row, with the reason for a person."""
+    """The result of a pasted list. `unmatched`: lines that matched no company, with a reason to show."""
 
     matched_count: int
     unmatched: tuple[str, ...] = field(default=())
 
 
 def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[IdentityAnswer]:
-    """The rows of Identify, or some of them."""
+    """Return the answers of the chosen companies, or of some of them."""
     companies = _chosen_companies(flow, only)
     parts_by_company = {
         company.pk: _stored_or_guessed(company, flow.typed_identities.get(str(company.pk))) for company in companies
@@ -112,7 +114,7 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
 
 
 def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
-    """Have a worker look up what the rows say. What was asked lately is not asked again."""
+    """Queue look-ups of the typed and suggested numbers in the registers, except those that were looked up lately."""
     queries = [
         build_query(answer.company.country, answer.number, answer.company.vat_number, answer.company.name)
         for answer in list_answers(flow, only)
@@ -122,7 +124,7 @@ def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
 
 
 def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[int]:
-    """Store what was typed for these companies, whatever it is. Which of them belong to the flow."""
+    """Store what was typed for these companies, valid or not. Returns the ids of those that belong to the flow."""
     flow_company_ids = [company_id for company_id in flow.chosen_company_ids if company_id in typed_by_company]
     typed = {
         str(key): {name: typed_by_company[key].get(name, "").strip() for name in FIELDS} for key in flow_company_ids
@@ -135,7 +137,7 @@ def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) 
 
 
 def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[IdentityAnswer]:
-    """Store what was typed; move on when every row is complete. All rows, with what is wrong."""
+    """Store what was typed, and the next step when every company is complete. Returns all answers, with their problems."""
     save_answers(flow, typed_by_company)
     identity_answers = list_answers(flow)
     complete = bool(identity_answers) and all(one.is_complete for one in identity_answers)
@@ -144,7 +146,7 @@ def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> l
 
 
 def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool) -> int:
-    """A person's answer to “is this the same company?”, for all of these that ask it. How many.
+    """Store a person's answer to “is this the same company?” for those of these companies that need one. Returns their number.
 
     “No, another” takes the number away: it is another company's."""
     unanswered = [one for one in list_answers(flow, company_ids) if one.question]
@@ -155,7 +157,8 @@ def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool)
 
 
 def fill_in(flow: Flow, text: str) -> FillResult:
-    """Numbers, reasons and sectors from a pasted list or a file: by name or code, or in the order of the table."""
+    """Store numbers, reasons and sectors from a pasted list or a file, matched by name or code, or by the order of the
+    table."""
     companies = {company.pk: company for company in _chosen_companies(flow)}
     candidates = [
         list_import.Candidate(company.pk, company.name, (company.code, company.external_id))
@@ -187,10 +190,10 @@ def fill_in(flow: Flow, text: str) -> FillResult:
 
 
 def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:
-    """None while something is missing, unless it may be completed later: then a guess that cannot be right is left out.
+    """Return the identity to import; None while something is missing, or nobody has confirmed that it is the same company.
 
-    Also None while nobody has said that it is the same company. With a number the sector is the register's, where it gave
-    one."""
+    With `complete_later` an incomplete identity is returned too, without a suggestion that is invalid. With a number the sector
+    is the register's, where it gave one."""
     if answer.discrepancy and not answer.discrepancy.answer:
         return None
     sector = answer.sector
@@ -208,7 +211,7 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
 
 
 def _reason(text: str) -> str:
-    """The key of a reason, typed as its key or its words."""
+    """Return the key of a reason that was typed as its key or its words."""
     normalized = text.strip().casefold()
     return next((key for key, words in REASONS.items() if normalized in (key, str(words).casefold())), "")
 

@@ -72,7 +72,7 @@ class Discrepancy:
 def find_discrepancy(
     company: RemoteCompany, number: str, finding: LookupResult | None, answers: Mapping[str, Any]
 ) -> Discrepancy | None:
-    """What differs about this number for this company; None when it needs no question. `answers`: the flow's."""
+    """Return how the number's register entry differs from the company; None when it does not. `answers`: the flow's."""
     checked = check_number(number, company.country) if number else None
     if checked is None:
         return None
@@ -93,7 +93,7 @@ def find_discrepancy(
 
 
 def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy], *, same: bool) -> int:
-    """Store who said so, when, and about what. How many."""
+    """Store the answer with who gave it, when, and about what. Returns the number stored."""
     said = {"is_same": same, "by": actor.membership_id, "at": timezone.now().isoformat()}
     answers = {str(discrepancy.company.pk): {**discrepancy.subject, **said} for discrepancy in discrepancies}
     if answers:
@@ -102,7 +102,7 @@ def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy],
 
 
 def confirmed_identity(discrepancy: Discrepancy | None, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """For the administration: which name and number a person confirmed. {} where nothing was asked."""
+    """Return the name and number that a person confirmed, for the administration; {} where there was no question."""
     if discrepancy is None or not discrepancy.answer:
         return {}
     stored = answers[str(discrepancy.company.pk)]
@@ -110,7 +110,7 @@ def confirmed_identity(discrepancy: Discrepancy | None, answers: Mapping[str, An
 
 
 def _other_name(company: RemoteCompany, finding: LookupResult | None) -> str:
-    """The register's name where it is neither the listed nor the legal one; '' otherwise."""
+    """Return the register's name where it is neither the listed nor the legal one; '' otherwise."""
     if finding is None or finding.query.kind is not QueryKind.NUMBER:
         return ""
     names = [name for name in (company.name, company.legal_name) if name]
@@ -118,7 +118,7 @@ def _other_name(company: RemoteCompany, finding: LookupResult | None) -> str:
 
 
 def _is_derived(company: RemoteCompany, number: str) -> bool:
-    """Whether it is the number within the VAT number, and not the one that the accounting system states."""
+    """Return whether the number comes from the VAT number and is not the one that the accounting system states."""
     if check_number(company.number, company.country).number == number:
         return False
     guess, _checked = first_guess(company.country, company.number, company.vat_number)

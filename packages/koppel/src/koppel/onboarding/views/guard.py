@@ -25,7 +25,7 @@ NAMES = {
 
 
 def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UUID], HttpResponse]]:
-    """The view of a step: called only with a flow that has come so far."""
+    """Decorate the view of a step: call it with the actor's flow, and only when the flow has reached the step."""
 
     def decorate(view: View) -> Callable[[AuthenticatedRequest, UUID], HttpResponse]:
         @wraps(view)
@@ -66,7 +66,7 @@ def to_import(actor: Actor, import_id: int | None) -> HttpResponse:
 
 
 def wizard_context(step: Step, flow: Flow | None = None) -> dict[str, Any]:
-    """What the wizard's frame shows: the steps, with links to those that may be seen."""
+    """Return the context of the wizard's frame: the steps, with links to those that may be opened."""
     order = list(Step)
     steps = [
         (
@@ -82,7 +82,7 @@ def wizard_context(step: Step, flow: Flow | None = None) -> dict[str, Any]:
 
 
 def ids_of(request: AuthenticatedRequest, name: str) -> list[int]:
-    """Whole numbers of a repeated field; a menu left empty names none. Raises `UnknownParameter`."""
+    """Return the ids of a repeated field; an empty value is skipped. Raises `UnknownParameter`."""
     texts = [text for text in request.POST.getlist(name) if text]
     if strange := [text for text in texts if not is_id(text)]:
         raise UnknownParameter([unknown_value(name, text) for text in strange])

@@ -42,7 +42,7 @@ def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """What the button says that was pressed."""
+    """Perform the action of the button that was pressed."""
     action, company_id = _parse_button(request.POST.get("action", "next"), flow)
     if action == "fill":
         identify_step.save_answers(flow, _typed_answers(request, flow))
@@ -58,7 +58,7 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _parse_button(button: str, flow: Flow) -> tuple[str, int | None]:
-    """The action of a button, and the row when it belongs to one (`same-7`, `other-7`). A row must be of this import."""
+    """Return the action of a button, and the company id when it has one (`same-7`, `other-7`), which must be of this import."""
     action, dash, text = button.partition("-")
     if not dash and action in _ACTIONS:
         return action, None
@@ -91,7 +91,7 @@ def _answer_same_company(
 
 
 def _ticked(request: AuthenticatedRequest, flow: Flow) -> list[int] | None:
-    """Those that are ticked, or all rows of all pages."""
+    """Return the ids of the ticked companies, or of all on all pages."""
     if request.POST.get("discrepancies") == "all":
         return None
     ids = [*request.POST.getlist("discrepancy"), *request.POST.get("discrepancies", "").split(",")]

@@ -74,14 +74,14 @@ def import_more(request: AuthenticatedRequest) -> HttpResponse:
 
 @step_page(Step.SIGN_IN)
 def resume(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """To the step that was reached."""
+    """Redirect to the step that the flow has reached."""
     return to_step(flow, Step(flow.step))
 
 
 @require_POST
 @step_page(Step.SIGN_IN)
 def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """The person does not want this import any more."""
+    """Close the flow without an import, after a confirmation."""
     question = Confirmation(
         title=_("Stop this import"),
         question=_("Stop this import?"),
@@ -144,7 +144,7 @@ def _redirect_to_vendor(request: AuthenticatedRequest, flow: Flow, app_id: int) 
 
 
 def _company_ids(request: AuthenticatedRequest) -> str:
-    """What was pasted, and what was uploaded."""
+    """Return the text that was pasted, and that of the uploaded file."""
     upload = request.FILES.get("file")
     text = request.POST.get("company_ids", "")
     if upload is not None and (upload.size or 0) > UPLOAD_BYTES_MAX:

@@ -17,8 +17,9 @@ RESOURCES_WITH_PERIOD = ("entries", "entry_lines", "balances")
 
 @cache
 def insert_cte(resource: str) -> str:
-    """A query of a WITH clause beside the merge of what is staged for a resource: added or changed. A record that was gone and
-    is back counts as added. Its values are those of `cte_params`."""
+    """Return a query of a WITH clause that logs the staged records of a resource as added or changed, before they are merged.
+
+    A record that was deleted and is back counts as added. `cte_params` gives its parameters."""
     table = staging.table(resource)
     return (
         f"logged AS ({_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"
@@ -29,7 +30,7 @@ def insert_cte(resource: str) -> str:
 
 
 async def log_deleted(connection: Connection, claimed: ClaimedRun, resource: str, keys: Sequence[str]) -> None:
-    """Before the rows are flagged."""
+    """Log records as deleted. Call it before the rows are marked."""
     await connection.execute(_deleted_sql(resource), {**cte_params(claimed, resource), "keys": list(keys)})
 
 
@@ -76,7 +77,7 @@ def _change_cte(resource: str) -> str:
 
 
 def _period(resource: str, period: str) -> str:
-    """Two columns: the period and whether it is closed at the source."""
+    """Return the SQL of two columns: the period, and whether it is closed at the source."""
     return f"{period}, {_is_closed(period)}" if resource in RESOURCES_WITH_PERIOD else "'', false"
 
 

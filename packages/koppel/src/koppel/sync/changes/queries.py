@@ -62,7 +62,7 @@ def run_of(administration: Administration, run_id: int) -> Run | None:
 
 
 def changes_of(administration: Administration, run: Run, change_filter: ChangeFilter, page: int = 1) -> ChangePage:
-    """In the order in which they were found."""
+    """Return the changes of a run in the order in which they were logged."""
     queryset = Change.objects.filter(
         organisation_id=administration.organisation_id, administration_id=administration.pk, run_id=run.pk
     )
@@ -99,7 +99,7 @@ def _detail(change: Change, source: Connector) -> ChangeDetail:
 
 
 def _values(resource: str, raw: bytes, source: Connector) -> dict[str, str]:
-    """Typed columns as text; none when the payload can no longer be understood: it is shown as it is then."""
+    """Return the typed columns as text; none when the payload can no longer be normalised, as the page then shows it raw."""
     if not raw:
         return {}
     try:

@@ -69,7 +69,7 @@ class ImportPage:
 def import_page(
     actor: Actor, import_id: int, group: str = "", number: int = 1, size: int = PAGE_SIZE
 ) -> ImportPage | None:
-    """The page asked for, else the last one there is. None when the actor may see nothing of the import."""
+    """Return the page with this number, or the last one. None when the actor may see nothing of the import."""
     state = import_state(actor, import_id)
     if state is None:
         return None
@@ -94,7 +94,7 @@ def import_page(
 
 
 def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
-    """In the order of the page. Lazy."""
+    """Return the ids in the order of the page, lazily."""
     administrations = visible_to(actor).filter(import_id=import_id)
     if group:
         administrations = administrations.filter(status__in=STATUS_GROUPS[group])

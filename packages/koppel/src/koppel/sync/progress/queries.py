@@ -25,7 +25,7 @@ class ResourceLine:
 
 
 def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Progress]:
-    """By administration; those without an open run are absent."""
+    """Return progress by administration; those without an open run are absent."""
     runs = progress_of_runs(organisation_id, administration_ids)
     return {
         key: Progress(run.percent, run.resource, run.done, run.expected, run.seconds_left) for key, run in runs.items()
@@ -54,7 +54,8 @@ def checkpoints_of(administration: Administration) -> dict[str, Checkpoint]:
 
 
 def next_scheduled(administration: Administration) -> datetime | None:
-    """When the schedule comes next; None: not by itself, because it is off or something stands in the way."""
+    """Return the time of the next scheduled run; None when there is none: the schedule is off, or the administration
+    cannot sync."""
     if administration.status != Status.ACTIVE:
         return None
     if reconnect_hint(administration.connection, administration.remote_company):
@@ -64,7 +65,7 @@ def next_scheduled(administration: Administration) -> datetime | None:
 
 
 def resource_lines(administration: Administration, runs: Sequence[Run]) -> list[ResourceLine]:
-    """Each with what the newest run that read it did: a run of single resources leaves the others as they stood.
+    """Return each resource with the counts of the newest run that read it: a run of single resources does not touch the others.
 
     `runs` newest first; in the order of the run that read most."""
     checkpoints = checkpoints_of(administration)

@@ -29,7 +29,7 @@ class CheckpointState:
 
     @property
     def is_baseline(self) -> bool:
-        """Nothing has been read completely yet: rows are new, and none can be absent."""
+        """Whether nothing has been read completely yet: rows are new, and none can be absent."""
         return self.last_full_at is None
 
 
@@ -52,8 +52,8 @@ class ResourceDelta:
 async def plan_resources(
     connection: Connection, claimed: ClaimedRun, resources: Sequence[tuple[str, str]]
 ) -> dict[str, tuple[str, str, CheckpointState | None]]:
-    """Write the resources of the run (resource, reason or '') once. The state of each with its reason, and how far its
-    resource got; None when it was never read."""
+    """Store the resources of the run (resource, reason or '') once. Returns the state of each with its reason and its
+    checkpoint; None when it was never read."""
     await connection.execute(
         "INSERT INTO sync_run_resource (organisation_id, run_id, resource, position, state, mode, pages, rows, lines,"
         " added, changed, deleted, rejected, reason)"
@@ -61,7 +61,12 @@ async def plan_resources(
         " 0, 0, 0, 0, 0, 0, 0, reason"
         " FROM unnest(%b::text[], %b::text[]) WITH ORDINALITY AS planned (resource, reason, ordinal)"
         " ON CONFLICT (run_id, resource) DO NOTHING",
-        [claimed.organisation_id, claimed.id, [key for key, _why in resources], [why for _key, why in resources]],
+        [
+            claimed.organisation_id,
+            claimed.id,
+            [key for key, _reason in resources],
+            [reason for _key, reason in resources],
+        ],
     )
     names = ", ".join(f"checkpoint.{row.name}" for row in fields(CheckpointState))
     rows = await connection.execute(
@@ -80,7 +85,7 @@ CheckpointUpdate = tuple[str, CheckpointState, ResourceDelta]
 
 
 async def save_checkpoints(connection: Connection, claimed: ClaimedRun, updates: Sequence[CheckpointUpdate]) -> None:
-    """Checkpoints and counts of one page, or of several answers in which nothing was new, in one statement."""
+    """Save the checkpoints and counts of the pages of one transaction, in one statement."""
     rows: dict[str, dict[str, Any]] = {}
     for resource, checkpoint, delta in updates:
         added = {"resource": resource, **vars(checkpoint), **vars(delta)}
@@ -128,7 +133,7 @@ SELECT %(organisation)s, %(administration)s, resource, {", ".join(_CHECKPOINT_CO
 
 
 async def finish_resource(connection: Connection, claimed: ClaimedRun, resource: str, state: str, reason: str) -> None:
-    """A resource that could not be read: skipped or failed, with the reason."""
+    """Store that a resource could not be read: skipped or failed, with the reason."""
     await connection.execute(
         "UPDATE sync_run_resource SET state = %s, reason = %s, started_at = coalesce(started_at, now()),"
         " finished_at = now() WHERE run_id = %s AND resource = %s",
@@ -137,8 +142,8 @@ async def finish_resource(connection: Connection, claimed: ClaimedRun, resource:
 
 
 async def reset_cursor(connection: Connection, claimed: ClaimedRun, resource: str) -> None:
-    """A read under way that was refused or not understood begins anew next time, a complete one as such: the place at which
-    it stopped may be gone at the source, and asking for it again would be refused for ever."""
+    """Make a read that was refused or not understood start again next time, a full one as a full one: its cursor may be invalid
+    at the source, and would be refused for ever."""
     await connection.execute(
         "UPDATE sync_checkpoint SET resume_cursor = '', is_verifying_deletes = false, seen_count = 0, fiscal_years_back ="
         " CASE WHEN resume_cursor <> '' AND read_mode = 'full' THEN -1 ELSE fiscal_years_back END"

@@ -1,5 +1,4 @@
-"""A worker's claims on runs, over async psycopg: taken, kept alive, given back. Every page's transaction is one of
-`fenced_transaction`."""
+"""A worker's claims on runs, over async psycopg: claim, heartbeat, requeue. Every page is written in a `fenced_transaction`."""
 
 import random
 from collections.abc import AsyncIterator
@@ -51,7 +50,7 @@ RETURNING run.id, run.attempt, run.organisation_id, run.administration_id, a.con
 
 
 async def claim_runs(connection: Connection, run_ids: list[int], worker: str) -> list[ClaimedRun]:
-    """Take those of the runs that wait or whose worker has fallen silent; others are left out."""
+    """Claim those of the runs that are queued, or whose worker sends no heartbeat; leave out the others."""
     async with connection.cursor(row_factory=class_row(ClaimedRun)) as cursor:
         await cursor.execute(_CLAIM, {"runs": run_ids, "worker": worker})
         return await cursor.fetchall()
@@ -59,35 +58,35 @@ async def claim_runs(connection: Connection, run_ids: list[int], worker: str) ->
 
 @asynccontextmanager
 async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIterator[Connection]:
-    """A transaction in the organisation's scope in which the run is locked. Raises `Fenced` when it is no longer ours."""
-    ours = (
+    """Open a transaction in the organisation's scope that locks the run. Raises `Fenced` when it is no longer ours."""
+    guard = (
         f"SELECT 1 FROM sync_run WHERE id = {claimed.id:d} AND attempt = {claimed.attempt:d} AND state = 'running'"  # noqa: S608
         " FOR NO KEY UPDATE"
     )
     try:
-        async with database.tenant_transaction(claimed.organisation_id, guard=ours) as connection:
+        async with database.tenant_transaction(claimed.organisation_id, guard=guard) as connection:
             yield connection
     except GuardFailed:
         raise Fenced from None
 
 
 async def heartbeat(connection: Connection, claimed: ClaimedRun) -> bool:
-    """Say that we live. False when the run is no longer ours. One that was taken in the moment in which its connection was
-    paused goes back to the queue."""
-    done = await connection.execute(
+    """Store a heartbeat. Returns False when the run is no longer ours. A run that was claimed just as its connection
+    was paused is requeued."""
+    cursor = await connection.execute(
         "UPDATE sync_run run SET heartbeat_at = now(), state = CASE c.state WHEN 'paused' THEN 'queued' ELSE run.state END"
         "  FROM connections_connection c"
         " WHERE run.id = %s AND run.attempt = %s AND run.state = 'running' AND c.id = %s RETURNING run.state",
         [claimed.id, claimed.attempt, claimed.connection_id],
     )
-    row = await done.fetchone()
+    row = await cursor.fetchone()
     return row is not None and row[0] == "running"
 
 
 async def requeue(
     connection: Connection, claimed: ClaimedRun, seconds: float, *, failed: bool, code: str, reason: str
 ) -> None:
-    """Let the run wait without a worker."""
+    """Put the run back in the queue, to start after some seconds."""
     await connection.execute(
         "UPDATE sync_run SET state = 'queued', not_before = now() + make_interval(secs => %s), failures = failures + %s,"
         " reason_code = %s, reason = %s WHERE id = %s AND attempt = %s AND state = 'running'",
@@ -104,9 +103,9 @@ async def requeue_after_crash(connection: Connection, claimed: ClaimedRun, secon
 
 
 async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason: str) -> float:
-    """Our own database answers with errors: wait for about as long as it has. For how many seconds it has, 0 at first.
+    """Requeue the run while our own database answers with errors, for about as long as the outage lasts already.
 
-    What went well for a quarter of an hour was another outage."""
+    Returns the seconds of the outage so far, 0 at first. After a quarter of an hour without errors it is a new outage."""
     cursor = await connection.execute(
         _REQUEUE_FOR_OUTAGE,
         {
@@ -132,12 +131,12 @@ RETURNING extract(epoch FROM now() - outage_since)::float8
 
 
 async def failures(connection: Connection, claimed: ClaimedRun) -> int:
-    """How often in a row the run met a wall; a page in between makes it 0."""
+    """Return how often in a row the run failed; a page that is committed makes it 0."""
     result = await connection.execute("SELECT failures FROM sync_run WHERE id = %s", [claimed.id])
     row = await result.fetchone()
     return int(row[0]) if row else 0
 
 
 async def reset_failures(connection: Connection, claimed: ClaimedRun) -> None:
-    """A page came through: what failed before does not count."""
+    """Set the count of failures to 0, as a page was committed."""
     await connection.execute("UPDATE sync_run SET failures = 0 WHERE id = %s", [claimed.id])

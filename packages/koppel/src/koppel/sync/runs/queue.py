@@ -58,7 +58,7 @@ class ClaimedRuns:
 
 
 async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedRuns:
-    """At most `room` runs, in a transaction of the installation's scope: the queue is one for all organisations."""
+    """Claim at most `room` runs, in a transaction of the installation's scope: all organisations share one queue."""
     rows = await connection.execute(_CHOOSE, [room])
     ids = [run_id for (run_id,) in await rows.fetchall()]
     runs = await claims.claim_runs(connection, ids, worker) if ids else []
@@ -68,14 +68,14 @@ async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedR
 
 
 async def has_waiting(connection: Connection) -> bool:
-    """Whether a run could start now if there were room."""
+    """Return whether a run could start now if there were room."""
     row = await (await connection.execute(_WAITING)).fetchone()
     return bool(row and row[0])
 
 
 async def release_claims(connection: Connection, worker: str) -> int:
-    """A worker that stops hands on what it could not finish. Its own tasks must have ended."""
-    done = await connection.execute(
+    """Requeue the runs of a worker that stops. Its own tasks must have ended."""
+    cursor = await connection.execute(
         "UPDATE sync_run SET state = 'queued', not_before = NULL WHERE worker = %s AND state = 'running'", [worker]
     )
-    return done.rowcount
+    return cursor.rowcount

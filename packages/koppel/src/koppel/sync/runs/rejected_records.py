@@ -35,7 +35,7 @@ async def store(connection: Connection, claimed: ClaimedRun, resource: str, reje
 async def delete_older(
     connection: Connection, claimed: ClaimedRun, resources: Sequence[str], before: datetime | None
 ) -> None:
-    """What a complete read did not meet again: it is gone at the source, or can be read now."""
+    """Delete the rejected records that a complete read did not reject again: they are gone at the source, or readable now."""
     await connection.execute(
         "DELETE FROM sync_rejected_record"
         " WHERE administration_id = %s AND resource = ANY(%s) AND run_id <> %s AND at < %s",
@@ -44,7 +44,8 @@ async def delete_older(
 
 
 def delete_cte(staged: str) -> str:
-    """A query of a WITH clause: what is staged in this table was understood. Values: `administration`, `resource`."""
+    """Return a query of a WITH clause that deletes the records that are staged now, as they were normalised. Parameters:
+    `administration`, `resource`."""
     return (
         "understood AS (DELETE FROM sync_rejected_record WHERE administration_id = %(administration)s"  # noqa: S608
         f" AND resource = %(resource)s AND external_id IN (SELECT external_id FROM {staged}))"

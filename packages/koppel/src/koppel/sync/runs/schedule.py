@@ -18,13 +18,13 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def spread_of(administration_id: int) -> float:
-    """A place in [0, 1) that never changes and has nothing to do with the order of import."""
+    """Return a number in [0, 1) that never changes and does not depend on the order of import."""
     digest = hashlib.blake2b(str(administration_id).encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
 
 
 def newest_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> datetime | None:
-    """The newest moment of the schedule that is not after `at`; None: it has none."""
+    """Return the newest moment of the schedule that is not after `at`; None when it has none."""
     if schedule in HOURS:
         interval = timedelta(hours=HOURS[schedule])
         passed = (at - EPOCH - interval * spread) // interval
@@ -38,7 +38,7 @@ def newest_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> d
 
 
 def is_due(schedule: str, last_begun_at: datetime | None, at: datetime, spread: float, zone: tzinfo) -> bool:
-    """Whether a run should begin now. `last_begun_at`: the newest run, of whatever trigger and outcome."""
+    """Return whether a run should begin now. `last_begun_at`: the newest run, of whatever trigger and outcome."""
     moment = newest_moment(schedule, at, spread, zone)
     if moment is None or (last_begun_at is not None and last_begun_at >= moment):
         return False
@@ -46,7 +46,7 @@ def is_due(schedule: str, last_begun_at: datetime | None, at: datetime, spread: 
 
 
 def next_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> datetime | None:
-    """The first moment after `at`, to be shown."""
+    """Return the first moment after `at`, to be shown."""
     if schedule in HOURS:
         newest = newest_moment(schedule, at, spread, zone)
         return newest + timedelta(hours=HOURS[schedule]) if newest else None

@@ -42,8 +42,8 @@ def request_run(
     administration = administration_for(actor, administration_id)
     if administration.status == Status.DEACTIVATED:
         raise SyncNotAllowed(_("This administration is deactivated. Activate it first."))
-    if sentence := reconnect_hint(administration.connection, administration.remote_company):
-        raise SyncNotAllowed(sentence)
+    if hint := reconnect_hint(administration.connection, administration.remote_company):
+        raise SyncNotAllowed(hint)
     if resources is not None:
         _require_synced(administration, resources)
     trigger = Trigger.MANUAL if administration.activated_at else Trigger.IMPORT
@@ -67,9 +67,9 @@ def _require_synced(administration: Administration, resources: Sequence[str]) ->
         raise UnknownParameter([unknown_value("resource", "", RESOURCES)])
     if administration.activated_at is None:
         raise SyncNotAllowed(_("The first sync reads everything. Choose single resources once it is complete."))
-    if others := sorted(set(resources) - set(effective_settings(administration).resources)):
-        sentence = _("Not synced here: %(names)s. The settings of this administration say which resources are.")
-        raise SyncNotAllowed(sentence % {"names": ", ".join(others)})
+    if unsynced_resources := sorted(set(resources) - set(effective_settings(administration).resources)):
+        message = _("Not synced here: %(names)s. The settings of this administration say which resources are.")
+        raise SyncNotAllowed(message % {"names": ", ".join(unsynced_resources)})
 
 
 def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
@@ -88,7 +88,7 @@ def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 
 
 def cancel_run(actor: Actor, administration_id: int) -> bool:
-    """Stop the open run at its page; what was read stays. False when there is none.
+    """Stop the open run after its page; what was read stays. Returns False when there is none.
 
     A first import that is stopped is failed, with who stopped it as the reason, and can be retried."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
@@ -99,9 +99,9 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
     if not stopped:
         return False
     if administration.activated_at is None:
-        sentence = _("The import was stopped by %(name)s.") % {"name": actor.name}
+        message = _("The import was stopped by %(name)s.") % {"name": actor.name}
         Administration.objects.filter(organisation_id=administration.organisation_id, pk=administration.pk).update(
-            status=Status.FAILED, status_code="cancelled", status_reason=sentence
+            status=Status.FAILED, status_code="cancelled", status_reason=message
         )
         notify_import_finished(administration.organisation_id, administration.pk)
     subject = ("administration", administration.pk, administration.name)
@@ -110,8 +110,8 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
 
 
 def request_for_connection(actor: Actor, connection_id: int) -> int:
-    """After a reconnect: everything that could not be synced meanwhile. Imports go on; the others catch up on what the schedule
-    would have done."""
+    """Queue runs after a reconnect, for what could not be synced meanwhile: imports continue; the others catch up on their
+    schedule."""
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
     waiting = administrations.exclude(status=Status.DEACTIVATED)
     imported_ids = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
@@ -122,8 +122,8 @@ def request_for_connection(actor: Actor, connection_id: int) -> int:
 
 
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
-    """These are the companies that were confirmed, and go on: a first import where it stopped, the others with a full read, for
-    nobody knows what changed meanwhile. How many runs were made."""
+    """Queue runs for companies that were confirmed: a first import continues, the others get a full read, as anything may have
+    changed meanwhile. Returns the number of runs."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     active = administrations.exclude(status=Status.DEACTIVATED)
     new_ids = list(active.filter(activated_at=None).values_list("pk", flat=True))
@@ -134,7 +134,7 @@ def request_released(organisation_id: int, administration_ids: Sequence[int], re
 
 
 def request_due_runs() -> int:
-    """The schedule: one run for each administration whose time has come, however many were missed. How many were made.
+    """Queue one run for each administration that is due, however many were missed. Returns the number of runs.
 
     One at a time over all workers: whoever comes second finds the lock taken and leaves. The lock ends with the transaction,
     so a killed scheduler leaves nothing behind; a connection that does not work schedules nothing.
@@ -162,16 +162,17 @@ def request_due_runs() -> int:
 
 
 def _schedulable_administrations() -> "QuerySet[Any]":
-    """In one query, however many there are: at rest, imported completely once, on a connection that works; `last_run_at` of
-    the newest run that was not for single resources only."""
+    """Return administrations without an open run that were imported completely, on a connection that works. One query.
+
+    `last_run_at` is that of the newest run that was not for single resources only."""
     runs = Run.objects.filter(administration_id=OuterRef("pk"))
-    whole = runs.filter(resources__isnull=True)
+    complete_runs = runs.filter(resources__isnull=True)
     return (
         Administration.objects.filter(status__in=READY, activated_at__isnull=False)
         .filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
         .filter(remote_company__grant__invalid_since=None)
         .exclude(Exists(runs.filter(state__in=OPEN_STATES)))
-        .annotate(last_run_at=Subquery(whole.order_by("-created_at").values("created_at")[:1]))
+        .annotate(last_run_at=Subquery(complete_runs.order_by("-created_at").values("created_at")[:1]))
         .select_related("template", "organisation")
     )
 

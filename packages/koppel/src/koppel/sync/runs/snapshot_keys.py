@@ -1,4 +1,4 @@
-"""The keys that a complete read of several pages has met so far: what is not among them at its end is gone at the source."""
+"""The keys that a complete read of several pages has read so far: a row without its key at the end is deleted at the source."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,17 @@ READ_KEYS_SQL = (
 
 
 async def record(connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]) -> int:
-    """Write down what a complete read of several pages met. How many keys were new."""
-    done = await connection.execute(
+    """Store the keys that a page of a complete read has. Returns how many were new."""
+    cursor = await connection.execute(
         "INSERT INTO sync_snapshot_key (organisation_id, administration_id, resource, read_id, external_id)"
         " SELECT %s, %s, %s, %s, unnest(%b::text[]) ON CONFLICT DO NOTHING",
         [claimed.organisation_id, claimed.administration_id, resource, read_id, keys],
     )
-    return done.rowcount
+    return cursor.rowcount
 
 
 async def count(connection: Connection, claimed: ClaimedRun, resources: Sequence[str], read_id: int) -> int:
-    """Fewer than were written down: the table is unlogged, and the database crashed in between."""
+    """Return the number of stored keys. Fewer than were stored: the table is unlogged, and the database crashed in between."""
     result = await connection.execute(
         "SELECT count(*) FROM sync_snapshot_key WHERE administration_id = %s AND resource = ANY(%s) AND read_id = %s",
         [claimed.administration_id, list(resources), read_id],

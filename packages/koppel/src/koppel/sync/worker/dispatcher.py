@@ -1,4 +1,4 @@
-"""A worker's hands: takes runs from the queue while there is room, performs them side by side, and gives them back when told.
+"""Claims runs from the queue while there is room, executes them concurrently, and requeues them when the worker stops.
 
 New runs announce themselves (`LISTEN`); runs that wait for a time are looked for when it comes. A long run gives up its place
 at a page when others wait for one, and goes on later from its checkpoint.
@@ -51,7 +51,7 @@ class Dispatcher:
         self.leads = False
 
     async def run(self) -> None:
-        """For ever; cancel it to stop, then call `stop`."""
+        """Claim and execute runs for ever; to end, cancel it and call `stop`."""
         listening = asyncio.create_task(self._listen())
         try:
             misses = 0
@@ -72,7 +72,7 @@ class Dispatcher:
             listening.cancel()
 
     async def stop(self) -> None:
-        """Runs under way end with their page; what does not within 3 s is broken off. All go back to the queue."""
+        """Let open runs end with their page, cancel those that do not within 3 s, and requeue all."""
         self._stopping = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
@@ -84,8 +84,8 @@ class Dispatcher:
         log.info("worker_stopped", given_back=count)
 
     async def _fill(self) -> float:
-        """Take what there is room for; in quarantine nothing. How long to wait before the next look, if nothing happens
-        before."""
+        """Claim runs for which there is room; in quarantine none. Returns how long to wait before the next time, if
+        nothing wakes it."""
         if await quarantine.current_async() is not None:
             return LOOK_SECONDS
         room = self._concurrency - len(self._tasks)
@@ -93,12 +93,12 @@ class Dispatcher:
             if room <= 0:
                 self._others_wait = await queue.has_waiting(connection)
                 return LOOK_SECONDS
-            taken = await queue.claim_next(connection, WORKER_ID, room)
-        for claimed in taken.runs:
+            claim = await queue.claim_next(connection, WORKER_ID, room)
+        for claimed in claim.runs:
             self._start(claimed)
-        self._others_wait = len(taken.runs) == room
+        self._others_wait = len(claim.runs) == room
         return min(
-            LOOK_SECONDS, max(0.05, taken.next_in_seconds if taken.next_in_seconds is not None else LOOK_SECONDS)
+            LOOK_SECONDS, max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else LOOK_SECONDS)
         )
 
     def _start(self, claimed: ClaimedRun) -> None:
@@ -119,7 +119,7 @@ class Dispatcher:
         return context
 
     def _time_slice(self, claimed: ClaimedRun) -> Callable[[], None]:
-        """Asked before each call to the vendor: what was read so far is written or can be, so this is the place to stop."""
+        """Raise when the run must stop, before each call to the vendor: everything that was read is or can be written then."""
         ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(claimed.attempt - 1, 3)
 
         def ask() -> None:
@@ -129,7 +129,8 @@ class Dispatcher:
         return ask
 
     async def _listen(self) -> None:
-        """Wake up when runs are added; lead when nobody else does. One session holds both, and is made again when it breaks."""
+        """Wake up when runs are added, and become the leader when there is none. One session does both, and is renewed
+        when it breaks."""
         while True:
             try:
                 async with await open_lock_connection() as connection:

@@ -87,8 +87,8 @@ async def _main(concurrency: int) -> None:
 
 
 async def _run_job_worker(worker_app: App) -> None:
-    """Everything but syncs: look-ups, mail, what follows a reconnect. It ends when the database goes, and begins again, at
-    growing pauses and in new sessions: the old ones may be read only, or hurried, for as long as they live."""
+    """Run all jobs but syncs: look-ups, mail, what follows a reconnect. When the database fails it is started again,
+    with growing pauses and new sessions: old ones may have been made read-only or given short timeouts."""
     pause = JOBS_PAUSE_SECONDS
     while True:
         began = time.monotonic()
@@ -125,7 +125,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str)
 
 
 async def _retry_stalled_jobs(worker_app: App) -> None:
-    """Jobs of workers that have died are done again. Syncs are no jobs: their runs are taken over from the queue of runs."""
+    """Retry jobs of workers that died. Syncs are no jobs: another worker claims their runs."""
     manager = worker_app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=JOB_STALLED_SECONDS):
         log.warning("job_revived", task=job.task_name, job=job.id)
@@ -138,7 +138,7 @@ async def _terminate_stuck_sessions(runtime: Runtime) -> None:
 
 
 async def _keep_schedule(dispatcher: Dispatcher) -> None:
-    """One worker at a time: the one that leads."""
+    """Queue due runs; only in the worker that leads."""
     if not dispatcher.leads:
         return
     count = await run_in_thread(request_due_runs)
