@@ -17,16 +17,16 @@ def main() -> None:
     options = _options()
     today = datetime.now(UTC).date()
     companies = generate.companies(options.companies, options.lines, options.seed, today)
-    refused: dict[str, str] = {}
+    refusals: dict[str, str] = {}
     if options.sie is not None:
         try:
-            more, refused = from_sie.companies(options.sie)
+            more, refusals = from_sie.companies(options.sie)
         except NotADirectoryError as error:
             sys.exit(str(error))
         companies += more
-        for sentence in refused.values():
-            sys.stderr.write(f"refused: {sentence}\n")
-    app = build(companies, refused, options.seed, options.redirect_uri)
+        for reason in refusals.values():
+            sys.stderr.write(f"refused: {reason}\n")
+    app = build(companies, refusals, options.seed, options.redirect_uri)
     asyncio.run(_serve(app, options.host, options.port))
 
 

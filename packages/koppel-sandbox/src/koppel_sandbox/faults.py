@@ -38,20 +38,20 @@ class Faults:
     waiting: list[Fault] = field(default_factory=list)
     latency_seconds: float = 0.0
     calls: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=CALLS_MAX))
-    held: list[asyncio.Event] = field(default_factory=list)
+    held_answers: list[asyncio.Event] = field(default_factory=list)
 
     async def hold(self) -> None:
         """Until `clear`."""
         released = asyncio.Event()
-        self.held.append(released)
+        self.held_answers.append(released)
         await released.wait()
 
     def clear(self) -> None:
         """No more faults; answers that were held back go out."""
         self.waiting.clear()
-        for released in self.held:
+        for released in self.held_answers:
             released.set()
-        self.held.clear()
+        self.held_answers.clear()
 
     def forget_calls(self) -> None:
         """Those under way too: they are noted in the list that stood when they began."""

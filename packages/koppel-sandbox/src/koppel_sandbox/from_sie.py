@@ -24,13 +24,13 @@ def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
     if not folder.is_dir():
         raise NotADirectoryError(f"--sie must name a folder: {folder}")
     files: list[sie.SieFile] = []
-    refused: dict[str, str] = {}
+    refusals: dict[str, str] = {}
     for path in sorted(one for one in folder.iterdir() if one.suffix.lower() in sie.SUFFIXES):
         try:
             files.append(sie.read(path))
         except (sie.NotSie, OSError) as error:
-            refused[path.name] = str(error)
-    return [_company(file, key) for file, key in _keyed(files)], refused
+            refusals[path.name] = str(error)
+    return [_company(file, key) for file, key in _keyed(files)], refusals
 
 
 def _keyed(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
@@ -139,9 +139,9 @@ def _values(file: sie.SieFile) -> dict[tuple[str, str], str]:
 
 def differences(books: Books) -> dict[str, Decimal]:
     """By account: the closing balance that the file states less opening balance and movement."""
-    moved: dict[str, Decimal] = dict(books.opening)
+    closing_balances: dict[str, Decimal] = dict(books.opening)
     for entry in books.entries:
         for line in entry.lines:
-            moved[line.account] = moved.get(line.account, ZERO) + line.amount
-    amounts = {code: stated - moved.get(code, ZERO) for code, stated in books.stated.items()}
+            closing_balances[line.account] = closing_balances.get(line.account, ZERO) + line.amount
+    amounts = {code: stated - closing_balances.get(code, ZERO) for code, stated in books.stated.items()}
     return {code: amount for code, amount in sorted(amounts.items()) if amount}

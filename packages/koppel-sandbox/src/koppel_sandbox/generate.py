@@ -32,7 +32,7 @@ def companies(count: int, lines_max: int, seed: int, today: date) -> list[Compan
     return generated
 
 
-def _company(index: int, count: int, lines_max: int, seed: int, today: date, taken: set[str]) -> Company:
+def _company(index: int, count: int, lines_max: int, seed: int, today: date, used_names: set[str]) -> Company:
     country = COUNTRIES[ROTATION[index % len(ROTATION)]]
     dice = random.Random(f"{seed}/{index}")
     share = (index * 7 % count) / max(1, count - 1)
@@ -41,7 +41,7 @@ def _company(index: int, count: int, lines_max: int, seed: int, today: date, tak
     registration, vat = _as_typed(index, country, number)
     name = country.name(dice)
     for city in (*[""] * 30, *country.cities, *map(str, range(2, 10_000))):
-        if name not in taken:
+        if name not in used_names:
             break
         name = country.name(dice, city)
     units = (("1", name), ("2", f"{name} {country.cities[1]}")) if index % 9 == 4 else (("1", name),)

@@ -26,17 +26,17 @@ class Country:
 
     def name(self, dice: random.Random, qualifier: str = "") -> str:
         """A made-up name; a place may tell it from its namesakes."""
-        words = (dice.choice(self.trades), dice.choice(self.families), qualifier, self.form)
-        return " ".join(filter(None, words))
+        parts = (dice.choice(self.trades), dice.choice(self.families), qualifier, self.form)
+        return " ".join(filter(None, parts))
 
 
 def _digits(number: str) -> str:
     return "".join(filter(str.isdigit, number))
 
 
-def _vat_codes(rates: tuple[str, ...], words: tuple[str, str]) -> list[tuple[str, str, str, Decimal]]:
-    out = [(f"{place}1", f"{words[0]} {rate} %", "Output", Decimal(rate)) for place, rate in enumerate(rates, 1)]
-    return out + [(f"{place}2", f"{words[1]} {rate} %", "Input", Decimal(rate)) for place, rate in enumerate(rates, 1)]
+def _vat_codes(rates: tuple[str, ...], labels: tuple[str, str]) -> list[tuple[str, str, str, Decimal]]:
+    out = [(f"{place}1", f"{labels[0]} {rate} %", "Output", Decimal(rate)) for place, rate in enumerate(rates, 1)]
+    return out + [(f"{place}2", f"{labels[1]} {rate} %", "Input", Decimal(rate)) for place, rate in enumerate(rates, 1)]
 
 
 COUNTRIES = {
@@ -82,8 +82,8 @@ DEPARTMENTS = {"10": "Sales", "20": "Production", "30": "Administration", "40": 
 _L = ("nl", "no", "sv", "da", "fi")
 
 
-def _by_language(*words: str) -> dict[str, str]:
-    return dict(zip(_L, words, strict=True))
+def _by_language(*texts: str) -> dict[str, str]:
+    return dict(zip(_L, texts, strict=True))
 
 
 CHART: tuple[tuple[str, str, dict[str, str]], ...] = (

@@ -194,8 +194,8 @@ def _line(rest: list[str]) -> SieLine | None:
     if _amount(after[0]) is None or (
         len(after) > 1 and _amount(after[1]) is not None and "{" not in after[0] and " " in after[0]
     ):
-        words = [] if after[0] in ("{}", "{") else _fields(after[0])
-        objects = [(words[place], words[place + 1]) for place in range(0, len(words) - 1, 2)]
+        fields = [] if after[0] in ("{}", "{") else _fields(after[0])
+        objects = [(fields[place], fields[place + 1]) for place in range(0, len(fields) - 1, 2)]
         after = after[1:]
     amount = _amount(after[0]) if after else None
     if amount is None:

@@ -41,7 +41,7 @@ def _mail_server(url: str) -> tuple[SplitResult, int | None]:
 def _database(url: str) -> dict[str, Any]:
     """Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode …) are kept."""
     parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
-    named = {"dbname", "user", "password", "host", "port"}
+    standard_keys = {"dbname", "user", "password", "host", "port"}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.get("dbname", "koppel"),
@@ -57,7 +57,7 @@ def _database(url: str) -> dict[str, Any]:
             "tcp_user_timeout": 15000,
             # A process that stopped in a transaction must not hold its locks for ever; closing a large Excel file takes time.
             "options": "-c idle_in_transaction_session_timeout=2min",
-            **{key: value for key, value in parts.items() if key not in named},
+            **{key: value for key, value in parts.items() if key not in standard_keys},
         },
     }
 
@@ -71,8 +71,8 @@ OWNER_DATABASE_URL = os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")
 
 try:
     INSTALLATION_NUMBER = parse_installation_number(os.environ.get("KOPPEL_INSTALLATION_NUMBER", ""))
-except ValueError as wrong:
-    raise ImproperlyConfigured(str(wrong)) from None
+except ValueError as error:
+    raise ImproperlyConfigured(str(error)) from None
 
 SECRET_KEY = os.environ.get("KOPPEL_SECRET_KEY", "")
 if not SECRET_KEY:

@@ -48,8 +48,8 @@ class Entries:
     def by_vat(self, country: str, vat: str) -> Entry | None:
         return next((one for one in self.rows if one.country == country and one.vat and one.vat == vat.upper()), None)
 
-    def by_name(self, country: str, words: str) -> list[Entry]:
-        needles = words.casefold().split()
+    def by_name(self, country: str, text: str) -> list[Entry]:
+        needles = text.casefold().split()
         return [
             entry
             for entry in self.rows

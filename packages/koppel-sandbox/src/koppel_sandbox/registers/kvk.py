@@ -25,8 +25,8 @@ class Kvk:
         ]
 
     async def search(self, request: web.Request) -> web.Response:
-        if (refused := _refused(request)) is not None:
-            return refused
+        if (refusal := _refused(request)) is not None:
+            return refusal
         query = request.query
         if unknown := set(query) - KNOWN_PARAMETERS:
             return _error(400, "IPD1998", f"De parameter {sorted(unknown)[0]} is niet bekend.")
@@ -39,8 +39,8 @@ class Kvk:
         return web.json_response(page | {"links": [{"rel": "self", "href": str(request.url)}]})
 
     async def profile(self, request: web.Request) -> web.Response:
-        if (refused := _refused(request)) is not None:
-            return refused
+        if (refusal := _refused(request)) is not None:
+            return refusal
         number = request.match_info["number"]
         entry = self.entries.by_number("NL", number)
         if entry is None or len(digits(number)) != 8:

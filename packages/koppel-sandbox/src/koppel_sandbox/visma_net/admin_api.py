@@ -20,10 +20,10 @@ from koppel_sandbox.visma_net.limits import Limits
 
 class AdminApi:
     def __init__(
-        self, *, clock: Clock, connect: Connect, erp: Erp, limits: Limits, faults: Faults, refused: dict[str, str]
+        self, *, clock: Clock, connect: Connect, erp: Erp, limits: Limits, faults: Faults, refusals: dict[str, str]
     ) -> None:
         self.clock, self.connect, self.erp, self.limits, self.faults = clock, connect, erp, limits, faults
-        self.refused = refused
+        self.refusals = refusals
         self._first = [copy(one) for one in connect.companies]
 
     def routes(self) -> list[web.RouteDef]:
@@ -52,7 +52,7 @@ class AdminApi:
             rows.append(
                 _company_summary(company) | (await self._counts(company) if request.query.get("counts") else {})
             )
-        return _json({"companies": rows, "refused": self.refused})
+        return _json({"companies": rows, "refused": self.refusals})
 
     async def company(self, request: web.Request) -> web.Response:
         company = self._company(request)
@@ -70,14 +70,14 @@ class AdminApi:
     async def rotate(self, request: web.Request) -> web.Response:
         """`{"companies": [id, …]}`, at least two: each id now stands for the company of the next one, the last for that of
         the first; who it is, and its books. As in a system that numbers its companies by their place in a list."""
-        chosen = [self._company_of(str(key)) for key in (await request.json())["companies"]]
-        if len(chosen) < 2 or len({company.id for company in chosen}) != len(chosen):
+        companies = [self._company_of(str(key)) for key in (await request.json())["companies"]]
+        if len(companies) < 2 or len({company.id for company in companies}) != len(companies):
             raise web.HTTPBadRequest
-        contents = [company.contents() for company in chosen]
-        for company, content in zip(chosen, contents[1:] + contents[:1], strict=True):
+        contents = [company.contents() for company in companies]
+        for company, content in zip(companies, contents[1:] + contents[:1], strict=True):
             company.fill(content)
-        self.erp.forget({company.id for company in chosen})
-        return _json({"companies": [_company_summary(company) for company in chosen]})
+        self.erp.forget({company.id for company in companies})
+        return _json({"companies": [_company_summary(company) for company in companies]})
 
     async def batches(self, request: web.Request) -> web.Response:
         """What an exact copy of the journal would hold: `[{module, number, period, lines: [line number]}]`."""
@@ -120,7 +120,7 @@ class AdminApi:
 
     async def all_faults(self, _request: web.Request) -> web.Response:
         """Those that wait for a call, and how many answers are held back just now."""
-        return _json({"waiting": [asdict(one) for one in self.faults.waiting], "held": len(self.faults.held)})
+        return _json({"waiting": [asdict(one) for one in self.faults.waiting], "held": len(self.faults.held_answers)})
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
         self.faults.clear()

@@ -27,12 +27,12 @@ COMPANY = web.RequestKey("company", int)
 """Whose books a call was for, for the log of calls."""
 
 
-def build(companies: list[Company], refused: dict[str, str], seed: int, redirect_uris: list[str]) -> web.Application:
-    """`refused` says why a SIE file is not among the companies."""
+def build(companies: list[Company], refusals: dict[str, str], seed: int, redirect_uris: list[str]) -> web.Application:
+    """`refusals` says why a SIE file is not among the companies."""
     clock, limits, found_faults = Clock(), Limits(), Faults()
     erp = Erp(clock)
     connect = Connect(clock, Tokens(seed), companies, redirect_uris)
-    control = AdminApi(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refused=refused)
+    control = AdminApi(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refusals=refusals)
     gateway = Gateway(clock, connect, erp, limits)
     app = web.Application(middlewares=[_misbehave(found_faults)])
     app.add_routes([web.get("/", _home), *connect.routes(), *control.routes(), *TokenControl(connect).routes()])

@@ -18,11 +18,11 @@ def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[
     """`delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `move`: {number: period},
     `insert`: {new number: like which number} (at the front), `touch_all`: true. A batch is stamped when it is changed. How
     many of each were done."""
-    gone, edits, lines = set(change.get("delete", ())), change.get("edit", {}), change.get("drop_lines", {})
+    deleted_numbers, edits, lines = set(change.get("delete", ())), change.get("edit", {}), change.get("drop_lines", {})
     moves = change.get("move", {})
     before = len(encoded.batches)
-    encoded.batches = [batch for batch in encoded.batches if batch.key[1] not in gone]
-    done = {"deleted": before - len(encoded.batches), "edited": 0, "inserted": 0}
+    encoded.batches = [batch for batch in encoded.batches if batch.key[1] not in deleted_numbers]
+    counts = {"deleted": before - len(encoded.batches), "edited": 0, "inserted": 0}
     for batch in encoded.batches:
         number = batch.key[1]
         if number in edits:
@@ -33,12 +33,12 @@ def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[
             _move(batch, moves[number])
         if number in edits or number in lines or number in moves or change.get("touch_all"):
             _stamp(batch, stamp)
-            done["edited"] += 1
+            counts["edited"] += 1
     for number, like in change.get("insert", {}).items():
         encoded.batches.insert(0, _copy(encoded, like, number, stamp))
-        done["inserted"] += 1
+        counts["inserted"] += 1
     encoded.forget_pages()
-    return done
+    return counts
 
 
 def batch_summary(batch: Batch) -> dict[str, Any]:

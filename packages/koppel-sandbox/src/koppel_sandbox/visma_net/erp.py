@@ -176,14 +176,14 @@ def _journal(encoded: EncodedBooks, query: Query) -> web.Response:
 
 def _lines(encoded: EncodedBooks, batches: list[Batch], first: int, last: int) -> bytes:
     """A page that counts lines: a batch at its edge is split."""
-    once = sum(len(one.lines) for one in batches)
-    tail = b'],"metadata":' + shapes.encode(_metadata(encoded, once * encoded.copies)) + b"}"
+    line_count = sum(len(one.lines) for one in batches)
+    tail = b'],"metadata":' + shapes.encode(_metadata(encoded, line_count * encoded.copies)) + b"}"
     parts: list[bytes] = []
-    for copy in range(first // once if once else 0, encoded.copies):
-        if copy * once >= last and copy > 0:
+    for copy in range(first // line_count if line_count else 0, encoded.copies):
+        if copy * line_count >= last and copy > 0:
             break
         prefix = b'"batchNumber":"' + (b"%d-" % copy if copy else b"")
-        for head, lines in _between(batches, first - copy * once, last - copy * once):
+        for head, lines in _between(batches, first - copy * line_count, last - copy * line_count):
             parts.append(head.replace(b'"batchNumber":"', prefix, 1) + b",".join(lines) + tail)
     return b"[" + b",".join(parts) + b"]"
 

@@ -28,10 +28,10 @@ def page(title: str, body: str, status: int = 200) -> web.Response:
 
 
 def sign_in(request_id: str, email: str, error: str = "") -> web.Response:
-    words = f'<p class="error" role="alert">{escape(error)}</p>' if error else ""
+    error_html = f'<p class="error" role="alert">{escape(error)}</p>' if error else ""
     return page(
         "Sign in to Visma",
-        f'{words}<form method="post" action="/account/login"><input type="hidden" name="request" value="{escape(request_id)}">'
+        f'{error_html}<form method="post" action="/account/login"><input type="hidden" name="request" value="{escape(request_id)}">'
         f'<label for="username">User name</label><input id="username" name="username" type="email" autocomplete="username"'
         f' value="{escape(email)}" required autofocus><label for="password">Password</label><input id="password" name="password"'
         f' type="password" autocomplete="current-password" required><button>Sign in</button></form>'

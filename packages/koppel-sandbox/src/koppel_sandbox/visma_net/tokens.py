@@ -47,7 +47,7 @@ class AccessToken:
 
 @dataclass
 class TokenFamily:
-    """All tokens that came from one consent. `refreshes` counts those that were granted, `refused` those that were not."""
+    """All tokens of one consent. `refreshes` counts those that were granted, `refused_count` those that were not."""
 
     client_id: str = ""
     subject: str = ""
@@ -57,7 +57,7 @@ class TokenFamily:
     issued_at: float = 0.0
     revoked: bool = False
     refreshes: int = 0
-    refused: int = 0
+    refused_count: int = 0
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Tokens:
         try:
             self._redeem(facts, family, client, now)
         except OAuthError:
-            family.refused += 1
+            family.refused_count += 1
             raise
         family.refreshes += 1
         answer = self.issue(issuer, client, facts["u"], facts["s"], now, facts["t"], facts["f"])

@@ -188,9 +188,8 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
     assignees = [(key, member) for key, one in created.items() for member in one.membership_ids]
     _add_people(actor.organisation_id, assignees, automatic=False)
     _add_people(actor.organisation_id, [(key, member) for key in created for member in default], automatic=True)
-    if verdicts := {
-        key: verdict for key, new in created.items() if (verdict := _initial_assignment(new, default)).after
-    }:
+    changes = {key: _initial_assignment(administration, default) for key, administration in created.items()}
+    if verdicts := {key: change for key, change in changes.items() if change.after}:
         bulk.record_completed(actor, "change", verdicts, query=f"import={import_id}")
 
 

@@ -137,8 +137,8 @@ class _Book:
         if options := schema.get("anyOf") or schema.get("oneOf"):
             return " or ".join(dict.fromkeys(self.kind(one) for one in options))
         if "$ref" in schema or "allOf" in schema:
-            resolved = self._resolved(schema)
-            return self.kind(resolved) if "enum" in resolved else "object"
+            target = self._resolved(schema)
+            return self.kind(target) if "enum" in target else "object"
         if values := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
             return " | ".join(json.dumps(one) for one in values)
         if schema.get("type") == "array":

@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer:
-    """All commands. Only the branch named in `words` is imported, because apps need Django and Django the database."""
+    """All commands. Only the branch named in `arguments` is imported, because apps need Django and Django the database."""
     app = typer.Typer(
         help="Koppel links all of a firm's client books.",
         no_args_is_help=True,

@@ -36,7 +36,7 @@ def build_query(country: str, number: str = "", vat_number: str = "", name: str 
 def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, refresh: bool = False) -> int:
     """Have these asked by a job after commit, in the caller's transaction and scope. How many will be asked.
 
-    What was answered lately is not asked again, unless `again`."""
+    What was answered lately is not asked again, unless `refresh`."""
     requested = list(dict.fromkeys(queries))
     cached = cached_results(organisation_id, requested)
     now = timezone.now()

@@ -54,7 +54,7 @@ class DecryptionError(Exception):
 
 
 class Keyring:
-    """Named AES-256 keys; the first seals, all of them open."""
+    """Named AES-256 keys: the first encrypts, all of them decrypt."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:

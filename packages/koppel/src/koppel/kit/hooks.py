@@ -36,7 +36,7 @@ class Hook(Generic[P, R]):
             self._listeners.append(listener)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> list[R]:
-        """Call every listener. What each answers."""
+        """Call every listener and return what each returned."""
         return [listener(*args, **kwargs) for listener in self._listeners]
 
     def first(self, *args: P.args, **kwargs: P.kwargs) -> R | None:
@@ -47,7 +47,7 @@ class Hook(Generic[P, R]):
 
     @contextmanager
     def only(self, *listeners: Callable[P, R]) -> Iterator[None]:
-        """For tests: these are the listeners within the block."""
+        """For tests: replace the listeners within the block."""
         before, self._listeners = self._listeners, list(listeners)
         try:
             yield
@@ -83,7 +83,7 @@ class SingleHook(Generic[P, R]):
 
     @contextmanager
     def only(self, listener: Callable[P, R] | None) -> Iterator[None]:
-        """For tests: this is the listener within the block, or nothing is."""
+        """For tests: replace the listener within the block; None removes it."""
         before, self._listener = self._listener, listener
         try:
             yield
@@ -120,7 +120,7 @@ class Registry(Mapping[str, V]):
 
     @contextmanager
     def only(self, values: Mapping[str, V]) -> Iterator[None]:
-        """For tests: these are the values within the block."""
+        """For tests: replace the values within the block."""
         before, self._values = self._values, dict(values)
         try:
             yield

@@ -64,8 +64,8 @@ def try_lock_until_commit(name: LockName, *ids: int) -> bool:
 
 
 async def keep_session_lock(connection: Connection, name: LockName, *ids: int, is_held: bool) -> bool:
-    """Take the lock for the session unless it is `held` already or another has it: session locks are re-entrant. It asks the
-    server either way, so that a broken session raises."""
+    """Take the lock for the session unless it holds it already (`is_held`) or another has it: session locks are re-entrant.
+    It asks the server either way, so that a broken session raises."""
     cursor = await connection.execute(_KEEP_SESSION_LOCK_SQL, [is_held, lock_key(name, *ids)])
     row = await cursor.fetchone()
     return bool(row and row[0])

@@ -116,7 +116,7 @@ def add_administrator(operator: Actor, organisation_id: int, data: InvitationDat
             ).first()
             if membership is not None:
                 access = replace(
-                    people_services.terms_of(membership), role=Role.ADMINISTRATOR, is_active=True, until=None
+                    people_services.terms_of(membership), role=Role.ADMINISTRATOR, is_active=True, expires_at=None
                 )
                 return people_services.update_membership(actor, membership.pk, access)
             for invitation in invitations.open_invitations(organisation_id).filter(invited_by=None):
@@ -189,5 +189,5 @@ def _password_link(
             record(organisation_id, replace(operator, organisation_id=organisation_id).audit, action, subject=subject)
     key = EmailAwarePasswordResetTokenGenerator().make_token(user)
     address = reverse("account_reset_password_from_key", args=[user_pk_to_url_str(user), key])
-    until = timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
-    return RecoveryLink(user.email, "password", settings.PUBLIC_URL + address, until)
+    valid_until = timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
+    return RecoveryLink(user.email, "password", settings.PUBLIC_URL + address, valid_until)

@@ -63,8 +63,8 @@ def is_due(claimed: ClaimedRun) -> bool:
 
 def check(organisation_id: int, administration_id: int) -> None:
     """Raise what is wrong, resolve what is right again. Joins the caller's scope."""
-    wrong = {code: looked(organisation_id, administration_id) for code, looked in _CHECKS.items()}
-    reconcile_issues(organisation_id, ("administration", administration_id), wrong)
+    problems = {code: looked(organisation_id, administration_id) for code, looked in _CHECKS.items()}
+    reconcile_issues(organisation_id, ("administration", administration_id), problems)
 
 
 def _unbalanced(_organisation_id: int, administration_id: int) -> Problems:
@@ -80,8 +80,10 @@ def _unbalanced(_organisation_id: int, administration_id: int) -> Problems:
 def _balances(_organisation_id: int, administration_id: int) -> Problems:
     rows: Problems = {}
     for year, accounts in differing_accounts(administration_id).items():
-        named = ", ".join(f"{code} ({format_amount(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED])
-        rows[year] = {"year": year, "count": len(accounts), "accounts": named}
+        account_list = ", ".join(
+            f"{code} ({format_amount(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED]
+        )
+        rows[year] = {"year": year, "count": len(accounts), "accounts": account_list}
     if rows:
         currency = Administration.objects.values_list("base_currency", flat=True).get(pk=administration_id)
         for facts in rows.values():

@@ -156,10 +156,10 @@ def _watch(actor: Actor, administrations: Sequence[int], *, as_json: bool) -> No
 
 
 def _summary(line: Line) -> str:
-    done = f" {line.percent} %" if line.percent is not None else ""
+    percentage = f" {line.percent} %" if line.percent is not None else ""
     reading = f", {line.resource}, {line.rows} rows" if line.resource else ""
-    left = f", about {line.seconds_left} s left" if line.seconds_left else ""
-    return f"{line.id} {line.name}: {line.state}{done}{reading}{left}{f' ({line.reason})' if line.reason else ''}"
+    remaining = f", about {line.seconds_left} s left" if line.seconds_left else ""
+    return f"{line.id} {line.name}: {line.state}{percentage}{reading}{remaining}{f' ({line.reason})' if line.reason else ''}"
 
 
 def _selected_administrations(actor: Actor, ids: Sequence[int] | None) -> list[Administration]:

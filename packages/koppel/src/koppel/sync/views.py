@@ -130,7 +130,7 @@ def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
 
 
 def _back(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    back = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
-        back = reverse("sync:overview", args=[administration_id])
-    return HttpResponseRedirect(back)
+    return_url = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(return_url, allowed_hosts={request.get_host()}):
+        return_url = reverse("sync:overview", args=[administration_id])
+    return HttpResponseRedirect(return_url)

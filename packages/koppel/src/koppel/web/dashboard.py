@@ -36,7 +36,7 @@ class IssueSummary:
     total: int
     administrations: int
     newest: Sequence[tuple[IssueView, str]]
-    mine: int
+    own_count: int
     by_person: Sequence[tuple[str, int, str]]
     """(name, administrations with an issue, the list behind it)"""
     connections: int
@@ -119,9 +119,9 @@ def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[
     total = sum(counts.values())
     if actor.can(Permission.IMPORT_ADMINISTRATIONS):
         total += issues.filter(subject_kind="connection").count()
-    mine, by_person = _by_person(actor, counts)
+    own_count, by_person = _by_person(actor, counts)
     waiting = connections.get(ConnectionState.NEEDS_REAUTH, 0) if actor.can(Permission.IMPORT_ADMINISTRATIONS) else 0
-    return IssueSummary(total, len(counts), newest(actor, ROWS_SHOWN), mine, by_person, waiting)
+    return IssueSummary(total, len(counts), newest(actor, ROWS_SHOWN), own_count, by_person, waiting)
 
 
 def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:
@@ -133,16 +133,16 @@ def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple
     for administration_id, member in at_work.values_list("administration_id", "membership_id"):
         by_member[member] = by_member.get(member, 0) + 1
         assigned.add(administration_id)
-    mine = by_member.get(actor.membership_id, 0)
+    own_count = by_member.get(actor.membership_id, 0)
     if not actor.sees_all_administrations:
-        return mine, []
+        return own_count, []
     members = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=by_member).select_related("user")
     people = {member.pk: str(member.user) for member in members}
     rows = sorted(((people[key], count, _list(user=str(key), issues="any")) for key, count in by_member.items()),
                   key=lambda row: (-row[1], row[0]))  # fmt: skip
     if unassigned_count := len(counts) - len(assigned):
         rows.append((str(_("Nobody chosen")), unassigned_count, _list(user="none", issues="any")))
-    return mine, rows[:ROWS_SHOWN]
+    return own_count, rows[:ROWS_SHOWN]
 
 
 def _active_syncs(actor: Actor, names: Mapping[int, str]) -> ActiveSyncs:
@@ -151,12 +151,12 @@ def _active_syncs(actor: Actor, names: Mapping[int, str]) -> ActiveSyncs:
     ids = [run.administration_id for run in first]
     progress = hooks.progress_of(actor.organisation_id, ids)
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id).in_bulk(ids)
-    left = [run.seconds_left for run in under_way if run.seconds_left is not None]
+    seconds_left = [run.seconds_left for run in under_way if run.seconds_left is not None]
     return ActiveSyncs(
         imports=sum(run.is_import for run in under_way),
         syncs=sum(not run.is_import for run in under_way),
         waiting=sum(not run.is_running for run in under_way),
-        seconds_left=max(left, default=None),
+        seconds_left=max(seconds_left, default=None),
         rows=[(administrations[key], progress.get(key)) for key in ids if key in administrations],
     )
 

@@ -24,9 +24,9 @@ class Page:
     pages: int
 
 
-def page_of(actor: Actor, *, words: str = "", number: int = 1) -> Page:
-    """`words` narrow it down to administrations of such a name or number."""
-    queryset = _open(actor, words)
+def page_of(actor: Actor, *, search_text: str = "", number: int = 1) -> Page:
+    """`search_text` narrows it down to administrations of such a name or number."""
+    queryset = _open(actor, search_text)
     total = queryset.count()
     pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(number, 1), pages)
@@ -37,19 +37,19 @@ def newest(actor: Actor, count: int) -> list[Named]:
     return _named(_open(actor), 0, count)
 
 
-def _open(actor: Actor, words: str = "") -> "QuerySet[Issue]":
+def _open(actor: Actor, search_text: str = "") -> "QuerySet[Issue]":
     """Those of connections are for whom may act on them."""
     visible = visible_to(actor)
-    for word in normalize_search(words).split()[:8]:
+    for word in normalize_search(search_text).split()[:8]:
         visible = visible.filter(search_key__contains=word)
     condition = Q(subject_kind="administration", subject_id__in=visible.values("pk"))
-    if actor.can(Permission.IMPORT_ADMINISTRATIONS) and not words.strip():
+    if actor.can(Permission.IMPORT_ADMINISTRATIONS) and not search_text.strip():
         condition |= Q(subject_kind="connection")
     return Issue.objects.filter(condition, organisation_id=actor.organisation_id, resolved_at=None)
 
 
-def _named(queryset: "QuerySet[Issue]", begin: int, count: int) -> list[Named]:
-    issues = list(queryset.order_by("-raised_at", "-pk")[begin : begin + count])
+def _named(queryset: "QuerySet[Issue]", offset: int, count: int) -> list[Named]:
+    issues = list(queryset.order_by("-raised_at", "-pk")[offset : offset + count])
     ids = {issue.subject_id for issue in issues if issue.subject_kind == "administration"}
     names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))
     return [

@@ -41,15 +41,15 @@ class SearchResult:
 
 def search(actor: Actor, text: str) -> list[SearchResult]:
     """What begins with or contains the text, the likeliest first; nothing for less than two letters."""
-    words = text.replace("\0", "").strip()
-    if len(words) < LETTERS_MIN:
+    query = text.replace("\0", "").strip()
+    if len(query) < LETTERS_MIN:
         return []
-    return [*_pages(actor, words), *_administrations(actor, words), *_people(actor, words)]
+    return [*_pages(actor, query), *_administrations(actor, query), *_people(actor, query)]
 
 
-def _administrations(actor: Actor, words: str) -> list[SearchResult]:
+def _administrations(actor: Actor, text: str) -> list[SearchResult]:
     queryset = visible_to(actor)
-    for word in normalize_search(words).split()[:8]:
+    for word in normalize_search(text).split()[:8]:
         queryset = queryset.filter(search_key__contains=word)
     rows = queryset.order_by("sort_name", "pk").values_list("pk", "name", "number", "country")[:RESULTS_SHOWN]
     kind = _("Administration")
@@ -64,11 +64,11 @@ def _administrations(actor: Actor, words: str) -> list[SearchResult]:
     ]
 
 
-def _people(actor: Actor, words: str) -> list[SearchResult]:
+def _people(actor: Actor, text: str) -> list[SearchResult]:
     if not actor.can(Permission.MANAGE_PEOPLE):
         return []
     queryset = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True)
-    queryset = queryset.filter(Q(user__name__icontains=words) | Q(user__email__icontains=words)).select_related("user")
+    queryset = queryset.filter(Q(user__name__icontains=text) | Q(user__email__icontains=text)).select_related("user")
     people_url = reverse("organisations:people")
     return [
         SearchResult(
@@ -78,8 +78,8 @@ def _people(actor: Actor, words: str) -> list[SearchResult]:
     ]
 
 
-def _pages(actor: Actor, words: str) -> list[SearchResult]:
-    query = words.lower()
+def _pages(actor: Actor, text: str) -> list[SearchResult]:
+    query = text.lower()
     return [
         SearchResult(_("Page"), str(item.label), "", item.url)
         for item in (*MAIN, *ORGANISATION)

@@ -90,10 +90,10 @@ def search(request: AuthenticatedRequest) -> HttpResponse:
 @takes(q=TEXT, page=PAGE)
 def issues_page(request: AuthenticatedRequest) -> HttpResponse:
     """What a person must fix, with the button that fixes it."""
-    words = (request.parameters["q"] or "").replace("\0", "")[:100]
+    search_text = (request.parameters["q"] or "").replace("\0", "")[:100]
     number = request.parameters["page"] or 1
     query = request.GET.copy()
     query.pop("page", None)
-    page = issues_page_of(request.actor, words=words, number=number)
-    context = {"page": page, "words": words, "query": query.urlencode(), "nav_section": "issues"}
+    page = issues_page_of(request.actor, search_text=search_text, number=number)
+    context = {"page": page, "words": search_text, "query": query.urlencode(), "nav_section": "issues"}
     return render(request, "web/issues.html", context)

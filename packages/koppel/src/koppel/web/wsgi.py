@@ -16,5 +16,5 @@ application = get_wsgi_application()
 from koppel.connections.vault import end_with_last_call  # noqa: E402 - needs configured settings
 
 end_with_last_call()
-for sentence in stale_build_warnings(outdated_groups()):
-    structlog.get_logger(__name__).warning("not_built", text=sentence)
+for shortcoming in stale_build_warnings(outdated_groups()):
+    structlog.get_logger(__name__).warning("not_built", text=shortcoming)

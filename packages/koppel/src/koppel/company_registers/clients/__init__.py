@@ -10,7 +10,7 @@ from koppel.company_registers.clients.vies import Vies
 
 
 def registers() -> list[Register]:
-    """Those that the settings switch on, national ones first: the first that can answer is asked."""
+    """Return the registers that the settings switch on, national ones first: the first that can answer is asked."""
     urls, enabled = settings.REGISTER_URLS, settings.REGISTERS
     clients: list[Register] = []
     if "kvk" in enabled and settings.KVK_API_KEY:
@@ -25,5 +25,5 @@ def registers() -> list[Register]:
 
 
 def register_for(query: RegisterQuery) -> Register | None:
-    """None when no register answers this, or it is switched off."""
+    """Return the register that answers this; None when there is none, or it is switched off."""
     return next((one for one in registers() if one.supports(query)), None)

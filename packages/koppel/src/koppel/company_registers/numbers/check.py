@@ -22,7 +22,7 @@ PLACEHOLDERS = {
 
 
 def check_number(text: str, country: str) -> NumberCheck:
-    """What this text is as a registration number of this country (ISO 3166, `UK` too). Never raises."""
+    """Check a text as a registration number of this country (ISO 3166, `UK` too). Never raises."""
     country = {"UK": "GB", "EL": "GR"}.get(country.strip().upper(), country.strip().upper())
     typed = unicodedata.normalize("NFKC", text[: LENGTH_MAX * 2]).replace("\0", "").strip().upper()
     compact_number = re.sub(r"[^A-Z0-9]", "", typed)

@@ -86,10 +86,12 @@ def retry_companies(actor: Actor, connection_id: int) -> int:
     """Describe companies again that the vendor refused. Returns how many."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     connection = get_connection(actor, connection_id)
-    unreachable = RemoteCompany.objects.filter(connection=connection, is_listed=True).exclude(unreachable_code="")
-    grants = list(unreachable.values_list("grant_id", flat=True))
+    unreachable_companies = RemoteCompany.objects.filter(connection=connection, is_listed=True).exclude(
+        unreachable_code=""
+    )
+    grants = list(unreachable_companies.values_list("grant_id", flat=True))
     Grant.objects.filter(pk__in=grants, invalid_since=None).update(failures=0, retry_at=None)
-    count = unreachable.update(described_at=None)
+    count = unreachable_companies.update(described_at=None)
     if count:
         ask_for_descriptions(actor.organisation_id, connection.pk)
     return count

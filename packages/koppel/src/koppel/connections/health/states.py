@@ -43,8 +43,8 @@ def record_failure(
 ) -> None:
     """Degrade the connection after a call that was not answered.
 
-    `whole`: the token endpoint did not answer, on which every company depends. One company's failure degrades the connection
-    only when no other company is answered."""
+    `connection_wide`: the token endpoint did not answer, on which every company depends. One company's failure degrades the
+    connection only when no other company is answered."""
     with organisation_scope(organisation_id):
         connection = lock_connection(organisation_id, connection_id)
         if connection is None:

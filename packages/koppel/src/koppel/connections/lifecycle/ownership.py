@@ -189,8 +189,8 @@ def _move_companies(actor: Actor, connection: Connection, grant: Grant, reached:
     is_strange = bool(grant.company_id) and not concerned.exists()
     if lacking.exists() or is_strange:
         revoke_later(connection.organisation_id, [grant.pk])
-        unreachable = exclude_restricted(actor, companies if is_strange else lacking)
-        return list(unreachable.order_by("name").values_list("name", flat=True)) or [connection.account]
+        unreachable_companies = exclude_restricted(actor, companies if is_strange else lacking)
+        return list(unreachable_companies.order_by("name").values_list("name", flat=True)) or [connection.account]
     concerned.filter(external_id__in=reached).update(grant=grant)
     Grant.objects.filter(pk=grant.pk).update(is_pending_transfer=False)
     return []

@@ -1,4 +1,4 @@
-"""The way back from a sign-in at the vendor: `callback` keeps the vendor's answer, `done` uses it."""
+"""The way back from a sign-in at the vendor: `callback` keeps the vendor's answer, `complete` uses it."""
 
 from urllib.parse import urlencode
 
@@ -47,7 +47,7 @@ def callback(request: AuthenticatedRequest) -> HttpResponse:
 
 
 @outside_transaction
-def done(request: AuthenticatedRequest) -> HttpResponse:
+def complete(request: AuthenticatedRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
     text = request.GET.get("attempt", "")
     attempt_id = id_of(text) or 0

@@ -172,15 +172,15 @@ def run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
 
 
 def refuse_in_transaction() -> None:
-    """Raises `RuntimeError`."""
-    if any(one.in_atomic_block for one in connections.all(initialized_only=True)):
+    """Raises `RuntimeError` inside a database transaction."""
+    if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
         raise RuntimeError(
             "An outbound call inside a database transaction would hold its locks while the vendor thinks."
         )
 
 
 def _watched_socket(address: tuple[Any, ...]) -> socket.socket:
-    """Of `getaddrinfo`'s five values."""
+    """Open a socket with keep-alive for one of `getaddrinfo`'s results, so that a dead peer is noticed."""
     family, kind, protocol, *_name = address
     connection = socket.socket(family, kind, protocol)
     connection.setblocking(False)

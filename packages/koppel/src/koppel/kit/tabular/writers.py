@@ -1,6 +1,6 @@
-"""Tables as files: CSV, Excel, Parquet. Rows stream in; amounts stay exact; no cell is executed by a spreadsheet.
+"""Write tables as CSV, Excel or Parquet. Rows are streamed; amounts stay exact; no cell is executed by a spreadsheet.
 
-Whoever exports names the columns and says what each holds, because an empty table has types too.
+The caller states the type of each column, because an empty table has types too.
 """
 
 import csv

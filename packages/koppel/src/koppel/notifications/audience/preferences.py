@@ -36,13 +36,13 @@ class PreferenceRow:
 def list_preferences(actor: Actor) -> list[PreferenceRow]:
     """By name, in the language that is active."""
     preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
-    chosen = {(choice.event_type, choice.channel): choice.scope for choice in preferences}
+    scopes = {(choice.event_type, choice.channel): choice.scope for choice in preferences}
     preference_rows = [
         PreferenceRow(
             event,
             str(definition.label),
-            chosen.get((event, Channel.SCREEN), PreferenceScope.MINE),
-            chosen.get((event, Channel.MAIL), PreferenceScope.MINE),
+            scopes.get((event, Channel.SCREEN), PreferenceScope.MINE),
+            scopes.get((event, Channel.MAIL), PreferenceScope.MINE),
         )
         for event, definition in event_types.items()
         if definition.label

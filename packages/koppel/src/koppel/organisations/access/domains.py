@@ -110,7 +110,9 @@ def summaries() -> list[DomainSummary]:
         confirmed = {
             (row.domain, row.organisation_id): row.confirmed_at for row in ConfirmedDomain.objects.order_by("domain")
         }
-    named = {(domain, key) for key, organisation in organisations.items() for domain in organisation.email_domains}
+    configured_domains = {
+        (domain, key) for key, organisation in organisations.items() for domain in organisation.email_domains
+    }
     is_only = len(organisations) == 1
     return [
         DomainSummary(
@@ -118,9 +120,11 @@ def summaries() -> list[DomainSummary]:
             organisation=key,
             name=organisations[key].name,
             confirmed_at=confirmed.get((domain, key)),
-            is_used=(domain, key) in named and (is_only or (domain, key) in confirmed) and not is_public(domain),
+            is_used=(domain, key) in configured_domains
+            and (is_only or (domain, key) in confirmed)
+            and not is_public(domain),
         )
-        for domain, key in sorted(named | confirmed.keys())
+        for domain, key in sorted(configured_domains | confirmed.keys())
     ]
 
 

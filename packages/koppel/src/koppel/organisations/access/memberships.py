@@ -26,7 +26,7 @@ def works_elsewhere(membership: Membership) -> bool:
     It is where the person became a member by an act of their own: what another organisation, or its identity provider, says
     by itself of somebody must change nothing here. Nor does such a membership weaken any other one."""
     with installation_scope("works elsewhere"):
-        others = active_memberships().filter(user_id=membership.user_id).exclude(pk=membership.pk)
+        other_memberships = active_memberships().filter(user_id=membership.user_id).exclude(pk=membership.pk)
         if membership.joined_at is not None:
-            others = others.exclude(joined_at=None)
-        return others.exists()
+            other_memberships = other_memberships.exclude(joined_at=None)
+        return other_memberships.exists()

@@ -60,8 +60,8 @@ def _reencrypt(authenticator: Authenticator, failures: Counter[str]) -> int:
 
 
 def _encrypted_texts(data: dict[str, Any]) -> list[str]:
-    named = [data[name] for name in ("secret", "seed") if name in data]
-    return named + list(data.get("migrated_codes", []))
+    texts = [data[name] for name in ("secret", "seed") if name in data]
+    return texts + list(data.get("migrated_codes", []))
 
 
 def _replace(value: Any, replacements: dict[str, str]) -> Any:

@@ -49,8 +49,8 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
 
 def parse_domains(text: str) -> tuple[str, ...]:
     """Domain names, separated by anything. Raises `Refused` for what is none, or everybody's."""
-    words = text.replace("\0", "").replace(",", " ").replace(";", " ").split()
-    return tuple(domains.checked_domain(word) for word in words)
+    names = text.replace("\0", "").replace(",", " ").replace(";", " ").split()
+    return tuple(domains.checked_domain(word) for word in names)
 
 
 def grant_operator_access(actor: Actor, hours: int) -> None:
@@ -67,11 +67,11 @@ def withdraw_operator_access(actor: Actor) -> None:
     _set_operator_access(actor, None, "operator.access_revoked")
 
 
-def _set_operator_access(actor: Actor, until: datetime | None, action: str) -> None:
+def _set_operator_access(actor: Actor, ends_at: datetime | None, action: str) -> None:
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
-    organisation.operator_access_until = until
+    organisation.operator_access_until = ends_at
     organisation.save(update_fields=["operator_access_until"])
-    _record(actor, organisation, action, until=until.isoformat() if until else "")
+    _record(actor, organisation, action, until=ends_at.isoformat() if ends_at else "")
 
 
 def _record(actor: Actor, organisation: Organisation, action: str, **details: object) -> None:

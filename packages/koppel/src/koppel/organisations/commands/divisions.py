@@ -57,14 +57,14 @@ def rename(
 @app.command("archive")
 def archive(
     division: DivisionId,
-    back: Annotated[bool, typer.Option("--back", help="Offer it again.")] = False,
+    restore: Annotated[bool, typer.Option("--back", help="Offer it again.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """No longer offered; its people and administrations keep it."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = divisions.get_division(actor, division)
-        divisions.change_division(actor, division, name=before.name, archived=not back)
+        divisions.change_division(actor, division, name=before.name, archived=not restore)
         _print(actor, division, as_json=as_json)
 
 
@@ -97,8 +97,8 @@ def merge(
 ) -> None:  # fmt: skip
     """People and administrations move to the other one; it stays behind, archived."""
     with acting_as(person, organisation) as actor:
-        moved = divisions.merge(actor, division, into)
-    print_record({"id": division, "into": into, "administrations": moved}, as_json=as_json)
+        moved_count = divisions.merge(actor, division, into)
+    print_record({"id": division, "into": into, "administrations": moved_count}, as_json=as_json)
 
 
 def _member_ids(actor: Actor, division_id: int) -> set[int]:

@@ -118,8 +118,8 @@ def link_as_json(link: RecoveryLink) -> dict[str, object]:
 def print_link(link: RecoveryLink) -> None:
     """The link alone on its line, to be copied, and what it is for."""
     what = "accept the invitation and choose a password" if link.kind == "invitation" else "choose a new password"
-    until = link.valid_until.astimezone().strftime("%Y-%m-%d %H:%M")
-    sys.stdout.write(f"\nOpen this link to {what}. It works once, until {until}:\n\n  {link.link}\n\n")
+    valid_until = link.valid_until.astimezone().strftime("%Y-%m-%d %H:%M")
+    sys.stdout.write(f"\nOpen this link to {what}. It works once, until {valid_until}:\n\n  {link.link}\n\n")
     if not settings.SENDS_MAIL:
         sys.stdout.write(
             f"Koppel sends no mail yet (KOPPEL_SMTP_URL is not set): give {link.email} the link yourself.\n"

@@ -32,12 +32,12 @@ Until = Annotated[str, typer.Option(help="Last day of access, 2027-03-31.")]
 
 @app.command("list")
 def list_all(
-    words: Annotated[str, typer.Option("--search", help="Part of a name or address.")] = "",
+    search: Annotated[str, typer.Option("--search", help="Part of a name or address.")] = "",
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Everybody who is or was a member."""
     with acting_as(person, organisation) as actor:
-        memberships = people_of(actor, MemberFilter(search=words)).prefetch_related("divisions")
+        memberships = people_of(actor, MemberFilter(search=search)).prefetch_related("divisions")
         rows = [_to_row(membership) for membership in memberships]
     print_rows(rows, COLUMNS, as_json=as_json)
 
@@ -105,7 +105,7 @@ def change(
         new_terms = MembershipTerms(
             role or terms.role,
             terms.is_active if active is None else active,
-            terms.until if not until else None if until == "never" else parse_end_of_day(until),
+            terms.expires_at if not until else None if until == "never" else parse_end_of_day(until),
             frozenset() if no_division else frozenset(divisions) if divisions else terms.divisions,
         )
         row = _to_row(people_services.update_membership(actor, member, new_terms))
@@ -121,8 +121,8 @@ def hand_over(
 ) -> None:  # fmt: skip
     """Everything that somebody holds goes to a colleague."""
     with acting_as(person, organisation) as actor:
-        moved = handover.hand_over(actor, member, to, deactivate=deactivate)
-    print_record({"from": member, "to": to, "moved": moved}, as_json=as_json)
+        moved_counts = handover.hand_over(actor, member, to, deactivate=deactivate)
+    print_record({"from": member, "to": to, "moved": moved_counts}, as_json=as_json)
 
 
 @app.command("end-sessions")

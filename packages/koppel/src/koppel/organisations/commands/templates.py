@@ -94,7 +94,7 @@ def change(
 @app.command("archive")
 def archive(
     template: TemplateId,
-    back: Annotated[bool, typer.Option("--back", help="Offer it again.")] = False,
+    restore: Annotated[bool, typer.Option("--back", help="Offer it again.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """No longer offered; its administrations keep it."""
@@ -102,7 +102,7 @@ def archive(
         actor.require(Permission.MANAGE_PEOPLE)
         before = settings_templates.get_template(actor, template)
         settings_templates.change_template(
-            actor, template, name=before.name, settings=before.settings, archived=not back
+            actor, template, name=before.name, settings=before.settings, archived=not restore
         )
         _print(actor, template, as_json=as_json)
 
@@ -115,8 +115,8 @@ def merge(
 ) -> None:  # fmt: skip
     """Its administrations get the other one; it stays behind, archived."""
     with acting_as(person, organisation) as actor:
-        moved = settings_templates.merge(actor, template, into)
-    print_record({"id": template, "into": into, "administrations": moved}, as_json=as_json)
+        moved_count = settings_templates.merge(actor, template, into)
+    print_record({"id": template, "into": into, "administrations": moved_count}, as_json=as_json)
 
 
 def _settings_from_options(

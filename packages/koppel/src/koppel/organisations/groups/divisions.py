@@ -101,6 +101,6 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
         [DivisionMember(**tenant, division=target, membership_id=key) for key in membership_ids], ignore_conflicts=True
     )
     members.delete()
-    moved = sum(hooks.move_usage(actor, GroupKind.DIVISION, source.pk, target.pk))
-    DIVISION.archive_merged(actor, source, target, {"people": sorted(membership_ids), "administrations": moved})
-    return moved
+    moved_count = sum(hooks.move_usage(actor, GroupKind.DIVISION, source.pk, target.pk))
+    DIVISION.archive_merged(actor, source, target, {"people": sorted(membership_ids), "administrations": moved_count})
+    return moved_count

@@ -84,9 +84,9 @@ def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapp
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
     """Its administrations get the other template; it stays behind, archived. How many moved. Raises `Refused`."""
     source, target = check_merge(actor, from_id, into_id)
-    moved = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
-    TEMPLATE.archive_merged(actor, source, target, {"administrations": moved})
-    return moved
+    moved_count = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
+    TEMPLATE.archive_merged(actor, source, target, {"administrations": moved_count})
+    return moved_count
 
 
 def inherited_settings(actor: Actor) -> Mapping[str, Any]:

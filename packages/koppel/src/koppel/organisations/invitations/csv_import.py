@@ -37,9 +37,9 @@ class InvitationRow:
 def preview(actor: Actor, text: str) -> list[InvitationRow]:
     """What `invite_all` would do, line by line; nothing is sent. Raises `Refused` when the text as a whole is no list."""
     actor.require(Permission.MANAGE_PEOPLE)
-    seen: set[str] = set()
+    emails: set[str] = set()
     return [
-        _reject_duplicate(_process_row(actor, number, cells, commit=False), seen)
+        _reject_duplicate(_process_row(actor, number, cells, commit=False), emails)
         for number, cells in _validated_rows(text)
     ]
 
@@ -85,10 +85,10 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -> InvitationRow:
-    email, name, role_word, division_words, until = cells
+    email, name, role_word, division_words, last_day = cells
     try:
         role = _role(role_word)
-        data = InvitationData(email, name, role, _divisions(actor, division_words), _until(until))
+        data = InvitationData(email, name, role, _divisions(actor, division_words), _until(last_day))
         with transaction.atomic():
             invitations.invite(actor, data) if commit else invitations.validate_invitation(actor, data)
     except Refused as refusal:
@@ -96,11 +96,11 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
     return InvitationRow(number, email, name, str(role.label), division_words, invited=commit)
 
 
-def _reject_duplicate(row: InvitationRow, seen: set[str]) -> InvitationRow:
+def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:
     """A line that repeats an earlier one is no second invitation."""
-    if not row.problem and row.email.lower() in seen:
+    if not row.problem and row.email.lower() in emails:
         return replace(row, problem=_("This address stands in an earlier line."))
-    seen.add(row.email.lower())
+    emails.add(row.email.lower())
     return row
 
 
@@ -118,8 +118,8 @@ def _role(word: str) -> Role:
     raise Refused(_("“%s” is not a role.") % word)
 
 
-def _divisions(actor: Actor, words: str) -> frozenset[int]:
-    names = [name.strip() for name in words.replace("|", "/").split("/") if name.strip()]
+def _divisions(actor: Actor, text: str) -> frozenset[int]:
+    names = [name.strip() for name in text.replace("|", "/").split("/") if name.strip()]
     divisions = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None)
     ids_by_name = {name.lower(): key for key, name in divisions.values_list("pk", "name")}
     for name in names:

@@ -88,17 +88,17 @@ def hand_over(
     departing_member, successor = _both(actor, membership_id, to_membership_id)
     if deactivate:
         update_membership(actor, departing_member.pk, _without_access(departing_member))
-    moved = {
+    moved_counts = {
         key: provider.move(actor, departing_member.pk, successor.pk) for key, provider in ownership_providers.items()
     }
-    if confirmed and {key: count for key, count in moved.items() if count} != {
+    if confirmed and {key: count for key, count in moved_counts.items() if count} != {
         kind.key: len(kind.items) for kind in confirmed.moving
     }:
         raise Refused(_("Something has changed since you looked. Nothing was done yet: please look again."))
-    details = {"to": str(successor.user), "moved": moved}
+    details = {"to": str(successor.user), "moved": moved_counts}
     subject = ("person", departing_member.pk, str(departing_member.user))
     record(actor.organisation_id, actor.audit, "person.ownership_transferred", subject=subject, details=details)
-    return moved
+    return moved_counts
 
 
 def _both(actor: Actor, membership_id: int, to_membership_id: int) -> tuple[Membership, Membership]:
@@ -112,4 +112,4 @@ def _both(actor: Actor, membership_id: int, to_membership_id: int) -> tuple[Memb
 
 def _without_access(departing_member: Membership) -> MembershipTerms:
     terms = terms_of(departing_member)
-    return MembershipTerms(terms.role, False, terms.until, terms.divisions)
+    return MembershipTerms(terms.role, False, terms.expires_at, terms.divisions)

@@ -26,7 +26,7 @@ class OpenOrganisation:
 
     organisation_id: int
     name: str
-    until: datetime
+    ends_at: datetime
 
 
 def list_open_organisations() -> list[OpenOrganisation]:

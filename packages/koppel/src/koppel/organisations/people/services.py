@@ -20,11 +20,11 @@ from koppel.organisations.roles import Actor, Permission, Role
 
 @dataclass(frozen=True)
 class MembershipTerms:
-    """What somebody is in the organisation. `until` ends it by itself; None: it does not end."""
+    """What somebody is in the organisation. `expires_at` ends it by itself; None: it does not end."""
 
     role: Role
     is_active: bool
-    until: datetime | None
+    expires_at: datetime | None
     divisions: frozenset[int]
 
 
@@ -51,7 +51,11 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
     """Role, divisions, and until when or whether the person may come in. Raises `Refused` with a sentence."""
     membership, before = check_change(actor, membership_id, new_terms)
     was_live = membership.is_live
-    membership.role, membership.is_active, membership.expires_at = new_terms.role, new_terms.is_active, new_terms.until
+    membership.role, membership.is_active, membership.expires_at = (
+        new_terms.role,
+        new_terms.is_active,
+        new_terms.expires_at,
+    )
     comes_back = membership.is_live and not was_live
     if comes_back:
         # By our word alone: until the person acts, this must not be where their next sign-in leads.
@@ -62,7 +66,7 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
         revoke_access(membership)
     if comes_back:
         membership_began(membership)
-    after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.until, divisions)
+    after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.expires_at, divisions)
     if after != before:
         _record(actor, membership, "person.changed", before=_audit_details(before), after=_audit_details(after))
     return membership
@@ -77,12 +81,18 @@ def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -
     membership = member(actor, membership_id)
     before = terms_of(membership)
     require_grantable_role(actor, before.role, new_terms.role)
-    if new_terms.until != before.until and new_terms.until is not None and new_terms.until <= timezone.now():
+    if (
+        new_terms.expires_at != before.expires_at
+        and new_terms.expires_at is not None
+        and new_terms.expires_at <= timezone.now()
+    ):
         raise Refused(_("The day on which access ends lies in the past."))
     loses_access = not is_live_with(new_terms)
     if membership.pk == actor.membership_id and loses_access:
         raise Refused(_("You cannot take away your own access. Ask a colleague to do it."))
-    remains_administrator = new_terms.is_active and new_terms.role == Role.ADMINISTRATOR and new_terms.until is None
+    remains_administrator = (
+        new_terms.is_active and new_terms.role == Role.ADMINISTRATOR and new_terms.expires_at is None
+    )
     if before.role == Role.ADMINISTRATOR and not remains_administrator:
         _require_remaining_administrator(membership)
     return membership, before
@@ -90,7 +100,7 @@ def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -
 
 def is_live_with(new_terms: MembershipTerms) -> bool:
     """Whether somebody with this access may come in now."""
-    return new_terms.is_active and (new_terms.until is None or new_terms.until > timezone.now())
+    return new_terms.is_active and (new_terms.expires_at is None or new_terms.expires_at > timezone.now())
 
 
 def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:
@@ -141,19 +151,19 @@ def one_at_a_time(actor: Actor) -> None:
 
 
 def _require_remaining_administrator(leaving: Membership) -> None:
-    others = Membership.objects.filter(
+    administrators = Membership.objects.filter(
         organisation_id=leaving.organisation_id, role=Role.ADMINISTRATOR, is_active=True, expires_at=None,
         user__is_active=True,
     )  # fmt: skip
-    if not others.exclude(pk=leaving.pk).exists():
+    if not administrators.exclude(pk=leaving.pk).exists():
         raise Refused(_("This is the last Administrator whose access does not end. Make somebody else one first."))
 
 
 def _audit_details(terms: MembershipTerms) -> dict[str, object]:
     """For the audit log, divisions by name: they may be gone when it is read."""
     names = Division.objects.filter(pk__in=terms.divisions).order_by("name").values_list("name", flat=True)
-    until = terms.until.isoformat() if terms.until else None
-    return {"role": terms.role, "is_active": terms.is_active, "until": until, "divisions": list(names)}
+    expires_at = terms.expires_at.isoformat() if terms.expires_at else None
+    return {"role": terms.role, "is_active": terms.is_active, "until": expires_at, "divisions": list(names)}
 
 
 def _record(actor: Actor, membership: Membership, action: str, **details: object) -> None:

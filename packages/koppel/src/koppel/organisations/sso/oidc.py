@@ -206,10 +206,10 @@ def _key_of(header: dict[str, Any], keys: Any) -> jwt.PyJWK:
     if header.get("alg") not in ALGORITHMS:
         raise jwt.InvalidAlgorithmError
     candidates = [key for key in keys["keys"] if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]
-    named = [key for key in candidates if key.get("kid") == header.get("kid")]
-    if len(named) != 1:
+    matches = [key for key in candidates if key.get("kid") == header.get("kid")]
+    if len(matches) != 1:
         raise jwt.InvalidKeyError
-    return jwt.PyJWK(named[0], algorithm=header["alg"])
+    return jwt.PyJWK(matches[0], algorithm=header["alg"])
 
 
 async def _request_tokens(http: HttpClient, endpoints: Endpoints, client: Client, code: str, verifier: str) -> Response:

@@ -24,12 +24,12 @@ def own_sessions(request: AuthenticatedRequest) -> HttpResponse:
     active_organisation_id = request.session.get("sso_organisation_id")
     if request.method == "POST":
         only = id_of(request.POST.get("id", ""))
-        others = [
+        other_sessions = [
             session
             for session in sessions.sessions_of(request.actor.user_id, active_organisation_id)
             if session.session_key != own_key
         ]
-        if only is None and (page := unconfirmed(request, confirmations.end_other_sessions(len(others)))):
+        if only is None and (page := unconfirmed(request, confirmations.end_other_sessions(len(other_sessions)))):
             return page
         count = sessions.end_own_sessions(request.actor, own_key, only, active_organisation_id=active_organisation_id)
         messages.success(request, ngettext("%d session is ended.", "%d sessions are ended.", count) % count)
@@ -65,5 +65,7 @@ def second_step_needed(request: HttpRequest) -> HttpResponse:
     if mfa.has_mfa(request.user.pk or 0):
         return redirect(settings.LOGIN_REDIRECT_URL)
     own_organisations = list_organisations(request.user.pk or 0, only=request.session.get("sso_organisation_id"))
-    others = [choice for choice in own_organisations if choice.organisation_id != request.session.get("organisation")]
-    return render(request, "organisations/second_step_needed.html", {"others": others})
+    other_organisations = [
+        choice for choice in own_organisations if choice.organisation_id != request.session.get("organisation")
+    ]
+    return render(request, "organisations/second_step_needed.html", {"others": other_organisations})

@@ -37,7 +37,7 @@ def hand_over(transfer: Transfer) -> Confirmation:
         question=title % names,
         button=_("Hand over and take away access") if transfer.deactivate else _("Hand over"),
         cancel_url=_page_of(transfer.departing_member),
-        consequences=[sentence % names for sentence in consequences],
+        consequences=[consequence % names for consequence in consequences],
         groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.moving],
         fields=fields,
         facts=transfer.facts,
@@ -64,26 +64,30 @@ def take_away_access(person: Membership, terms: MembershipTerms, form: QueryDict
 
 def end_sessions(person: Membership) -> Confirmation:
     count = _open_sessions(person)
-    sentence = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", count) % {"count": count}
+    consequence = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", count) % {
+        "count": count
+    }
     return Confirmation(
         title=_("End all sessions"),
         question=_("Sign %s out everywhere?") % person.user,
         button=_("End all sessions"),
         cancel_url=_page_of(person),
-        consequences=[sentence, _("What is typed but not saved is lost. The person may sign in again.")],
+        consequences=[consequence, _("What is typed but not saved is lost. The person may sign in again.")],
         facts=[person.pk],
         nav_section="people",
     )
 
 
 def end_other_sessions(count: int) -> Confirmation:
-    sentence = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", count) % {"count": count}
+    consequence = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", count) % {
+        "count": count
+    }
     return Confirmation(
         title=_("End all others"),
         question=_("End all sessions but this one?"),
         button=_("End all others"),
         cancel_url=reverse("own:sessions"),
-        consequences=[sentence, _("What is typed there but not saved is lost.")],
+        consequences=[consequence, _("What is typed there but not saved is lost.")],
         facts="others",
     )
 
@@ -114,7 +118,7 @@ def revoke_invitation(invitation: Invitation) -> Confirmation:
     )
 
 
-def merge(kind: str, names: tuple[str, str], facts: Sequence[int], into: int, back: str) -> Confirmation:
+def merge(kind: str, names: tuple[str, str], facts: Sequence[int], into: int, cancel_url: str) -> Confirmation:
     """`names` and `facts`: of the one that is emptied and of the one that stays; its id, administrations and people."""
     leaving, staying = names
     count, people = facts[1], facts[2] if len(facts) > 2 else 0
@@ -130,7 +134,7 @@ def merge(kind: str, names: tuple[str, str], facts: Sequence[int], into: int, ba
         title=_("Merge"),
         question=_("Merge “%(leaving)s” into “%(staying)s”?") % {"leaving": leaving, "staying": staying},
         button=_("Merge"),
-        cancel_url=back,
+        cancel_url=cancel_url,
         consequences=consequences,
         fields={"into": str(into)},
         facts=[kind, *facts],

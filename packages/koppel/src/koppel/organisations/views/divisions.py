@@ -65,32 +65,32 @@ def merge(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
     try:
         leaving, staying = divisions.check_merge(request.actor, division_id, key)
         line = next(line for line in divisions.list_summaries(request.actor) if line.id == leaving.pk)
-        facts, back = (
+        facts, cancel_url = (
             (leaving.pk, line.administrations, line.people),
             reverse("organisations:division", args=[leaving.pk]),
         )
-        question = confirmations.merge("division", (leaving.name, staying.name), facts, key, back)
+        question = confirmations.merge("division", (leaving.name, staying.name), facts, key, cancel_url)
         if page := unconfirmed(request, question):
             return page
-        moved = divisions.merge(request.actor, division_id, key)
+        moved_count = divisions.merge(request.actor, division_id, key)
     except Refused as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(reverse("organisations:division", args=[division_id]))
-    text = ngettext("%(count)d administration has moved.", "%(count)d administrations have moved.", moved)
-    messages.success(request, text % {"count": moved})
+    text = ngettext("%(count)d administration has moved.", "%(count)d administrations have moved.", moved_count)
+    messages.success(request, text % {"count": moved_count})
     return HttpResponseRedirect(reverse("organisations:division", args=[int(into)]))
 
 
 def _change(request: AuthenticatedRequest, division: Division) -> HttpResponse:
     form = request.POST
-    chosen = [*filter(None, map(id_of, form.getlist("people")))]
+    membership_ids = [*filter(None, map(id_of, form.getlist("people")))]
     try:
         divisions.change_division(
             request.actor,
             division.pk,
             name=form.get("name", ""),
             archived=form.get("archived") == "1",
-            membership_ids=chosen if form.get("has_people") else None,
+            membership_ids=membership_ids if form.get("has_people") else None,
         )
         messages.success(request, _("Saved."))
     except Refused as refusal:

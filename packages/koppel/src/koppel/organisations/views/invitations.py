@@ -59,11 +59,17 @@ def invite_many(request: AuthenticatedRequest) -> HttpResponse:
             text = _text(request)
             commit = request.POST.get("confirmed") == "1"
             lines = (csv_import.invite_all if commit else csv_import.preview)(request.actor, text)
-            good = sum(not line.problem for line in lines)
-            context |= {"text": text, "lines": lines, "good": good, "bad": len(lines) - good, "done": commit}
+            valid_count = sum(not line.problem for line in lines)
+            context |= {
+                "text": text,
+                "lines": lines,
+                "good": valid_count,
+                "bad": len(lines) - valid_count,
+                "done": commit,
+            }
             if commit:
-                message = ngettext("%(count)d person is invited.", "%(count)d people are invited.", good)
-                messages.success(request, message % {"count": good})
+                message = ngettext("%(count)d person is invited.", "%(count)d people are invited.", valid_count)
+                messages.success(request, message % {"count": valid_count})
         except Refused as refusal:
             context |= {"problem": str(refusal), "text": request.POST.get("text", "")}
     return render(request, "organisations/invite_many.html", context)
@@ -174,9 +180,9 @@ def _join(request: HttpRequest, token: str, by: User | None) -> HttpResponse:
 def _parse_form(request: AuthenticatedRequest) -> InvitationData:
     form = request.POST
     role = Role(form["role"]) if form.get("role") in Role.values else Role.USER
-    until = parse_end_of_day(form["until"]) if form.get("until") else None
+    expires_at = parse_end_of_day(form["until"]) if form.get("until") else None
     divisions = frozenset(filter(None, map(id_of, form.getlist("divisions"))))
-    return InvitationData(form.get("email", ""), form.get("name", ""), role, divisions, until)
+    return InvitationData(form.get("email", ""), form.get("name", ""), role, divisions, expires_at)
 
 
 def _text(request: AuthenticatedRequest) -> str:

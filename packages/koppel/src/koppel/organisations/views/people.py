@@ -148,7 +148,9 @@ def parse_filter(parameters: Mapping[str, Any]) -> MemberFilter:
 
 def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
     role = Role(membership.role)
-    others = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True).exclude(pk=membership.pk)
+    colleagues = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True).exclude(
+        pk=membership.pk
+    )
     return {
         "nav_section": "people",
         "person": membership,
@@ -158,7 +160,7 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
         "divisions": people_list.divisions_of(actor),
         "own_divisions": set(membership.divisions.values_list("division_id", flat=True)),
         "holdings": handover.owned_items(actor, membership),
-        "heirs": others.select_related("user").order_by("user__name"),
+        "heirs": colleagues.select_related("user").order_by("user__name"),
         "sessions": sessions.sessions_of(membership.user_id, actor.organisation_id),
         "tokens": ApiToken.objects.filter(membership=membership, revoked_at=None).order_by("-pk"),
         "second_steps": mfa.method_names(membership.user_id),
@@ -167,12 +169,14 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
 
 def _parse_form(form: QueryDict, membership: Membership) -> MembershipTerms:
     role, day = form.get("role"), form.get("until")
-    until = parse_end_of_day(day) if day else None
-    chosen = frozenset(filter(None, map(id_of, form.getlist("divisions"))))
+    expires_at = parse_end_of_day(day) if day else None
+    division_ids = frozenset(filter(None, map(id_of, form.getlist("divisions"))))
     # What the form does not offer it cannot have taken away.
-    chosen |= frozenset(membership.divisions.exclude(division__archived_at=None).values_list("division_id", flat=True))
+    division_ids |= frozenset(
+        membership.divisions.exclude(division__archived_at=None).values_list("division_id", flat=True)
+    )
     new_role = Role(role) if role in Role.values else Role(membership.role)
-    return MembershipTerms(new_role, form.get("is_active") == "1", until, chosen)
+    return MembershipTerms(new_role, form.get("is_active") == "1", expires_at, division_ids)
 
 
 def _member(request: AuthenticatedRequest, membership_id: int) -> Membership:

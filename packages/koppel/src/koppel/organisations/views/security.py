@@ -38,7 +38,7 @@ def rules(request: AuthenticatedRequest) -> HttpResponse:
         except Refused as refusal:
             messages.error(request, str(refusal))
         return _redirect()
-    until = organisation.operator_access_until
+    access_ends_at = organisation.operator_access_until
     provider = single_sign_on.provider_of(organisation.pk)
     context = {
         "nav_section": "security",
@@ -51,7 +51,7 @@ def rules(request: AuthenticatedRequest) -> HttpResponse:
         "redirect_uri": single_sign_on.redirect_uri(provider) if provider else "",
         "sign_in_url": settings.PUBLIC_URL + reverse("sign_in_through", args=[provider.pk]) if provider else "",
         "support_hours": security_policy.OPERATOR_ACCESS_HOURS,
-        "support_is_open": until is not None and until > timezone.now(),
+        "support_is_open": access_ends_at is not None and access_ends_at > timezone.now(),
     }
     return render(request, "organisations/security.html", context)
 

@@ -57,8 +57,8 @@ def go(request: HttpRequest, provider_id: int) -> HttpResponse:
         address = single_sign_on.authorization_url(provider, attempt)
     except Refused as refusal:
         return _refused(request, str(refusal))
-    others = list(_attempts(request).items())[1 - ATTEMPTS_MAX :]
-    request.session[ATTEMPTS] = {**dict(others), attempt.state: asdict(attempt)}
+    other_attempts = list(_attempts(request).items())[1 - ATTEMPTS_MAX :]
+    request.session[ATTEMPTS] = {**dict(other_attempts), attempt.state: asdict(attempt)}
     return HttpResponseRedirect(address)
 
 
@@ -132,11 +132,11 @@ def _attempts(request: HttpRequest) -> Mapping[str, Any]:
 def _take_attempt(request: HttpRequest) -> LoginAttempt | None:
     """This browser's own attempt under the answer's state; it serves once, whatever becomes of the answer."""
     attempts = dict(_attempts(request))
-    taken = attempts.pop(request.GET.get("state", ""), None)
-    if taken is None:
+    attempt = attempts.pop(request.GET.get("state", ""), None)
+    if attempt is None:
         return None
     request.session[ATTEMPTS] = attempts
-    return LoginAttempt(**taken)
+    return LoginAttempt(**attempt)
 
 
 def _unlinked(request: HttpRequest, provider: IdentityProvider, identity: UnlinkedIdentity) -> HttpResponse:
@@ -169,5 +169,5 @@ def _audit_actor(request: HttpRequest) -> AuditActor:
     return AuditActor(ActorKind.PERSON, None, "–", client_ip(request), Interface.WEB)
 
 
-def _refused(request: HttpRequest, sentence: str, status: int = 403) -> HttpResponse:
-    return render(request, "organisations/sign_in_refused.html", {"message": sentence}, status=status)
+def _refused(request: HttpRequest, message: str, status: int = 403) -> HttpResponse:
+    return render(request, "organisations/sign_in_refused.html", {"message": message}, status=status)

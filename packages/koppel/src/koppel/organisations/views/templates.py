@@ -72,16 +72,16 @@ def merge(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
         key = id_of(into) or 0
         leaving, staying = settings_templates.check_merge(request.actor, template_id, key)
         line = next(line for line in settings_templates.list_summaries(request.actor) if line.id == leaving.pk)
-        facts, back = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])
-        question = confirmations.merge("template", (leaving.name, staying.name), facts, key, back)
+        facts, cancel_url = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])
+        question = confirmations.merge("template", (leaving.name, staying.name), facts, key, cancel_url)
         if page := unconfirmed(request, question):
             return page
-        moved = settings_templates.merge(request.actor, template_id, key)
+        moved_count = settings_templates.merge(request.actor, template_id, key)
     except Refused as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(reverse("organisations:template", args=[template_id]))
-    text = ngettext("%(count)d administration has moved.", "%(count)d administrations have moved.", moved)
-    messages.success(request, text % {"count": moved})
+    text = ngettext("%(count)d administration has moved.", "%(count)d administrations have moved.", moved_count)
+    messages.success(request, text % {"count": moved_count})
     return HttpResponseRedirect(reverse("organisations:template", args=[int(into)]))
 
 
@@ -151,9 +151,15 @@ def _impact_context(effects: SettingsImpact) -> dict[str, Any]:
 def _editor(request: AuthenticatedRequest, template: Template, context: Mapping[str, Any]) -> HttpResponse:
     summaries = settings_templates.list_summaries(request.actor)
     line = next(summary for summary in summaries if summary.id == template.pk)
-    others = [summary for summary in summaries if not summary.is_archived and summary.id != template.pk]
+    other_templates = [summary for summary in summaries if not summary.is_archived and summary.id != template.pk]
     choices = _choices(request.actor, context["current"])
-    page_context = {"nav_section": NAV_SECTION, "template": template, "line": line, "others": others, **choices}
+    page_context = {
+        "nav_section": NAV_SECTION,
+        "template": template,
+        "line": line,
+        "others": other_templates,
+        **choices,
+    }
     return render(request, "organisations/template.html", {**page_context, **context})
 
 

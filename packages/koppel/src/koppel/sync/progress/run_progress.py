@@ -74,7 +74,7 @@ class DurationHistory:
     """What earlier runs took: of these administrations by (administration, resource), and of the organisation by resource."""
 
     of_administration: Mapping[tuple[int, str], float]
-    others: Mapping[str, Throughput]
+    of_resource: Mapping[str, Throughput]
 
 
 def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, RunProgress]:
@@ -100,12 +100,14 @@ def progress_of_run(
         for run_resource in ordered
     }
     total = sum(expected.values())
-    done = sum(expected[key] * shares[key] for key in expected)
-    factor = _pace_factor(run, done, at)
+    completed_seconds = sum(expected[key] * shares[key] for key in expected)
+    factor = _pace_factor(run, completed_seconds, at)
     current = next((one for one in ordered if one.state == ResourceState.RUNNING), None)
     current = current or next((one for one in ordered if one.state == ResourceState.WAITING), None)
     waits_until = run.not_before if run.not_before and run.not_before > at else None
-    left = (total - done) * factor + ((waits_until - at).total_seconds() if waits_until else 0)
+    remaining_seconds = (total - completed_seconds) * factor + (
+        (waits_until - at).total_seconds() if waits_until else 0
+    )
     return RunProgress(
         run_id=run.pk,
         administration_id=run.administration_id,
@@ -115,8 +117,8 @@ def progress_of_run(
         started_at=run.started_at,
         waits_until=waits_until,
         reason=run.reason if waits_until else "",
-        percent=min(99, int(100 * done / total)) if total else None,
-        seconds_left=round(left) if total else None,
+        percent=min(99, int(100 * completed_seconds / total)) if total else None,
+        seconds_left=round(remaining_seconds) if total else None,
         resource=current.resource if current else "",
         done=_read(current) if current else 0,
         expected=current.expected_total if current else None,
@@ -144,7 +146,7 @@ def _expected_seconds(run: Run, run_resource: RunResource, history: DurationHist
     own_seconds = history.of_administration.get((run.administration_id, run_resource.resource))
     if own_seconds is not None and not run.full:
         return max(own_seconds, 0.05)
-    pace = history.others.get(run_resource.resource)
+    pace = history.of_resource.get(run_resource.resource)
     if pace and pace.seconds_per_row and run_resource.expected_total:
         return max(pace.seconds_per_row * run_resource.expected_total, 0.05)
     if pace:
@@ -163,14 +165,14 @@ def _completed_fraction(run_resource: RunResource, expected_seconds: float, at: 
     return 0.0
 
 
-def _pace_factor(run: Run, done_seconds: float, at: datetime) -> float:
+def _pace_factor(run: Run, completed_seconds: float, at: datetime) -> float:
     """Return by which factor this run has been slower than expected so far; 1 until something was read."""
     if run.started_at is None or run.attempt > 1:
         return 1.0
     elapsed = (at - run.started_at).total_seconds()
-    if elapsed < PACE_FROM_SECONDS or done_seconds <= 0:
+    if elapsed < PACE_FROM_SECONDS or completed_seconds <= 0:
         return 1.0
-    return min(max(elapsed / done_seconds, PACE_BETWEEN[0]), PACE_BETWEEN[1])
+    return min(max(elapsed / completed_seconds, PACE_BETWEEN[0]), PACE_BETWEEN[1])
 
 
 _LAST_RUNS = """

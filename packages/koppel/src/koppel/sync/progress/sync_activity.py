@@ -17,8 +17,8 @@ def active_syncs(organisation_id: int) -> Iterator[ActiveSync]:
     running = [administration_id for administration_id, _trigger, state in runs if state == RunState.RUNNING]
     progress = progress_of(organisation_id, running)
     for administration_id, trigger, state in runs:
-        left = progress[administration_id].seconds_left if administration_id in progress else None
-        yield ActiveSync(administration_id, trigger == Trigger.IMPORT, state == RunState.RUNNING, left)
+        seconds_left = progress[administration_id].seconds_left if administration_id in progress else None
+        yield ActiveSync(administration_id, trigger == Trigger.IMPORT, state == RunState.RUNNING, seconds_left)
 
 
 def changes_since(organisation_id: int, since: datetime) -> list[ChangeCounts]:

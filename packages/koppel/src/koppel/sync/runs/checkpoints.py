@@ -61,7 +61,12 @@ async def plan_resources(
         " 0, 0, 0, 0, 0, 0, 0, reason"
         " FROM unnest(%b::text[], %b::text[]) WITH ORDINALITY AS planned (resource, reason, ordinal)"
         " ON CONFLICT (run_id, resource) DO NOTHING",
-        [claimed.organisation_id, claimed.id, [key for key, _why in resources], [why for _key, why in resources]],
+        [
+            claimed.organisation_id,
+            claimed.id,
+            [key for key, _reason in resources],
+            [reason for _key, reason in resources],
+        ],
     )
     names = ", ".join(f"checkpoint.{row.name}" for row in fields(CheckpointState))
     rows = await connection.execute(

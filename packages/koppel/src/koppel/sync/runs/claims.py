@@ -59,12 +59,12 @@ async def claim_runs(connection: Connection, run_ids: list[int], worker: str) ->
 @asynccontextmanager
 async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIterator[Connection]:
     """Open a transaction in the organisation's scope that locks the run. Raises `Fenced` when it is no longer ours."""
-    ours = (
+    guard = (
         f"SELECT 1 FROM sync_run WHERE id = {claimed.id:d} AND attempt = {claimed.attempt:d} AND state = 'running'"  # noqa: S608
         " FOR NO KEY UPDATE"
     )
     try:
-        async with database.tenant_transaction(claimed.organisation_id, guard=ours) as connection:
+        async with database.tenant_transaction(claimed.organisation_id, guard=guard) as connection:
             yield connection
     except GuardFailed:
         raise Fenced from None
@@ -73,13 +73,13 @@ async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIt
 async def heartbeat(connection: Connection, claimed: ClaimedRun) -> bool:
     """Store a heartbeat. Returns False when the run is no longer ours. A run that was claimed just as its connection
     was paused is requeued."""
-    done = await connection.execute(
+    cursor = await connection.execute(
         "UPDATE sync_run run SET heartbeat_at = now(), state = CASE c.state WHEN 'paused' THEN 'queued' ELSE run.state END"
         "  FROM connections_connection c"
         " WHERE run.id = %s AND run.attempt = %s AND run.state = 'running' AND c.id = %s RETURNING run.state",
         [claimed.id, claimed.attempt, claimed.connection_id],
     )
-    row = await done.fetchone()
+    row = await cursor.fetchone()
     return row is not None and row[0] == "running"
 
 

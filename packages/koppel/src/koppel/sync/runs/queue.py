@@ -75,7 +75,7 @@ async def has_waiting(connection: Connection) -> bool:
 
 async def release_claims(connection: Connection, worker: str) -> int:
     """Requeue the runs of a worker that stops. Its own tasks must have ended."""
-    done = await connection.execute(
+    cursor = await connection.execute(
         "UPDATE sync_run SET state = 'queued', not_before = NULL WHERE worker = %s AND state = 'running'", [worker]
     )
-    return done.rowcount
+    return cursor.rowcount

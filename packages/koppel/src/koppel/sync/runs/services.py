@@ -42,8 +42,8 @@ def request_run(
     administration = administration_for(actor, administration_id)
     if administration.status == Status.DEACTIVATED:
         raise SyncNotAllowed(_("This administration is deactivated. Activate it first."))
-    if sentence := reconnect_hint(administration.connection, administration.remote_company):
-        raise SyncNotAllowed(sentence)
+    if hint := reconnect_hint(administration.connection, administration.remote_company):
+        raise SyncNotAllowed(hint)
     if resources is not None:
         _require_synced(administration, resources)
     trigger = Trigger.MANUAL if administration.activated_at else Trigger.IMPORT
@@ -67,9 +67,9 @@ def _require_synced(administration: Administration, resources: Sequence[str]) ->
         raise UnknownParameter([unknown_value("resource", "", RESOURCES)])
     if administration.activated_at is None:
         raise SyncNotAllowed(_("The first sync reads everything. Choose single resources once it is complete."))
-    if others := sorted(set(resources) - set(effective_settings(administration).resources)):
-        sentence = _("Not synced here: %(names)s. The settings of this administration say which resources are.")
-        raise SyncNotAllowed(sentence % {"names": ", ".join(others)})
+    if unsynced_resources := sorted(set(resources) - set(effective_settings(administration).resources)):
+        message = _("Not synced here: %(names)s. The settings of this administration say which resources are.")
+        raise SyncNotAllowed(message % {"names": ", ".join(unsynced_resources)})
 
 
 def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
@@ -99,9 +99,9 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
     if not stopped:
         return False
     if administration.activated_at is None:
-        sentence = _("The import was stopped by %(name)s.") % {"name": actor.name}
+        message = _("The import was stopped by %(name)s.") % {"name": actor.name}
         Administration.objects.filter(organisation_id=administration.organisation_id, pk=administration.pk).update(
-            status=Status.FAILED, status_code="cancelled", status_reason=sentence
+            status=Status.FAILED, status_code="cancelled", status_reason=message
         )
         notify_import_finished(administration.organisation_id, administration.pk)
     subject = ("administration", administration.pk, administration.name)
@@ -166,13 +166,13 @@ def _schedulable_administrations() -> "QuerySet[Any]":
 
     `last_run_at` is that of the newest run that was not for single resources only."""
     runs = Run.objects.filter(administration_id=OuterRef("pk"))
-    whole = runs.filter(resources__isnull=True)
+    complete_runs = runs.filter(resources__isnull=True)
     return (
         Administration.objects.filter(status__in=READY, activated_at__isnull=False)
         .filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
         .filter(remote_company__grant__invalid_since=None)
         .exclude(Exists(runs.filter(state__in=OPEN_STATES)))
-        .annotate(last_run_at=Subquery(whole.order_by("-created_at").values("created_at")[:1]))
+        .annotate(last_run_at=Subquery(complete_runs.order_by("-created_at").values("created_at")[:1]))
         .select_related("template", "organisation")
     )
 

@@ -14,12 +14,12 @@ READ_KEYS_SQL = (
 
 async def record(connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]) -> int:
     """Store the keys that a page of a complete read has. Returns how many were new."""
-    done = await connection.execute(
+    cursor = await connection.execute(
         "INSERT INTO sync_snapshot_key (organisation_id, administration_id, resource, read_id, external_id)"
         " SELECT %s, %s, %s, %s, unnest(%b::text[]) ON CONFLICT DO NOTHING",
         [claimed.organisation_id, claimed.administration_id, resource, read_id, keys],
     )
-    return done.rowcount
+    return cursor.rowcount
 
 
 async def count(connection: Connection, claimed: ClaimedRun, resources: Sequence[str], read_id: int) -> int:

@@ -93,12 +93,12 @@ class Dispatcher:
             if room <= 0:
                 self._others_wait = await queue.has_waiting(connection)
                 return LOOK_SECONDS
-            taken = await queue.claim_next(connection, WORKER_ID, room)
-        for claimed in taken.runs:
+            claim = await queue.claim_next(connection, WORKER_ID, room)
+        for claimed in claim.runs:
             self._start(claimed)
-        self._others_wait = len(taken.runs) == room
+        self._others_wait = len(claim.runs) == room
         return min(
-            LOOK_SECONDS, max(0.05, taken.next_in_seconds if taken.next_in_seconds is not None else LOOK_SECONDS)
+            LOOK_SECONDS, max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else LOOK_SECONDS)
         )
 
     def _start(self, claimed: ClaimedRun) -> None:

@@ -52,11 +52,11 @@ class LanguageMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         preferred = request.session.get("language", "") or getattr(request.user, "language", "")
-        chosen = preferred or translation.get_language_from_request(request)
-        with translation.override(chosen):
-            request.LANGUAGE_CODE = chosen
+        language = preferred or translation.get_language_from_request(request)
+        with translation.override(language):
+            request.LANGUAGE_CODE = language
             response = self.get_response(request)
-        response.headers.setdefault("Content-Language", chosen)
+        response.headers.setdefault("Content-Language", language)
         patch_vary_headers(response, ("Accept-Language",))
         return response
 

@@ -58,8 +58,16 @@ def _texts(folder: Path) -> set[str]:
         if not sources:
             return set()
         pot = Path(scratch) / "found.pot"
-        words = ("_", "gettext", "gettext_lazy", "gettext_noop", "ngettext:1,2", "ngettext_lazy:1,2", "pgettext:1c,2")
-        keywords = [f"--keyword={word}" for word in words]
+        functions = (
+            "_",
+            "gettext",
+            "gettext_lazy",
+            "gettext_noop",
+            "ngettext:1,2",
+            "ngettext_lazy:1,2",
+            "pgettext:1c,2",
+        )
+        keywords = [f"--keyword={word}" for word in functions]
         command = ["xgettext", "--language=Python", "--from-code=UTF-8", "--output", str(pot), *keywords, *sources]
         subprocess.run(command, check=True, capture_output=True)
         return {entry.msgid for entry in polib.pofile(str(pot))} if pot.exists() else set()
