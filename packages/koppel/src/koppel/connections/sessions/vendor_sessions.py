@@ -159,7 +159,7 @@ class AuthorizedSession:
 class DiscoverySession(AuthorizedSession):
     """Lists and describes companies, also those that are not imported. It refuses every other call, so it reads no books."""
 
-    def _refuses(self, method: str, url: str, headers: Mapping[str, str]) -> str:
+    def _refusal_reason(self, method: str, url: str, headers: Mapping[str, str]) -> str:
         path = urlsplit(url).path
         if method != "GET" or not path.endswith(self._connector.descriptor.identity_paths):
             return "not_imported"
@@ -193,7 +193,7 @@ class ReadingSession(AuthorizedSession):
         finally:
             self._prefetched_responses, self._recording = self._recording, None
 
-    async def _answer(
+    async def _call_vendor(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Response:
         headers_without_token = ((name, value) for name, value in sorted(headers.items()) if name != "Authorization")
