@@ -30,7 +30,7 @@ REFUSES = "Your role does not allow this"
 SHELL = "whoever runs Koppel"
 ABSENT = "987654"
 WORDS = {
-    "resource": "accounts", "erase_on": "2099-01-01", "administrations": "wait", "file": "absent.csv", "on": "--on",
+    "resource": "accounts", "erase_on": "2099-01-01", "policy": "wait", "file": "absent.csv", "on": "--on",
     "email": "lured@example.test", "url": "https://example.test/hook", "name": "9 lured",
 }  # fmt: skip
 """What is typed for a value that a command needs. A number of nothing for the others: whoever may is told of that."""
