@@ -196,7 +196,7 @@ def test_being_assigned_subscribes_nobody_and_asking_does(firm: Firm) -> None:
 
 
 def test_favourites_and_divisions_narrow_what_a_colleague_is_told(firm: Firm) -> None:
-    favourite, shared, other = (administration_of(firm.ben, name) for name in ("Starred", "Shared", "Other"))
+    favourite, shared, other = (administration_of(firm.ben, name) for name in ("Favourite", "Shared", "Other"))
     with organisation_scope(firm.anna.organisation_id):
         save_division(firm.anna, None, "Zuid")
         from koppel.organisations.models import Division
