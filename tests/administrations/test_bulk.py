@@ -149,7 +149,7 @@ def test_deactivating_has_a_reason_and_a_day_and_stops_what_runs(firm: Firm) -> 
         for status in ("active", "failed", "queued", "deactivated")
     )
     with organisation_scope(boss.organisation_id):
-        Run.objects.create(organisation_id=boss.organisation_id, administration_id=active, trigger="person")
+        Run.objects.create(organisation_id=boss.organisation_id, administration_id=active, trigger="manual")
     tomorrow = (timezone.localdate() + timedelta(days=1)).isoformat()
     ids = [active, queued, stopped]
     draft = browser.post(

@@ -43,7 +43,7 @@ def fill(boss: Actor, administration: Administration) -> None:
     assign(boss, administration)
     keys: dict[str, Any] = {"organisation_id": boss.organisation_id, "administration_id": administration.pk}
     with organisation_scope(boss.organisation_id):
-        run = Run.objects.create(**keys, trigger="person")
+        run = Run.objects.create(**keys, trigger="manual")
         RunResource.objects.create(organisation_id=boss.organisation_id, run=run, resource="accounts", position=1)
         Checkpoint.objects.create(**keys, resource="accounts")
         Change.objects.create(

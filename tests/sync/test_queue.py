@@ -88,7 +88,7 @@ def test_a_person_who_waits_goes_first_and_the_schedule_last(actor: MakeActor) -
     _firm, companies = firm_with(actor, 30)
     queued_runs(companies[:20], "schedule")
     imports = queued_runs(companies[20:28], "import")
-    by_person = queued_runs(companies[28:], "person")
+    by_person = queued_runs(companies[28:], "manual")
     (first,) = claimed_by(5)
     assert [run.id for run in first] == by_person + imports[:3]
 

@@ -123,7 +123,7 @@ def test_the_schedule_of_a_firm_whose_server_was_off_for_a_week(actor: MakeActor
 def test_a_sync_of_single_resources_does_not_stand_for_the_scheduled_one(actor: MakeActor) -> None:
     firm, (administration, other) = firm_with(actor, 2)
     with organisation_scope(firm.organisation_id):
-        done = {"organisation_id": firm.organisation_id, "trigger": "person", "state": "succeeded"}
+        done = {"organisation_id": firm.organisation_id, "trigger": "manual", "state": "succeeded"}
         Run.objects.create(administration=administration, resources=["accounts"], **done)
         Run.objects.create(administration=other, **done)
     assert request_due_runs() == 1
