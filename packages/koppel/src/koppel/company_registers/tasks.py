@@ -78,8 +78,13 @@ async def enqueue_due(timestamp: int) -> None:
             "SELECT DISTINCT organisation_id FROM company_registers_lookup WHERE due_at <= now()"
         )
         waiting = [int(row[0]) for row in await cursor.fetchall()]
-    for organisation_id in waiting:
-        await look_up.defer_async(organisation_id=organisation_id)
+
+    def enqueue() -> None:
+        for organisation_id in waiting:
+            look_up.defer(organisation_id=organisation_id)
+
+    # Procrastinate's own thread would keep a connection that the database has closed meanwhile.
+    await run_in_thread(enqueue)
 
 
 async def _claim(runtime: Runtime, organisation_id: int) -> list[tuple[int, str, str, str, int]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from procrastinate.tasks import Task
 
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 
 LOOK_AGAIN_SECONDS = 20
@@ -18,4 +19,6 @@ async def put_back_in_quarantine(task: Task[Any, Any, Any], **arguments: Any) ->
     try:
         yield
     except Quarantined:
-        await task.configure(schedule_in={"seconds": LOOK_AGAIN_SECONDS}).defer_async(**arguments)
+        deferrer = task.configure(schedule_in={"seconds": LOOK_AGAIN_SECONDS})
+        # Procrastinate's own thread would keep a connection that the database has closed meanwhile.
+        await run_in_thread(lambda: deferrer.defer(**arguments))
