@@ -49,7 +49,8 @@ def _killed(bench: BenchApp, grace_seconds: int) -> list[dict[str, Any]]:
         _none(f"{name}: lost without the reason on the connection", silent, "grants"),
         _none(f"{name}: recovered where lost was expected, or the other way round", unexpected, "grants"),
         _most(
-            f"{name}: failed calls, most of any grant", max(families[grant.family]["refused"] for grant in everything)
+            f"{name}: failed calls, most of any grant",
+            max(families[grant.family]["refused_count"] for grant in everything),
         ),
     ]
 

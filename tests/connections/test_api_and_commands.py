@@ -69,7 +69,7 @@ def test_the_shell_does_the_same(anna: Connected, monkeypatch: pytest.MonkeyPatc
     assert len(details["administrations"]) == 2
     assert run("reconnect", number)["url"].startswith(anna.sandbox.url)
     with pytest.raises(CommandError):
-        run("owner", number, "nobody@example.test")
+        run("request-transfer", number, "nobody@example.test")
     assert run("remove", number, "--policy", "wait")["removed"] is False
     assert reload_connection(anna).state == "active"
     assert run("remove", number, "--policy", "wait", "--yes")["removed"] is True

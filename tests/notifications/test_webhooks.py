@@ -388,7 +388,7 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
     assert koppel("switch", hook, "--on")["active"]
     assert koppel("redeliver", hook) == {"webhook": created["id"], "sent_again": 1}
     assert [(one["state"], one["reason"]) for one in koppel("log", hook)] == [("waiting", "")]
-    assert koppel("secret", hook)["secret"] != created["secret"]
+    assert koppel("rotate-secret", hook)["secret"] != created["secret"]
     assert koppel("remove", hook)["removed"]
     assert koppel("list") == []
 

@@ -67,7 +67,7 @@ def test_killed_at_every_step_a_refresh_is_recovered_or_lost_with_its_reason(
     outcome = {step: outcomes[grant.grant_id].get("error", "token") for step, grant in granted.items()}
     assert outcome == {step: "answer_lost" if step in lost else "token" for step in STEPS}
     families = counts(sandbox)["families"]
-    assert {step: families[grant.family]["refused"] for step, grant in granted.items()} == {
+    assert {step: families[grant.family]["refused_count"] for step, grant in granted.items()} == {
         step: int(step in lost) for step in STEPS
     }
     for step, grant in granted.items():
