@@ -44,18 +44,17 @@ class Page:
                 not button or any(name == button for name, _v, _t in candidate.buttons)
             ):
                 return candidate
-        raise UnexpectedPage(
-            f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self._beginning()}"
-        )
+        raise UnexpectedPage(f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self.beginning}")
 
     def link(self, part: str) -> str:
         """The first link whose address contains `part`. Raises `UnexpectedPage`."""
         for address, _text in self.links:
             if part in address:
                 return address
-        raise UnexpectedPage(f"{self.url} has no link to {part}. It begins: {self._beginning()}")
+        raise UnexpectedPage(f"{self.url} has no link to {part}. It begins: {self.beginning}")
 
-    def _beginning(self) -> str:
+    @property
+    def beginning(self) -> str:
         return " ".join(self.text.split())[:300]
 
 

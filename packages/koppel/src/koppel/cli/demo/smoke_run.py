@@ -87,7 +87,7 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     for reason in json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)["refused"].values():
         console.print(f"Left out: {reason}", markup=False)
     page = browser.submit(page, form, {"company": companies})
-    page = _identify(browser, page, console)
+    page = identify(browser, page, console)
     form = page.form("division")
     division = next(value for value, _text in form.options["division"] if value)
     page = browser.submit(page, form, {"division": division}, button="action", value="apply")
@@ -109,7 +109,7 @@ def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> N
         time.sleep(POLL_SECONDS)
 
 
-def _identify(browser: Browser, page: Page, console: Console) -> Page:
+def identify(browser: Browser, page: Page, console: Console) -> Page:
     """Take the numbers that the accounting system knows; a company without a good one is a test company; where names or numbers
     differ say, as a person who looked would, that it is the same company. A register may answer between two looks."""
     for _look in range(IDENTIFY_LOOKS_MAX):
@@ -120,17 +120,22 @@ def _identify(browser: Browser, page: Page, console: Console) -> Page:
 
 
 def _say_same(browser: Browser, page: Page, console: Console) -> Page:
-    """Tick every row that asks, read the question once more, and say yes."""
+    """Tick every row that asks, read the question once more, and say yes. The question comes again when a register answered
+    between the question and the answer."""
     discrepancy_ids = re.findall(r'data-discrepancy><input type="checkbox" name="discrepancy" value="(\d+)"', page.text)
     if not discrepancy_ids:
         return page
     page = browser.submit(page, _identities(page), {"discrepancy": discrepancy_ids}, button="action", value="same")
-    if "narrow-card" not in page.text:  # the register answered meanwhile that the names agree
-        return page
-    console.print(f"{len(discrepancy_ids)} times “Is this the same company?”, answered yes:")
-    for line in re.findall(r"<li>([^<]+)</li>", page.text[page.text.index("narrow-card") :]):
-        console.print(f"  {unescape(line)}", markup=False)
-    return browser.submit(page, page.form("confirmed"), {})
+    for _question in range(IDENTIFY_LOOKS_MAX):
+        question = next((form for form in page.forms if "confirmed" in form.names), None)
+        if question is None:
+            break
+        names = re.findall(r"<li>([^<]+)</li>", page.text[page.text.index("narrow-card") :])
+        console.print(f"{len(names) - 1} times “Is this the same company?”, answered yes:")
+        for line in names:
+            console.print(f"  {unescape(line)}", markup=False)
+        page = browser.submit(page, question, {})
+    return page
 
 
 def _complete(browser: Browser, page: Page) -> Page:
@@ -147,7 +152,7 @@ def _identities(page: Page) -> Form:
     for form in page.forms:
         if any(name.startswith("number-") for name in form.names):
             return form
-    raise UnexpectedPage(f"{page.url} is not the Identify step.")
+    raise UnexpectedPage(f"{page.url} is not the Identify step. It begins: {page.beginning}")
 
 
 def _watch(browser: Browser, smoke_run: SmokeRun, import_id: int, console: Console) -> list[dict[str, Any]]:
