@@ -1,4 +1,4 @@
-# One door per habit. `make help` lists them. Needed: Python 3.11 or newer and make; everything else is installed below this folder.
+# One command per routine task. `make help` lists them. Needed: Python 3.11 or newer and make; everything else is installed below this folder.
 SHELL := /bin/sh
 PYTHON ?= python3
 TOOLS := .koppel/uv
@@ -24,13 +24,13 @@ demo: built ## Everything with a demo firm and a played accounting system; print
 demo-once: built ## The whole main job without a person; exits 0 when all is active (ARGS="--administrations 60 --sie DIR --json")
 	@.venv/bin/koppel demo-once $(ARGS)
 
-test: check built ## Style, types, arrows, then all tests but the drills, the browser's too (ARGS="-k tenancy": some of them)
+test: check built ## Style, types, imports, then all tests but the drills, the browser's too (ARGS="-k tenancy": some of them)
 	@.venv/bin/python -m pytest -m "not drill" $(PYTEST_ARGS)
 
 drills: built ## The proofs that take minutes or other servers: restores, two hosts, wheels installed alone; names what cannot run here
 	@.venv/bin/python -m pytest -m drill $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
 
-check: style types imports ## Style, types and arrows only: seconds
+check: style types imports ## Style, types and imports only: seconds
 
 style: $(READY)
 	@.venv/bin/ruff format --check -q .
@@ -50,7 +50,7 @@ coverage: built ## The same tests with coverage measured: the total and the leas
 	@.venv/bin/python -m coverage run -m pytest -m "not drill" $(PYTEST_ARGS); status=$$?; \
 		.venv/bin/coverage combine -q && .venv/bin/coverage report --sort=cover | awk 'NR <= 17 || /^TOTAL/'; exit $$status
 
-hooks: $(READY) ## Check style, types and arrows before every commit (pre-commit)
+hooks: $(READY) ## Check style, types and imports before every commit (pre-commit)
 	@.venv/bin/pre-commit install
 
 bench: built ## Measure, a JSON line per figure (ID=embedded_postgres: one of them)

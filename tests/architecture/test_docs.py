@@ -17,6 +17,7 @@ from koppel.organisations.roles import PERMISSIONS, Permission, Role
 from tests.fixtures.environment import PACKAGES, REPOSITORY, SANDBOX
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+CONTRIBUTING = REPOSITORY / "CONTRIBUTING.md"
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
 VARIABLE = re.compile(r"(KOPPEL_[A-Z_]+|DATABASE_URL)")
 
@@ -81,7 +82,36 @@ def test_every_knob_of_the_sandbox_is_written_down() -> None:
     assert [f"{method} {path}" for method, path in sorted(knobs) if f"`{method} {path}`" not in written] == []
 
 
-@pytest.mark.parametrize("page", [*PAGES, REPOSITORY / "CONTRIBUTING.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING], ids=lambda page: page.name)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    existing, groups = set(commands()), {f"koppel {group.name}" for group in COMMAND_GROUPS}
+    assert [command for command in commands_named(page.read_text(), groups) if command not in existing] == []
+
+
+def test_a_command_that_does_not_exist_is_noticed() -> None:
+    text = "Type `koppel webhooks secret ID`, or `koppel webhooks`, in\n```\n.venv/bin/koppel sync abc\nkoppel up\n```"
+    assert commands_named(text, {"koppel webhooks", "koppel sync"}) == ["koppel webhooks secret", "koppel sync abc"]
+
+
+def commands_named(text: str, groups: Collection[str]) -> list[str]:
+    """`koppel GROUP COMMAND` wherever a page has it in code."""
+    code = " ".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
+    return [
+        f"{group} {command}"
+        for group, command in re.findall(r"(koppel [a-z-]+) ([a-z][a-z-]+)\b", code)
+        if group in groups
+    ]
+
+
+@pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING], ids=lambda page: page.name)
+def test_every_function_that_a_page_names_exists(page: Path) -> None:
+    code = "\n".join(file.read_text() for file in [*PACKAGES.rglob("*.py"), *(REPOSITORY / "tests").rglob("*.py")])
+    existing = set(re.findall(r"(?:def|class|FUNCTION) (?:public\.)?(\w+)", code))
+    named = re.findall(r"`(?:\w+\.)*(\w+)\(", page.read_text())
+    assert [name for name in named if name not in existing] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING], ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []

@@ -1,4 +1,4 @@
-"""Arrows between apps that imports do not show: foreign keys, also those given as text."""
+"""References between apps that imports do not show: foreign keys, also those given as text."""
 
 import tomllib
 

@@ -1,4 +1,4 @@
-"""The door to the benchmarks. What they measure is their own business."""
+"""The command that runs benchmarks; what each measures is not tested here."""
 
 import json
 import subprocess

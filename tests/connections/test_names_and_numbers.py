@@ -2,9 +2,15 @@
 
 import pytest
 
-from koppel.connections.companies.same_company import Confirmed, Described, is_other_company, same_name, same_number
+from koppel.connections.companies.same_company import (
+    ConfirmedIdentity,
+    VendorIdentity,
+    is_other_company,
+    same_name,
+    same_number,
+)
 
-JANSEN = Confirmed("Bakkerij Jansen", ("69599084",), "NL")
+JANSEN = ConfirmedIdentity("Bakkerij Jansen", ("69599084",), "NL")
 
 
 @pytest.mark.parametrize(("first", "second"), [("कि", "का"), ("कि", "क"), ("Bolag 1", "Bolag 2")])
@@ -40,8 +46,10 @@ def test_nothing_is_never_the_same_number(first: str, second: str) -> None:
     ],
 )
 def test_a_blank_half_vouches_for_nothing(name: str, number: str, is_other: bool) -> None:
-    assert is_other_company(JANSEN, Described(name, number, "NL")) is is_other
+    assert is_other_company(JANSEN, VendorIdentity(name, number, "NL")) is is_other
 
 
 def test_a_number_that_the_vendor_never_stated_does_not_vanish() -> None:
-    assert not is_other_company(Confirmed("Bakkerij Jansen", ("", "69599084"), "NL"), Described("Jansen Holding", ""))
+    assert not is_other_company(
+        ConfirmedIdentity("Bakkerij Jansen", ("", "69599084"), "NL"), VendorIdentity("Jansen Holding", "")
+    )

@@ -69,7 +69,7 @@ def operations() -> tuple[Operation, ...]:
         if method in METHODS
     ]
     order = list(dict.fromkeys(one.group for one in listed))
-    return tuple(sorted(listed, key=lambda one: order.index(one.group)))
+    return tuple(sorted(listed, key=lambda operation: order.index(operation.group)))
 
 
 def _operation(book: "_Book", path: str, method: str, about: Schema) -> Operation:

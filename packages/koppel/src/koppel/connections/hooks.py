@@ -51,9 +51,9 @@ find_imported_company = SingleHook[[Connection, int], Awaitable[ImportedCompany 
 """Called with an open database connection and an administration's id before a session may read its books.
 None, also without a listener: nothing of that id was imported here, and nothing is read."""
 
-restricted_company_ids = SingleHook[[Actor], Any](lambda _actor: ())
+restricted_company_ids = SingleHook[[Actor], Any]()
 """The remote companies, as ids or a query of them, whose administration does not exist for the actor. Only
-reads."""
+reads. No default: without a listener nothing may be shown."""
 
 connection_reconnected = Hook[[Actor, int], object]()
 """Called with the connection's id after somebody signed in again and its companies were listed: waiting syncs
@@ -94,8 +94,9 @@ person accepted. '' when the administration has it, else a message why not."""
 comparable_number = SingleHook[[str, str], str](lambda text, _country: text)
 """A registration number of a country in the form in which two can be compared. Touches no database."""
 
-masked_number = SingleHook[[str, str], str](lambda text, _country: text)
-"""A registration number of a country as the audit log may show it. Touches no database."""
+masked_number = SingleHook[[str, str], str]()
+"""A registration number of a country as the audit log may show it. Touches no database. No default: without a
+listener no number may be shown."""
 
 core_name = SingleHook[[str], str](lambda name: name)
 """A company's name without its legal form. Touches no database."""

@@ -1,7 +1,7 @@
 """What stops a run from within."""
 
 
-class Fenced(Exception):
+class RunTakenOver(Exception):
     """Another worker has taken the run over: this one must write nothing more."""
 
 

@@ -16,7 +16,7 @@ CHUNK_ROWS = 2000
 
 
 def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes]:
-    """A temporary file. Audited with the filter and how many rows left the house. Raises `UnknownParameter`."""
+    """A temporary file. Audited with the filter and the number of rows exported. Raises `UnknownParameter`."""
     require_known(actor, query)
     columns = [Column(key, str(COLUMNS[key].label), COLUMNS[key].kind) for key in query.columns]
     counted = _Counted(_rows(actor, query))

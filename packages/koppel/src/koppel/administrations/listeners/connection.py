@@ -16,7 +16,7 @@ from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
 from koppel.company_registers.numbers.identity import Identity, check_identity
-from koppel.connections.companies.same_company import Described, apply_guard, inherit_identity
+from koppel.connections.companies.same_company import VendorIdentity, apply_guard, inherit_identity
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ConnectionState, RemoteCompany
 from koppel.organisations.roles import Actor
@@ -107,8 +107,8 @@ def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "Q
 
 
 def _guard(target: RemoteCompany) -> None:
-    """What the other connection was told of the company may be another one's."""
-    described = Described(target.legal_name, target.number, target.country)
+    """The other connection's description of the company may be that of another company."""
+    described = VendorIdentity(target.legal_name, target.number, target.country)
     apply_guard(target, described, interrupts=False)
     target.save()
 

@@ -46,7 +46,7 @@ class WriteResult:
     rejected: list[RejectedRecord] = field(default_factory=list)
 
     @property
-    def is_any(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether a row is to be written."""
         return bool(self.added or self.changed)
 

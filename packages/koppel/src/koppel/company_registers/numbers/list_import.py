@@ -98,8 +98,8 @@ def match_lines(lines: Sequence[PastedLine], candidates: Sequence[Candidate]) ->
     """Which row each line belongs to: by code, by name (without regard to case, dots and spaces), else by its place.
 
     Of two lines for one row the first counts. A name that two rows share fits neither."""
-    by_code = _index(candidates, lambda one: [_normalize(code) for code in one.codes])
-    by_name = _index(candidates, lambda one: [_normalize(one.name)])
+    by_code = _index(candidates, lambda candidate: [_normalize(code) for code in candidate.codes])
+    by_name = _index(candidates, lambda candidate: [_normalize(candidate.name)])
     matched_ids: set[int] = set()
     return [_match_line(line, candidates, by_code, by_name, matched_ids) for line in lines]
 

@@ -13,10 +13,10 @@ from django.utils import timezone
 from koppel.connections.companies.same_company import (
     OTHER_COMPANY,
     OTHER_COMPANY_MESSAGE,
-    Described,
+    VendorIdentity,
     apply_guard,
     may_be_other,
-    plain,
+    normalize_for_comparison,
     same_number,
 )
 from koppel.connections.errors import OtherCompany
@@ -75,8 +75,8 @@ def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> b
     return not may_be_other(identity, _described(description))
 
 
-def _described(description: CompanyDescription) -> Described:
-    return Described(description.name, description.number or "", description.country or "")
+def _described(description: CompanyDescription) -> VendorIdentity:
+    return VendorIdentity(description.name, description.number or "", description.country or "")
 
 
 def _description_fields(description: CompanyDescription) -> dict[str, Any]:
@@ -109,7 +109,9 @@ def apply_description(
         _raise_number_missing(company, description.number or "")
         if company.unreachable_code and company.administrations.exists():
             add_timeline_event(company.connection, "company_access_restored", {"name": company.name})
-        if not company.legal_name or plain(company.name) == plain(company.legal_name):
+        if not company.legal_name or normalize_for_comparison(company.name) == normalize_for_comparison(
+            company.legal_name
+        ):
             company.name = description.name[:300] or company.name
         for field, value in _description_fields(description).items():
             setattr(company, field, value)
@@ -145,7 +147,8 @@ def companies_to_describe(
     return {
         pk: external_id
         for pk, external_id, name, claimed_at in rows
-        if external_id in listed and (claimed_at is not None or plain(listed[external_id]) != plain(name))
+        if external_id in listed
+        and (claimed_at is not None or normalize_for_comparison(listed[external_id]) != normalize_for_comparison(name))
     }
 
 
@@ -194,14 +197,18 @@ def _compare(company: RemoteCompany, new_values: Mapping[str, str]) -> None:
 
 
 def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
-    return same_number(old, new, company.country) if field == "number" else plain(old) == plain(new)
+    return (
+        same_number(old, new, company.country)
+        if field == "number"
+        else normalize_for_comparison(old) == normalize_for_comparison(new)
+    )
 
 
 def _raise_number_missing(company: RemoteCompany, new: str) -> None:
     """Raise an issue for a number that the accounting system no longer states, which proves nothing; else resolve it."""
     for administration_id in company.administrations.values_list("pk", flat=True):
         subject = ("administration", administration_id)
-        if plain(new):
+        if normalize_for_comparison(new):
             resolve_issues(company.organisation_id, subject, NUMBER_MISSING)
         elif company.number:
             context = {"name": company.name, "old": company.number, "new": "", "field": "number_missing"}

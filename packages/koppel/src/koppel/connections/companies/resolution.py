@@ -15,7 +15,7 @@ from koppel.connections.companies.same_company import (
     OTHER_COMPANY,
     OTHER_COMPANY_CONFIRMED,
     claim_context,
-    plain,
+    normalize_for_comparison,
     release,
     same_name,
     same_number,
@@ -177,8 +177,8 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
     """Store the new identity as confirmed. An administration's name or number that equalled the old one changes with it; one
     that the firm entered itself stays."""
     # A value that is no longer stated stays confirmed: otherwise any next value would be accepted.
-    name = company.claimed_name if plain(company.claimed_name) else company.confirmed_name
-    number = company.claimed_number if plain(company.claimed_number) else company.confirmed_number
+    name = company.claimed_name if normalize_for_comparison(company.claimed_name) else company.confirmed_name
+    number = company.claimed_number if normalize_for_comparison(company.claimed_number) else company.confirmed_number
     administration = company.administrations.get(pk=administration_id)
     follows_name = same_name(administration.name, company.confirmed_name)
     follows_number = same_number(administration.number, company.confirmed_number, company.country)
@@ -186,7 +186,7 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
         accept_company_change(actor, administration_id, "name", name)
     if administration.number and follows_number:
         accept_company_change(actor, administration_id, "number", number)
-    if plain(company.name) == plain(company.legal_name) or not company.legal_name:
+    if normalize_for_comparison(company.name) == normalize_for_comparison(company.legal_name) or not company.legal_name:
         company.name = name
     add_timeline_event(company.connection, "same_company_confirmed", claim_context(company), actor.name)
     company.confirmed_name = company.legal_name = name

@@ -27,7 +27,7 @@ OTHER_COMPANY_MESSAGE = _(
 
 
 @dataclass(frozen=True)
-class Confirmed:
+class ConfirmedIdentity:
     """The confirmed identity of a company: its name ('' = unknown), and the numbers that a person entered or confirmed, first
     the one that the accounting system stated."""
 
@@ -37,7 +37,7 @@ class Confirmed:
 
 
 @dataclass(frozen=True)
-class Described:
+class VendorIdentity:
     """The identity that the accounting system states."""
 
     name: str
@@ -45,7 +45,7 @@ class Described:
     country: str = ""
 
 
-def plain(text: str) -> str:
+def normalize_for_comparison(text: str) -> str:
     """Normalise a text for comparison: without case, spaces, punctuation and differences in how accents are encoded."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return "".join(filter(_distinguishes, folded))
@@ -64,46 +64,51 @@ def _is_selector(letter: str) -> bool:
 
 def same_name(first: str, second: str) -> bool:
     """Whether two names are the same. A legal form that only one of them has is no difference; two different ones are."""
-    if plain(first) == plain(second):
+    if normalize_for_comparison(first) == normalize_for_comparison(second):
         return True
-    first_core, second_core = (plain(hooks.core_name(text)) for text in (first, second))
-    return first_core == second_core and (first_core == plain(first) or second_core == plain(second))
+    first_core, second_core = (normalize_for_comparison(hooks.core_name(text)) for text in (first, second))
+    return first_core == second_core and (
+        first_core == normalize_for_comparison(first) or second_core == normalize_for_comparison(second)
+    )
 
 
 def same_number(first: str, second: str, *countries: str) -> bool:
     """Whether two numbers are the same in one of the forms in which they are written in these countries."""
     forms = [
-        {plain(text), *(plain(hooks.comparable_number(text, country)) for country in countries)}
+        {
+            normalize_for_comparison(text),
+            *(normalize_for_comparison(hooks.comparable_number(text, country)) for country in countries),
+        }
         for text in (first, second)
     ]
     # Two texts of which nothing is left are no numbers, so they are not the same number.
     return bool((forms[0] & forms[1]) - {""})
 
 
-def is_other_company(confirmed: Confirmed, described: Described) -> bool:
+def is_other_company(confirmed: ConfirmedIdentity, described: VendorIdentity) -> bool:
     """Whether name and number are both different.
 
     A confirmed name or number that the accounting system no longer states counts as different, so that removing one and
     changing the other is noticed; a number alone that is missing only raises an issue. A value that was never confirmed is no
     difference. Where the accounting system states neither, a person decides."""
-    numbers = [number for number in confirmed.numbers if plain(number)]
-    if not plain(described.number):
+    numbers = [number for number in confirmed.numbers if normalize_for_comparison(number)]
+    if not normalize_for_comparison(described.number):
         # Only a number that the accounting system stated can go missing there; the firm may have entered another.
-        numbers = [number for number in confirmed.numbers[:1] if plain(number)]
-    if not numbers or not plain(confirmed.name):
+        numbers = [number for number in confirmed.numbers[:1] if normalize_for_comparison(number)]
+    if not numbers or not normalize_for_comparison(confirmed.name):
         return False
     countries = {confirmed.country, described.country}
     is_known = any(same_number(number, described.number, *countries) for number in numbers)
-    return not is_known and not (plain(described.name) and same_name(confirmed.name, described.name))
+    return not is_known and not (normalize_for_comparison(described.name) and same_name(confirmed.name, described.name))
 
 
-def may_be_other(columns: Mapping[str, Any], described: Described) -> bool:
+def may_be_other(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
     """Whether the guard must run, by a company's stored columns alone: a run asks this each time."""
-    confirmed = Confirmed(columns["confirmed_name"], (columns["confirmed_number"],), columns["country"])
+    confirmed = ConfirmedIdentity(columns["confirmed_name"], (columns["confirmed_number"],), columns["country"])
     return columns["claimed_at"] is not None or is_other_company(confirmed, described)
 
 
-def apply_guard(company: RemoteCompany, described: Described, *, interrupts: bool) -> bool:
+def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts: bool) -> bool:
     """Block the administrations of a company that is another one now, or release them when it is the confirmed one again.
 
     Returns whether it is another company; then the caller must not store the description. The caller has locked `company`.
@@ -112,7 +117,7 @@ def apply_guard(company: RemoteCompany, described: Described, *, interrupts: boo
     administrations = dict(imported.values_list("pk", "number"))
     if not administrations:
         return False
-    confirmed = Confirmed(
+    confirmed = ConfirmedIdentity(
         company.confirmed_name, (company.confirmed_number, *administrations.values()), company.country
     )
     is_other = is_other_company(confirmed, described)
@@ -188,10 +193,10 @@ def claim_context(company: RemoteCompany) -> dict[str, object]:
     }
 
 
-def _claim(company: RemoteCompany, administration_ids: list[int], described: Described) -> None:
+def _claim(company: RemoteCompany, administration_ids: list[int], described: VendorIdentity) -> None:
     """Store the claimed identity, and block the administrations. A repeated claim keeps a person's decision."""
-    claim = Described(described.name[:300], described.number[:100])
-    is_new = company.claimed_at is None or Described(company.claimed_name, company.claimed_number) != claim
+    claim = VendorIdentity(described.name[:300], described.number[:100])
+    is_new = company.claimed_at is None or VendorIdentity(company.claimed_name, company.claimed_number) != claim
     company.claimed_name, company.claimed_number = claim.name, claim.number
     if is_new:
         company.claimed_at, company.claim_rejected_at = timezone.now(), None
@@ -208,7 +213,7 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Des
     hooks.block_administrations(company.organisation_id, administration_ids, OTHER_COMPANY_MESSAGE)
 
 
-def _store_first_description(company: RemoteCompany, described: Described) -> None:
+def _store_first_description(company: RemoteCompany, described: VendorIdentity) -> None:
     """Confirm what the first description states, because the company was imported before it was described."""
     if not company.confirmed_name:
         company.confirmed_name, company.confirmed_number = described.name[:300], described.number[:100]

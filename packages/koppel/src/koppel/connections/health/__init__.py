@@ -9,6 +9,7 @@ from koppel.connections.health.history import DayHealth, daily_health
 from koppel.connections.health.reporter import HealthReporter
 from koppel.connections.health.states import (
     SUPERSEDED,
+    SUPERSEDED_CODE,
     grants_of,
     lock_connection,
     mark_signed_in,
@@ -21,6 +22,7 @@ from koppel.connections.health.timeline import add_timeline_event, end_timeline_
 
 __all__ = [
     "SUPERSEDED",
+    "SUPERSEDED_CODE",
     "DayHealth",
     "HealthReporter",
     "add_timeline_event",

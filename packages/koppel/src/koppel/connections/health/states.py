@@ -24,8 +24,10 @@ SETTLED = timedelta(seconds=10)
 FIRST_PROBE = timedelta(seconds=30)
 """When a degraded connection is tried, if no run tries before."""
 
-SUPERSEDED = "retired:"
-"""The prefix of a grant's `invalid_reason` after it was given back."""
+SUPERSEDED_CODE = "retired"
+"""The code of a grant that was given back: its companies have another one, or are no longer read."""
+SUPERSEDED = f"{SUPERSEDED_CODE}:"
+"""The prefix of such a grant's `invalid_reason`."""
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """Call quotas and error limits, shared by all workers on all machines through PostgreSQL.
 
-`RateLimiter` is one process's side: it leases calls in slices, and uses the database only for the next slice and, once a
+`RateLimiter` is one process's side: it leases calls in batches, and uses the database only for the next batch and, once a
 second, to report for all companies at once. The arithmetic is in `koppel.connections.rate_limits.quota`. A caller waits at
 most for the answer of a call under way: a company without calls raises `RateLimited`, and its run goes back to the queue.
 """
@@ -88,7 +88,7 @@ class RateLimiter:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._slices: dict[LeaseKey, _LocalLease] = {}
+        self._leases: dict[LeaseKey, _LocalLease] = {}
         self._pending: dict[LeaseKey, asyncio.Future[Allocation]] = {}
         self._in_exchange: dict[LeaseKey, asyncio.Future[Allocation]] = {}
         self._exchanging: asyncio.Task[None] | None = None
@@ -100,7 +100,7 @@ class RateLimiter:
         if self._reporting is None:
             self._reporting = asyncio.create_task(self._report_for_ever())
         lease_key = (key, organisation_id)
-        lease = self._slices.setdefault(lease_key, _LocalLease())
+        lease = self._leases.setdefault(lease_key, _LocalLease())
         while not lease.is_usable():
             lease.answered.clear()
             lease.used_at = time.monotonic()
@@ -109,7 +109,7 @@ class RateLimiter:
                 await lease.answered.wait()
             elif allocation.calls == 0:
                 raise _refusal(allocation)
-            lease = self._slices.setdefault(lease_key, _LocalLease())
+            lease = self._leases.setdefault(lease_key, _LocalLease())
         lease.left -= 1
         lease.in_flight += 1
         lease.used_at = time.monotonic()
@@ -145,11 +145,11 @@ class RateLimiter:
         if self._exchanging is not None:
             await asyncio.gather(self._exchanging, return_exceptions=True)
         async with self._exchange_lock:
-            if self._slices:
-                await self._exchange({}, list(self._slices), done=True)
+            if self._leases:
+                await self._exchange({}, list(self._leases), done=True)
 
     def _record_call_ended(self, lease_key: LeaseKey) -> _LocalLease:
-        lease = self._slices.setdefault(lease_key, _LocalLease())
+        lease = self._leases.setdefault(lease_key, _LocalLease())
         lease.in_flight = max(0, lease.in_flight - 1)
         lease.reported.calls += 1
         lease.used_at = time.monotonic()
@@ -157,7 +157,7 @@ class RateLimiter:
         return lease
 
     async def _request_allocation(self, lease_key: LeaseKey) -> Allocation:
-        """Ask for a slice in the next exchange with the database.
+        """Ask for calls in the next exchange with the database.
 
         Callers with the same lease key share one allocation, also that of the exchange under way: another exchange would give
         back what the first caller has not used yet."""
@@ -197,7 +197,7 @@ class RateLimiter:
         """Give back idle leases, report usage, and renew the leases in use."""
         now = time.monotonic()
         idle, active = [], []
-        for lease_key, lease in self._slices.items():
+        for lease_key, lease in self._leases.items():
             if now - lease.used_at > IDLE_SECONDS and not lease.in_flight:
                 idle.append(lease_key)
             elif lease.reported.calls or now - lease.reported_at > RENEW_SECONDS:
@@ -218,7 +218,7 @@ class RateLimiter:
                 self._restore_report(lease_key, report)
             raise
         for lease_key in lease_keys:
-            lease = self._slices[lease_key]
+            lease = self._leases[lease_key]
             lease.until = lease.reported_at + USABLE_SECONDS
             if lease_key in requested:
                 lease.left = allocations[lease_key].calls
@@ -227,10 +227,10 @@ class RateLimiter:
                     requested[lease_key].set_result(allocations[lease_key])
             elif done and not lease.in_flight and not lease.reported.calls and lease_key not in self._pending:
                 # A caller that came meanwhile holds this lease: the next exchange reports and fills it.
-                del self._slices[lease_key]
+                del self._leases[lease_key]
 
     def _take_report(self, lease_key: LeaseKey, *, done: bool) -> UsageReport:
-        lease = self._slices[lease_key]
+        lease = self._leases[lease_key]
         report, lease.reported = lease.reported, UsageReport()
         report.done, report.in_flight = done, lease.in_flight
         lease.reported_at = time.monotonic()
@@ -240,7 +240,7 @@ class RateLimiter:
 
     def _restore_report(self, lease_key: LeaseKey, report: UsageReport) -> None:
         """Put back a report that the database did not store, so that the next report includes it."""
-        lease = self._slices.setdefault(lease_key, _LocalLease())
+        lease = self._leases.setdefault(lease_key, _LocalLease())
         newer = lease.reported
         newer.calls += report.calls
         newer.unstated += report.unstated

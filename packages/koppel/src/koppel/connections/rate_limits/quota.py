@@ -2,7 +2,7 @@
 
 Every worker reads and writes the same state, one after the other (`koppel.connections.rate_limits.limiter`). A vendor counts
 calls in fixed windows (an hour, per company and client), and each answer states how many are left and when the window ends.
-From these readings calls are leased to workers in slices. No call may ever be made over the quota; so
+From these readings calls are leased to workers in batches. No call may ever be made over the quota; so
 
 - when nothing is known, or a window is over, one call is leased, and its answer gives the first reading. A vendor with several
   windows states the one with the fewest calls left: at least as many are left in the others, so they need not be known;
@@ -119,7 +119,9 @@ def apply_report(now: float, state: QuotaState, holder: str, organisation: int, 
 
 
 def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> Allocation:
-    """Lease a slice to a worker, or say how long to wait. The holder's earlier lease must have been reported as done."""
+    """Lease a batch of calls to a worker, or say how long to wait.
+
+    The holder's earlier lease must have been reported as done."""
     _remove_expired(now, state)
     leased = sum(lease.calls for lease in state.leases.values())
     obstacle = _obstacle(now, state, leased)
@@ -198,7 +200,7 @@ def _count_errors(now: float, state: QuotaState, errors: int) -> None:
 
 
 def _share(state: QuotaState, organisation: int, left: int) -> int:
-    """Return how many of the calls `left` an organisation gets: at most a slice, less when others share the window."""
+    """Return how many of the calls `left` an organisation gets: at most a batch, less when others share the window."""
     own_key = str(organisation)
     leased: dict[str, int] = {}
     for lease in state.leases.values():

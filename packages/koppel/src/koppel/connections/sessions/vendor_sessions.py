@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_noop as _
 
+from koppel.connections.health import SUPERSEDED_CODE
 from koppel.connections.hooks import find_imported_company
 from koppel.connections.models import AppRegistration
 from koppel.connections.rate_limits import rate_limited
@@ -30,9 +31,6 @@ from koppel.kit.http.client import Response
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses this company with a fresh token.")
 REPLACED = _("Another sign-in reads this company now. Koppel goes on with that one.")
-SUPERSEDED = "retired"
-"""The vault's code for a grant that was given back: its companies have another one, or are no longer read."""
-
 
 _Call = tuple[Sequence[str], ...]
 """Method, address, parameters and headers."""
@@ -104,21 +102,25 @@ class AuthorizedSession:
         try:
             answer = await self._http.send(method, url, params=params, headers=headers)
         except Unreachable as unreachable:
-            await self._record_failure(str(unreachable), whole=False)
+            await self._record_failure(str(unreachable), connection_wide=False)
             raise
-        if is_out_of_order(answer):
+        if is_server_error(answer):
             await self._record_failure(
-                f"{urlsplit(url).hostname} answers with an error ({answer.status}).", whole=False
+                f"{urlsplit(url).hostname} answers with an error ({answer.status}).", connection_wide=False
             )
         else:
             target = self.target
             await self._health.record_success(target.organisation_id, target.connection_id, target.remote_company_id)
         return answer
 
-    async def _record_failure(self, message: str, *, whole: bool) -> None:
+    async def _record_failure(self, message: str, *, connection_wide: bool) -> None:
         target = self.target
         await self._health.record_failure(
-            target.organisation_id, target.connection_id, target.remote_company_id, message, connection_wide=whole
+            target.organisation_id,
+            target.connection_id,
+            target.remote_company_id,
+            message,
+            connection_wide=connection_wide,
         )
 
     def _refusal_reason(self, method: str, url: str, headers: Mapping[str, str]) -> str:
@@ -131,10 +133,10 @@ class AuthorizedSession:
         try:
             token = await self._vault.access_token(target.organisation_id, target.grant_id, refused)
         except Unreachable as unreachable:
-            await self._record_failure(str(unreachable), whole=True)
+            await self._record_failure(str(unreachable), connection_wide=True)
             raise
         except ConsentLost as lost:
-            if lost.code == SUPERSEDED:
+            if lost.code == SUPERSEDED_CODE:
                 raise Unreachable("consent_replaced", REPLACED, retry_after_seconds=1) from None
             if not target.is_pending_transfer:
                 await self._health.record_consent_lost(target.organisation_id, target.connection_id, str(lost))
@@ -206,7 +208,7 @@ class ReadingSession(AuthorizedSession):
         return answer
 
 
-def is_out_of_order(answer: Response) -> bool:
+def is_server_error(answer: Response) -> bool:
     """Whether the answer is a server error, or an HTML page where data should be."""
     is_page = answer.headers.get("content-type", "").startswith("text/html")
     return answer.status >= 500 or (answer.status == 200 and is_page)

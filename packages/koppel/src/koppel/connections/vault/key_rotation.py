@@ -69,9 +69,9 @@ def rotate_keys(operator: str) -> Rotation:
         last = 0
         while (last := _reencrypt_batch(table, last, rotation)) > 0:
             pass
-    again, broken = reencrypt_all()
-    rotation.reencrypted += again
-    rotation.unreadable.update(broken)
+    reencrypted, unreadable = reencrypt_all()
+    rotation.reencrypted += reencrypted
+    rotation.unreadable.update(unreadable)
     _count_broken_under(rotation.key, rotation)
     return rotation
 

@@ -86,13 +86,13 @@ def tenant_key(table: str, column: str, parent: str, *, on_delete: str = "NO ACT
 
 _PARENT_FUNCTIONS = """
 CREATE FUNCTION public.{table}_of_parent() RETURNS trigger LANGUAGE plpgsql {pinned} AS $$
-DECLARE one record;
+DECLARE parent_key record;
 BEGIN
-  FOR one IN SELECT DISTINCT organisation_id, {column} AS id FROM written LOOP
+  FOR parent_key IN SELECT DISTINCT organisation_id, {column} AS id FROM written LOOP
     PERFORM FROM public.{parent} parent
-     WHERE parent.organisation_id = one.organisation_id AND parent.id = one.id FOR KEY SHARE;
+     WHERE parent.organisation_id = parent_key.organisation_id AND parent.id = parent_key.id FOR KEY SHARE;
     IF NOT FOUND THEN
-      RAISE EXCEPTION '{table}: organisation % has no % in {parent}', one.organisation_id, one.id
+      RAISE EXCEPTION '{table}: organisation % has no % in {parent}', parent_key.organisation_id, parent_key.id
         USING ERRCODE = 'foreign_key_violation';
     END IF;
   END LOOP;

@@ -7,7 +7,9 @@ from koppel.notifications.models import EmailDelivery, Event, Notification, Webh
 
 
 def erase_administration(organisation_id: int, administration_id: int) -> None:
-    """Happenings about it alone go, with their notices and mails; of others its name and reason. In scope."""
+    """Delete the events that are about it alone, with their notifications and mails; in others, remove its name and reason.
+
+    In the organisation's scope."""
     key = str(administration_id)
     concerns = Q(administrations__has_key=key) | Q(subject_kind="administration", subject_id=administration_id)
     for event in Event.objects.select_for_update().filter(concerns, organisation_id=organisation_id).order_by("pk"):

@@ -176,7 +176,7 @@ def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], 
     if search_text:
         rows = [one for one in rows if search_text.casefold() in f"{one.company.name} {one.number}".casefold()]
     if len(answers) > PAGE_ROWS:
-        rows = sorted(rows, key=lambda one: one.is_complete)
+        rows = sorted(rows, key=lambda row: row.is_complete)
     page = Paginator(rows, PAGE_ROWS).get_page(request.parameters["page"])
     return {
         "answers": list(page.object_list),

@@ -83,7 +83,7 @@ def hand_over(
 ) -> dict[str, int]:
     """Everything that one member holds goes to another; the access of the first may end in the same act.
 
-    How many moved, by keeper. Raises `Refused`, and then nothing has moved; also when it is not what was confirmed."""
+    Return how many moved, by provider. Raises `Refused`, and then nothing has moved; also when it is not what was confirmed."""
     actor.require(Permission.MANAGE_PEOPLE)
     departing_member, successor = _both(actor, membership_id, to_membership_id)
     if deactivate:

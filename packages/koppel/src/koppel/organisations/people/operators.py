@@ -1,7 +1,7 @@
 """Whoever operates the installation: a person with their own name, who looks into an organisation only while it consents.
 
 An operator is no member. What they get is an actor that may read what an Administrator may, restricted administrations
-excepted, and change nothing; every door refuses the rest."""
+excepted, and change nothing; every interface refuses the rest."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -65,7 +65,7 @@ class PageWriter:
         for level, written in (await self._write(connection, context, batches, checkpoint, compares=compares)).items():
             await rejected_records.store(connection, self._claimed, level, written.rejected)
             counts.rejected += len(written.rejected)
-            counts.touched |= written.is_any
+            counts.touched |= written.has_changes
             if level == self._resource:
                 counts.added, counts.changed = len(written.added), len(written.changed)
         counts.lines = sum(len(record.children) for record in page.records)
@@ -109,7 +109,7 @@ class PageWriter:
         written_by_level = {}
         for level, batch, parents in levels:
             written = written_by_level[level] = await writer.stage(connection, context, level, batch, parents)
-            if written.is_any:
+            if written.has_changes:
                 ctes, values = (
                     ("", {})
                     if checkpoint.is_baseline

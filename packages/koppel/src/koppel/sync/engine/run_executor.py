@@ -12,7 +12,7 @@ from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine import run_completion, run_reader, run_start
 from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
 from koppel.sync.engine.vendor_outage import OUTAGE, outage_seconds
-from koppel.sync.errors import Fenced, Preempted
+from koppel.sync.errors import Preempted, RunTakenOver
 from koppel.sync.models import RunState
 from koppel.sync.runs import claims
 from koppel.sync.runs.claims import ClaimedRun
@@ -31,7 +31,7 @@ async def execute_run(runtime: Runtime, claimed: ClaimedRun) -> None:
         try:
             await quarantine.refuse_async()
             await _read_and_complete(runtime, claimed)
-        except Fenced:
+        except RunTakenOver:
             log.warning("run_taken_over")
         except Preempted:
             async with runtime.database.tenant_transaction(organisation_id) as connection:
@@ -58,7 +58,7 @@ async def _read_and_complete(runtime: Runtime, claimed: ClaimedRun) -> None:
         await run_in_thread(lambda: run_completion.fail(claimed, *failure, RunState.PARTIAL))
         return
     if not await run_in_thread(lambda: run_completion.succeed(claimed, plan)):
-        raise Fenced
+        raise RunTakenOver
     log.info("run_succeeded", administration=claimed.administration_id, touched=sorted(result.touched))
 
 

@@ -25,7 +25,7 @@ from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine.page_commit import PageCommitter, PendingPage
 from koppel.sync.engine.page_writer import CHILDREN, PageWriter
 from koppel.sync.engine.run_start import SyncPlan
-from koppel.sync.errors import Fenced, Preempted
+from koppel.sync.errors import Preempted, RunTakenOver
 from koppel.sync.runs import checkpoints, claims
 from koppel.sync.runs.checkpoints import CheckpointState
 from koppel.sync.runs.claims import ClaimedRun
@@ -44,7 +44,7 @@ class RunResult:
 
 
 async def read_run(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> RunResult:
-    """Read every resource of the plan. Raises the connector's errors and `Fenced`; what was committed stays."""
+    """Read every resource of the plan. Raises the connector's errors and `RunTakenOver`; what was committed stays."""
     session = await reading_session(runtime, claimed.organisation_id, claimed.administration_id)
     reader = RunReader(runtime, claimed, plan, session, connector(claimed.connector))
     async with _heartbeat(runtime, claimed):
@@ -54,7 +54,7 @@ async def read_run(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> Run
 
 @contextlib.asynccontextmanager
 async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[None]:
-    """Send heartbeats while the block runs; when another worker takes the run over, cancel the block and raise `Fenced`."""
+    """Send heartbeats while the block runs; cancel it and raise `RunTakenOver` when another worker takes the run over."""
     task = asyncio.current_task()
     fenced = False
 
@@ -78,7 +78,7 @@ async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[Non
         yield
     except asyncio.CancelledError:
         if fenced:
-            raise Fenced from None
+            raise RunTakenOver from None
         raise
     finally:
         heart.cancel()

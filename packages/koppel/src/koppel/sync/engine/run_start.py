@@ -8,7 +8,7 @@ from koppel.administrations.effective_settings import resolve_settings
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import set_status
 from koppel.kit.tenancy import organisation_scope
-from koppel.sync.errors import Fenced
+from koppel.sync.errors import RunTakenOver
 from koppel.sync.runs.claims import ClaimedRun
 
 _HOLD = """
@@ -27,7 +27,7 @@ class SyncPlan:
 
 
 def start_run(claimed: ClaimedRun) -> SyncPlan:
-    """The settings in force; a first sync shows as configuring. Raises `Fenced` for one that was stopped meanwhile."""
+    """The settings in force; a first sync shows as configuring. Raises `RunTakenOver` for one that was stopped meanwhile."""
     administrations = Administration.objects.filter(
         organisation_id=claimed.organisation_id, pk=claimed.administration_id
     )
@@ -37,7 +37,7 @@ def start_run(claimed: ClaimedRun) -> SyncPlan:
         ).get()
         if activated_at is None:
             if not _is_ours(claimed):
-                raise Fenced
+                raise RunTakenOver
             set_status(claimed.organisation_id, claimed.administration_id, Status.CONFIGURING)
         settings = resolve_settings(here, template or {}, organisation)
     return SyncPlan(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)

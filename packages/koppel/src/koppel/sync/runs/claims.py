@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 from koppel.kit.database.outage import PAUSE_SECONDS, PAUSE_SECONDS_MAX
 from koppel.kit.database.pool import Connection, Database, GuardFailed
-from koppel.sync.errors import Fenced
+from koppel.sync.errors import RunTakenOver
 
 STALLED_SECONDS = 15
 OUTAGE_NEW_AFTER_SECONDS = 900.0
@@ -58,7 +58,7 @@ async def claim_runs(connection: Connection, run_ids: list[int], worker: str) ->
 
 @asynccontextmanager
 async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIterator[Connection]:
-    """Open a transaction in the organisation's scope that locks the run. Raises `Fenced` when it is no longer ours."""
+    """Open a transaction in the organisation's scope that locks the run. Raises `RunTakenOver` when it is no longer ours."""
     guard = (
         f"SELECT 1 FROM sync_run WHERE id = {claimed.id:d} AND attempt = {claimed.attempt:d} AND state = 'running'"  # noqa: S608
         " FOR NO KEY UPDATE"
@@ -67,7 +67,7 @@ async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIt
         async with database.tenant_transaction(claimed.organisation_id, guard=guard) as connection:
             yield connection
     except GuardFailed:
-        raise Fenced from None
+        raise RunTakenOver from None
 
 
 async def heartbeat(connection: Connection, claimed: ClaimedRun) -> bool:

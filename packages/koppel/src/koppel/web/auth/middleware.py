@@ -215,7 +215,7 @@ def _quarantined(request: HttpRequest) -> HttpResponseBase:
 
 
 def _is_nul_error(error: DataError) -> bool:
-    """A text with NUL in it, which PostgreSQL neither keeps nor looks for. Nobody types it; programs that try doors do."""
+    """Whether a text had a NUL in it, which PostgreSQL cannot store. Nobody types one; programs that probe a server do."""
     return "NUL (0x00)" in str(error) or "\\u0000" in str(error)
 
 
