@@ -135,7 +135,8 @@ def test_the_changelog_is_kept_in_the_form_of_keep_a_changelog() -> None:
 
 def test_the_changelog_names_the_version_of_the_packages() -> None:
     version = re.search(r'^version = "(.+)"$', (PACKAGES / "koppel" / "pyproject.toml").read_text(), re.MULTILINE)
-    assert version and f"## [{version[1]}] - " in CHANGELOG
+    assert version
+    assert f"## [{version[1]}] - " in CHANGELOG
 
 
 def variables_read(code: str) -> Iterator[str]:
