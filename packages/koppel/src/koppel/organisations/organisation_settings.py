@@ -1,28 +1,26 @@
 """Use case of the organisation itself: its name, and the settings beneath every template."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.organisations.errors import Refused
+from koppel.organisations.inputs import OrganisationInput
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
 
 
-def change_organisation(actor: Actor, *, name: str, settings: Mapping[str, Any]) -> None:
-    """Raises `Refused`."""
+def change_organisation(actor: Actor, data: OrganisationInput) -> None:
+    """Change the name and the settings. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    validate_settings(settings)
-    name = name.replace("\0", "").strip()[:200]
+    validate_settings(data.settings)
+    name = data.name.replace("\0", "").strip()[:200]
     if not name:
-        raise Refused(_("A name is needed."))
+        raise Refused(_("A name is needed."), field="name")
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     before = {"name": organisation.name, "settings": organisation.settings}
-    after = {"name": name, "settings": dict(settings)}
-    organisation.name, organisation.settings = name, dict(settings)
+    after = {"name": name, "settings": data.settings}
+    organisation.name, organisation.settings = name, data.settings
     organisation.save(update_fields=["name", "settings"])
     record(
         actor.organisation_id,

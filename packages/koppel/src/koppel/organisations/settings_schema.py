@@ -131,4 +131,4 @@ def validate_settings(values: Mapping[str, Any]) -> None:
     """Raises `Refused`, naming the settings that cannot be stored."""
     if problems := problems_with(values):
         names = ", ".join(f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
-        raise Refused(_("These settings cannot be stored: %s.") % names)
+        raise Refused(_("These settings cannot be stored: %s.") % names, field="settings")

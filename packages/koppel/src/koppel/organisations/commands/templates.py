@@ -9,6 +9,7 @@ from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, as_mapping, print_record, print_rows
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.groups import settings_templates
+from koppel.organisations.groups.inputs import TemplateInput
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import SETTING_LABELS, notification_audiences
 
@@ -57,7 +58,7 @@ def create(
     """A new template. What it does not set comes from the organisation."""
     settings = _settings_from_options({}, resources, years, schedule, weekday, notify, None)
     with acting_as(person, organisation) as actor:
-        created = settings_templates.create(actor, name, settings)
+        created = settings_templates.create_template(actor, TemplateInput(name=name, settings=settings))
         _print(actor, created.pk, as_json=as_json)
 
 
@@ -85,9 +86,9 @@ def change(
         settings = _settings_from_options(before.settings, resources, years, schedule, weekday, notify, unset)
         effects = as_mapping(settings_templates.preview(actor, template, settings))
         if not dry_run:
-            settings_templates.change_template(
-                actor, template, name=name or before.name, settings=settings, archived=before.archived_at is not None
-            )
+            archived = before.archived_at is not None
+            changed = TemplateInput(name=name or before.name, settings=settings, archived=archived)
+            settings_templates.change_template(actor, template, changed)
         print_record({"id": template, "stored": not dry_run, "settings": settings, **effects}, as_json=as_json)
 
 
@@ -101,9 +102,8 @@ def archive(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = settings_templates.get_template(actor, template)
-        settings_templates.change_template(
-            actor, template, name=before.name, settings=before.settings, archived=not restore
-        )
+        changed = TemplateInput(name=before.name, settings=before.settings, archived=not restore)
+        settings_templates.change_template(actor, template, changed)
         _print(actor, template, as_json=as_json)
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
+from koppel.organisations.groups.inputs import TemplateInput
 from koppel.organisations.groups.named_group import GroupType, in_use_first
 from koppel.organisations.models import Organisation, Template
 from koppel.organisations.roles import Actor, Permission
@@ -36,7 +37,7 @@ class TemplateSummary:
 
 def list_summaries(actor: Actor) -> list[TemplateSummary]:
     """Those in use first, by name."""
-    templates = Template.objects.filter(organisation_id=actor.organisation_id)
+    templates = Template.objects.for_actor(actor)
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
     return in_use_first(
         TemplateSummary(
@@ -50,35 +51,35 @@ def list_summaries(actor: Actor) -> list[TemplateSummary]:
     )
 
 
-def save_template(
-    actor: Actor, template_id: int | None, name: str, settings: Mapping[str, Any], *, archived: bool = False
-) -> int:
-    """Make, change or archive a template; its id. Raises `Refused`."""
-    actor.require(Permission.MANAGE_PEOPLE)
-    validate_settings(settings)
-    return TEMPLATE.save(actor, template_id, name, archived=archived, values={"settings": dict(settings)})
-
-
-def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
-    """Raises `Refused`."""
-    return get_template(actor, save_template(actor, None, name, settings))
+def create_template(actor: Actor, template: TemplateInput) -> Template:
+    """Create a template. Raises `Refused` when the name is taken or empty, or a setting cannot be stored."""
+    return get_template(actor, _save(actor, None, template))
 
 
 def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
-    """What these settings would do, to how many. Raises `Refused`."""
+    """Return what these settings would do, to how many. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
     validate_settings(settings)
     return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, settings)
 
 
-def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
-    """The audit log keeps what was and what is. Raises `Refused`."""
-    before = dict(get_template(actor, template_id).settings)
-    save_template(actor, template_id, name, settings, archived=archived)
-    if before != dict(settings):
-        template = get_template(actor, template_id)
-        details = {"before": before, "after": dict(settings)}
-        TEMPLATE.record(actor, "settings_changed", (template.pk, template.name), details)
+def change_template(actor: Actor, template_id: int, template: TemplateInput) -> None:
+    """Change its name, its settings, and whether it is still offered. The audit log keeps the settings before and after.
+
+    Raises `Refused`."""
+    before = get_template(actor, template_id).settings
+    _save(actor, template_id, template)
+    if before != template.settings:
+        changed = get_template(actor, template_id)
+        details = {"before": before, "after": template.settings}
+        TEMPLATE.record(actor, "settings_changed", (changed.pk, changed.name), details)
+
+
+def _save(actor: Actor, template_id: int | None, template: TemplateInput) -> int:
+    actor.require(Permission.MANAGE_PEOPLE)
+    validate_settings(template.settings)
+    values = {"settings": template.settings}
+    return TEMPLATE.save(actor, template_id, template.name, archived=template.archived, values=values)
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
