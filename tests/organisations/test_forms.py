@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.models import Organisation, Template
+from koppel.organisations.models import ApiToken, IdentityProvider, Organisation, Template
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 
@@ -58,3 +58,83 @@ def test_a_template_is_not_changed_by_a_form_that_is_refused(boss: Actor) -> Non
     with organisation_scope(boss.organisation_id):
         template = Template.objects.get()
         assert (template.name, template.settings) == ("Nachtelijk", {"schedule": "night"})
+
+
+TOKENS = [
+    ({"days": "90", "name": ""}, "name"), ({"days": "90", "name": "n" * 101}, "name"),
+    ({"days": "90", "name": "a\0b"}, "name"), ({"days": "91"}, "days"), ({}, "days"), ({"days": "x"}, "days"),
+    ({"days": "90", "role": "king"}, "role"), ({"days": "90", "access": "all"}, "access"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("strange", "field"), TOKENS)
+def test_a_token_is_not_made_of_what_cannot_be_read(boss: Actor, strange: Mapping[str, str], field: str) -> None:
+    form = {"name": "Back-up", "access": "write", "role": "reader"} | strange
+    page = refused(signed_in(boss), "/account/tokens/", form, field)
+    if field == "days":
+        assert 'value="Back-up"' in page
+        assert "Choose how long the token may live." in page
+        assert 'value="write" checked' in page
+        assert '<option value="reader" selected>' in page
+    with organisation_scope(boss.organisation_id):
+        assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize("text", ["x", "0", "1 2"])
+def test_a_session_that_cannot_be_understood_does_not_mean_all_others(boss: Actor, text: str) -> None:
+    elsewhere = signed_in(boss)
+    assert elsewhere.get("/").status_code == 200
+    page = signed_in(boss).post("/account/sessions/", {"id": text})
+    assert "is not one of the choices" in page.content.decode()
+    assert elsewhere.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "99999"])
+def test_nobody_acts_in_an_organisation_that_they_do_not_belong_to(boss: Actor, text: str) -> None:
+    browser = signed_in(boss)
+    page = browser.post("/account/organisations/", {"organisation": text})
+    assert (page.status_code, "banner-bad" in page.content.decode()) == (200, True)
+    assert browser.session.get("organisation") in (None, boss.organisation_id)
+
+
+POLICIES = [
+    ({"email_domains": "kantoor.nl; niets"}, "email_domains"), ({"email_domains": "gmail.com"}, "email_domains"),
+    ({"audit_years": "3"}, "audit_years"), ({"audit_years": ""}, "audit_years"), ({"requires_mfa": "yes"}, "requires_mfa"),
+    ({"requires_mfa": "1"}, "requires_mfa"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("strange", "field"), POLICIES)
+def test_rules_for_everybody_are_refused_at_their_field(boss: Actor, strange: Mapping[str, str], field: str) -> None:
+    form = {"email_domains": "kantoor.nl", "audit_years": "2"} | strange
+    page = refused(signed_in(boss), "/organisation/security/", form, field)
+    assert f'name="email_domains" value="{form["email_domains"]}"' in page
+    if form["audit_years"] == "2":
+        assert '<option value="2" selected>' in page
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+        assert (firm.email_domains, firm.requires_mfa, firm.audit_years == 2) == ([], False, False)
+
+
+def test_an_identity_provider_is_not_stored_half(boss: Actor) -> None:
+    """The page that says so is the page about security, where each form goes to its own address."""
+    form = {"name": "Entra", "issuer": "http//x", "client_id": "koppel", "client_secret": "hush-hush"}
+    browser, path = signed_in(boss), "/organisation/security/provider"
+    for strange, field in (
+        ({}, "issuer"), ({"issuer": "https://login.test", "name": ""}, "name"),
+        ({"issuer": "https://login.test", "client_secret": ""}, "client_secret"),
+    ):  # fmt: skip
+        page = refused(browser, path, form | strange, field)
+        assert 'value="koppel"' in page
+        assert "hush-hush" not in page
+        assert '<form method="post" action="/organisation/security/" data-once>' in page
+    with organisation_scope(boss.organisation_id):
+        assert not IdentityProvider.objects.exists()
+
+
+def test_operators_are_let_in_for_a_time_that_there_is(boss: Actor) -> None:
+    for hours in ("", "3", "x"):
+        page = refused(signed_in(boss), "/organisation/security/support", {"hours": hours}, "hours")
+        assert "Choose for how long." in page
+    with organisation_scope(boss.organisation_id):
+        assert Organisation.objects.get().operator_access_until is None

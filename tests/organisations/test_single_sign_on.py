@@ -324,7 +324,7 @@ def test_a_page_says_where_the_sign_in_leads_before_anybody_leaves(boss: Actor, 
 def test_the_redirect_address_is_there_before_anything_else_is_known(boss: Actor, idp: Idp) -> None:
     client = signed_in(boss)
     assert "Set up single sign-on" in client.get(SECURITY).content.decode()
-    page = client.post(SECURITY + "provider", {"action": "prepare"}, follow=True).content.decode()
+    page = client.post(SECURITY + "provider/prepare", follow=True).content.decode()
     address = f"/sign-in/{provider_id(boss)}/callback"
     assert address in page
     assert "not filled in yet" in page
@@ -393,7 +393,7 @@ def test_switching_off_ends_the_sessions_that_began_so_and_no_others(boss: Actor
     page = signed_in(boss).get(SECURITY).content.decode()
     assert "1 session began through it" in page
     assert "Yours is one of them" not in page
-    page = signed_in(boss).post(SECURITY + "provider", {"action": "off"}, follow=True).content.decode()
+    page = signed_in(boss).post(SECURITY + "provider/off", follow=True).content.decode()
     assert "1 session that it began has ended" in page
     assert [one.get("/").status_code for one in (by_provider, by_password, other_firm)] == [302, 200, 200]
     with organisation_scope(boss.organisation_id):
@@ -407,7 +407,7 @@ def test_who_switches_off_what_let_them_in_signs_in_anew(boss: Actor, idp: Idp) 
     link(boss, boss)
     client = walk(boss).client
     assert "Yours is one of them" in client.get(SECURITY).content.decode()
-    last = client.post(SECURITY + "provider", {"action": "off"}, follow=True)
+    last = client.post(SECURITY + "provider/off", follow=True)
     assert last.redirect_chain[-1][0].startswith("/accounts/login/")
 
 
