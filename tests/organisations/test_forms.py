@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.models import ApiToken, IdentityProvider, Organisation, Template
+from koppel.organisations.models import ApiToken, IdentityProvider, Organisation, Template, User
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 
@@ -138,3 +138,21 @@ def test_operators_are_let_in_for_a_time_that_there_is(boss: Actor) -> None:
         assert "Choose for how long." in page
     with organisation_scope(boss.organisation_id):
         assert Organisation.objects.get().operator_access_until is None
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "99999"])
+def test_an_operator_enters_no_organisation_that_does_not_let_them(boss: Actor, text: str) -> None:
+    User.objects.filter(pk=boss.user_id).update(is_operator=True)
+    browser = signed_in(boss)
+    page = browser.post("/operator/enter", {"organisation": text})
+    assert (page.status_code, "does not let operators in" in page.content.decode()) == (403, True)
+    assert "operator_in" not in browser.session
+
+
+@pytest.mark.usefixtures("boss")
+def test_an_address_that_cannot_be_read_finds_no_identity_provider() -> None:
+    page = refused(Client(), "/sign-in/", {"email": "x\0@kantoor.nl"}, "email")
+    assert "No single sign-on is set up" not in page
+    page = refused(Client(), "/sign-in/", {"email": "anna@kantoor.nl"})
+    assert "No single sign-on is set up" in page
+    assert 'value="anna@kantoor.nl"' in page

@@ -1,11 +1,11 @@
-"""Forms of the page about security, of signing in through an identity provider, and of operators."""
+"""Forms of the page about security."""
 
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from koppel.kit.web.forms import FlagField, Form, IdField, TextField
+from koppel.kit.web.forms import FlagField, Form, TextField
 from koppel.kit.web.schemas import Input
 from koppel.organisations.access.security_policy import (
     AUDIT_YEARS,
@@ -57,15 +57,3 @@ class SupportForm(Form[Input]):
     """For how long operators may look in."""
 
     hours = NumberChoiceField(OPERATOR_ACCESS_HOURS, NO_HOURS)
-
-
-class EmailForm(Form[Input]):
-    """The address by whose domain the identity provider is found."""
-
-    email = TextField(max_length=320)
-
-
-class OperatorForm(Form[Input]):
-    """The organisation that an operator looks into."""
-
-    organisation = IdField(required=True, widget=forms.HiddenInput)

@@ -66,7 +66,7 @@ def start_support_session(user_id: int | None, organisation_id: int, ip_address:
     """Begin to look in; the organisation's trail says so. Raises `Refused`."""
     actor = operator_actor(user_id, organisation_id, ip_address)
     if actor is None:
-        raise Refused(_("This organisation does not let operators in just now."))
+        raise Refused(_("This organisation does not let operators in just now."), field="organisation")
     record_action(actor, "operator.access_started")
     return actor
 
