@@ -7,7 +7,18 @@ import pytest
 from django.test import Client
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.models import ApiToken, IdentityProvider, Organisation, Template, User
+from koppel.organisations.invitations import services as invitations
+from koppel.organisations.invitations.inputs import InvitationInput
+from koppel.organisations.models import (
+    ApiToken,
+    Division,
+    IdentityProvider,
+    Invitation,
+    Membership,
+    Organisation,
+    Template,
+    User,
+)
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 
@@ -156,3 +167,84 @@ def test_an_address_that_cannot_be_read_finds_no_identity_provider() -> None:
     page = refused(Client(), "/sign-in/", {"email": "anna@kantoor.nl"})
     assert "No single sign-on is set up" in page
     assert 'value="anna@kantoor.nl"' in page
+
+
+ACCESS = [
+    ({"until": "31-13-2099"}, "until"), ({"until": "2001-01-01"}, "until"), ({"role": "king"}, "role"), ({"role": ""}, "role"),
+    ({"divisions": ["1", "x"]}, "divisions"), ({"is_active": "perhaps"}, "is_active"), ({"role": "administrator"}, "role"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("strange", "field"), ACCESS)
+def test_somebodys_access_is_not_changed_by_what_cannot_be_read(
+    boss: Actor, actor: Any, strange: Mapping[str, Any], field: str
+) -> None:
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+        Division.objects.create(organisation_id=firm.pk, name="Zuid")
+    leader, ben = actor("team_leader", organisation=firm), actor("user", organisation=firm, name="Ben")
+    form = {"role": "reader", "until": "2099-12-31", "is_active": "1"} | strange
+    page = refused(signed_in(leader), f"/organisation/people/{ben.membership_id}/", form, field)
+    assert f'name="until" value="{form["until"]}"' in page
+    if form["role"] == "reader":
+        assert '<option value="reader" selected>' in page
+    with organisation_scope(boss.organisation_id):
+        membership = Membership.objects.get(pk=ben.membership_id)
+        assert (membership.role, membership.is_active, membership.expires_at) == ("user", True, None)
+
+
+def test_a_person_whom_nobody_can_take_over_from_is_left_as_is(boss: Actor, actor: Any) -> None:
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+    ben, browser = actor("user", organisation=firm, name="Ben"), signed_in(boss)
+    path = f"/organisation/people/{ben.membership_id}/"
+    for to, sentence in (("", "Choose a colleague"), ("x", "is not one of the choices"), ("99999", "not a member")):
+        answer = browser.post(f"{path}hand-over", {"to": to, "deactivate": "1"})
+        assert answer.headers["Location"] == path
+        assert sentence in browser.get(path).content.decode()
+    with organisation_scope(boss.organisation_id):
+        assert Membership.objects.get(pk=ben.membership_id).is_active
+
+
+INVITED = [
+    ({"email": "nobody"}, "email"), ({"email": "a\0b@kantoor.nl"}, "email"), ({"name": "n" * 201}, "name"),
+    ({"role": "king"}, "role"), ({"until": "soon"}, "until"), ({"until": "2001-01-01"}, "until"),
+    ({"divisions": "-1"}, "divisions"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("strange", "field"), INVITED)
+def test_nobody_is_invited_with_what_cannot_be_read(boss: Actor, strange: Mapping[str, str], field: str) -> None:
+    with organisation_scope(boss.organisation_id):
+        division = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
+    form = {"email": "ben@kantoor.nl", "name": "Ben", "role": "reader", "divisions": str(division.pk)} | strange
+    page = refused(signed_in(boss), "/organisation/people/invite/", form, field)
+    if field == "until":
+        assert 'value="ben@kantoor.nl"' in page
+        assert '<option value="reader" selected>' in page
+        assert f'name="divisions" value="{division.pk}" checked' in page
+        assert f'value="{form["until"]}"' in page
+    with organisation_scope(boss.organisation_id):
+        assert not Invitation.objects.exists()
+
+
+def test_a_list_that_cannot_be_read_stays_to_be_put_right(boss: Actor) -> None:
+    browser = signed_in(boss)
+    page = refused(browser, "/organisation/people/invite/many/", {"text": "a\0b@kantoor.nl"}, "text")
+    assert "@kantoor.nl</textarea>" in page
+    page = refused(browser, "/organisation/people/invite/many/", {"text": ";\n", "confirmed": "1"})
+    assert "There is no line" in page
+    with organisation_scope(boss.organisation_id):
+        assert not Invitation.objects.exists()
+
+
+def test_who_accepts_reads_at_each_field_what_is_wrong(boss: Actor) -> None:
+    with organisation_scope(boss.organisation_id):
+        path = invitations.link_of(invitations.invite(boss, InvitationInput(email="ben@kantoor.nl")))
+    path = "/" + path.split("/", 3)[3]
+    good = {"name": "Ben Bos", "password": "correct horse battery"}
+    for strange, field in (({"name": " "}, "name"), ({"name": "\0"}, "name"), ({"password": "short"}, "password")):
+        page = refused(Client(), path, good | strange, field)
+        assert "correct horse" not in page
+    assert 'value="Ben Bos"' in page
+    assert not User.objects.filter(email="ben@kantoor.nl").exists()

@@ -16,7 +16,7 @@ from django.utils import timezone
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import FederatedIdentity, IdentityProvider, Membership, Organisation, User
 from koppel.organisations.people import operators
 from koppel.organisations.roles import Actor, Role
@@ -220,7 +220,7 @@ def test_who_is_invited_becomes_a_member_by_the_first_sign_in(boss: Actor, idp: 
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
-        invitations.invite(boss, InvitationData("nieuw@example.test", "", Role.USER, frozenset()))
+        invitations.invite(boss, InvitationInput(email="nieuw@example.test"))
     idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
     assert walk(boss).status_code == 302
     with installation_scope("test"):
@@ -232,7 +232,7 @@ def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_ei
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
-        invitations.invite(boss, InvitationData("nieuw@example.test", "", Role.USER, frozenset()))
+        invitations.invite(boss, InvitationInput(email="nieuw@example.test"))
         Organisation.objects.update(email_domains=["kantoor.nl"])
     idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
     answer = walk(boss)
@@ -468,7 +468,7 @@ def test_two_first_sign_ins_at_one_instant_both_come_in(boss: Actor, idp: Idp, i
     if is_invited:
         email = "nieuw@example.test"
         with organisation_scope(boss.organisation_id):
-            invitations.invite(boss, InvitationData(email, "", Role.USER, frozenset()))
+            invitations.invite(boss, InvitationInput(email=email))
     idp.says(sub="7", email=email, email_verified=True)
     answers: list[tuple[int, str]] = []
 

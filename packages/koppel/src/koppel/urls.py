@@ -7,7 +7,7 @@ from koppel.kit.web import paths
 from koppel.kit.web.decorators import outside_transaction
 from koppel.organisations.urls import account_urlpatterns
 from koppel.organisations.views import operators, single_sign_on
-from koppel.organisations.views.invitations import accept as accept_invitation
+from koppel.organisations.views.invitations import accept_invitation
 from koppel.sync.urls import import_urlpatterns
 from koppel.web import views
 

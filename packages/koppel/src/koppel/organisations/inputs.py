@@ -1,8 +1,20 @@
-"""What the use case of the organisation itself takes."""
+"""What the use case of the organisation itself takes, and types that other inputs share."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.utils.timezone import is_naive, make_aware
+from pydantic import AfterValidator
 
 from koppel.kit.web.schemas import Input
+
+
+def _aware(moment: datetime) -> datetime:
+    return make_aware(moment) if is_naive(moment) else moment
+
+
+Moment = Annotated[datetime, AfterValidator(_aware)]
+"""A moment; without a zone it is one of the installation's."""
 
 
 class OrganisationInput(Input):

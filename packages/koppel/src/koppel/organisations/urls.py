@@ -15,12 +15,12 @@ from koppel.organisations.views import (
 
 app_name = "organisations"
 urlpatterns = [
-    path("people/", people.listing, name="people"),
-    path("people/invite/", invitations.invite, name="invite"),
-    path("people/invite/many/", invitations.invite_many, name="invite_many"),
-    path("people/invitations/<int:invitation_id>/resend", invitations.resend, name="resend_invitation"),
-    path("people/invitations/<int:invitation_id>/revoke", invitations.revoke, name="revoke_invitation"),
-    path("people/<int:membership_id>/", people.person, name="person"),
+    path("people/", people.list_people, name="people"),
+    path("people/invite/", invitations.invite_person, name="invite"),
+    path("people/invite/many/", invitations.invite_people, name="invite_many"),
+    path("people/invitations/<int:invitation_id>/resend", invitations.resend_invitation, name="resend_invitation"),
+    path("people/invitations/<int:invitation_id>/revoke", invitations.revoke_invitation, name="revoke_invitation"),
+    path("people/<int:membership_id>/", people.show_person, name="person"),
     path("people/<int:membership_id>/hand-over", people.hand_over, name="hand_over"),
     path("people/<int:membership_id>/end-sessions", people.end_sessions, name="end_sessions"),
     path("people/<int:membership_id>/second-step", people.reset_second_step, name="reset_second_step"),

@@ -87,6 +87,15 @@ def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_
     return token, Secret(text)
 
 
+def get_token(actor: Actor, token_id: int, membership_id: int) -> ApiToken:
+    """Return a member's token that is not revoked. Raises `Refused`."""
+    tokens = ApiToken.objects.for_actor(actor).filter(membership_id=membership_id, revoked_at=None)
+    token = tokens.filter(pk=token_id).first()
+    if token is None:
+        raise Refused(_("This token is revoked already."))
+    return token
+
+
 def revoke_token(actor: Actor, token_id: int) -> None:
     """Revoke a token: the actor's own, or anybody's by who manages people. Raises `Refused`."""
     token = ApiToken.objects.for_actor(actor).filter(pk=token_id, revoked_at=None).first()
