@@ -17,6 +17,7 @@ from koppel.organisations.roles import PERMISSIONS, Permission, Role
 from tests.fixtures.environment import PACKAGES, REPOSITORY, SANDBOX
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DECISIONS = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
 CONTRIBUTING = REPOSITORY / "CONTRIBUTING.md"
 CHANGELOG = (REPOSITORY / "CHANGELOG.md").read_text()
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
@@ -112,7 +113,7 @@ def test_every_function_that_a_page_names_exists(page: Path) -> None:
     assert [name for name in named if name not in existing] == []
 
 
-@pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING, *DECISIONS], ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
@@ -137,6 +138,17 @@ def test_the_changelog_names_the_version_of_the_packages() -> None:
     version = re.search(r'^version = "(.+)"$', (PACKAGES / "koppel" / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
     assert f"## [{version[1]}] - " in CHANGELOG
+
+
+@pytest.mark.parametrize("record", DECISIONS, ids=lambda record: record.name)
+def test_a_decision_record_has_date_status_and_headings(record: Path) -> None:
+    text = record.read_text()
+    assert re.match(rf"# {int(record.name[:4])}\. \S.+\n\nDate: \d{{4}}-\d\d-\d\d\. Status: \w+", text)
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences", "Alternatives"]
+
+
+def test_decision_records_are_numbered_without_gaps() -> None:
+    assert [int(record.name[:4]) for record in DECISIONS] == list(range(1, len(DECISIONS) + 1))
 
 
 def variables_read(code: str) -> Iterator[str]:
