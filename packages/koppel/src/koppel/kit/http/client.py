@@ -134,7 +134,7 @@ class HttpClient:
                 while len(body) <= max_bytes and (chunk := await response.content.read(max_bytes)):
                     body += chunk
                 if len(body) > max_bytes:
-                    raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 20} MB.")
+                    raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 10} kB.")
                 return Response(response.status, {key.lower(): value for key, value in response.headers.items()}, body)
         except (AddressRefused, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if isinstance(getattr(error, "os_error", error), AddressRefused):
@@ -159,13 +159,13 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
-def run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
+def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BODY_BYTES_MAX) -> T:
     """Do async work from a web request or a command. Raises `RuntimeError` inside a database transaction."""
     refuse_in_transaction()
     quarantine.refuse()
 
     async def within() -> T:
-        async with HttpClient(timeout_seconds=60) as http:
+        async with HttpClient(timeout_seconds=60, body_bytes_max=body_bytes_max) as http:
             return await work(http)
 
     return asyncio.run(within())

@@ -1,7 +1,10 @@
-"""OpenID Connect with an organisation's identity provider: discovery, the way there, and the proof that comes back.
+"""OpenID Connect with an organisation's identity provider: discovery, authorization request, token request, ID token.
 
-Authorization code with PKCE, state and nonce. The ID token's signature, issuer, audience, time and nonce are always checked
-(OpenID Connect Core 1.0, 3.1.3.7); nothing is believed because of the channel it came through."""
+The flow is the authorization code flow with PKCE, state and nonce. The signature, issuer, audience, times and nonce of an
+ID token are always verified (OpenID Connect Core 1.0, 3.1.3.7), also for tokens that the token endpoint returned.
+
+joserfc parses keys and tokens and verifies signatures and claims. HTTP goes through `kit.http`, which refuses quarantined
+and transactional calls; see decision 20 in docs/decisions."""
 
 import base64
 import hashlib
@@ -12,7 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import jwt
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import GuestProtocol, Key, import_key
+from joserfc.jws import JWSRegistry
+from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
@@ -21,7 +28,15 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
 CLOCK_SKEW_SECONDS = 60
 ATTEMPT_SECONDS = 30 * 60
 SUBJECT_CHARACTERS_MAX = 255
+DOCUMENT_BYTES_MAX = 512 * 1024
+"""For each answer of a provider. Published metadata and key sets have a few kilobytes."""
 INVALID_CODE = "koppel-asks-whether-its-secret-is-known"
+
+
+class _HeaderRegistry(JWSRegistry):
+    """Allows headers of 8 kB: some providers send their certificates in them. joserfc's own limit is 512 bytes."""
+
+    max_header_length = 8 * 1024
 
 
 class ProviderRefused(Exception):
@@ -172,20 +187,13 @@ async def verify_client(http: HttpClient, client: Client) -> None:
         raise ProviderRefused("strange_answer")
 
 
-def verify_id_token(id_token: str, keys: Any, issuer: str, client_id: str, nonce: str) -> Identity:
-    """The identity that a token proves. Raises `ProviderRefused`."""
+def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, nonce: str) -> Identity:
+    """Return the identity that a token proves. `key_set` is the parsed JWKS document. Raises `ProviderRefused`."""
     try:
-        key = _key_of(jwt.get_unverified_header(id_token), keys)
-        claims = jwt.decode(
-            id_token,
-            key.key,
-            algorithms=list(ALGORITHMS),
-            audience=client_id,
-            issuer=issuer,
-            leeway=CLOCK_SKEW_SECONDS,
-            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
-        )
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
+        registry = _HeaderRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+        claims = jwt.decode(id_token, lambda token: _signing_key(token, key_set), registry=registry).claims
+        _claims_registry(issuer, client_id).validate(claims)
+    except (JoseError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise ProviderRefused("token_refused", type(error).__name__) from None
     if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
         raise ProviderRefused("other_nonce")
@@ -193,23 +201,37 @@ def verify_id_token(id_token: str, keys: Any, issuer: str, client_id: str, nonce
     if claims.get("azp", None if has_several else client_id) != client_id:
         raise ProviderRefused("token_refused", "azp")
     subject = claims["sub"]
-    if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARACTERS_MAX or "\0" in subject:
-        # A subject that is cut, or changed otherwise, could be somebody else's.
+    if len(subject) > SUBJECT_CHARACTERS_MAX or "\0" in subject:
+        # A subject that is shortened, or changed in another way, could be another person's.
         raise ProviderRefused("token_refused", "sub")
     is_verified = claims.get("email_verified") is True
     email = str(claims.get("email", "")) if is_verified else ""
     return Identity(subject, email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
 
 
-def _key_of(header: dict[str, Any], keys: Any) -> jwt.PyJWK:
-    """The provider's key that the token names. Raises `PyJWTError`; symmetric keys and `none` never serve."""
-    if header.get("alg") not in ALGORITHMS:
-        raise jwt.InvalidAlgorithmError
-    candidates = [key for key in keys["keys"] if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]
-    matches = [key for key in candidates if key.get("kid") == header.get("kid")]
+def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:
+    required = ClaimsOption(essential=True)
+    return JWTClaimsRegistry(
+        leeway=CLOCK_SKEW_SECONDS,
+        iss=ClaimsOption(essential=True, value=issuer),
+        aud=ClaimsOption(essential=True, value=client_id),
+        sub=required,
+        exp=required,
+        iat=required,
+    )
+
+
+def _signing_key(token: GuestProtocol, key_set: Any) -> Key:
+    """Return the provider's key that the token's header names. Raises `LookupError` when none, or more than one, fits.
+
+    A header without `kid` is accepted when there is one key (OpenID Connect Core 1.0, 10.1). Only the key that fits is
+    parsed, so that a key that joserfc does not know, or ten thousand others, do no harm."""
+    kid = token.headers().get("kid")
+    candidates = [key for key in key_set["keys"] if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]
+    matches = [key for key in candidates if kid is None or key.get("kid") == kid]
     if len(matches) != 1:
-        raise jwt.InvalidKeyError
-    return jwt.PyJWK(matches[0], algorithm=header["alg"])
+        raise LookupError
+    return import_key(matches[0])
 
 
 async def _request_tokens(http: HttpClient, endpoints: Endpoints, client: Client, code: str, verifier: str) -> Response:

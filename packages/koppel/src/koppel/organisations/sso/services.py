@@ -4,10 +4,11 @@ The provider vouches for people of its organisation and for nothing else: the se
 only, and cannot touch what proves the person elsewhere (password, second step). Each provider has a redirect address of its
 own, so that one provider's answer is never taken for another's. Whom an answer signs in: `sso.links`."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
 from koppel.kit.http import client as http_client
+from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
 from koppel.organisations.access.sessions import end_sso_sessions
@@ -56,6 +58,8 @@ MESSAGES = {
     "lapsed": lambda: _("That sign-in took too long. Please try again."),
 }
 
+
+T = TypeVar("T")
 
 REFUSED_NOTED_EVERY = timedelta(minutes=10)
 
@@ -135,7 +139,7 @@ def test(actor: Actor) -> None:
         raise Refused(_("Fill in the identity provider first."))
     client = client_of(provider)
     try:
-        http_client.run(lambda session: oidc.verify_client(session, client))
+        _run(lambda session: oidc.verify_client(session, client))
     except ProviderRefused as refusal:
         raise Refused(message_of(refusal)) from None
     with organisation_scope(actor.organisation_id):
@@ -194,7 +198,7 @@ def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
     quarantine.refuse()
     client = client_of(provider)
     try:
-        endpoints = http_client.run(lambda session: oidc.discover(session, client.issuer))
+        endpoints = _run(lambda session: oidc.discover(session, client.issuer))
     except ProviderRefused as refusal:
         raise Refused(message_of(refusal)) from None
     return oidc.authorization_url(endpoints, client, attempt)
@@ -210,9 +214,14 @@ def identity_of(provider: IdentityProvider, attempt: LoginAttempt, answer: Answe
         raise AnswerRefused("code_refused")
     client = client_of(provider)
     try:
-        return http_client.run(lambda session: oidc.exchange_code(session, client, attempt, answer))
+        return _run(lambda session: oidc.exchange_code(session, client, attempt, answer))
     except ProviderRefused as refusal:
         raise AnswerRefused(refusal.code) from None
+
+
+def _run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
+    """Call the provider, with a limit on the size of each answer."""
+    return http_client.run(work, body_bytes_max=oidc.DOCUMENT_BYTES_MAX)
 
 
 def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:
