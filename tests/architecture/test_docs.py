@@ -19,18 +19,19 @@ from tests.fixtures.environment import PACKAGES, REPOSITORY, SANDBOX
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 DECISIONS = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
 CONTRIBUTING = REPOSITORY / "CONTRIBUTING.md"
+OTHER_PAGES = [CONTRIBUTING, REPOSITORY / "SECURITY.md", REPOSITORY / "CHANGELOG.md"]
 CHANGELOG = (REPOSITORY / "CHANGELOG.md").read_text()
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
 VARIABLE = re.compile(r"(KOPPEL_[A-Z_]+|DATABASE_URL)")
 
 
-def test_every_environment_variable_is_in_the_table_of_settings() -> None:
+def test_every_environment_variable_is_in_the_list_of_settings() -> None:
     read = {name for file in PACKAGES.rglob("*.py") for name in variables_read(file.read_text())}
     assert {"DATABASE_URL", "KOPPEL_SECRET_KEY", "KOPPEL_MAIL_FROM"} <= read
     assert read - documented_variables() == set()
 
 
-def test_the_table_of_settings_names_nothing_that_is_not_read() -> None:
+def test_the_list_of_settings_names_nothing_that_is_not_read() -> None:
     read = {name for file in PACKAGES.rglob("*.py") for name in variables_read(file.read_text())}
     assert documented_variables() - read == set()
 
@@ -151,6 +152,13 @@ def test_decision_records_are_numbered_without_gaps() -> None:
     assert [int(record.name[:4]) for record in DECISIONS] == list(range(1, len(DECISIONS) + 1))
 
 
+@pytest.mark.parametrize("page", [*PAGES, *DECISIONS, *OTHER_PAGES], ids=lambda page: page.name)
+def test_a_line_of_prose_has_110_characters_at_most(page: Path) -> None:
+    """A row of a table is one line whatever its length; code is as it has to be typed."""
+    prose = re.sub(r"^```.*?^```$|^\|.*?$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in prose.splitlines() if len(line) > 110] == []
+
+
 def variables_read(code: str) -> Iterator[str]:
     """Names given to `os.environ`, and every other text of the form that our variables have."""
     for node in ast.walk(ast.parse(code)):
@@ -173,7 +181,7 @@ def name_given_to_environ(node: ast.AST) -> str:
 
 
 def documented_variables() -> set[str]:
-    return {key for key, _cells in rows_under(r"`([A-Z_]+)`", OPERATIONS)}
+    return set(re.findall(r"^- `([A-Z_]+)`: ", OPERATIONS, re.MULTILINE))
 
 
 def rows_under(key: str, text: str) -> Iterator[tuple[str, list[str]]]:
