@@ -41,37 +41,42 @@ COMMAND_GROUPS = (
         "app-registrations",
         "koppel.connections.commands.app_registrations",
         "app",
-        "How vendors know this installation, for all its firms.",
+        "Manage app registrations that serve all organisations.",
     ),
     CommandGroup("administrations", "koppel.administrations.commands", "app", "List and change administrations."),
     CommandGroup("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
     CommandGroup("export", "koppel.books.commands", "app", "Write books to files."),
-    CommandGroup("sql-readers", "koppel.books.commands", "readers", "Who may read books by SQL."),
+    CommandGroup("sql-readers", "koppel.books.commands", "readers", "Manage roles that read books by SQL."),
     CommandGroup(
         "organisations",
         "koppel.organisations.commands.organisations",
         "app",
-        "Make an organisation and its Administrator.",
+        "Create organisations and their Administrators; confirm domains.",
     ),
     CommandGroup(
-        "people", "koppel.organisations.commands.people", "app", "Invite people, say what they may, hand over."
+        "people", "koppel.organisations.commands.people", "app", "Invite people, change their access, hand over."
     ),
     CommandGroup(
-        "divisions", "koppel.organisations.commands.divisions", "app", "Groups of people and administrations."
+        "divisions", "koppel.organisations.commands.divisions", "app", "Manage groups of people and administrations."
     ),
-    CommandGroup("templates", "koppel.organisations.commands.templates", "app", "Named bundles of settings."),
-    CommandGroup("activity", "koppel.administrations.audit_log.commands", "app", "Who did what, and when."),
+    CommandGroup("templates", "koppel.organisations.commands.templates", "app", "Manage named sets of settings."),
+    CommandGroup("activity", "koppel.administrations.audit_log.commands", "app", "Show who did what, and when."),
     CommandGroup(
-        "operators", "koppel.organisations.commands.operators", "app", "Who may look in when an organisation lets them."
+        "operators",
+        "koppel.organisations.commands.operators",
+        "app",
+        "Manage operators, who may read an organisation's data while it consents.",
     ),
-    CommandGroup("webhooks", "koppel.notifications.commands", "app", "Programs of yours that are told of events."),
+    CommandGroup(
+        "webhooks", "koppel.notifications.commands", "app", "Manage webhooks, which inform programs about events."
+    ),
     CommandGroup(
         "quarantine",
         "koppel.cli.commands.quarantine",
         "app",
-        "Let nothing leave the installation, as for a restored copy.",
+        "Stop everything that leaves the installation, for a restored copy.",
     ),
-    CommandGroup("keys", "koppel.cli.commands.keys", "app", "Rotate the keys that seal tokens and client secrets."),
+    CommandGroup("keys", "koppel.cli.commands.keys", "app", "Rotate the keys that encrypt tokens and client secrets."),
 )
 
 

@@ -31,7 +31,7 @@ AdministrationId = Annotated[
     int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
 ]
 AdministrationIds = Annotated[
-    list[int] | None, typer.Argument(help="Ids of administrations; without any, all that you may see.")
+    list[int] | None, typer.Argument(help="Ids of administrations; default: all that you may see.")
 ]
 
 
@@ -59,9 +59,11 @@ def start(
     administration: AdministrationId,
     full: Annotated[bool, typer.Option("--full", help="Read everything again and find what was deleted.")] = False,
     resource: Annotated[
-        list[str] | None, typer.Option("--resource", help="Only this one; may be given several times.")
+        list[str] | None, typer.Option("--resource", help="Only this resource; may be repeated.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Until the run is over; exit code 1 when it failed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the end of the run; exit code 1 when it failed.")
+    ] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
@@ -84,7 +86,7 @@ def status(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """How far administrations are."""
+    """Show the progress of administrations."""
     with acting_as(person, organisation) as actor:
         print_rows(_lines(actor, administrations), COLUMNS, as_json=as_json)
 
@@ -110,7 +112,7 @@ def retry(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Try again what failed or is blocked, from where it stopped."""
+    """Retry failed and blocked administrations from where they stopped."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
         failed = [

@@ -22,11 +22,13 @@ from koppel.organisations.roles import Actor
 
 ActAs = Annotated[
     str,
-    typer.Option("--as", envvar="KOPPEL_AS", help="E-mail address of the member who acts; kept in the audit trail."),
+    typer.Option("--as", envvar="KOPPEL_AS", help="E-mail address of the acting member; recorded in the audit log."),
 ]
 InOrganisation = Annotated[
     str,
-    typer.Option("--organisation", envvar="KOPPEL_ORGANISATION", help="Name, for a member of several organisations."),
+    typer.Option(
+        "--organisation", envvar="KOPPEL_ORGANISATION", help="Name of the organisation, for a member of several."
+    ),
 ]
 
 
