@@ -77,6 +77,15 @@ def test_every_section_that_a_message_sends_the_reader_to_exists() -> None:
     assert referenced_sections - set(re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)) == set()
 
 
+def test_every_log_event_of_the_troubleshooting_list_is_logged() -> None:
+    code = "\n".join(file.read_text() for file in PACKAGES.rglob("*.py"))
+    section = OPERATIONS.partition("\n## Troubleshooting\n")[2]
+    heads = re.findall(r"^- (`[a-z_]+`(?:,\s+`[a-z_]+`)*)", section, re.MULTILINE)
+    events = {event for head in heads for event in re.findall(r"`([a-z_]+)`", head)}
+    assert len(events) >= 30
+    assert [event for event in sorted(events) if f'"{event}"' not in code] == []
+
+
 def test_every_knob_of_the_sandbox_is_written_down() -> None:
     code = "\n".join(file.read_text() for file in SANDBOX.rglob("*.py"))
     knobs = {(method.upper(), path) for method, path in re.findall(r'web\.(\w+)\(f?"(/__sandbox__/[^"]*)"', code)}

@@ -33,5 +33,5 @@ async def terminate_stuck_sessions(connection: Connection) -> int:
     """Those of this role in this database that have kept silent for 15 s with a transaction open. How many were ended."""
     terminated = await (await connection.execute(_TERMINATE, {"seconds": STUCK_AFTER_SECONDS})).fetchall()
     for name, statement, _is_signalled in terminated:
-        log.warning("silent_session_ended", session=name, seconds=STUCK_AFTER_SECONDS, statement=statement)
+        log.warning("stuck_session_ended", session=name, seconds=STUCK_AFTER_SECONDS, statement=statement)
     return len(terminated)
