@@ -1,26 +1,28 @@
-"""What the person at the shell has to put right."""
+"""Errors of commands, shown to the person at the shell."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class CommandError(Exception):
-    """A command cannot do what was asked. The text is one sentence: what is wrong and what to do."""
+    """A command cannot do what was requested. The text is one sentence: what is wrong and what to do."""
 
     exit_code = 2
 
 
 class CheckFailed(CommandError):
-    """What the command looked at is not as it should be, however it is asked."""
+    """The command found something that is not as it should be."""
 
     exit_code = 1
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turns what a service refuses into a `CommandError`: exit code 2 and its sentence, never a traceback.
+    """Turn a refusal of a service into a `CommandError`: exit code 2 and a sentence, never a traceback.
 
-    Such an exception says so with the attribute `is_refusal`; its class docstring serves when it carries no sentence."""
+    A refusal is an exception with the attribute `is_refusal`. Its class docstring is shown when it carries no
+    text.
+    """
     try:
         yield
     except Exception as refusal:

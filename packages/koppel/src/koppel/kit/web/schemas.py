@@ -1,4 +1,4 @@
-"""What a program sends over REST."""
+"""Base types of REST request bodies."""
 
 from datetime import date
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from koppel.kit.web.parameters import day_of
 
 
 def _day(value: Any) -> Any:
-    """By itself a number would do too, as seconds since 1970."""
+    """Accept text only: pydantic would also take a number, as seconds since 1970."""
     if value is None or isinstance(value, date):
         return value
     if not isinstance(value, str) or (day := day_of(value)) is None:
@@ -23,6 +23,6 @@ Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Input(Schema):
-    """The base of every body and of what lies within it: a field that it does not know is refused by name (422)."""
+    """The base of every body and its nested parts: an unknown field is refused by name (422)."""
 
     model_config = ConfigDict(extra="forbid")
