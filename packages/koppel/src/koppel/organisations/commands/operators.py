@@ -1,4 +1,6 @@
-"""`koppel operators`: who operates the installation. From the shell alone: whoever runs it can read its secrets already."""
+"""`koppel operators`: the operators of the installation. Shell only: its user can read the installation's
+secrets anyway.
+"""
 
 from typing import Annotated
 

@@ -1,4 +1,6 @@
-"""`koppel organisations`: the first organisation and its first Administrator. From the shell of the installation alone."""
+"""`koppel organisations`: organisations and their first Administrators. Only from the shell of the
+installation.
+"""
 
 import dataclasses
 import sys
@@ -113,12 +115,12 @@ def withdraw_domain(
 
 
 def link_as_json(link: RecoveryLink) -> dict[str, object]:
-    """As JSON. `mailed`: a mail with it is on its way as well."""
+    """Return the link as JSON. `mailed`: it is sent by mail as well."""
     return {**dataclasses.asdict(link), "mailed": settings.SENDS_MAIL and link.kind == "invitation"}
 
 
 def print_link(link: RecoveryLink) -> None:
-    """The link alone on its line, to be copied, and what it is for."""
+    """Print the link on a line of its own, to be copied, and its purpose."""
     what = "accept the invitation and choose a password" if link.kind == "invitation" else "choose a new password"
     valid_until = link.valid_until.astimezone().strftime("%Y-%m-%d %H:%M")
     sys.stdout.write(f"\nOpen this link to {what}. It works once, until {valid_until}:\n\n  {link.link}\n\n")

@@ -1,4 +1,4 @@
-"""`koppel people`: who works in the organisation, from the shell; the same services and limits as the pages."""
+"""`koppel people`: the people of the organisation; the same services and limits as the pages."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -128,7 +128,9 @@ def _settings_from_options(
     notify: list[str] | None,
     unset: list[str] | None,
 ) -> dict[str, Any]:
-    """All settings of it. Raises `CommandError` for what cannot be understood; services refuse what cannot be stored."""
+    """Return all settings given. Raises `CommandError` for values that cannot be parsed; services refuse
+    invalid ones.
+    """
     if unknown := [key for key in unset or () if key not in SETTING_LABELS]:
         raise CommandError(f"{unknown[0]!r} is not a setting. There are {', '.join(SETTING_LABELS)}.")
     options = {

@@ -40,7 +40,7 @@ class _HeaderRegistry(JWSRegistry):
 
 
 class ProviderRefused(Exception):
-    """The identity provider, or what it says, cannot be trusted. `code` is a stable word for the sentence."""
+    """The identity provider, or its answer, cannot be trusted. `code` is the key of a message."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(f"{code} {detail}".strip())
@@ -49,7 +49,7 @@ class ProviderRefused(Exception):
 
 @dataclass(frozen=True)
 class Client:
-    """Koppel as the provider knows it."""
+    """Koppel as a client of the provider."""
 
     issuer: str
     client_id: str
@@ -69,8 +69,10 @@ class Endpoints:
 
 @dataclass(frozen=True)
 class LoginAttempt:
-    """What is kept in the session between going and coming back. It is bound to the provider and to the issuer that this one
-    had then: an response for another one is refused."""
+    """The state of a sign-in, kept in the session.
+
+    It is bound to the provider and its issuer at that time: an answer of another one is refused.
+    """
 
     provider_id: int
     issuer: str
@@ -91,7 +93,7 @@ class LoginAttempt:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the provider sent the person back with. `issuer` None: it did not say who it is."""
+    """The parameters with which the provider sent the person back. `issuer` None: not sent."""
 
     code: str
     issuer: str | None
@@ -99,7 +101,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who came back. `subject` lasts; `email` is '' unless the provider says that it is proved."""
+    """The person that a provider authenticated. `subject` lasts; `email` is '' unless the provider calls it
+    verified.
+    """
 
     subject: str
     email: str
@@ -107,7 +111,7 @@ class Identity:
 
 
 async def discover(http: HttpClient, issuer: str) -> Endpoints:
-    """Raises `ProviderRefused` when the provider is not there or says to be another."""
+    """Fetch the provider's metadata. Raises `ProviderRefused` when it is unreachable or has another issuer."""
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
     metadata = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
     try:
@@ -131,7 +135,7 @@ async def discover(http: HttpClient, issuer: str) -> Endpoints:
 
 
 def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttempt) -> str:
-    """Where the person signs in."""
+    """Return the address at which the person signs in."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
     params = {
         "response_type": "code",
@@ -148,8 +152,9 @@ def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttemp
 
 
 async def exchange_code(http: HttpClient, client: Client, attempt: LoginAttempt, response: Answer) -> Identity:
-    """Exchange the code and check the ID token. Raises `ProviderRefused`, before the code goes anywhere when the response is
-    another provider's."""
+    """Exchange the code and verify the ID token. Raises `ProviderRefused`, before the code is sent when
+    another provider answered.
+    """
     endpoints = await discover(http, client.issuer)
     refuse_other_issuer(endpoints, response)
     tokens = await _request_tokens(http, endpoints, client, response.code, attempt.verifier)
@@ -161,8 +166,9 @@ async def exchange_code(http: HttpClient, client: Client, attempt: LoginAttempt,
 
 
 def refuse_other_issuer(endpoints: Endpoints, response: Answer) -> None:
-    """RFC 9207: an response that names another issuer, or none where the provider says that it always names itself, is a mix-up
-    of two providers. Raises `ProviderRefused`."""
+    """Raises `ProviderRefused` for a mix-up of two providers (RFC 9207): an answer that names another issuer,
+    or none where the provider announces it.
+    """
     if response.issuer is None and endpoints.names_itself:
         raise ProviderRefused("unnamed_answer")
     if response.issuer is not None and response.issuer != endpoints.issuer:
@@ -170,8 +176,11 @@ def refuse_other_issuer(endpoints: Endpoints, response: Answer) -> None:
 
 
 async def verify_client(http: HttpClient, client: Client) -> None:
-    """Whether discovery, keys and our client secret hold, without a person: a code that cannot be is refused as such, a secret
-    that is not ours as `invalid_client`. Raises `ProviderRefused`."""
+    """Check discovery, keys and client secret without a person. Raises `ProviderRefused`.
+
+    It sends an impossible code: the provider refuses the code when it knows the secret, and the client
+    (`invalid_client`) when it does not.
+    """
     endpoints = await discover(http, client.issuer)
     keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
     if not isinstance(keys, dict) or not keys.get("keys"):
@@ -222,10 +231,11 @@ def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:
 
 
 def _signing_key(token: GuestProtocol, key_set: Any) -> Key:
-    """Return the provider's key that the token's header names. Raises `LookupError` when none, or more than one, fits.
+    """Return the provider's key that the token's header names. Raises `LookupError` unless exactly one fits.
 
-    A header without `kid` is accepted when there is one key (OpenID Connect Core 1.0, 10.1). Only the key that fits is
-    parsed, so that a key that joserfc does not know, or ten thousand others, do no harm."""
+    A header without `kid` is accepted when there is one key (OpenID Connect Core 1.0, 10.1). Only the key
+    that fits is parsed, so that unknown or broken keys, or thousands of them, do not matter.
+    """
     kid = token.headers().get("kid")
     candidates = [key for key in key_set["keys"] if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]
     matches = [key for key in candidates if kid is None or key.get("kid") == kid]

@@ -1,4 +1,4 @@
-"""Pages of divisions: the list, and one with its people."""
+"""Pages of divisions: the list, and one division with its people."""
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
@@ -23,7 +23,7 @@ NAV_SECTION = "divisions"
 
 @takes()
 def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """Groups of people and administrations; a new one leads to its own page, to be filled."""
+    """Show the divisions; a new one leads to its own page."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     if request.method == "POST":
         try:
@@ -37,7 +37,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def detail(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
-    """Its name, its people, its administrations; archive and merge."""
+    """Show and change name, people and administrations; archive and merge."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     division = _or_404(request.actor, division_id)
     if request.method == "POST":
@@ -58,7 +58,7 @@ def detail(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
 
 @require_POST
 def merge(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
-    """Everything of it moves to another one."""
+    """Move everything of a division to another."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     into = request.POST.get("into", "")
     key = id_of(into) or 0
