@@ -1,9 +1,8 @@
-"""REST under `/api/v1`, described at `/api/v1/openapi.json`, and for people at `/account/api/`. Each app
-contributes its router; nothing is decided here.
+"""REST under `/api/v1`, described at `/api/v1/openapi.json`, and for people at `/account/api/`.
 
-A program sends `Authorization: Bearer koppel_…`, a member's own token. Errors are `{"error": code}` with 401, 403, 404, 409,
-410, 422, 429 or 503. A parameter, a value or a field that does not exist is a 422 that names it in `detail`.
-Amounts are JSON strings, exact as the source wrote them.
+Each app contributes its router; nothing is decided here. A program sends `Authorization: Bearer koppel_…`, a
+member's own token. Errors are `{"error": code}` with 401, 403, 404, 409, 410, 422, 429 or 503. A 422 names
+unknown parameters, values and fields in `detail`. Amounts are JSON strings, exact as the source wrote them.
 """
 
 from django.http import HttpRequest, HttpResponse
@@ -67,13 +66,13 @@ def not_found_response(request: HttpRequest, error: NotFound) -> HttpResponse:
 
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """What was sent is not what the description says; `detail` names each part."""
+    """The request does not match the description; `detail` names each part."""
     return api.create_response(request, {"error": "invalid", "detail": shown_errors(error.errors)}, status=422)
 
 
 @api.exception_handler(UnknownParameter)
 def unknown_parameter(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
-    """A filter, or a value of one, that does not exist, or not for the caller."""
+    """A filter, or a value of one, does not exist, or not for the caller."""
     return invalid(request, ValidationError([as_error(_source(request, part.name), part) for part in error.parts]))
 
 
@@ -93,7 +92,7 @@ def unknown_resource(request: HttpRequest, error: UnknownResource) -> HttpRespon
 
 @api.exception_handler(Refused)
 def refusal_response(request: HttpRequest, error: Refused) -> HttpResponse:
-    """The rules forbid it; `message` says why, in the caller's language."""
+    """A rule forbids the request; `message` says why, in the caller's language."""
     return api.create_response(request, {"error": "refused", "message": str(error)}, status=409)
 
 
@@ -111,7 +110,9 @@ def consent_refused(request: HttpRequest, error: ConsentRefused) -> HttpResponse
 
 @api.exception_handler(Quarantined)
 def quarantined(request: HttpRequest, error: Quarantined) -> HttpResponse:
-    """Nothing leaves this installation at the moment; `message` says who ends that, in the caller's language."""
+    """Nothing leaves this installation at the moment; `message` says who can end that, in the caller's
+    language.
+    """
     return api.create_response(request, {"error": error.code, "message": str(error)}, status=503)
 
 
@@ -129,7 +130,7 @@ def unknown_system(request: HttpRequest, error: UnknownSystem) -> HttpResponse:
 
 @api.exception_handler(FlowExpired)
 def flow_expired(request: HttpRequest, error: FlowExpired) -> HttpResponse:
-    """It was left too long; a new one must be begun."""
+    """The flow has expired; a new one must be begun."""
     return api.create_response(request, {"error": "expired"}, status=410)
 
 

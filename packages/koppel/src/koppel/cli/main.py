@@ -1,4 +1,4 @@
-"""`koppel`: the command tree. An app's `commands.py` is mounted by name and loaded only when it is asked for."""
+"""`koppel`: the command tree. An app's `commands.py` is mounted by name and imported only when it is used."""
 
 import importlib.util
 import os
@@ -22,7 +22,7 @@ REFUSED = CommandError.exit_code
 
 @dataclass(frozen=True)
 class CommandGroup:
-    """Commands that an app brings: `attribute` of `module` is a `typer.Typer`."""
+    """Commands of an app: `attribute` of `module` is a `typer.Typer`."""
 
     name: str
     module: str
@@ -81,8 +81,9 @@ COMMAND_GROUPS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. What the user must put right is one sentence on stderr and exit code 2 (1 for what is not well), never a
-    traceback."""
+    """Run a command. A user's error is one sentence on stderr and exit code 2 (1 for a failed check), never a
+    traceback.
+    """
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with ExitStack() as until_done:
@@ -93,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer:
-    """All commands. Only the branch named in `arguments` is imported, because apps need Django and Django the database."""
+    """Return all commands. Only the group named in `arguments` is imported, because apps need Django and
+    Django the database.
+    """
     app = typer.Typer(
         help="Koppel links all of a firm's client books.",
         no_args_is_help=True,
@@ -130,7 +133,9 @@ def _mount(app: typer.Typer, group: CommandGroup, arguments: Sequence[str], exit
 
 
 def load_for_group(*, starts_database: bool) -> ExitStack:
-    """Django with the installation's database; for `--help` with none, so that help needs nothing running."""
+    """Load Django with the installation's database; for `--help` without one, so that help needs nothing
+    running.
+    """
     if starts_database:
         home = data_directory(None)
         return load_installation(home, start_database=(home / "postgres").exists())

@@ -1,4 +1,4 @@
-"""`koppel up`, `web`, `worker`, `migrate`, `check`, `sandbox`: run it, and tell what is wrong."""
+"""`koppel up`, `web`, `worker`, `migrate`, `check`, `sandbox`: run Koppel, and report what is wrong."""
 
 import json
 import math

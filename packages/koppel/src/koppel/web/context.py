@@ -1,4 +1,4 @@
-"""What every page's frame shows."""
+"""Template context of every page's frame."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,6 @@
-"""`koppel check --support-bundle FILE`: what a stranger needs to understand an installation; no secret, no client's name."""
+"""`koppel check --support-bundle FILE`: what support needs to understand an installation; no secret, no
+client's name.
+"""
 
 import json
 import os
@@ -38,7 +40,7 @@ QUERIES = {
 
 
 def write_bundle(file: Path, findings: Sequence[Finding]) -> None:
-    """A ZIP of JSON files, readable by its owner only."""
+    """Write a ZIP of JSON files, readable by its owner only."""
     write_private(file, "")
     parts = {
         "check.json": [{"topic": one.topic, "ok": one.is_well, "text": one.text} for one in findings],

@@ -1,4 +1,4 @@
-"""`koppel keys`: the keys that seal tokens and client secrets. Installation-wide, so whoever has the shell may."""
+"""`koppel keys`: the keys that encrypt tokens and client secrets, for anyone with the installation's shell."""
 
 import json
 import secrets
@@ -66,7 +66,7 @@ def _refuse_unreadable_keys() -> None:
 
 
 def _add_key() -> None:
-    """Put a new key in front of secrets.json. Running processes read it from there when they meet what it sealed."""
+    """Put a new key first in secrets.json. Running processes read it there when they meet its ciphertexts."""
     file = data_directory(None) / "secrets.json"
     try:
         kept = json.loads(file.read_text())

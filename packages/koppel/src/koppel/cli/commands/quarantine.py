@@ -1,4 +1,6 @@
-"""`koppel quarantine`: nothing leaves this installation until it is ended. Installation-wide, so whoever has the shell may."""
+"""`koppel quarantine`: nothing leaves this installation until it is ended. For anyone with the installation's
+shell.
+"""
 
 from typing import Annotated, Any
 
@@ -48,8 +50,9 @@ def status(as_json: AsJson = False) -> None:
 
 
 def begin() -> bool:
-    """Put the installation into quarantine, in the name of the account of the shell. False when it was already. Raises
-    `CommandError`."""
+    """Begin a quarantine in the name of the account of the shell. Return False when one is on. Raises
+    `CommandError`.
+    """
     try:
         return notification_quarantine.begin(current_shell_operator())
     except ProgrammingError as error:

@@ -1,4 +1,6 @@
-"""`koppel demo` and `koppel demo-once`: the whole thing on one machine, with a made-up firm and a played vendor."""
+"""`koppel demo` and `koppel demo-once`: everything on one machine, with a made-up firm and the sandbox as
+vendor.
+"""
 
 import shutil
 import tempfile

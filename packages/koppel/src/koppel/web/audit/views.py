@@ -1,4 +1,6 @@
-"""The audit log as a page: who did what, from where, and what it changed; as CSV too. Exporting it is audited as well."""
+"""The page of the audit log: who did what, from where, and what changed; also as CSV. Exports are audited as
+well.
+"""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -29,7 +31,7 @@ COUNT_MAX = 10_000
 
 
 class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
-    """Counts no further than anybody turns pages: the audit log of a large firm has millions of rows."""
+    """Limits the count of pages: the audit log of a large firm has millions of rows."""
 
     @property
     def count(self) -> int:
@@ -42,7 +44,7 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
     page=PAGE, format=one_of("csv"),
 )  # fmt: skip
 def activity(request: AuthenticatedRequest) -> HttpResponseBase:
-    """Filtered by person, action, interface, period and words, all in the address bar."""
+    """Show the log, filtered by person, action, interface, period and text in the query string."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     filters, redactor = parse_filter(request.parameters), redactor_for(request.actor)
     entries = list_entries(request.actor, filters, redactor)
@@ -71,7 +73,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
 
 
 def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
-    """What the address bar asks for."""
+    """Return the filter in the query string."""
     return AuditFilter(
         search_text=(parameters["q"] or "").replace("\0", "").strip(),
         person=parameters["person"],
@@ -83,7 +85,7 @@ def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
 
 
 def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, redactor: Redactor) -> HttpResponseBase:
-    """All rows that the filter finds, at most a million."""
+    """Export all rows of the filter, at most a million."""
     columns = (
         Column("at", _("When"), ColumnType.DATETIME),
         Column("who", _("Who")),

@@ -14,7 +14,9 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BearerMiddleware:
-    """Takes the token out of `Authorization`. A browser never sends it by itself, so such a request needs no CSRF token."""
+    """Reads the token from `Authorization`. A browser never sends it by itself, so such a request needs no
+    CSRF token.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -31,12 +33,12 @@ def is_api(request: HttpRequest) -> bool:
 
 
 def get_bearer(request: HttpRequest) -> str | None:
-    """The token's text; None when the request came with none. It then wins over a session."""
+    """Return the token's text; None without one. A token takes precedence over a session."""
     return getattr(request, "bearer", None)
 
 
 def authenticate_bearer(request: HttpRequest, text: str, ip_address: str) -> Actor | HttpResponseBase:
-    """Who the token acts as, or the answer that refuses it."""
+    """Return the token's actor, or the response that refuses it."""
     try:
         return resolve_token_actor(text, ip_address)
     except UnknownToken:
@@ -47,7 +49,9 @@ def authenticate_bearer(request: HttpRequest, text: str, ip_address: str) -> Act
 
 
 def csrf_failure(request: HttpRequest) -> HttpResponseBase | None:
-    """The refusal of a call that changes something with a session alone: the API's views are exempt from Django's check."""
+    """Return the refusal of a changing call with a session alone: the API's views are exempt from Django's
+    check.
+    """
     if request.method in SAFE or check_csrf(request) is None:
         return None
     return JsonResponse({"error": "csrf"}, status=403)
