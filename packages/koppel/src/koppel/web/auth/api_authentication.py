@@ -6,8 +6,6 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from ninja.utils import check_csrf
 
 from koppel.kit.web import paths
-from koppel.organisations.access.api_tokens import TooManyRequests, UnknownToken, resolve_token_actor
-from koppel.organisations.roles import Actor
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -35,17 +33,6 @@ def is_api(request: HttpRequest) -> bool:
 def get_bearer(request: HttpRequest) -> str | None:
     """Return the token's text; None without one. A token takes precedence over a session."""
     return getattr(request, "bearer", None)
-
-
-def authenticate_bearer(request: HttpRequest, text: str, ip_address: str) -> Actor | HttpResponseBase:
-    """Return the token's actor, or the response that refuses it."""
-    try:
-        return resolve_token_actor(text, ip_address)
-    except UnknownToken:
-        return JsonResponse({"error": "token_invalid"}, status=401, headers={"WWW-Authenticate": "Bearer"})
-    except TooManyRequests as refusal:
-        after = {"Retry-After": str(refusal.retry_after_seconds)}
-        return JsonResponse({"error": "too_many_requests"}, status=429, headers=after)
 
 
 def csrf_failure(request: HttpRequest) -> HttpResponseBase | None:
