@@ -98,7 +98,7 @@ def web(
         logging.configure()
         set_up_django()
         _begin_quarantine()
-    # A web process ends by itself when it waits for no token any more, see `connections.vault.graceful_shutdown`.
+    # A web process ends when it no longer waits for a token, see `connections.vault.graceful_shutdown`.
     patience = str(math.ceil(stop_seconds(os.environ)) + 10)
     _become_program(
         "granian",

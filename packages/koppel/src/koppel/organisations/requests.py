@@ -17,7 +17,7 @@ class AuthenticatedRequest(HttpRequest):
 
     actor: Actor
     parameters: Mapping[str, Any]
-    """Values of the parameters that the page takes, each read once; None for what is not asked for."""
+    """Values of the parameters that the page takes, each read once; None for absent ones."""
 
 
 def needs(permission: Permission) -> Callable[[View], View]:

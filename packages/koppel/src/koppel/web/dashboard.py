@@ -40,7 +40,7 @@ class IssueSummary:
     by_person: Sequence[tuple[str, int, str]]
     """(name, administrations with an issue, the list behind it)"""
     connections: int
-    """That wait for somebody to sign in."""
+    """Connections that wait for a sign-in."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Dashboard:
     """(state, how many)"""
     connection_total: int
     has_app: bool
-    """Whether anybody can sign in at an accounting system: an app is registered there."""
+    """Whether an app registration exists, without which nobody can sign in at an accounting system."""
     hidden: int
 
     @property

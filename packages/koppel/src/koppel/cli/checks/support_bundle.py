@@ -75,7 +75,7 @@ def _setting_for_bundle(name: str, value: str | None) -> str:
     if value is None:
         return "not set"
     if name in ADDRESSES:
-        # By text alone: several hosts with a port each are an address too, and what stands before an @ is never shown.
+        # Parsed as text: an address may have several hosts with a port each, and the part before an @ is never shown.
         scheme, mark, rest = value.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}" if mark else "set"
     return value if name in SETTINGS_IN_BUNDLE else "set"

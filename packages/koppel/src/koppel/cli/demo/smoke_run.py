@@ -84,7 +84,7 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     account = {"username": smoke_run.facts.sandbox_user, "password": smoke_run.facts.sandbox_password}
     page = browser.submit(page, page.form("username", "password"), account)
     page = browser.submit(page, page.form("request", button="answer"), {}, button="answer", value="allow")
-    page = browser.submit(page, page.form("code", "state"), {})  # a page that a real browser sends by itself
+    page = browser.submit(page, page.form("code", "state"), {})  # a form that a real browser submits by script
     _wait_for_descriptions(browser, page.url.replace("/choose", "/companies.json"), smoke_run)
     form = page.form("company")
     companies = [value for name, value in form.boxes if name == "company"]

@@ -104,7 +104,7 @@ class _Redactor:
         limit = self._limits.traceback
         if len(text) <= limit:
             return self._short(text, limit)
-        # Where a frame begins, no secret goes on: behind such a line, the end needs nothing of what stands before it.
+        # No secret continues past the first line of a frame, so the end needs nothing of what precedes that line.
         frame_start = text.find(_FRAME, len(text) - limit // 2)
         head = self._short(text[: len(text) if frame_start < 0 else frame_start], limit // 2)
         return head if frame_start < 0 else head + self._short(text[frame_start:], limit // 2)

@@ -10,7 +10,7 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 
 LOOK_AGAIN_SECONDS = 20
-"""How soon after the end such a job goes on."""
+"""How soon after the end such a job continues."""
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ CONTENT_SECURITY_POLICY = (
 
 SENDS_LINK = "account_reset_password"
 SWITCH_URL_NAME = "own:organisations"
-"""Whoever must first set up a second step for one organisation may go and work for another."""
+"""A person who must first set up a second step for one organisation may switch to another."""
 
 
 class LanguageMiddleware:
