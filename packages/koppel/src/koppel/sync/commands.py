@@ -18,6 +18,7 @@ from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
+from koppel.sync.inputs import SyncInput
 from koppel.sync.models import Run
 from koppel.sync.progress.queries import newest_runs
 from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
@@ -72,7 +73,7 @@ def start(
     if strange := [name for name in resource or () if name not in RESOURCES]:
         raise CommandError(" ".join(unknown_value("resource", name, RESOURCES).message for name in strange))
     with acting_as(person, organisation) as actor:
-        created = request_run(actor, administration, full=full, resources=resource or None)
+        created = request_run(actor, administration, SyncInput(full=full, resources=resource or None))
     if wait:
         _watch(actor, [administration], as_json=as_json)
         return

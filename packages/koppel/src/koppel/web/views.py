@@ -10,18 +10,18 @@ from django.shortcuts import render
 from django.template import loader
 from django.urls import reverse
 from django.utils import translation
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import check_for_language
 from django.views.decorators.http import require_POST
 
 from koppel.kit import quarantine
 from koppel.kit.web.decorators import public, takes
+from koppel.kit.web.forms import return_url
 from koppel.kit.web.parameters import PAGE, TEXT
 from koppel.organisations.access.memberships import is_used_elsewhere
 from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.web import search as site_search
 from koppel.web.dashboard import load_dashboard
+from koppel.web.forms import LanguageForm
 from koppel.web.issues import page_of as issues_page_of
 
 
@@ -58,12 +58,10 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     A session that an identity provider opened has its own choice where the person works elsewhere too: the
     provider must not change the language there.
     """
-    target = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
-        target = reverse("web:dashboard")
-    response = HttpResponseRedirect(target)
-    language = request.POST.get("language", "")
-    if language in dict(settings.LANGUAGES) and check_for_language(language):
+    form = LanguageForm(request.POST)
+    response = HttpResponseRedirect(return_url(request, reverse("web:dashboard")))
+    if form.is_valid():
+        language = form.cleaned_data["language"]
         response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=365 * 24 * 3600, samesite="Lax")
         if request.user.is_authenticated:
             sso_organisation_id = request.session.get("sso_organisation_id")
@@ -95,8 +93,6 @@ def issues_page(request: AuthenticatedRequest) -> HttpResponse:
     """Show what a person must fix, with the button that fixes it."""
     search_text = (request.parameters["q"] or "").replace("\0", "")[:100]
     number = request.parameters["page"] or 1
-    query = request.GET.copy()
-    query.pop("page", None)
     page = issues_page_of(request.actor, search_text=search_text, number=number)
-    context = {"page": page, "words": search_text, "query": query.urlencode(), "nav_section": "issues"}
+    context = {"page": page, "words": search_text, "nav_section": "issues"}
     return render(request, "web/issues.html", context)

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pydantic import ValidationError as InputError
+
 from koppel.kit.errors import KoppelError
+from koppel.kit.web.schemas import sentence_of
 
 
 class CommandError(KoppelError):
@@ -27,5 +30,10 @@ def user_errors() -> Iterator[None]:
         yield
     except CommandError:
         raise
+    except InputError as error:
+        details = error.errors()
+        raise CommandError(
+            " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in details)
+        ) from None
     except KoppelError as error:
         raise CommandError(error.message or (type(error).__doc__ or "").partition("\n")[0]) from None

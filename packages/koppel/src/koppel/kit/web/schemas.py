@@ -28,7 +28,7 @@ class Input(Schema):
 
     A field that it does not know is refused by name."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 _SENTENCES = {

@@ -4,11 +4,10 @@ well.
 
 from collections.abc import Mapping
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import FileResponse, QueryDict
+from django.http import FileResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
@@ -66,7 +65,6 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
             ((key, str(label)) for key, label in AUDIT_ACTION_LABELS.items()), key=lambda choice: choice[1]
         ),
         "interfaces": Interface.choices,
-        "query": _query(request.GET),
         "is_long": page.paginator.count >= COUNT_MAX,
     }
     return render(request, "web/activity.html", context)
@@ -118,7 +116,3 @@ def _row(entry: AuditEntry, renderer: AuditRenderer) -> list[Cell]:
         renderer.subject(entry),
         renderer.details(entry),
     ]
-
-
-def _query(query: QueryDict) -> str:
-    return urlencode([(key, value) for key, value in query.items() if value and key not in ("page", "format")])
