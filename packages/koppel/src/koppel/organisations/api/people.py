@@ -1,4 +1,4 @@
-"""Who a program acts as, and the people of the organisation, over REST."""
+"""The caller's identity, and the people of the organisation, over REST."""
 
 from datetime import datetime
 
@@ -23,7 +23,7 @@ class OrganisationOut(Schema):
 
 
 class MeOut(Schema):
-    """`token` is the name of the token used; null in a browser. `permissions` are what this role may do."""
+    """`token` is the name of the token used; null in a browser. `permissions` are those of this role."""
 
     organisation: OrganisationOut
     name: str
@@ -35,7 +35,7 @@ class MeOut(Schema):
 
 @router.get("/me", response=MeOut)
 def show_actor(request: AuthenticatedRequest) -> MeOut:
-    """Show the person, organisation and role behind this request: the first call of a new program."""
+    """Return the person, organisation and role of this request: the first call of a new program."""
     actor = request.actor
     organisation = Organisation.objects.get(pk=actor.organisation_id)
     return MeOut(
@@ -63,7 +63,7 @@ class PersonOut(Schema):
 @router.get("/people", response=list[PersonOut])
 @needs(Permission.MANAGE_PEOPLE)
 def list_people(request: AuthenticatedRequest) -> list[PersonOut]:
-    """List everybody who is or was a member, by name."""
+    """List current and former members, by name."""
     memberships = Membership.objects.for_actor(request.actor).select_related("user")
     return [
         _to_schema(membership) for membership in memberships.prefetch_related("divisions").order_by("user__name", "pk")
@@ -95,7 +95,7 @@ class InvitationOut(Schema):
 
 
 class HandOverResult(Schema):
-    """How many of each."""
+    """The number of each."""
 
     moved: dict[str, int]
 
@@ -107,44 +107,44 @@ class SessionsEnded(Schema):
 @router.get("/people/invitations", response=list[InvitationOut])
 @needs(Permission.MANAGE_PEOPLE)
 def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
-    """List those that are neither accepted nor revoked, the newest first."""
+    """List open invitations, newest first."""
     queryset = invitations.open_invitations(request.actor.organisation_id)
     return list(queryset.select_related("organisation").order_by("-pk"))
 
 
 @router.post("/people/invitations", response={201: InvitationOut})
 def invite_person(request: AuthenticatedRequest, payload: InvitationInput) -> Status[Invitation]:
-    """Ask somebody by mail to become a member."""
+    """Invite a person by mail to become a member."""
     return Status(201, invitations.invite(request.actor, payload))
 
 
 @router.post("/people/invitations/{int:invitation_id}/resend", response=InvitationOut)
 def resend_invitation(request: AuthenticatedRequest, invitation_id: int) -> Invitation:
-    """Send a new mail; the link in the older one opens nothing any more."""
+    """Send a new mail; the link in the older one becomes invalid."""
     return invitations.resend(request.actor, invitation_id)
 
 
 @router.delete("/people/invitations/{int:invitation_id}", response={204: None})
 def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Status[None]:
-    """Take the invitation back."""
+    """Revoke the invitation."""
     invitations.revoke(request.actor, invitation_id)
     return Status(204, None)
 
 
 @router.put("/people/{int:membership_id}", response=PersonOut)
 def change_access(request: AuthenticatedRequest, membership_id: int, payload: AccessInput) -> PersonOut:
-    """Change role, divisions and access. Whoever loses access is out at once, tokens included."""
+    """Change role, divisions and access. Lost access ends at once, tokens included."""
     return _to_schema(people_services.update_membership(request.actor, membership_id, payload.terms))
 
 
 @router.post("/people/{int:membership_id}/hand-over", response=HandOverResult)
 def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOverInput) -> HandOverResult:
-    """Give everything that the person holds to a colleague."""
+    """Hand everything that the person holds to a colleague."""
     return HandOverResult(moved=handover.hand_over(request.actor, membership_id, payload))
 
 
 @router.post("/people/{int:membership_id}/end-sessions", response=SessionsEnded)
 def end_sessions(request: AuthenticatedRequest, membership_id: int) -> SessionsEnded:
-    """Sign the person out of this organisation everywhere."""
+    """End all sessions of the person in this organisation."""
     membership = people_services.manageable_member(request.actor, membership_id)
     return SessionsEnded(sessions=sessions.end_sessions_of(request.actor, membership))

@@ -1,4 +1,4 @@
-"""A person's own account: sessions, the organisations to act in, and the second step that one of them may ask for."""
+"""A person's own account: sessions, organisations, and the required second step."""
 
 from collections.abc import Iterable
 

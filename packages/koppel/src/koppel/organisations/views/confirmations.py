@@ -1,4 +1,4 @@
-"""What is asked once more before people, divisions and templates lose something: what happens, to how much, by name."""
+"""Confirmations before people, divisions and templates lose something: what happens, to how much, by name."""
 
 from collections.abc import Mapping, Sequence
 

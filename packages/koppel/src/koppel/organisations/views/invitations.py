@@ -1,4 +1,4 @@
-"""Inviting people, and the page that an invitation's link opens."""
+"""Inviting people, and the page of an invitation's link."""
 
 from typing import Any
 

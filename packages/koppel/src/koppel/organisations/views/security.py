@@ -1,4 +1,4 @@
-"""What the organisation asks of sign-in, its identity provider, its trail, and whom it lets look in."""
+"""The organisation's rules for sign-in, its identity provider, its audit log, and access of operators."""
 
 from django.conf import settings
 from django.contrib import messages

@@ -1,4 +1,4 @@
-"""Signing in through an organisation's identity provider: the way there, the way back, and linking it to an account."""
+"""Sign-in through an organisation's identity provider: to the provider, back, and linking an account."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -134,7 +134,7 @@ def _complete(request: HttpRequest, provider_id: int, attempt: LoginAttempt, ans
 
 
 def _confirmation(request: HttpRequest, provider: IdentityProvider) -> HttpResponse:
-    quarantine.refuse()  # said before anybody presses a button that leads nowhere
+    quarantine.refuse()  # refuse before showing a button that would fail
     # The provider may lead on to hosts that nobody here knows; browsers hold the whole way against the form.
     request.csp_forms = ("https:",) if settings.PUBLIC_URL.startswith("https://") else ("https:", "http:")  # type: ignore[attr-defined]
     return render(request, "organisations/sign_in_confirm.html", {"provider": provider})
@@ -173,15 +173,15 @@ def _unlinked_identity(request: HttpRequest, provider: IdentityProvider) -> Unli
 
 
 def _sign_in(request: HttpRequest, user: User, organisation_id: int) -> None:
-    # A session of somebody else, or of the same person's password, must not lend this one its reach.
+    # Another session, also one that the same person's password opened, must not extend this one's rights.
     request.session.flush()
     request.session["organisation"] = request.session["sso_organisation_id"] = organisation_id
-    # Not by allauth's stages: the provider has asked for the second step that the organisation wants.
+    # Skip allauth's stages: the provider is responsible for the second step.
     login(request, user, backend=BACKEND)
 
 
 def _audit_actor(request: HttpRequest) -> AuditActor:
-    """Who brought an answer that was refused: nobody has proved who it is."""
+    """Return the actor of a refused answer, whose identity is unknown."""
     return AuditActor(ActorKind.PERSON, None, "–", client_ip(request), Interface.WEB)
 
 

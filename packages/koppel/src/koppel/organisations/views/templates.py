@@ -1,4 +1,4 @@
-"""Pages of templates: the list, and the editor that shows what a change would do before it does."""
+"""Pages of templates: the list, and the editor, which shows the effect of a change first."""
 
 from collections.abc import Mapping
 from typing import Any
