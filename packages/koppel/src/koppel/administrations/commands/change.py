@@ -15,6 +15,7 @@ from koppel.administrations.models import BulkItem, BulkOperation
 from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record
+from koppel.kit.tabular.reader import TableError, decode
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
@@ -88,8 +89,8 @@ def import_csv(
 ) -> None:
     """Set numbers, client numbers, divisions and people from a CSV."""
     try:
-        text = file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decode(file.read_bytes())
+    except (OSError, TableError) as error:
         raise CommandError(f"{file} cannot be read: {error}.") from None
     with acting_as(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)

@@ -22,7 +22,7 @@ from koppel.administrations.list.query import NONE, parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.administrations.views.detail import redirect_back
-from koppel.company_registers.numbers.list_import import decode
+from koppel.kit.tabular.reader import decode
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import PAGE, UnknownParameter, id_of, is_id, one_of, unknown_value
 from koppel.organisations.errors import Refused

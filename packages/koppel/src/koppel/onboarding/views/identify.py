@@ -10,9 +10,9 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from koppel.company_registers.numbers.list_import import decode
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS, search
+from koppel.kit.tabular.reader import decode
 from koppel.kit.web.confirmation import Confirmation, Group, unconfirmed
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, id_of, one_of, unknown_value

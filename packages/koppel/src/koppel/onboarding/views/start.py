@@ -8,7 +8,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.company_registers.numbers.list_import import decode
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.service_companies import parse_ids
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
@@ -17,6 +16,7 @@ from koppel.connections.models import ConsentPurpose
 from koppel.connections.queries import apps_for, connections_of, sign_in_origins
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
+from koppel.kit.tabular.reader import decode
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.confirmation import Confirmation, unconfirmed
 from koppel.kit.web.decorators import outside_transaction, takes

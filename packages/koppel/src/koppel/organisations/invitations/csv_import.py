@@ -1,7 +1,5 @@
 """Many invitations at once, pasted or as CSV: `e-mail; name; role; divisions; access until`, a result per line."""
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, time
@@ -10,6 +8,8 @@ from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from koppel.kit.tabular import reader
+from koppel.kit.tabular.reader import Limits, TableError
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
@@ -18,7 +18,8 @@ from koppel.organisations.models import Division
 from koppel.organisations.roles import Actor, Permission, Role
 
 LINES_MAX = 1000
-BYTES_MAX = 1024 * 1024
+LIMITS = Limits(size=1024 * 1024)
+COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,11 @@ def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
 
 
 def decode(content: bytes) -> str:
-    """The text of an uploaded file: UTF-8, else as older spreadsheets write it. Raises `Refused` when it is too large."""
-    if len(content) > BYTES_MAX:
-        raise Refused(_("This file is larger than 1 MB. A list of people is much smaller."))
+    """Return the text of an uploaded file. Raises `Refused` when it is too large."""
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
+        return reader.decode(content, LIMITS)
+    except TableError:
+        raise Refused(_("This file is larger than 1 MB. A list of people is much smaller.")) from None
 
 
 def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
@@ -70,18 +69,17 @@ def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
-    first = text.lstrip().partition("\n")[0]
-    separator = max(";\t,", key=first.count)
+    """Yield the cells of each line, all five; a first line without an address is a heading."""
     try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
-    except csv.Error:
-        raise Refused(_("This cannot be read as a table. Is a quotation mark missing somewhere?")) from None
-    for number, row in enumerate(rows, start=1):
-        cells = [cell.strip() for cell in row]
-        is_heading = number == 1 and "@" not in "".join(cells)
-        if any(cells) and not is_heading:
-            yield number, [*cells, "", "", "", "", ""][:5]
+        # No address has a delimiter in it, and a line may end after the address: one line with more shows which it is.
+        rows = [row for row in reader.read_rows(text, LIMITS, split_share=0) if not row.is_blank]
+    except TableError as error:
+        raise Refused(str(error)) from None
+    if rows and "@" not in "".join(rows[0].cells):
+        del rows[0]
+    for row in rows:
+        cells = [cell.strip() for cell in row.cells]
+        yield row.number, [*cells, *[""] * COLUMNS][:COLUMNS]
 
 
 def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -> InvitationRow:
