@@ -6,7 +6,7 @@ from ninja import Router, Schema, Status
 
 from koppel.administrations import bulk, restriction, services
 from koppel.administrations.bulk import Selection
-from koppel.administrations.list.cells import display_number
+from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
 from koppel.issues.queries import count_open, open_issues

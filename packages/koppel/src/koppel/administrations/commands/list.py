@@ -8,7 +8,7 @@ import typer
 
 from koppel.administrations.commands.arguments import AdministrationId
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
-from koppel.administrations.list.cells import display_number
+from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import search

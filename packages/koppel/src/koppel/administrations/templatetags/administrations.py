@@ -6,7 +6,7 @@ from django.utils.functional import Promise
 
 from koppel.administrations import hooks
 from koppel.administrations.hooks import ordered_tabs
-from koppel.administrations.list import cells
+from koppel.administrations.list.cell_markup import moment
 from koppel.administrations.models import Favourite
 from koppel.organisations.roles import Actor
 
@@ -19,7 +19,7 @@ def administration_tabs(administration_id: int) -> list[tuple[str, str | Promise
     return [(key, tab.label, reverse(tab.url_name, args=[administration_id])) for key, tab in ordered_tabs()]
 
 
-register.simple_tag(cells.moment)
+register.simple_tag(moment)
 
 
 @register.simple_tag

@@ -17,7 +17,7 @@ from koppel.administrations.effective_settings import DEFAULTS, RESOURCES, Effec
 from koppel.administrations.errors import NotFound
 from koppel.administrations.hooks import ordered_cards, progress_of
 from koppel.administrations.lifecycle import predecessors
-from koppel.administrations.list.cells import display_number
+from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.company_registers.sectors.sections import SECTIONS

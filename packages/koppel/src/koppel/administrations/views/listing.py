@@ -14,13 +14,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from koppel.administrations import queries, restriction
-from koppel.administrations.list import cells, saved_views
+from koppel.administrations.list import saved_views
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.filter_checks import unknown_in
 from koppel.administrations.list.filter_menu import SINGLE_LABELS, chips, menus
 from koppel.administrations.list.query import ListQuery, parse_query, parse_query_string
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
+from koppel.administrations.list.row_context import load_row_context
+from koppel.administrations.list.rows import render_rows
 from koppel.administrations.models import SavedView, Status
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
@@ -146,7 +148,7 @@ def hidden(request: AuthenticatedRequest) -> HttpResponse:
 def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[str, Any]:
     actor = request.actor
     page = get_page(actor, list_query)
-    row_context = cells.load_row_context(actor, page.rows, list_query.columns)
+    row_context = load_row_context(actor, page.rows, list_query.columns)
     import_id = list_query.single.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(row_context.progress.values()) if state else []
@@ -160,7 +162,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "first": (page.number - 1) * PAGE_SIZE + 1,
         "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
         "headings": _headings(list_query),
-        "rows": cells.render_rows(page.rows, list_query.columns, row_context),
+        "rows": render_rows(page.rows, list_query.columns, row_context),
         "state": state,
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,
