@@ -29,7 +29,7 @@ PENDING = (BulkState.QUEUED, BulkState.RUNNING)
 
 
 def process_chunk(organisation_id: int, operation_id: int) -> bool:
-    """Carry out one chunk. True while there may be more. Call it in the organisation's scope, each time in its own transaction."""
+    """Carry out one chunk; True while there may be more. In the organisation's scope, each in a transaction of its own."""
     operation = BulkOperation.objects.filter(organisation_id=organisation_id, pk=operation_id).first()
     if operation is None or operation.state not in (*PENDING, BulkState.UNDOING):
         return False

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.core.paginator import Paginator
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -70,15 +71,14 @@ def get_page(actor: Actor, query: ListQuery) -> ListPage:
 
     Ids are ordered first and rows fetched for one page only: sorting whole rows with their four parents costs five times as
     much."""
-    total = apply_filters(actor, query).count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    number = min(max(query.page, 1), pages)
     annotations, order = ordering(query.sort)
-    ids = _matching(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
-    page_ids = list(ids[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]) if total else []
+    ids = apply_filters(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
+    page = Paginator(ids, PAGE_SIZE).get_page(query.page)
+    page_ids = list(page)
     queryset = Administration.objects.filter(organisation_id=actor.organisation_id).select_related(*PARENTS)
     rows = queryset.in_bulk(page_ids)
-    return ListPage([rows[key] for key in page_ids if key in rows], total, number, pages)
+    administrations = [rows[key] for key in page_ids if key in rows]
+    return ListPage(administrations, page.paginator.count, page.number, page.paginator.num_pages)
 
 
 def fresh_since(now: datetime | None = None) -> datetime:

@@ -1,5 +1,6 @@
 """The list of people: search, filters, and what each of them is just now."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,9 +66,9 @@ def has_division(actor: Actor, division_id: int) -> bool:
     return Division.objects.filter(organisation_id=actor.organisation_id, pk=division_id, archived_at=None).exists()
 
 
-def list_member_rows(memberships: "QuerySet[Membership]", page: int) -> list[MemberRow]:
-    """A page of the list; `page` counts from 1."""
-    members = list(memberships[(page - 1) * PAGE_SIZE : page * PAGE_SIZE])
+def list_member_rows(memberships: Iterable[Membership]) -> list[MemberRow]:
+    """Read what the rows of a page show, with a query for each kind."""
+    members = list(memberships)
     links = DivisionMember.objects.filter(membership__in=members).select_related("division").order_by("division__name")
     divisions: dict[int, list[str]] = {}
     for link in links:
