@@ -6,14 +6,24 @@ from typing import Annotated, Any
 import typer
 
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.cli.output import AsJson, as_mapping, print_record, print_rows
+from koppel.kit.cli.output import AsJson, as_mapping, print_record
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+from koppel.organisations.commands.groups import GroupCommands
 from koppel.organisations.groups import settings_templates
-from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.roles import Permission
 from koppel.organisations.settings_schema import SETTING_LABELS, notification_audiences
 
 app = typer.Typer(no_args_is_help=True)
-COLUMNS = ("id", "name", "is_archived", "settings", "administrations")
+group_commands = GroupCommands(
+    settings_templates.TEMPLATE,
+    ("id", "name", "is_archived", "settings", "administrations"),
+    settings_templates.list_summaries,
+    settings_templates.merge,
+    list_help="All templates, those in use first, with what each sets and how many administrations have it.",
+    archive_help="No longer offered; its administrations keep it.",
+    merge_help="Its administrations get the other one; it stays behind, archived.",
+)
+group_commands.add_to(app)
 
 TemplateId = Annotated[int, typer.Argument(help="Id of the template; `koppel templates list` has them.")]
 Resources = Annotated[
@@ -33,15 +43,6 @@ Unset = Annotated[
 ]
 
 
-@app.command("list")
-def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """All templates, those in use first, with what each sets and how many administrations have it."""
-    with acting_as(person, organisation) as actor:
-        actor.require(Permission.MANAGE_PEOPLE)
-        rows = settings_templates.list_summaries(actor)
-    print_rows(rows, COLUMNS, as_json=as_json)
-
-
 @app.command("make")
 def create(
     name: Annotated[str, typer.Argument(help="Its name.")],
@@ -58,7 +59,7 @@ def create(
     settings = _settings_from_options({}, resources, years, schedule, weekday, notify, None)
     with acting_as(person, organisation) as actor:
         created = settings_templates.create(actor, name, settings)
-        _print(actor, created.pk, as_json=as_json)
+        group_commands.print_summary(actor, created.pk, as_json=as_json)
 
 
 @app.command("change")
@@ -91,34 +92,6 @@ def change(
         print_record({"id": template, "stored": not dry_run, "settings": settings, **effects}, as_json=as_json)
 
 
-@app.command("archive")
-def archive(
-    template: TemplateId,
-    restore: Annotated[bool, typer.Option("--back", help="Offer it again.")] = False,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """No longer offered; its administrations keep it."""
-    with acting_as(person, organisation) as actor:
-        actor.require(Permission.MANAGE_PEOPLE)
-        before = settings_templates.get_template(actor, template)
-        settings_templates.change_template(
-            actor, template, name=before.name, settings=before.settings, archived=not restore
-        )
-        _print(actor, template, as_json=as_json)
-
-
-@app.command("merge")
-def merge(
-    template: TemplateId,
-    into: Annotated[int, typer.Argument(help="Id of the one that stays.")],
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Its administrations get the other one; it stays behind, archived."""
-    with acting_as(person, organisation) as actor:
-        moved_count = settings_templates.merge(actor, template, into)
-    print_record({"id": template, "into": into, "administrations": moved_count}, as_json=as_json)
-
-
 def _settings_from_options(
     before: Mapping[str, Any],
     resources: list[str] | None,
@@ -147,10 +120,3 @@ def _parse_notify(notify: list[str]) -> dict[str, str]:
     if malformed := [event for event, separator, _audience in pairs if not separator]:
         raise CommandError(f"Write --notify as event=audience, not {malformed[0]!r}.")
     return {event: audience for event, _separator, audience in pairs}
-
-
-def _print(actor: Actor, template_id: int, *, as_json: bool) -> None:
-    print_record(
-        next(summary for summary in settings_templates.list_summaries(actor) if summary.id == template_id),
-        as_json=as_json,
-    )

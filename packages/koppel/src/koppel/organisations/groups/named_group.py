@@ -68,6 +68,11 @@ class GroupType(Generic[Group]):
         self.record(actor, "changed", (group_id, name), {"archived": archived})
         return group_id
 
+    def set_archived(self, actor: Actor, group_id: int, *, archived: bool) -> None:
+        """Archive it or offer it again; everything else stays. Raises `Refused`."""
+        actor.require(Permission.MANAGE_PEOPLE)
+        self.save(actor, group_id, self.get(actor, group_id).name, archived=archived, values={})
+
     def check_merge(self, actor: Actor, from_id: int, into_id: int) -> tuple[Group, Group]:
         """The one that is emptied and the one that stays. Raises `Refused` when they cannot be merged."""
         actor.require(Permission.MANAGE_PEOPLE)
