@@ -13,6 +13,7 @@ from koppel.administrations.hooks import queue_first_syncs, stop_syncs
 from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_held
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
+from koppel.kit.text import clean_text
 from koppel.kit.web.parameters import day_of, shortened
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
@@ -30,7 +31,7 @@ def validate_deactivate(actor: Actor, params: Values) -> Values:
     if on and on < timezone.localdate():
         raise Refused(_("This date is past. Leave it empty to deactivate at once."))
     later = on.isoformat() if on and on > timezone.localdate() else ""
-    return {"reason": str(params.get("reason") or "").replace("\0", "").strip()[:300], "on": later}
+    return {"reason": clean_text(str(params.get("reason") or ""), 300), "on": later}
 
 
 def plan_deactivate(

@@ -14,6 +14,7 @@ from koppel.administrations.models import Administration
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
+from koppel.kit.text import clean_text
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
@@ -54,7 +55,7 @@ def _parse_value(key: str, value: Any) -> Any:
     if key in ("division", "template") and (value is None or _is_id(value)):
         return value
     if key in SET_KEYS and (value is None or isinstance(value, str)):
-        text = (value or "").replace("\0", "").strip()
+        text = clean_text(value or "")
         if key != "client_number" or len(text) <= CLIENT_NUMBER_MAX:
             return text
     raise Refused(_("What is asked for “%s” cannot be understood.") % key)

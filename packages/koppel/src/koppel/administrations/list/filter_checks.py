@@ -62,26 +62,24 @@ def _is_issue(actor: Actor, code: str) -> bool:
 
 
 def _unknown_ids(actor: Actor, key: str, ids: Iterable[int], rows: Rows) -> Iterable[UnknownPart]:
+    missing = [number for number in ids if number not in rows]
+    names = _remembered_names(actor, key, missing) if missing else {}
     for number in ids:
-        if number not in rows:
-            yield _erased(actor, key, number)
+        if number in names:
+            yield UnknownPart(key, str(number), str(_ERASED[key]) % {"name": names[number]})
+        elif number not in rows:
+            yield unknown_value(key, str(number))
         elif not rows[number][1]:
             yield UnknownPart(key, str(number), str(_GONE[key]) % {"name": rows[number][0]})
 
 
-def _erased(actor: Actor, key: str, number: int) -> UnknownPart:
-    """With the name that the audit log of this organisation remembers, if it does."""
-    entries = AuditEntry.objects.filter(organisation_id=actor.organisation_id, subject_kind=_SUBJECTS[key])
-    names = (
-        entries.filter(subject_id=number)
-        .exclude(subject_name="")
-        .order_by("-pk")
-        .values_list("subject_name", flat=True)
+def _remembered_names(actor: Actor, key: str, ids: Iterable[int]) -> Mapping[int, str]:
+    """Return the last names that the audit log of this organisation has of what is no more, by id."""
+    entries = AuditEntry.objects.filter(
+        organisation_id=actor.organisation_id, subject_kind=_SUBJECTS[key], subject_id__in=ids
     )
-    name = names.first()
-    return (
-        UnknownPart(key, str(number), str(_ERASED[key]) % {"name": name}) if name else unknown_value(key, str(number))
-    )
+    newest = entries.exclude(subject_name="").order_by("subject_id", "-pk").distinct("subject_id")
+    return {number: name for number, name in newest.values_list("subject_id", "subject_name") if number}
 
 
 def _divisions(actor: Actor, ids: Iterable[int]) -> Rows:

@@ -14,6 +14,8 @@ from koppel.issues.issue_types import get_issue_type
 Label = str | Promise
 SEARCHED_FROM = 12
 """Longer menus get a field to type in."""
+CHIPS_PER_FILTER_MAX = 12
+"""More values of one filter are one chip with their number: each chip's link names all of the others."""
 
 LABELS: Mapping[str, Label] = {
     "status": _("Status"),
@@ -92,6 +94,9 @@ def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) ->
     offered = {key: dict(pairs) for key, pairs in _offered(choices).items()}
     chip_list = []
     for key, values in query.multi.items():
+        if len(values) > CHIPS_PER_FILTER_MAX:
+            chip_list.append(Chip(f"{LABELS[key]}: {len(values)}", query.without_filter(key).to_query_string()))
+            continue
         for value in values:
             label = offered[key].get(value, "–")
             chip_list.append(Chip(f"{LABELS[key]}: {label}", query.without_filter(key, value).to_query_string()))

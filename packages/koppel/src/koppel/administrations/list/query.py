@@ -13,10 +13,12 @@ from django.http import QueryDict
 from koppel.administrations.list.columns import COLUMNS, DEFAULT_COLUMNS
 from koppel.administrations.models import Status
 from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.kit.text import clean_text
 from koppel.kit.web.parameters import (
     FLAG,
     ID_MAX,
     PAGE,
+    QUERY_CHARACTERS_MAX,
     TEXT,
     Parameter,
     UnknownPart,
@@ -41,8 +43,6 @@ __all__ = [
     "parse_query",
     "parse_query_string",
 ]
-
-FILTER_CHARACTERS_MAX = 2048
 
 NONE = "none"
 """In a filter: those that have no division, no template, no sector, nobody chosen."""
@@ -134,22 +134,23 @@ class ListQuery:
     def sorted_by(self, sort: str) -> "ListQuery":
         return replace(self, sort=sort, page=1)
 
-    def without_filter(self, key: str, value: str) -> "ListQuery":
-        """One filter's value taken away."""
+    def without_filter(self, key: str, value: str | None = None) -> "ListQuery":
+        """Return it without one value of a filter, or without all of its values."""
+        removed = {(key, one) for one in self.multi.get(key, ())} if value is None else {(key, value)}
         multi = {
-            name: tuple(one for one in values if (name, one) != (key, value)) for name, values in self.multi.items()
+            name: tuple(one for one in values if (name, one) not in removed) for name, values in self.multi.items()
         }
         return replace(
             self,
             multi={name: values for name, values in multi.items() if values},
-            single={name: values for name, values in self.single.items() if (name, values) != (key, value)},
+            single={name: value for name, value in self.single.items() if (name, value) not in removed},
             page=1,
         )
 
 
 def parse_query(params: QueryDict) -> ListQuery:
     """Raises `UnknownParameter` for a filter that is too long; what it does not know is kept in `unknown`."""
-    require_bounded(params, FILTER_CHARACTERS_MAX, "filter")
+    require_bounded(params, name="filter")
     query = _stripped(params)
     validators = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
     multi = {key: tuple(dict.fromkeys(filter(validators[key], query.getlist(key)))) for key in MULTI_FILTERS}
@@ -174,14 +175,14 @@ def parse_query_string(query: str) -> ListQuery:
 
 def query_of_text(text: str) -> QueryDict:
     """Raises `UnknownParameter` for a text that is too long, before it is read."""
-    require_short(text, FILTER_CHARACTERS_MAX, "filter")
+    require_short(text, QUERY_CHARACTERS_MAX, "filter")
     return QueryDict(text)
 
 
 def _stripped(params: QueryDict) -> QueryDict:
     query = QueryDict(mutable=True)
     for key, texts in params.lists():
-        query.setlist(key, [str(text).replace("\0", "").strip() for text in texts])
+        query.setlist(key, [clean_text(str(text)) for text in texts])
     return query
 
 

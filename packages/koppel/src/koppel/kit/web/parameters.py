@@ -13,6 +13,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from koppel.kit.text import clean_text
+
 ID_MAX = 2**63 - 1
 ID_DIGITS_MAX = 19
 PAGE_DIGITS_MAX = 8
@@ -216,7 +218,7 @@ def without(query: QueryDict, part: UnknownPart) -> str:
 
 
 def _plain(text: object) -> str:
-    return str(text).replace("\0", "").strip()
+    return clean_text(str(text))
 
 
 def shortened(text: str) -> str:

@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.kit.text import clean_text
 from koppel.organisations.errors import Refused
 from koppel.organisations.groups.hooks import GroupKind
 from koppel.organisations.models import Division, Template
@@ -49,7 +50,7 @@ class GroupType(Generic[Group]):
     def save(self, actor: Actor, group_id: int | None, name: str, *, archived: bool, values: Mapping[str, Any]) -> int:
         """Make, change or archive one; its id. Raises `Refused`."""
         actor.require(Permission.MANAGE_PEOPLE)
-        name = name.replace("\0", "").strip()[:NAME_LENGTH_MAX]
+        name = clean_text(name, NAME_LENGTH_MAX)
         if not name:
             raise Refused(_("A name is needed."))
         groups = self.model._default_manager.filter(organisation_id=actor.organisation_id)
