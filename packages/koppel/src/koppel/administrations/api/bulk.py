@@ -56,13 +56,13 @@ class OperationIn(Input):
 
 
 @router.get("", response=list[OperationOut])
-def listing(request: AuthenticatedRequest) -> list[OperationOut]:
+def list_operations(request: AuthenticatedRequest) -> list[OperationOut]:
     """What was begun, newest first; Administrators and Team leaders see everybody's."""
     return [_out(one) for one in bulk.list_operations(request.actor)]
 
 
 @router.post("", response={201: OperationOut})
-def make(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
+def preview_operation(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
     """A preview: nothing changes before it is started."""
     bulk.get_allowed_action(request.actor, payload.action)
     selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_bulk_filter(payload.filter))
@@ -73,7 +73,7 @@ def make(request: AuthenticatedRequest, payload: OperationIn) -> Status[Operatio
 
 
 @router.get("/{int:operation_id}", response=OperationOut)
-def bulk_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
+def get_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """How far it is, or what it did."""
     return _again(request.actor, operation_id)
 
@@ -90,7 +90,7 @@ class ItemOut(Schema):
 
 
 @router.get("/{int:operation_id}/items", response=list[ItemOut])
-def items(
+def list_items(
     request: AuthenticatedRequest,
     operation_id: int,
     state: ItemState | None = None,
@@ -125,14 +125,14 @@ def items(
 
 
 @router.post("/{int:operation_id}/start", response=OperationOut)
-def start(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
+def start_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """Once; a second time changes nothing."""
     bulk.start_operation(request.actor, operation_id)
     return _again(request.actor, operation_id)
 
 
 @router.post("/{int:operation_id}/undo", response=OperationOut)
-def undo(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
+def undo_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """Takes back what nobody has changed since."""
     bulk.undo(request.actor, operation_id)
     return _again(request.actor, operation_id)

@@ -66,7 +66,7 @@ class AdministrationList(Schema):
 
 @router.get("", response=AdministrationList)
 @needs(Permission.VIEW)
-def administrations(
+def list_administrations(
     request: AuthenticatedRequest,
     filters: Annotated[Filters, Query()],
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
@@ -92,7 +92,7 @@ class ViewOut(Schema):
 
 
 @router.get("/views", response=list[ViewOut])
-def views(request: AuthenticatedRequest) -> list[Any]:
+def list_views(request: AuthenticatedRequest) -> list[Any]:
     """Your saved views of the list."""
     return list(saved_views.list_views(request.actor))
 
@@ -106,6 +106,6 @@ class RestrictedOut(Schema):
 
 @router.get("/restricted", response=list[RestrictedOut])
 @needs(Permission.MANAGE_ORGANISATION)
-def restricted(request: AuthenticatedRequest) -> list[Any]:
+def list_restricted(request: AuthenticatedRequest) -> list[Any]:
     """For Administrators: the restricted administrations that exist beside what they see."""
     return list(restriction.list_hidden(request.actor))

@@ -103,7 +103,7 @@ def import_csv(
 
 
 @app.command("undo")
-def undo(
+def undo_operation(
     operation: Annotated[int, typer.Argument(help="Id that the command printed.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -136,7 +136,7 @@ def unrestrict(
 
 
 @app.command("favourite")
-def favourite(
+def mark_favourite(
     administration_id: AdministrationId,
     off: Annotated[bool, typer.Option("--off", help="No favourite any more.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
@@ -148,7 +148,7 @@ def favourite(
 
 
 @app.command("settings")
-def settings(
+def change_settings(
     administration_id: AdministrationId,
     values: Annotated[
         list[str] | None, typer.Option("--set", help="'schedule=night', or JSON after the =; several times.")

@@ -46,7 +46,7 @@ class ColumnHeading:
     is_figure: bool
 
 
-def listing(request: AuthenticatedRequest) -> HttpResponse:
+def show_list(request: AuthenticatedRequest) -> HttpResponse:
     """The list; asks for its rows again every two seconds while something is being read in.
 
     Opened without asking for anything it shows the person's default view, if there is one."""
@@ -96,7 +96,7 @@ def _query_of(request: AuthenticatedRequest) -> str:
     return str(request.META.get("QUERY_STRING", ""))
 
 
-def rows(request: AuthenticatedRequest) -> HttpResponse:
+def show_rows(request: AuthenticatedRequest) -> HttpResponse:
     """The part of the list that changes by itself."""
     return render(request, "administrations/rows.html", _list_context(request, parse_query(request.GET)))
 

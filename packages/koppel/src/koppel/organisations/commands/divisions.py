@@ -28,7 +28,7 @@ Members = Annotated[list[int] | None, typer.Option("--member", help="Id of a mem
 
 
 @app.command("make")
-def create(
+def create_division(
     name: Annotated[str, typer.Argument(help="Its name.")],
     members: Members = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
@@ -42,7 +42,7 @@ def create(
 
 
 @app.command("rename")
-def rename(
+def rename_division(
     division: DivisionId,
     name: Annotated[str, typer.Argument(help="Its new name.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
@@ -56,7 +56,7 @@ def rename(
 
 
 @app.command("members")
-def members_of(
+def change_members(
     division: DivisionId,
     add: Annotated[list[int] | None, typer.Option("--add", help="Id of a membership; several times.")] = None,
     remove: Annotated[list[int] | None, typer.Option("--remove", help="Id of a membership; several times.")] = None,

@@ -14,7 +14,7 @@ Email = Annotated[str, typer.Argument(help="E-mail address of somebody who has a
 
 
 @app.command("list")
-def listing(as_json: AsJson = False) -> None:
+def list_operators(as_json: AsJson = False) -> None:
     """Everybody who may look in when an organisation lets them."""
     users = User.objects.filter(is_operator=True).order_by("email")
     rows = [{"email": user.email, "name": user.name, "active": user.is_active} for user in users]

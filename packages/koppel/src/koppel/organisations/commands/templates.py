@@ -44,7 +44,7 @@ Unset = Annotated[
 
 
 @app.command("make")
-def create(
+def create_template(
     name: Annotated[str, typer.Argument(help="Its name.")],
     resources: Resources = None,
     years: Years = None,
@@ -63,7 +63,7 @@ def create(
 
 
 @app.command("change")
-def change(
+def change_template(
     template: TemplateId,
     name: Annotated[str, typer.Option(help="Its new name.")] = "",
     resources: Resources = None,

@@ -22,7 +22,7 @@ NAV_SECTION = "divisions"
 
 
 @takes()
-def listing(request: AuthenticatedRequest) -> HttpResponse:
+def list_divisions(request: AuthenticatedRequest) -> HttpResponse:
     """Groups of people and administrations; a new one leads to its own page, to be filled."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     if request.method == "POST":

@@ -30,7 +30,7 @@ from koppel.organisations.views import confirmations
 
 
 @takes(q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*people_list.MemberStatus), page=PAGE)
-def listing(request: AuthenticatedRequest) -> HttpResponse:
+def list_people(request: AuthenticatedRequest) -> HttpResponse:
     """Everybody with role, divisions and access; open invitations above them."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     filters = parse_filter(request.parameters)
