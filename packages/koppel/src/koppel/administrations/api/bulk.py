@@ -57,13 +57,13 @@ class OperationIn(Input):
 
 @router.get("", response=list[OperationOut])
 def list_operations(request: AuthenticatedRequest) -> list[OperationOut]:
-    """What was begun, newest first; Administrators and Team leaders see everybody's."""
+    """List the bulk operations that were started, newest first; Administrators and Team leaders see everybody's."""
     return [_out(one) for one in bulk.list_operations(request.actor)]
 
 
 @router.post("", response={201: OperationOut})
 def preview_operation(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
-    """A preview: nothing changes before it is started."""
+    """Preview a bulk operation: nothing changes before it is started."""
     bulk.get_allowed_action(request.actor, payload.action)
     selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_bulk_filter(payload.filter))
     draft = bulk.preview(request.actor, payload.action, payload.params, selection, query=payload.filter or "")
@@ -74,7 +74,7 @@ def preview_operation(request: AuthenticatedRequest, payload: OperationIn) -> St
 
 @router.get("/{int:operation_id}", response=OperationOut)
 def get_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
-    """How far it is, or what it did."""
+    """Show how far it is, or what it did."""
     return _again(request.actor, operation_id)
 
 
@@ -97,7 +97,7 @@ def list_items(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 1000,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> list[ItemOut]:
-    """A result for each administration."""
+    """List the result for each administration."""
     operation = bulk.get_operation(request.actor, operation_id)
     queryset = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).order_by("pk")
     if state:
@@ -107,7 +107,7 @@ def list_items(
     countries = dict(visible.values_list("pk", "country"))
 
     def visible_values(item: BulkItem, values: Values) -> dict[str, Any]:
-        """Nothing of an administration that the reader may not see."""
+        """Return nothing of an administration that the reader may not see."""
         country = countries.get(item.administration_id)
         return {} if country is None else dict(bulk.mask_values(values, country))
 
@@ -126,14 +126,14 @@ def list_items(
 
 @router.post("/{int:operation_id}/start", response=OperationOut)
 def start_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
-    """Once; a second time changes nothing."""
+    """Start what was previewed; a second time changes nothing."""
     bulk.start_operation(request.actor, operation_id)
     return _again(request.actor, operation_id)
 
 
 @router.post("/{int:operation_id}/undo", response=OperationOut)
 def undo_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
-    """Takes back what nobody has changed since."""
+    """Take back what nobody has changed since."""
     bulk.undo(request.actor, operation_id)
     return _again(request.actor, operation_id)
 

@@ -47,7 +47,7 @@ class AdministrationOut(Schema):
 
 @router.get("/{int:administration_id}", response=AdministrationOut)
 def get_administration(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
-    """One administration."""
+    """Show one administration."""
     return get_administration_out(request.actor, administration_id)
 
 
@@ -91,14 +91,14 @@ def set_access(request: AuthenticatedRequest, administration_id: int, payload: A
 
 @router.put("/{int:administration_id}/favourite", response={204: None})
 def add_favourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
-    """Your own favourite."""
+    """Mark it as a favourite of your own."""
     services.set_favourite(request.actor, administration_id, is_favourite=True)
     return Status(204, None)
 
 
 @router.delete("/{int:administration_id}/favourite", response={204: None})
 def remove_favourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
-    """No favourite of yours any more."""
+    """Take it off your favourites."""
     services.set_favourite(request.actor, administration_id, is_favourite=False)
     return Status(204, None)
 
@@ -114,7 +114,7 @@ class IssueOut(Schema):
 
 @router.get("/{int:administration_id}/issues", response=list[IssueOut])
 def list_issues(request: AuthenticatedRequest, administration_id: int) -> list[IssueOut]:
-    """The open issues, oldest first."""
+    """List the open issues, oldest first."""
     administration = administration_for(request.actor, administration_id)
     open_administration_issues = open_issues(administration.organisation_id, "administration", [administration.pk]).get(
         administration.pk, []

@@ -27,7 +27,7 @@ class SettingsOut(Schema):
 
 @router.get("/{int:administration_id}/settings", response=SettingsOut)
 def get_settings(request: AuthenticatedRequest, administration_id: int) -> SettingsOut:
-    """The settings in force, each with where it comes from."""
+    """Show the settings in force, each with where it comes from."""
     return _settings(request.actor, administration_id)
 
 

@@ -61,7 +61,7 @@ class ActivityIn(Schema):
 @router.get("", response=list[EntryOut])
 @needs(Permission.MANAGE_ORGANISATION)
 def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[EntryOut]:
-    """A page of the audit log. The next one begins `before` the last id of this one."""
+    """List a page of the audit log. The next one begins `before` the last id of this one."""
     redactor = redactor_for(request.actor)
     search_text, action = (clean_text(text) for text in (query.q, query.action))
     audit_filter = AuditFilter(search_text, query.person, action, query.interface, query.since, query.until)

@@ -20,7 +20,7 @@ COLUMNS = ("at", "actor", "interface", "action", "subject", "changes")
 
 @app.callback()
 def activity() -> None:
-    """Who did what, and when."""
+    """Show who did what, and when."""
 
 
 @app.command("list")
@@ -35,7 +35,7 @@ def list_all(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """The audit log, newest first; with what changed, in names; with `--json` the ids before and after too."""
+    """List the audit log, newest first; with what changed, in names; with `--json` the ids before and after too."""
     audit_filter = AuditFilter(
         search_text=search, action=action, interface=interface, since=_day(since), until=_day(until)
     )

@@ -23,7 +23,7 @@ CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 
 
 def validate_deactivate(actor: Actor, params: Values) -> Values:
-    """`reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises `Refused`."""
+    """Return `reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises `Refused`."""
     text = str(params.get("on") or "").strip()
     on = day_of(text)
     if text and on is None:
@@ -66,14 +66,14 @@ def plan_activate(
 
 
 def execute_deactivate(actor: Actor, changes: Mapping[int, Values]) -> None:
-    """Runs that wait or run are stopped at their last page."""
+    """Deactivate them; runs that wait or run are stopped at their last page."""
     snapshot.write(actor.organisation_id, changes)
     if administration_ids := _with_status(changes, Status.DEACTIVATED):
         stop_syncs(actor.organisation_id, administration_ids)
 
 
 def execute_activate(actor: Actor, changes: Mapping[int, Values]) -> None:
-    """One that was never completely read goes back to the queue, and its first sync is asked for again."""
+    """Activate them; one that was never completely read is queued again for its first sync."""
     snapshot.write(actor.organisation_id, changes)
     if administration_ids := _with_status(changes, Status.QUEUED):
         queue_first_syncs(actor, administration_ids)
@@ -99,7 +99,7 @@ def _plan_stop(administration: Administration, params: Values) -> PlannedChange:
 
 
 def _plan_start(administration: Administration, *, is_reached: bool, is_held: bool) -> PlannedChange:
-    """One whose connection was removed meanwhile waits for another; one that may be another company waits for a person."""
+    """Plan the next status. Without its connection it waits for another; what may be another company waits for a person."""
     if administration.client_left_on:
         return PlannedChange("client_left")
     if administration.scheduled_deactivation_on and administration.status != Status.DEACTIVATED:

@@ -90,7 +90,7 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
 def _audit_details(
     operation: BulkOperation, administrations: Mapping[int, Administration], changed: Mapping[int, PlannedChange]
 ) -> dict[str, object]:
-    """Ids, parameters, and for few what was and is; of many each item keeps that itself."""
+    """Return ids, parameters, and for few what was before and after; of many each item keeps that itself."""
     details: dict[str, object] = {**mask_params(operation.params), "administrations": sorted(changed)}
     details.pop("problems", None)
     if len(changed) <= AUDITED_ITEMS_MAX:
@@ -133,7 +133,7 @@ UPDATE administrations_bulk_item item
 
 
 def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState, PlannedChange]]) -> None:
-    """What really happened replaces what the preview foresaw."""
+    """Store what really happened in place of what the preview foresaw."""
     rows = [
         (
             item.pk,
@@ -149,7 +149,7 @@ def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState
 
 
 def _actor(operation: BulkOperation) -> Actor | None:
-    """Who began it, with the role they have now but no more than they began with. None: no longer a member."""
+    """Return who started it, with their role of now but no more than they had then. None: no longer a member."""
     member = Membership.objects.filter(organisation_id=operation.organisation_id, pk=operation.membership_id or 0)
     user_id = member.values_list("user_id", flat=True).first()
     actor = resolve_actor(user_id, operation.organisation_id, operation.ip_address, Interface(operation.interface))

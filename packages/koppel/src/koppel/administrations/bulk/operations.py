@@ -40,15 +40,18 @@ class Selection:
 
 
 def get_allowed_action(actor: Actor, key: str) -> BulkAction:
-    """Call this before the selection is read, so that a person without permission learns nothing of it. Raises `Refused`."""
+    """Return the action if the actor may do it. Raises `Refused`.
+
+    Call this before the selection is read, so that a person without permission learns nothing of it."""
     action = get_action(key)
     actor.require(action.permission)
     return action
 
 
 def preview(actor: Actor, action_key: str, params: Values, selection: Selection, *, query: str = "") -> BulkOperation:
-    """A draft that says of each administration what would change, or why nothing would. Raises `Refused`, `NotFound`,
-    `UnknownParameter`.
+    """Make a draft that says of each administration what would change, or why nothing would.
+
+    Raises `Refused`, `NotFound`, `UnknownParameter`.
 
     `query` says where the selection comes from, for whoever reads it later."""
     action = get_allowed_action(actor, action_key)
@@ -90,7 +93,7 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
 
 
 def start_operation(actor: Actor, operation_id: int) -> bool:
-    """Begin what was previewed. False when it began already: a double click, a second tab, a stale page."""
+    """Start what was previewed. False when it was started already: a double click, a second tab, a stale page."""
     operation = get_operation(actor, operation_id)
     queryset = BulkOperation.objects.filter(organisation_id=actor.organisation_id, pk=operation.pk)
     if operation.membership_id != actor.membership_id:
@@ -104,7 +107,7 @@ def start_operation(actor: Actor, operation_id: int) -> bool:
 def record_completed(
     actor: Actor, action_key: str, changes: Mapping[int, PlannedChange], *, query: str = ""
 ) -> BulkOperation:
-    """What another use case did in the same transaction, kept as if it had been done here: with a result for each
+    """Keep what another use case did in the same transaction as if it had been done here: with a result for each
     administration, and its undo."""
     now = timezone.now()
     operation = BulkOperation.objects.create(
@@ -154,7 +157,7 @@ def discard(actor: Actor, operation_id: int) -> None:
 
 
 def delete_stale_drafts() -> int:
-    """Previews that nobody started. In the installation's scope."""
+    """Delete previews that nobody started. In the installation's scope."""
     old = BulkOperation.objects.filter(
         state=BulkState.DRAFT, created_at__lt=timezone.now() - timedelta(hours=DRAFT_HOURS)
     )
@@ -162,7 +165,7 @@ def delete_stale_drafts() -> int:
 
 
 def _delete_drafts(drafts: "QuerySet[BulkOperation]") -> int:
-    """Held first, so that nobody starts one whose items are going."""
+    """Delete drafts with their items. They are locked first, so that nobody starts one meanwhile."""
     ids = list(drafts.select_for_update(no_key=True).values_list("pk", flat=True))
     BulkItem.objects.filter(operation__in=ids).delete()
     return BulkOperation.objects.filter(pk__in=ids).delete()[0]

@@ -30,7 +30,9 @@ class ItemCounts:
 
 
 def get_operation(actor: Actor, operation_id: int) -> BulkOperation:
-    """One's own; Administrators and Team leaders see everybody's once it has begun. Raises `NotFound`."""
+    """Return an operation that the actor may see: an own one; as Administrator or Team leader any that was started.
+
+    Raises `NotFound`."""
     queryset = BulkOperation.objects.filter(organisation_id=actor.organisation_id, pk=operation_id)
     operation = queryset.select_related("membership__user").first()
     if operation is None:
@@ -42,7 +44,7 @@ def get_operation(actor: Actor, operation_id: int) -> BulkOperation:
 
 
 def list_operations(actor: Actor, limit: int = 50) -> "QuerySet[BulkOperation]":
-    """What was begun, newest first."""
+    """List what was started, newest first."""
     queryset = BulkOperation.objects.filter(organisation_id=actor.organisation_id).exclude(state=BulkState.DRAFT)
     if not actor.can(Permission.MANAGE_PEOPLE):
         queryset = queryset.filter(membership_id=actor.membership_id)
@@ -50,7 +52,7 @@ def list_operations(actor: Actor, limit: int = 50) -> "QuerySet[BulkOperation]":
 
 
 def undoable_operation_of_import(actor: Actor, import_id: int) -> int | None:
-    """The id of what the wizard assigned in this import, while it can be undone; None when nothing was."""
+    """Return the id of what the wizard assigned in this import, while it can be undone; None when nothing was."""
     queryset = BulkOperation.objects.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, query=f"import={import_id}"
     )

@@ -83,7 +83,7 @@ def _may_restore_people(
     people: Mapping[str, bool | None],
     live_members: Collection[int],
 ) -> bool:
-    """Of a restricted administration: it was restricted then, and somebody who may sign in stays named on it.
+    """Return whether a restricted administration was restricted then too, and somebody who may sign in stays named on it.
 
     When it was restricted since, whom it is for was decided anew."""
     moves = {int(member): automatic for member, automatic in people.items()}

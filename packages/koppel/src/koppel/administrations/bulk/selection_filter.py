@@ -16,8 +16,9 @@ ARRANGING = ("page", "sort", "columns", "done")
 
 
 def parse_bulk_filter(text: str) -> ListQuery:
-    """What a filter selects: '' or `all=1` everything, any other one what its values narrow down. Raises `UnknownParameter`
-    by name for a part that narrows nothing down."""
+    """Parse a filter: '' and `all=1` select everything, any other one what its values narrow down.
+
+    Raises `UnknownParameter` by name for a part that narrows nothing down."""
     parameters = query_of_text(text)
     query = parse_query(parameters)
     if not text or (not query.unknown and list(parameters.lists()) == [("all", ["1"])]):

@@ -45,17 +45,17 @@ def people_on(organisation_id: int, administration_ids: Iterable[int]) -> dict[i
 
 
 def read(administration: Administration, columns: Iterable[str]) -> dict[str, Any]:
-    """As JSON: dates in ISO form."""
+    """Read columns as JSON: dates in ISO form."""
     return {name: _to_json(getattr(administration, name)) for name in columns}
 
 
 def live_members(organisation_id: int) -> frozenset[int]:
-    """Memberships that may sign in."""
+    """Return the ids of memberships that may sign in."""
     return frozenset(active_memberships().filter(organisation_id=organisation_id).values_list("pk", flat=True))
 
 
 def archived_ids(organisation_id: int, states: Iterable[Values]) -> Mapping[str, frozenset[int]]:
-    """Of the divisions and templates that these states name, by column, those that are no longer offered."""
+    """Return which of the divisions and templates that these states name are no longer offered, by column."""
     ids_by_column = {}
     for column, model in (("division_id", Division), ("template_id", Template)):
         referenced_ids = {values.get("columns", {}).get(column) for values in states} - {None}
@@ -65,7 +65,7 @@ def archived_ids(organisation_id: int, states: Iterable[Values]) -> Mapping[str,
 
 
 def removes_last_active_member(people: People, moves: Mapping[int, bool | None], live: Collection[int]) -> bool:
-    """Whether nobody who may sign in would be on it."""
+    """Return whether nobody who may sign in would be on it."""
     return not any(flag is not None and member in live for member, flag in {**people, **moves}.items())
 
 

@@ -38,7 +38,7 @@ def assign(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Division and template replace, people are added to those already there; undone for 24 hours with `undo`."""
+    """Assign a division, a template and people; people are added to those already there. Undone for 24 hours with `undo`."""
     params: dict[str, Any] = {"add": add or [], "remove": remove or []}
     for key, text in (("division", division), ("template", template)):
         if text:
@@ -141,7 +141,7 @@ def mark_favourite(
     off: Annotated[bool, typer.Option("--off", help="No favourite any more.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Among your own favourites."""
+    """Mark administrations as your own favourites."""
     with acting_as(person, organisation) as actor:
         services.set_favourite(actor, administration_id, is_favourite=not off)
     print_record({"id": administration_id, "is_favourite": not off}, as_json=as_json)
@@ -156,7 +156,7 @@ def change_settings(
     reset: Annotated[list[str] | None, typer.Option(help="Give a setting back to template or organisation.")] = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """The settings in force and where each comes from; `--set` and `--reset` change its own."""
+    """Show the settings in force and where each comes from; `--set` and `--reset` change its own."""
     changes = dict(_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
     with acting_as(person, organisation) as actor:
         if changes:
@@ -168,7 +168,7 @@ def change_settings(
 def _selection(
     actor: Actor, action: str, ids: list[int] | None, matching: str | None, *, everything: bool
 ) -> Selection:
-    """Ids, a filter that narrows down, or --all. Checks the permission before anything is read."""
+    """Select by ids, by a filter that narrows down, or by --all. Checks the permission before anything is read."""
     bulk.get_allowed_action(actor, action)
     if sum((bool(ids), bool(matching), everything)) > 1:
         raise CommandError("Name administrations by id, or all that match with --filter, or --all; one of the three.")
@@ -193,7 +193,7 @@ def _run_action(
 
 
 def _print(actor: Actor, operation_id: int, *, as_json: bool) -> None:
-    """How many of each, and why some were left; many are performed by a worker, so `state` may say queued."""
+    """Print how many of each, and why some were left; many are done by a worker, so `state` may say queued."""
     operation = bulk.get_operation(actor, operation_id)
     counts = bulk.count_items(operation)
     row = {
@@ -211,7 +211,7 @@ def _skip_reasons(operation: BulkOperation) -> dict[str, str]:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """`key=value`: the value as JSON, else as the text itself. Raises `CommandError`."""
+    """Parse `key=value`: the value as JSON, else as the text itself. Raises `CommandError`."""
     key, separator, value = text.partition("=")
     if not separator:
         raise CommandError(f"Write --set as key=value, not {text!r}.")

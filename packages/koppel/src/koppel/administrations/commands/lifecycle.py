@@ -21,7 +21,7 @@ def set_predecessor(
     predecessor: Annotated[int | None, typer.Argument(help="Id of the one that it continues; none without it.")] = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """It continues another one: renamed, merged, or moved to another system."""
+    """Say that it continues another one: renamed, merged, or moved to another system."""
     with acting_as(person, organisation) as actor:
         predecessors.set_predecessor(actor, administration_id, predecessor)
     print_record({"id": administration_id, "predecessor": predecessor}, as_json=as_json)
@@ -34,7 +34,7 @@ def offboard(
     client_left_on: Annotated[str, typer.Option(help="Day on which the client left; today without it.")] = "",
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """The client left: syncing stops, books are kept until a day and then erased."""
+    """Record that the client left: syncing stops, books are kept until a day and then erased."""
     left_on, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
     with acting_as(person, organisation) as actor:
         offboarding.offboard_client(actor, administration_id, client_left_on=left_on, erase_on=end)

@@ -33,7 +33,7 @@ def list_administrations(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """The administrations that you may see, filtered and sorted as the list does."""
+    """List the administrations that you may see, filtered and sorted as on the page."""
     with acting_as(person, organisation) as actor:
         rows = [_row(administration) for administration in search(actor, parse_query_string(matching))[:limit]]
     print_rows(rows, COLUMNS, as_json=as_json)
@@ -43,7 +43,7 @@ def list_administrations(
 def show_administration(
     administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """One administration with its settings and where each comes from."""
+    """Show an administration with its settings and where each comes from."""
     with acting_as(person, organisation) as actor:
         administration = administration_for(actor, administration_id)
         row = _row(administration) | {
@@ -61,7 +61,7 @@ def export_administrations(
     out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("administrations.csv"),
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """The list as a file."""
+    """Export the list as a file."""
     with (
         acting_as(person, organisation) as actor,
         export_list(actor, parse_query_string(matching), file_format) as content,

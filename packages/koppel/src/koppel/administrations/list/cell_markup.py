@@ -55,7 +55,7 @@ def text_cell(text: str) -> SafeString:
 
 
 def moment(at: datetime | None) -> SafeString:
-    """Today and yesterday by their names: whether books are fresh is seen at a glance."""
+    """Write a moment, today and yesterday by their names: whether books are fresh is seen at a glance."""
     if not at:
         return DASH
     local = timezone.localtime(at)
@@ -87,7 +87,7 @@ def number_cell(administration: Administration, page: PageContext) -> SafeString
 
 
 def status_cell(administration: Administration, page: PageContext) -> SafeString:
-    """The status with its day, its progress and its reason, as far as it has them."""
+    """Write the status with its day, its progress and its reason, as far as it has them."""
     parts = [page.statuses[administration.status]]
     if administration.client_left_on:
         parts.append(_dated_hint(page.labels["left"], administration.client_left_on))
@@ -116,7 +116,7 @@ def _reason(administration: Administration, page: PageContext) -> SafeString:
 
 
 def complete_cell(administration: Administration, page: PageContext) -> SafeString:
-    """As of when it is complete; before the first time, what is being read."""
+    """Write as of when it is complete; before the first time, what is being read."""
     progress = page.rows.progress.get(administration.pk)
     if progress and progress.resource and administration.complete_as_of is None:
         return render_to_string("web/parts/resource_progress.html", {"progress": progress})

@@ -47,7 +47,7 @@ def text_column(
     has_nulls: bool = False,
     is_default: bool = False,
 ) -> Column:
-    """A column whose cell on the page is its value."""
+    """Make a column whose cell on the page is its value."""
     return Column(
         key,
         label,

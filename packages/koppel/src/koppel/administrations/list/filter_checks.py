@@ -35,13 +35,13 @@ _SUBJECTS = {"division": "division", "template": "template", "connection": "conn
 
 
 def require_known(actor: Actor, query: ListQuery) -> None:
-    """Raises `UnknownParameter` with every part that does not exist."""
+    """Raise `UnknownParameter` with every part that does not exist."""
     if parts := unknown_in(actor, query):
         raise UnknownParameter(parts)
 
 
 def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
-    """What the filter names and does not exist, is archived or removed, or is out of the actor's sight."""
+    """Return what the filter names and does not exist, is archived or removed, or is out of the actor's sight."""
     parts = list(query.unknown)
     for key, rows_of in _ROWS.items():
         ids = [int(value) for value in query.multi.get(key, ()) if is_id(value)]
@@ -57,7 +57,7 @@ def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
 
 
 def _is_issue(actor: Actor, code: str) -> bool:
-    """Also one that an earlier version or another connector raised."""
+    """Return whether the code is one of an issue, also of one that an earlier version or another connector raised."""
     return code in issue_types or Issue.objects.filter(organisation_id=actor.organisation_id, code=code).exists()
 
 
@@ -100,7 +100,7 @@ def _connections(actor: Actor, ids: Iterable[int]) -> Rows:
 
 
 def _members(actor: Actor, ids: Iterable[int]) -> Rows:
-    """Also of those whose access ended: what they still hold must be found to be handed over."""
+    """Look members up, those whose access ended too: what they still hold must be found to be handed over."""
     memberships = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
     return dict.fromkeys(memberships.values_list("pk", flat=True), ("", True))
 

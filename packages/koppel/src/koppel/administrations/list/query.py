@@ -61,7 +61,7 @@ def _choices(values: Iterable[str], *, is_multiple: bool = False) -> Parameter:
 
 
 def _ids(*keywords: str) -> Parameter:
-    """Kept as texts, which go back into an address."""
+    """Make a parameter of ids. They stay texts, which go back into an address."""
     parse = lambda text: text if text in keywords or is_id(text) else None  # noqa: E731 - one expression
     return Parameter(parse=parse, is_multiple=True, may_be_blank=False)
 
@@ -114,16 +114,16 @@ class ListQuery:
         return bool(self.multi or self.single)
 
     def to_query_string(self) -> str:
-        """The address bar's text, without the page; '' when nothing is asked."""
+        """Return the address bar's text, without the page; '' when nothing is asked."""
         return "&".join(part for part in (self.filter(), self.arrangement()) if part)
 
     def filter(self) -> str:
-        """Of that text what decides which administrations match."""
+        """Return the part of that text that decides which administrations match."""
         pairs = [(key, value) for key, values in self.multi.items() for value in values]
         return urlencode([*pairs, *self.single.items()])
 
     def arrangement(self) -> str:
-        """Of that text how they are shown."""
+        """Return the part of that text that says how they are shown."""
         pairs = []
         if self.sort != "name":
             pairs.append(("sort", self.sort))
@@ -149,7 +149,7 @@ class ListQuery:
 
 
 def parse_query(params: QueryDict) -> ListQuery:
-    """Raises `UnknownParameter` for a filter that is too long; what it does not know is kept in `unknown`."""
+    """Parse the address bar; what is unknown is kept in `unknown`. Raises `UnknownParameter` for a filter that is too long."""
     require_bounded(params, name="filter")
     query = _stripped(params)
     validators = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
@@ -174,7 +174,7 @@ def parse_query_string(query: str) -> ListQuery:
 
 
 def query_of_text(text: str) -> QueryDict:
-    """Raises `UnknownParameter` for a text that is too long, before it is read."""
+    """Parse a query string. Raises `UnknownParameter` for a text that is too long, before it is read."""
     require_short(text, QUERY_CHARACTERS_MAX, "filter")
     return QueryDict(text)
 
@@ -187,6 +187,6 @@ def _stripped(params: QueryDict) -> QueryDict:
 
 
 def _columns(keys: Iterable[str]) -> tuple[str, ...]:
-    """In the catalogue's order; the name is always there."""
+    """Return the columns in the catalogue's order; the name is always there."""
     selected = {key for key in keys if key in COLUMNS}
     return tuple(key for key in COLUMNS if key in selected | {"name"}) if selected else DEFAULT_COLUMNS

@@ -40,7 +40,7 @@ def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) 
 
 
 def make_default(actor: Actor, view_id: int, *, is_default: bool) -> None:
-    """What the list opens with; of the views only one can be."""
+    """Set what the list opens with; of the views only one can be."""
     actor.require(Permission.VIEW)
     views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     views.update(is_default=False)

@@ -47,7 +47,7 @@ class ColumnHeading:
 
 
 def show_list(request: AuthenticatedRequest) -> HttpResponse:
-    """The list; asks for its rows again every two seconds while something is being read in.
+    """Show the list; it asks for its rows again every two seconds while something is being read in.
 
     Opened without asking for anything it shows the person's default view, if there is one."""
     views = saved_views.list_views(request.actor)
@@ -80,7 +80,7 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _refused(request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None) -> HttpResponse:
-    """No rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
+    """Show no rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
     context = {
         "nav_section": NAV_SECTION,
         "parts": [
@@ -97,12 +97,12 @@ def _query_of(request: AuthenticatedRequest) -> str:
 
 
 def show_rows(request: AuthenticatedRequest) -> HttpResponse:
-    """The part of the list that changes by itself."""
+    """Show the part of the list that changes by itself."""
     return render(request, "administrations/rows.html", _list_context(request, parse_query(request.GET)))
 
 
 def export(request: AuthenticatedRequest, file_format: str) -> HttpResponse | FileResponse:
-    """What the list shows, all of it that matches, as CSV or Excel."""
+    """Export what the list shows, all of it that matches, as CSV or Excel."""
     request.actor.require(Permission.VIEW)
     chosen_format = Format.EXCEL if file_format == "xlsx" else Format.CSV
     content = export_list(request.actor, parse_query(request.GET), chosen_format)
@@ -135,7 +135,7 @@ def update_view(request: AuthenticatedRequest) -> HttpResponse:
 
 @takes()
 def hidden(request: AuthenticatedRequest) -> HttpResponse:
-    """For Administrators: that restricted administrations exist, and who is named on them."""
+    """Show Administrators that restricted administrations exist, and who is named on them."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     context = {
         "nav_section": NAV_SECTION,
@@ -185,7 +185,7 @@ def _headings(list_query: ListQuery) -> Sequence[ColumnHeading]:
 
 
 def _single_filters(list_query: ListQuery) -> Sequence[Mapping[str, Any]]:
-    """The filters of one value, as one menu."""
+    """Return the filters of one value, as one menu."""
     return [
         {"name": key, "value": value, "label": label, "is_chosen": list_query.single.get(key) == value}
         for (key, value), label in SINGLE_LABELS.items()

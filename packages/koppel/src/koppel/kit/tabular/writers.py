@@ -64,8 +64,9 @@ class TooManyRows(Exception):
 
 
 def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> IO[bytes]:
-    """A temporary file with the table, rewound; gone when it is closed. Raises `TooManyRows`, and `ValueError` for an
-    amount of more than ten decimals in Parquet."""
+    """Write a temporary file with the table, rewound; it is gone when it is closed.
+
+    Raises `TooManyRows`, and `ValueError` for an amount of more than ten decimals in Parquet."""
     with temporary_file() as target:
         if file_format is Format.CSV:
             for text in csv_lines([one.title for one in columns], rows):
@@ -80,7 +81,7 @@ def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[S
 
 @contextmanager
 def temporary_file() -> Iterator[IO[bytes]]:
-    """Stays open after the block for who streams it, and is closed when the block raises."""
+    """Open a temporary file that stays open after the block for who streams it, and is closed when the block raises."""
     target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives the block
     try:
         yield target
@@ -90,7 +91,7 @@ def temporary_file() -> Iterator[IO[bytes]]:
 
 
 def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator[str]:
-    """UTF-8 text with a byte order mark, so that spreadsheets read it as such; `;` between cells as Dutch Excel expects."""
+    """Write UTF-8 with a byte order mark, so that spreadsheets read it as such; `;` between cells, as Dutch Excel expects."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=";")
     yield "\ufeff"
@@ -102,7 +103,7 @@ def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator
 
 
 def escape_formula(text: str) -> str:
-    """A text that begins like a formula gets an apostrophe, so that no spreadsheet executes it."""
+    """Put an apostrophe before a text that begins like a formula, so that no spreadsheet executes it."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
