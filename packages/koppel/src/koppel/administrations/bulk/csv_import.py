@@ -14,7 +14,7 @@ from koppel.administrations.scope import visible_to
 from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.database.text_search import normalize_search
-from koppel.kit.tabular.reader import Row, TableError, heading_keys, read_rows, unescape_formula
+from koppel.kit.tabular.reader import Row, heading_keys, read_rows, unescape_formula
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
@@ -69,7 +69,7 @@ class _Problem(Exception):
 
 
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
-    """Read what every administration gets. Raises `Refused` when the heading line is not understood.
+    """Read what every administration gets. Raises `TableError`, and `Refused` when the heading line is not understood.
 
     `names_only`: the first column says which administrations are meant, and the others are left out."""
     rows = _rows(text)
@@ -91,10 +91,7 @@ def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvCha
 
 
 def _rows(text: str) -> list[Row]:
-    try:
-        rows = [row for row in read_rows(text, has_header=True) if not row.is_blank]
-    except TableError as error:
-        raise Refused(str(error)) from None
+    rows = [row for row in read_rows(text, has_header=True) if not row.is_blank]
     return [Row(row.number, tuple(unescape_formula(cell.strip()) for cell in row.cells)) for row in rows]
 
 

@@ -22,7 +22,7 @@ from koppel.administrations.list.query import NONE, parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.administrations.views.detail import redirect_back
-from koppel.kit.tabular.reader import decode
+from koppel.kit.tabular.reader import TableError, decode
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import PAGE, UnknownParameter, id_of, is_id, one_of, unknown_value
 from koppel.organisations.errors import Refused
@@ -137,7 +137,7 @@ def spreadsheet_page(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             return _read_spreadsheet(request, text)
-        except (Refused, UnknownParameter) as refusal:
+        except (Refused, TableError, UnknownParameter) as refusal:
             messages.error(request, str(refusal))
     context = {
         "nav_section": "administrations",

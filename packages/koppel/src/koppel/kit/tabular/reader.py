@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from itertools import chain, islice
 
 from django.utils.translation import gettext as _
 
+from koppel.kit.errors import KoppelError
 from koppel.kit.tabular.writers import FORMULA_STARTS
 
 DELIMITERS = ("\t", ";", ",", "|")
@@ -63,17 +65,15 @@ class TableProblem(StrEnum):
     OPEN_QUOTE = "open_quote"
 
 
-class TableError(Exception):
+class TableError(KoppelError):
     """The one error of this module. `row` is the row's number, 0 where it is the table as a whole."""
 
-    is_refusal = True
+    code = "unreadable_table"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
 
     def __init__(self, problem: TableProblem, limit: int = 0, row: int = 0) -> None:
         self.problem, self.limit, self.row = problem, limit, row
-        super().__init__(problem, limit, row)
-
-    def __str__(self) -> str:
-        return _message(self.problem) % {"row": self.row, "limit": self.limit}
+        super().__init__(_message(problem) % {"row": row, "limit": limit})
 
 
 def decode(content: bytes, limits: Limits = Limits()) -> str:

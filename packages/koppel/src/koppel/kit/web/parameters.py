@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from koppel.kit.errors import KoppelError
 from koppel.kit.text import clean_text
 
 ID_MAX = 2**63 - 1
@@ -39,10 +41,11 @@ class UnknownPart:
     more: int = 0
 
 
-class UnknownParameter(Exception):
+class UnknownParameter(KoppelError):
     """A filter, or a value of one, does not exist. Nothing was shown and nothing changed."""
 
-    is_refusal = True
+    code = "invalid"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
 
     def __init__(self, parts: Iterable[UnknownPart]) -> None:
         self.parts = tuple(first_parts(parts))

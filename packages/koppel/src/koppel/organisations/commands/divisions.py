@@ -8,6 +8,7 @@ from koppel.kit.cli.output import AsJson, print_rows
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.commands.groups import GroupCommands
 from koppel.organisations.groups import divisions
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import DivisionMember
 from koppel.organisations.roles import Actor, Permission
 
@@ -35,9 +36,7 @@ def create_division(
 ) -> None:  # fmt: skip
     """A new division, with its people when they are named."""
     with acting_as(person, organisation) as actor:
-        division = divisions.create(actor, name)
-        if members:
-            divisions.set_people(actor, division.pk, members)
+        division = divisions.create_division(actor, DivisionInput(name=name, people=members or None))
         group_commands.print_summary(actor, division.pk, as_json=as_json)
 
 
@@ -51,7 +50,7 @@ def rename_division(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = divisions.get_division(actor, division)
-        divisions.change_division(actor, division, name=name, archived=before.archived_at is not None)
+        divisions.change_division(actor, division, DivisionInput(name=name, archived=before.archived_at is not None))
         group_commands.print_summary(actor, division, as_json=as_json)
 
 

@@ -36,7 +36,7 @@ class InvitationRow:
 
 
 def preview(actor: Actor, text: str) -> list[InvitationRow]:
-    """What `invite_all` would do, line by line; nothing is sent. Raises `Refused` when the text as a whole is no list."""
+    """Return what `invite_all` would do, line by line; nothing is sent. Raises `Refused`, `TableError`."""
     actor.require(Permission.MANAGE_PEOPLE)
     emails: set[str] = set()
     return [
@@ -46,7 +46,7 @@ def preview(actor: Actor, text: str) -> list[InvitationRow]:
 
 
 def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
-    """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`."""
+    """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`, `TableError`."""
     actor.require(Permission.MANAGE_PEOPLE)
     return [_process_row(actor, number, cells, commit=True) for number, cells in _validated_rows(text)]
 
@@ -70,11 +70,8 @@ def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the cells of each line, all five; a first line without an address is a heading."""
-    try:
-        # No address has a delimiter in it, and a line may end after the address: one line with more shows which it is.
-        rows = [row for row in reader.read_rows(text, LIMITS, split_share=0) if not row.is_blank]
-    except TableError as error:
-        raise Refused(str(error)) from None
+    # No address has a delimiter in it, and a line may end after the address: one line with more shows which it is.
+    rows = [row for row in reader.read_rows(text, LIMITS, split_share=0) if not row.is_blank]
     if rows and "@" not in "".join(rows[0].cells):
         del rows[0]
     for row in rows:
@@ -95,7 +92,7 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
 
 
 def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:
-    """A line that repeats an earlier one is no second invitation."""
+    """Give a line that repeats an earlier one its problem: it is no second invitation."""
     if not row.problem and row.email.lower() in emails:
         return replace(row, problem=_("This address stands in an earlier line."))
     emails.add(row.email.lower())
@@ -103,7 +100,7 @@ def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:
 
 
 def _role(word: str) -> Role:
-    """By its key, or its name in any of our languages; nothing is User."""
+    """Find a role by its key, or its name in any of our languages; nothing is User."""
     if not word:
         return Role.USER
     for language in ("en", "nl"):
@@ -127,12 +124,12 @@ def _divisions(actor: Actor, text: str) -> frozenset[int]:
 
 
 def _until(text: str) -> datetime | None:
-    """The end of that day. Raises `Refused`."""
+    """Return the end of that day. Raises `Refused`."""
     return parse_end_of_day(text) if text else None
 
 
 def parse_end_of_day(text: str) -> datetime:
-    """`2027-03-31` or `31-03-2027`: the last moment of the day, in the installation's zone. Raises `Refused`."""
+    """Return the last moment of a day, `2027-03-31` or `31-03-2027`, in the installation's zone. Raises `Refused`."""
     parts = text.replace("/", "-").split("-")
     iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))
     if (day := day_of(iso)) is None:
