@@ -19,10 +19,10 @@ from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.filter_checks import unknown_in
 from koppel.administrations.list.filter_menu import SINGLE_LABELS, chips, menus
+from koppel.administrations.list.page_rows import render_rows
 from koppel.administrations.list.query import ListQuery, parse_query, parse_query_string
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.list.row_context import load_row_context
-from koppel.administrations.list.rows import render_rows
 from koppel.administrations.models import SavedView, Status
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format

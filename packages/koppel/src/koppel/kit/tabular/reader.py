@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from itertools import chain, islice
+from typing import Literal
 
 from django.utils.translation import gettext as _
 
 from koppel.kit.errors import KoppelError
 from koppel.kit.tabular.writers import FORMULA_STARTS
 
+Quoting = Literal[0, 3]
+"""One of csv's: `QUOTE_MINIMAL`, `QUOTE_NONE`."""
 DELIMITERS = ("\t", ";", ",", "|")
 """In this order where two fit equally well: a comma stands in names and amounts too, a tab in none."""
 SAMPLE_ROWS = 50
@@ -102,12 +105,13 @@ def read_rows(
     has one column. Without `has_quotes` a quotation mark is a letter like another."""
     if len(text) > limits.size:
         raise TableError(TableProblem.TOO_LARGE, limits.size)
+    quoting: Quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
     text = CONTROL_CHARACTERS.sub(" ", text.removeprefix("\ufeff").replace("\0", ""))
     if separator_line := SEPARATOR_LINE.match(text):
         text, delimiter = text[separator_line.end() :], separator_line[1]
     else:
-        delimiter = _detect_delimiter(text, has_header=has_header, split_share=split_share)
-    return _rows(text, delimiter, limits, has_quotes=has_quotes)
+        delimiter = _detect_delimiter(text, quoting, has_header=has_header, split_share=split_share)
+    return _rows(text, delimiter, quoting, limits)
 
 
 def heading_keys(cells: Sequence[str], names: Mapping[str, str]) -> list[str]:
@@ -120,9 +124,8 @@ def unescape_formula(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
-def _rows(text: str, delimiter: str, limits: Limits, *, has_quotes: bool) -> Iterator[Row]:
-    lines = chain(io.StringIO(text, newline=""), [END])
-    records = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE)
+def _rows(text: str, delimiter: str, quoting: Quoting, limits: Limits) -> Iterator[Row]:
+    records = csv.reader(chain(io.StringIO(text, newline=""), [END]), delimiter=delimiter, quoting=quoting)
     number = 0
     while True:
         number += 1
@@ -166,20 +169,20 @@ class _Split:
         return self.is_strict, self.splits_first, self.split_share, -self.quotes, self.same_share
 
 
-def _detect_delimiter(text: str, *, has_header: bool, split_share: float) -> str:
+def _detect_delimiter(text: str, quoting: Quoting, *, has_header: bool, split_share: float) -> str:
     """Return the best one, else `NO_DELIMITER`. Quotation marks that only fit with one delimiter show that it is this one."""
-    are_quotes_proof = not _split(text, NO_DELIMITER).is_strict
+    are_quotes_proof = not _split(text, NO_DELIMITER, quoting).is_strict
     candidates = [
         split
-        for split in (_split(text, delimiter) for delimiter in DELIMITERS)
+        for split in (_split(text, delimiter, quoting) for delimiter in DELIMITERS)
         if split.splits_first or not has_header
         if split.split_share > (0 if are_quotes_proof and split.is_strict else split_share)
     ]
     return max(candidates, key=lambda split: split.rank).delimiter if candidates else NO_DELIMITER
 
 
-def _split(text: str, delimiter: str) -> _Split:
-    sample, is_strict = _sample(text, delimiter)
+def _split(text: str, delimiter: str, quoting: Quoting) -> _Split:
+    sample, is_strict = _sample(text, delimiter, quoting)
     widths = [len(cells) for cells in sample if len(cells) > 1]
     most_frequent = Counter(widths).most_common(1)
     total = len(sample) or 1
@@ -193,11 +196,12 @@ def _split(text: str, delimiter: str) -> _Split:
     )
 
 
-def _sample(text: str, delimiter: str) -> tuple[list[list[str]], bool]:
+def _sample(text: str, delimiter: str, quoting: Quoting) -> tuple[list[list[str]], bool]:
     """Return the first rows that are not blank, and whether they can be read strictly."""
     rows: list[list[str]] = []
     for is_strict in (True, False):
-        records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=is_strict)
+        lines = io.StringIO(text, newline="")
+        records = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=is_strict)
         rows = []
         try:
             rows.extend(

@@ -76,10 +76,10 @@ def changes_of(administration: Administration, run: Run, change_filter: ChangeFi
         conditions &= Q(in_closed_period=True)
     if change_filter.search:
         conditions &= Q(external_id__icontains=change_filter.search)
-    shown = Paginator(queryset.filter(conditions).order_by("pk"), PAGE_SIZE).get_page(page)
+    change_page = Paginator(queryset.filter(conditions).order_by("pk"), PAGE_SIZE).get_page(page)
     source = connector(administration.connection.connector)
-    details = [_detail(change, source) for change in shown]
-    return ChangePage(details, shown.paginator.count, shown.number, shown.paginator.num_pages)
+    details = [_detail(change, source) for change in change_page]
+    return ChangePage(details, change_page.paginator.count, change_page.number, change_page.paginator.num_pages)
 
 
 def _detail(change: Change, source: Connector) -> ChangeDetail:
