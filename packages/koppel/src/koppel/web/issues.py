@@ -1,4 +1,4 @@
-"""Open issues as a person reads them: within what he or she may see, newest first, page by page."""
+"""Open issues within what a member may see, newest first, page by page."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Page:
 
 
 def page_of(actor: Actor, *, search_text: str = "", number: int = 1) -> Page:
-    """`search_text` narrows it down to administrations of such a name or number."""
+    """Return a page; `search_text` limits it to administrations with this name or number."""
     page = Paginator(_newest_first(_open(actor, search_text)), PAGE_SIZE).get_page(number)
     return Page(_named(page), page.paginator.count, page.number, page.paginator.num_pages)
 
@@ -41,7 +41,7 @@ def _newest_first(issues: "QuerySet[Issue]") -> "QuerySet[Issue]":
 
 
 def _open(actor: Actor, search_text: str = "") -> "QuerySet[Issue]":
-    """Those of connections are for whom may act on them."""
+    """Return open issues; those of connections only for members who may act on them."""
     visible = visible_to(actor)
     for word in normalize_search(search_text).split()[:8]:
         visible = visible.filter(search_key__contains=word)

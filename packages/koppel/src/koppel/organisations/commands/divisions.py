@@ -18,14 +18,14 @@ group_commands = GroupCommands(
     ("id", "name", "is_archived", "people", "administrations"),
     divisions.list_summaries,
     divisions.merge,
-    list_help="All divisions, those in use first, with how many people and administrations each has.",
-    archive_help="No longer offered; its people and administrations keep it.",
-    merge_help="People and administrations move to the other one; it stays behind, archived.",
+    list_help="List divisions, those in use first, with the number of people and administrations of each.",
+    archive_help="Archive a division: it is no longer offered; its people and administrations keep it.",
+    merge_help="Move people and administrations to another division, and archive this one.",
 )
 group_commands.add_to(app)
 
 DivisionId = Annotated[int, typer.Argument(help="Id of the division; `koppel divisions list` has them.")]
-Members = Annotated[list[int] | None, typer.Option("--member", help="Id of a membership; several times.")]
+Members = Annotated[list[int] | None, typer.Option("--member", help="Id of a membership; may be repeated.")]
 
 
 @app.command("make")
@@ -34,7 +34,7 @@ def create_division(
     members: Members = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """A new division, with its people when they are named."""
+    """Create a division, optionally with members."""
     with acting_as(person, organisation) as actor:
         division = divisions.create_division(actor, DivisionInput(name=name, people=members or None))
         group_commands.print_summary(actor, division.pk, as_json=as_json)
@@ -46,7 +46,7 @@ def rename_division(
     name: Annotated[str, typer.Argument(help="Its new name.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Another name; everything else stays."""
+    """Rename a division."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = divisions.get_division(actor, division)
@@ -57,11 +57,11 @@ def rename_division(
 @app.command("members")
 def change_members(
     division: DivisionId,
-    add: Annotated[list[int] | None, typer.Option("--add", help="Id of a membership; several times.")] = None,
-    remove: Annotated[list[int] | None, typer.Option("--remove", help="Id of a membership; several times.")] = None,
+    add: Annotated[list[int] | None, typer.Option("--add", help="Id of a membership; may be repeated.")] = None,
+    remove: Annotated[list[int] | None, typer.Option("--remove", help="Id of a membership; may be repeated.")] = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Who is in it; `--add` and `--remove` change that."""
+    """Show the members of a division; `--add` and `--remove` change them."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         divisions.get_division(actor, division)

@@ -44,7 +44,7 @@ class GroupCommands:
         @app.command("archive", help=self.archive_help)
         def archive(
             group_id: Annotated[int, typer.Argument(metavar=kind.upper(), help=id_help)],
-            restore: Annotated[bool, typer.Option("--back", help="Offer it again.")] = False,
+            restore: Annotated[bool, typer.Option("--back", help="Take it out of the archive.")] = False,
             person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
         ) -> None:  # fmt: skip
             with acting_as(person, organisation) as actor:
@@ -54,7 +54,7 @@ class GroupCommands:
         @app.command("merge", help=self.merge_help)
         def merge(
             group_id: Annotated[int, typer.Argument(metavar=kind.upper(), help=id_help)],
-            into: Annotated[int, typer.Argument(help="Id of the one that stays.")],
+            into: Annotated[int, typer.Argument(help="Id of the one that remains.")],
             person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
         ) -> None:  # fmt: skip
             with acting_as(person, organisation) as actor:

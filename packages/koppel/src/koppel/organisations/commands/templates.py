@@ -19,15 +19,15 @@ group_commands = GroupCommands(
     ("id", "name", "is_archived", "settings", "administrations"),
     settings_templates.list_summaries,
     settings_templates.merge,
-    list_help="All templates, those in use first, with what each sets and how many administrations have it.",
-    archive_help="No longer offered; its administrations keep it.",
-    merge_help="Its administrations get the other one; it stays behind, archived.",
+    list_help="List templates, those in use first, with their settings and the number of administrations.",
+    archive_help="Archive a template: it is no longer offered; its administrations keep it.",
+    merge_help="Move administrations to another template, and archive this one.",
 )
 group_commands.add_to(app)
 
 TemplateId = Annotated[int, typer.Argument(help="Id of the template; `koppel templates list` has them.")]
 Resources = Annotated[
-    list[str] | None, typer.Option("--resource", help="Read this and what else is named, nothing more; several times.")
+    list[str] | None, typer.Option("--resource", help="Read only the named resources; may be repeated.")
 ]
 Years = Annotated[int | None, typer.Option("--fiscal-years-back", help="Fiscal years before the current one.")]
 Schedule = Annotated[str, typer.Option(help="off, daily, night, hourly_2, hourly_4 or hourly_8.")]
@@ -35,11 +35,11 @@ Weekday = Annotated[int | None, typer.Option("--weekday", help="Day of the full 
 Notify = Annotated[
     list[str] | None,
     typer.Option(
-        help="Who is told of an event: 'sync_failing=division'; nobody, responsible, assigned or division; several times."
+        help="Who is notified of an event: 'sync_failing=division'; nobody, responsible, assigned or division; may be repeated."
     ),
 ]
 Unset = Annotated[
-    list[str] | None, typer.Option(help=f"Let the organisation say it: {', '.join(SETTING_LABELS)}; several times.")
+    list[str] | None, typer.Option(help=f"Let the organisation decide: {', '.join(SETTING_LABELS)}; may be repeated.")
 ]
 
 
@@ -55,7 +55,7 @@ def create_template(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """A new template. What it does not set comes from the organisation."""
+    """Create a template. The organisation decides about the settings that it omits."""
     settings = _settings_from_options({}, resources, years, schedule, weekday, notify, None)
     with acting_as(person, organisation) as actor:
         created = settings_templates.create(actor, name, settings)
@@ -73,13 +73,13 @@ def change_template(
     notify: Notify = None,
     unset: Unset = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say how many administrations change and how.")
+        bool, typer.Option("--dry-run", help="Only show how many administrations change, and how.")
     ] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Name and settings; what is not named stays. `--dry-run` says first what it does, to how many."""
+    """Change name and settings; omitted options stay. `--dry-run` shows the effect and the number of administrations."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = settings_templates.get_template(actor, template)
@@ -101,7 +101,9 @@ def _settings_from_options(
     notify: list[str] | None,
     unset: list[str] | None,
 ) -> dict[str, Any]:
-    """All settings of it. Raises `CommandError` for what cannot be understood; services refuse what cannot be stored."""
+    """Return all settings given. Raises `CommandError` for values that cannot be parsed; services refuse
+    invalid ones.
+    """
     if unknown := [key for key in unset or () if key not in SETTING_LABELS]:
         raise CommandError(f"{unknown[0]!r} is not a setting. There are {', '.join(SETTING_LABELS)}.")
     options = {

@@ -24,7 +24,7 @@ COLUMNS = 5
 
 @dataclass(frozen=True)
 class InvitationRow:
-    """One line and what becomes of it. `problem` is a sentence; '' when the person is (or would be) invited."""
+    """A line and its result. `problem` is a sentence; '' when the person is (or would be) invited."""
 
     number: int
     email: str
