@@ -67,7 +67,7 @@ def has_division(actor: Actor, division_id: int) -> bool:
 
 
 def list_member_rows(memberships: Iterable[Membership]) -> list[MemberRow]:
-    """Return a page of the list; `page` counts from 1."""
+    """Return the rows of these members, with one query for each kind of detail."""
     members = list(memberships)
     links = DivisionMember.objects.filter(membership__in=members).select_related("division").order_by("division__name")
     divisions: dict[int, list[str]] = {}
