@@ -27,7 +27,8 @@ KEPT_IN_PYTHON = {
     "books/sql_access/rights.py": "shown to a person, who runs it",
 }
 STATEMENT = re.compile(
-    r"\s*(SELECT|INSERT INTO|UPDATE \w+ (\w+ )?SET|DELETE FROM|WITH \w+ AS|CREATE|DROP|ALTER|COPY)\b"
+    r"\s*(SELECT|INSERT INTO|UPDATE \w+ (\w+ )?SET|DELETE FROM|WITH \w+ AS|COPY|"
+    r"(CREATE|DROP|ALTER) (TABLE|TEMP|VIEW|SCHEMA|ROLE))\b"
 )
 PREPARED = re.compile(r"(SELECT|WITH|INSERT|UPDATE|DELETE)\b")
 PARAMETER = re.compile(r"%\((\w+)\)[sbt]")

@@ -241,18 +241,18 @@ def test_on_the_week_day_everything_is_compared(synced: Synced) -> None:
 
 def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
     with clock_set_to(datetime(2020, 1, 1, tzinfo=UTC)):
-        from koppel.connectors.visma_net.cursors import newest_stamp
+        from koppel.connectors.visma_net.stamps import newest_stamp
+        from koppel.kit.clock import now
 
-        assert (
-            newest_stamp("2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00") == "2019-12-31T11:00:00"
-        )
+        stamps = ["2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00"]
+        assert newest_stamp(stamps, now()) == "2019-12-31T11:00:00"
 
 
 @pytest.mark.parametrize("resource", ["entries", "balances"])
 def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource: str) -> None:
     """It is in each answer from then on; the next read of changes must begin later all the same."""
     from koppel.connectors.visma_net import journal_data
-    from koppel.connectors.visma_net.cursors import Cursor
+    from koppel.connectors.visma_net.cursors import Delta
     from koppel.kit.http.client import Response
 
     class Answering:
@@ -269,7 +269,7 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
             ]  # fmt: skip
             return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
 
-    at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
+    at = Delta(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
         page = asyncio.run(journal_data.read(Answering(), resource, at))  # type: ignore[arg-type]
     assert len(page.records) == 2
@@ -282,10 +282,11 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
 def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) -> None:
     """Who edits a row that was passed already, while the rest is read for three hours, is met by the next read of changes."""
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
-        from koppel.connectors.visma_net.cursors import Cursor, checkpoint
+        from koppel.connectors.visma_net.cursors import Delta, checkpoint
+        from koppel.kit.clock import now
 
-        at = Cursor(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", resume_from=floor)
-        assert f'"newest":"{newest}"' in checkpoint(at)
+        at = Delta(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", resume_from=floor)
+        assert f'"newest":"{newest}"' in checkpoint(at, now())
 
 
 def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None:
