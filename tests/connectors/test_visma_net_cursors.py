@@ -21,7 +21,7 @@ from koppel.connectors.visma_net.cursors import (
     NextPage,
     Paging,
     PartEnd,
-    Place,
+    Progress,
     Restart,
     advance,
     checkpoint,
@@ -36,11 +36,11 @@ COUNTS = st.integers(0, 60)
 MOMENTS = st.datetimes(moment_of("1990-01-01T00:00:00"), moment_of("2026-03-04T00:00:00"))
 STAMPS = MOMENTS.map(lambda moment: moment.strftime(STAMP))
 TEXTS = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
-PLACES = st.builds(
-    Place, position=COUNTS, page=st.integers(1, 60), expected=COUNTS, total=st.integers(-1, 60), read=COUNTS, size=COUNTS,
+PROGRESS = st.builds(
+    Progress, position=COUNTS, page=st.integers(1, 60), expected=COUNTS, total=st.integers(-1, 60), read=COUNTS, size=COUNTS,
     tries=st.integers(0, TRIES_MAX), has_unreadable=st.booleans(),
 )  # fmt: skip
-READ = {"place": PLACES, "newest": STAMPS, "oldest": st.just("202601"), "began": st.just(AT.isoformat())}
+READ = {"progress": PROGRESS, "newest": STAMPS, "oldest": st.just("202601"), "began": st.just(AT.isoformat())}
 WHOLE = {"names": st.lists(st.text(max_size=5)).map(tuple), "fingerprints": TEXTS, "previous_fingerprints": TEXTS}
 DELTAS = st.builds(Delta, **READ, since=STAMPS, resume_from=STAMPS, must_reread=st.booleans())
 CURSORS = st.one_of(st.builds(Paging, **READ, **WHOLE), st.builds(Compare, **READ, **WHOLE), DELTAS)
@@ -59,7 +59,7 @@ class Source:
 
     def answer(self, cursor: Cursor) -> Answer:
         size = min(PAGE_SIZE, self.size_max)
-        before = (cursor.place.page - 1) * size
+        before = (cursor.progress.page - 1) * size
         count = max(0, min(size, self.rows - before))
         return Answer(count, self.rows, self.size_max if self.states_size else 0)
 
@@ -97,7 +97,7 @@ def test_a_part_is_begun_again_a_few_times_at_most(answers: list[Answer], cursor
 @given(CURSORS, ANSWERS)
 def test_a_step_goes_forward_or_back_to_the_first_page(cursor: Cursor, answer: Answer) -> None:
     step = advance(cursor, answer)
-    before, after = cursor.place, step.cursor.place
+    before, after = cursor.progress, step.cursor.progress
     assert type(step.cursor) is type(cursor)
     assert (after.position, after.expected) == (before.position, before.expected)
     match step:
@@ -107,7 +107,7 @@ def test_a_step_goes_forward_or_back_to_the_first_page(cursor: Cursor, answer: A
             assert after.has_unreadable == (before.has_unreadable or answer.has_unreadable)
         case Restart():
             assert before.page > 1
-            assert after == Place(before.position, expected=before.expected, tries=before.tries + 1)
+            assert after == Progress(before.position, expected=before.expected, tries=before.tries + 1)
         case PartEnd():
             assert after.page == before.page
 
@@ -117,13 +117,13 @@ def test_a_part_of_which_something_is_odd_or_missing_proves_nothing(cursor: Curs
     step = advance(cursor, answer)
     if not isinstance(step, PartEnd):
         return
-    place, is_torn = cursor.place, False
-    if answer.is_paged and place.page > 1:
-        is_torn = place.total not in (-1, answer.total) or place.read + answer.count < answer.total
-    assert step.is_sound == (not is_torn and not place.has_unreadable and not answer.has_unreadable)
+    progress, is_torn = cursor.progress, False
+    if answer.is_paged and progress.page > 1:
+        is_torn = progress.total not in (-1, answer.total) or progress.read + answer.count < answer.total
+    assert step.is_sound == (not is_torn and not progress.has_unreadable and not answer.has_unreadable)
     proof = step.proof(None)
     assert proof.is_consistent == step.is_sound
-    assert (proof.restart_cursor is None) == (place.page == 1)
+    assert (proof.restart_cursor is None) == (progress.page == 1)
     if isinstance(step.cursor, Delta) and not step.is_sound:
         assert step.cursor.must_reread, "what changed since is asked for once more"
 
@@ -138,8 +138,8 @@ def test_a_cursor_is_read_in_another_process_as_it_was(cursor: Cursor) -> None:
 def test_a_cursor_that_was_stored_as_one_record_is_read(cursor: Cursor) -> None:
     """Before 0.2 the kind of a read was told by its flags."""
     fields: dict[str, Any] = msgspec.to_builtins(cursor)
-    place = fields.pop("place", {})
-    stored = {**fields, **place, "type": "cursor", "skips": isinstance(cursor, Compare)}
+    progress = fields.pop("progress", {})
+    stored = {**fields, **progress, "type": "cursor", "skips": isinstance(cursor, Compare)}
     assert decode_cursor(msgspec.json.encode(stored).decode(), ReadMode.FULL, AT) == cursor
 
 
@@ -152,11 +152,11 @@ def test_the_cursor_of_another_connector_is_refused(stored: str) -> None:
 @pytest.mark.parametrize(
     ("mode", "kind"), [(ReadMode.FULL, Paging), (ReadMode.COMPARED, Compare), (ReadMode.MODIFIED_SINCE, Delta)]
 )
-def test_a_checkpoint_becomes_the_first_place_of_a_read(mode: ReadMode, kind: type[Cursor]) -> None:
+def test_a_checkpoint_becomes_the_start_of_a_read(mode: ReadMode, kind: type[Cursor]) -> None:
     stored = msgspec.json.encode(Checkpoint("2026-03-04T09:00:00", {"/v1/vat": "a"}, "202601")).decode()
     cursor = decode_cursor(stored, mode, AT)
     assert type(cursor) is kind
-    assert (cursor.place, cursor.began) == (Place(), AT.isoformat())
+    assert (cursor.progress, cursor.began) == (Progress(), AT.isoformat())
     assert is_unchanged(cursor, "/v1/vat", "a") == (kind is Compare)
     assert not is_unchanged(cursor, "/v1/vat", "b")
 

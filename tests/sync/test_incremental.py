@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from koppel.connector.contract import Page, Session
 from koppel.connectors.visma_net.connector import VismaNet
@@ -14,7 +15,7 @@ from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import run_completion
-from koppel.sync.engine.run_reader import full_comparison_is_due
+from koppel.sync.engine.read_rules import full_comparison_is_due
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import Change, Checkpoint, Run
@@ -228,7 +229,8 @@ def test_a_wider_window_brings_the_older_years_and_a_narrower_one_deletes_nothin
 def test_the_full_comparison_comes_on_its_week_day_and_is_caught_up(last: str | None, at: str, due: bool) -> None:
     """1 and 8 March 2026 are Sundays."""
     moment = datetime.fromisoformat(last).replace(tzinfo=UTC) if last else None
-    assert full_comparison_is_due(moment, SUNDAY, datetime.fromisoformat(at).replace(tzinfo=UTC)) is due
+    now = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    assert full_comparison_is_due(moment, SUNDAY, now, timezone.get_default_timezone()) is due
 
 
 def test_on_the_week_day_everything_is_compared(synced: Synced) -> None:

@@ -30,7 +30,7 @@ class Answer:
     is_paged: bool = True
 
 
-class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """A part of a read, which is an endpoint, a dimension or a period, and how far its pages are."""
 
     position: int = 0
@@ -66,24 +66,24 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
         is_other_total = self.total >= 0 and answer.total != self.total
         return answer.is_paged and self.page > 1 and (is_other_total or self.read + answer.count < answer.total)
 
-    def next_page(self, answer: Answer) -> "Place":
+    def next_page(self, answer: Answer) -> "Progress":
         stated = answer.total if self.total in (-1, answer.total) else 0
         return msgspec.structs.replace(
             self, page=self.page + 1, read=self.read + answer.count, total=stated, size=self.page_size(answer)
         )
 
-    def next_part(self, expected: int) -> "Place":
-        return Place(position=self.position + 1, expected=expected)
+    def next_part(self, expected: int) -> "Progress":
+        return Progress(position=self.position + 1, expected=expected)
 
-    def restarted(self, tries: int = 0) -> "Place":
+    def restarted(self, tries: int = 0) -> "Progress":
         """Return this part from its first page."""
-        return Place(position=self.position, expected=self.expected, tries=tries)
+        return Progress(position=self.position, expected=self.expected, tries=tries)
 
 
 class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
     """What every read knows."""
 
-    place: Place = Place()
+    progress: Progress = Progress()
     newest: str = ""
     """The newest change seen."""
     oldest: str = ""
@@ -91,14 +91,14 @@ class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
     began: str = ""
     """When this read began, by our clock."""
 
-    def at(self, place: Place) -> Self:
-        return msgspec.structs.replace(self, place=place)
+    def at(self, progress: Progress) -> Self:
+        return msgspec.structs.replace(self, progress=progress)
 
     def after(self, answer: Answer) -> Self:
-        """Return the read with what the answer says of it all; the place stays."""
-        has_unreadable = self.place.has_unreadable or answer.has_unreadable
-        place = msgspec.structs.replace(self.place, has_unreadable=has_unreadable)
-        return msgspec.structs.replace(self, place=place, newest=max(self.newest, answer.newest))
+        """Return the read with what the answer says of it all; it stands where it stood."""
+        has_unreadable = self.progress.has_unreadable or answer.has_unreadable
+        progress = msgspec.structs.replace(self.progress, has_unreadable=has_unreadable)
+        return msgspec.structs.replace(self, progress=progress, newest=max(self.newest, answer.newest))
 
     def unsound(self) -> Self:
         """Return the read after a part that proves nothing."""
@@ -179,8 +179,8 @@ class PartEnd(Generic[C]):
 
     def proof(self, partitions: frozenset[str] | None) -> Snapshot:
         """Return what the part proves. One of several pages is read again before anything in it is called absent."""
-        place = self.cursor.place
-        restart_cursor = self.cursor.at(place.restarted()).text() if place.page > 1 else None
+        progress = self.cursor.progress
+        restart_cursor = self.cursor.at(progress.restarted()).text() if progress.page > 1 else None
         return Snapshot(partitions, restart_cursor, self.is_sound)
 
 
@@ -190,20 +190,22 @@ Step = NextPage[C] | Restart[C] | PartEnd[C]
 def advance(cursor: C, answer: Answer) -> Step[C]:
     """Return what comes after an answer."""
     cursor = cursor.after(answer)
-    place = cursor.place
-    if place.has_more(answer):
-        return NextPage(cursor.at(place.next_page(answer)))
-    has_moved = place.has_moved(answer)
-    if has_moved and place.tries < TRIES_MAX - 1:
-        return Restart(cursor.at(place.restarted(place.tries + 1)))
-    is_sound = not has_moved and not place.has_unreadable
+    progress = cursor.progress
+    if progress.has_more(answer):
+        return NextPage(cursor.at(progress.next_page(answer)))
+    has_moved = progress.has_moved(answer)
+    if has_moved and progress.tries < TRIES_MAX - 1:
+        return Restart(cursor.at(progress.restarted(progress.tries + 1)))
+    is_sound = not has_moved and not progress.has_unreadable
     return PartEnd(cursor if is_sound else cursor.unsound(), is_sound)
 
 
 def is_unchanged(cursor: Cursor, part: str, fingerprint: str) -> bool:
     """Return whether a part that came in one answer is as the checkpoint says."""
     return (
-        isinstance(cursor, Compare) and cursor.place.page == 1 and cursor.previous_fingerprints.get(part) == fingerprint
+        isinstance(cursor, Compare)
+        and cursor.progress.page == 1
+        and cursor.previous_fingerprints.get(part) == fingerprint
     )
 
 
@@ -211,7 +213,7 @@ _stored = msgspec.json.Decoder(Paging | Compare | Delta | Checkpoint)
 
 
 def decode_cursor(cursor: str | None, mode: ReadMode, at: datetime) -> Cursor:
-    """Return the place to read at; a checkpoint becomes the first place of a read that begins `at` now. Raises
+    """Return the cursor to read at; a checkpoint becomes the start of a read that begins `at` now. Raises
     `msgspec.DecodeError` for a cursor of another connector."""
     decoded = _decode(cursor) if cursor else Checkpoint()
     if not isinstance(decoded, Checkpoint):
@@ -237,7 +239,7 @@ def _decode_flat(cursor: str) -> Cursor:
     if fields.get("type") != "cursor":
         raise msgspec.ValidationError("This is no cursor of a read.")
     kind = "delta" if fields.get("since") else "compare" if fields.get("skips") else "paging"
-    return msgspec.convert({**fields, "type": kind, "place": fields}, Paging | Compare | Delta)
+    return msgspec.convert({**fields, "type": kind, "progress": fields}, Paging | Compare | Delta)
 
 
 def checkpoint(cursor: Cursor, at: datetime) -> str:

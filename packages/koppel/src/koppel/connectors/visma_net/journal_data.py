@@ -59,8 +59,8 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     if not isinstance(cursor, Delta) and not cursor.names:
         return Page([], checkpoint=checkpoint(cursor, now()), snapshot=Snapshot(frozenset()))
     path, make = ENDPOINTS[resource]
-    period = "" if isinstance(cursor, Delta) else cursor.names[cursor.place.position]
-    params = {"pageNumber": str(cursor.place.page), "pageSize": str(PAGE_SIZE)}
+    period = "" if isinstance(cursor, Delta) else cursor.names[cursor.progress.position]
+    params = {"pageNumber": str(cursor.progress.page), "pageSize": str(PAGE_SIZE)}
     params |= {"lastModifiedDateTime": cursor.since} if isinstance(cursor, Delta) else {"periodId": period}
     result = make(await get(session, path, params), period)
     answer = Answer(
@@ -68,7 +68,7 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
         has_unreadable=bool(result.rejected),
     )  # fmt: skip
     if isinstance(cursor, Delta):
-        return _page_of_changes(advance(cursor, answer), result, is_first=cursor.place.page == 1)
+        return _page_of_changes(advance(cursor, answer), result, is_first=cursor.progress.page == 1)
     return _page_of_period(advance(cursor, answer), result)
 
 
@@ -80,21 +80,21 @@ def _page_of_changes(step: Step[Delta], result: ReadResult, *, is_first: bool) -
         records = [msgspec.structs.replace(record, is_complete=True) for record in records]
     return Page(
         records, None if is_end else cursor.text(), checkpoint(cursor, now()) if is_end else None,
-        expected_total=cursor.place.expected + result.meta.totalCount, rejected=result.rejected,
+        expected_total=cursor.progress.expected + result.meta.totalCount, rejected=result.rejected,
     )  # fmt: skip
 
 
 def _page_of_period(step: Step[Paging | Compare], result: ReadResult) -> Page:
     """Return a page with a proof of the period at its end. What all periods hold is reckoned from those that were read."""
-    cursor, place, names = step.cursor, step.cursor.place, step.cursor.names
-    total = place.expected + result.meta.totalCount
-    expected = total * len(names) // (place.position + 1)
+    cursor, progress, names = step.cursor, step.cursor.progress, step.cursor.names
+    total = progress.expected + result.meta.totalCount
+    expected = total * len(names) // (progress.position + 1)
     if not isinstance(step, PartEnd):
         return Page(result.records, cursor.text(), expected_total=expected, rejected=result.rejected)
-    is_last = place.position >= len(names) - 1
+    is_last = progress.position >= len(names) - 1
     return Page(
-        result.records, None if is_last else cursor.at(place.next_part(total)).text(),
-        checkpoint(cursor, now()) if is_last else None, step.proof(frozenset({names[place.position]})), expected,
+        result.records, None if is_last else cursor.at(progress.next_part(total)).text(),
+        checkpoint(cursor, now()) if is_last else None, step.proof(frozenset({names[progress.position]})), expected,
         result.rejected,
     )  # fmt: skip
 

@@ -92,11 +92,11 @@ class _ReadResult:
 async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     """Read one answer: a page of an endpoint, or one dimension (and the list of dimensions before the first)."""
     if resource == "cost_codes" and not isinstance(cursor, Delta):
-        if cursor.place.position > 0:
+        if cursor.progress.position > 0:
             return await _dimension(session, cursor)
         names = parse(await get(session, "/v1/dimension"), list[str])
         cursor = msgspec.structs.replace(cursor, names=tuple(names))
-    endpoint = ENDPOINTS[resource][cursor.place.position]
+    endpoint = ENDPOINTS[resource][cursor.progress.position]
     body = await get(session, endpoint.path, _params(endpoint, cursor))
     fingerprint = _fingerprint(body)
     if is_unchanged(cursor, endpoint.path, fingerprint):
@@ -106,7 +106,7 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
 
 def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
     """Return the answer of an endpoint as a page, with a proof when a part was read to its end."""
-    endpoint = ENDPOINTS[resource][cursor.place.position]
+    endpoint = ENDPOINTS[resource][cursor.progress.position]
     items, meta = _items(endpoint, body)
     records, rejected = record_mapping.map_records(
         _daybooks(items) if resource == "journals" else items, lambda item: _record(resource, endpoint, item)
@@ -115,7 +115,7 @@ def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
         len(records) + len(rejected), meta.totalCount, meta.maxPageSize,
         newest_stamp(map(record_mapping.stamp_of, items), now()), has_unreadable=bool(rejected), is_paged=endpoint.paged,
     )  # fmt: skip
-    expected = cursor.place.expected + (meta.totalCount or len(items))
+    expected = cursor.progress.expected + (meta.totalCount or len(items))
     result = _ReadResult(records, rejected, expected)
     step = advance(cursor, answer)
     if not isinstance(step, PartEnd):
@@ -123,13 +123,13 @@ def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
     if isinstance(step.cursor, Delta):
         return _end(resource, step.cursor, result, None)
     proof = step.proof(_partitions(endpoint.part))
-    if step.is_sound and step.cursor.place.page == 1 and not endpoint.delta:
+    if step.is_sound and step.cursor.progress.page == 1 and not endpoint.delta:
         return _end(resource, step.cursor.with_fingerprint(endpoint.path, fingerprint), result, proof)
     return _end(resource, step.cursor, result, proof)
 
 
 def _params(endpoint: Endpoint, cursor: Cursor) -> dict[str, str]:
-    params = {"pageNumber": str(cursor.place.page), "pageSize": str(PAGE_SIZE)} if endpoint.paged else {}
+    params = {"pageNumber": str(cursor.progress.page), "pageSize": str(PAGE_SIZE)} if endpoint.paged else {}
     if isinstance(cursor, Delta):
         params |= {"lastModifiedDateTime": cursor.since, "lastModifiedDateTimeCondition": ">="}
     return params
@@ -168,7 +168,7 @@ def _daybooks(ledgers: Sequence[Item]) -> list[Item]:
 
 async def _dimension(session: Session, cursor: Paging | Compare) -> Page:
     """Read the values of all segments of one dimension."""
-    name = cursor.names[cursor.place.position - 1]
+    name = cursor.names[cursor.progress.position - 1]
     part = f"dimension {name}"
     body = await get(session, f"/v1/dimension/{quote(name, safe='')}")
     fingerprint = _fingerprint(body)
@@ -214,10 +214,10 @@ def _partitions(part: str) -> frozenset[str] | None:
 def _end(resource: str, cursor: Cursor, result: _ReadResult, proof: Snapshot | None) -> Page:
     """Return the last page of a part; after the last part the parts that are no longer listed are proved absent too."""
     names = () if isinstance(cursor, Delta) else cursor.names
-    place = cursor.place
-    if place.position < len(ENDPOINTS[resource]) - 1 + len(names):
-        expected = place.expected if result.expected is None else result.expected
-        following, final = cursor.at(place.next_part(expected)).text(), None
+    progress = cursor.progress
+    if progress.position < len(ENDPOINTS[resource]) - 1 + len(names):
+        expected = progress.expected if result.expected is None else result.expected
+        following, final = cursor.at(progress.next_part(expected)).text(), None
     else:
         following, final = None, checkpoint(cursor, now())
         proof = _with_removed_partitions(resource, cursor, proof)
