@@ -1,4 +1,4 @@
-"""Addresses below `/organisation/`, and below `/account/`: what is a person's own."""
+"""Addresses below `/organisation/`, and below `/account/` for a person's own pages."""
 
 from django.urls import path
 
@@ -25,9 +25,9 @@ urlpatterns = [
     path("people/<int:membership_id>/end-sessions", people.end_sessions, name="end_sessions"),
     path("people/<int:membership_id>/second-step", people.reset_second_step, name="reset_second_step"),
     path("people/<int:membership_id>/tokens/<int:token_id>/revoke", people.revoke_token, name="revoke_token_of"),
-    path("divisions/", divisions.listing, name="divisions"),
-    path("divisions/<int:division_id>/", divisions.detail, name="division"),
-    path("divisions/<int:division_id>/merge", divisions.merge, name="division_merge"),
+    path("divisions/", divisions.list_divisions, name="divisions"),
+    path("divisions/<int:division_id>/", divisions.show_division, name="division"),
+    path("divisions/<int:division_id>/merge", divisions.merge_division, name="division_merge"),
     path("templates/", templates.listing, name="templates"),
     path("templates/<int:template_id>/", templates.detail, name="template"),
     path("templates/<int:template_id>/merge", templates.merge, name="template_merge"),
