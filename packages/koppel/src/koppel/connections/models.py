@@ -1,10 +1,11 @@
-"""Tables of a link to an accounting system. Secrets are sealed envelopes (`koppel.kit.encryption`), bound to their row."""
+"""Tables of a link to an accounting system. Secrets are encrypted and bound to their row."""
 
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.encryption.fields import EncryptedField
 from koppel.organisations.models import Membership, Organisation, TenantModel
 
 
@@ -22,7 +23,7 @@ class AppRegistration(models.Model):
     consent_mode = models.CharField(max_length=40)
     name = models.CharField(max_length=120, default="")
     client_id = models.CharField(max_length=200)
-    client_secret = models.BinaryField()
+    client_secret = EncryptedField(row_key=("connector", "client_id"))
     base_urls = models.JSONField(default=dict)
     refresh_token_days = models.PositiveSmallIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -105,8 +106,8 @@ class Grant(TenantModel):
     is_pending_transfer = models.BooleanField(default=False)
     transferred_by = models.BigIntegerField(null=True)
     company_id = models.CharField(max_length=200, default="")
-    access_token = models.BinaryField()
-    refresh_token = models.BinaryField(null=True)
+    access_token = EncryptedField()
+    refresh_token = EncryptedField(null=True)
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     refresh_expires_at = models.DateTimeField(null=True)
@@ -215,8 +216,8 @@ class ConsentPurpose(models.TextChoices):
 
 
 class ConsentAttempt(TenantModel):
-    """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; verifier and nonce are sealed in `secrets`, and
-    after them the token of a consent that was refused, until it is withdrawn at the vendor.
+    """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; `secrets` holds verifier and nonce, and after
+    them the token of a consent that was refused, until it is withdrawn at the vendor.
 
     Bound to the person who began it. `callback` holds the encrypted inbound parameters, stored before they are used
     (`form_post` arrives without our cookies). `consumed_at`: completed or refused once; a replayed `state` finds it consumed,
@@ -231,8 +232,8 @@ class ConsentAttempt(TenantModel):
     purpose = models.CharField(max_length=20, choices=ConsentPurpose)
     state_hash = models.CharField(max_length=64, unique=True)
     browser_hash = models.CharField(max_length=64, default="")
-    secrets = models.BinaryField()
-    callback = models.BinaryField(null=True)
+    secrets = EncryptedField(row_key=("state_hash",))
+    callback = EncryptedField(null=True, row_key=("state_hash",))
     return_to = models.CharField(max_length=300)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()

@@ -64,7 +64,7 @@ def register_app(
     name: str = "",
     refresh_token_days: int | None = None,
 ) -> AppRegistration:
-    """Keep an app registration; its secret is sealed. Joins the caller's transaction and scope."""
+    """Store an app registration, its secret encrypted. Joins the caller's transaction and scope."""
     return AppRegistration.objects.create(
         organisation_id=organisation_id,
         connector=connector,

@@ -25,16 +25,16 @@ from koppel.connections.lifecycle.revocation import revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, run_sync
-from koppel.connections.vault import KEY_MISSING, consent_attempt_aad, credentials
+from koppel.connections.vault import KEY_MISSING, credentials
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
 from koppel.kit.encryption import DecryptionError, Secret
+from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.encryption import keyring
 from koppel.organisations.roles import Actor, Permission
 
 log = structlog.get_logger(__name__)
@@ -76,20 +76,19 @@ def begin_consent(
     if connection_id is not None:
         get_connection(actor, connection_id)
     state, nonce, verifier = (secrets.token_urlsafe(32) for _each in range(3))
-    state_hash = _hash(state)
-    hidden = msgspec.json.encode({"nonce": nonce, "verifier": verifier})
-    ConsentAttempt.objects.create(
+    attempt = ConsentAttempt(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,
         app=app,
         connection_id=connection_id,
         purpose=purpose,
-        state_hash=state_hash,
+        state_hash=_hash(state),
         browser_hash=_hash(browser) if browser else "",
-        secrets=keyring().encrypt(hidden, consent_attempt_aad(state_hash, "secrets")),
         return_to=return_to,
         expires_at=timezone.now() + ATTEMPT_LIFETIME,
     )
+    attempt.secrets = encrypt_column(attempt, "secrets", _json_secret({"nonce": nonce, "verifier": verifier}))
+    attempt.save()
     request = ConsentRequest(redirect_uri(), state, nonce, Secret(verifier), language, force_sign_in)
     try:
         step = connector(app.connector).begin_consent(credentials(app), request)
@@ -106,14 +105,13 @@ def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
     """Store the vendor's answer under its `state`. Returns the attempt's id; None for an unknown state.
 
     A second answer to the same state changes nothing."""
-    state_hash = _hash(state)
     with installation_scope("consent callback"):
-        attempt = ConsentAttempt.objects.select_for_update().filter(state_hash=state_hash).first()
+        attempt = ConsentAttempt.objects.select_for_update().filter(state_hash=_hash(state)).first()
         if attempt is None:
             return None
         if attempt.callback is None:
-            sealed = keyring().encrypt(msgspec.json.encode(dict(inbound)), consent_attempt_aad(state_hash, "callback"))
-            attempt.callback, attempt.callback_at = sealed, timezone.now()
+            attempt.callback = encrypt_column(attempt, "callback", _json_secret(inbound))
+            attempt.callback_at = timezone.now()
             attempt.save(update_fields=["callback", "callback_at"])
         return attempt.pk
 
@@ -199,10 +197,7 @@ def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
 
 
 def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
-    row = attempt.state_hash
-    hidden = msgspec.json.decode(keyring().decrypt(bytes(attempt.secrets), consent_attempt_aad(row, "secrets")))
-    answer = keyring().decrypt(bytes(attempt.callback or b""), consent_attempt_aad(row, "callback"))
-    inbound = msgspec.json.decode(answer, type=dict[str, str])
+    hidden, inbound = _decrypted_json(attempt, "secrets"), _decrypted_json(attempt, "callback")
     request = ConsentRequest(redirect_uri(), inbound.get("state", ""), hidden["nonce"], Secret(hidden["verifier"]))
 
     async def exchange(current: Runtime) -> Consent:
@@ -225,6 +220,14 @@ def _await_first_outcome(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcom
         with organisation_scope(actor.organisation_id):
             attempt = ConsentAttempt.objects.select_related("connection").get(pk=attempt.pk)
     return ConsentOutcome(attempt.connection.pk, attempt.purpose, attempt.return_to, attempt.connection.account)
+
+
+def _json_secret(values: Mapping[str, str]) -> Secret:
+    return Secret(msgspec.json.encode(dict(values)).decode())
+
+
+def _decrypted_json(attempt: ConsentAttempt, column: str) -> dict[str, str]:
+    return msgspec.json.decode(decrypt_column(attempt, column).reveal(), type=dict[str, str])
 
 
 def _hash(text: str) -> str:

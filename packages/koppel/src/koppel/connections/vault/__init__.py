@@ -7,7 +7,6 @@ named key and bound to their row. Begin with `token_refresh`.
 
 from koppel.connections.vault.encryption import (
     KEY_MISSING,
-    consent_attempt_aad,
     credentials,
     decrypt_token,
     encrypt_client_secret,
@@ -28,7 +27,6 @@ __all__ = [
     "Vault",
     "WrongKey",
     "clear_app_failures",
-    "consent_attempt_aad",
     "credentials",
     "decrypt_token",
     "encrypt_client_secret",
