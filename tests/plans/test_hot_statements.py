@@ -29,7 +29,9 @@ from koppel.books.read.changefeed import list_records
 from koppel.books.read.queries import entry_with_lines, list_rows
 from koppel.books.reports.trial_balance import differing_accounts, trial_balance
 from koppel.books.storage import row_deletion, writer
-from koppel.connections.rate_limits import limiter
+from koppel.connections.rate_limits.leases import LeaseKey, QuotaKey
+from koppel.connections.rate_limits.quota import UsageReport
+from koppel.connections.rate_limits.quota_store import QuotaStore
 from koppel.connections.vault import grant_locks
 from koppel.connections.vault.grant_store import GrantStore
 from koppel.connector.contract import Record, Tokens
@@ -240,16 +242,15 @@ async def _grant_locks(connection: AsyncConnection[tuple[Any, ...]], _database: 
     )
 
 
-async def _budgets(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
-    companies = [f"c{number}" for number in range(1, 21)]
-    await connection.execute(limiter._READ, [[1] * 20, companies])
-    await connection.execute(limiter._WRITE, [[1] * 20, companies, ["{}"] * 20])
+async def _quotas(_connection: AsyncConnection[tuple[Any, ...]], database: Database) -> None:
+    keys = [LeaseKey(QuotaKey(1, f"c{number}"), FIRM) for number in range(1, 21)]
+    await QuotaStore(database, "worker").settle({key: UsageReport(calls=1) for key in keys}, keys, 0.0)
 
 
 @pytest.mark.parametrize(
     ("work", "scope"),
     [(_claim, INSTALLATION), (_run, FIRM), (_checkpoint, FIRM), (_page, FIRM), (_vault, FIRM), (_grant_locks, INSTALLATION),
-     (_budgets, INSTALLATION)],
+     (_quotas, INSTALLATION)],
 )  # fmt: skip
 def test_workers_and_vault(
     work: AsyncWork, scope: int, filled: Addresses, tables: Tables, monkeypatch: pytest.MonkeyPatch

@@ -1,13 +1,14 @@
-"""What the hub asks of a connector. A connector is stateless protocol code: vault, cursors, budgets and storage are the hub's.
+"""What the hub asks of a connector. A connector is stateless protocol code: vault, cursors, quotas and storage are the hub's.
 
 Every call names the company through its `Session`; there is no "current company".
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -258,6 +259,31 @@ class Page:
     unchanged: bool = False
 
 
+CALLS_MAX = 1_000_000_000
+POLICY_LENGTH_MAX = 100
+
+
+@dataclass(frozen=True)
+class RateLimitStatus:
+    """What an answer states about one of the vendor's call limits: `remaining` calls of `limit` until `reset_seconds` from
+    now. `policy` tells several limits apart.
+
+    Raises `ValueError` for what no limit can have."""
+
+    limit: int
+    remaining: int
+    reset_seconds: float
+    policy: str = ""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.limit <= CALLS_MAX and 0 <= self.remaining <= CALLS_MAX):
+            raise ValueError("No rate limit has so many calls.")
+        if not math.isfinite(self.reset_seconds) or self.reset_seconds < 0:
+            raise ValueError("No rate limit is reset then.")
+        if len(self.policy) > POLICY_LENGTH_MAX or not self.policy.isprintable():
+            raise ValueError("No rate limit has such a name.")
+
+
 class Http(Protocol):
     """Outbound HTTP without a token: for token endpoints. Raises `Unreachable` for network failures, never for a status."""
 
@@ -353,3 +379,18 @@ class Connector(Protocol):
 
         Raises `ValueError` with a reason."""
         ...
+
+
+@runtime_checkable
+class RateLimitSource(Protocol):
+    """What a connector also is when the vendor states its call limits in its answers.
+
+    Without it the hub learns of a limit from refusals (`RateLimited`) alone."""
+
+    def rate_limits(self, response: Response) -> Sequence[RateLimitStatus]:
+        """The limits that an answer of any status states; none where it states nothing, or nothing that can be true."""
+        ...
+
+
+def rate_limits_of(connector: Connector, response: Response) -> Sequence[RateLimitStatus]:
+    return connector.rate_limits(response) if isinstance(connector, RateLimitSource) else ()

@@ -16,6 +16,7 @@ from koppel.connector.contract import (
     HistoryWindow,
     Http,
     Page,
+    RateLimitStatus,
     ReadMode,
     Redirect,
     ResourceSpec,
@@ -27,7 +28,9 @@ from koppel.connector.rows import Row
 from koppel.connectors.visma_net import consent, cursors, journal_data, master_data, normalise
 from koppel.connectors.visma_net.client import get, parse, require_success
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
+from koppel.connectors.visma_net.rate_limits import stated_rate_limits
 from koppel.kit.encryption import Secret
+from koppel.kit.http.client import Response
 
 ORDER = (
     "company_details", "periods", "accounts", "vat_codes", "journals", "cost_codes", "projects", "contacts",
@@ -142,6 +145,9 @@ class VismaNet:
             names = await cursors.periods_within(session, window)
             read_cursor = read_cursor.following(names=names, oldest=names[0] if names else "")
         return await journal_data.read(session, resource, read_cursor)
+
+    def rate_limits(self, response: Response) -> Sequence[RateLimitStatus]:
+        return stated_rate_limits(response.headers)
 
     def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
         """Raises `ValueError` (which msgspec's errors are) with a reason."""
