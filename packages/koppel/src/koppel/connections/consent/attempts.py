@@ -6,7 +6,6 @@ vendor's answer by `state` and `nonce`.
 
 import hashlib
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,6 +32,7 @@ from koppel.connector.registry import connector
 from koppel.kit import quarantine
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
+from koppel.kit.locks import LockName, LockTimeout, session_lock
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.roles import Actor, Permission
@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 ATTEMPT_LIFETIME = timedelta(minutes=30)
 DUPLICATE_REQUEST_WAIT_SECONDS = 15
-"""How long a second request for the same answer waits for the first one's outcome (a doubled click)."""
+"""How long a second request for the same sign-in waits for the outcome of the first (a doubled click)."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,25 @@ def return_path(actor: Actor, attempt_id: int) -> str:
 
 
 def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
-    """Exchange the code once and store the grant, outside any transaction. A repetition returns the same outcome.
+    """Exchange the code once and store the grant, outside any transaction. A repetition returns the same outcome, also one that
+    comes meanwhile: it waits for it.
 
     Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect; `Quarantined`
     before the code is used."""
     quarantine.refuse()
+    ids, timeout_seconds = (actor.organisation_id, attempt_id), DUPLICATE_REQUEST_WAIT_SECONDS
+    try:
+        with session_lock(LockName.CONSENT_ATTEMPT, *ids, timeout_seconds=timeout_seconds):
+            return _complete(actor, attempt_id, browser)
+    except LockTimeout:
+        raise _already_used() from None
+
+
+def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
     with organisation_scope(actor.organisation_id):
         attempt = _claim(actor, attempt_id, browser)
     if attempt.consumed_at is not None:
-        return _await_first_outcome(actor, attempt)
+        return _outcome(attempt)
     try:
         consent = _exchange(attempt, attempt.app)
     except Exception as error:
@@ -207,19 +217,18 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
     return run_sync(exchange)
 
 
-def _await_first_outcome(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcome:
-    """Return the outcome of the first request, waiting for it after a doubled click."""
-    deadline = time.monotonic() + DUPLICATE_REQUEST_WAIT_SECONDS
-    while attempt.granted_at is None or attempt.connection is None:
-        if attempt.error:
-            code, _colon, message = attempt.error.partition(": ")
-            raise ConsentRefused(code, message)
-        if time.monotonic() > deadline:
-            raise ConsentRefused("already_used", _("This sign-in was used before. Please start again."))
-        time.sleep(0.2)
-        with organisation_scope(actor.organisation_id):
-            attempt = ConsentAttempt.objects.select_related("connection").get(pk=attempt.pk)
+def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
+    """Return how an attempt ended that was used before. Raises `ConsentRefused` when it was refused, or interrupted."""
+    if attempt.error:
+        code, _colon, message = attempt.error.partition(": ")
+        raise ConsentRefused(code, message)
+    if attempt.granted_at is None or attempt.connection is None:
+        raise _already_used()
     return ConsentOutcome(attempt.connection.pk, attempt.purpose, attempt.return_to, attempt.connection.account)
+
+
+def _already_used() -> ConsentRefused:
+    return ConsentRefused("already_used", _("This sign-in was used before. Please start again."))
 
 
 def _json_secret(values: Mapping[str, str]) -> Secret:
