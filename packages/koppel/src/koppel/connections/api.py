@@ -8,6 +8,7 @@ from pydantic import AwareDatetime
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
+from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
 from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
@@ -162,14 +163,14 @@ def connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
     """One connection with its health."""
-    return _out(summaries.summarize(queries.connection_for(request.actor, connection_id)))
+    return _out(summaries.summarize(queries.get_connection(request.actor, connection_id)))
 
 
 @router.get("/{connection_id}/events", response=list[TimelineEventOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def events(request: AuthenticatedRequest, connection_id: int) -> list[TimelineEventOut]:
     """The timeline, newest first, at most 100."""
-    events_page = queries.timeline(request.actor, queries.connection_for(request.actor, connection_id))
+    events_page = queries.timeline(request.actor, queries.get_connection(request.actor, connection_id))
     return [
         TimelineEventOut(
             kind=event.kind,
@@ -187,7 +188,7 @@ def events(request: AuthenticatedRequest, connection_id: int) -> list[TimelineEv
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def administrations(request: AuthenticatedRequest, connection_id: int) -> list[CompanyOut]:
     """The health of each administration, troubled ones first, at most 500."""
-    rows = summaries.company_rows(request.actor, queries.connection_for(request.actor, connection_id))
+    rows = list_company_rows(request.actor, queries.get_connection(request.actor, connection_id))
     return [
         CompanyOut(
             administration=row.administration_id, name=row.administration, source_id=row.company.external_id,
@@ -201,7 +202,7 @@ def administrations(request: AuthenticatedRequest, connection_id: int) -> list[C
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyChangeOut]:
     """What is different at the accounting system and waits for a person, those that stop a sync first."""
-    open_changes = summaries.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
+    open_changes = list_open_changes(request.actor, queries.get_connection(request.actor, connection_id))
     return [
         CompanyChangeOut(**{name: getattr(change, name) for name in CompanyChangeOut.model_fields})
         for change in open_changes
@@ -254,7 +255,7 @@ def resume(request: AuthenticatedRequest, connection_id: int) -> Changed:
 def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
     """Begin to sign in again; a person goes on in a browser."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
-    connection = queries.connection_for(request.actor, connection_id)
+    connection = queries.get_connection(request.actor, connection_id)
     url = begin_consent(
         request.actor, connection.app_id, ConsentPurpose.RECONNECT, connection.get_absolute_url(),
         connection_id=connection.pk,

@@ -37,18 +37,9 @@ def connections_of(actor: Actor) -> "QuerySet[Connection]":
     )
 
 
-def connection_for(actor: Actor, connection_id: int) -> Connection:
-    """One of `connections_of`, for who reads about it. Raises `NoSuchConnection`."""
-    connection = connections_of(actor).filter(pk=connection_id).first()
-    if connection is None:
-        raise NoSuchConnection
-    return connection
-
-
 def get_connection(actor: Actor, connection_id: int) -> Connection:
-    """A live connection of the actor's organisation, with its app registration. Raises `NoSuchConnection`."""
-    queryset = Connection.objects.filter(organisation_id=actor.organisation_id, pk=connection_id)
-    connection = queryset.exclude(state=ConnectionState.REMOVED).select_related("app").first()
+    """Return one of `connections_of`. Raises `NoSuchConnection`."""
+    connection = connections_of(actor).filter(pk=connection_id).first()
     if connection is None:
         raise NoSuchConnection
     return connection

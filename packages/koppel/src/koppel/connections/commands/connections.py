@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
+from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
@@ -69,12 +70,12 @@ def show(
     """One connection with the health of its administrations and its timeline."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
-        summary = queries.connection_for(actor, connection)
+        summary = queries.get_connection(actor, connection)
         line = _line(summaries.summarize(summary))
         companies = [
             {"administration": row.administration_id, "name": row.administration, "health": row.health,
              "message": row.message, "since": row.since}
-            for row in summaries.company_rows(actor, summary)
+            for row in list_company_rows(actor, summary)
         ]  # fmt: skip
         timeline = [
             {
@@ -132,7 +133,7 @@ def reconnect(
     """Print the address at which to sign in again, in a browser that is signed in to Koppel as the same member."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_CONNECTIONS)
-        summary = queries.connection_for(actor, connection)
+        summary = queries.get_connection(actor, connection)
         return_path = summary.get_absolute_url()
         url = begin_consent(
             actor, summary.app_id, ConsentPurpose.RECONNECT, return_path, connection_id=summary.pk, force_sign_in=True
@@ -147,7 +148,7 @@ def changes(
     """What is different at the accounting system and waits for a person, those that stop a sync first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
-        rows = summaries.open_changes(actor, queries.connection_for(actor, connection))
+        rows = list_open_changes(actor, queries.get_connection(actor, connection))
     columns = ("administration", "name", "code", "old", "new", "old_number", "new_number", "fingerprint")
     print_rows(rows, columns, as_json=as_json)
 
@@ -182,7 +183,7 @@ def resolve(
             raise Refused(_("Say --accept or --leave."))
         administration_ids = administration or []
         if everything:
-            open_changes = summaries.open_changes(actor, queries.connection_for(actor, connection))
+            open_changes = list_open_changes(actor, queries.get_connection(actor, connection))
             administration_ids = sorted({change.administration for change in open_changes if change.code == code})
         if not administration_ids and not everything:
             raise Refused(_("Name the administrations, or say --all."))

@@ -57,7 +57,7 @@ def _kept(action: ConnectionAction) -> ConnectionAction:
 @_kept
 def reconnect(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
-    connection = queries.connection_for(request.actor, connection_id)
+    connection = queries.get_connection(request.actor, connection_id)
     return_path = (
         f"{reverse('connections:reconnect_all')}?{urlencode({'since': since})}"
         if (since := _since(request))
@@ -78,7 +78,7 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> HttpResponse
 @_kept
 def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """The new owner signs in with an account of their own."""
-    connection = queries.connection_for(request.actor, connection_id)
+    connection = queries.get_connection(request.actor, connection_id)
     return sign_in_at_vendor(
         request, request.actor, connection.app_id, ConsentPurpose.TRANSFER, connection.get_absolute_url(),
         connection_id=connection.pk, force_sign_in=True,
@@ -124,7 +124,7 @@ def resume(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
 def owner(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Ask somebody to take the connection over; the owner's own name takes that back."""
     if ownership.request_transfer(request.actor, connection_id, _number(request, "membership")):
-        connection = queries.connection_for(request.actor, connection_id)
+        connection = queries.get_connection(request.actor, connection_id)
         noted = _("Noted. Until the new owner has signed in, it runs on the old account.")
         messages.success(
             request, noted if connection.pending_owner_id else _("%s is its owner.") % connection.owner.user
@@ -248,7 +248,7 @@ def _removal_page(request: AuthenticatedRequest, connection_id: int) -> HttpResp
     removal = lifecycle.preview_removal(request.actor, connection_id)
     context = {
         "removal": removal,
-        "card": summaries.summarize(queries.connection_for(request.actor, connection_id)),
+        "card": summaries.summarize(queries.get_connection(request.actor, connection_id)),
         "may_remove": not removal.needs_administrator or request.actor.can(Permission.MANAGE_ORGANISATION),
         "nav_section": "connections",
     }
