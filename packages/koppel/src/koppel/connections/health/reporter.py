@@ -3,19 +3,15 @@
 from time import monotonic
 
 from koppel.connections.health import states
+from koppel.connections.models import ConnectionState
 from koppel.kit.database.pool import Database
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 
+SQL = load_statements("koppel.connections")
 ANSWERED_SECONDS = 5.0
 """How often it is written down that a company was answered; a recovery is noticed within this time."""
 MISSED_SECONDS = 1.0
-
-_ANSWERED = """
-UPDATE connections_connection SET last_contact_at = now() WHERE id = %s RETURNING state
-"""
-_COMPANY_ANSWERED = """
-UPDATE connections_remote_company SET last_contact_at = now(), failing_since = NULL, failing_reason = '' WHERE id = %s
-"""
 
 
 class HealthReporter:
@@ -34,11 +30,13 @@ class HealthReporter:
         state = ""
         async with self._database.tenant_transaction(organisation_id) as connection:
             if connection_due:
-                row = await (await connection.execute(_ANSWERED, [connection_id])).fetchone()
+                row = await (
+                    await connection.execute(SQL["record_connection_answered"], {"connection_id": connection_id})
+                ).fetchone()
                 state = str(row[0]) if row else ""
             if company_due:
-                await connection.execute(_COMPANY_ANSWERED, [company_id])
-        if state in ("degraded", "needs_reauth"):
+                await connection.execute(SQL["record_company_answered"], {"company_id": company_id})
+        if state in (ConnectionState.DEGRADED, ConnectionState.NEEDS_REAUTH):
             await run_in_thread(lambda: states.record_success(organisation_id, connection_id))
 
     async def record_failure(

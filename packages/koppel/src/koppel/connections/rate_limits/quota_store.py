@@ -1,7 +1,8 @@
 """The quotas in PostgreSQL: reports and requests of a process are applied in one transaction, on locked rows."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -9,10 +10,12 @@ from koppel.connections.rate_limits import quota
 from koppel.connections.rate_limits.leases import LeaseKey, QuotaKey
 from koppel.connections.rate_limits.quota import Allocation, QuotaState, RateLimitReading, UsageReport
 from koppel.kit.database.pool import Connection, Database
+from koppel.kit.database.sql_files import load_statements
 
 APP_ERRORS_MAX = 60
 """With so many failed calls a minute through one app registration, over all companies, the vendor counts as down."""
 
+SQL = load_statements("koppel.connections")
 _decode = msgspec.json.Decoder(QuotaState)
 
 
@@ -60,25 +63,6 @@ class _LockedStates:
     now: float
 
 
-_READ = """
-SELECT budget.app_id, budget.company, budget.state::text, app.state::text, extract(epoch FROM clock_timestamp())::float8
-  FROM connections_rate_limit budget
-  LEFT JOIN connections_rate_limit app ON app.app_id = budget.app_id AND app.company = ''
- WHERE (budget.app_id, budget.company) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
- ORDER BY budget.app_id, budget.company FOR UPDATE OF budget
-"""
-_ADD = """
-INSERT INTO connections_rate_limit (app_id, company, state, updated_at)
-SELECT app_id, company, '{}', now() FROM unnest(%s::bigint[], %s::text[]) AS new (app_id, company) ORDER BY 1, 2
-    ON CONFLICT DO NOTHING
-"""
-_WRITE = """
-UPDATE connections_rate_limit budget SET state = new.state::jsonb, updated_at = now()
-  FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (app_id, company, state)
- WHERE budget.app_id = new.app_id AND budget.company = new.company
-"""
-
-
 def _quota_keys(reports: Mapping[LeaseKey, UsageReport]) -> set[QuotaKey]:
     """Return the quotas of the reports, and those of the app registrations through which calls failed."""
     failing_apps = {QuotaKey(key.quota.app_id, "") for key, report in reports.items() if report.errors}
@@ -88,11 +72,11 @@ def _quota_keys(reports: Mapping[LeaseKey, UsageReport]) -> set[QuotaKey]:
 async def _lock(connection: Connection, keys: Iterable[QuotaKey]) -> _LockedStates:
     """Lock the rows in a fixed order, and add what is missing."""
     requested = sorted(keys)
-    columns = [[key.app_id for key in requested], [key.company for key in requested]]
-    rows = await (await connection.execute(_READ, columns)).fetchall()
+    columns = _key_columns(requested)
+    rows = await (await connection.execute(SQL["lock_quotas"], columns)).fetchall()
     if len(rows) < len(requested):
-        await connection.execute(_ADD, columns)
-        rows = await (await connection.execute(_READ, columns)).fetchall()
+        await connection.execute(SQL["add_quotas"], columns)
+        rows = await (await connection.execute(SQL["lock_quotas"], columns)).fetchall()
     now = rows[-1][4]
     states = {QuotaKey(app_id, company): _decode.decode(state) for app_id, company, state, *_rest in rows}
     apps = {app_id: _decode.decode(app) for app_id, _company, _state, app, _now in rows if app}
@@ -103,7 +87,11 @@ async def _lock(connection: Connection, keys: Iterable[QuotaKey]) -> _LockedStat
 async def _write(connection: Connection, states: Mapping[QuotaKey, QuotaState]) -> None:
     keys = list(states)
     texts = [msgspec.json.encode(states[key]).decode() for key in keys]
-    await connection.execute(_WRITE, [[key.app_id for key in keys], [key.company for key in keys], texts])
+    await connection.execute(SQL["store_quotas"], {**_key_columns(keys), "states": texts})
+
+
+def _key_columns(keys: Sequence[QuotaKey]) -> dict[str, list[Any]]:
+    return {"app_ids": [key.app_id for key in keys], "companies": [key.company for key in keys]}
 
 
 def _with_database_time(report: UsageReport, offset: float) -> UsageReport:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop as _
 
 from koppel.connections.health import SUPERSEDED_CODE
 from koppel.connections.hooks import find_imported_company
-from koppel.connections.models import AppRegistration
+from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.rate_limits import QuotaKey, rate_limited
 from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.sessions.runtime import Runtime
@@ -24,10 +24,12 @@ from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
 
+SQL = load_statements("koppel.connections")
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses this company with a fresh token.")
 REPLACED = _("Another sign-in reads this company now. Koppel goes on with that one.")
@@ -223,23 +225,11 @@ def names_other_company(vendor: Connector, company: Company | None, headers: Map
     return named is not None and (company is None or named != company.routing.get(key, company.external_id))
 
 
-_GRANT = """
-SELECT g.connection_id, g.company_id, g.is_pending_transfer,
-       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.base_urls
-  FROM connections_grant g
-  JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
-  JOIN connections_app_registration a ON a.id = c.app_id
- WHERE g.id = %s AND c.state <> 'removed'
-"""
-
 DESCRIBED = (
     "legal_name", "number", "vat_number", "country", "base_currency", "industry_code", "branches", "unreachable_code",
     "described_at", "confirmed_name", "confirmed_number", "claimed_at",
 )  # fmt: skip
-_COMPANY = f"""
-SELECT grant_id, connection_id, external_id, name, code, routing, {", ".join(DESCRIBED)}
-  FROM connections_remote_company WHERE id = %s
-"""  # noqa: S608 - only our own names
+READ_COMPANY_SQL = SQL["read_session_company"].format(described_columns=", ".join(DESCRIBED))
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
@@ -299,7 +289,7 @@ class _StoredCompany:
 
 async def _load_company(connection: Connection, remote_company_id: int) -> _StoredCompany | None:
     """Return the company, None when the scope's organisation does not have it."""
-    cursor = await connection.execute(_COMPANY, [remote_company_id])
+    cursor = await connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
     row = await cursor.fetchone()
     return (
         _StoredCompany(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True))) if row else None
@@ -309,7 +299,9 @@ async def _load_company(connection: Connection, remote_company_id: int) -> _Stor
 async def _session_target(
     connection: Connection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
 ) -> tuple[AppRegistration, SessionTarget]:
-    cursor = await connection.execute(_GRANT, [grant_id])
+    cursor = await connection.execute(
+        SQL["read_session_grant"], {"grant_id": grant_id, "removed": ConnectionState.REMOVED.value}
+    )
     row = await cursor.fetchone()
     if row is None:
         raise LookupError(f"grant {grant_id}")

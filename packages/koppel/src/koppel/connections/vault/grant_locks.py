@@ -14,10 +14,12 @@ import psycopg
 import structlog
 
 from koppel.kit.database.pool import Connection, open_lock_connection
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.locks import TRY_SESSION_LOCK_SQL, LockName, lock_key, release_session_locks, try_session_locks
 from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.03, 0.3
+TRY_LOCKS_SQL = load_statements("koppel.connections")["try_grant_locks"].format(try_session_lock=TRY_SESSION_LOCK_SQL)
 HEARTBEAT_SECONDS = 0.5
 ONCE_SECONDS_MAX = 10
 
@@ -133,13 +135,13 @@ class GrantLocks:
         requests = {key: request for key, request in self._waiting.items() if not request.outcome.done()}
         if not requests:
             return False
-        columns = [
-            list(requests),
-            [lock_key(LockName.GRANT, grant_id) for grant_id in requests],
-            [request.generation for request in requests.values()],
-            [request.failures for request in requests.values()],
-        ]
-        rows = await connection.execute(_TRY_LOCKS, columns)
+        columns = {
+            "ids": list(requests),
+            "keys": [lock_key(LockName.GRANT, grant_id) for grant_id in requests],
+            "generations": [request.generation for request in requests.values()],
+            "failures": [request.failures for request in requests.values()],
+        }
+        rows = await connection.execute(TRY_LOCKS_SQL, columns)
         answered = False
         for grant_id, is_stale, is_acquired in await rows.fetchall():
             if is_acquired:
@@ -164,15 +166,3 @@ class GrantLocks:
                 await self._connection.close()
         self._connection = None
         self._session_locks.clear()
-
-
-_TRY_LOCKS = f"""
-WITH requested AS (
-       SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::int[]) AS request(id, key, generation, failures)),
-     checked AS MATERIALIZED (
-       SELECT requested.id, requested.key,
-              g.id IS NULL OR g.generation <> requested.generation OR g.failures <> requested.failures
-              OR g.invalid_since IS NOT NULL AS is_stale
-         FROM requested LEFT JOIN connections_grant g ON g.id = requested.id)
-SELECT id, is_stale, CASE WHEN is_stale THEN false ELSE {TRY_SESSION_LOCK_SQL}(key) END FROM checked
-"""  # noqa: S608 - a function's name
