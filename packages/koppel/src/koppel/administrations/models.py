@@ -6,7 +6,8 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.kit.database.text_search import Folded
-from koppel.organisations.models import Division, Membership, Template, TenantModel
+from koppel.kit.tenancy.models import TenantModel
+from koppel.organisations.models import Division, Membership, Template
 
 
 class Status(models.TextChoices):

@@ -4,7 +4,7 @@ from django.db import models
 from django.utils import timezone
 
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
-from koppel.organisations.models import TenantModel
+from koppel.kit.tenancy.models import TenantModel
 
 
 class Lookup(TenantModel):

@@ -6,7 +6,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.encryption.fields import EncryptedField
-from koppel.organisations.models import Membership, Organisation, TenantModel
+from koppel.kit.tenancy.models import TenantModel
+from koppel.organisations.models import Membership, Organisation
 
 
 class AppRegistration(models.Model):

@@ -1,6 +1,6 @@
 from django.db import models
 
-from koppel.organisations.models import TenantModel
+from koppel.kit.tenancy.models import TenantModel
 
 
 class Issue(TenantModel):

@@ -6,7 +6,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import AppRegistration, Connection
-from koppel.organisations.models import Membership, TenantModel
+from koppel.kit.tenancy.models import TenantModel
+from koppel.organisations.models import Membership
 
 
 class Step(models.TextChoices):

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.models import Administration
-from koppel.organisations.models import TenantModel
+from koppel.kit.tenancy.models import TenantModel
 
 
 class RunState(models.TextChoices):

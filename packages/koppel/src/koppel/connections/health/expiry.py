@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection as database
 from django.db.models import Q, QuerySet
@@ -36,7 +37,7 @@ def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
     if not connection_ids:
         return {}
     with database.cursor() as cursor:
-        values = {"connection_ids": connection_ids, "removed": ConnectionState.REMOVED.value}
+        values: dict[str, Any] = {"connection_ids": connection_ids, "removed": ConnectionState.REMOVED.value}
         cursor.execute(SQL["read_consent_expiry"], values)
         return {connection_id: ends for connection_id, ends in cursor.fetchall() if ends is not None}
 
@@ -68,7 +69,7 @@ def notify_expiring_and_review_owners() -> int:
 
 
 def _list_expiring() -> list[_Ending]:
-    values = {"states": [state.value for state in ALIVE], "notice": NOTICE, "limit": AT_ONCE_MAX}
+    values: dict[str, Any] = {"states": [state.value for state in ALIVE], "notice": NOTICE, "limit": AT_ONCE_MAX}
     with database.cursor() as cursor:
         cursor.execute(SQL["list_expiring_consents"], values)
         return [_Ending(*row) for row in cursor.fetchall()]

@@ -30,9 +30,8 @@ class HealthReporter:
         state = ""
         async with self._database.tenant_transaction(organisation_id) as connection:
             if connection_due:
-                row = await (
-                    await connection.execute(SQL["record_connection_answered"], {"connection_id": connection_id})
-                ).fetchone()
+                values = {"connection_id": connection_id}
+                row = await (await connection.execute(SQL["record_connection_answered"], values)).fetchone()
                 state = str(row[0]) if row else ""
             if company_due:
                 await connection.execute(SQL["record_company_answered"], {"company_id": company_id})
