@@ -24,7 +24,8 @@ from koppel.organisations.roles import Actor, Permission
 
 @dataclass(frozen=True)
 class ConnectionPage:
-    """What the page shows to one actor. Who may not change the connection gets no `listed` companies and no `others`."""
+    """What the page shows to one actor. Who may not change the connection gets no `listed` companies and no
+    `others`."""
 
     connection: Connection
     card: ConnectionSummary

@@ -18,8 +18,8 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class ConnectionSummary:
-    """A connection on the list. `awaiting_sign_in` administrations cannot be read until somebody signs in; `failing` ones for
-    reasons of their own, `reason` being one of these."""
+    """A connection on the list. `awaiting_sign_in` administrations cannot be read until somebody signs in;
+    `failing` ones for reasons of their own, `reason` being one of these."""
 
     connection: Connection
     system: str

@@ -1,9 +1,10 @@
-"""The conformance suite: rules C1–C18 that a connector and the hub keep together, runnable against any connector's sandbox.
+"""The conformance suite: rules C1–C18 that a connector and the hub keep together, runnable against any
+connector's sandbox.
 
-`RULES` says each rule in a sentence and who answers for it. Rules of the connector alone are checked by `check_reading`,
-`check_normalising`, `check_error` and `check_rate_limits` here; those of the hub's vault, engine and database are what a
-connector may rely on, and are proved by the hub's own tests. A failed check raises `ConformanceError`.
-"""
+`RULES` says each rule in a sentence and who answers for it. Rules of the connector alone are checked by
+`check_reading`, `check_normalising`, `check_error` and `check_rate_limits` here; those of the hub's vault,
+engine and database are what a connector may rely on, and are proved by the hub's own tests. A failed check
+raises `ConformanceError`."""
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -67,7 +68,8 @@ ReadFrom = Callable[[str | None], Awaitable[Page]]
 
 
 async def check_reading(connector: Connector, session: Session, window: HistoryWindow) -> dict[str, list[Page]]:
-    """Check C5, C8, C9 and C17 on every resource of the session's company. Returns the pages of each complete read."""
+    """Check C5, C8, C9 and C17 on every resource of the session's company. Returns the pages of each complete
+    read."""
     pages_by_resource: dict[str, list[Page]] = {}
     for spec in await connector.list_resources(session):
         _check_spec(spec)
@@ -88,7 +90,8 @@ def check_normalising(connector: Connector, pages: dict[str, list[Page]]) -> Non
 async def check_error(
     call: Callable[[], Awaitable[object]], expected: Collection[type[ConnectorError]], secrets: Sequence[str] = ()
 ) -> ConnectorError:
-    """Check C11, C12, C15 and C17: a call to a misbehaving vendor raises one of the expected errors, without a secret in it.
+    """Check C11, C12, C15 and C17: a call to a misbehaving vendor raises one of the expected errors, without a
+    secret in it.
 
     Returns the error."""
     try:
@@ -165,7 +168,8 @@ def _check_spec(spec: ResourceSpec) -> None:
 
 
 def _check_end(spec: ResourceSpec, pages: Sequence[Page]) -> None:
-    """Check that only the last page has a checkpoint, and that a complete read has a snapshot where absence means deletion."""
+    """Check that only the last page has a checkpoint, and that a complete read has a snapshot where absence
+    means deletion."""
     if any(page.checkpoint for page in pages[:-1]):
         raise ConformanceError(f"C9: {spec.key} gives a checkpoint before the end of the read.")
     if spec.delete_mode is DeleteMode.BY_ABSENCE and not any(page.snapshot for page in pages):

@@ -55,8 +55,8 @@ class ConnectionRow:
 
 
 @app.command("list")
-def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """All connections; those that need somebody first."""
+def list_connections(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+    """List all connections; those that need somebody first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         rows = [_line(card) for card in summaries.list_summaries(actor)]
@@ -64,10 +64,10 @@ def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJ
 
 
 @app.command("show")
-def show(
+def show_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """One connection with the health of its administrations and its timeline."""
+    """Show one connection with the health of its administrations and its timeline."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         summary = queries.get_connection(actor, connection)
@@ -96,10 +96,10 @@ def show(
 
 
 @app.command("probe")
-def probe(
+def check_connection_now(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """One cheap call, now. Exit code 1 when the accounting system does not answer."""
+    """Make one cheap call, now. Exit code 1 when the accounting system does not answer."""
     with user_errors():
         check = check_connection(get_actor(person, organisation), connection)
     print_record(check, as_json=as_json)
@@ -107,27 +107,27 @@ def probe(
 
 
 @app.command("pause")
-def pause(
+def pause_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Nothing is read until it is resumed."""
+    """Pause a connection: nothing is read until it is resumed."""
     with acting_as(person, organisation) as actor:
         changed = lifecycle.pause_connection(actor, connection)
     print_record({"connection": connection, "changed": changed}, as_json=as_json)
 
 
 @app.command("resume")
-def resume(
+def resume_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """What waited goes on."""
+    """Resume a connection: what waited goes on."""
     with acting_as(person, organisation) as actor:
         changed = lifecycle.resume(actor, connection)
     print_record({"connection": connection, "changed": changed}, as_json=as_json)
 
 
 @app.command("reconnect")
-def reconnect(
+def reconnect_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Print the address at which to sign in again, in a browser that is signed in to Koppel as the same member."""
@@ -142,10 +142,10 @@ def reconnect(
 
 
 @app.command("changes")
-def changes(
+def list_changes(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """What is different at the accounting system and waits for a person, those that stop a sync first."""
+    """List what is different at the accounting system and waits for a person, those that stop a sync first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         rows = list_open_changes(actor, queries.get_connection(actor, connection))
@@ -154,7 +154,7 @@ def changes(
 
 
 @app.command("resolve")
-def resolve(
+def resolve_changes(
     connection: ConnectionIdArgument,
     code: Annotated[str, typer.Option(help="Which changes: a code of `koppel connections changes`.")],
     accept: Annotated[
@@ -213,7 +213,7 @@ def request_transfer(
 
 
 @app.command("remove")
-def remove(
+def remove_connection(
     connection: ConnectionIdArgument,
     policy: Annotated[RemovalPolicy, typer.Option(help="What becomes of them: move, wait or deactivate.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would happen.")] = False,

@@ -34,7 +34,8 @@ class Change:
 
 @dataclass(frozen=True)
 class OpenChange:
-    """What a person has yet to settle about an administration; the numbers are '' unless it may be another company."""
+    """What a person has yet to settle about an administration; the numbers are '' unless it may be another
+    company."""
 
     administration: int
     name: str
@@ -73,7 +74,8 @@ class CompanyRow:
 
 
 def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
-    """Return the imported companies that exist for the actor, with their health, failing ones first. At most `ROWS_MAX`."""
+    """Return the imported companies that exist for the actor, with their health, failing ones first. At most
+    `ROWS_MAX`."""
     imported = exclude_restricted(actor, imported_through([connection])).select_related("grant")
     companies = list(
         imported.annotate(needs_attention=_needs_attention()).order_by("-needs_attention", "name", "pk")[:ROWS_MAX]
@@ -97,7 +99,8 @@ def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
 
 
 def list_other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
-    """Return the administrations under whose id another company stands at the accounting system, those to be decided first."""
+    """Return the administrations under whose id another company stands at the accounting system, those to be
+    decided first."""
     claimed_companies = resolution.imported_companies(actor, connection.pk).exclude(claimed_at=None)
     columns = ("confirmed_name", "claimed_name", "confirmed_number", "claimed_number")
     rows = claimed_companies.order_by("name", "pk").values_list(

@@ -1,8 +1,7 @@
 """Use cases of a sign-in at the vendor: begin it, keep the vendor's answer, exchange its code once.
 
-An attempt is bound four ways: to the person who began it, to the browser it began in, to the flow it returns to, and to the
-vendor's answer by `state` and `nonce`.
-"""
+An attempt is bound four ways: to the person who began it, to the browser it began in, to the flow it returns
+to, and to the vendor's answer by `state` and `nonce`."""
 
 import hashlib
 import secrets
@@ -68,8 +67,8 @@ def begin_consent(
     """Store an attempt and return the vendor's address to send the browser to.
 
     `return_to` is a path within Koppel. `browser` is the value of the browser's cookie
-    (`connections.consent.browser_binding`); '' leaves the attempt unbound. Raises `NoSuchConnection`, `ConsentRefused`
-    and `Quarantined`."""
+    (`connections.consent.browser_binding`); '' leaves the attempt unbound. Raises `NoSuchConnection`,
+    `ConsentRefused` and `Quarantined`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     app = app_for(actor, app_id)
@@ -124,11 +123,11 @@ def return_path(actor: Actor, attempt_id: int) -> str:
 
 
 def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
-    """Exchange the code once and store the grant, outside any transaction. A repetition returns the same outcome, also one that
-    comes meanwhile: it waits for it.
+    """Exchange the code once and store the grant, outside any transaction. A repetition returns the same
+    outcome, also one that comes meanwhile: it waits for it.
 
-    Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect; `Quarantined`
-    before the code is used."""
+    Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect;
+    `Quarantined` before the code is used."""
     quarantine.refuse()
     ids, timeout_seconds = (actor.organisation_id, attempt_id), DUPLICATE_REQUEST_WAIT_SECONDS
     try:
@@ -187,7 +186,8 @@ def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> No
 
 
 def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
-    """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is ours to use."""
+    """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is ours
+    to use."""
     attempts = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
     attempt = attempts.filter(organisation_id=actor.organisation_id, pk=attempt_id).first()
     if attempt is None or attempt.membership_id != actor.membership_id:
@@ -218,7 +218,8 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
 
 
 def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
-    """Return how an attempt ended that was used before. Raises `ConsentRefused` when it was refused, or interrupted."""
+    """Return how an attempt ended that was used before. Raises `ConsentRefused` when it was refused, or
+    interrupted."""
     if attempt.error:
         code, _colon, message = attempt.error.partition(": ")
         raise ConsentRefused(code, message)

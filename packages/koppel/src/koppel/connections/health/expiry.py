@@ -1,4 +1,5 @@
-"""Before something ends: whose consent is about to expire, and which connections run on the account of somebody who left."""
+"""Before something ends: whose consent is about to expire, and which connections run on the account of somebody
+who left."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,8 @@ from koppel.notifications.events.services import open_event
 SQL = load_statements("koppel.connections")
 AT_ONCE_MAX = 500
 NOTICE = timedelta(days=7)
-"""How long before a consent ends its owner is told, once for all that end within a day: many are given one after the other."""
+"""How long before a consent ends its owner is told, once for all that end within a day: many are given one
+after the other."""
 SILENCE = timedelta(days=1)
 """After this long without an answer of the vendor there is an issue; until then nobody is bothered."""
 ALIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
@@ -33,7 +35,7 @@ class _Ending:
 
 
 def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
-    """When the consents of these connections end, the first grant of each; absent where nobody knows. In the caller's scope."""
+    """Return when the first consent of each connection ends; absent where nobody knows. In the caller's scope."""
     if not connection_ids:
         return {}
     with database.cursor() as cursor:
@@ -49,8 +51,8 @@ def has_expiry_soon(connection_id: int) -> bool:
 
 
 def notify_expiring_and_review_owners() -> int:
-    """Notify of consents about to end; raise `owner_left` and `vendor_unresponsive`; resolve `owner_left` where the owner is
-    back. Returns the number of expiring consents examined."""
+    """Notify of consents about to end; raise `owner_left` and `vendor_unresponsive`; resolve `owner_left` where
+    the owner is back. Returns the number of expiring consents examined."""
     with installation_scope("consents about to end"):
         near = _list_expiring()
         orphaned = list(_orphans().values_list("organisation_id", "pk"))
@@ -96,7 +98,7 @@ def _notify(ending: _Ending) -> None:
 
 
 def _orphans() -> "QuerySet[Connection]":
-    """Connections whose owner may no longer act."""
+    """Return the connections whose owner may no longer act."""
     has_inactive_owner = Q(owner__is_active=False) | Q(owner__expires_at__lt=timezone.now())
     return Connection.objects.filter(has_inactive_owner).exclude(state=ConnectionState.REMOVED)
 
@@ -106,7 +108,7 @@ def _owner_left_issues() -> "QuerySet[Issue]":
 
 
 def _silent() -> "QuerySet[Connection]":
-    """So long that somebody should look, although Koppel keeps trying."""
+    """Return connections that are degraded for so long that somebody should look, although Koppel keeps trying."""
     return Connection.objects.filter(state=ConnectionState.DEGRADED, degraded_since__lt=timezone.now() - SILENCE)
 
 
@@ -118,5 +120,5 @@ def _raise(organisation_id: int, connection_id: int, code: str) -> None:
 
 
 def resolve_owner_left(organisation_id: int, connection_id: int) -> None:
-    """The connection has an owner who can act. In the caller's transaction."""
+    """Resolve the issue, because the connection has an owner who can act. In the caller's transaction."""
     resolve_issues(organisation_id, ("connection", connection_id), "owner_left")

@@ -22,7 +22,7 @@ class HealthReporter:
         self._written: dict[tuple[str, int], float] = {}
 
     async def record_success(self, organisation_id: int, connection_id: int, company_id: int | None) -> None:
-        """The vendor is there, whatever it said."""
+        """Record that the vendor is there, whatever it said."""
         connection_due = self._is_due(("answered", connection_id), ANSWERED_SECONDS)
         company_due = company_id is not None and self._is_due(("company", company_id), ANSWERED_SECONDS)
         if not connection_due and not company_due:
@@ -41,7 +41,7 @@ class HealthReporter:
     async def record_failure(
         self, organisation_id: int, connection_id: int, company_id: int | None, message: str, *, connection_wide: bool
     ) -> None:
-        """No answer, or one that says that the vendor is out of order."""
+        """Record that no answer came, or one that says that the vendor is out of order."""
         self._written.pop(("answered", connection_id), None)
         self._written.pop(("company", company_id or 0), None)
         if self._is_due(("missed", company_id or -connection_id), MISSED_SECONDS):
@@ -52,7 +52,7 @@ class HealthReporter:
             )
 
     async def record_consent_lost(self, organisation_id: int, connection_id: int, message: str) -> None:
-        """A person must sign in."""
+        """Record that a person must sign in."""
         self._written.pop(("answered", connection_id), None)
         if self._is_due(("lost", connection_id), MISSED_SECONDS):
             await run_in_thread(lambda: states.require_reauth(organisation_id, connection_id, message))

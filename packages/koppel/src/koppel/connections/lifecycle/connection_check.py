@@ -1,4 +1,5 @@
-"""Test whether a connection works, with one cheap call: on request, and automatically when nothing called it for long."""
+"""Test whether a connection works, with one cheap call: on request, and automatically when nothing called it
+for long."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,8 +27,8 @@ IDLE = timedelta(hours=6)
 
 @dataclass(frozen=True)
 class ConnectionCheck:
-    """The outcome. `code` is '' when the vendor answered, else the error's stable code, with `message` for a person. `company`
-    is '' when companies were listed, or when the actor may not read the name."""
+    """The outcome. `code` is '' when the vendor answered, else the error's stable code, with `message` for a
+    person. `company` is '' when companies were listed, or when the actor may not read the name."""
 
     connection: int
     answered: bool

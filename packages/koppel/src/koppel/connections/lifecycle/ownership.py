@@ -1,9 +1,8 @@
 """The owner of a connection, whose account it runs on, and its transfer to another person.
 
-Koppel can give a connection another owner; only a sign-in at the vendor can give it another account. So a transfer begins
-with a request and ends when the new owner has signed in with an account that reaches the same companies. Until then the
-connection runs on the old account, and its page says so.
-"""
+Koppel can give a connection another owner; only a sign-in at the vendor can give it another account. So a
+transfer begins with a request and ends when the new owner has signed in with an account that reaches the same
+companies. Until then the connection runs on the old account, and its page says so."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -58,7 +57,8 @@ def possible_owners(actor: Actor) -> list[Membership]:
 
 
 def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bool:
-    """Ask somebody to take a connection over; the owner's own name takes the request back. False when nothing changes.
+    """Ask somebody to take a connection over; the owner's own name takes the request back. False when nothing
+    changes.
 
     Where nobody signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
@@ -91,7 +91,8 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
 
 
 def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
-    """Return what stops when this person's account at the vendor is closed. Raises `Refused` for a person who is no member."""
+    """Return what stops when this person's account at the vendor is closed. Raises `Refused` for a person who
+    is no member."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     person = Membership.objects.filter(organisation_id=actor.organisation_id, pk=membership_id).first()
     if person is None:
@@ -131,8 +132,9 @@ def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent)
 def complete_transfer(actor: Actor, connection_id: int) -> bool:
     """Compare what the new account reaches with what is imported, and switch to it. Outside any transaction.
 
-    False: further companies still run on the old account (one sign-in for each). Raises `ConsentRefused`, after giving the
-    new consent back, when the account does not reach what is imported; and the connector's errors."""
+    False: further companies still run on the old account (one sign-in for each). Raises `ConsentRefused`, after
+    giving the new consent back, when the account does not reach what is imported; and the connector's
+    errors."""
     with organisation_scope(actor.organisation_id):
         grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
         candidates = list(grants.filter(is_pending_transfer=True, invalid_since=None).select_related("connection"))
@@ -155,8 +157,8 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
 
 
 def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
-    """Return the names of imported companies that the next owner has yet to sign in for; '' before the first sign-in, and when
-    all are done."""
+    """Return the names of imported companies that the next owner has yet to sign in for; '' before the first
+    sign-in, and when all are done."""
     if connection.pending_owner_id is None:
         return ""
     transfer = TransferState(connection, connection.pending_owner_id)
@@ -179,7 +181,8 @@ def _reached_by(actor: Actor, grant: Grant) -> set[str]:
 
 
 def _move_or_give_back(actor: Actor, transfer: TransferState, grant: Grant, reached: Collection[str]) -> list[str]:
-    """Let the new grant serve its companies. When it does not reach what is imported, revoke it and return the names."""
+    """Let the new grant serve its companies. When it does not reach what is imported, revoke it and return the
+    names."""
     unreached = transfer.unreached_companies(grant, reached)
     if unreached is None:
         transfer.move_companies(grant, reached)

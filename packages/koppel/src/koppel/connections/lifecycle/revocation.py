@@ -44,7 +44,8 @@ async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -
 
 
 def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
-    """Mark grants as invalid, and enqueue a job that revokes them at the vendor. In the caller's transaction and scope."""
+    """Mark grants as invalid, and enqueue a job that revokes them at the vendor. In the caller's transaction
+    and scope."""
     grants = Grant.objects.filter(organisation_id=organisation_id, pk__in=grant_ids)
     grants.filter(invalid_since=None).update(
         invalid_since=timezone.now(), invalid_reason=f"{SUPERSEDED} The consent was given back."
@@ -96,8 +97,8 @@ def _erase_unused_token(organisation_id: int, attempt_id: int) -> None:
 
 
 def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, Secret] | None:
-    """Return the app, the generation and the token to revoke: the refresh token, which revokes its whole family, or else the
-    access token.
+    """Return the app, the generation and the token to revoke: the refresh token, which revokes its whole
+    family, or else the access token.
 
     None for a valid grant: the same account was signed in again before this job."""
     with organisation_scope(organisation_id):

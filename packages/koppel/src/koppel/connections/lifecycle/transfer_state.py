@@ -1,4 +1,5 @@
-"""A transfer under way: which grants are of the new owner's accounts, which of previous ones, and what each still serves.
+"""A transfer under way: which grants are of the new owner's accounts, which of previous ones, and what each
+still serves.
 
 All in the caller's transaction and scope, with the connection locked where something changes.
 """
@@ -15,8 +16,8 @@ from koppel.connections.models import Connection, Grant, RemoteCompany
 
 @dataclass(frozen=True)
 class TransferState:
-    """The transfer of a connection to one member, who may sign in with several accounts: where an account reaches one company,
-    each company may need its own.
+    """The transfer of a connection to one member, who may sign in with several accounts: where an account
+    reaches one company, each company may need its own.
 
     The steps of each sign-in: `unreached_companies` finds why it is refused, `move_companies` lets it serve, and
     `retire_previous_grants` says whether it was the last."""

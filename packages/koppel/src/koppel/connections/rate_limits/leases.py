@@ -1,4 +1,5 @@
-"""The calls that one process has leased, and the usage that it has not reported yet: bookkeeping without clock and database.
+"""The calls that one process has leased, and the usage that it has not reported yet: bookkeeping without clock
+and database.
 
 Times are of the caller's monotonic clock, also those in reports; `quota_store` converts them to the database's.
 """
@@ -44,7 +45,8 @@ class LeaseKey(NamedTuple):
 
 @dataclass
 class Lease:
-    """`left` calls may begin before `usable_until`, `in_flight` ones have begun. `usage` is what was not reported yet."""
+    """`left` calls may begin before `usable_until`, `in_flight` ones have begun. `usage` is what was not
+    reported yet."""
 
     left: int = 0
     usable_until: float = 0.0

@@ -1,9 +1,8 @@
 """Call quotas and error limits, shared by all workers on all machines through PostgreSQL.
 
-`RateLimiter` is one process's side: it leases calls in batches, and uses the database only for the next batch and, once a
-second, to report for all companies at once. A caller waits at most for the answer of a call under way: a company without
-calls raises `RateLimited`, and its run goes back to the queue.
-"""
+`RateLimiter` is one process's side: it leases calls in batches, and uses the database only for the next batch
+and, once a second, to report for all companies at once. A caller waits at most for the answer of a call under
+way: a company without calls raises `RateLimited`, and its run goes back to the queue."""
 
 import asyncio
 import os
@@ -30,7 +29,8 @@ TOO_MANY_REQUESTS = 429
 RETRY_SECONDS_DEFAULT = 60.0
 
 on_before_request: ContextVar[Callable[[], None] | None] = ContextVar("on_before_request", default=None)
-"""A function to call before each request; it may raise one of the connector's errors. Set by the code that runs a sync."""
+"""A function to call before each request; it may raise one of the connector's errors. Set by the code that runs
+a sync."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class RateLimiter:
         self.reporter = Reporter(self._leases, QuotaStore(database, process_name))
 
     async def acquire(self, quota: QuotaKey, organisation_id: int) -> None:
-        """Before a call; `record_answer` or `record_failure` must follow. Raises `RateLimited` when no call is left."""
+        """Take a call; `record_answer` or `record_failure` must follow. Raises `RateLimited` when no call is left."""
         self.reporter.start()
         key = LeaseKey(quota, organisation_id)
         while not self._leases.take_call(key, time.monotonic()):
@@ -98,7 +98,8 @@ class RateLimitedHttp:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send a request. Raises `RateLimited` when the quota does not allow it, and what `on_before_request` raises."""
+        """Send a request. Raises `RateLimited` when the quota does not allow it, and what `on_before_request`
+        raises."""
         if before_request := on_before_request.get():
             before_request()
         await self._rate_limiter.acquire(*self._quota)

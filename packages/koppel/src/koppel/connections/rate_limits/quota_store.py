@@ -28,7 +28,8 @@ class QuotaStore:
     async def settle(
         self, reports: Mapping[LeaseKey, UsageReport], requested: Collection[LeaseKey], reported_at: float
     ) -> dict[LeaseKey, Allocation]:
-        """Apply the reports, then allocate calls to those who ask. `reported_at`: now, by the clock of the reports."""
+        """Apply the reports, then allocate calls to those who ask. `reported_at`: now, by the clock of the
+        reports."""
         async with self._database.installation_transaction() as connection:
             states = await _lock(connection, _quota_keys(reports))
             for key, report in reports.items():
@@ -55,8 +56,8 @@ class QuotaStore:
 
 @dataclass(frozen=True)
 class _LockedStates:
-    """States as read, `now` by the database's clock. `app_waits`: how many seconds to leave app registrations with too many
-    failed calls alone; the others are not in it."""
+    """States as read, `now` by the database's clock. `app_waits`: how many seconds to leave app registrations
+    with too many failed calls alone; the others are not in it."""
 
     by_quota: Mapping[QuotaKey, QuotaState]
     app_waits: Mapping[int, float]

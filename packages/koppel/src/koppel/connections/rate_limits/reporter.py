@@ -52,8 +52,8 @@ class Reporter:
     async def request(self, key: LeaseKey) -> Allocation:
         """Ask for calls in the next exchange, and fill the lease with them.
 
-        Callers with the same key share one allocation, also that of the exchange under way: another exchange would give back
-        what the first caller has not used yet."""
+        Callers with the same key share one allocation, also that of the exchange under way: another exchange
+        would give back what the first caller has not used yet."""
         future = self._requests_in_exchange.get(key) or self._requests.get(key)
         if future is None:
             future = self._requests[key] = asyncio.get_running_loop().create_future()
@@ -95,7 +95,7 @@ class Reporter:
         *,
         done: bool,
     ) -> None:
-        """In one transaction, report usage for all `keys` and allocate calls to the requests among them."""
+        """Report usage for all `keys` and allocate calls to the requests among them, in one transaction."""
         if not keys:
             return
         began = time.monotonic()

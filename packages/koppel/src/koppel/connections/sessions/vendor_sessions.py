@@ -1,9 +1,8 @@
 """Sessions: what a connector gets to call the vendor with. The session itself holds the consent's scope.
 
-A `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads books; it is made
-from an administration that was imported, and refuses to name another company. A token that turns out to be another
-company's is not used. Nothing else in Koppel carries a token.
-"""
+A `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads
+books; it is made from an administration that was imported, and refuses to name another company. A token that
+turns out to be another company's is not used. Nothing else in Koppel carries a token."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,8 +39,9 @@ _Call = tuple[Sequence[str], ...]
 
 @dataclass(frozen=True)
 class SessionTarget:
-    """The grant that a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
-    session is for one. `is_pending_transfer`: no company uses the grant yet, so none is affected when it is lost."""
+    """The grant that a session uses. `company_id` is set when the grant reaches one company only,
+    `remote_company_id` when the session is for one. `is_pending_transfer`: no company uses the grant yet, so
+    none is affected when it is lost."""
 
     organisation_id: int
     connection_id: int
@@ -54,7 +54,8 @@ class SessionTarget:
 class AuthorizedSession:
     """The contract's `Session`. It refreshes a refused token once; a second refusal is about the company.
 
-    When one session finds a consent withdrawn, the others of the process do not call with its token (`token_probe`)."""
+    When one session finds a consent withdrawn, the others of the process do not call with its token
+    (`token_probe`)."""
 
     def __init__(self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None) -> None:
         self.base_urls: Mapping[str, str] = base_urls_of(app)
@@ -129,7 +130,8 @@ class AuthorizedSession:
         return "other_company" if names_other_company(self._connector, self.company, headers) else ""
 
     async def _token(self, refused: Secret | None = None) -> Secret:
-        """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's own company."""
+        """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's own
+        company."""
         target = self.target
         try:
             token = await self._vault.access_token(target.organisation_id, target.grant_id, refused)
@@ -160,7 +162,8 @@ class AuthorizedSession:
 
 
 class DiscoverySession(AuthorizedSession):
-    """Lists and describes companies, also those that are not imported. It refuses every other call, so it reads no books."""
+    """Lists and describes companies, also those that are not imported. It refuses every other call, so it reads
+    no books."""
 
     def _refusal_reason(self, method: str, url: str, headers: Mapping[str, str]) -> str:
         path = urlsplit(url).path
@@ -187,7 +190,8 @@ class ReadingSession(AuthorizedSession):
 
     @contextlib.contextmanager
     def prefetching(self) -> Iterator[None]:
-        """Record the vendor's answers to the calls in this block; the first repetition of each call gets the recorded answer.
+        """Record the vendor's answers to the calls in this block; the first repetition of each call gets the
+        recorded answer.
 
         Describing a company and reading its details are often the same call, and a company has few calls."""
         self._recording = {}
@@ -233,7 +237,8 @@ READ_COMPANY_SQL = SQL["read_session_company"].format(described_columns=", ".joi
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
-    """Return a session for `list_companies`. One for a grant of one company names that company. Raises `LookupError`."""
+    """Return a session for `list_companies`. One for a grant of one company names that company. Raises
+    `LookupError`."""
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         app, target = await _session_target(connection, organisation_id, grant_id)
     company = Company(target.company_id, "") if target.company_id else None

@@ -1,9 +1,8 @@
 """The locks of grants: session advisory locks of PostgreSQL, all of a process on one connection.
 
-Connections are few and waiting is common, so nothing waits inside PostgreSQL: one task tries the locks of all requests in
-one statement, which also says which of the grants another process has changed meanwhile. When the connection is lost, its
-locks are lost with it: the task opens another and tries them again.
-"""
+Connections are few and waiting is common, so nothing waits inside PostgreSQL: one task tries the locks of all
+requests in one statement, which also says which of the grants another process has changed meanwhile. When the
+connection is lost, its locks are lost with it: the task opens another and tries them again."""
 
 import asyncio
 import contextlib
@@ -27,8 +26,8 @@ log = structlog.get_logger(__name__)
 
 
 class LockOutcome(Enum):
-    """ACQUIRED: the lock is held and must be released. STALE: the grant has changed, read it again. BUSY: another process has
-    the lock."""
+    """ACQUIRED: the lock is held and must be released. STALE: the grant has changed, read it again. BUSY:
+    another process has the lock."""
 
     ACQUIRED = "acquired"
     STALE = "stale"
@@ -44,7 +43,8 @@ class _LockRequest:
 
 
 class GrantLocks:
-    """The grant locks of one process. At most one task may wait for a grant at a time, because session locks are re-entrant."""
+    """The grant locks of one process. At most one task may wait for a grant at a time, because session locks
+    are re-entrant."""
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
@@ -126,8 +126,8 @@ class GrantLocks:
             self._session_locks -= done
 
     async def _reacquire(self, connection: Connection) -> None:
-        """Try the locks of a lost connection again. One that another process took meanwhile stays missing: then the row's
-        generation keeps this process from storing anything."""
+        """Try the locks of a lost connection again. One that another process took meanwhile stays missing: then
+        the row's generation keeps this process from storing anything."""
         if missing := self._held - self._session_locks:
             self._session_locks |= await try_session_locks(connection, LockName.GRANT, missing)
 

@@ -19,7 +19,8 @@ from koppel.kit.encryption import DecryptionError, Secret
 
 SQL = load_statements("koppel.connections")
 MARGIN = timedelta(seconds=60)
-"""A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a tenth."""
+"""A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a
+tenth."""
 CLOCKS_DIFFER = timedelta(seconds=1)
 """Ours and the vendor's do not run alike; a refresh that is refused as too early costs more than a second."""
 
@@ -57,7 +58,7 @@ class GrantSnapshot:
 
     @property
     def refresh_token(self) -> Secret | None:
-        """Decrypted at each access, so only when it is sent. Raises `DecryptionError`."""
+        """The token, decrypted at each access, so only when it is sent. Raises `DecryptionError`."""
         if not self.encrypted_refresh_token:
             return None
         return decrypt_token(self.encrypted_refresh_token, self.organisation_id, self.id, "refresh_token")
@@ -148,7 +149,8 @@ class GrantStore:
         maintain_at: datetime | None,
         last_forced_refresh_at: datetime | None,
     ) -> bool:
-        """Commit the vendor's answer. False when the grant has changed meanwhile: by a new consent or another process."""
+        """Commit the vendor's answer. False when the grant has changed meanwhile: by a new consent or another
+        process."""
         identity, renewed = (grant.organisation_id, grant.id), tokens.refresh_token
         values = {
             "access_token": encrypt_token(tokens.access_token, *identity, "access_token"),
@@ -166,7 +168,8 @@ class GrantStore:
     ) -> bool:
         """Store a failure for which nobody has to act. False when the grant has moved on since.
 
-        `refresh_error` None: the vendor did nothing, so the intent is withdrawn; else the intent stays, with this code."""
+        `refresh_error` None: the vendor did nothing, so the intent is withdrawn; else the intent stays, with
+        this code."""
         code, reason = failure
         values = {
             "code": code,

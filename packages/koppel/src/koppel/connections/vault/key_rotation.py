@@ -1,11 +1,11 @@
-"""Re-encrypt every secret with the current key, while everything runs; and count the secrets that cannot be decrypted.
+"""Re-encrypt every secret with the current key, while everything runs; and count the secrets that cannot be
+decrypted.
 
 A key that decrypts none of the secrets under its name is the wrong key: then nothing is changed.
 
-A batch is one transaction that locks its rows, so a token that is refreshed meanwhile is neither lost nor overwritten. Secrets
-under the current key are not selected again: after an interruption, the next run continues. Secrets that cannot be decrypted
-are counted and left as they are.
-"""
+A batch is one transaction that locks its rows, so a token that is refreshed meanwhile is neither lost nor
+overwritten. Secrets under the current key are not selected again: after an interruption, the next run
+continues. Secrets that cannot be decrypted are counted and left as they are."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -32,7 +32,8 @@ BATCH_ROWS = 200
 
 @dataclass
 class Rotation:
-    """What a rotation did. `unreadable`: how many secrets stay under each key; `reason`: why the first was not decrypted."""
+    """What a rotation did. `unreadable`: how many secrets stay under each key; `reason`: why the first was not
+    decrypted."""
 
     key: str
     actor: AuditActor
@@ -59,8 +60,8 @@ def require_matching_keys() -> None:
 def rotate_keys(operator: str) -> Rotation:
     """Re-encrypt all secrets with the keyring's first key. Raises `WrongKey`.
 
-    Each organisation's audit log says who did it, in the transaction that first changes one of its secrets, so that an
-    interrupted rotation is in the log too."""
+    Each organisation's audit log says who did it, in the transaction that first changes one of its secrets, so
+    that an interrupted rotation is in the log too."""
     require_matching_keys()
     rotation = Rotation(keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, interface=Interface.CLI))
     for model in encrypted_models():

@@ -12,7 +12,7 @@ from koppel.organisations.roles import Permission
 
 
 @takes()
-def overview(request: AuthenticatedRequest) -> HttpResponse:
+def list_connections(request: AuthenticatedRequest) -> HttpResponse:
     """Show all connections with their health; those that need somebody first."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     cards = summaries.list_summaries(request.actor)
@@ -26,7 +26,7 @@ def overview(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "connections/list.html", context)
 
 
-def detail(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+def show_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Show one connection: health, administrations, what is released, whose it is, what happened."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     try:

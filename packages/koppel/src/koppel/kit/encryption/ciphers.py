@@ -1,8 +1,7 @@
 """Secrets: a type that cannot be printed, and AES-GCM ciphertexts bound to the row they belong to.
 
-A ciphertext is `version(1) | key id length(1) | key id | nonce(12) | encrypted and tag(16)`. The associated data names the
-row (`table|organisation|row|column`), so that a ciphertext moved to another row is refused.
-"""
+A ciphertext is `version(1) | key id length(1) | key id | nonce(12) | encrypted and tag(16)`. The associated
+data names the row (`table|organisation|row|column`), so that a ciphertext moved to another row is refused."""
 
 import base64
 import hashlib
@@ -51,7 +50,8 @@ class Secret:
 
 
 class DecryptionError(Exception):
-    """A ciphertext cannot be decrypted: unknown key id, damaged bytes, or bytes of another row. Nothing is destroyed."""
+    """A ciphertext cannot be decrypted: unknown key id, damaged bytes, or bytes of another row. Nothing is
+    destroyed."""
 
 
 class Keyring:

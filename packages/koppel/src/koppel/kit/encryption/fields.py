@@ -1,8 +1,7 @@
 """The model field of a secret: a column that holds ciphertexts only, each bound to its table, row and column.
 
-Key rotation finds these fields by walking the models (`koppel.connections.vault.encrypted_columns`), so a new one needs no
-registration.
-"""
+Key rotation finds these fields by walking the models (`koppel.connections.vault.encrypted_columns`), so a new
+one needs no registration."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,9 +16,9 @@ from koppel.kit.encryption.installation_keys import keyring
 
 
 class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
-    """A column of ciphertexts. Reading and assigning deal in ciphertexts, because the row's key must be known to make one:
-    `encrypt_column` and `decrypt_column` translate. What is no ciphertext is refused before it reaches the database;
-    empty bytes are an erased secret.
+    """A column of ciphertexts. Reading and assigning deal in ciphertexts, because the row's key must be known
+    to make one: `encrypt_column` and `decrypt_column` translate. What is no ciphertext is refused before it
+    reaches the database; empty bytes are an erased secret.
 
     `row_key` names the attributes that bind a ciphertext to its row; they must not change while a secret is stored.
     `bound_as` is the column named in the associated data, where two columns hand a ciphertext on."""
@@ -67,7 +66,8 @@ class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
 
 @EncryptedField.register_lookup
 class UnderOtherKey(Lookup):
-    """`column__under_other_key="k2"`: the ciphertext was made with another key than this. False for an erased secret."""
+    """`column__under_other_key="k2"`: the ciphertext was made with another key than this. False for an erased
+    secret."""
 
     lookup_name = "under_other_key"
     prepare_rhs = False

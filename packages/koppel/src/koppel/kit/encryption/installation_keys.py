@@ -1,4 +1,5 @@
-"""The keys of this installation: `KOPPEL_VAULT_KEYS`, and what `koppel keys rotate --new` added to `secrets.json` since."""
+"""The keys of this installation: `KOPPEL_VAULT_KEYS`, and what `koppel keys rotate --new` added to
+`secrets.json` since."""
 
 import json
 from functools import lru_cache
