@@ -210,7 +210,9 @@ def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[Comp
 
 
 @router.post("/{connection_id}/changes", response=ChangesResolvedOut)
-def resolve_changes(request: AuthenticatedRequest, connection_id: int, answer: ChangeResolutionIn) -> ChangesResolvedOut:
+def resolve_changes(
+    request: AuthenticatedRequest, connection_id: int, answer: ChangeResolutionIn
+) -> ChangesResolvedOut:
     """Settle changes of some administrations of a connection with one answer."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if answer.accept is None:

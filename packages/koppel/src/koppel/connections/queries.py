@@ -27,9 +27,7 @@ class AppChoice:
 
 def connections_of(actor: Actor) -> "QuerySet[Connection]":
     """Return live connections by system and account, with `administration_count` and their owner."""
-    connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(
-        state=ConnectionState.REMOVED
-    )
+    connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED)
     return (
         connections.select_related("owner__user", "pending_owner__user", "app")
         .annotate(administration_count=Count("administrations", distinct=True))
@@ -113,9 +111,7 @@ def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCo
 def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
     """Return what the connection lists and the actor may see: who consented sees all, others what was released
     for import."""
-    companies = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id, connection=connection, is_listed=True
-    )
+    companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection, is_listed=True)
     if connection.owner_id != actor.membership_id:
         companies = companies.filter(importable_by_others=True)
     return companies.order_by("name", "pk")

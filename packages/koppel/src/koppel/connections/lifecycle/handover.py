@@ -53,9 +53,7 @@ def _connections_to_transfer(
 
 def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
     """Count the person's connections that nobody is asked to take over yet."""
-    connections = Connection.objects.filter(
-        organisation_id=actor.organisation_id, owner_id=membership_id, pending_owner=None
-    )
+    connections = Connection.objects.for_actor(actor).filter(owner_id=membership_id, pending_owner=None)
     count = connections.exclude(state=ConnectionState.REMOVED).count()
     label = ngettext("%(count)s connection runs on this account", "%(count)s connections run on this account", count)
     consequence = _(

@@ -94,7 +94,7 @@ def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
     """Return what stops when this person's account at the vendor is closed. Raises `Refused` for a person who
     is no member."""
     actor.require(Permission.MANAGE_CONNECTIONS)
-    person = Membership.objects.filter(organisation_id=actor.organisation_id, pk=membership_id).first()
+    person = Membership.objects.for_actor(actor).filter(pk=membership_id).first()
     if person is None:
         raise Refused(_("This person is not a member of your organisation."))
     return OwnedConnections(str(person.user), list(connections_of(actor).filter(owner_id=membership_id)))
@@ -136,7 +136,7 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
     giving the new consent back, when the account does not reach what is imported; and the connector's
     errors."""
     with organisation_scope(actor.organisation_id):
-        grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+        grants = Grant.objects.for_actor(actor).filter(connection_id=connection_id)
         candidates = list(grants.filter(is_pending_transfer=True, invalid_since=None).select_related("connection"))
     for grant in candidates:
         reached = _reached_by(actor, grant)
