@@ -55,15 +55,15 @@ def notify_expiring_and_review_owners() -> int:
     the owner is back. Returns the number of expiring consents examined."""
     with installation_scope("consents about to end"):
         near = _list_expiring()
-        orphaned = list(_orphans().values_list("organisation_id", "pk"))
-        silent = list(_silent().values_list("organisation_id", "pk"))
+        orphaned = list(_orphaned_connections().values_list("organisation_id", "pk"))
+        silent = list(_silent_connections().values_list("organisation_id", "pk"))
         resolved_issues = list(_owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned]))
     for ending in near:
         _notify(ending)
     for organisation_id, connection_id in orphaned:
-        _raise(organisation_id, connection_id, "owner_left")
+        _raise_issue(organisation_id, connection_id, "owner_left")
     for organisation_id, connection_id in silent:
-        _raise(organisation_id, connection_id, "vendor_unresponsive")
+        _raise_issue(organisation_id, connection_id, "vendor_unresponsive")
     for issue in resolved_issues:
         with organisation_scope(issue.organisation_id):
             resolve_owner_left(issue.organisation_id, issue.subject_id)
@@ -97,7 +97,7 @@ def _notify(ending: _Ending) -> None:
         )  # fmt: skip
 
 
-def _orphans() -> "QuerySet[Connection]":
+def _orphaned_connections() -> "QuerySet[Connection]":
     """Return the connections whose owner may no longer act."""
     has_inactive_owner = Q(owner__is_active=False) | Q(owner__expires_at__lt=timezone.now())
     return Connection.objects.filter(has_inactive_owner).exclude(state=ConnectionState.REMOVED)
@@ -107,12 +107,12 @@ def _owner_left_issues() -> "QuerySet[Issue]":
     return Issue.objects.filter(code="owner_left", subject_kind="connection", resolved_at=None)
 
 
-def _silent() -> "QuerySet[Connection]":
+def _silent_connections() -> "QuerySet[Connection]":
     """Return connections that are degraded for so long that somebody should look, although Koppel keeps trying."""
     return Connection.objects.filter(state=ConnectionState.DEGRADED, degraded_since__lt=timezone.now() - SILENCE)
 
 
-def _raise(organisation_id: int, connection_id: int, code: str) -> None:
+def _raise_issue(organisation_id: int, connection_id: int, code: str) -> None:
     with organisation_scope(organisation_id):
         connection = Connection.objects.select_related("owner__user").get(pk=connection_id)
         context = {"account": connection.account, "owner": str(connection.owner.user), "reason": connection.reason}
