@@ -1,4 +1,4 @@
-"""The way back from a sign-in at the vendor: `callback` keeps the vendor's answer, `complete` uses it."""
+"""The way back from a sign-in at the vendor: `receive_callback` stores the vendor's answer, `complete_consent` uses it."""
 
 from urllib.parse import urlencode
 

@@ -1,6 +1,6 @@
 """Secrets: a type that cannot be printed, and AES-GCM ciphertexts bound to the row they belong to.
 
-A ciphertext is `version(1) | key id length(1) | key id | nonce(12) | encrypted and tag(16)`. The associated
+A ciphertext is `VERSION(1) | key id length(1) | key id | nonce(12) | encrypted and tag(16)`. The associated
 data names the row (`table|organisation|row|column`), so that a ciphertext moved to another row is refused."""
 
 import base64
