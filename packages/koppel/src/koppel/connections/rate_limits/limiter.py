@@ -118,7 +118,7 @@ class RateLimitedHttp:
             return rate_limits_of(self._vendor, answer)
         except Exception as error:
             # A connector that fails over a header must not leave a call uncounted.
-            log.warning("rate_limits_not_understood", error=type(error).__name__)
+            log.warning("rate_limit_headers_failed", error=type(error).__name__)
             return ()
 
 

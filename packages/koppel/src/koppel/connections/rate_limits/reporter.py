@@ -86,7 +86,7 @@ class Reporter:
                     await self._exchange(idle, done=True)
                     await self._exchange(active, done=False)
             except Exception as error:
-                log.warning("rate_limits_not_reported", error=type(error).__name__, reason=str(error)[:200])
+                log.warning("rate_limit_report_failed", error=type(error).__name__, reason=str(error)[:200])
 
     async def _exchange(
         self,

@@ -11,9 +11,12 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import jwt
 import msgspec
 from django.utils.translation import gettext_noop as _
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from koppel.connector.contract import AppCredentials, Consent, ConsentRequest, Http, Redirect, Tokens
 from koppel.connector.errors import (
@@ -25,7 +28,7 @@ from koppel.connector.errors import (
     UnexpectedResponse,
     Unreachable,
 )
-from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, seconds_of
+from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, json_object, seconds_of
 from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, READ_SCOPE, SCOPES, SERVICE, SERVICE_SCOPES
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
@@ -160,7 +163,7 @@ def _name_in(claims: Mapping[str, Any], key: str) -> str:
 async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
     """RFC 9207: an answer that names another issuer, or none where the vendor says that it always names itself, is a mix-up."""
     identity = app.base_urls["identity"]
-    discovery = _words((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
+    discovery = json_object((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
     if discovery.get("issuer") != identity:
         raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
     always_named = discovery.get("authorization_response_iss_parameter_supported") is True
@@ -241,8 +244,8 @@ async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
 def company_of(access_token: Secret) -> str | None:
     """`tenant_id` of an access token that came straight from the token endpoint, so its signature need not be checked."""
     try:
-        claims = jwt.decode(access_token.reveal(), options={"verify_signature": False})
-    except jwt.PyJWTError:
+        claims = msgspec.json.decode(jws.extract_compact(access_token.reveal().encode()).payload, type=dict[str, Any])
+    except (JoseError, ValueError):
         return None
     return str(claims["tenant_id"]) if claims.get("tenant_id") else None
 
@@ -263,7 +266,7 @@ async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> To
 
 def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
     """Token-endpoint errors: `invalid_grant` and what is wrong with the app are a person's job, a 429, 5xx or page is not."""
-    error = str(_words(answer.body).get("error", ""))[:40]
+    error = str(json_object(answer.body).get("error", ""))[:40]
     if answer.status == 429:
         seconds = seconds_of(answer.headers.get("retry-after", ""))
         return RateLimited("token_quota", _("Visma Connect asks Koppel to slow down."), retry_after_seconds=seconds)
@@ -276,15 +279,6 @@ def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
     if message := A_PERSONS_JOB.get(error):
         return ConsentLost(error, message)
     return UnexpectedResponse(f"token_{error}", _("Visma Connect did not understand Koppel's request."))
-
-
-def _words(body: bytes) -> dict[str, Any]:
-    """A JSON object, or nothing: failures can be pages."""
-    try:
-        document = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _tokens(answer: TokenAnswer) -> Tokens:
@@ -302,13 +296,17 @@ async def _verified(http: Http, app: AppCredentials, token: str, *, audience: st
     """The claims of a signed token after a check of signature, issuer, expiry and (if given) audience."""
     answer = await http.send("GET", f"{app.base_urls['identity']}/.well-known/openid-configuration/jwks")
     try:
-        keys = jwt.PyJWKSet.from_json(answer.body.decode())
-        key = keys[jwt.get_unverified_header(token)["kid"]]
-        return dict(
-            jwt.decode(
-                token, key, algorithms=["RS256"], audience=audience, issuer=app.base_urls["identity"], leeway=60,
-                options={"verify_aud": audience is not None, "require": ["exp", "iss"]},
-            )
-        )  # fmt: skip
-    except (jwt.PyJWTError, KeyError, ValueError):
+        keys = KeySet.import_key_set(msgspec.json.decode(answer.body))
+        header_rules = jws.JWSRegistry(algorithms=["RS256"], strict_check_header=False)
+        claims = jwt.decode(token, keys, registry=header_rules).claims
+        _claims_registry(app.base_urls["identity"], audience).validate(claims)
+        return claims
+    except (JoseError, LookupError, ValueError, TypeError, AttributeError):
         raise UnexpectedResponse("id_token", UNTRUSTED) from None
+
+
+def _claims_registry(issuer: str, audience: str | None) -> JWTClaimsRegistry:
+    required = {"exp": ClaimsOption(essential=True), "iss": ClaimsOption(essential=True, value=issuer)}
+    if audience is not None:
+        required["aud"] = ClaimsOption(essential=True, value=audience)
+    return JWTClaimsRegistry(None, 60, **required)

@@ -55,7 +55,7 @@ class DecryptionError(Exception):
 
 
 class Keyring:
-    """Named AES-256 keys: the first encrypts, all of them decrypt."""
+    """Named AES-256 keys: the first encrypts, all decrypt."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
@@ -83,7 +83,7 @@ class Keyring:
         return key_id in self._ciphers
 
     def includes(self, other: "Keyring") -> bool:
-        """Whether this ring has all of the other's keys: it is the same one, or a later one."""
+        """Tell whether this ring has all keys of the other: it is the same one, or a later one."""
         return self._fingerprints.items() >= other._fingerprints.items()
 
     def encrypt(self, secret: bytes, aad: str) -> bytes:
