@@ -3,6 +3,7 @@
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.kit.text import clean_text
 from koppel.organisations.errors import Refused
 from koppel.organisations.inputs import OrganisationInput
 from koppel.organisations.models import Organisation
@@ -14,7 +15,7 @@ def change_organisation(actor: Actor, data: OrganisationInput) -> None:
     """Change the name and the settings. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     validate_settings(data.settings)
-    name = data.name.replace("\0", "").strip()[:200]
+    name = clean_text(data.name, 200)
     if not name:
         raise Refused(_("A name is needed."), field="name")
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)

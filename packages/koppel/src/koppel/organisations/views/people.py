@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -36,17 +37,15 @@ def list_people(request: AuthenticatedRequest) -> HttpResponse:
     if filters.division and not people_list.has_division(request.actor, filters.division):
         raise UnknownParameter([unknown_value("division", str(filters.division))])
     memberships = people_list.people_of(request.actor, filters)
-    total = memberships.count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    page = min(pages, request.parameters["page"] or 1)
+    page = Paginator(memberships, PAGE_SIZE).get_page(request.parameters["page"])
     context = {
         "nav_section": "people",
         "filters": filters,
         "is_filtered": filters != MemberFilter(),
-        "rows": people_list.list_member_rows(memberships, max(1, page)),
-        "total": total,
-        "page": page,
-        "pages": pages,
+        "rows": people_list.list_member_rows(page),
+        "total": page.paginator.count,
+        "page": page.number,
+        "pages": page.paginator.num_pages,
         "query": _query_without_page(request.parameters),
         "invitations": _invitations(request.actor),
         "roles": Role.choices,
