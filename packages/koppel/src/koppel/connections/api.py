@@ -1,4 +1,4 @@
-"""Connections over REST: their health, and the acts of the pages."""
+"""Connections over REST: their health, and the actions of the pages."""
 
 from datetime import datetime
 
@@ -23,9 +23,11 @@ router = Router()
 
 
 class ConnectionOut(Schema):
-    """`state` is pending, active, degraded (Koppel is retrying), needs_reauth (somebody must sign in) or paused.
-    `awaiting_sign_in` administrations wait for a sign-in, `failing` ones cannot be reached for reasons of their own. `owner`
-    and `pending_owner` are ids of members."""
+    """`state` is pending, active, degraded (Koppel retries), needs_reauth (a person must sign in) or paused.
+
+    `awaiting_sign_in` administrations wait for a sign-in; `failing` ones cannot be reached for other reasons.
+    `owner` and `pending_owner` are ids of members.
+    """
 
     id: int
     system: str
@@ -45,7 +47,7 @@ class ConnectionOut(Schema):
 
 
 class TimelineEventOut(Schema):
-    """`ended_at` ends what lasts; what repeats is one event that happened `count` times."""
+    """`ended_at` ends a lasting event; a repeated one is one event with a `count`."""
 
     kind: str
     at: datetime
@@ -109,13 +111,15 @@ class ChangeResolutionIn(Input):
 
 
 class ChangesResolvedOut(Schema):
-    """How many were open; what was resolved before is no mistake."""
+    """The number of open changes; resolving one again is no error."""
 
     resolved: int
 
 
 class RemovalOut(Schema):
-    """What a removal would do; send `fingerprint` back with it, so that nothing else is done than what was shown."""
+    """The effect of a removal; send `fingerprint` back with it, so that nothing else is done than what was
+    shown.
+    """
 
     administrations: int
     reached_elsewhere: int
@@ -140,7 +144,7 @@ class ImportPolicyIn(Input):
 
 
 class Changed(Schema):
-    """False when there was nothing to do: an act asked twice is done once."""
+    """False when there was nothing to do: a repeated action has no further effect."""
 
     changed: bool
 
@@ -154,21 +158,21 @@ class SignInOut(Schema):
 @router.get("", response=list[ConnectionOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
-    """All connections of the firm; those that need somebody first."""
+    """List all connections; those that need a person come first."""
     return [_out(card) for card in summaries.list_summaries(request.actor)]
 
 
 @router.get("/{connection_id}", response=ConnectionOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
-    """One connection with its health."""
+    """Show a connection with its health."""
     return _out(summaries.summarize(queries.connection_for(request.actor, connection_id)))
 
 
 @router.get("/{connection_id}/events", response=list[TimelineEventOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def events(request: AuthenticatedRequest, connection_id: int) -> list[TimelineEventOut]:
-    """The timeline, newest first, at most 100."""
+    """List the timeline, newest first, at most 100."""
     events_page = queries.timeline(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         TimelineEventOut(
@@ -186,7 +190,7 @@ def events(request: AuthenticatedRequest, connection_id: int) -> list[TimelineEv
 @router.get("/{connection_id}/administrations", response=list[CompanyOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def administrations(request: AuthenticatedRequest, connection_id: int) -> list[CompanyOut]:
-    """The health of each administration, troubled ones first, at most 500."""
+    """List the health of each administration, failing ones first, at most 500."""
     rows = summaries.company_rows(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         CompanyOut(
@@ -200,7 +204,7 @@ def administrations(request: AuthenticatedRequest, connection_id: int) -> list[C
 @router.get("/{connection_id}/changes", response=list[CompanyChangeOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyChangeOut]:
-    """What is different at the accounting system and waits for a person, those that stop a sync first."""
+    """List changes at the accounting system that wait for a person; changes that stop a sync come first."""
     open_changes = summaries.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
     return [
         CompanyChangeOut(**{name: getattr(change, name) for name in CompanyChangeOut.model_fields})
@@ -210,7 +214,7 @@ def changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyCh
 
 @router.post("/{connection_id}/changes", response=ChangesResolvedOut)
 def settle(request: AuthenticatedRequest, connection_id: int, answer: ChangeResolutionIn) -> ChangesResolvedOut:
-    """One answer for some administrations of a connection."""
+    """Answer the changes of some administrations of a connection."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if answer.accept is None:
         raise Refused(_("Say what you decide: `accept` is true or false."))
@@ -230,7 +234,7 @@ def settle(request: AuthenticatedRequest, connection_id: int, answer: ChangeReso
 
 @router.post("/{connection_id}/probe", response=ConnectionCheckOut, url_name="connection_probe")
 def probe(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckOut:
-    """One cheap call, now. Runs outside a transaction."""
+    """Make one cheap call. Runs outside a transaction."""
     check = check_connection(request.actor, connection_id)
     return ConnectionCheckOut(
         answered=check.answered, state=check.state, company=check.company, milliseconds=check.milliseconds,
@@ -240,19 +244,19 @@ def probe(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckO
 
 @router.post("/{connection_id}/pause", response=Changed)
 def pause(request: AuthenticatedRequest, connection_id: int) -> Changed:
-    """Nothing is read until it is resumed; a run under way waits where it is."""
+    """Pause a connection: nothing is read until it is resumed; a run under way waits."""
     return Changed(changed=lifecycle.pause_connection(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/resume", response=Changed)
 def resume(request: AuthenticatedRequest, connection_id: int) -> Changed:
-    """What waited goes on."""
+    """Resume a paused connection."""
     return Changed(changed=lifecycle.resume(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/reconnect", response=SignInOut)
 def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
-    """Begin to sign in again; a person goes on in a browser."""
+    """Begin to sign in again; a person continues in a browser."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.connection_for(request.actor, connection_id)
     url = begin_consent(
@@ -265,13 +269,13 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
 
 @router.post("/{connection_id}/owner", response=Changed)
 def owner(request: AuthenticatedRequest, connection_id: int, payload: OwnerIn) -> Changed:
-    """Ask a member to take over: it changes when they have signed in at the accounting system."""
+    """Ask a member to take over. The owner changes when they have signed in at the accounting system."""
     return Changed(changed=ownership.request_transfer(request.actor, connection_id, payload.member))
 
 
 @router.post("/{connection_id}/import-policy", response=Changed)
 def import_policy(request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyIn) -> Changed:
-    """Which companies others than the owner may import: all, none, or the selected ones."""
+    """Set which companies members other than the owner may import: all, none, or the selected ones."""
     lifecycle.set_import_policy(request.actor, connection_id, payload.policy, payload.companies)
     return Changed(changed=True)
 
@@ -279,13 +283,13 @@ def import_policy(request: AuthenticatedRequest, connection_id: int, payload: Im
 @router.get("/{connection_id}/removal", response=RemovalOut)
 @needs(Permission.MANAGE_CONNECTIONS)
 def removal(request: AuthenticatedRequest, connection_id: int) -> RemovalOut:
-    """What removing the connection would do."""
+    """Show the effect of removing the connection."""
     return _removal(lifecycle.preview_removal(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/removal", response=RemovalOut)
 def remove(request: AuthenticatedRequest, connection_id: int, payload: RemovalIn) -> RemovalOut:
-    """Remove the connection; its tokens are withdrawn at the accounting system."""
+    """Remove the connection; its tokens are revoked at the accounting system."""
     return _removal(
         lifecycle.remove_connection(request.actor, connection_id, payload.policy, fingerprint=payload.fingerprint)
     )
