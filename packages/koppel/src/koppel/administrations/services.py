@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from koppel.administrations import bulk
+from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.bulk import PlannedChange
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity.services import handle_import, record_confirmed
@@ -64,7 +65,7 @@ def import_companies(
     record(
         actor.organisation_id,
         actor.audit,
-        "administrations.imported",
+        BulkAuditAction.IMPORTED,
         subject=("connection", connection_id, ""),
         details={"import": import_id, "administrations": sorted(ids.values())},
     )
@@ -89,7 +90,7 @@ def change_settings(actor: Actor, administration_id: int, values: Mapping[str, A
     record(
         actor.organisation_id,
         actor.audit,
-        "administration.settings_changed",
+        AdministrationAction.SETTINGS_CHANGED,
         subject=("administration", administration.pk, administration.name),
         details={"before": before, "after": administration.settings},
     )

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.organisations.audit_actions import OrganisationAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor, Permission
@@ -27,7 +28,7 @@ def change_organisation(actor: Actor, *, name: str, settings: Mapping[str, Any])
     record(
         actor.organisation_id,
         actor.audit,
-        "organisation.changed",
+        OrganisationAction.CHANGED,
         subject=("organisation", actor.organisation_id, name),
         details={"before": before, "after": after},
     )

@@ -9,6 +9,7 @@ from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
+from koppel.sync.audit_actions import SyncAction
 from koppel.sync.models import OPEN_STATES, Run
 from koppel.sync.runs.services import request_runs
 
@@ -54,7 +55,7 @@ SYNC_ACTION = BulkAction(
     key="sync",
     label=gettext_lazy("Sync"),
     permission=Permission.CHANGE_ADMINISTRATIONS,
-    audit_code="administrations.sync_requested",
+    audit_action=SyncAction.BULK_SYNC_REQUESTED,
     validate=lambda actor, params: {},
     plan=plan_sync,
     execute=start_syncs,

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.functional import Promise
 
 from koppel.administrations.models import Administration
+from koppel.audit.audit_actions import AuditAction
 from koppel.kit.hooks import Registry
 from koppel.kit.web.parameters import UnknownParameter, shortened, unknown_name
 from koppel.organisations.errors import Refused
@@ -39,25 +40,25 @@ Executor = Callable[[Actor, Mapping[int, Values]], None]
 
 @dataclass(frozen=True)
 class BulkAction:
-    """`validate` gives the parameters as stored, or raises `Refused` with a sentence. `audit_code` is the
-    action in the audit log, '' for none; `audit_code_of` decides by the parameters."""
+    """`validate` gives the parameters as stored, or raises `Refused` with a sentence. `audit_action`
+    is recorded, None for nothing; `choose_audit_action` decides by the parameters."""
 
     key: str
     label: str | Promise
     permission: Permission
-    audit_code: str
+    audit_action: AuditAction | None
     validate: Callable[[Actor, Values], Values]
     plan: Planner
     execute: Executor
     is_undoable: bool = False
     parameters: frozenset[str] = frozenset()
     """Keys that `validate` reads; another one is refused."""
-    audit_code_of: Callable[[Values], str] | None = None
+    choose_audit_action: Callable[[Values], AuditAction] | None = None
     reasons: Mapping[str, str | Promise] = field(default_factory=dict)
     """The words of the reason codes that only its planner gives."""
 
-    def audit_action(self, params: Values) -> str:
-        return self.audit_code_of(params) if self.audit_code_of else self.audit_code
+    def audit_action_of(self, params: Values) -> AuditAction | None:
+        return self.choose_audit_action(params) if self.choose_audit_action else self.audit_action
 
 
 bulk_actions = Registry[BulkAction]()

@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.hooks import queue_first_syncs, stop_syncs
@@ -132,7 +133,7 @@ ACTIONS = (
         key="activate",
         label=gettext_lazy("Activate"),
         permission=Permission.IMPORT_ADMINISTRATIONS,
-        audit_code="administrations.activated",
+        audit_action=BulkAuditAction.ACTIVATED,
         validate=lambda actor, params: {},
         plan=plan_activate,
         execute=execute_activate,
@@ -142,7 +143,7 @@ ACTIONS = (
         parameters=frozenset({"reason", "on"}),
         label=gettext_lazy("Deactivate"),
         permission=Permission.IMPORT_ADMINISTRATIONS,
-        audit_code="administrations.deactivated",
+        audit_action=BulkAuditAction.DEACTIVATED,
         validate=validate_deactivate,
         plan=plan_deactivate,
         execute=execute_deactivate,

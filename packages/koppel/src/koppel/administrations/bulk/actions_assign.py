@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.errors import NotFound
@@ -195,8 +196,10 @@ ACTIONS = (
         key="change",
         label=gettext_lazy("Assign and set"),
         permission=Permission.CHANGE_ADMINISTRATIONS,
-        audit_code="administrations.assigned",
-        audit_code_of=lambda params: f"administrations.{'assigned' if ASSIGN_KEYS & params.keys() else 'changed'}",
+        audit_action=BulkAuditAction.ASSIGNED,
+        choose_audit_action=lambda params: (
+            BulkAuditAction.ASSIGNED if ASSIGN_KEYS & params.keys() else BulkAuditAction.CHANGED
+        ),
         validate=validate_params,
         plan=plan,
         execute=execute,

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
 
+from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, get_action, refuse_unknown
 from koppel.administrations.bulk.messages import mask_params, mask_values
@@ -313,11 +314,11 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
     }
     action.execute(actor, changed)
     _store(operation, [(item, *_result(changes.get(item.administration_id), undoes=undoes)) for item in items])
-    if changed and (in_trail := action.audit_action(operation.params)):
+    if changed and (audit_action := action.audit_action_of(operation.params)):
         record(
             actor.organisation_id,
             actor.audit,
-            "administrations.undone" if undoes else in_trail,
+            BulkAuditAction.UNDONE if undoes else audit_action,
             subject=("bulk_operation", operation.pk, ""),
             details=_audit_details(operation, administrations, {key: changes[key] for key in changed}),
         )

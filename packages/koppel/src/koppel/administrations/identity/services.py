@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.models import ActorKind
@@ -70,7 +71,7 @@ def identify(
         record(
             actor.organisation_id,
             actor.audit,
-            "administration.identified",
+            AdministrationAction.IDENTIFIED,
             subject=_subject(administration),
             details=details,
         )
@@ -119,7 +120,7 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
         record(
             actor.organisation_id,
             actor.audit,
-            "administration.company_confirmed",
+            AdministrationAction.COMPANY_CONFIRMED,
             subject=_subject(administration),
             details=details,
         )
@@ -212,7 +213,7 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
         record(
             actor.organisation_id,
             actor.audit,
-            "administration.register_result_acknowledged",
+            AdministrationAction.REGISTER_RESULT_ACKNOWLEDGED,
             subject=_subject(administration),
         )
     return count
@@ -259,7 +260,7 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
             setattr(administration, name, value)
         administration.save(update_fields=list(changed))
         record(
-            administration.organisation_id, REGISTER_ACTOR, "administration.register_values_applied",
+            administration.organisation_id, REGISTER_ACTOR, AdministrationAction.REGISTER_VALUES_APPLIED,
             subject=_subject(administration),
             details={"source": after.source, **changed},
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import IO
 
+from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.list import cells
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.filter_checks import require_known
@@ -24,7 +25,7 @@ def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes
     record(
         actor.organisation_id,
         actor.audit,
-        "administrations.exported",
+        BulkAuditAction.EXPORTED,
         details={"filter": query.to_query_string(), "rows": counted.count, "format": file_format.value},
     )
     return written

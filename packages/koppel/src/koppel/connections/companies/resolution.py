@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.companies.changes import NUMBER_MISSING, QUESTIONS
 from koppel.connections.companies.same_company import (
     OTHER_COMPANY,
@@ -206,4 +207,6 @@ def _deny(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
 
 def _record(actor: Actor, company: RemoteCompany, administration_id: int, details: dict[str, object]) -> None:
     subject = ("administration", administration_id, company.name)
-    record(actor.organisation_id, actor.audit, "company.change_resolved", subject=subject, details=details)
+    record(
+        actor.organisation_id, actor.audit, ConnectionAction.COMPANY_CHANGE_RESOLVED, subject=subject, details=details
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.health import add_timeline_event
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.models import ImportPolicy, RemoteCompany
@@ -22,5 +23,7 @@ def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, co
     connection.save(update_fields=["import_policy"])
     count = companies.filter(importable_by_others=True, is_listed=True).count()
     add_timeline_event(connection, "import_policy_changed", {"policy": policy.value, "count": count}, actor.name)
-    record_change(actor, "import_policy_changed", connection, {"policy": policy.value, "companies": count})
+    record_change(
+        actor, ConnectionAction.IMPORT_POLICY_CHANGED, connection, {"policy": policy.value, "companies": count}
+    )
     return count

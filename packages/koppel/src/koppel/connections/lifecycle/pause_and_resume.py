@@ -1,5 +1,6 @@
 """Pause and resume a connection. A repetition changes nothing."""
 
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.health import add_timeline_event, end_timeline_event, resume_connection, start_timeline_event
 from koppel.connections.hooks import StopReason, stop_runs
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
@@ -17,7 +18,7 @@ def pause_connection(actor: Actor, connection_id: int) -> bool:
     connection.save(update_fields=["state", "degraded_since", "reason"])
     start_timeline_event(connection, "paused", {}, actor.name)
     stop_runs(actor.organisation_id, connection_id, StopReason.PAUSE)
-    record_change(actor, "paused", connection)
+    record_change(actor, ConnectionAction.PAUSED, connection)
     return True
 
 
@@ -29,5 +30,5 @@ def resume(actor: Actor, connection_id: int) -> bool:
     resume_connection(connection)
     end_timeline_event(connection, "paused")
     add_timeline_event(connection, "resumed", {}, actor.name)
-    record_change(actor, "resumed", connection)
+    record_change(actor, ConnectionAction.RESUMED, connection)
     return True

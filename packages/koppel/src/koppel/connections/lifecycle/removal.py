@@ -6,6 +6,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.health import add_timeline_event, end_timeline_event
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
@@ -88,7 +89,12 @@ def remove_connection(
     for kind in ("degraded", "lost", "partly_lost", "paused"):
         end_timeline_event(connection, kind)
     add_timeline_event(connection, "removed", {"policy": policy.value, "count": removal.administrations}, actor.name)
-    record_change(actor, "removed", connection, {"policy": policy.value, "administrations": removal.administrations})
+    record_change(
+        actor,
+        ConnectionAction.REMOVED,
+        connection,
+        {"policy": policy.value, "administrations": removal.administrations},
+    )
     return removal
 
 

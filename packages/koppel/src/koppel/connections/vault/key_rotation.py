@@ -13,6 +13,7 @@ from itertools import chain
 
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
+from koppel.connections.audit_actions import VaultAction
 from koppel.connections.vault.encrypted_columns import (
     ENCRYPTED_TABLES,
     EncryptedRow,
@@ -127,7 +128,7 @@ def _audit(organisation_id: int | None, rotation: Rotation) -> None:
     """Write to the organisation's audit log, once. In the batch's transaction."""
     if organisation_id is not None and organisation_id not in rotation.organisations:
         rotation.organisations.add(organisation_id)
-        record(organisation_id, rotation.actor, "keys.rotated", details={"key": rotation.key})
+        record(organisation_id, rotation.actor, VaultAction.KEYS_ROTATED, details={"key": rotation.key})
 
 
 def _reencrypted(row: EncryptedRow, rotation: Rotation) -> dict[str, bytes]:

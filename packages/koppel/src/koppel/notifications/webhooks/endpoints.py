@@ -17,6 +17,7 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
 from koppel.kit.jobs import enqueue
+from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.events.services import open_event
@@ -73,7 +74,7 @@ def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secr
         name=cleaned.name, url=cleaned.url, events=list(cleaned.events), divisions=list(cleaned.divisions),
     )  # fmt: skip
     secret = _store_new_secret(webhook)
-    _record(actor.audit, webhook, "webhook.created", after=_audit_details(cleaned))
+    _record(actor.audit, webhook, WebhookAction.CREATED, after=_audit_details(cleaned))
     return webhook, secret
 
 
@@ -89,7 +90,9 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookEndpointInput) ->
     )
     webhook.save(update_fields=["name", "url", "events", "divisions"])
     if before != cleaned:
-        _record(actor.audit, webhook, "webhook.changed", before=_audit_details(before), after=_audit_details(cleaned))
+        _record(
+            actor.audit, webhook, WebhookAction.CHANGED, before=_audit_details(before), after=_audit_details(cleaned)
+        )
     return webhook
 
 
@@ -102,7 +105,7 @@ def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
     webhook.save(update_fields=["is_active", "failing_since", "disabled_reason"])
     if not on:
         _fail_pending_deliveries(webhook)
-    _record(actor.audit, webhook, "webhook.enabled" if on else "webhook.disabled")
+    _record(actor.audit, webhook, WebhookAction.ENABLED if on else WebhookAction.DISABLED)
     return webhook
 
 
@@ -114,14 +117,14 @@ def renew_secret(actor: Actor, webhook_id: int) -> Secret:
     )
     webhook.previous_until = timezone.now() + PREVIOUS_SECRET_VALID_FOR
     secret = _store_new_secret(webhook)
-    _record(actor.audit, webhook, "webhook.secret_rotated")
+    _record(actor.audit, webhook, WebhookAction.SECRET_ROTATED)
     return secret
 
 
 def remove_webhook(actor: Actor, webhook_id: int) -> None:
     """With its log."""
     webhook = get_webhook(actor, webhook_id)
-    _record(actor.audit, webhook, "webhook.removed", before={"url": webhook.url})
+    _record(actor.audit, webhook, WebhookAction.REMOVED, before={"url": webhook.url})
     webhook.delete()
 
 
@@ -130,7 +133,7 @@ def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     _require_active(webhook)
-    _record(actor.audit, webhook, "webhook.tested")
+    _record(actor.audit, webhook, WebhookAction.TESTED)
     return enqueue_delivery(webhook, TEST, test_payload(webhook))
 
 
@@ -148,7 +151,7 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
         state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason=""
     )
     if count:
-        _record(actor.audit, webhook, "webhook.redelivered", count=count)
+        _record(actor.audit, webhook, WebhookAction.REDELIVERED, count=count)
         enqueue("notifications.send_webhooks", organisation_id=actor.organisation_id)
     return count
 
@@ -169,7 +172,7 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
     if not stopped.update(is_active=False, disabled_reason=reason):
         return
     _fail_pending_deliveries(webhook)
-    _record(SYSTEM_ACTOR, webhook, "webhook.auto_disabled", reason=reason)
+    _record(SYSTEM_ACTOR, webhook, WebhookAction.AUTO_DISABLED, reason=reason)
     open_event(
         webhook.organisation_id,
         event_types.WEBHOOK_DISABLED,
@@ -255,5 +258,5 @@ def _fail_pending_deliveries(webhook: WebhookEndpoint) -> None:
     waiting.update(state=DeliveryState.FAILED, reason="disabled")
 
 
-def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: str, **details: object) -> None:
+def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: WebhookAction, **details: object) -> None:
     record(webhook.organisation_id, audit_actor, action, subject=("webhook", webhook.pk, webhook.name), details=details)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy
 
+from koppel.organisations.audit_actions import TemplateAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
 from koppel.organisations.groups.named_group import GroupType, in_use_first
@@ -16,6 +17,7 @@ from koppel.organisations.settings_schema import validate_settings
 TEMPLATE = GroupType(
     GroupKind.TEMPLATE,
     Template,
+    TemplateAction,
     missing=gettext_lazy("There is no such template."),
     merged_with_itself=gettext_lazy("A template cannot be merged with itself."),
 )
@@ -78,7 +80,7 @@ def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapp
     if before != dict(settings):
         template = get_template(actor, template_id)
         details = {"before": before, "after": dict(settings)}
-        TEMPLATE.record(actor, "settings_changed", (template.pk, template.name), details)
+        TEMPLATE.record(actor, TemplateAction.SETTINGS_CHANGED, (template.pk, template.name), details)
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:

@@ -19,6 +19,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
+from koppel.sync.audit_actions import SyncAction
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
 from koppel.sync.runs.import_completion import notify_import_finished
@@ -55,7 +56,7 @@ def request_run(
     record(
         actor.organisation_id,
         actor.audit,
-        "administration.sync_requested",
+        SyncAction.SYNC_REQUESTED,
         subject=("administration", administration.pk, administration.name),
     )
     return created > 0
@@ -105,7 +106,7 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
         )
         notify_import_finished(administration.organisation_id, administration.pk)
     subject = ("administration", administration.pk, administration.name)
-    record(actor.organisation_id, actor.audit, "administration.sync_cancelled", subject=subject)
+    record(actor.organisation_id, actor.audit, SyncAction.SYNC_CANCELLED, subject=subject)
     return True
 
 
