@@ -3,15 +3,17 @@
 import ast
 import importlib
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 
-import polib
 import pytest
 from django.utils.functional import Promise
 from django.utils.translation import override
 
 from koppel.audit.audit_actions import AuditAction
 from koppel.audit.hooks import audit_actions
+from koppel.issues.issue_types import IssueCode, issue_types
+from koppel.notifications.event_types import EventCode, event_types
 from tests.fixtures.environment import KOPPEL as PACKAGE
 
 RECORDED_ELSEWHERE = {
@@ -21,8 +23,12 @@ RECORDED_ELSEWHERE = {
     "TemplateAction.CREATED": "recorded by GroupType through its field `actions`",
     "TemplateAction.CHANGED": "recorded by GroupType through its field `actions`",
 }
-TAKING_CODES = {"record", "_record", "record_change", "record_action"}
-"""Functions that take a code, by name."""
+CODE_POSITIONS = {
+    "record": slice(2, 3), "_record": slice(1, 4), "record_change": slice(1, 2), "record_action": slice(1, 2),
+    "raise_issue": slice(1, 2), "resolve_issues": slice(2, None), "open_event": slice(1, 2), "close_event": slice(1, 2),
+    "close_event_for": slice(1, 2), "notify": slice(1, 2),
+}  # fmt: skip
+"""Where a function takes a code, by its name."""
 
 
 def modules() -> Iterator[tuple[Path, ast.Module]]:
@@ -31,24 +37,40 @@ def modules() -> Iterator[tuple[Path, ast.Module]]:
             yield path, ast.parse(path.read_text())
 
 
-def used_members() -> set[str]:
-    """`Class.MEMBER` wherever it is read."""
-    return {
-        ast.unparse(node)
-        for _path, code in modules()
-        for node in ast.walk(code)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-    }
+def members_read() -> set[str]:
+    """`Class.MEMBER` wherever it is read, but for the declaration of a type."""
+    return {member for _path, code in modules() for member in members_in(code)}
 
 
-def app_of(member: object) -> Path:
-    """The folder of the app that declares the member."""
-    return PACKAGE / type(member).__module__.split(".")[1]
+def members_in(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("IssueType", "EventType"):
+        return
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        yield ast.unparse(node)
+    for child in ast.iter_child_nodes(node):
+        yield from members_in(child)
 
 
-def translations(app: Path) -> dict[str, str]:
-    entries = polib.pofile(str(app / "locale/nl/LC_MESSAGES/django.po"))
-    return {entry.msgid: entry.msgstr for entry in entries if entry.translated()}
+def apps_enums(base: type[StrEnum]) -> list[type[StrEnum]]:
+    """The enums of the apps: not those of tests, nor private ones, which stand for codes that no app knows."""
+    enums = base.__subclasses__()
+    return [codes for codes in enums if codes.__module__.startswith("koppel.") and not codes.__name__.startswith("_")]
+
+
+def is_translated(text: str | Promise) -> bool:
+    """Whether a Dutch reader sees other words."""
+    words = {}
+    for language in ("en", "nl"):
+        with override(language):
+            words[language] = str(text % Placeholders())
+    return words["en"] != words["nl"]
+
+
+class Placeholders(dict[str, object]):
+    """Fills any placeholder; the number of a plural is one."""
+
+    def __missing__(self, key: str) -> object:
+        return 1
 
 
 def test_every_declared_audit_action_is_registered() -> None:
@@ -58,21 +80,39 @@ def test_every_declared_audit_action_is_registered() -> None:
         for action in importlib.import_module(f"koppel.{path.parent.name}.audit_actions").AUDIT_ACTIONS
     }
     assert declared == set(audit_actions.values())
-    subclasses = {member for actions in AuditAction.__subclasses__() for member in actions}
-    assert subclasses == declared
+    assert declared == {member for actions in AuditAction.__subclasses__() for member in actions}
 
 
-def test_every_audit_action_has_a_label_and_a_dutch_one() -> None:
-    for action in audit_actions.values():
-        assert isinstance(action.label, Promise)
-        with override("en"):
-            assert translations(app_of(action)).get(str(action.label)), action
+def test_every_audit_action_has_a_label_in_both_languages() -> None:
+    assert [action for action in audit_actions.values() if not is_translated(action.label)] == []
 
 
 def test_every_audit_action_is_recorded_somewhere() -> None:
-    used = used_members()
-    unused = {f"{type(action).__name__}.{action.name}" for action in audit_actions.values()} - used
+    unused = {f"{type(action).__name__}.{action.name}" for action in audit_actions.values()} - members_read()
     assert unused == RECORDED_ELSEWHERE.keys()
+
+
+def test_every_code_of_an_issue_and_an_event_has_a_type() -> None:
+    """Under its own code; private enums stand for codes that no app knows."""
+    for base, registry in ((IssueCode, issue_types), (EventCode, event_types)):
+        declared = {code for codes in apps_enums(base) for code in codes}
+        assert {value.code for value in registry.values() if value.code in declared} == declared
+        assert all(key == value.code for key, value in registry.items())
+
+
+def test_every_text_of_an_issue_and_an_event_is_translated() -> None:
+    texts = [
+        text
+        for issue_type in issue_types.values()
+        for text in (issue_type.message, issue_type.advice, issue_type.button)
+    ]
+    texts += [text for event_type in event_types.values() for text in (event_type.message, event_type.label)]
+    assert [text for text in texts if isinstance(text, Promise) and not is_translated(text)] == []
+
+
+def test_every_code_of_an_issue_and_an_event_is_used_somewhere() -> None:
+    enums = [*apps_enums(IssueCode), *apps_enums(EventCode)]
+    assert {f"{codes.__name__}.{code.name}" for codes in enums for code in codes} - members_read() == set()
 
 
 def test_no_code_is_given_as_a_bare_string() -> None:
@@ -93,12 +133,13 @@ def test_a_bare_code_is_found(call: str) -> None:
 
 
 def bare_codes(code: ast.AST) -> Iterator[int]:
-    """Lines of calls whose code is text: the third argument of `record`, the second of what wraps it."""
+    """Lines of calls whose code is text."""
     for node in ast.walk(code):
-        if not isinstance(node, ast.Call) or ast.unparse(node.func).split(".")[-1] not in TAKING_CODES:
+        if not isinstance(node, ast.Call) or ast.unparse(node.func).split(".")[-1] not in CODE_POSITIONS:
             continue
+        positional = node.args[CODE_POSITIONS[ast.unparse(node.func).split(".")[-1]]]
         named = [keyword.value for keyword in node.keywords if keyword.arg in ("action", "code", "event_type")]
-        if any(is_text(argument) for argument in (*node.args[:3], *named)):
+        if any(is_text(argument) for argument in (*positional, *named)):
             yield node.lineno
 
 

@@ -47,7 +47,8 @@ audience_hooks.subjects.register("administration", notification_audience.describ
 
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
-issue_types.register_all(ISSUE_TYPES)
+for issue_type in ISSUE_TYPES:
+    issue_types.register(issue_type.code, issue_type)
 bulk_actions.register_all(STANDARD_ACTIONS)
 hooks.cards.register("register", Card("administrations:register_card", 60))
 

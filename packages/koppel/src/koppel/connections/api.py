@@ -8,9 +8,9 @@ from pydantic import AwareDatetime
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
-from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose, ImportPolicy
@@ -214,7 +214,7 @@ def settle(request: AuthenticatedRequest, connection_id: int, answer: ChangeReso
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if answer.accept is None:
         raise Refused(_("Say what you decide: `accept` is true or false."))
-    if answer.viewed_at is None and answer.code == OTHER_COMPANY:
+    if answer.viewed_at is None and answer.code == ConnectionIssue.OTHER_COMPANY:
         raise Refused(_("Say when you read the changes: `viewed_at`."))
     count = resolution.resolve_changes(
         request.actor,

@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 
 from koppel.connections.companies import resolution
 from koppel.connections.companies.changes import QUESTIONS
-from koppel.connections.companies.same_company import OTHER_COMPANY, OTHER_COMPANY_CONFIRMED, OTHER_COMPANY_MESSAGE
+from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE
 from koppel.connections.health import DayHealth, consent_expiry, daily_health
 from koppel.connections.hooks import exclude_restricted
+from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.connections.queries import connections_of
 from koppel.connector.registry import connectors
@@ -76,7 +77,7 @@ class OpenChange:
 
     @property
     def is_confirmed_other(self) -> bool:
-        return self.code == OTHER_COMPANY_CONFIRMED
+        return self.code == ConnectionIssue.OTHER_COMPANY_CONFIRMED
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,9 @@ def other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
         "administrations__pk", "administrations__name", "claim_rejected_at", *columns
     )
     changes = [
-        OpenChange(key, name, OTHER_COMPANY_CONFIRMED if denied else OTHER_COMPANY, *texts)
+        OpenChange(
+            key, name, ConnectionIssue.OTHER_COMPANY_CONFIRMED if denied else ConnectionIssue.OTHER_COMPANY, *texts
+        )
         for key, name, denied, *texts in rows
     ]
     return sorted(changes, key=lambda change: change.is_confirmed_other)
@@ -226,7 +229,7 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
     if not company.is_listed:
         return "unlisted", _("The sign-in no longer reaches it. The books that were read stay."), None
     if company.claimed_at:
-        return OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.claimed_at
+        return ConnectionIssue.OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.claimed_at
     if company.unreachable_code:
         return "unreachable", _(company.unreachable_reason), company.described_at
     if company.failing_since:

@@ -14,7 +14,9 @@ from koppel.organisations.people.hooks import ownership_providers
 
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
-issue_types.register_all(ISSUE_TYPES)
-event_types.register_all(EVENT_TYPES)
+for issue_type in ISSUE_TYPES:
+    issue_types.register(issue_type.code, issue_type)
+for event_type in EVENT_TYPES:
+    event_types.register(event_type.code, event_type)
 subjects.register("connection", describe_subject)
 ownership_providers.register("connections", OWNED_CONNECTIONS)

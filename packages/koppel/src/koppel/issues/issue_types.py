@@ -1,7 +1,10 @@
-"""The words and the button of every issue code. An app registers its own codes in its `wiring`."""
+"""The words and the button of every issue code.
+
+An app declares its codes and their types in its `issue_types` and registers them in its `wiring`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from django.utils.functional import Promise
@@ -13,11 +16,16 @@ StrOrPromise = str | Promise
 Context = Mapping[str, Any]
 
 
+class IssueCode(StrEnum):
+    """Base of every app's issue codes."""
+
+
 @dataclass(frozen=True)
 class IssueType:
     """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact that
     counts. `link` gives the path of the button."""
 
+    code: IssueCode
     message: StrOrPromise
     advice: StrOrPromise = ""
     button: StrOrPromise = ""
@@ -26,8 +34,16 @@ class IssueType:
 
 issue_types = Registry[IssueType]()
 """By issue code."""
-UNKNOWN_ISSUE_TYPE = IssueType(_("Something needs attention (%(code)s)."))
+
+
+class _UnknownIssue(IssueCode):
+    """What stands for a code of which the app is gone."""
+
+    UNKNOWN = ""
+
+
+_UNKNOWN_ISSUE_TYPE = IssueType(_UnknownIssue.UNKNOWN, _("Something needs attention (%(code)s)."))
 
 
 def get_issue_type(code: str) -> IssueType:
-    return issue_types.get(code, UNKNOWN_ISSUE_TYPE)
+    return issue_types.get(code, _UNKNOWN_ISSUE_TYPE)

@@ -1,12 +1,13 @@
 """Raise and resolve. Both join the caller's transaction and scope."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
+from koppel.issues.issue_types import IssueCode
 from koppel.issues.models import Issue
 
 Subject = tuple[str, int]
@@ -22,7 +23,12 @@ RETURNING xmax = 0
 
 
 def raise_issue(
-    organisation_id: int, code: str, subject: Subject, context: Mapping[str, Any] | None = None, *, detail_key: str = ""
+    organisation_id: int,
+    code: IssueCode,
+    subject: Subject,
+    context: Mapping[str, Any] | None = None,
+    *,
+    detail_key: str = "",
 ) -> bool:
     """Open an issue, or refresh the context of the open one. True when it is new. `context` must be JSON, without secrets."""
     with connection.cursor() as cursor:
@@ -62,7 +68,7 @@ SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, context, now()
 
 
 def reconcile_issues(
-    organisation_id: int, subject: Subject, current: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    organisation_id: int, subject: Subject, current: Mapping[IssueCode, Mapping[str, Mapping[str, Any]]]
 ) -> None:
     """Of these codes exactly these details are open afterwards, each with its context: {code: {detail: context}}."""
     rows = {(code, detail[:200]): context for code, details in current.items() for detail, context in details.items()}
@@ -70,21 +76,21 @@ def reconcile_issues(
         cursor.execute(
             _RECONCILE,
             {
-                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": list(current),
-                "of": [code for code, _detail in rows], "details": [detail for _code, detail in rows],
+                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": _values(current),
+                "of": _values(code for code, _detail in rows), "details": [detail for _code, detail in rows],
                 "context": [json.dumps(dict(context)) for context in rows.values()],
             },
         )  # fmt: skip
 
 
-def has_open_issues(organisation_id: int, subject: Subject, codes: Collection[str]) -> bool:
+def has_open_issues(organisation_id: int, subject: Subject, codes: Collection[IssueCode]) -> bool:
     """Whether any of these codes is open for the subject."""
     with connection.cursor() as cursor:
-        cursor.execute(_HAS_OPEN, [organisation_id, *subject, list(codes)])
+        cursor.execute(_HAS_OPEN, [organisation_id, *subject, _values(codes)])
         return bool(cursor.fetchone()[0])
 
 
-def resolve_issues_bulk(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[str]) -> int:
+def resolve_issues_bulk(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[IssueCode]) -> int:
     """Close the open issues of these codes of many subjects. How many were open."""
     issues = Issue.objects.filter(
         organisation_id=organisation_id, subject_kind=kind, subject_id__in=ids, code__in=codes, resolved_at=None
@@ -92,14 +98,19 @@ def resolve_issues_bulk(organisation_id: int, kind: str, ids: Collection[int], c
     return issues.update(resolved_at=timezone.now())
 
 
-def resolve_issues(organisation_id: int, subject: Subject, *codes: str, detail_key: str | None = None) -> int:
+def resolve_issues(organisation_id: int, subject: Subject, *codes: IssueCode, detail_key: str | None = None) -> int:
     """Close the subject's open issues (of these codes, of this detail). How many were open."""
     with connection.cursor() as cursor:
         cursor.execute(
             _RESOLVE,
             {
-                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": list(codes) or None,
+                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": _values(codes) or None,
                 "detail": detail_key,
             },
         )  # fmt: skip
         return int(cursor.rowcount)
+
+
+def _values(codes: Iterable[IssueCode]) -> list[str]:
+    """As plain text: psycopg dumps no list of members of several enums."""
+    return [str(code) for code in codes]

@@ -18,7 +18,8 @@ from koppel.organisations.hooks import audience_events, membership_began, sign_i
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
 for source in (issue_digest, new_device_alerts, membership_notices, webhook_event_types):
-    event_types.register_all(source.EVENT_TYPES)
+    for event_type in source.EVENT_TYPES:
+        event_types.register(event_type.code, event_type)
 audience_events.register(audience_labels)
 user_logged_in.connect(
     new_device_alerts.alert_new_device, dispatch_uid="koppel.notifications.sources.new_device_alerts"

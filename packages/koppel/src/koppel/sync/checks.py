@@ -7,7 +7,9 @@ from django.db import connection
 
 from koppel.administrations.models import Administration
 from koppel.books.reports.trial_balance import differing_accounts
+from koppel.issues.issue_types import IssueCode
 from koppel.issues.services import has_open_issues, reconcile_issues
+from koppel.sync.issue_types import SyncIssue
 from koppel.sync.runs.claims import ClaimedRun
 
 Problems = dict[str, dict[str, object]]
@@ -106,11 +108,11 @@ def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
     return {period: {"period": period, "count": count, "run": run} for period, count, run in rows}
 
 
-_CHECKS: dict[str, Callable[[int, int], Problems]] = {
-    "entry_unbalanced": _unbalanced,
-    "balance_differs": _balances,
-    "records_rejected": _rejected,
-    "closed_period_changed": _closed_periods,
+_CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
+    SyncIssue.ENTRY_UNBALANCED: _unbalanced,
+    SyncIssue.BALANCE_DIFFERS: _balances,
+    SyncIssue.RECORDS_REJECTED: _rejected,
+    SyncIssue.CLOSED_PERIOD_CHANGED: _closed_periods,
 }
 
 

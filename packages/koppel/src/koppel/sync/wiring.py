@@ -38,8 +38,10 @@ administration_hooks.tabs.register("sync", Tab(_("Sync"), "sync:overview", 30))
 bulk_actions.register(SYNC_ACTION.key, SYNC_ACTION)
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
-issue_types.register_all(ISSUE_TYPES)
-event_types.register_all(EVENT_TYPES)
+for issue_type in ISSUE_TYPES:
+    issue_types.register(issue_type.code, issue_type)
+for event_type in EVENT_TYPES:
+    event_types.register(event_type.code, event_type)
 
 
 def _overview_url(administration_id: int) -> str:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.audit_actions import AdministrationAction
+from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.models import ActorKind
@@ -28,7 +29,6 @@ from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_b
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
 
-CLOSED, RENAMED, INCOMPLETE = "company_closed", "legal_name_changed", "identity_incomplete"
 NOT_FOUND = "not_found"
 """A number's note: its register does not know it."""
 REGISTER_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
@@ -76,7 +76,11 @@ def identify(
             details=details,
         )
         resolve_issues(
-            administration.organisation_id, ("administration", administration.pk), CLOSED, RENAMED, INCOMPLETE
+            administration.organisation_id,
+            ("administration", administration.pk),
+            AdministrationIssue.COMPANY_CLOSED,
+            AdministrationIssue.LEGAL_NAME_CHANGED,
+            AdministrationIssue.IDENTITY_INCOMPLETE,
         )
     request_register_check(actor, [administration.pk])
     return identity
@@ -84,7 +88,13 @@ def identify(
 
 def handle_number_change(actor: Actor, administration: Administration) -> None:
     """It has another number: what was said of the old one, or of none, no longer holds, and its register is asked."""
-    resolve_issues(administration.organisation_id, ("administration", administration.pk), CLOSED, RENAMED, INCOMPLETE)
+    resolve_issues(
+        administration.organisation_id,
+        ("administration", administration.pk),
+        AdministrationIssue.COMPANY_CLOSED,
+        AdministrationIssue.LEGAL_NAME_CHANGED,
+        AdministrationIssue.IDENTITY_INCOMPLETE,
+    )
     request_register_check(actor, [administration.pk])
 
 
@@ -103,7 +113,10 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
     for administration in administrations:
         if not is_complete(administration):
             raise_issue(
-                organisation_id, INCOMPLETE, ("administration", administration.pk), {"name": administration.name}
+                organisation_id,
+                AdministrationIssue.IDENTITY_INCOMPLETE,
+                ("administration", administration.pk),
+                {"name": administration.name},
             )
     _request_lookups(organisation_id, administrations, refresh=False)
 
@@ -175,13 +188,21 @@ def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[st
     touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=touched)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
-    resolve_issues_bulk(organisation_id, "administration", complete, [INCOMPLETE])
+    resolve_issues_bulk(organisation_id, "administration", complete, [AdministrationIssue.IDENTITY_INCOMPLETE])
     renumbered = [key for key in touched if "number" in columns[key]]
-    resolve_issues_bulk(organisation_id, "administration", renumbered, [CLOSED, RENAMED])
+    resolve_issues_bulk(
+        organisation_id,
+        "administration",
+        renumbered,
+        [AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED],
+    )
     for administration in administrations:
         if administration.pk not in complete:
             raise_issue(
-                organisation_id, INCOMPLETE, ("administration", administration.pk), {"name": administration.name}
+                organisation_id,
+                AdministrationIssue.IDENTITY_INCOMPLETE,
+                ("administration", administration.pk),
+                {"name": administration.name},
             )
 
 
@@ -208,7 +229,10 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
     if name := other_name(administration, administration.number):
         confirm(actor, administration, name, administration.number)
     subject = ("administration", administration.pk)
-    count = sum(resolve_issues(administration.organisation_id, subject, code) for code in (CLOSED, RENAMED))
+    count = sum(
+        resolve_issues(administration.organisation_id, subject, code)
+        for code in (AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED)
+    )
     if count:
         record(
             actor.organisation_id,
@@ -248,12 +272,12 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
         closed_on = after.closed_on.isoformat() if after.closed_on else "–"
         if before.outcome is not LookupOutcome.CLOSED or before is after:
             context = {"name": after.legal_name or administration.name, "closed_on": closed_on}
-            raise_issue(administration.organisation_id, CLOSED, subject, context)
+            raise_issue(administration.organisation_id, AdministrationIssue.COMPANY_CLOSED, subject, context)
     elif after.outcome is LookupOutcome.FOUND:
-        resolve_issues(administration.organisation_id, subject, CLOSED)
+        resolve_issues(administration.organisation_id, subject, AdministrationIssue.COMPANY_CLOSED)
     if before.exists and before.legal_name and after.has_different_name(before.legal_name):
         context = {"old": before.legal_name, "new": after.legal_name}
-        raise_issue(administration.organisation_id, RENAMED, subject, context)
+        raise_issue(administration.organisation_id, AdministrationIssue.LEGAL_NAME_CHANGED, subject, context)
     changed = _changed(administration, after)
     if changed:
         for name, value in changed.items():

@@ -11,7 +11,6 @@ from typing import Any
 from django.utils import timezone
 
 from koppel.connections.companies.same_company import (
-    OTHER_COMPANY,
     OTHER_COMPANY_MESSAGE,
     VendorIdentity,
     apply_guard,
@@ -21,6 +20,7 @@ from koppel.connections.companies.same_company import (
 )
 from koppel.connections.errors import OtherCompany
 from koppel.connections.health import add_timeline_event
+from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import RemoteCompany
 from koppel.connections.sessions import ReadingSession
 from koppel.connector.contract import Company, CompanyDescription
@@ -32,14 +32,13 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import organisation_scope
 
 CHANGES = {
-    "name": "company_renamed",
-    "legal_name": "company_renamed",
-    "code": "company_code_changed",
-    "number": "company_number_changed",
+    "name": ConnectionIssue.COMPANY_RENAMED,
+    "legal_name": ConnectionIssue.COMPANY_RENAMED,
+    "code": ConnectionIssue.COMPANY_CODE_CHANGED,
+    "number": ConnectionIssue.COMPANY_NUMBER_CHANGED,
 }
 """Which issue (and event of the timeline) a changed field raises."""
-NUMBER_MISSING = "company_number_missing"
-QUESTIONS = frozenset({*CHANGES.values(), NUMBER_MISSING})
+QUESTIONS = frozenset({*CHANGES.values(), ConnectionIssue.COMPANY_NUMBER_MISSING})
 """Issues that a person settles while the syncs go on."""
 REWRITE_AFTER = timedelta(hours=12)
 """An unchanged description is stored again after this time at the earliest."""
@@ -60,7 +59,7 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
     if _is_known(session.prefetched, description):
         return
     if not await run_in_thread(lambda: apply_description(organisation_id, company_id, description, interrupts=False)):
-        raise OtherCompany(OTHER_COMPANY, OTHER_COMPANY_MESSAGE)
+        raise OtherCompany(ConnectionIssue.OTHER_COMPANY, OTHER_COMPANY_MESSAGE)
 
 
 def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
@@ -172,12 +171,12 @@ def reconcile_list(
         if listing is None and existing.is_listed:
             add_timeline_event(existing.connection, "company_unlisted", context)
             for subject in subjects:
-                raise_issue(organisation_id, "company_unlisted", subject, context)
+                raise_issue(organisation_id, ConnectionIssue.COMPANY_UNLISTED, subject, context)
         elif listing is not None:
             if not existing.is_listed:
                 add_timeline_event(existing.connection, "company_relisted", context)
             for subject in subjects:
-                resolve_issues(organisation_id, subject, "company_unlisted")
+                resolve_issues(organisation_id, subject, ConnectionIssue.COMPANY_UNLISTED)
             if existing.external_id not in unsure:
                 _compare(existing, {"name": listing.name, "code": listing.code})
 
@@ -209,14 +208,16 @@ def _raise_number_missing(company: RemoteCompany, new: str) -> None:
     for administration_id in company.administrations.values_list("pk", flat=True):
         subject = ("administration", administration_id)
         if normalize_for_comparison(new):
-            resolve_issues(company.organisation_id, subject, NUMBER_MISSING)
+            resolve_issues(company.organisation_id, subject, ConnectionIssue.COMPANY_NUMBER_MISSING)
         elif company.number:
             context = {"name": company.name, "old": company.number, "new": "", "field": "number_missing"}
             context |= {"connection": str(company.connection_id)}
-            raise_issue(company.organisation_id, NUMBER_MISSING, subject, context)
+            raise_issue(company.organisation_id, ConnectionIssue.COMPANY_NUMBER_MISSING, subject, context)
 
 
-def _raise_change(company: RemoteCompany, administration_id: int, code: str, context: Mapping[str, object]) -> None:
+def _raise_change(
+    company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: Mapping[str, object]
+) -> None:
     """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one, it is resolved."""
     organisation_id, subject = company.organisation_id, ("administration", administration_id)
     existing = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)

@@ -15,10 +15,10 @@ from django.utils.translation import gettext_noop as _
 
 from koppel.connections import hooks
 from koppel.connections.health import add_timeline_event
+from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue, resolve_issues
 
-OTHER_COMPANY, OTHER_COMPANY_CONFIRMED = "other_company", "other_company_confirmed"
 """Issue codes: a person must decide; a person decided that it is another company."""
 OTHER_COMPANY_MESSAGE = _(
     "Is this the same company? Name and registration number at the accounting system are both different from what was"
@@ -176,7 +176,10 @@ def release(company: RemoteCompany, administration_ids: Iterable[int], *, reques
     forget_claim(company)
     for administration_id in ids:
         resolve_issues(
-            company.organisation_id, ("administration", administration_id), OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
+            company.organisation_id,
+            ("administration", administration_id),
+            ConnectionIssue.OTHER_COMPANY,
+            ConnectionIssue.OTHER_COMPANY_CONFIRMED,
         )
     hooks.unblock_administrations(company.organisation_id, ids, requested_by)
 
@@ -200,8 +203,8 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Ven
     company.claimed_name, company.claimed_number = claim.name, claim.number
     if is_new:
         company.claimed_at, company.claim_rejected_at = timezone.now(), None
-        add_timeline_event(company.connection, OTHER_COMPANY, claim_context(company))
-    code, other = OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
+        add_timeline_event(company.connection, ConnectionIssue.OTHER_COMPANY, claim_context(company))
+    code, other = ConnectionIssue.OTHER_COMPANY, ConnectionIssue.OTHER_COMPANY_CONFIRMED
     if company.claim_rejected_at is not None:
         code, other = other, code
     for administration_id in administration_ids:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
+from koppel.connections.event_types import ConnectionEvent
 from koppel.connections.health import add_timeline_event, grants_of, lock_connection, mark_signed_in, resolve_owner_left
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_token
@@ -86,7 +87,13 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
         _record(actor, connection, ConnectionAction.TRANSFER_REQUESTED, str(new_owner.user))
         context = {"by": actor.name, "account": connection.account}
         if new_owner.pk != actor.membership_id:
-            notify(actor.organisation_id, "transfer_requested", [new_owner.pk], context, connection.get_absolute_url())
+            notify(
+                actor.organisation_id,
+                ConnectionEvent.TRANSFER_REQUESTED,
+                [new_owner.pk],
+                context,
+                connection.get_absolute_url(),
+            )
     return True
 
 
@@ -240,7 +247,13 @@ def _change_owner(actor: Actor, connection: Connection, new_owner: Membership, a
     resolve_owner_left(actor.organisation_id, connection.pk)
     _record(actor, connection, ConnectionAction.OWNER_CHANGED, str(new_owner.user))
     context = {"owner": str(new_owner.user), "account": connection.account}
-    notify(actor.organisation_id, "transfer_completed", [previous_owner.pk], context, connection.get_absolute_url())
+    notify(
+        actor.organisation_id,
+        ConnectionEvent.TRANSFER_COMPLETED,
+        [previous_owner.pk],
+        context,
+        connection.get_absolute_url(),
+    )
 
 
 def _needs_no_sign_in(connection: Connection) -> bool:

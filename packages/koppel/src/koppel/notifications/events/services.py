@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from koppel.notifications.audience.hooks import SubjectRef, subject_of
-from koppel.notifications.event_types import get_event_type, superseding_types
+from koppel.notifications.event_types import EventCode, EventType, get_event_type, superseded_types
 from koppel.notifications.events.dispatch import dispatch
 from koppel.notifications.events.hooks import events_closed
 from koppel.notifications.models import DeliveryState, EmailDelivery, Event, EventState, Notification
@@ -36,7 +36,7 @@ SELECT EXISTS (SELECT FROM notifications_event
 
 def open_event(
     organisation_id: int,
-    event_type: str,
+    event_type: EventCode,
     key: str,
     *,
     subject: SubjectRef = ("", None),
@@ -50,7 +50,7 @@ def open_event(
 
     Without `responsible` the subject's is looked up. It is dispatched at once, or after the delay of its event type."""
     definition = get_event_type(event_type)
-    if _is_superseded(organisation_id, event_type, key):
+    if _is_superseded(organisation_id, definition, key):
         return
     values: dict[str, Any] = {
         "organisation": organisation_id,
@@ -69,13 +69,13 @@ def open_event(
     with connection.cursor() as cursor:
         cursor.execute(_OPEN, values)
         event_id, is_new = cursor.fetchone()
-    for superseded in definition.supersedes:
+    for superseded in superseded_types(event_type):
         close_event(organisation_id, superseded, key)
     if is_new and not definition.confirm_seconds:
         dispatch(organisation_id, event_id)
 
 
-def close_event(organisation_id: int, event_type: str, key: str) -> int:
+def close_event(organisation_id: int, event_type: EventCode, key: str) -> int:
     """Close the event. Nobody is notified of one still pending; waiting mails are dropped; the next opening is a new event."""
     now = timezone.now()
     events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=key[:120])
@@ -92,7 +92,7 @@ def close_event(organisation_id: int, event_type: str, key: str) -> int:
     return recovered + len(notified)
 
 
-def close_event_for(organisation_id: int, event_type: str, key: str, administration_ids: Collection[int]) -> None:
+def close_event_for(organisation_id: int, event_type: EventCode, key: str, administration_ids: Collection[int]) -> None:
     """Over for these administrations; it is over altogether when it touches no other."""
     if not _is_open(organisation_id, event_type, key):
         return
@@ -128,9 +128,9 @@ def _is_open(organisation_id: int, event_type: str, key: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _is_superseded(organisation_id: int, event_type: str, key: str) -> bool:
+def _is_superseded(organisation_id: int, definition: EventType, key: str) -> bool:
     """An event under way says all this and more: a lost connection, of whose administrations nothing can be synced."""
-    superseding = superseding_types(event_type)
+    superseding = definition.superseded_by
     return bool(superseding) and Event.objects.filter(
         organisation_id=organisation_id, event_type__in=superseding, key=key[:120],
         state__in=[EventState.PENDING, EventState.NOTIFIED],

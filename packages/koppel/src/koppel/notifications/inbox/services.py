@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from koppel.notifications.audience.recipients import active_members, responsible_recipient
+from koppel.notifications.event_types import EventCode
 from koppel.notifications.events.dispatch import create_notifications
 from koppel.notifications.models import Event, EventState, Notification, NotificationReason
 from koppel.notifications.webhooks.delivery_queue import enqueue_opened
@@ -14,7 +15,11 @@ from koppel.organisations.roles import Actor
 
 
 def notify(
-    organisation_id: int, event_type: str, membership_ids: Iterable[int], context: Mapping[str, Any], link: str = ""
+    organisation_id: int,
+    event_type: EventCode,
+    membership_ids: Iterable[int],
+    context: Mapping[str, Any],
+    link: str = "",
 ) -> None:
     """One notice to each of these people, once per call however often a person is named. In the caller's transaction."""
     recipient_ids = (

@@ -14,10 +14,9 @@ from koppel.issues.hooks import issues_url
 from koppel.issues.models import Issue
 from koppel.issues.queries import render_issue_message
 from koppel.notifications.audience.hooks import Subject, subject_of
-from koppel.notifications.event_types import EventType, covered_issue_codes
+from koppel.notifications.event_types import EventType, NotificationEvent, covered_issue_codes
 from koppel.notifications.events.services import open_event
 
-EVENT = "issue_raised"
 SETTLE_TIME = timedelta(minutes=10)
 """What the next sync or a colleague puts right by then was never trouble."""
 BATCH_SIZE = 2000
@@ -62,7 +61,7 @@ def _open_digest_event(
         target["issues"] = target.get("issues", 0) + 1
     open_event(
         organisation_id,
-        EVENT,
+        NotificationEvent.ISSUE_RAISED,
         f"issues {issues[0].pk}",
         responsible=responsible,
         administrations=administrations,
@@ -79,8 +78,9 @@ def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"message": render_issue_message(issue.get("code", ""), issue.get("facts", {}))}
 
 
-EVENT_TYPES = {
-    EVENT: EventType(
+EVENT_TYPES = (
+    EventType(
+        NotificationEvent.ISSUE_RAISED,
         _("%(name)s needs you: %(message)s"),
         plural_message=_("%(issues)s issues need you. They are about: %(names)s"),
         label=_("An issue was raised"),
@@ -88,5 +88,5 @@ EVENT_TYPES = {
         by_administration=True,
         localize=_localize,
         is_momentary=True,
-    )
-}
+    ),
+)

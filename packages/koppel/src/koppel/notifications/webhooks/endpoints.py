@@ -19,10 +19,9 @@ from koppel.kit.encryption import Secret
 from koppel.kit.jobs import enqueue
 from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.errors import NoSuchWebhook
-from koppel.notifications.event_types import webhook_event_types
+from koppel.notifications.event_types import NotificationEvent, webhook_event_types
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from koppel.notifications.webhooks import event_types
 from koppel.notifications.webhooks.delivery_queue import enqueue_delivery
 from koppel.notifications.webhooks.payloads import TEST, test_payload
 from koppel.notifications.webhooks.signing import new_secret
@@ -175,7 +174,7 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
     _record(SYSTEM_ACTOR, webhook, WebhookAction.AUTO_DISABLED, reason=reason)
     open_event(
         webhook.organisation_id,
-        event_types.WEBHOOK_DISABLED,
+        NotificationEvent.WEBHOOK_DISABLED,
         f"webhook {webhook.pk}",
         responsible=webhook.created_by_id,
         context={"name": webhook.name, "reason": reason},
