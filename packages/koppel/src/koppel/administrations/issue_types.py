@@ -1,12 +1,10 @@
 """The words and buttons of this app's issues."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.issues.issue_types import IssueCode, IssueType
+from koppel.kit.database.json_fields import MessageFacts
 
 
 class AdministrationIssue(IssueCode):
@@ -17,7 +15,7 @@ class AdministrationIssue(IssueCode):
     IDENTITY_INCOMPLETE = "identity_incomplete"
 
 
-def _page(administration_id: int, _facts: Mapping[str, Any]) -> str:
+def _page(administration_id: int, _facts: MessageFacts) -> str:
     return reverse("administrations:identity", args=[administration_id])
 
 

@@ -12,12 +12,13 @@ from koppel.administrations.audit_actions import AdministrationAction, BulkAudit
 from koppel.administrations.bulk import PlannedChange
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity.services import handle_import, record_confirmed
-from koppel.administrations.models import Administration, Assignment, Favourite, Status
+from koppel.administrations.models import Administration, Assignment, ConfirmedIdentity, Favourite, Status
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.services import record
 from koppel.connections.companies.same_company import confirm_identity, same_name
 from koppel.connections.models import RemoteCompany
-from koppel.organisations.models import Division, Membership, Template
+from koppel.kit.database.json_fields import to_shape
+from koppel.organisations.models import Division, Membership, SettingsMap, Template
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.settings_schema import validate_settings
 
@@ -35,7 +36,7 @@ class NewAdministration:
     no_number_reason: str = ""
     sector: str = ""
     sector_scheme: str = ""
-    confirmed_identity: Mapping[str, Any] = field(default_factory=dict)
+    confirmed_identity: ConfirmedIdentity = field(default_factory=ConfirmedIdentity)
     division_id: int | None = None
     template_id: int | None = None
     membership_ids: tuple[int, ...] = ()
@@ -83,7 +84,7 @@ def change_settings(actor: Actor, administration_id: int, values: Mapping[str, A
         raise audited_not_found(actor, administration_id)
     before = dict(administration.settings)
     merged = {**administration.settings, **values}
-    administration.settings = {key: value for key, value in merged.items() if value is not None}
+    administration.settings = to_shape({key: value for key, value in merged.items() if value is not None}, SettingsMap)
     if administration.settings == before:
         return
     administration.save(update_fields=["settings"])
@@ -146,7 +147,7 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministra
         no_number_reason=new.no_number_reason,
         sector=new.sector,
         sector_scheme=new.sector_scheme,
-        confirmed_identity=dict(new.confirmed_identity),
+        confirmed_identity=new.confirmed_identity,
         division_id=new.division_id,
         template_id=new.template_id,
         imported_by_id=actor.membership_id,

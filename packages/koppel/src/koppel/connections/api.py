@@ -14,6 +14,7 @@ from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose, ImportPolicy
+from koppel.kit.database.json_fields import MessageContext
 from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest, needs
@@ -52,7 +53,7 @@ class TimelineEventOut(Schema):
     ended_at: datetime | None
     count: int
     actor_name: str
-    context: dict[str, object]
+    context: MessageContext
 
 
 class CompanyOut(Schema):

@@ -1,12 +1,10 @@
 """The words and buttons of this app's issues."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.issues.issue_types import IssueCode, IssueType
+from koppel.kit.database.json_fields import MessageFacts
 
 LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
 PARTLY_LOST = _("A part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s")
@@ -30,19 +28,19 @@ class ConnectionIssue(IssueCode):
     OTHER_COMPANY_CONFIRMED = "other_company_confirmed"
 
 
-def _own_url(connection_id: int, _context: Mapping[str, Any]) -> str:
+def _own_url(connection_id: int, _context: MessageFacts) -> str:
     return reverse("connections:detail", args=[connection_id])
 
 
-def _companies_url(_administration_id: int, context: Mapping[str, Any]) -> str:
+def _companies_url(_administration_id: int, context: MessageFacts) -> str:
     return f"{_connection_url(context)}#companies"
 
 
-def _same_company_url(_administration_id: int, context: Mapping[str, Any]) -> str:
+def _same_company_url(_administration_id: int, context: MessageFacts) -> str:
     return f"{_connection_url(context)}#same-company"
 
 
-def _connection_url(context: Mapping[str, Any]) -> str:
+def _connection_url(context: MessageFacts) -> str:
     """The connection that an issue of an administration names; all of them when it names none."""
     connection_id = context.get("connection")
     return reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")

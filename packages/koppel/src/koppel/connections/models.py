@@ -1,10 +1,13 @@
 """Tables of a link to an accounting system. Secrets are sealed envelopes (`koppel.kit.encryption`), bound to their row."""
 
+from typing import Any
+
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.database.json_fields import MessageContext, TypedJSONField
 from koppel.organisations.models import Membership, Organisation, TenantModel
 
 
@@ -23,7 +26,7 @@ class AppRegistration(models.Model):
     name = models.CharField(max_length=120, default="")
     client_id = models.CharField(max_length=200)
     client_secret = models.BinaryField()
-    base_urls = models.JSONField(default=dict)
+    base_urls = TypedJSONField(dict[str, str], default=dict)
     refresh_token_days = models.PositiveSmallIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True)
@@ -154,13 +157,13 @@ class RemoteCompany(TenantModel):
     name = models.CharField(max_length=300)
     legal_name = models.CharField(max_length=300, default="")
     code = models.CharField(max_length=100, default="")
-    routing = models.JSONField(default=dict)
+    routing = TypedJSONField(dict[str, str], default=dict)
     number = models.CharField(max_length=100, default="")
     vat_number = models.CharField(max_length=100, default="")
     country = models.CharField(max_length=2, default="")
     base_currency = models.CharField(max_length=3, default="")
     industry_code = models.CharField(max_length=60, default="")
-    branches = models.JSONField(default=list)
+    branches = TypedJSONField(list[tuple[str, str, str | None]], default=list)
     described_at = models.DateTimeField(null=True)
     unreachable_code = models.CharField(max_length=60, default="")
     unreachable_reason = models.TextField(default="")
@@ -196,7 +199,7 @@ class TimelineEvent(TenantModel):
     ended_at = models.DateTimeField(null=True)
     count = models.IntegerField(default=1)
     kind = models.CharField(max_length=40)
-    context = models.JSONField(default=dict)
+    context = TypedJSONField(MessageContext, default=dict)
     actor_name = models.CharField(max_length=200, default="")
 
     class Meta:
@@ -248,6 +251,10 @@ class ConsentAttempt(TenantModel):
         return f"consent attempt {self.pk}"
 
 
+RateLimitState = dict[str, Any]
+"""Open here: only `rate_limits` reads and writes it, by SQL, as its `QuotaState`."""
+
+
 class RateLimit(models.Model):
     """How many calls are left for one company through one app registration, for all workers and organisations together:
     the vendor counts per company and client, whoever asks. `company` '' = the app registration as a whole (errors only).
@@ -257,7 +264,7 @@ class RateLimit(models.Model):
     pk = models.CompositePrimaryKey("app_id", "company")
     app_id = models.BigIntegerField()
     company = models.TextField()
-    state = models.JSONField(default=dict)
+    state = TypedJSONField(RateLimitState, default=dict)
     updated_at = models.DateTimeField()
 
     class Meta:

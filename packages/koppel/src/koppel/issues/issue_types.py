@@ -2,18 +2,17 @@
 
 An app declares its codes and their types in its `issue_types` and registers them in its `wiring`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.database.json_fields import MessageFacts
 from koppel.kit.hooks import Registry
 
 StrOrPromise = str | Promise
-Context = Mapping[str, Any]
 
 
 class IssueCode(StrEnum):
@@ -29,7 +28,7 @@ class IssueType:
     message: StrOrPromise
     advice: StrOrPromise = ""
     button: StrOrPromise = ""
-    link: Callable[[int, Context], str] | None = None
+    link: Callable[[int, MessageFacts], str] | None = None
 
 
 issue_types = Registry[IssueType]()

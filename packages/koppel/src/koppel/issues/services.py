@@ -1,14 +1,13 @@
 """Raise and resolve. Both join the caller's transaction and scope."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
 from koppel.issues.issue_types import IssueCode
 from koppel.issues.models import Issue
+from koppel.kit.database.json_fields import MessageContext, MessageFacts, encode
 
 Subject = tuple[str, int]
 """What the issue is about: (`administration` | `connection`, its id)."""
@@ -26,7 +25,7 @@ def raise_issue(
     organisation_id: int,
     code: IssueCode,
     subject: Subject,
-    context: Mapping[str, Any] | None = None,
+    context: MessageFacts | None = None,
     *,
     detail_key: str = "",
 ) -> bool:
@@ -34,7 +33,7 @@ def raise_issue(
     with connection.cursor() as cursor:
         kind, subject_id = subject
         cursor.execute(
-            _RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], json.dumps(dict(context or {}))]
+            _RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], encode(context or {}, MessageContext)]
         )
         return bool(cursor.fetchone()[0])
 
@@ -68,7 +67,7 @@ SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, context, now()
 
 
 def reconcile_issues(
-    organisation_id: int, subject: Subject, current: Mapping[IssueCode, Mapping[str, Mapping[str, Any]]]
+    organisation_id: int, subject: Subject, current: Mapping[IssueCode, Mapping[str, MessageFacts]]
 ) -> None:
     """Of these codes exactly these details are open afterwards, each with its context: {code: {detail: context}}."""
     rows = {(code, detail[:200]): context for code, details in current.items() for detail, context in details.items()}
@@ -78,7 +77,7 @@ def reconcile_issues(
             {
                 "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": _values(current),
                 "of": _values(code for code, _detail in rows), "details": [detail for _code, detail in rows],
-                "context": [json.dumps(dict(context)) for context in rows.values()],
+                "context": [encode(context, MessageContext) for context in rows.values()],
             },
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 An app declares its codes and their types in its `event_types` and registers them in its `wiring`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.issues.issue_types import IssueCode
 from koppel.kit.hooks import Registry
+from koppel.notifications.models import EventFacts
 
 StrOrPromise = str | Promise
 
@@ -56,7 +57,7 @@ class EventType:
     plural_message: StrOrPromise = ""
     label: StrOrPromise = ""
     count_key: str = "count"
-    localize: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    localize: Callable[[EventFacts], EventFacts] | None = None
     confirm_seconds: float = 0.0
     superseded_by: tuple[EventCode, ...] = ()
     covers_issues: tuple[IssueCode, ...] = ()
@@ -73,7 +74,7 @@ def get_event_type(event_type: str) -> EventType:
     return event_types.get(event_type) or EventType(_UnknownEvent.UNKNOWN, UNKNOWN)
 
 
-def render_message(event_type: str, facts: Mapping[str, Any]) -> str:
+def render_message(event_type: str, facts: EventFacts) -> str:
     """In the language that is active. Facts may be older than the words: a missing one shows as a dash."""
     definition = get_event_type(event_type)
     number = facts.get(definition.count_key)

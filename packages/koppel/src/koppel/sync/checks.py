@@ -9,10 +9,11 @@ from koppel.administrations.models import Administration
 from koppel.books.reports.trial_balance import differing_accounts
 from koppel.issues.issue_types import IssueCode
 from koppel.issues.services import has_open_issues, reconcile_issues
+from koppel.kit.database.json_fields import MessageContext
 from koppel.sync.issue_types import SyncIssue
 from koppel.sync.runs.claims import ClaimedRun
 
-Problems = dict[str, dict[str, object]]
+Problems = dict[str, MessageContext]
 """The facts of what is wrong, by the issue's detail."""
 UNBALANCED_MAX = 100
 ACCOUNTS_NAMED = 40

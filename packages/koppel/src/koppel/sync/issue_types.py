@@ -1,13 +1,11 @@
 """The words and buttons of what a sync finds."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from koppel.issues.issue_types import IssueCode, IssueType
+from koppel.kit.database.json_fields import MessageFacts
 
 
 class SyncIssue(IssueCode):
@@ -24,19 +22,19 @@ class SyncIssue(IssueCode):
     SYNC_FAILED = "sync_failed"
 
 
-def _sync(administration_id: int, _context: Mapping[str, Any]) -> str:
+def _sync(administration_id: int, _context: MessageFacts) -> str:
     return reverse("sync:overview", args=[administration_id])
 
 
-def _entry(administration_id: int, context: Mapping[str, Any]) -> str:
+def _entry(administration_id: int, context: MessageFacts) -> str:
     return reverse("books:entry", args=[administration_id, context.get("entry", "-")])
 
 
-def _closed_changes(administration_id: int, context: Mapping[str, Any]) -> str:
-    return f"{reverse('sync:run', args=[administration_id, int(context.get('run', 0))])}?closed=1#changes"
+def _closed_changes(administration_id: int, context: MessageFacts) -> str:
+    return f"{reverse('sync:run', args=[administration_id, int(context.get('run') or 0)])}?closed=1#changes"
 
 
-def _differences(administration_id: int, context: Mapping[str, Any]) -> str:
+def _differences(administration_id: int, context: MessageFacts) -> str:
     return f"{reverse('books:trial_balance', args=[administration_id])}?year={context.get('year', '')}&only=differences"
 
 

@@ -21,10 +21,19 @@ from koppel.administrations.bulk.messages import mask_params, mask_values
 from koppel.administrations.errors import NotFound
 from koppel.administrations.list.query import ID_MAX, ListQuery
 from koppel.administrations.list.queryset import apply_filters
-from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
+from koppel.administrations.models import (
+    Administration,
+    BulkItem,
+    BulkOperation,
+    BulkParameters,
+    BulkState,
+    BulkValues,
+    ItemState,
+)
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import Interface
 from koppel.audit.services import record
+from koppel.kit.database.json_fields import to_shape
 from koppel.kit.jobs import enqueue
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.errors import Refused
@@ -98,7 +107,7 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
         role=actor.role,
         interface=actor.interface,
         action=action.key,
-        params=dict(validated),
+        params=to_shape(validated, BulkParameters),
         query=query,
     )
     selected_ids = [administration.pk for administration in administrations]
@@ -136,7 +145,8 @@ def record_completed(
     now = timezone.now()
     operation = BulkOperation.objects.create(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, actor_name=actor.name,
-        ip_address=actor.ip_address, role=actor.role, interface=actor.interface, action=action_key, params={"per_item": True},
+        ip_address=actor.ip_address, role=actor.role, interface=actor.interface, action=action_key,
+        params=BulkParameters(per_item=True),
         query=query, total=len(changes), state=BulkState.DONE, started_at=now, finished_at=now,
     )  # fmt: skip
     items = [_item(operation, key, verdict, {}) for key, verdict in changes.items()]
@@ -271,9 +281,9 @@ def _item(operation: BulkOperation, key: int, change: PlannedChange, values: Val
         administration_id=key,
         state=ItemState.SKIPPED if change.reason_code else ItemState.WAITING,
         reason_code=change.reason_code,
-        params=dict(values),
-        before=dict(change.before),
-        after=dict(change.after),
+        params=to_shape(values, BulkParameters),
+        before=to_shape(change.before, BulkValues),
+        after=to_shape(change.after, BulkValues),
     )
 
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.issue_types import AdministrationIssue
-from koppel.administrations.models import Administration
+from koppel.administrations.models import Administration, ConfirmedIdentity
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
@@ -127,8 +127,8 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
     for administration in administrations.exclude(confirmed_identity={}):
         said = administration.confirmed_identity
         details = {
-            "confirmed_name": said["name"],
-            "confirmed_number": mask_number(said["number"], administration.country),
+            "confirmed_name": said.name,
+            "confirmed_number": mask_number(said.number, administration.country),
         }
         record(
             actor.organisation_id,
@@ -162,7 +162,7 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
         finding = findings.get(question) if question else None
         if finding and finding.query.kind is QueryKind.NUMBER and finding.has_different_name(administration.name):
             said = administration.confirmed_identity
-            is_said = said.get("number") == number and not finding.has_different_name(said["name"])
+            is_said = said.number == number and not finding.has_different_name(said.name)
             names |= {} if is_said else {key: finding.legal_name}
     return names
 
@@ -170,7 +170,7 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
 def confirm(actor: Actor, administration: Administration, name: str, number: str) -> None:
     """A person says that the register's company of this name and number is this one."""
     at = timezone.now().isoformat()
-    administration.confirmed_identity = {"name": name, "number": number, "by": actor.membership_id, "at": at}
+    administration.confirmed_identity = ConfirmedIdentity(name, number, actor.membership_id, at)
     administration.save(update_fields=["confirmed_identity"])
     record_confirmed(actor, [administration.pk])
 
@@ -178,8 +178,8 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
 def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
     """Whether a person has said of exactly this name and number that it is the same company."""
     said = administration.confirmed_identity
-    is_same_number = said.get("number") == administration.number
-    return bool(said and finding and is_same_number and not finding.has_different_name(said["name"]))
+    is_same_number = said.number == administration.number
+    return bool(said and finding and is_same_number and not finding.has_different_name(said.name))
 
 
 def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:

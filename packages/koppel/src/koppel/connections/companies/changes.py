@@ -28,6 +28,7 @@ from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.database.json_fields import MessageContext, MessageFacts
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import organisation_scope
 
@@ -167,7 +168,11 @@ def reconcile_list(
     for existing in imported.select_related("connection").distinct():
         listing = listed.get(existing.external_id)
         subjects = [("administration", key) for key in existing.administrations.values_list("pk", flat=True)]
-        context = {"name": existing.name, "account": existing.connection.account, "connection": connection_id}
+        context: MessageContext = {
+            "name": existing.name,
+            "account": existing.connection.account,
+            "connection": connection_id,
+        }
         if listing is None and existing.is_listed:
             add_timeline_event(existing.connection, "company_unlisted", context)
             for subject in subjects:
@@ -215,9 +220,7 @@ def _raise_number_missing(company: RemoteCompany, new: str) -> None:
             raise_issue(company.organisation_id, ConnectionIssue.COMPANY_NUMBER_MISSING, subject, context)
 
 
-def _raise_change(
-    company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: Mapping[str, object]
-) -> None:
+def _raise_change(company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: MessageFacts) -> None:
     """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one, it is resolved."""
     organisation_id, subject = company.organisation_id, ("administration", administration_id)
     existing = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)

@@ -18,6 +18,7 @@ from koppel.connections.health import add_timeline_event
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.database.json_fields import MessageContext
 
 """Issue codes: a person must decide; a person decided that it is another company."""
 OTHER_COMPANY_MESSAGE = _(
@@ -184,7 +185,7 @@ def release(company: RemoteCompany, administration_ids: Iterable[int], *, reques
     hooks.unblock_administrations(company.organisation_id, ids, requested_by)
 
 
-def claim_context(company: RemoteCompany) -> dict[str, object]:
+def claim_context(company: RemoteCompany) -> MessageContext:
     """Return the context of issues and timeline events. A missing number is a dash."""
     return {
         "name": company.confirmed_name,

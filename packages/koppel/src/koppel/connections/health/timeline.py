@@ -1,19 +1,18 @@
 """A connection's timeline: what happened once, what lasted from when to when, what repeats and is folded into one line."""
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from koppel.connections.models import Connection, TimelineEvent
+from koppel.kit.database.json_fields import MessageFacts
 
 FOLDED_WITHIN = timedelta(minutes=15)
 """An interruption that comes back sooner than this after the last one goes on in the same line."""
 
 
-def add_timeline_event(connection: Connection, kind: str, context: Mapping[str, Any], actor_name: str = "") -> None:
+def add_timeline_event(connection: Connection, kind: str, context: MessageFacts, actor_name: str = "") -> None:
     """It happened now."""
     TimelineEvent.objects.create(
         organisation_id=connection.organisation_id,
@@ -24,7 +23,7 @@ def add_timeline_event(connection: Connection, kind: str, context: Mapping[str, 
     )
 
 
-def start_timeline_event(connection: Connection, kind: str, context: Mapping[str, Any], actor_name: str = "") -> None:
+def start_timeline_event(connection: Connection, kind: str, context: MessageFacts, actor_name: str = "") -> None:
     """It lasts from now until `end_timeline_event`; one that ended a moment ago goes on."""
     open_events = _open_events(connection, kind)
     latest = open_events.filter(ended_at__gt=timezone.now() - FOLDED_WITHIN).first()

@@ -3,7 +3,6 @@
 Opening with the same event type and key again joins the open event, so that it is notified once.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
@@ -11,11 +10,20 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from koppel.kit.database.json_fields import encode
 from koppel.notifications.audience.hooks import SubjectRef, subject_of
 from koppel.notifications.event_types import EventCode, EventType, get_event_type, superseded_types
 from koppel.notifications.events.dispatch import dispatch
 from koppel.notifications.events.hooks import events_closed
-from koppel.notifications.models import DeliveryState, EmailDelivery, Event, EventState, Notification
+from koppel.notifications.models import (
+    DeliveryState,
+    EmailDelivery,
+    Event,
+    EventContext,
+    EventFacts,
+    EventState,
+    Notification,
+)
 
 _OPEN = """
 INSERT INTO notifications_event AS h
@@ -41,8 +49,8 @@ def open_event(
     *,
     subject: SubjectRef = ("", None),
     responsible: int | None = None,
-    administrations: Mapping[int, Mapping[str, Any]] | None = None,
-    context: Mapping[str, Any] | None = None,
+    administrations: Mapping[int, EventFacts] | None = None,
+    context: EventFacts | None = None,
     link: str = "",
 ) -> None:
     """Open an event, or join the open one. `administrations`: those it touches, each with its `name` and context of its own.
@@ -58,10 +66,8 @@ def open_event(
         "key": key[:120],
         "kind": subject[0],
         "about": subject[1],
-        "facts": json.dumps(dict(context or {})),
-        "administrations": json.dumps(
-            {str(administration_id): dict(details) for administration_id, details in (administrations or {}).items()}
-        ),
+        "facts": encode(context or {}, EventContext),
+        "administrations": encode(administrations or {}, dict[int, EventContext]),
         "link": link[:300],
         "responsible": responsible if responsible is not None else subject_of(organisation_id, subject).responsible,
         "due": timezone.now() + timedelta(seconds=definition.confirm_seconds),
@@ -100,12 +106,11 @@ def close_event_for(organisation_id: int, event_type: EventCode, key: str, admin
         organisation_id=organisation_id, event_type=event_type, key=key[:120],
         state__in=[EventState.PENDING, EventState.NOTIFIED],
     )  # fmt: skip
-    recovered_ids = {str(administration_id) for administration_id in administration_ids}
     for event in events:
         remaining = {
-            administration_key: name
-            for administration_key, name in event.administrations.items()
-            if administration_key not in recovered_ids
+            administration_id: context
+            for administration_id, context in event.administrations.items()
+            if administration_id not in administration_ids
         }
         if not remaining:
             close_event(organisation_id, event_type, key)
@@ -113,9 +118,9 @@ def close_event_for(organisation_id: int, event_type: EventCode, key: str, admin
             event.administrations, event.notified_administrations = (
                 remaining,
                 [
-                    administration_key
-                    for administration_key in event.notified_administrations
-                    if str(administration_key) not in recovered_ids
+                    administration_id
+                    for administration_id in event.notified_administrations
+                    if administration_id not in administration_ids
                 ],
             )
             event.save(update_fields=["administrations", "notified_administrations"])

@@ -5,7 +5,6 @@ Raising an issue costs a sync nothing here: what is new and still open is found 
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -16,6 +15,8 @@ from koppel.issues.queries import render_issue_message
 from koppel.notifications.audience.hooks import Subject, subject_of
 from koppel.notifications.event_types import EventType, NotificationEvent, covered_issue_codes
 from koppel.notifications.events.services import open_event
+from koppel.notifications.events.visible_context import count_in
+from koppel.notifications.models import EventContext, EventFacts, IssueReference
 
 SETTLE_TIME = timedelta(minutes=10)
 """What the next sync or a colleague puts right by then was never trouble."""
@@ -50,15 +51,15 @@ def _open_digest_event(
     subjects: Mapping[tuple[str, int], Subject],
 ) -> None:
     """Issues of administrations are told by administration, so that a colleague hears of those he or she may see."""
-    facts: dict[str, Any] = {}
-    administrations: dict[int, dict[str, Any]] = {}
+    facts: EventContext = {}
+    administrations: dict[int, EventContext] = {}
     for issue in issues:
         name = subjects[issue.subject_kind, issue.subject_id].name
         target = facts if issue.subject_kind != "administration" else administrations.setdefault(issue.subject_id, {})
         target.setdefault("name", name)
         target.setdefault("names", name)
-        target.setdefault("issue", {"code": issue.code, "facts": issue.context})
-        target["issues"] = target.get("issues", 0) + 1
+        target.setdefault("issue", IssueReference(issue.code, issue.context))
+        target["issues"] = count_in(target, "issues") + 1
     open_event(
         organisation_id,
         NotificationEvent.ISSUE_RAISED,
@@ -70,12 +71,12 @@ def _open_digest_event(
     )
 
 
-def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+def _localize(facts: EventFacts) -> EventFacts:
     """The first issue's sentence; the issue itself may be gone by the time somebody reads about it."""
     issue = facts.get("issue")
-    if not isinstance(issue, dict):
+    if not isinstance(issue, IssueReference):
         return {}
-    return {"message": render_issue_message(issue.get("code", ""), issue.get("facts", {}))}
+    return {"message": render_issue_message(issue.code, issue.facts)}
 
 
 EVENT_TYPES = (

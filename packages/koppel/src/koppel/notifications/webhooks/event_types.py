@@ -1,13 +1,11 @@
 """Why a message was not accepted, and what people are told when a webhook is switched off."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.http.client import NOT_ALLOWED, NOT_CONNECTED
 from koppel.kit.quarantine import CODE
 from koppel.notifications.event_types import EventType, NotificationEvent
+from koppel.notifications.models import EventFacts
 
 REASONS = {
     "refused": _("It did not accept the message."),
@@ -33,7 +31,7 @@ def reason_text(reason: str) -> str:
     return str(REASONS.get(reason, reason))
 
 
-def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+def _localize(facts: EventFacts) -> EventFacts:
     return {"message": reason_text(str(facts.get("reason", "")))}
 
 

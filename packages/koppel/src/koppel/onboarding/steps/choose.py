@@ -12,7 +12,7 @@ from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import companies_of, connections_of
 from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import is_import, save_step
-from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.models import DisplayedIdentity, Flow, Step
 from koppel.organisations.roles import Actor, Permission
 
 
@@ -72,7 +72,7 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     flow.offered_company_ids = [company.pk for company in offered]
     flow.chosen_company_ids = [key for key in flow.offered_company_ids if key in selected]
     flow.displayed_identities = {
-        str(company.pk): [company.legal_name or company.name, company.number]
+        company.pk: DisplayedIdentity(company.legal_name or company.name, company.number)
         for company in offered
         if company.pk in selected
     }
