@@ -10,8 +10,10 @@ import pytest
 from django.utils.functional import Promise
 from django.utils.translation import override
 
+from koppel.administrations.bulk import BulkReason
 from koppel.audit.audit_actions import AuditAction
 from koppel.audit.hooks import audit_actions
+from koppel.connections.models import TimelineKind
 from koppel.issues.issue_types import IssueCode, issue_types
 from koppel.notifications.event_types import EventCode, event_types
 from tests.fixtures.environment import KOPPEL as PACKAGE
@@ -23,10 +25,24 @@ RECORDED_ELSEWHERE = {
     "TemplateAction.CREATED": "recorded by GroupType through its field `actions`",
     "TemplateAction.CHANGED": "recorded by GroupType through its field `actions`",
 }
+CONVERTED = {
+    **{
+        f"TimelineKind.{kind}": "made of the audit action of the same name, by timeline_kind"
+        for kind in (
+            "CONNECTED", "RECONNECTED", "COMPANY_ADDED", "TRANSFER_REQUESTED", "TRANSFER_CANCELLED", "OWNER_CHANGED",
+        )
+    },
+    **{
+        f"CommonReason.NUMBER_{note}": "made of the note of NumberCheck"
+        for note in ("VAT_NUMBER", "BRANCH_NUMBER", "RSIN", "FORMAT", "DUMMY", "EMPTY")
+    },
+}  # fmt: skip
+"""Members that no source names, and what they are made of."""
 CODE_POSITIONS = {
     "record": slice(2, 3), "_record": slice(1, 4), "record_change": slice(1, 2), "record_action": slice(1, 2),
     "raise_issue": slice(1, 2), "resolve_issues": slice(2, None), "open_event": slice(1, 2), "close_event": slice(1, 2),
-    "close_event_for": slice(1, 2), "notify": slice(1, 2),
+    "close_event_for": slice(1, 2), "notify": slice(1, 2), "add_timeline_event": slice(1, 2),
+    "start_timeline_event": slice(1, 2), "end_timeline_event": slice(1, 2), "PlannedChange": slice(0, 1),
 }  # fmt: skip
 """Where a function takes a code, by its name."""
 
@@ -98,6 +114,14 @@ def test_every_code_of_an_issue_and_an_event_has_a_type() -> None:
         declared = {code for codes in apps_enums(base) for code in codes}
         assert {value.code for value in registry.values() if value.code in declared} == declared
         assert all(key == value.code for key, value in registry.items())
+
+
+def test_kinds_and_reasons_are_translated_and_used() -> None:
+    read = members_read()
+    for codes in (TimelineKind, *apps_enums(BulkReason)):
+        assert [code for code in codes if not is_translated(code.label)] == []
+        unread = {f"{codes.__name__}.{code.name}" for code in codes} - read
+        assert unread <= CONVERTED.keys(), unread - CONVERTED.keys()
 
 
 def test_every_text_of_an_issue_and_an_event_is_translated() -> None:

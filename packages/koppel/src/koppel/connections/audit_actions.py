@@ -3,6 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from koppel.audit.audit_actions import AuditAction
+from koppel.connections.models import TimelineKind
 
 
 class AppRegistrationAction(AuditAction):
@@ -41,9 +42,9 @@ class VaultAction(AuditAction):
     KEYS_ROTATED = "keys.rotated", _("sealed the tokens again with a new key")
 
 
-def timeline_kind(action: ConnectionAction) -> str:
+def timeline_kind(action: ConnectionAction) -> TimelineKind:
     """The kind of the timeline event that stands for the same action: the code without its subject."""
-    return action.value.partition(".")[2]
+    return TimelineKind(action.value.partition(".")[2])
 
 
 AUDIT_ACTIONS: tuple[AuditAction, ...] = (

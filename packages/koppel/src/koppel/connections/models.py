@@ -190,6 +190,44 @@ class RemoteCompany(TenantModel):
         return self.name
 
 
+class TimelineKind(models.TextChoices):
+    """What happened to a connection; the label is the message, filled with the event's context."""
+
+    CONNECTED = "connected", _("Connected as %(account)s")
+    RECONNECTED = "reconnected", _("Signed in again as %(account)s")
+    COMPANY_ADDED = "company_added", _("A company was added by signing in as %(account)s")
+    LOST = "lost", _("Consent lost")
+    PARTLY_LOST = "partly_lost", _("Consent lost for %(companies)s")
+    REFRESHED = "refreshed", _("Tokens renewed")
+    DEGRADED = "degraded", _("The accounting system did not answer")
+    RECOVERED = "recovered", _("The accounting system answers again")
+    CONSENT_EXPIRING = "consent_expiring", _("The consent ends on %(day)s; the owner was told")
+    PAUSED = "paused", _("Paused")
+    RESUMED = "resumed", _("Resumed")
+    TRANSFER_REQUESTED = "transfer_requested", _("%(owner)s was asked to take over")
+    TRANSFER_CANCELLED = "transfer_cancelled", _("%(owner)s keeps the connection")
+    OWNER_CHANGED = "owner_changed", _("%(owner)s has taken over; it runs on %(account)s")
+    IMPORT_POLICY_CHANGED = "import_policy_changed", _("%(count)s companies released for import")
+    REMOVED = "removed", _("Removed")
+    REVOKED = "revoked", _("Tokens of %(account)s withdrawn at the accounting system")
+    COMPANY_UNLISTED = "company_unlisted", _("%(name)s is no longer reached")
+    COMPANY_RELISTED = "company_relisted", _("%(name)s is reached again")
+    COMPANY_ACCESS_LOST = "company_access_lost", _("No access to %(name)s any more")
+    COMPANY_ACCESS_RESTORED = "company_access_restored", _("Access to %(name)s again")
+    COMPANY_RENAMED = "company_renamed", _("%(old)s is called %(new)s now")
+    COMPANY_CODE_CHANGED = "company_code_changed", _("%(name)s has the code %(new)s now")
+    COMPANY_NUMBER_CHANGED = "company_number_changed", _("%(name)s has the number %(new)s now")
+    OTHER_COMPANY = (
+        "other_company",
+        _("%(old)s (%(old_number)s) is %(new)s (%(new_number)s) now: stopped until somebody decides"),
+    )
+    COMPANY_RESTORED = "company_restored", _("%(name)s is the confirmed company again")
+    SAME_COMPANY_CONFIRMED = (
+        "same_company_confirmed",
+        _("%(new)s (%(new_number)s) was confirmed as the same company as %(old)s"),
+    )
+
+
 class TimelineEvent(TenantModel):
     """An event of a connection's timeline. What lasts has an end in `ended_at` (NULL while it lasts); what repeats is folded
     into one event that happened `count` times. `context` fills the message of its `kind`."""

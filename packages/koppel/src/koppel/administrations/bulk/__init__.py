@@ -32,6 +32,7 @@ from koppel.administrations.bulk.operations import (
     undo,
     undoable_operation_of_import,
 )
+from koppel.administrations.bulk.reasons import BulkReason, CommonReason
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter
 from koppel.administrations.bulk.standard_actions import STANDARD_ACTIONS
 
@@ -39,6 +40,8 @@ __all__ = [
     "STANDARD_ACTIONS",
     "UNDO_HOURS",
     "BulkAction",
+    "BulkReason",
+    "CommonReason",
     "NameLookup",
     "PlannedChange",
     "Selection",

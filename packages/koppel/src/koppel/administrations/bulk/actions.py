@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 
+from koppel.administrations.bulk.reasons import BulkReason, CommonReason
 from koppel.administrations.models import Administration
 from koppel.audit.audit_actions import AuditAction
 from koppel.kit.hooks import Registry
@@ -20,13 +21,13 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """What an action means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` or of the
-    action's `reasons` when it changes nothing.
+    """What an action means for one administration. `reason_code` says why it changes nothing: one of
+    `CommonReason`, or of the action's `reasons`.
 
     `before` and `after` describe only what is touched: {"columns": {name: value}, "people": {id: automatic or
     None}}."""
 
-    reason_code: str = ""
+    reason_code: BulkReason | None = None
     before: Values = field(default_factory=dict)
     after: Values = field(default_factory=dict)
 
@@ -54,8 +55,8 @@ class BulkAction:
     parameters: frozenset[str] = frozenset()
     """Keys that `validate` reads; another one is refused."""
     choose_audit_action: Callable[[Values], AuditAction] | None = None
-    reasons: Mapping[str, str | Promise] = field(default_factory=dict)
-    """The words of the reason codes that only its planner gives."""
+    reasons: type[BulkReason] = CommonReason
+    """Reasons that only its planner gives."""
 
     def audit_action_of(self, params: Values) -> AuditAction | None:
         return self.choose_audit_action(params) if self.choose_audit_action else self.audit_action

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.bulk.reasons import CommonReason
 from koppel.administrations.hooks import queue_first_syncs, stop_syncs
 from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_held
 from koppel.administrations.models import Administration, Status
@@ -85,11 +86,11 @@ def _with_status(changes: Mapping[int, Values], status: Status) -> list[int]:
 
 def _plan_stop(administration: Administration, params: Values) -> PlannedChange:
     if administration.client_left_on:
-        return PlannedChange("client_left")
+        return PlannedChange(CommonReason.CLIENT_LEFT)
     if administration.status == Status.DEACTIVATED:
-        return PlannedChange("unchanged")
+        return PlannedChange(CommonReason.UNCHANGED)
     if administration.status not in STOPPABLE_STATUSES:
-        return PlannedChange("being_imported")
+        return PlannedChange(CommonReason.BEING_IMPORTED)
     reason, later = params.get("reason", ""), params.get("on", "")
     if later:
         return _planned_change(administration, {"scheduled_deactivation_on": later, "deactivation_reason": reason})
@@ -101,11 +102,11 @@ def _plan_stop(administration: Administration, params: Values) -> PlannedChange:
 def _plan_start(administration: Administration, *, is_reached: bool, is_held: bool) -> PlannedChange:
     """One whose connection was removed meanwhile waits for another; one that may be another company waits for a person."""
     if administration.client_left_on:
-        return PlannedChange("client_left")
+        return PlannedChange(CommonReason.CLIENT_LEFT)
     if administration.scheduled_deactivation_on and administration.status != Status.DEACTIVATED:
         return _planned_change(administration, {"scheduled_deactivation_on": None, "deactivation_reason": ""})
     if administration.status != Status.DEACTIVATED:
-        return PlannedChange("unchanged")
+        return PlannedChange(CommonReason.UNCHANGED)
     status = Status.ACTIVE if administration.activated_at else Status.QUEUED
     calm = {
         "deactivated_on": None,
@@ -124,7 +125,7 @@ def _planned_change(administration: Administration, columns: Mapping[str, Any]) 
     before = snapshot.read(administration, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
     if not after:
-        return PlannedChange("unchanged")
+        return PlannedChange(CommonReason.UNCHANGED)
     return PlannedChange(before={"columns": {name: before[name] for name in after}}, after={"columns": after})
 
 

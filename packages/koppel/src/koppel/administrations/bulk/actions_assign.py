@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.bulk.reasons import CommonReason
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
@@ -96,9 +97,9 @@ def plan(
         for administration in administrations
     ]
     conflicts = identity.other_names(actor.organisation_id, [pair for pair in new if pair[1]])
-    changes |= dict.fromkeys(conflicts, PlannedChange("other_company"))
+    changes |= dict.fromkeys(conflicts, PlannedChange(CommonReason.OTHER_COMPANY))
     return {
-        key: PlannedChange("archived") if _uses_archived(change.after, archived) else change
+        key: PlannedChange(CommonReason.ARCHIVED) if _uses_archived(change.after, archived) else change
         for key, change in changes.items()
     }
 
@@ -126,12 +127,12 @@ def _plan_one(
         columns |= {"sector": values["sector"], "sector_scheme": SCHEME if values["sector"] else ""}
     if "reason" in values and "number" not in values:
         if administration.number:
-            return PlannedChange("has_number")
+            return PlannedChange(CommonReason.HAS_NUMBER)
         columns["no_number_reason"] = values["reason"]
     if "number" in values:
         number_check = check_number(values["number"], administration.country)
         if number_check.status is NumberStatus.INVALID:
-            return PlannedChange(f"number_{number_check.note}")
+            return PlannedChange(CommonReason(f"number_{number_check.note}"))
         columns |= {
             "number": number_check.number,
             "number_scheme": number_check.scheme,
@@ -139,14 +140,14 @@ def _plan_one(
         }
         columns["no_number_reason"] = ""
     if _breaks_identity_rule(administration, columns):
-        return PlannedChange("needs_sector")
+        return PlannedChange(CommonReason.NEEDS_SECTOR)
     before = snapshot.read(administration, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
     moves = _moves(people, values)
     if administration.restricted and moves and snapshot.removes_last_active_member(people, moves, live):
-        return PlannedChange("last_member")
+        return PlannedChange(CommonReason.LAST_MEMBER)
     if not after and not moves:
-        return PlannedChange("unchanged")
+        return PlannedChange(CommonReason.UNCHANGED)
     return PlannedChange(
         before={
             "columns": {name: before[name] for name in after},

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.bulk.reasons import CommonReason
 from koppel.administrations.models import Administration, Favourite
 from koppel.organisations.roles import Actor, Permission
 
@@ -18,14 +19,20 @@ def plan_favourite(
     actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
 ) -> dict[int, PlannedChange]:
     favourites = _favourite_ids(actor, list(params_by_id))
-    return {one.pk: PlannedChange("unchanged") if one.pk in favourites else PlannedChange() for one in administrations}
+    return {
+        one.pk: PlannedChange(CommonReason.UNCHANGED) if one.pk in favourites else PlannedChange()
+        for one in administrations
+    }
 
 
 def plan_unfavourite(
     actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
 ) -> dict[int, PlannedChange]:
     favourites = _favourite_ids(actor, list(params_by_id))
-    return {one.pk: PlannedChange() if one.pk in favourites else PlannedChange("unchanged") for one in administrations}
+    return {
+        one.pk: PlannedChange() if one.pk in favourites else PlannedChange(CommonReason.UNCHANGED)
+        for one in administrations
+    }
 
 
 def execute_favourite(actor: Actor, changes: Mapping[int, Values]) -> None:

@@ -8,38 +8,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk.actions import Values, bulk_actions
+from koppel.administrations.bulk.reasons import BulkReason, CommonReason
 from koppel.administrations.models import Status
 from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS
-from koppel.kit import quarantine
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
-REASON_LABELS: Mapping[str, str | Promise] = {
-    "not_found": gettext_lazy("Does not exist, or you may not see it."),
-    "unchanged": gettext_lazy("Is so already."),
-    "client_left": gettext_lazy("The client left."),
-    "being_imported": gettext_lazy("Is still being imported."),
-    "deactivated": gettext_lazy("Is deactivated."),
-    "archived": gettext_lazy("That division or template is archived."),
-    "last_member": gettext_lazy("Restricted: somebody must stay named on it."),
-    "not_allowed": gettext_lazy("Your role no longer allowed it."),
-    "changed_since": gettext_lazy("Somebody changed it since."),
-    "number_vat_number": gettext_lazy("This is a VAT number."),
-    "number_branch_number": gettext_lazy("This is a branch number."),
-    "number_rsin": gettext_lazy("This is an RSIN."),
-    "number_format": gettext_lazy("Not a number of this country."),
-    "has_number": gettext_lazy("It has a number, so it needs no reason."),
-    "needs_sector": gettext_lazy("Without a number it needs a reason and a sector."),
-    "other_company": gettext_lazy(
-        "The register knows this number by another name. Confirm it on the page of this one."
-    ),
-    "number_dummy": gettext_lazy("This is a made-up number."),
-    quarantine.CODE: quarantine.SENTENCE,
-    "number_empty": gettext_lazy("The number is empty."),
-}
-"""Reasons that any action may give; an action has its own in `BulkAction.reasons`."""
 COLUMNS: Mapping[str, str | Promise] = {
     "division_id": gettext_lazy("Division"),
     "template_id": gettext_lazy("Template"),
@@ -88,9 +64,10 @@ def describe_reason(reason_code: str) -> str:
     """Return the sentence of a reason code: one of all actions, or one of the `reasons` of a single action."""
     if not reason_code:
         return ""
-    for labels in (REASON_LABELS, *(action.reasons for action in bulk_actions.values())):
-        if reason_code in labels:
-            return str(labels[reason_code])
+    known: list[type[BulkReason]] = [CommonReason, *(action.reasons for action in bulk_actions.values())]
+    for reasons in known:
+        if reason_code in reasons.values:
+            return str(reasons(reason_code).label)
     return _("It cannot be done here (%s).") % reason_code
 
 

@@ -18,6 +18,7 @@ from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, get_action, refuse_unknown
 from koppel.administrations.bulk.messages import mask_params, mask_values
+from koppel.administrations.bulk.reasons import CommonReason
 from koppel.administrations.errors import NotFound
 from koppel.administrations.list.query import ID_MAX, ListQuery
 from koppel.administrations.list.queryset import apply_filters
@@ -33,7 +34,7 @@ from koppel.administrations.models import (
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import Interface
 from koppel.audit.services import record
-from koppel.kit.database.json_fields import to_shape
+from koppel.kit.database.json_fields import to_json, to_shape
 from koppel.kit.jobs import enqueue
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.errors import Refused
@@ -118,7 +119,7 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
     )
     missing = [key for key in dict.fromkeys(selection.ids) if key not in changes]
     items = [_item(operation, key, changes[key], selection.values_by_id.get(key, {})) for key in selected_ids]
-    items += [_item(operation, key, PlannedChange("not_found"), {}) for key in missing]
+    items += [_item(operation, key, PlannedChange(CommonReason.NOT_FOUND), {}) for key in missing]
     BulkItem.objects.bulk_create(items, batch_size=2000)
     operation.total = len(items)
     operation.save(update_fields=["total"])
@@ -280,7 +281,7 @@ def _item(operation: BulkOperation, key: int, change: PlannedChange, values: Val
         operation=operation,
         administration_id=key,
         state=ItemState.SKIPPED if change.reason_code else ItemState.WAITING,
-        reason_code=change.reason_code,
+        reason_code=change.reason_code or "",
         params=to_shape(values, BulkParameters),
         before=to_shape(change.before, BulkValues),
         after=to_shape(change.after, BulkValues),
@@ -312,7 +313,7 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
     actor = _actor(operation)
     if actor is None or not actor.can(action.permission):
         unchanged_state = ItemState.KEPT if undoes else ItemState.SKIPPED
-        _store(operation, [(item, unchanged_state, PlannedChange("not_allowed")) for item in items])
+        _store(operation, [(item, unchanged_state, PlannedChange(CommonReason.NOT_ALLOWED)) for item in items])
         return
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items]).order_by("pk")
     administrations = {one.pk: one for one in visible.select_for_update(of=("self",), no_key=True)}
@@ -383,7 +384,7 @@ def _plan_undo(
 
 def _result(change: PlannedChange | None, *, undoes: bool) -> tuple[ItemState, PlannedChange]:
     if change is None:
-        return (ItemState.KEPT if undoes else ItemState.SKIPPED), PlannedChange("not_found")
+        return (ItemState.KEPT if undoes else ItemState.SKIPPED), PlannedChange(CommonReason.NOT_FOUND)
     if undoes:
         return (ItemState.KEPT if change.reason_code else ItemState.UNDONE), PlannedChange(change.reason_code)
     return (ItemState.SKIPPED if change.reason_code else ItemState.CHANGED), change
@@ -404,9 +405,9 @@ def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState
         (
             item.pk,
             state_now.value,
-            change.reason_code,
-            Jsonb(dict(change.before)) if state_now is ItemState.CHANGED else None,
-            Jsonb(dict(change.after)) if state_now is ItemState.CHANGED else None,
+            str(change.reason_code or ""),
+            Jsonb(to_json(change.before, BulkValues)) if state_now is ItemState.CHANGED else None,
+            Jsonb(to_json(change.after, BulkValues)) if state_now is ItemState.CHANGED else None,
         )
         for item, state_now, change in results
     ]

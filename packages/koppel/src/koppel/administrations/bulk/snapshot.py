@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connection
 
 from koppel.administrations.bulk.actions import PlannedChange, Values
+from koppel.administrations.bulk.reasons import CommonReason
 from koppel.administrations.models import Administration, Assignment
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.models import Division, Template
@@ -108,7 +109,7 @@ def plan_reversal(
     ):
         restored_people = {}
     if len(columns) < len(changed_columns) or len(restored_people) < len(changed_people):
-        reason = "changed_since"
+        reason = CommonReason.CHANGED_SINCE
         if not columns and not restored_people:
             return PlannedChange(reason)
         return PlannedChange(reason, after={"columns": columns, "people": restored_people})

@@ -21,7 +21,7 @@ from koppel.connections.companies.same_company import (
 from koppel.connections.errors import OtherCompany
 from koppel.connections.health import add_timeline_event
 from koppel.connections.issue_types import ConnectionIssue
-from koppel.connections.models import RemoteCompany
+from koppel.connections.models import RemoteCompany, TimelineKind
 from koppel.connections.sessions import ReadingSession
 from koppel.connector.contract import Company, CompanyDescription
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
@@ -108,7 +108,7 @@ def apply_description(
         _compare(company, {"legal_name": description.name, "number": description.number or ""})
         _raise_number_missing(company, description.number or "")
         if company.unreachable_code and company.administrations.exists():
-            add_timeline_event(company.connection, "company_access_restored", {"name": company.name})
+            add_timeline_event(company.connection, TimelineKind.COMPANY_ACCESS_RESTORED, {"name": company.name})
         if not company.legal_name or normalize_for_comparison(company.name) == normalize_for_comparison(
             company.legal_name
         ):
@@ -128,7 +128,7 @@ def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
             return
         if refusal is not None and not company.unreachable_code and company.administrations.exists():
             context = {"name": company.name, "reason": str(refusal), "code": refusal.code}
-            add_timeline_event(company.connection, "company_access_lost", context)
+            add_timeline_event(company.connection, TimelineKind.COMPANY_ACCESS_LOST, context)
         if refusal is not None:
             company.unreachable_code, company.unreachable_reason = refusal.code, str(refusal)
         company.described_at = timezone.now()
@@ -174,12 +174,12 @@ def reconcile_list(
             "connection": connection_id,
         }
         if listing is None and existing.is_listed:
-            add_timeline_event(existing.connection, "company_unlisted", context)
+            add_timeline_event(existing.connection, TimelineKind.COMPANY_UNLISTED, context)
             for subject in subjects:
                 raise_issue(organisation_id, ConnectionIssue.COMPANY_UNLISTED, subject, context)
         elif listing is not None:
             if not existing.is_listed:
-                add_timeline_event(existing.connection, "company_relisted", context)
+                add_timeline_event(existing.connection, TimelineKind.COMPANY_RELISTED, context)
             for subject in subjects:
                 resolve_issues(organisation_id, subject, ConnectionIssue.COMPANY_UNLISTED)
             if existing.external_id not in unsure:
@@ -197,7 +197,7 @@ def _compare(company: RemoteCompany, new_values: Mapping[str, str]) -> None:
         for administration_id in imported:
             _raise_change(company, administration_id, CHANGES[field], context)
         if imported:
-            add_timeline_event(company.connection, CHANGES[field], context)
+            add_timeline_event(company.connection, TimelineKind(CHANGES[field].value), context)
 
 
 def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:

@@ -23,7 +23,7 @@ from koppel.connections.errors import NoSuchConnection
 from koppel.connections.health import add_timeline_event
 from koppel.connections.hooks import accept_company_change, exclude_restricted, masked_number, restart_runs
 from koppel.connections.issue_types import ConnectionIssue
-from koppel.connections.models import RemoteCompany
+from koppel.connections.models import RemoteCompany, TimelineKind
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.organisations.errors import Refused
@@ -193,7 +193,7 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
         accept_company_change(actor, administration_id, "number", number)
     if normalize_for_comparison(company.name) == normalize_for_comparison(company.legal_name) or not company.legal_name:
         company.name = name
-    add_timeline_event(company.connection, "same_company_confirmed", claim_context(company), actor.name)
+    add_timeline_event(company.connection, TimelineKind.SAME_COMPANY_CONFIRMED, claim_context(company), actor.name)
     company.confirmed_name = company.legal_name = name
     company.confirmed_number, company.number = number, company.claimed_number
     resolve_issues(company.organisation_id, ("administration", administration_id), *QUESTIONS)

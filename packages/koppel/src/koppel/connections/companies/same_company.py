@@ -16,7 +16,7 @@ from django.utils.translation import gettext_noop as _
 from koppel.connections import hooks
 from koppel.connections.health import add_timeline_event
 from koppel.connections.issue_types import ConnectionIssue
-from koppel.connections.models import RemoteCompany
+from koppel.connections.models import RemoteCompany, TimelineKind
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.database.json_fields import MessageContext
 
@@ -129,7 +129,7 @@ def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts
         return True
     _store_first_description(company, described)
     if company.claimed_at is not None:
-        add_timeline_event(company.connection, "company_restored", {"name": company.confirmed_name})
+        add_timeline_event(company.connection, TimelineKind.COMPANY_RESTORED, {"name": company.confirmed_name})
         release(company, list(administrations), requested_by="")
     return False
 
@@ -204,7 +204,7 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Ven
     company.claimed_name, company.claimed_number = claim.name, claim.number
     if is_new:
         company.claimed_at, company.claim_rejected_at = timezone.now(), None
-        add_timeline_event(company.connection, ConnectionIssue.OTHER_COMPANY, claim_context(company))
+        add_timeline_event(company.connection, TimelineKind.OTHER_COMPANY, claim_context(company))
     code, other = ConnectionIssue.OTHER_COMPANY, ConnectionIssue.OTHER_COMPANY_CONFIRMED
     if company.claim_rejected_at is not None:
         code, other = other, code

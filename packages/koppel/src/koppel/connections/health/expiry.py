@@ -10,7 +10,7 @@ from django.utils import timezone
 from koppel.connections.event_types import ConnectionEvent
 from koppel.connections.health.timeline import add_timeline_event
 from koppel.connections.issue_types import ConnectionIssue
-from koppel.connections.models import Connection, ConnectionState
+from koppel.connections.models import Connection, ConnectionState, TimelineKind
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -97,7 +97,7 @@ def _notify(ending: _Ending) -> None:
         connection.expiry_notified_for = ending.at
         connection.save(update_fields=["expiry_notified_for"])
         context = {"account": connection.account, "day": timezone.localdate(ending.at).isoformat()}
-        add_timeline_event(connection, "consent_expiring", context)
+        add_timeline_event(connection, TimelineKind.CONSENT_EXPIRING, context)
         raise_issue(
             connection.organisation_id, ConnectionIssue.CONSENT_EXPIRING, ("connection", connection.pk), context
         )

@@ -16,7 +16,7 @@ from koppel.connections.health.expiry import has_expiry_soon
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 from koppel.connections.hooks import connection_recovered
 from koppel.connections.issue_types import ConnectionIssue
-from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany
+from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany, TimelineKind
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.services import close_event, open_event
@@ -60,7 +60,7 @@ def record_failure(
         connection.state, connection.reason, connection.degraded_since = ConnectionState.DEGRADED, message, since
         connection.probe_count, connection.next_probe_at = 0, since + FIRST_PROBE
         connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
-        start_timeline_event(connection, "degraded", {"reason": message})
+        start_timeline_event(connection, TimelineKind.DEGRADED, {"reason": message})
     log.warning("connection_degraded", connection=connection_id, reason=message)
 
 
@@ -73,7 +73,7 @@ def record_success(organisation_id: int, connection_id: int) -> None:
         before = connection.state
         _become_active(connection)
         if before == ConnectionState.NEEDS_REAUTH:
-            add_timeline_event(connection, "recovered", {})
+            add_timeline_event(connection, TimelineKind.RECOVERED, {})
         connection_recovered(organisation_id, connection_id)
     log.info("connection_recovered", connection=connection_id)
 
@@ -90,7 +90,7 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
         code = ConnectionIssue.CONSENT_PARTLY_LOST if partly else ConnectionIssue.CONSENT_LOST
         is_new = raise_issue(organisation_id, code, ("connection", connection_id), context)
         if not partly and connection.state not in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
-            end_timeline_event(connection, "degraded")
+            end_timeline_event(connection, TimelineKind.DEGRADED)
             connection.state, connection.reason, connection.degraded_since = (
                 ConnectionState.NEEDS_REAUTH, message, None,
             )  # fmt: skip
@@ -98,7 +98,7 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
             connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
         if not is_new:
             return
-        start_timeline_event(connection, "partly_lost" if partly else "lost", context)
+        start_timeline_event(connection, TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST, context)
         event = ConnectionEvent.PARTLY_LOST if partly else ConnectionEvent.LOST
         open_event(
             organisation_id, event, f"connection {connection_id}", subject=("connection", connection_id),
@@ -158,7 +158,7 @@ def _become_active(connection: Connection) -> None:
     connection.state, connection.reason, connection.degraded_since = ConnectionState.ACTIVE, "", None
     connection.probe_count, connection.next_probe_at = 0, None
     connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
-    end_timeline_event(connection, "degraded")
+    end_timeline_event(connection, TimelineKind.DEGRADED)
     resolve_issues(connection.organisation_id, ("connection", connection.pk), ConnectionIssue.VENDOR_UNRESPONSIVE)
     _resolve_consent_lost(connection)
 
@@ -170,11 +170,11 @@ def _resolve_consent_lost(connection: Connection) -> None:
         resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_EXPIRING)
         close_event(connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, f"connection {connection.pk}")
     close_event(connection.organisation_id, ConnectionEvent.LOST, f"connection {connection.pk}")
-    end_timeline_event(connection, "lost")
+    end_timeline_event(connection, TimelineKind.LOST)
     if not grants_of(connection).exclude(invalid_since=None).exists():
         resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_PARTLY_LOST)
         close_event(connection.organisation_id, ConnectionEvent.PARTLY_LOST, f"connection {connection.pk}")
-        end_timeline_event(connection, "partly_lost")
+        end_timeline_event(connection, TimelineKind.PARTLY_LOST)
 
 
 def _concerns_all_companies(connection: Connection, company_id: int, message: str) -> bool:
