@@ -18,6 +18,7 @@ from tests.fixtures.environment import PACKAGES, REPOSITORY, SANDBOX
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 CONTRIBUTING = REPOSITORY / "CONTRIBUTING.md"
+CHANGELOG = (REPOSITORY / "CHANGELOG.md").read_text()
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
 VARIABLE = re.compile(r"(KOPPEL_[A-Z_]+|DATABASE_URL)")
 
@@ -115,6 +116,27 @@ def test_every_function_that_a_page_names_exists(page: Path) -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_changelog_is_kept_in_the_form_of_keep_a_changelog() -> None:
+    """A version per section, the newest first; below it only the six headings, each once."""
+    sections = re.split(r"^## ", CHANGELOG, flags=re.MULTILINE)[1:]
+    titles = [section.partition("\n")[0] for section in sections]
+    assert titles[0] == "[Unreleased]"
+    versions = [re.fullmatch(r"\[(\d+)\.(\d+)\.(\d+)\] - \d{4}-\d\d-\d\d", title) for title in titles[1:]]
+    numbers = [tuple(map(int, version.groups())) for version in versions if version]
+    assert len(numbers) == len(titles) - 1
+    assert numbers == sorted(numbers, reverse=True)
+    for section in sections:
+        headings = re.findall(r"^### (.+)$", section, re.MULTILINE)
+        assert set(headings) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+        assert len(headings) == len(set(headings))
+
+
+def test_the_changelog_names_the_version_of_the_packages() -> None:
+    version = re.search(r'^version = "(.+)"$', (PACKAGES / "koppel" / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert f"## [{version[1]}] - " in CHANGELOG
 
 
 def variables_read(code: str) -> Iterator[str]:

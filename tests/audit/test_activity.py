@@ -17,7 +17,8 @@ from koppel.connections.audit_actions import ConnectionAction
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tasks
-from koppel.organisations.groups.divisions import save_division
+from koppel.organisations.groups.divisions import create_division
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import Division, Organisation
 from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of
@@ -158,7 +159,7 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
 def test_what_changed_is_told_in_the_readers_words(boss: Actor) -> None:
     """Fields by their labels, divisions and companies by name, dates as dates; what is gone is called removed."""
     with organisation_scope(boss.organisation_id):
-        save_division(boss, None, "Zuid")
+        create_division(boss, DivisionInput(name="Zuid"))
         division = Division.objects.get()
     administration = administration_of(boss, "Bakkerij B.V.")
     record_entry(

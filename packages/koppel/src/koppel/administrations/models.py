@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.database.text_search import Folded
-from koppel.organisations.models import Division, Membership, SettingsMap, Template, TenantModel
+from koppel.kit.tenancy.models import TenantModel
+from koppel.organisations.models import Division, Membership, SettingsMap, Template
 
 
 class Status(models.TextChoices):

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 
 from koppel.books.access_log import open_books
 from koppel.books.errors import UnknownResource
-from koppel.books.models import MODELS_BY_RESOURCE
+from koppel.books.models import MODELS_BY_RESOURCE, TIME_COLUMNS
 from koppel.books.read import queries
 from koppel.books.read.changefeed import RECORDS_MAX, list_records
 from koppel.books.reports.period_selection import require_period, require_year
@@ -126,7 +126,7 @@ def records_of(
     if resource not in MODELS_BY_RESOURCE:
         raise UnknownResource
     record_page = list_records(administration.pk, resource, after=after, changed_since=changed_since, limit=limit)
-    columns = ("external_id", *ROWS[resource].__struct_fields__, "first_seen", "last_changed", "deleted_at")
+    columns = ("external_id", *ROWS[resource].__struct_fields__, *TIME_COLUMNS)
     items = [{name: _format_amount(getattr(row, name)) for name in columns} for row in record_page.rows]
     return RecordsOut(items=items, next=record_page.next, as_of=record_page.as_of)
 

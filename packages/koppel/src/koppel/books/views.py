@@ -40,7 +40,7 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     search = (request.parameters["q"] or "").strip()
     balances = {row.code: row for row in report.accounts}
     listing = queries.list_rows(administration.pk, "accounts", search=search, page=_page_number(request))
-    rows = [(account, balances.get(account.code)) for account in listing.rows]  # type: ignore[attr-defined]
+    rows = [(account, balances.get(account.code)) for account in listing.rows]
     return _render(
         request,
         administration,

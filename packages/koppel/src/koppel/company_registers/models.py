@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind
 from koppel.kit.database.json_fields import TypedJSONField
-from koppel.organisations.models import TenantModel
+from koppel.kit.tenancy.models import TenantModel
 
 
 class Lookup(TenantModel):

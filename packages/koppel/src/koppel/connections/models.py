@@ -8,7 +8,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.database.json_fields import MessageContext, TypedJSONField
-from koppel.organisations.models import Membership, Organisation, TenantModel
+from koppel.kit.tenancy.models import TenantModel
+from koppel.organisations.models import Membership, Organisation
 
 
 class AppRegistration(models.Model):

@@ -1,7 +1,7 @@
 from django.db import models
 
 from koppel.kit.database.json_fields import MessageContext, TypedJSONField
-from koppel.organisations.models import TenantModel
+from koppel.kit.tenancy.models import TenantModel
 
 
 class Issue(TenantModel):

@@ -9,7 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.database.json_fields import MessageContext, MessageValue, TypedJSONField
-from koppel.organisations.models import Membership, TenantModel
+from koppel.kit.tenancy.models import TenantModel
+from koppel.organisations.models import Membership
 
 
 class EventState(models.TextChoices):

@@ -8,7 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import AppRegistration, Connection
 from koppel.kit.database.json_fields import TypedJSONField
-from koppel.organisations.models import Membership, TenantModel
+from koppel.kit.tenancy.models import TenantModel
+from koppel.organisations.models import Membership
 
 
 class Step(models.TextChoices):

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.database.json_fields import TypedJSONField
+from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.email_domains import domain_of, normalised
 from koppel.organisations.roles import Role
 
@@ -83,16 +84,6 @@ class Organisation(models.Model):
     def accepts(self, email: str) -> bool:
         """Whether people may come in with an address of this domain."""
         return not self.email_domains or domain_of(email) in map(normalised, self.email_domains)
-
-
-class TenantModel(models.Model):
-    """A table under row level security. The key to the organisation stands in every index and composite foreign key."""
-
-    id = models.BigAutoField(primary_key=True)
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, db_index=False, related_name="+")
-
-    class Meta:
-        abstract = True
 
 
 class Membership(TenantModel):

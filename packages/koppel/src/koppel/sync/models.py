@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.models import Administration
 from koppel.kit.database.json_fields import TypedJSONField
-from koppel.organisations.models import TenantModel
+from koppel.kit.tenancy.models import TenantModel
 
 
 class RunState(models.TextChoices):

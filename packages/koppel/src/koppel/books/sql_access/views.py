@@ -8,10 +8,10 @@ Books of a restricted administration are for the people named on it, so no reade
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from koppel.books.models import MODELS_BY_RESOURCE, BookRow
+from koppel.books.models import MODELS_BY_RESOURCE, TIME_COLUMNS
+from koppel.connector.rows import ROWS
 
 SCHEMA = "books"
-_ENVELOPE = ("first_seen", "last_changed", "deleted_at")
 _ADMINISTRATIONS = f"""
 CREATE VIEW {SCHEMA}.administrations WITH (security_barrier) AS
 SELECT a.id AS administration_id, a.name, a.number, a.country, a.base_currency, a.client_number, a.sector, a.status,
@@ -41,7 +41,7 @@ def create_views(cursor: CursorWrapper) -> None:
     cursor.execute(f"CREATE SCHEMA {SCHEMA}")
     cursor.execute(_ADMINISTRATIONS)
     for resource, model in MODELS_BY_RESOURCE.items():
-        cursor.execute(_view(resource, model))
+        cursor.execute(_view(resource, model._meta.db_table))
     cursor.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
     cursor.execute("SELECT role FROM koppel_readers.reader WHERE role IN (SELECT rolname FROM pg_roles)")
     for (role,) in cursor.fetchall():
@@ -58,11 +58,9 @@ def grants(role: str) -> list[str]:
     ]
 
 
-def _view(resource: str, model: type[BookRow]) -> str:
-    envelope = {one.name for one in BookRow._meta.local_fields} | {"pk"}
-    columns_of_model = [str(one.column) for one in model._meta.local_concrete_fields if one.name not in envelope]
-    columns = ", ".join(("administration_id", "external_id", *columns_of_model, *_ENVELOPE))
+def _view(resource: str, table: str) -> str:
+    columns = ("administration_id", "external_id", *ROWS[resource].__struct_fields__, *TIME_COLUMNS)
     return (
         f"CREATE VIEW {SCHEMA}.{resource} WITH (security_barrier) AS"  # noqa: S608 - our own names
-        f" SELECT {columns} FROM {model._meta.db_table} WHERE {_NOT_RESTRICTED}"
+        f" SELECT {', '.join(columns)} FROM {table} WHERE {_NOT_RESTRICTED}"
     )

@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import models
 from psycopg.abc import Buffer
 
-from koppel.books.fields import Amount
-from koppel.books.models import MODELS_BY_RESOURCE, BookRow
+from koppel.books.fields import row_columns
+from koppel.books.models import MODELS_BY_RESOURCE
+from koppel.connector.rows import ROWS
 from koppel.kit.database.pool import Connection
 
 ENVELOPE_COLUMNS = ("external_id", "partition", "raw", "content_hash")
@@ -52,10 +52,12 @@ class Table:
 @cache
 def table(resource: str) -> Table:
     """Return the table of a resource, its typed columns in the order of its row."""
-    model = MODELS_BY_RESOURCE[resource]
-    envelope = {one.name for one in BookRow._meta.local_fields} | {"pk"}
-    fields = [one for one in model._meta.local_concrete_fields if one.name not in envelope]
-    return Table(model._meta.db_table, tuple(str(one.column) for one in fields), tuple(_type(one) for one in fields))
+    columns = tuple(row_columns(ROWS[resource]))
+    return Table(
+        MODELS_BY_RESOURCE[resource]._meta.db_table,
+        tuple(column.name for column in columns),
+        tuple(column.sql_type for column in columns),
+    )
 
 
 _staged: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
@@ -114,13 +116,3 @@ def _staging_sql(target: Table, name: str, *, is_long: bool = False) -> str:
         f"ALTER COLUMN {column} SET STORAGE PLAIN" for column, kind in columns.items() if kind in ("text", "bytea")
     ]
     return f"CREATE TEMP TABLE {name} () ON COMMIT DELETE ROWS; ALTER TABLE {name} {', '.join(added + plain)}"
-
-
-def _type(column: "models.Field[Any, Any]") -> str:
-    kinds: tuple[tuple[type, str], ...] = (
-        (Amount, "numeric"),
-        (models.DateField, "date"),
-        (models.BooleanField, "bool"),
-        (models.IntegerField, "int4"),
-    )
-    return next((name for kind, name in kinds if isinstance(column, kind)), "text")

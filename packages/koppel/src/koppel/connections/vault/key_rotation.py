@@ -23,6 +23,7 @@ from koppel.connections.vault.encrypted_columns import (
     replace_ciphertexts,
 )
 from koppel.kit.encryption import DecryptionError, key_id_of
+from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope
 from koppel.organisations.access.mfa_secrets import ciphertexts as mfa_ciphertexts
 from koppel.organisations.access.mfa_secrets import reencrypt_all
@@ -43,10 +44,8 @@ class Rotation:
     reason: str = ""
 
 
-class WrongKey(Exception):
+class WrongKey(KoppelError):
     """A key of the keyring does not belong to its name. Nothing was changed."""
-
-    is_refusal = True
 
 
 def require_matching_keys() -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from koppel.kit.errors import KoppelError
 
-class CommandError(Exception):
-    """A command cannot do what was asked. The text is one sentence: what is wrong and what to do."""
+
+class CommandError(KoppelError):
+    """A command cannot do what was asked. The message is one sentence: what is wrong and what to do."""
 
     exit_code = 2
 
@@ -18,13 +20,12 @@ class CheckFailed(CommandError):
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turns what a service refuses into a `CommandError`: exit code 2 and its sentence, never a traceback.
+    """Turn what a service refuses into a `CommandError`: exit code 2 and its sentence, never a traceback.
 
-    Such an exception says so with the attribute `is_refusal`; its class docstring serves when it carries no sentence."""
+    The first line of the error's docstring serves when it carries no sentence."""
     try:
         yield
-    except Exception as refusal:
-        if not getattr(refusal, "is_refusal", False):
-            raise
-        message = str(refusal) or (type(refusal).__doc__ or "").partition("\n")[0]
-        raise CommandError(message) from None
+    except CommandError:
+        raise
+    except KoppelError as error:
+        raise CommandError(error.message or (type(error).__doc__ or "").partition("\n")[0]) from None

@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ import structlog
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.database.pool import KEEP_ALIVE
+from koppel.kit.errors import KoppelError
 
 CACHE_SECONDS = 1.0
 CONNECT_SECONDS = 5
@@ -35,13 +37,13 @@ CODE = "quarantined"
 log = structlog.get_logger(__name__)
 
 
-class Quarantined(Exception):
+class Quarantined(KoppelError):
     """Nothing leaves this installation at the moment. Nobody outside has noticed anything; it may be done after the end.
 
     The text is translated when it is read."""
 
-    is_refusal = True
     code = CODE
+    status = HTTPStatus.SERVICE_UNAVAILABLE
 
     def __init__(self) -> None:
         super().__init__(SENTENCE)

@@ -15,6 +15,8 @@ from enum import StrEnum
 from itertools import islice
 from typing import IO, Any
 
+from koppel.kit.errors import KoppelError
+
 Cell = str | int | bool | Decimal | date | datetime | None
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 PARQUET_ROWS = 20_000
@@ -57,10 +59,8 @@ class Column:
     type: ColumnType = ColumnType.TEXT
 
 
-class TooManyRows(Exception):
+class TooManyRows(KoppelError):
     """An Excel sheet holds 1,048,575 rows. Export as CSV or Parquet, or filter first."""
-
-    is_refusal = True
 
 
 def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> IO[bytes]:

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+
+from koppel.kit.errors import KoppelError
 
 ID_MAX = 2**63 - 1
 ID_DIGITS_MAX = 19
@@ -37,10 +40,11 @@ class UnknownPart:
     more: int = 0
 
 
-class UnknownParameter(Exception):
+class UnknownParameter(KoppelError):
     """A filter, or a value of one, does not exist. Nothing was shown and nothing changed."""
 
-    is_refusal = True
+    code = "invalid"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
 
     def __init__(self, parts: Iterable[UnknownPart]) -> None:
         self.parts = tuple(first_parts(parts))

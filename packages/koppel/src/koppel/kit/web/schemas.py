@@ -1,11 +1,12 @@
-"""What a program sends over REST."""
+"""What a use case takes from a page, a program or a command."""
 
 from datetime import date
 from typing import Annotated, Any
 
+from django.utils.translation import gettext_lazy as _
 from ninja import Schema
 from pydantic import BeforeValidator, ConfigDict
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from koppel.kit.web.parameters import day_of
 
@@ -23,6 +24,27 @@ Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Input(Schema):
-    """The base of every body and of what lies within it: a field that it does not know is refused by name (422)."""
+    """The base of what a use case takes, and of every body of REST: one type for page, REST and command line.
+
+    A field that it does not know is refused by name."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+_SENTENCES = {
+    "missing": _("This is needed."),
+    "string_too_short": _("Write at least %(min_length)s characters."),
+    "string_too_long": _("Write at most %(max_length)s characters."),
+    "too_short": _("Choose at least %(min_length)s."),
+    "too_long": _("Choose at most %(max_length)s."),
+    "greater_than_equal": _("This must be at least %(ge)s."),
+    "less_than_equal": _("This must be at most %(le)s."),
+    "literal_error": _("This is not one of the choices."),
+    "enum": _("This is not one of the choices."),
+}
+
+
+def sentence_of(error: ErrorDetails) -> str:
+    """Return what a field's value is refused for, in the reader's language."""
+    sentence = _SENTENCES.get(error["type"])
+    return str(sentence) % error.get("ctx", {}) if sentence else error["msg"].removeprefix("Value error, ")

@@ -2,8 +2,11 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import connection
@@ -13,6 +16,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import Interface
 from koppel.audit.services import record
 from koppel.kit.encryption import Secret
+from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import must_enrol_mfa
@@ -26,16 +30,27 @@ LIFETIME_DAYS = (30, 90, 180, 365)
 TOKENS_MAX = 50
 
 
-class UnknownToken(Exception):
+class UnknownToken(KoppelError):
     """No such token, or it is revoked, has expired, or its owner is no member any more."""
 
+    code = "token_invalid"
+    status = HTTPStatus.UNAUTHORIZED
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
-class TooManyRequests(Exception):
+
+class TooManyRequests(KoppelError):
     """The token has used its requests of this minute."""
 
+    code = "too_many_requests"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
     def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(f"Try again in {retry_after_seconds} seconds.")
+        super().__init__()
         self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after_seconds)}
 
 
 def list_tokens(actor: Actor) -> list[ApiToken]:

@@ -6,6 +6,7 @@ from ninja import Router, Schema, Status
 
 from koppel.kit.web.schemas import Input
 from koppel.organisations.groups import divisions, settings_templates
+from koppel.organisations.groups.inputs import DivisionInput, MergeInput
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
@@ -20,20 +21,6 @@ class DivisionOut(Schema):
     administrations: int
 
 
-class DivisionIn(Input):
-    """`people` are ids of memberships, all of them; absent: as they are."""
-
-    name: str
-    archived: bool = False
-    people: list[int] | None = None
-
-
-class MergeIn(Input):
-    """The id of the one that stays."""
-
-    into: int
-
-
 class MergeResult(Schema):
     administrations: int
 
@@ -46,26 +33,22 @@ def list_divisions(request: AuthenticatedRequest) -> list[Any]:
 
 
 @router.post("/divisions", response={201: DivisionOut})
-def create_division(request: AuthenticatedRequest, payload: DivisionIn) -> Status[Any]:
+def create_division(request: AuthenticatedRequest, payload: DivisionInput) -> Status[Any]:
     """A new division, with its people when they are named."""
-    created = divisions.create(request.actor, payload.name)
-    if payload.people is not None:
-        divisions.set_people(request.actor, created.pk, payload.people)
+    created = divisions.create_division(request.actor, payload)
     return Status(201, next(summary for summary in divisions.list_summaries(request.actor) if summary.id == created.pk))
 
 
 @router.put("/divisions/{int:division_id}", response=DivisionOut)
-def change_division(request: AuthenticatedRequest, division_id: int, payload: DivisionIn) -> Any:
+def change_division(request: AuthenticatedRequest, division_id: int, payload: DivisionInput) -> Any:
     """Its name, its people, and whether it is still offered."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    divisions.change_division(
-        request.actor, division_id, name=payload.name, archived=payload.archived, membership_ids=payload.people
-    )
+    divisions.change_division(request.actor, division_id, payload)
     return next(summary for summary in divisions.list_summaries(request.actor) if summary.id == division_id)
 
 
 @router.post("/divisions/{int:division_id}/merge", response=MergeResult)
-def merge_divisions(request: AuthenticatedRequest, division_id: int, payload: MergeIn) -> MergeResult:
+def merge_divisions(request: AuthenticatedRequest, division_id: int, payload: MergeInput) -> MergeResult:
     """People and administrations move to the other one."""
     return MergeResult(administrations=divisions.merge(request.actor, division_id, payload.into))
 
@@ -134,6 +117,6 @@ def effects(request: AuthenticatedRequest, template_id: int, payload: TemplateIn
 
 
 @router.post("/templates/{int:template_id}/merge", response=MergeResult)
-def merge_templates(request: AuthenticatedRequest, template_id: int, payload: MergeIn) -> MergeResult:
+def merge_templates(request: AuthenticatedRequest, template_id: int, payload: MergeInput) -> MergeResult:
     """Its administrations get the other one."""
     return MergeResult(administrations=settings_templates.merge(request.actor, template_id, payload.into))

@@ -7,6 +7,7 @@ import typer
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.groups import divisions
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import DivisionMember
 from koppel.organisations.roles import Actor, Permission
 
@@ -34,9 +35,7 @@ def create(
 ) -> None:  # fmt: skip
     """A new division, with its people when they are named."""
     with acting_as(person, organisation) as actor:
-        division = divisions.create(actor, name)
-        if members:
-            divisions.set_people(actor, division.pk, members)
+        division = divisions.create_division(actor, DivisionInput(name=name, people=members or None))
         _print(actor, division.pk, as_json=as_json)
 
 
@@ -50,7 +49,7 @@ def rename(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = divisions.get_division(actor, division)
-        divisions.change_division(actor, division, name=name, archived=before.archived_at is not None)
+        divisions.change_division(actor, division, DivisionInput(name=name, archived=before.archived_at is not None))
         _print(actor, division, as_json=as_json)
 
 
@@ -64,7 +63,7 @@ def archive(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = divisions.get_division(actor, division)
-        divisions.change_division(actor, division, name=before.name, archived=not restore)
+        divisions.change_division(actor, division, DivisionInput(name=before.name, archived=not restore))
         _print(actor, division, as_json=as_json)
 
 

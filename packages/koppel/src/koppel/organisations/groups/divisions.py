@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from koppel.organisations.audit_actions import DivisionAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.groups.named_group import GroupType, in_use_first
 from koppel.organisations.models import Division, DivisionMember, Membership
 from koppel.organisations.roles import Actor, Permission
@@ -52,28 +53,26 @@ def list_summaries(actor: Actor) -> list[DivisionSummary]:
     )
 
 
-def save_division(actor: Actor, division_id: int | None, name: str, *, archived: bool = False) -> int:
-    """Make, rename or archive a division; its id. Raises `Refused`."""
-    return DIVISION.save(actor, division_id, name, archived=archived, values={})
+def create_division(actor: Actor, division: DivisionInput) -> Division:
+    """Create a division, with its people when they are named. Raises `Refused` when the name is taken or empty."""
+    return get_division(actor, _save(actor, None, division))
 
 
-def create(actor: Actor, name: str) -> Division:
-    """Raises `Refused` when the name is taken or empty."""
-    return get_division(actor, save_division(actor, None, name))
-
-
-def change_division(
-    actor: Actor, division_id: int, *, name: str, archived: bool, membership_ids: Iterable[int] | None = None
-) -> None:
-    """Its name, whether it is still offered, and all of its people (None: as they are). Raises `Refused`."""
+def change_division(actor: Actor, division_id: int, division: DivisionInput) -> None:
+    """Change its name, its people, and whether it is still offered. Raises `Refused`."""
     get_division(actor, division_id)
-    save_division(actor, division_id, name, archived=archived)
-    if membership_ids is not None:
-        set_people(actor, division_id, membership_ids)
+    _save(actor, division_id, division)
+
+
+def _save(actor: Actor, division_id: int | None, division: DivisionInput) -> int:
+    saved_id = DIVISION.save(actor, division_id, division.name, archived=division.archived, values={})
+    if division.people is not None:
+        set_people(actor, saved_id, division.people)
+    return saved_id
 
 
 def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) -> None:
-    """Exactly these, of the firm's own active members; those without access keep what they had."""
+    """Set its people: exactly these, of the firm's own active members; those without access keep what they had."""
     actor.require(Permission.MANAGE_PEOPLE)
     division = get_division(actor, division_id)
     tenant = {"organisation_id": actor.organisation_id}

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.audit_actions import AuditAction
 from koppel.audit.services import record
 from koppel.organisations.audit_actions import DivisionAction, TemplateAction
-from koppel.organisations.errors import Refused
+from koppel.organisations.errors import NoSuchGroup, Refused
 from koppel.organisations.groups.hooks import GroupKind
 from koppel.organisations.models import Division, Template
 from koppel.organisations.roles import Actor, Permission
@@ -43,21 +43,24 @@ class GroupType(Generic[Group]):
     merged_with_itself: str | Promise
 
     def get(self, actor: Actor, group_id: int) -> Group:
-        """Raises `Refused`: not there and of another firm look alike."""
-        group = self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=group_id).first()
+        """Raises `NoSuchGroup`: not there and of another firm look alike."""
+        group = self._find(actor, group_id)
         if group is None:
-            raise Refused(str(self.missing))
+            raise NoSuchGroup(self.missing)
         return group
+
+    def _find(self, actor: Actor, group_id: int) -> Group | None:
+        return self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=group_id).first()
 
     def save(self, actor: Actor, group_id: int | None, name: str, *, archived: bool, values: Mapping[str, Any]) -> int:
         """Make, change or archive one; its id. Raises `Refused`."""
         actor.require(Permission.MANAGE_PEOPLE)
         name = name.replace("\0", "").strip()[:NAME_LENGTH_MAX]
         if not name:
-            raise Refused(_("A name is needed."))
+            raise Refused(_("A name is needed."), field="name")
         groups = self.model._default_manager.filter(organisation_id=actor.organisation_id)
         if groups.filter(name__iexact=name).exclude(pk=group_id or 0).exists():
-            raise Refused(_("“%s” exists already.") % name)
+            raise Refused(_("“%s” exists already.") % name, field="name")
         columns = {**values, "name": name, "archived_at": timezone.now() if archived else None}
         try:
             with transaction.atomic():
@@ -67,18 +70,20 @@ class GroupType(Generic[Group]):
                     return int(created.pk)
                 groups.filter(pk=group_id).update(**columns)
         except IntegrityError:  # a colleague, or a second click, was a moment earlier
-            raise Refused(_("“%s” exists already.") % name) from None
+            raise Refused(_("“%s” exists already.") % name, field="name") from None
         self.record(actor, self.actions.CHANGED, (group_id, name), {"archived": archived})
         return group_id
 
     def check_merge(self, actor: Actor, from_id: int, into_id: int) -> tuple[Group, Group]:
         """The one that is emptied and the one that stays. Raises `Refused` when they cannot be merged."""
         actor.require(Permission.MANAGE_PEOPLE)
-        source, target = self.get(actor, from_id), self.get(actor, into_id)
+        source, target = self.get(actor, from_id), self._find(actor, into_id)
+        if target is None:
+            raise Refused(self.missing, field="into")
         if source.pk == target.pk:
-            raise Refused(str(self.merged_with_itself))
+            raise Refused(self.merged_with_itself, field="into")
         if target.archived_at:
-            raise Refused(_("“%s” is archived.") % target.name)
+            raise Refused(_("“%s” is archived.") % target.name, field="into")
         return source, target
 
     def archive_merged(self, actor: Actor, source: Group, target: Group, details: Mapping[str, object]) -> None:

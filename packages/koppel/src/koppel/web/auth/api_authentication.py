@@ -6,8 +6,6 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from ninja.utils import check_csrf
 
 from koppel.kit.web import paths
-from koppel.organisations.access.api_tokens import TooManyRequests, UnknownToken, resolve_token_actor
-from koppel.organisations.roles import Actor
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -33,17 +31,6 @@ def is_api(request: HttpRequest) -> bool:
 def get_bearer(request: HttpRequest) -> str | None:
     """The token's text; None when the request came with none. It then wins over a session."""
     return getattr(request, "bearer", None)
-
-
-def authenticate_bearer(request: HttpRequest, text: str, ip_address: str) -> Actor | HttpResponseBase:
-    """Who the token acts as, or the answer that refuses it."""
-    try:
-        return resolve_token_actor(text, ip_address)
-    except UnknownToken:
-        return JsonResponse({"error": "token_invalid"}, status=401, headers={"WWW-Authenticate": "Bearer"})
-    except TooManyRequests as refusal:
-        after = {"Retry-After": str(refusal.retry_after_seconds)}
-        return JsonResponse({"error": "too_many_requests"}, status=429, headers=after)
 
 
 def csrf_failure(request: HttpRequest) -> HttpResponseBase | None:

@@ -18,18 +18,20 @@ from django.utils.cache import patch_vary_headers
 
 from koppel.audit.models import Interface
 from koppel.kit import quarantine
-from koppel.kit.quarantine import CODE, SENTENCE, Quarantined
+from koppel.kit.errors import KoppelError
+from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import is_public, runs_outside_transaction
-from koppel.kit.web.parameters import UnknownParameter, without
 from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.access.api_tokens import resolve_token_actor
 from koppel.organisations.access.sessions import touch_session
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.people.operators import operator_actor
 from koppel.organisations.requests import switch_organisation
 from koppel.organisations.roles import Actor
-from koppel.web.auth.api_authentication import SAFE, authenticate_bearer, csrf_failure, get_bearer, is_api
+from koppel.web.auth.api_authentication import SAFE, csrf_failure, get_bearer, is_api
+from koppel.web.auth.refusals import json_refusal, refusal_response
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -92,17 +94,22 @@ class ActorMiddleware:
         request.actor = None  # type: ignore[attr-defined]
         if is_public(view):
             return _refuse_sso_session(request, view) or _no_link_by_mail(request)
-        actor_or_response = _authenticate(request)
+        try:
+            actor_or_response = _authenticate(request)
+        except KoppelError as error:  # an API token that may not come in
+            return json_refusal(error)
         if not isinstance(actor_or_response, Actor):
             return actor_or_response
         request.actor = actor_or_response  # type: ignore[attr-defined]
-        return _check_restrictions(request, actor_or_response) or _call_view(
-            request, actor_or_response, lambda: view(request, *args, **kwargs), view
+        return _check_restrictions(request, actor_or_response, view, kwargs) or _call_view(
+            request, actor_or_response, view, args, kwargs
         )
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Of views that answer anybody: they are not called by us."""
-        return _quarantined(request) if isinstance(exception, Quarantined) else None
+        if isinstance(exception, Quarantined):
+            return refusal_response(request, exception, None, lambda: None, {})
+        return None
 
 
 def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
@@ -110,7 +117,7 @@ def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
     address = client_ip(request)
     token = get_bearer(request)
     if token is not None:
-        return authenticate_bearer(request, token, address)
+        return resolve_token_actor(token, address)
     if not request.user.is_authenticated:
         return _sign_in_required(request)
     interface = Interface.API if is_api(request) else Interface.WEB
@@ -146,7 +153,9 @@ def _refuse_sso_session(request: HttpRequest, view: Callable[..., HttpResponseBa
     return render(request, "web/managed_by_identity_provider.html", status=403)
 
 
-def _check_restrictions(request: HttpRequest, actor: Actor) -> HttpResponseBase | None:
+def _check_restrictions(
+    request: HttpRequest, actor: Actor, view: Callable[..., HttpResponseBase], values: dict[str, Any]
+) -> HttpResponseBase | None:
     """For who must first set up a second step: everything. For who may only look: every request that could change something."""
     is_switching = request.resolver_match is not None and request.resolver_match.view_name == SWITCH_URL_NAME
     if actor.must_enrol_mfa and is_switching and request.method == "POST":
@@ -159,28 +168,28 @@ def _check_restrictions(request: HttpRequest, actor: Actor) -> HttpResponseBase 
         return None
     if is_api(request):
         return JsonResponse({"error": "read_only"}, status=403)
-    return _not_allowed(request, actor.organisation_id, NotAllowed("read_only"))
+    return refusal_response(request, NotAllowed("read_only"), actor.organisation_id, view, values)
 
 
 def _call_view(
-    request: HttpRequest, actor: Actor, call: Callable[[], HttpResponseBase], view: Callable[..., HttpResponseBase]
+    request: HttpRequest,
+    actor: Actor,
+    view: Callable[..., HttpResponseBase],
+    args: tuple[Any, ...],
+    values: dict[str, Any],
 ) -> HttpResponseBase:
     structlog.contextvars.bind_contextvars(organisation=actor.organisation_id, user=actor.user_id)
     try:
         if runs_outside_transaction(view):
-            return call()
+            return view(request, *args, **values)
         with organisation_scope(actor.organisation_id):
-            response = _render(call())
+            response = _render(view(request, *args, **values))
             if is_api(request) and response.status_code >= HTTPStatus.BAD_REQUEST:
                 # The API turns errors into answers; what the refused call had begun to write must not stay.
                 transaction.set_rollback(True)
             return response
-    except NotAllowed as refusal:
-        return _not_allowed(request, actor.organisation_id, refusal)
-    except UnknownParameter as refusal:
-        return _unknown(request, actor.organisation_id, refusal)
-    except Quarantined:
-        return _quarantined(request)
+    except KoppelError as error:
+        return refusal_response(request, error, actor.organisation_id, view, values)
     except DataError as error:
         if not _is_nul_error(error):
             raise
@@ -189,29 +198,11 @@ def _call_view(
         structlog.contextvars.clear_contextvars()
 
 
-def _unknown(request: HttpRequest, organisation_id: int, refusal: UnknownParameter) -> HttpResponseBase:
-    """A filter that does not exist: a page with what was refused, and no rows. Left out, it would show everything."""
-    removable = [part.name in request.GET and not part.more for part in refusal.parts]
-    parts = [
-        (part.message, f"?{without(request.GET, part)}" if is_removable else "")
-        for part, is_removable in zip(refusal.parts, removable, strict=True)
-    ]
-    with organisation_scope(organisation_id):
-        return render(request, "web/unknown_parameter.html", {"parts": parts}, status=422)
-
-
 def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:
     """In quarantine no link for another password is sent; said before anybody looks whether such a person exists."""
     match = request.resolver_match
     asks = request.method == "POST" and match is not None and match.view_name == SENDS_LINK
-    return _quarantined(request) if asks and quarantine.current() else None
-
-
-def _quarantined(request: HttpRequest) -> HttpResponseBase:
-    """What was asked would have left the installation; nothing of it was done."""
-    if is_api(request):
-        return JsonResponse({"error": CODE, "message": str(SENTENCE)}, status=503)
-    return render(request, "web/quarantined.html", {"message": SENTENCE}, status=503)
+    return refusal_response(request, Quarantined(), None, lambda: None, {}) if asks and quarantine.current() else None
 
 
 def _is_nul_error(error: DataError) -> bool:
@@ -250,10 +241,3 @@ def _no_organisation(request: HttpRequest) -> HttpResponseBase:
     if is_api(request):
         return JsonResponse({"error": "no_organisation"}, status=403)
     return render(request, "web/no_organisation.html", status=403)
-
-
-def _not_allowed(request: HttpRequest, organisation_id: int, refusal: NotAllowed) -> HttpResponseBase:
-    if is_api(request):
-        return JsonResponse({"error": "not_allowed", "permission": refusal.permission}, status=403)
-    with organisation_scope(organisation_id):
-        return render(request, "web/not_allowed.html", {"permission": refusal.permission}, status=403)

@@ -1,0 +1,42 @@
+"""The base of every table that belongs to an organisation, and the query sets that start from one."""
+
+from typing import Protocol, Self, TypeVar
+
+from django.db import models
+
+ModelT = TypeVar("ModelT", bound=models.Model)
+
+
+class HasOrganisation(Protocol):
+    """Whoever acts for one organisation: `koppel.organisations.roles.Actor`."""
+
+    @property
+    def organisation_id(self) -> int: ...
+
+
+class OrganisationQuerySet(models.QuerySet[ModelT]):
+    """Rows of one organisation. Row level security holds the same; naming the organisation lets PostgreSQL use the keys, which
+    lead with it."""
+
+    def for_actor(self, actor: HasOrganisation) -> Self:
+        """Rows of the organisation in which the actor acts; which of them the actor may see is for the app to say."""
+        return self.filter(organisation_id=actor.organisation_id)
+
+    def in_organisation(self, organisation_id: int) -> Self:
+        return self.filter(organisation_id=organisation_id)
+
+
+OrganisationManager = models.Manager.from_queryset(OrganisationQuerySet)
+
+
+class TenantModel(models.Model):
+    """A table under row level security. The key to the organisation stands in every index and composite foreign key."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(
+        "organisations.Organisation", on_delete=models.PROTECT, db_index=False, related_name="+"
+    )
+    objects = OrganisationManager()
+
+    class Meta:
+        abstract = True
