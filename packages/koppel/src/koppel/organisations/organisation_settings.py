@@ -6,10 +6,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
-from koppel.kit.database.json_fields import to_shape
 from koppel.organisations.audit_actions import OrganisationAction
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import Organisation, SettingsMap
+from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
 
@@ -17,14 +16,14 @@ from koppel.organisations.settings_schema import validate_settings
 def change_organisation(actor: Actor, *, name: str, settings: Mapping[str, Any]) -> None:
     """Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    validate_settings(settings)
+    stored = validate_settings(settings)
     name = name.replace("\0", "").strip()[:200]
     if not name:
         raise Refused(_("A name is needed."))
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     before = {"name": organisation.name, "settings": organisation.settings}
-    after = {"name": name, "settings": dict(settings)}
-    organisation.name, organisation.settings = name, to_shape(settings, SettingsMap)
+    after = {"name": name, "settings": stored}
+    organisation.name, organisation.settings = name, stored
     organisation.save(update_fields=["name", "settings"])
     record(
         actor.organisation_id,

@@ -8,8 +8,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.connector.rows import ROWS
+from koppel.kit.database.json_fields import to_shape
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import audience_events, resource_labels
+from koppel.organisations.models import SettingsMap
 
 RESOURCES = tuple(key for key in ROWS if key != "entry_lines")
 SCHEDULE_NAMES = {
@@ -61,10 +63,9 @@ def resource_label(key: str) -> str:
     return str(resource_labels.get(key, key))
 
 
-def notification_audiences(settings: Mapping[str, Any]) -> dict[str, str]:
+def notification_audiences(settings: SettingsMap) -> dict[str, str]:
     """Event to audience, as far as these settings say."""
-    audiences = settings.get("notify")
-    return dict(audiences) if isinstance(audiences, Mapping) else {}
+    return dict(settings.get("notify", {}))
 
 
 def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -90,7 +91,7 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
     return problems
 
 
-def parse_settings_form(form: QueryDict) -> dict[str, Any]:
+def parse_settings_form(form: QueryDict) -> SettingsMap:
     """The settings that a form holds. A field left empty is not set, so that what lies beneath holds.
 
     Raises `Refused` with a sentence."""
@@ -104,8 +105,7 @@ def parse_settings_form(form: QueryDict) -> dict[str, Any]:
         values["schedule"] = schedule
     if notify := {key: audience for key in audience_events() if (audience := form.get(f"notify-{key}", ""))}:
         values["notify"] = notify
-    validate_settings(values)
-    return values
+    return validate_settings(values)
 
 
 def _strange(key: str, value: Any) -> str:
@@ -127,8 +127,11 @@ def _strange(key: str, value: Any) -> str:
     return f" (“{'”, “'.join(strange)}”; {', '.join(possible[key])})" if strange else ""
 
 
-def validate_settings(values: Mapping[str, Any]) -> None:
-    """Raises `Refused`, naming the settings that cannot be stored."""
+def validate_settings(values: Mapping[str, Any]) -> SettingsMap:
+    """The settings as they can be stored. Raises `Refused`, naming those that cannot."""
     if problems := problems_with(values):
         names = ", ".join(f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
         raise Refused(_("These settings cannot be stored: %s.") % names)
+    return to_shape(
+        {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}, SettingsMap
+    )

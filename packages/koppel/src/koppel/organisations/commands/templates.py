@@ -1,6 +1,5 @@
 """`koppel templates`: named sets of settings, from the shell."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +8,7 @@ from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, as_mapping, print_record, print_rows
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.groups import settings_templates
+from koppel.organisations.models import SettingsMap
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import SETTING_LABELS, notification_audiences
 
@@ -120,7 +120,7 @@ def merge(
 
 
 def _settings_from_options(
-    before: Mapping[str, Any],
+    before: SettingsMap,
     resources: list[str] | None,
     years: int | None,
     schedule: str,

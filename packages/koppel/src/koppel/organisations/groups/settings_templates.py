@@ -10,7 +10,7 @@ from koppel.organisations.audit_actions import TemplateAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
 from koppel.organisations.groups.named_group import GroupType, in_use_first
-from koppel.organisations.models import Organisation, Template
+from koppel.organisations.models import Organisation, SettingsMap, Template
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
 
@@ -32,7 +32,7 @@ class TemplateSummary:
     id: int
     name: str
     is_archived: bool
-    settings: Mapping[str, Any]
+    settings: SettingsMap
     administrations: int
 
 
@@ -57,8 +57,8 @@ def save_template(
 ) -> int:
     """Make, change or archive a template; its id. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
-    validate_settings(settings)
-    return TEMPLATE.save(actor, template_id, name, archived=archived, values={"settings": dict(settings)})
+    values = {"settings": validate_settings(settings)}
+    return TEMPLATE.save(actor, template_id, name, archived=archived, values=values)
 
 
 def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
@@ -69,8 +69,8 @@ def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
 def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
     """What these settings would do, to how many. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
-    validate_settings(settings)
-    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, settings)
+    stored = validate_settings(settings)
+    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, stored)
 
 
 def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
@@ -91,7 +91,7 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
     return moved_count
 
 
-def inherited_settings(actor: Actor) -> Mapping[str, Any]:
+def inherited_settings(actor: Actor) -> SettingsMap:
     """The organisation's settings, which hold where a template sets none."""
     settings = Organisation.objects.filter(pk=actor.organisation_id).values_list("settings", flat=True).first()
-    return dict(settings or {})
+    return settings or SettingsMap()
