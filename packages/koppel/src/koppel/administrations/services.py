@@ -198,7 +198,7 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
 def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:
     """What was assigned in the wizard beyond what every import gets: it can be undone like bulk work in the list."""
     columns = {"division_id": new.division_id, "template_id": new.template_id}
-    after = {name: value for name, value in columns.items() if value is not None}
+    after: dict[str, str | int | bool | None] = {name: value for name, value in columns.items() if value is not None}
     if not after and not new.membership_ids:
         return PlannedChange()
     before: dict[str, bool | None] = {str(member): True if member in default else None for member in new.membership_ids}

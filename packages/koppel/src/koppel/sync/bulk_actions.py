@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk import BulkAction, BulkReason, CommonReason, PlannedChange, Values
-from koppel.administrations.models import Administration, Status
+from koppel.administrations.bulk import BulkAction, BulkReason, CommonReason, PlannedChange
+from koppel.administrations.models import Administration, BulkParameters, BulkValues, Status
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
@@ -25,7 +25,7 @@ NOT_SYNCABLE = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, Connection
 
 
 def plan_sync(
-    actor: Actor, administrations: Sequence[Administration], params: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     """Say for each administration whether it can be synced. `params` has one entry per administration."""
     tenant = {"organisation_id": actor.organisation_id}
@@ -42,7 +42,7 @@ def plan_sync(
     }
 
 
-def start_syncs(actor: Actor, changes: Mapping[int, Values]) -> None:
+def start_syncs(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     """Queue a run for each administration in `changes`."""
     request_runs(actor, list(changes))
 

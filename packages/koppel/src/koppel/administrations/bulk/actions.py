@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.functional import Promise
 
 from koppel.administrations.bulk.reasons import BulkReason, CommonReason
-from koppel.administrations.models import Administration
+from koppel.administrations.models import Administration, BulkParameters, BulkValues
 from koppel.audit.audit_actions import AuditAction
 from koppel.kit.hooks import Registry
 from koppel.kit.web.parameters import UnknownParameter, shortened, unknown_name
@@ -16,7 +16,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
 Values = Mapping[str, Any]
-"""Parameters of an action, or a part of an administration's state; JSON."""
+"""Parameters as a person or a program gave them, before `BulkAction.validate`."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class PlannedChange:
     None}}."""
 
     reason_code: BulkReason | None = None
-    before: Values = field(default_factory=dict)
-    after: Values = field(default_factory=dict)
+    before: BulkValues = field(default_factory=BulkValues)
+    after: BulkValues = field(default_factory=BulkValues)
 
 
-Planner = Callable[[Actor, Sequence[Administration], Mapping[int, Values]], dict[int, PlannedChange]]
+Planner = Callable[[Actor, Sequence[Administration], Mapping[int, BulkParameters]], dict[int, PlannedChange]]
 """Looks, changes nothing: the preview and the job ask the same judge. The parameters are given per
 administration."""
-Executor = Callable[[Actor, Mapping[int, Values]], None]
+Executor = Callable[[Actor, Mapping[int, BulkValues]], None]
 """Makes what `after` says of each come true, set by set, in the caller's transaction."""
 
 
@@ -48,17 +48,17 @@ class BulkAction:
     label: str | Promise
     permission: Permission
     audit_action: AuditAction | None
-    validate: Callable[[Actor, Values], Values]
+    validate: Callable[[Actor, Values], BulkParameters]
     plan: Planner
     execute: Executor
     is_undoable: bool = False
     parameters: frozenset[str] = frozenset()
     """Keys that `validate` reads; another one is refused."""
-    choose_audit_action: Callable[[Values], AuditAction] | None = None
+    choose_audit_action: Callable[[BulkParameters], AuditAction] | None = None
     reasons: type[BulkReason] = CommonReason
     """Reasons that only its planner gives."""
 
-    def audit_action_of(self, params: Values) -> AuditAction | None:
+    def audit_action_of(self, params: BulkParameters) -> AuditAction | None:
         return self.choose_audit_action(params) if self.choose_audit_action else self.audit_action
 
 

@@ -13,7 +13,7 @@ from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Value
 from koppel.administrations.bulk.reasons import CommonReason
 from koppel.administrations.hooks import queue_first_syncs, stop_syncs
 from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_held
-from koppel.administrations.models import Administration, Status
+from koppel.administrations.models import Administration, BulkParameters, BulkValues, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.kit.web.parameters import day_of, shortened
 from koppel.organisations.errors import Refused
@@ -23,7 +23,7 @@ STOPPABLE_STATUSES = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
 CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 
 
-def validate_deactivate(actor: Actor, params: Values) -> Values:
+def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
     """`reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises `Refused`."""
     text = str(params.get("on") or "").strip()
     on = day_of(text)
@@ -36,13 +36,13 @@ def validate_deactivate(actor: Actor, params: Values) -> Values:
 
 
 def plan_deactivate(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     return {one.pk: _plan_stop(one, params_by_id[one.pk]) for one in administrations}
 
 
 def plan_activate(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     connections = Connection.objects.filter(
         organisation_id=actor.organisation_id,
@@ -66,25 +66,25 @@ def plan_activate(
     }
 
 
-def execute_deactivate(actor: Actor, changes: Mapping[int, Values]) -> None:
+def execute_deactivate(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     """Runs that wait or run are stopped at their last page."""
     snapshot.write(actor.organisation_id, changes)
     if administration_ids := _with_status(changes, Status.DEACTIVATED):
         stop_syncs(actor.organisation_id, administration_ids)
 
 
-def execute_activate(actor: Actor, changes: Mapping[int, Values]) -> None:
+def execute_activate(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     """One that was never completely read goes back to the queue, and its first sync is asked for again."""
     snapshot.write(actor.organisation_id, changes)
     if administration_ids := _with_status(changes, Status.QUEUED):
         queue_first_syncs(actor, administration_ids)
 
 
-def _with_status(changes: Mapping[int, Values], status: Status) -> list[int]:
+def _with_status(changes: Mapping[int, BulkValues], status: Status) -> list[int]:
     return [key for key, values in changes.items() if values["columns"].get("status") == status]
 
 
-def _plan_stop(administration: Administration, params: Values) -> PlannedChange:
+def _plan_stop(administration: Administration, params: BulkParameters) -> PlannedChange:
     if administration.client_left_on:
         return PlannedChange(CommonReason.CLIENT_LEFT)
     if administration.status == Status.DEACTIVATED:

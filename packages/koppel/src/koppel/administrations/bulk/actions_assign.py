@@ -12,10 +12,11 @@ from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Value
 from koppel.administrations.bulk.reasons import CommonReason
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity import services as identity
-from koppel.administrations.models import Administration
+from koppel.administrations.models import Administration, BulkParameters, BulkValues
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
+from koppel.kit.database.json_fields import to_shape
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
@@ -26,14 +27,14 @@ SET_KEYS = frozenset({"number", "reason", "sector", "client_number"})
 CLIENT_NUMBER_MAX = 60
 
 
-def validate_item(actor: Actor, params: Values) -> Values:
+def validate_item(actor: Actor, params: Values) -> BulkParameters:
     """As `validate_values`. Raises `NotFound` too, for what is not this organisation's."""
-    values = dict(validate_values(actor, params))
+    values = validate_values(actor, params)
     _require_same_organisation(actor, values)
     return values
 
 
-def validate_values(actor: Actor, params: Values) -> Values:
+def validate_values(actor: Actor, params: Values) -> BulkParameters:
     """Keys of `ASSIGN_KEYS` and `SET_KEYS`, those given only; division and template None take it away. Looks nothing up: a file
     has thousands of lines. Raises `Refused` when it may not be."""
     values = {key: _parse_value(key, params[key]) for key in (*ASSIGN_KEYS, *SET_KEYS) if key in params}
@@ -46,7 +47,7 @@ def validate_values(actor: Actor, params: Values) -> Values:
         raise Refused(unknown_value("reason", values["reason"], REASONS).message)
     if set(values.get("add", ())) & set(values.get("remove", ())):
         raise Refused(_("The same person cannot be added and taken off."))
-    return values
+    return to_shape(values, BulkParameters)
 
 
 def _parse_value(key: str, value: Any) -> Any:
@@ -66,7 +67,7 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def validate_params(actor: Actor, params: Values) -> Values:
+def validate_params(actor: Actor, params: Values) -> BulkParameters:
     """As `validate_item`, for what is the same for all: at least one value must be given."""
     values = validate_item(actor, params)
     if not values and not params.get("per_item"):
@@ -75,14 +76,14 @@ def validate_params(actor: Actor, params: Values) -> Values:
 
 
 def plan(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     touches_people = any(values.get("add") or values.get("remove") for values in params_by_id.values())
     people = snapshot.people_on(actor.organisation_id, params_by_id) if touches_people else {}
     restricted = touches_people and any(administration.restricted for administration in administrations)
     live = snapshot.live_members(actor.organisation_id) if restricted else frozenset()
     states = [
-        {"columns": {"division_id": item_values.get("division"), "template_id": item_values.get("template")}}
+        BulkValues(columns={"division_id": item_values.get("division"), "template_id": item_values.get("template")})
         for item_values in params_by_id.values()
     ]
     archived = snapshot.archived_ids(actor.organisation_id, states)
@@ -93,7 +94,7 @@ def plan(
         for administration in administrations
     }
     new = [
-        (administration, changes[administration.pk].after.get("columns", {}).get("number"))
+        (administration, str(changes[administration.pk].after.get("columns", {}).get("number") or ""))
         for administration in administrations
     ]
     conflicts = identity.other_names(actor.organisation_id, [pair for pair in new if pair[1]])
@@ -104,25 +105,26 @@ def plan(
     }
 
 
-def execute(actor: Actor, changes: Mapping[int, Values]) -> None:
+def execute(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     snapshot.write(actor.organisation_id, changes)
     identity.handle_bulk_change(
         actor.organisation_id, {key: values.get("columns", {}) for key, values in changes.items()}
     )
 
 
-def _uses_archived(after: Values, archived: Mapping[str, Collection[int]]) -> bool:
+def _uses_archived(after: BulkValues, archived: Mapping[str, Collection[int]]) -> bool:
     """Archived since it was chosen: nothing new is put there."""
     return any(after.get("columns", {}).get(column) in ids for column, ids in archived.items())
 
 
 def _plan_one(
-    administration: Administration, people: snapshot.People, values: Values, live: Collection[int]
+    administration: Administration, people: snapshot.People, values: BulkParameters, live: Collection[int]
 ) -> PlannedChange:
     columns: dict[str, Any] = {}
+    given: Mapping[str, object] = values
     for key, column in (("division", "division_id"), ("template", "template_id"), ("client_number", "client_number")):
-        if key in values:
-            columns[column] = values[key]
+        if key in given:
+            columns[column] = given[key]
     if "sector" in values:
         columns |= {"sector": values["sector"], "sector_scheme": SCHEME if values["sector"] else ""}
     if "reason" in values and "number" not in values:
@@ -167,13 +169,13 @@ def _breaks_identity_rule(administration: Administration, columns: Values) -> bo
     return is_asked and not number and not (reason and sector)
 
 
-def _moves(people: snapshot.People, values: Values) -> dict[int, bool | None]:
+def _moves(people: snapshot.People, values: BulkParameters) -> dict[int, bool | None]:
     """Who comes on (chosen, even when on it by default already) and who goes off."""
     moves: dict[int, bool | None] = {one: False for one in values.get("add", ()) if people.get(one) is not False}
     return moves | {one: None for one in values.get("remove", ()) if one in people}
 
 
-def _require_same_organisation(actor: Actor, values: Values) -> None:
+def _require_same_organisation(actor: Actor, values: BulkParameters) -> None:
     tenant = {"organisation_id": actor.organisation_id}
     division, template = values.get("division"), values.get("template")
     if division is not None and not Division.objects.filter(**tenant, pk=division, archived_at=None).exists():

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange
 from koppel.administrations.bulk.reasons import CommonReason
-from koppel.administrations.models import Administration, Favourite
+from koppel.administrations.models import Administration, BulkParameters, BulkValues, Favourite
 from koppel.organisations.roles import Actor, Permission
 
 
@@ -16,7 +16,7 @@ def _favourite_ids(actor: Actor, ids: Sequence[int]) -> set[int]:
 
 
 def plan_favourite(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     favourites = _favourite_ids(actor, list(params_by_id))
     return {
@@ -26,7 +26,7 @@ def plan_favourite(
 
 
 def plan_unfavourite(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     favourites = _favourite_ids(actor, list(params_by_id))
     return {
@@ -35,14 +35,14 @@ def plan_unfavourite(
     }
 
 
-def execute_favourite(actor: Actor, changes: Mapping[int, Values]) -> None:
+def execute_favourite(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     owner = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
     Favourite.objects.bulk_create(
         [Favourite(**owner, administration_id=one) for one in changes], ignore_conflicts=True, batch_size=2000
     )
 
 
-def execute_unfavourite(actor: Actor, changes: Mapping[int, Values]) -> None:
+def execute_unfavourite(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     favourites.filter(administration_id__in=list(changes)).delete()
 

@@ -7,9 +7,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk.actions import Values, bulk_actions
+from koppel.administrations.bulk.actions import bulk_actions
 from koppel.administrations.bulk.reasons import BulkReason, CommonReason
-from koppel.administrations.models import Status
+from koppel.administrations.models import BulkParameters, BulkValues, Status
 from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS
@@ -32,13 +32,13 @@ COLUMNS: Mapping[str, str | Promise] = {
 class NameLookup:
     """Ids to names, looked up once for a page."""
 
-    def __init__(self, actor: Actor, states: Iterable[Values]) -> None:
+    def __init__(self, actor: Actor, states: Iterable[BulkValues]) -> None:
         people: set[int] = set()
         columns: dict[str, set[int]] = {"division_id": set(), "template_id": set()}
         for state in states:
             people |= {int(one) for one in state.get("people", {})}
             for name, ids in columns.items():
-                ids.add(state.get("columns", {}).get(name) or 0)
+                ids.add(int(state.get("columns", {}).get(name) or 0))
         tenant = {"organisation_id": actor.organisation_id}
         members = Membership.objects.filter(**tenant, pk__in=people).select_related("user")
         self.people = {one.pk: str(one.user) for one in members}
@@ -71,21 +71,21 @@ def describe_reason(reason_code: str) -> str:
     return _("It cannot be done here (%s).") % reason_code
 
 
-def mask_values(values: Values, country: str) -> Values:
+def mask_values(values: BulkValues, country: str) -> BulkValues:
     """As it may be shown and kept in the audit log: the end of a person's number is hidden."""
     columns = values.get("columns", {})
     if not columns.get("number"):
         return values
-    return {**values, "columns": {**columns, "number": mask_number(columns["number"], country)}}
+    return {**values, "columns": {**columns, "number": mask_number(str(columns["number"]), country)}}
 
 
-def mask_params(params: Values) -> Values:
+def mask_params(params: BulkParameters) -> Mapping[str, object]:
     """The parameters that are the same for all items, without a number: it may be a person's, which depends on the country of
     each administration."""
     return {key: value for key, value in params.items() if key != "number"}
 
 
-def describe_changes(before: Values, after: Values, names: NameLookup) -> list[str]:
+def describe_changes(before: BulkValues, after: BulkValues, names: NameLookup) -> list[str]:
     """One sentence per thing that changes."""
     lines = []
     earlier = before.get("columns", {})
@@ -104,21 +104,21 @@ def describe_changes(before: Values, after: Values, names: NameLookup) -> list[s
     return lines
 
 
-def describe_params(actor: Actor, params: Values) -> Sequence[str]:
+def describe_params(actor: Actor, params: BulkParameters) -> Sequence[str]:
     """The parameters that are the same for all items."""
-    state = {
-        "columns": {
-            column: params[key]
-            for key, column in (("division", "division_id"), ("template", "template_id"), ("sector", "sector"))
-            if key in params
-        },
-        "people": {str(one): None for one in (*params.get("add", ()), *params.get("remove", ()))},
+    values: Mapping[str, Any] = params
+    columns = {
+        column: values[key]
+        for key, column in (("division", "division_id"), ("template", "template_id"), ("sector", "sector"))
+        if key in values
     }
-    names = NameLookup(actor, [state])
-    lines = [f"{COLUMNS[column]}: {names.value(column, value)}" for column, value in state["columns"].items()]
-    for key, message in (("add", _("Added: %s")), ("remove", _("Taken off: %s"))):
-        if people := [names.people.get(one, "–") for one in params.get(key, ())]:
-            lines.append(message % ", ".join(people))
+    added, removed = params.get("add", []), params.get("remove", [])
+    people: dict[str, bool | None] = {str(member): None for member in (*added, *removed)}
+    names = NameLookup(actor, [BulkValues(columns=columns, people=people)])
+    lines = [f"{COLUMNS[column]}: {names.value(column, value)}" for column, value in columns.items()]
+    for members, message in ((added, _("Added: %s")), (removed, _("Taken off: %s"))):
+        if members:
+            lines.append(message % ", ".join(names.people.get(member, "–") for member in members))
     if params.get("reason"):
         lines.append(f"{COLUMNS['deactivation_reason']}: {params['reason']}")
     if params.get("on"):

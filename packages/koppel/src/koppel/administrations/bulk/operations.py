@@ -115,7 +115,7 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
     changes = action.plan(
         actor,
         administrations,
-        {key: {**validated, **selection.values_by_id.get(key, {})} for key in selected_ids},
+        {key: _merged(validated, selection.values_by_id.get(key, {})) for key in selected_ids},
     )
     missing = [key for key in dict.fromkeys(selection.ids) if key not in changes]
     items = [_item(operation, key, changes[key], selection.values_by_id.get(key, {})) for key in selected_ids]
@@ -348,6 +348,11 @@ def _audit_details(
     return details
 
 
+def _merged(shared: BulkParameters, own: Values) -> BulkParameters:
+    """The parameters of all items, with those of one."""
+    return to_shape({**shared, **own}, BulkParameters)
+
+
 def _plan(
     actor: Actor,
     action: BulkAction,
@@ -356,7 +361,7 @@ def _plan(
     items: Iterable[BulkItem],
 ) -> dict[int, PlannedChange]:
     params_by_id = {
-        item.administration_id: {**operation.params, **item.params}
+        item.administration_id: _merged(operation.params, item.params)
         for item in items
         if item.administration_id in administrations
     }
