@@ -4,7 +4,7 @@ from typing import Any, TypedDict
 
 import msgspec
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from koppel.kit.database.json_fields import ShapeMismatch, TypedJSONField, encode, to_json, to_shape
 from koppel.kit.tenancy import organisation_scope
@@ -63,9 +63,9 @@ def test_a_column_loads_what_was_saved_and_refuses_the_rest(actor: Any) -> None:
         )
         assert WebhookEndpoint.objects.get(pk=webhook.pk).divisions == [3, 4]
         webhook.divisions = ["three"]
-        with pytest.raises(ShapeMismatch):
+        with pytest.raises(ShapeMismatch), transaction.atomic():
             webhook.save()
-        with pytest.raises(ShapeMismatch):
+        with pytest.raises(ShapeMismatch), transaction.atomic():
             WebhookEndpoint.objects.update(divisions={"three": 3})
         assert WebhookEndpoint.objects.filter(divisions__contains=[3]).exists()
 

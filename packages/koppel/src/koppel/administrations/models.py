@@ -203,7 +203,7 @@ class BulkState(models.TextChoices):
 
 
 class BulkParameters(TypedDict, total=False):
-    """Parameters of a bulk action, as its `validate` returned them. A key that is not there is left as it is; an
+    """Parameters of a bulk action, as its action validated them. A key that is not there is left as it is; an
     action of a higher app that needs another one adds it here.
 
     `per_item`: the values are those of the items. `problems`: lines of a file that could not be used (number, text, why)."""

@@ -31,7 +31,7 @@ class IssueReference(msgspec.Struct, frozen=True):
 
 
 EventContext = dict[str, MessageValue | IssueReference]
-"""What fills the placeholders of an event's message, by their names, and under `issue` the first issue."""
+"""What fills the placeholders of an event's message, by their names, and the first issue under the name issue."""
 EventFacts = Mapping[str, MessageValue | IssueReference]
 """The same, for who only reads it."""
 

@@ -32,8 +32,8 @@ from koppel.administrations.bulk.operations import (
     undo,
     undoable_operation_of_import,
 )
-from koppel.administrations.bulk.reasons import BulkReason, CommonReason
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter
+from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
 from koppel.administrations.bulk.standard_actions import STANDARD_ACTIONS
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 
-from koppel.administrations.bulk.reasons import BulkReason, CommonReason
+from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
 from koppel.administrations.models import Administration, BulkParameters, BulkValues
 from koppel.audit.audit_actions import AuditAction
 from koppel.kit.hooks import Registry

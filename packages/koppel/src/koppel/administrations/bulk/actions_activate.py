@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
-from koppel.administrations.bulk.reasons import CommonReason
+from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.hooks import queue_first_syncs, stop_syncs
 from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_held
 from koppel.administrations.models import Administration, BulkParameters, BulkValues, Status

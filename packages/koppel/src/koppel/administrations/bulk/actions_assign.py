@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
-from koppel.administrations.bulk.reasons import CommonReason
+from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration, BulkParameters, BulkValues
@@ -121,10 +121,10 @@ def _plan_one(
     administration: Administration, people: snapshot.People, values: BulkParameters, live: Collection[int]
 ) -> PlannedChange:
     columns: dict[str, Any] = {}
-    given: Mapping[str, object] = values
+    parameters: Mapping[str, object] = values
     for key, column in (("division", "division_id"), ("template", "template_id"), ("client_number", "client_number")):
-        if key in given:
-            columns[column] = given[key]
+        if key in parameters:
+            columns[column] = parameters[key]
     if "sector" in values:
         columns |= {"sector": values["sector"], "sector_scheme": SCHEME if values["sector"] else ""}
     if "reason" in values and "number" not in values:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange
-from koppel.administrations.bulk.reasons import CommonReason
+from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.models import Administration, BulkParameters, BulkValues, Favourite
 from koppel.organisations.roles import Actor, Permission
 
@@ -20,8 +20,8 @@ def plan_favourite(
 ) -> dict[int, PlannedChange]:
     favourites = _favourite_ids(actor, list(params_by_id))
     return {
-        one.pk: PlannedChange(CommonReason.UNCHANGED) if one.pk in favourites else PlannedChange()
-        for one in administrations
+        administration.pk: PlannedChange(CommonReason.UNCHANGED) if administration.pk in favourites else PlannedChange()
+        for administration in administrations
     }
 
 
@@ -30,15 +30,17 @@ def plan_unfavourite(
 ) -> dict[int, PlannedChange]:
     favourites = _favourite_ids(actor, list(params_by_id))
     return {
-        one.pk: PlannedChange() if one.pk in favourites else PlannedChange(CommonReason.UNCHANGED)
-        for one in administrations
+        administration.pk: PlannedChange() if administration.pk in favourites else PlannedChange(CommonReason.UNCHANGED)
+        for administration in administrations
     }
 
 
 def execute_favourite(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     owner = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
     Favourite.objects.bulk_create(
-        [Favourite(**owner, administration_id=one) for one in changes], ignore_conflicts=True, batch_size=2000
+        [Favourite(**owner, administration_id=administration) for administration in changes],
+        ignore_conflicts=True,
+        batch_size=2000,
     )
 
 

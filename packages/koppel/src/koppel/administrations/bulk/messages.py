@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.bulk.actions import bulk_actions
-from koppel.administrations.bulk.reasons import BulkReason, CommonReason
+from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
 from koppel.administrations.models import BulkParameters, BulkValues, Status
 from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.numbers.reasons import REASONS
@@ -64,8 +64,8 @@ def describe_reason(reason_code: str) -> str:
     """Return the sentence of a reason code: one of all actions, or one of the `reasons` of a single action."""
     if not reason_code:
         return ""
-    known: list[type[BulkReason]] = [CommonReason, *(action.reasons for action in bulk_actions.values())]
-    for reasons in known:
+    reason_enums: list[type[BulkReason]] = [CommonReason, *(action.reasons for action in bulk_actions.values())]
+    for reasons in reason_enums:
         if reason_code in reasons.values:
             return str(reasons(reason_code).label)
     return _("It cannot be done here (%s).") % reason_code

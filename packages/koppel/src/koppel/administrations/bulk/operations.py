@@ -18,7 +18,7 @@ from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, get_action, refuse_unknown
 from koppel.administrations.bulk.messages import mask_params, mask_values
-from koppel.administrations.bulk.reasons import CommonReason
+from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.errors import NotFound
 from koppel.administrations.list.query import ID_MAX, ListQuery
 from koppel.administrations.list.queryset import apply_filters
@@ -348,9 +348,9 @@ def _audit_details(
     return details
 
 
-def _merged(shared: BulkParameters, own: Values) -> BulkParameters:
+def _merged(params: BulkParameters, item_params: Values) -> BulkParameters:
     """The parameters of all items, with those of one."""
-    return to_shape({**shared, **own}, BulkParameters)
+    return to_shape({**params, **item_params}, BulkParameters)
 
 
 def _plan(

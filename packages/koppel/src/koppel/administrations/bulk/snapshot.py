@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 
 from koppel.administrations.bulk.actions import PlannedChange
-from koppel.administrations.bulk.reasons import CommonReason
+from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.models import Administration, Assignment, BulkValues
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.models import Division, Template
