@@ -61,7 +61,7 @@ class Dispatcher:
                     pause = await self._fill()
                     misses = 0
                 except (psycopg.Error, TimeoutError) as error:
-                    log.warning("queue_not_read", error=type(error).__name__, reason=str(error)[:200])
+                    log.warning("queue_read_failed", error=type(error).__name__, reason=str(error)[:200])
                     misses += 1
                     pause = min(2.0 ** min(misses - 1, 10), LOOK_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
                 with contextlib.suppress(TimeoutError):
@@ -142,5 +142,5 @@ class Dispatcher:
                             self._wake.set()
             except psycopg.Error as error:
                 self.leads = False
-                log.warning("queue_not_heard", error=type(error).__name__, reason=str(error)[:200])
+                log.warning("queue_listen_failed", error=type(error).__name__, reason=str(error)[:200])
                 await asyncio.sleep(1)
