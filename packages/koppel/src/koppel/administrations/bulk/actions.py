@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
 from koppel.administrations.models import Administration, BulkParameters, BulkValues
 from koppel.audit.audit_actions import AuditAction
+from koppel.kit.database.json_fields import to_shape
 from koppel.kit.hooks import Registry
 from koppel.kit.web.parameters import UnknownParameter, shortened, unknown_name
 from koppel.organisations.errors import Refused
@@ -68,14 +69,19 @@ part of the operation: with an exception that part is not done."""
 
 
 def get_action(key: str) -> BulkAction:
-    """Raises `Refused` for a key that nobody registered."""
+    """Return the action of a key. Raises `Refused` for one that nobody registered."""
     if key not in bulk_actions:
         raise Refused(f"There is no bulk action {shortened(key)!r}; there are: {', '.join(sorted(bulk_actions))}.")
     return bulk_actions[key]
 
 
+def merged_parameters(params: BulkParameters, item_params: Values) -> BulkParameters:
+    """Return the parameters of an operation with those of one of its items."""
+    return to_shape({**params, **item_params}, BulkParameters)
+
+
 def refuse_unknown(action: BulkAction, values: Values) -> None:
-    """Raises `UnknownParameter` for a parameter that the action does not have."""
+    """Raise `UnknownParameter` for parameters that the action does not have."""
     names = sorted(action.parameters)
     if parts := [unknown_name(key, "", names) for key in values if key not in action.parameters]:
         raise UnknownParameter(parts)

@@ -72,7 +72,7 @@ def describe_reason(reason_code: str) -> str:
 
 
 def mask_values(values: BulkValues, country: str) -> BulkValues:
-    """As it may be shown and kept in the audit log: the end of a person's number is hidden."""
+    """Mask the end of a person's number, so that the values may be shown and kept in the audit log."""
     columns = values.get("columns", {})
     if not columns.get("number"):
         return values
@@ -80,13 +80,13 @@ def mask_values(values: BulkValues, country: str) -> BulkValues:
 
 
 def mask_params(params: BulkParameters) -> Mapping[str, object]:
-    """The parameters that are the same for all items, without a number: it may be a person's, which depends on the country of
-    each administration."""
+    """Return the parameters that are the same for all items, without a number: whether it is a person's depends on the
+    country of each administration."""
     return {key: value for key, value in params.items() if key != "number"}
 
 
 def describe_changes(before: BulkValues, after: BulkValues, names: NameLookup) -> list[str]:
-    """One sentence per thing that changes."""
+    """Return a sentence for each thing that changes."""
     lines = []
     earlier = before.get("columns", {})
     for column, value in after.get("columns", {}).items():
@@ -105,7 +105,7 @@ def describe_changes(before: BulkValues, after: BulkValues, names: NameLookup) -
 
 
 def describe_params(actor: Actor, params: BulkParameters) -> Sequence[str]:
-    """The parameters that are the same for all items."""
+    """Return a sentence for each parameter that is the same for all items."""
     values: Mapping[str, Any] = params
     columns = {
         column: values[key]

@@ -17,6 +17,7 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
 from koppel.kit.jobs import enqueue
+from koppel.kit.text import clean_text
 from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import NotificationEvent, webhook_event_types
@@ -210,7 +211,7 @@ def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
 
 def _clean(actor: Actor, data: WebhookEndpointInput) -> WebhookEndpointInput:
     """Cleaned up. Whether the address may be called is decided when it is: names move. Raises `Refused`."""
-    name, url = data.name.replace("\0", "").strip()[:100], data.url.replace("\0", "").strip()
+    name, url = clean_text(data.name, 100), clean_text(data.url)
     if not name:
         raise Refused(_("A name is needed."))
     schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]
