@@ -28,7 +28,7 @@ def _same_company_url(_administration_id: int, context: Mapping[str, Any]) -> st
 
 
 def _connection_url(context: Mapping[str, Any]) -> str:
-    """The connection that an issue of an administration names; all of them when it names none."""
+    """Return the page of the connection that an issue of an administration names; all of them when it names none."""
     connection_id = context.get("connection")
     return reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")
 

@@ -5,6 +5,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.models import Membership
 
@@ -223,7 +224,7 @@ class WebhookEndpoint(TenantModel):
     """An address of the organisation that is called about events. `events` empty: of all of them. `divisions` (ids) empty: of
     the whole organisation; else of what touches administrations of these, and of these alone.
 
-    `secret` is encrypted. The one before it signs as well until `previous_until`, so that a receiver can change without missing
+    The `previous_secret` signs as well until `previous_until`, so that a receiver can change without missing
     anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
     it off, a code of `webhooks.event_types`."""
 
@@ -231,8 +232,8 @@ class WebhookEndpoint(TenantModel):
     url = models.CharField(max_length=500)
     events = models.JSONField(default=list)
     divisions = models.JSONField(default=list)
-    secret = models.BinaryField(default=b"")
-    previous_secret = models.BinaryField(null=True)
+    secret = EncryptedField(default=b"")
+    previous_secret = EncryptedField(null=True, bound_as="secret")
     previous_until = models.DateTimeField(null=True)
     is_active = models.BooleanField(default=True)
     created_by = models.ForeignKey(

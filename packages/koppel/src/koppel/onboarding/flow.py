@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from koppel.connections.models import ConsentAttempt
-from koppel.connections.queries import connection_for
+from koppel.connections.queries import get_connection
 from koppel.kit import quarantine
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow
 from koppel.onboarding.models import Flow, FlowState, Step
@@ -34,7 +34,7 @@ def start_import(actor: Actor, connection_id: int) -> Flow:
     """Start a flow through an existing connection. Raises `NoSuchConnection` and `Quarantined`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     quarantine.refuse()
-    connection = connection_for(actor, connection_id)
+    connection = get_connection(actor, connection_id)
     return _create(
         actor,
         connector=connection.connector,

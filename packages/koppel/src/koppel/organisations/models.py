@@ -9,6 +9,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.email_domains import domain_of, normalised
 from koppel.organisations.roles import Role
@@ -246,7 +247,7 @@ class IdentityProvider(TenantModel):
     name = models.CharField(max_length=100)
     issuer = models.URLField(max_length=300)
     client_id = models.CharField(max_length=300)
-    client_secret = models.BinaryField()
+    client_secret = EncryptedField(row_key=("organisation_id",))
     is_active = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -31,7 +31,7 @@ def set_predecessor(actor: Actor, administration_id: int, predecessor_id: int | 
 
 
 def list_duplicates(actor: Actor, administration: Administration) -> list[Administration]:
-    """Others with the same registration number, within what the actor sees. A predecessor is no duplicate."""
+    """List others with the same registration number, within what the actor sees. A predecessor is no duplicate."""
     if not administration.number:
         return []
     same = (
@@ -47,7 +47,7 @@ def list_duplicates(actor: Actor, administration: Administration) -> list[Admini
 
 
 def _predecessor_chain(organisation_id: int, administration_id: int) -> set[int]:
-    """It and everything it continues."""
+    """Return it and everything it continues."""
     line: set[int] = set()
     current: int | None = administration_id
     while current is not None and current not in line:

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.db import connection
 from django.db.models import Q, Sum
 
@@ -85,11 +86,9 @@ def list_rows(
         queryset = queryset.filter(deleted_at=None)
     if search:
         queryset = queryset.filter(_search_condition(resource, search))
-    total = queryset.count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    page = min(max(page, 1), pages)
     ordered = queryset.order_by(*_ORDER.get(resource, ("code",)), "external_id")
-    return Listing(list(ordered[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]), total, page, pages)
+    rows = Paginator(ordered, PAGE_SIZE).get_page(page)
+    return Listing(list(rows), rows.paginator.count, rows.number, rows.paginator.num_pages)
 
 
 def all_rows(administration_id: int, resource: str, *, search: str = "") -> Iterator[tuple[Any, ...]]:
@@ -151,7 +150,7 @@ def account_ledger(
         rows = cursor.fetchall()
     total = int(rows[0][13]) if rows else 0
     lines = [LedgerLine(*(*row[:11], opening + row[11])) for row in rows]
-    return AccountLedger(lines, total, max(page, 1), max(1, -(-total // PAGE_SIZE)))
+    return AccountLedger(lines, total, max(page, 1), Paginator(range(total), PAGE_SIZE).num_pages)
 
 
 def _search_condition(resource: str, search: str) -> Q:

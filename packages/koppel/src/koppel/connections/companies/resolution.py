@@ -81,8 +81,7 @@ def _require_current(
     present = {key: _claim_fingerprint(key, company) for key, company in claimed.items()}
     changed_at = {key: company.claimed_at for key, company in claimed.items()}
     if code != OTHER_COMPANY:
-        issues = Issue.objects.filter(
-            organisation_id=actor.organisation_id, code=code, resolved_at=None, subject_kind="administration",
+        issues = Issue.objects.for_actor(actor).filter(code=code, resolved_at=None, subject_kind="administration",
             subject_id__in=companies,
         )  # fmt: skip
         context = {issue.subject_id: issue.context for issue in issues}
@@ -107,7 +106,7 @@ def _changed_at(company: RemoteCompany, code: str, new: str) -> datetime | None:
 
 def imported_companies(actor: Actor, connection_id: int) -> "QuerySet[RemoteCompany]":
     """Return the connection's imported companies that the actor may see. Each has one administration."""
-    remote_companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    remote_companies = RemoteCompany.objects.for_actor(actor).filter(connection_id=connection_id)
     return exclude_restricted(actor, remote_companies).filter(
         administrations__isnull=False, administrations__withdrawn_at=None
     )
@@ -126,7 +125,7 @@ def _companies(actor: Actor, connection_id: int, administration_ids: Collection[
 
 def _resolve_change(actor: Actor, company: RemoteCompany, administration_id: int, code: str, *, accept: bool) -> bool:
     subject = ("administration", administration_id)
-    issues = Issue.objects.filter(organisation_id=actor.organisation_id, code=code, resolved_at=None)
+    issues = Issue.objects.for_actor(actor).filter(code=code, resolved_at=None)
     issue = issues.filter(subject_kind=subject[0], subject_id=subject[1]).first()
     if issue is None:
         return False

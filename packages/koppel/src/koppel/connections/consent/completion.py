@@ -51,9 +51,7 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
     """Return the connection that is signed in again, the one that this account has already, or a new one.
 
     Locked until the end of the transaction, so that pausing or removing it at the same moment waits."""
-    connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(
-        state=ConnectionState.REMOVED
-    )
+    connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED)
     if attempt.connection_id is not None:
         connection = lock_connection(actor.organisation_id, attempt.connection_id)
         if connection is None:

@@ -122,7 +122,7 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
 def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool]:
     """Return the app's one connection, and whether it is new."""
     lock_until_commit(LockName.NEW_CONNECTION, actor.organisation_id)
-    connections = Connection.objects.filter(organisation_id=actor.organisation_id, app=app)
+    connections = Connection.objects.for_actor(actor).filter(app=app)
     connection = connections.exclude(state=ConnectionState.REMOVED).select_for_update(of=("self",)).first()
     if connection is not None:
         return connection, False

@@ -18,7 +18,8 @@ WORST_FIRST = ("lost", "partly_lost", "degraded", "paused")
 class DayHealth:
     """`kind` is one of `WORST_FIRST`, `ok`, or `none` before there was a connection; `minutes` how long it lasted.
 
-    `height` of 24, from at least 6 upward, so that a short interruption is seen; `x` and `y` place it in the drawing."""
+    `height` of 24, from at least 6 upward, so that a short interruption is seen; `x` and `y` place it in the
+    drawing."""
 
     day: date
     kind: str
@@ -29,7 +30,7 @@ class DayHealth:
 
 
 def daily_health(connections: Iterable[Connection]) -> dict[int, list[DayHealth]]:
-    """By connection, oldest day first. One query, in the caller's scope."""
+    """Return the days by connection, oldest day first. One query, in the caller's scope."""
     connections = list(connections)
     first = timezone.localdate() - timedelta(days=DAYS - 1)
     start = timezone.make_aware(datetime.combine(first, datetime.min.time()))

@@ -1,4 +1,5 @@
-"""A connection's timeline: what happened once, what lasted from when to when, what repeats and is folded into one line."""
+"""A connection's timeline: what happened once, what lasted from when to when, what repeats and is folded into
+one line."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,7 +15,7 @@ FOLDED_WITHIN = timedelta(minutes=15)
 
 
 def add_timeline_event(connection: Connection, kind: str, context: Mapping[str, Any], actor_name: str = "") -> None:
-    """It happened now."""
+    """Add an event that happened now."""
     TimelineEvent.objects.create(
         organisation_id=connection.organisation_id,
         connection=connection,
@@ -25,7 +26,7 @@ def add_timeline_event(connection: Connection, kind: str, context: Mapping[str, 
 
 
 def start_timeline_event(connection: Connection, kind: str, context: Mapping[str, Any], actor_name: str = "") -> None:
-    """It lasts from now until `end_timeline_event`; one that ended a moment ago goes on."""
+    """Start an event that lasts until `end_timeline_event`; one that ended a moment ago goes on."""
     open_events = _open_events(connection, kind)
     latest = open_events.filter(ended_at__gt=timezone.now() - FOLDED_WITHIN).first()
     if latest is None:
@@ -35,7 +36,7 @@ def start_timeline_event(connection: Connection, kind: str, context: Mapping[str
 
 
 def end_timeline_event(connection: Connection, kind: str) -> None:
-    """It lasted until now."""
+    """End an event that lasted until now."""
     _open_events(connection, kind).filter(ended_at=None).update(ended_at=timezone.now())
 
 

@@ -13,7 +13,7 @@ def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, co
 
     Companies listed later follow the policy: importable with ALL, not with SELECTED and NONE."""
     connection = lock_for_change(actor, connection_id)
-    companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection)
     requested_ids = set(company_ids) if policy is ImportPolicy.SELECTED else set()
     selected_ids = requested_ids & set(companies.values_list("pk", flat=True))
     companies.filter(pk__in=selected_ids).update(importable_by_others=True)

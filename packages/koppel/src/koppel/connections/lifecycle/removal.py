@@ -45,15 +45,18 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     """Return what removing the connection would do. Raises `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = get_connection(actor, connection_id)
-    companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection)
     imported = companies.filter(administrations__isnull=False).distinct()
-    elsewhere = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id,
-        external_id=OuterRef("external_id"),
-        is_listed=True,
-        connection__connector=connection.connector,
-        connection__state__in=LIVE,
-    ).exclude(connection=connection)
+    elsewhere = (
+        RemoteCompany.objects.for_actor(actor)
+        .filter(
+            external_id=OuterRef("external_id"),
+            is_listed=True,
+            connection__connector=connection.connector,
+            connection__state__in=LIVE,
+        )
+        .exclude(connection=connection)
+    )
     count = imported.count()
     return Removal(
         connection_id,
@@ -82,7 +85,7 @@ def remove_connection(
     stop_runs(actor.organisation_id, connection_id, StopReason.REMOVE)
     connection.state, connection.pending_owner, connection.degraded_since = ConnectionState.REMOVED, None, None
     connection.save(update_fields=["state", "pending_owner", "degraded_since"])
-    grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    grants = Grant.objects.for_actor(actor).filter(connection=connection)
     revoke_later(actor.organisation_id, list(grants.values_list("pk", flat=True)))
     resolve_issues(actor.organisation_id, ("connection", connection_id))
     for kind in ("degraded", "lost", "partly_lost", "paused"):

@@ -69,13 +69,13 @@ def event_message(event: TimelineEvent) -> str:
 
 @register.filter
 def event_tone(event: TimelineEvent) -> str:
-    """A class and a shape: what is seen is never colour alone."""
+    """Return a class, which has a shape too: what is seen is never colour alone."""
     return "bad" if event.kind in BAD else "warn" if event.kind in WARNING else "ok"
 
 
 @register.filter
 def event_time(event: TimelineEvent) -> str:
-    """A moment, or from when to when; while it lasts the end is open."""
+    """Return a moment, or from when to when; while it lasts the end is open."""
     start = timezone.localtime(event.at)
     text = date_format(start, "SHORT_DATETIME_FORMAT")
     if event.ended_at is None:
@@ -87,7 +87,7 @@ def event_time(event: TimelineEvent) -> str:
 
 @register.filter
 def in_words(message: str) -> str:
-    """A sentence of a connector, in the reader's language where it is known."""
+    """Return a sentence of a connector in the reader's language where it is known."""
     return translate(message) if message else ""
 
 
@@ -99,7 +99,7 @@ def day_message(day: DayHealth) -> str:
 
 @register.filter
 def bar_summary(days: list[DayHealth]) -> str:
-    """The drawing in one sentence, for those who do not see it."""
+    """Describe the drawing in one sentence, for those who do not see it."""
     troubled = [day for day in days if day.kind not in ("ok", "none")]
     if not troubled:
         return translate("Health of the last 30 days: well every day.")

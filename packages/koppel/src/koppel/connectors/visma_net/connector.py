@@ -16,6 +16,7 @@ from koppel.connector.contract import (
     HistoryWindow,
     Http,
     Page,
+    RateLimitStatus,
     ReadMode,
     Redirect,
     ResourceSpec,
@@ -29,8 +30,10 @@ from koppel.connectors.visma_net.client import get, parse, require_success
 from koppel.connectors.visma_net.cursors import Delta, decode_cursor
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
 from koppel.connectors.visma_net.periods import read_periods
+from koppel.connectors.visma_net.rate_limits import stated_rate_limits
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
+from koppel.kit.http.client import Response
 
 ORDER = (
     "company_details", "periods", "accounts", "vat_codes", "journals", "cost_codes", "projects", "contacts",
@@ -148,6 +151,9 @@ class VismaNet:
             names = tuple(await read_periods(session, window))
             read_cursor = msgspec.structs.replace(read_cursor, names=names, oldest=names[0] if names else "")
         return await journal_data.read(session, resource, read_cursor)
+
+    def rate_limits(self, response: Response) -> Sequence[RateLimitStatus]:
+        return stated_rate_limits(response.headers)
 
     def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
         """Raises `ValueError` (which msgspec's errors are) with a reason."""

@@ -16,7 +16,9 @@ from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
+from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.kit.jobs import enqueue
+from koppel.kit.text import clean_text
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.events.services import open_event
@@ -25,7 +27,6 @@ from koppel.notifications.webhooks import event_types
 from koppel.notifications.webhooks.delivery_queue import enqueue_delivery
 from koppel.notifications.webhooks.payloads import TEST, test_payload
 from koppel.notifications.webhooks.signing import new_secret
-from koppel.organisations.encryption import decrypt, encrypt
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division
 from koppel.organisations.roles import Actor, Permission
@@ -109,9 +110,7 @@ def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
 def renew_secret(actor: Actor, webhook_id: int) -> Secret:
     """A new secret, shown once; the old one signs too for a day."""
     webhook = get_webhook(actor, webhook_id)
-    webhook.previous_secret = encrypt(
-        current_secret(webhook).reveal().encode(), secret_aad(webhook.organisation_id, webhook.pk)
-    )
+    webhook.previous_secret = encrypt_column(webhook, "previous_secret", current_secret(webhook))
     webhook.previous_until = timezone.now() + PREVIOUS_SECRET_VALID_FOR
     secret = _store_new_secret(webhook)
     _record(actor.audit, webhook, "webhook.secret_rotated")
@@ -182,33 +181,27 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
 
 def current_secret(webhook: WebhookEndpoint) -> Secret:
     """Raises `DecryptionError`."""
-    return Secret(decrypt(bytes(webhook.secret), secret_aad(webhook.organisation_id, webhook.pk)).decode())
+    return decrypt_column(webhook, "secret")
 
 
 def secrets_in_use(webhook: WebhookEndpoint) -> list[Secret]:
     """The newest first. Raises `DecryptionError`."""
     secrets = [current_secret(webhook)]
     if webhook.previous_secret and webhook.previous_until and webhook.previous_until > timezone.now():
-        aad = secret_aad(webhook.organisation_id, webhook.pk)
-        secrets.append(Secret(decrypt(bytes(webhook.previous_secret), aad).decode()))
+        secrets.append(decrypt_column(webhook, "previous_secret"))
     return secrets
-
-
-def secret_aad(organisation_id: int, webhook_id: int) -> str:
-    """The row that a webhook's secrets are sealed for."""
-    return f"notifications_webhook_endpoint|{organisation_id}|{webhook_id}|secret"
 
 
 def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
     secret = new_secret()
-    webhook.secret = encrypt(secret.reveal().encode(), secret_aad(webhook.organisation_id, webhook.pk))
+    webhook.secret = encrypt_column(webhook, "secret", secret)
     webhook.save(update_fields=["secret", "previous_secret", "previous_until"])
     return secret
 
 
 def _clean(actor: Actor, data: WebhookEndpointInput) -> WebhookEndpointInput:
     """Cleaned up. Whether the address may be called is decided when it is: names move. Raises `Refused`."""
-    name, url = data.name.replace("\0", "").strip()[:100], data.url.replace("\0", "").strip()
+    name, url = clean_text(data.name, 100), clean_text(data.url)
     if not name:
         raise Refused(_("A name is needed."))
     schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]

@@ -24,13 +24,13 @@ from koppel.audit.models import AuditEntry
 from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
+from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.kit.http import client as http_client
 from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
 from koppel.organisations.access.sessions import end_sso_sessions
 from koppel.organisations.email_domains import domain_of
-from koppel.organisations.encryption import decrypt, encrypt, provider_secret_aad
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import IdentityProvider
 from koppel.organisations.roles import Actor, Permission
@@ -101,7 +101,7 @@ def provider_of(organisation_id: int) -> IdentityProvider | None:
 def prepare(actor: Actor) -> IdentityProvider:
     """Create an empty provider, so that its redirect address can be registered before the form is filled in."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    empty = encrypt(b"", provider_secret_aad(actor.organisation_id))
+    empty = encrypt_column(IdentityProvider(organisation_id=actor.organisation_id), "client_secret", Secret(""))
     provider, is_new = IdentityProvider.objects.get_or_create(
         organisation_id=actor.organisation_id, defaults={"client_secret": empty}
     )
@@ -123,7 +123,7 @@ def configure(actor: Actor, form: ProviderForm) -> IdentityProvider:
     issuer_changed = before is not None and before.is_complete and before.issuer != issuer
     provider.name, provider.issuer, provider.client_id, provider.is_active = name, issuer, client_id, False
     if form.client_secret:
-        provider.client_secret = encrypt(form.client_secret.encode(), provider_secret_aad(actor.organisation_id))
+        provider.client_secret = encrypt_column(provider, "client_secret", Secret(form.client_secret))
     provider.save()
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}
@@ -194,7 +194,7 @@ def provider_for(email: str) -> IdentityProvider | None:
 
 
 def client_of(provider: IdentityProvider) -> Client:
-    secret = Secret(decrypt(bytes(provider.client_secret), provider_secret_aad(provider.organisation_id)).decode())
+    secret = decrypt_column(provider, "client_secret")
     return Client(provider.issuer, provider.client_id, secret, redirect_uri(provider))
 
 
