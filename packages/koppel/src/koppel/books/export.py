@@ -1,4 +1,5 @@
-"""The books as files: one resource as CSV, Excel or Parquet, or all of an administration in one ZIP. Exports are audited."""
+"""The books as files: one resource as CSV, Excel or Parquet, or all of an administration in one ZIP. Exports
+are audited."""
 
 import json
 import zipfile

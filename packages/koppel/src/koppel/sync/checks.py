@@ -23,8 +23,8 @@ _SQL = load_statements("koppel.sync")
 
 
 def is_due(claimed: ClaimedRun) -> bool:
-    """Whether anything changed since the run before this one that ended well: in an earlier attempt too, whose worker died,
-    or in a run that was stopped. What is wrong is looked at again each time."""
+    """Return whether anything changed since the run before this one that ended well: in an earlier attempt
+    too, whose worker died, or in a run that was stopped. What is wrong is looked at again each time."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["has_changes_since_last_check"],
@@ -76,7 +76,8 @@ def _rejected(organisation_id: int, administration_id: int) -> Problems:
 
 
 def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
-    """Whoever filed accounts on a closed period wants to know that it moved. Told for a month after the last change."""
+    """Return the closed periods that changed in the last month: whoever filed accounts on one wants to know
+    that it moved."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_changed_closed_periods"],
@@ -95,6 +96,6 @@ _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
 
 
 def format_amount(amount: Decimal) -> str:
-    """Exact, with two decimals where two are enough: `-67800.00`, not `-67800.0000`."""
+    """Return the amount as text, exact, with two decimals where two are enough: `-67800.00`, not `-67800.0000`."""
     cents = amount.quantize(Decimal("0.01"))
     return str(cents if cents == amount else amount.normalize())

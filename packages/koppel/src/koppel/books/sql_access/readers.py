@@ -1,4 +1,5 @@
-"""Who may read an organisation's books by SQL. A reader is a role of PostgreSQL; making one needs the owner's address."""
+"""Who may read an organisation's books by SQL. A reader is a role of PostgreSQL; making one needs the owner's
+address."""
 
 import re
 import secrets
@@ -56,8 +57,8 @@ def readers(actor: Actor) -> list[Reader]:
 
 
 def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewReader:
-    """Create a role that reads this organisation's books and nothing else. `administrator_url`: the database address of
-    a role that may create roles, when the owner may not. Raises `ReaderRefused`."""
+    """Create a role that reads this organisation's books and nothing else. `administrator_url`: the database
+    address of a role that may create roles, when the owner may not. Raises `ReaderRefused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     role, password = role_name(name), secrets.token_urlsafe(24)
     with _as_owner() as owner:

@@ -36,7 +36,8 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class ErrorPolicy:
-    """`issue`: the code of the issue to raise. `counts_as_failure`: after `FAILURES_MAX` of these in a row the run fails."""
+    """`issue`: the code of the issue to raise. `counts_as_failure`: after `FAILURES_MAX` of these in a row
+    the run fails."""
 
     action: Action
     issue: SyncIssue | None = None
@@ -68,7 +69,8 @@ def policy_for(error: ConnectorError, failures: int) -> ErrorPolicy:
 
 
 def wait_seconds(error: ConnectorError, failures: int) -> float:
-    """Return how long to wait: what the vendor asks for, for failures at least an exponential backoff; with jitter."""
+    """Return how long to wait: what the vendor asks for, for failures at least an exponential backoff; with
+    jitter."""
     retry_after = float(getattr(error, "retry_after_seconds", 0))
     if not POLICIES[type(error)].counts_as_failure or error.code == RENEWAL_SLOW:
         return retry_after + random.uniform(0, 1)  # noqa: S311 - jitter

@@ -1,6 +1,8 @@
-"""The end of a run: its state, the administration's status, issues and notices. Each function is one transaction in scope.
+"""The end of a run: its state, the administration's status, issues and notices. Each function is one
+transaction in scope.
 
-Every sync ends here, so the statements of all of them are plain SQL: compiling a query in Django costs more than running it.
+Every sync ends here, so the statements of all of them are plain SQL: compiling a query in Django costs more
+than running it.
 """
 
 from datetime import datetime
@@ -35,8 +37,8 @@ RUN_ISSUES = (
 
 
 def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
-    """Close a run that read every available resource of its plan. Returns False, and changes nothing, when the run is no longer
-    ours."""
+    """Close a run that read every available resource of its plan. Returns False, and changes nothing, when
+    the run is no longer ours."""
     subject = ("administration", claimed.administration_id)
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, RunState.SUCCEEDED, "", ""):
@@ -52,8 +54,8 @@ def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
 
 
 def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, state: RunState = RunState.FAILED) -> None:
-    """Close a run that needs a person, and notify, in one transaction: a worker that dies here leaves both to the next one, and
-    one that lost the run notifies nobody."""
+    """Close a run that needs a person, and notify, in one transaction: a worker that dies here leaves both to
+    the next one, and one that lost the run notifies nobody."""
     subject = ("administration", claimed.administration_id)
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, state, code, message):
@@ -76,7 +78,8 @@ def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, stat
 
 
 def raise_outage_issue(claimed: ClaimedRun, code: str) -> None:
-    """Raise an issue that our own database has answered with errors for long. `code` is PostgreSQL's, if it gave one."""
+    """Raise an issue that our own database has answered with errors for long. `code` is PostgreSQL's, if it
+    gave one."""
     with organisation_scope(claimed.organisation_id):
         raise_issue(
             claimed.organisation_id,

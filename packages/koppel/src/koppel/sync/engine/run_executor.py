@@ -85,8 +85,8 @@ async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorE
 
 
 async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
-    """Requeue the run until our database works again. Not counted as a failure. When even this cannot be written, another
-    worker claims the run once its heartbeat is old."""
+    """Requeue the run until our database works again. Not counted as a failure. When even this cannot be
+    written, another worker claims the run once its heartbeat is old."""
     log.warning(
         "run_waits_for_database", error=type(error).__name__, sqlstate=sqlstate_of(error), reason=str(error)[:200]
     )
