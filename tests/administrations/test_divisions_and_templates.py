@@ -10,6 +10,7 @@ from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.groups import divisions, settings_templates
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import Division, Organisation, Template
 from tests.administrations.factories import firm_of
 from tests.administrations.test_bulk import colleague
@@ -177,11 +178,14 @@ def test_merging_templates_gives_the_other_one(actor: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "module", "name", "values"),
-    [(Division, divisions, "save_division", ()), (Template, settings_templates, "save_template", ({},))],
+    ("kind", "module", "name", "create"),
+    [
+        (Division, divisions, "_save", lambda boss: divisions.create_division(boss, DivisionInput(name="Mine"))),
+        (Template, settings_templates, "save_template", lambda boss: settings_templates.create(boss, "Mine", {})),
+    ],
 )
 def test_who_makes_one_gets_that_one_and_not_a_colleagues_of_the_same_moment(
-    actor: Any, monkeypatch: Any, kind: Any, module: Any, name: str, values: tuple[Any, ...]
+    actor: Any, monkeypatch: Any, kind: Any, module: Any, name: str, create: Any
 ) -> None:
     boss, original = actor("administrator"), getattr(module, name)
 
@@ -192,4 +196,4 @@ def test_who_makes_one_gets_that_one_and_not_a_colleagues_of_the_same_moment(
 
     monkeypatch.setattr(module, name, and_a_colleague)
     with organisation_scope(boss.organisation_id):
-        assert module.create(boss, "Mine", *values).name == "Mine"
+        assert create(boss).name == "Mine"

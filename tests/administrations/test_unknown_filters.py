@@ -12,6 +12,7 @@ from koppel.administrations.models import Administration, BulkOperation, Favouri
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.groups import divisions
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import Division, User
 from koppel.organisations.roles import Actor
 from tests.administrations.factories import Firm, firm_of
@@ -193,7 +194,7 @@ def test_a_default_view_by_an_archived_division_shows_nothing_and_its_name(firm:
     client.post("/administrations/views", form)
     with organisation_scope(boss.organisation_id):
         name = Division.objects.get(pk=firm.divisions[0]).name
-        divisions.change_division(boss, firm.divisions[0], name=name, archived=True)
+        divisions.change_division(boss, firm.divisions[0], DivisionInput(name=name, archived=True))
         view = SavedView.objects.get()
     page = client.get("/administrations/", follow=True).content.decode()
     assert (f"The division “{name}” is archived." in page, "Your saved view “Mine”" in page) == (True, True)

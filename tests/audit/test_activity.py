@@ -10,12 +10,15 @@ import pytest
 from django.utils import timezone
 
 from koppel.administrations import restriction
+from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.audit.services import AuditActor, record
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tasks
-from koppel.organisations.groups.divisions import save_division
+from koppel.organisations.groups.divisions import create_division
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import Division, Organisation
 from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of
@@ -125,16 +128,16 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
     with organisation_scope(boss.organisation_id):
         for administration in (secret, other):
             record(
-                firm.pk, boss.audit, "administration.identified",
+                firm.pk, boss.audit, AdministrationAction.IDENTIFIED,
                 subject=("administration", administration.pk, administration.name),
                 details={"after": {"number": f"nr-{administration.name[:5]}"}},
             )  # fmt: skip
         values = {str(secret.pk): {"sector": "veiled"}, str(other.pk): {"sector": "shown"}}
         record(
-            firm.pk, boss.audit, "administrations.changed", subject=("bulk_operation", 1, ""),
+            firm.pk, boss.audit, BulkAuditAction.CHANGED, subject=("bulk_operation", 1, ""),
             details={"administrations": [secret.pk, other.pk], "after": values},
         )  # fmt: skip
-        record(firm.pk, boss.audit, "connection.companies_shared", details={"companies": [secret.name, other.name]})
+        record(firm.pk, boss.audit, ConnectionAction.COMPANIES_SHARED, details={"companies": [secret.name, other.name]})
         restriction.set_access(boss, secret.pk, restricted=True, membership_ids=[named.membership_id])
 
     def read(person: Actor, query: str) -> str:
@@ -156,7 +159,7 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
 def test_what_changed_is_told_in_the_readers_words(boss: Actor) -> None:
     """Fields by their labels, divisions and companies by name, dates as dates; what is gone is called removed."""
     with organisation_scope(boss.organisation_id):
-        save_division(boss, None, "Zuid")
+        create_division(boss, DivisionInput(name="Zuid"))
         division = Division.objects.get()
     administration = administration_of(boss, "Bakkerij B.V.")
     record_entry(

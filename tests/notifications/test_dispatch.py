@@ -22,7 +22,8 @@ from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import DeliverySettings, Event
 from koppel.notifications.sources.issue_digest import SETTLE_TIME, notify_new_issues
 from koppel.notifications.tasks import run_maintenance
-from koppel.organisations.groups.divisions import save_division
+from koppel.organisations.groups.divisions import create_division
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import Division, DivisionMember, Organisation, Template
 from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of, assign
@@ -198,7 +199,7 @@ def test_being_assigned_subscribes_nobody_and_asking_does(firm: Firm) -> None:
 def test_favourites_and_divisions_narrow_what_a_colleague_is_told(firm: Firm) -> None:
     favourite, shared, other = (administration_of(firm.ben, name) for name in ("Favourite", "Shared", "Other"))
     with organisation_scope(firm.anna.organisation_id):
-        save_division(firm.anna, None, "Zuid")
+        create_division(firm.anna, DivisionInput(name="Zuid"))
         from koppel.organisations.models import Division
 
         division = Division.objects.get(name="Zuid")

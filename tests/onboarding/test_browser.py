@@ -16,7 +16,8 @@ import koppel.web
 from koppel.administrations.models import Administration
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.groups.divisions import save_division
+from koppel.organisations.groups.divisions import create_division
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.groups.settings_templates import save_template
 from koppel.organisations.models import Organisation
 from tests.fixtures.stack import SANDBOX_PASSWORD, SANDBOX_USER, Sandbox, register_app
@@ -47,7 +48,7 @@ def koppel_url(address: str, settings: Any) -> str:
 def boss(actor: Any) -> Any:
     administrator = actor("administrator")
     with organisation_scope(administrator.organisation_id):
-        save_division(administrator, None, "Zuid")
+        create_division(administrator, DivisionInput(name="Zuid"))
         save_template(administrator, None, "Standaard", {"fiscal_years_back": 1})
     return administrator
 

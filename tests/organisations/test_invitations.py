@@ -14,7 +14,8 @@ from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations import tasks
 from koppel.organisations.errors import Refused
-from koppel.organisations.groups.divisions import save_division
+from koppel.organisations.groups.divisions import create_division
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.services import InvitationData
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
@@ -95,7 +96,7 @@ def test_two_who_invite_the_same_colleague_at_the_same_moment_read_that_it_is_do
 
 def test_two_who_make_the_same_division_at_the_same_moment_read_that_it_exists(actor: Any) -> None:
     boss = actor("administrator")
-    outcome = at_the_same_moment(boss, lambda: save_division(boss, None, "Zuid"))
+    outcome = at_the_same_moment(boss, lambda: create_division(boss, DivisionInput(name="Zuid")))
     assert isinstance(outcome, Refused)
     assert "exists already" in str(outcome)
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
+from pydantic import ValidationError
 
 from koppel.connector.contract import Page, Session
 from koppel.connectors.visma_net.connector import VismaNet
@@ -14,9 +16,10 @@ from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import run_completion
-from koppel.sync.engine.run_reader import full_comparison_is_due
+from koppel.sync.engine.read_rules import full_comparison_is_due
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.errors import SyncNotAllowed
+from koppel.sync.inputs import SyncInput
 from koppel.sync.models import Change, Checkpoint, Run
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.services import cancel_run, request_run
@@ -228,7 +231,8 @@ def test_a_wider_window_brings_the_older_years_and_a_narrower_one_deletes_nothin
 def test_the_full_comparison_comes_on_its_week_day_and_is_caught_up(last: str | None, at: str, due: bool) -> None:
     """1 and 8 March 2026 are Sundays."""
     moment = datetime.fromisoformat(last).replace(tzinfo=UTC) if last else None
-    assert full_comparison_is_due(moment, SUNDAY, datetime.fromisoformat(at).replace(tzinfo=UTC)) is due
+    now = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    assert full_comparison_is_due(moment, SUNDAY, now, timezone.get_default_timezone()) is due
 
 
 def test_on_the_week_day_everything_is_compared(synced: Synced) -> None:
@@ -241,18 +245,18 @@ def test_on_the_week_day_everything_is_compared(synced: Synced) -> None:
 
 def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
     with clock_set_to(datetime(2020, 1, 1, tzinfo=UTC)):
-        from koppel.connectors.visma_net.cursors import newest_stamp
+        from koppel.connectors.visma_net.stamps import newest_stamp
+        from koppel.kit.clock import now
 
-        assert (
-            newest_stamp("2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00") == "2019-12-31T11:00:00"
-        )
+        stamps = ["2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00"]
+        assert newest_stamp(stamps, now()) == "2019-12-31T11:00:00"
 
 
 @pytest.mark.parametrize("resource", ["entries", "balances"])
 def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource: str) -> None:
     """It is in each answer from then on; the next read of changes must begin later all the same."""
     from koppel.connectors.visma_net import journal_data
-    from koppel.connectors.visma_net.cursors import Cursor
+    from koppel.connectors.visma_net.cursors import Delta
     from koppel.kit.http.client import Response
 
     class Answering:
@@ -269,7 +273,7 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
             ]  # fmt: skip
             return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
 
-    at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
+    at = Delta(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
         page = asyncio.run(journal_data.read(Answering(), resource, at))  # type: ignore[arg-type]
     assert len(page.records) == 2
@@ -282,10 +286,11 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
 def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) -> None:
     """Who edits a row that was passed already, while the rest is read for three hours, is met by the next read of changes."""
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
-        from koppel.connectors.visma_net.cursors import Cursor, checkpoint
+        from koppel.connectors.visma_net.cursors import Delta, checkpoint
+        from koppel.kit.clock import now
 
-        at = Cursor(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", resume_from=floor)
-        assert f'"newest":"{newest}"' in checkpoint(at)
+        at = Delta(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", resume_from=floor)
+        assert f'"newest":"{newest}"' in checkpoint(at, now())
 
 
 def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None:
@@ -307,18 +312,24 @@ def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None
 def test_a_part_is_synced_alone_once_all_of_it_was_there(synced: Synced) -> None:
     refused = pytest.raises(SyncNotAllowed, match="The first sync reads everything")
     with organisation_scope(synced.actor.organisation_id), refused:
-        request_run(synced.actor, synced.administration_id, resources=["accounts"])
+        request_run(synced.actor, synced.administration_id, SyncInput(resources=["accounts"]))
     synced.sync()
     with organisation_scope(synced.actor.organisation_id):
         before = synced.administration.complete_as_of
     with organisation_scope(synced.actor.organisation_id):
-        with pytest.raises(SyncNotAllowed, match="Not synced here: invoices"):
-            request_run(synced.actor, synced.administration_id, resources=["accounts", "invoices"])
-        request_run(synced.actor, synced.administration_id, resources=["accounts"])
+        with pytest.raises(ValidationError, match="invoices"):
+            SyncInput(resources=["accounts", "invoices"])
+        request_run(synced.actor, synced.administration_id, SyncInput(resources=["accounts"]))
         run = Run.objects.latest("pk")
     assert set(synced.run_resources(synced.perform(run.pk))) == {"accounts"}
     with organisation_scope(synced.actor.organisation_id):
         assert synced.administration.complete_as_of == before, "no newer than the oldest of its parts"
+    synced.settings(resources=["company_details", "accounts"])
+    with (
+        organisation_scope(synced.actor.organisation_id),
+        pytest.raises(SyncNotAllowed, match="Not synced here: contacts"),
+    ):
+        request_run(synced.actor, synced.administration_id, SyncInput(resources=["accounts", "contacts"]))
 
 
 def test_what_is_no_longer_wanted_does_not_hold_completeness_back(synced: Synced) -> None:

@@ -17,7 +17,8 @@ from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
-from koppel.organisations.groups.divisions import save_division
+from koppel.organisations.groups.divisions import create_division
+from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.groups.settings_templates import save_template
 from koppel.organisations.models import Division, Organisation, Template, User
 from koppel.organisations.roles import Actor, Role
@@ -54,7 +55,7 @@ def build_world(actor: Any) -> World:
         firm = Organisation.objects.get(pk=boss.organisation_id)
     people = {role: boss if role == "administrator" else actor(role, organisation=firm) for role in Role.values}
     with organisation_scope(boss.organisation_id):
-        save_division(boss, None, "Zuid")
+        create_division(boss, DivisionInput(name="Zuid"))
         save_template(boss, None, "Standard", {"fiscal_years_back": 3})
         division, template = Division.objects.get(name="Zuid"), Template.objects.get(name="Standard")
     active = administration_of(boss, number="69599084", country="NL", template=template, import_id=IMPORT)

@@ -1,7 +1,7 @@
-"""What the administrations app refuses."""
+"""Errors that the administrations app raises."""
+
+from koppel.kit.errors import NotFoundError
 
 
-class NotFound(Exception):
+class NotFound(NotFoundError):
     """No such administration, or the actor may not see it: the two look alike from outside."""
-
-    is_refusal = True

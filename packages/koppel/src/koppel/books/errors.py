@@ -1,13 +1,13 @@
-"""What the books refuse."""
+"""Errors that the books app raises."""
+
+from koppel.kit.errors import KoppelError, NotFoundError
 
 
-class UnknownResource(Exception):
+class UnknownResource(NotFoundError):
     """The books have no such resource."""
 
-    is_refusal = True
+    code = "unknown_resource"
 
 
-class ReaderRefused(Exception):
-    """A role that reads by SQL cannot be made or removed, with a sentence why."""
-
-    is_refusal = True
+class ReaderRefused(KoppelError):
+    """A role that reads by SQL cannot be created or removed; the message says why."""

@@ -1,34 +1,34 @@
-"""Errors of connections that a person sees."""
+"""Errors that the connections app raises."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from koppel.connector.errors import NotConsented
+from koppel.kit.errors import KoppelError, NotFoundError
 
 
-class ConsentRefused(Exception):
-    """A sign-in that led nowhere. `code` is a stable word, the text a sentence for the person."""
-
-    is_refusal = True
+class ConsentRefused(KoppelError):
+    """A sign-in at the accounting system failed or cannot begin. Its code says which of the ways."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
-class NoSuchConnection(Exception):
+class NoSuchConnection(NotFoundError):
     """No such connection, or not one that the actor may use: the two look alike from outside."""
 
-    is_refusal = True
 
-
-class RegistrationRefused(Exception):
-    """An app registration that cannot be kept or removed. `problems` maps a field ('' = the whole) to a sentence."""
-
-    is_refusal = True
+class RegistrationRefused(KoppelError):
+    """An app registration that cannot be stored or removed. `problems` maps a field ('' = the whole) to a sentence."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__(" ".join(problems.values()))
         self.problems = problems
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        return {"message": self.message, "fields": dict(self.problems)}
 
 
 class OtherCompany(NotConsented):

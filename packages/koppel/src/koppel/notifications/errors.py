@@ -1,7 +1,7 @@
-"""What the notifications app refuses."""
+"""Errors that the notifications app raises."""
+
+from koppel.kit.errors import NotFoundError
 
 
-class NoSuchWebhook(Exception):
-    """No such webhook, or none of the actor's organisation."""
-
-    is_refusal = True
+class NoSuchWebhook(NotFoundError):
+    """No such webhook in the actor's organisation."""

@@ -1,21 +1,28 @@
-"""What the wizard refuses."""
+"""Errors that the wizard raises."""
+
+from http import HTTPStatus
+
+from koppel.kit.errors import KoppelError, NotFoundError
 
 
-class NoSuchFlow(Exception):
+class NoSuchFlow(NotFoundError):
     """No such flow, or another person's: the two look alike from outside."""
 
-    is_refusal = True
+
+class FlowExpired(KoppelError):
+    """The flow was left too long; a new one must be started. What it had imported stays."""
+
+    code = "expired"
+    status = HTTPStatus.GONE
 
 
-class FlowExpired(Exception):
-    """The flow was left too long. What it had imported stays; it starts again."""
-
-    is_refusal = True
-
-
-class StepNotReached(Exception):
+class StepNotReached(KoppelError):
     """This step lies ahead, or the flow is over."""
 
+    code = "not_reached"
 
-class UnknownSystem(Exception):
+
+class UnknownSystem(NotFoundError):
     """No connector of this name is installed."""
+
+    code = "unknown_system"

@@ -1,17 +1,29 @@
-"""What the organisation app refuses."""
+"""Errors that the organisation app raises."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from koppel.kit.errors import KoppelError, NotFoundError
 
 
-class NotAllowed(Exception):
-    """The actor's role lacks the permission. Shown as "you may not", never as a failure."""
+class NotAllowed(KoppelError):
+    """The actor's role lacks the permission."""
 
-    is_refusal = True
+    code = "not_allowed"
+    status = HTTPStatus.FORBIDDEN
 
     def __init__(self, permission: str) -> None:
         super().__init__(f"Your role does not allow this ({permission}).")
         self.permission = permission
 
+    @property
+    def details(self) -> Mapping[str, str]:
+        return {"permission": self.permission}
 
-class Refused(Exception):
-    """A request that the rules forbid, with a translated sentence for the person."""
 
-    is_refusal = True
+class Refused(KoppelError):
+    """The rules forbid it; the message says why."""
+
+
+class NoSuchGroup(NotFoundError):
+    """No such division or template in the actor's organisation; the message says which."""

@@ -5,14 +5,12 @@ from typing import Annotated, Any, Literal
 
 from ninja import Query, Router, Schema
 from ninja.responses import Status
-from pydantic import Field
 
 from koppel.administrations.errors import NotFound
 from koppel.administrations.scope import administration_for
-from koppel.kit.web.schemas import Input
 from koppel.organisations.requests import AuthenticatedRequest
-from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.changes import queries as history
+from koppel.sync.inputs import Resource, SyncInput
 from koppel.sync.models import ChangeKind, Run, RunResource
 from koppel.sync.progress.import_progress import ImportLine, import_page
 from koppel.sync.progress.queries import checkpoints_of, recent_runs
@@ -22,7 +20,6 @@ from koppel.sync.runs.services import cancel_run, request_run
 router = Router()
 imports = Router()
 LIMIT_MAX = 1000
-Resource = Literal[RESOURCES]  # type: ignore[valid-type]  # the keys of a table
 Group = Literal["failing", "configuring", "queued", "active", "deactivated"]
 
 
@@ -101,14 +98,6 @@ class SyncOut(Schema):
     newest: RunOut | None
 
 
-class SyncIn(Input):
-    """`resources` null: all that the settings name; an empty list is refused. `full`: read everything again and find what was
-    deleted."""
-
-    full: bool = False
-    resources: Annotated[list[Resource], Field(min_length=1)] | None = None
-
-
 class RequestedOut(Schema):
     """`created` false: a run was under way already."""
 
@@ -146,7 +135,7 @@ class ImportOut(Schema):
 
 
 @router.get("/{administration_id}/sync", response=SyncOut)
-def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any]:
+def get_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any]:
     """Return the progress of the open run, and the newest run."""
     administration = administration_for(request.actor, administration_id)
     run = next(iter(recent_runs(administration, 1)), None)
@@ -159,20 +148,20 @@ def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any
 
 
 @router.post("/{administration_id}/sync", response={202: RequestedOut})
-def start(request: AuthenticatedRequest, administration_id: int, payload: SyncIn) -> Status[dict[str, bool]]:
+def start_sync(request: AuthenticatedRequest, administration_id: int, payload: SyncInput) -> Status[dict[str, bool]]:
     """Sync now, or try again what failed."""
-    created = request_run(request.actor, administration_id, full=payload.full, resources=payload.resources)
+    created = request_run(request.actor, administration_id, payload)
     return Status(202, {"created": created})
 
 
 @router.post("/{administration_id}/sync/cancel", response=CancelledOut)
-def cancel(request: AuthenticatedRequest, administration_id: int) -> dict[str, bool]:
+def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, bool]:
     """Stop the open run at its page. What was read stays."""
     return {"cancelled": cancel_run(request.actor, administration_id)}
 
 
 @router.get("/{administration_id}/sync/runs", response=list[RunOut])
-def runs(
+def list_runs(
     request: AuthenticatedRequest, administration_id: int, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> list[RunOut]:
     """List runs, the newest first."""
@@ -234,7 +223,7 @@ class ResourceStateOut(Schema):
 
 
 @router.get("/{administration_id}/sync/resources", response=list[ResourceStateOut])
-def resources(request: AuthenticatedRequest, administration_id: int) -> list[ResourceStateOut]:
+def list_resources(request: AuthenticatedRequest, administration_id: int) -> list[ResourceStateOut]:
     """Return how complete each resource is."""
     checkpoints = checkpoints_of(administration_for(request.actor, administration_id))
     return [
@@ -274,7 +263,7 @@ class ChangesOut(Schema):
 
 
 @router.get("/{administration_id}/sync/runs/{run_id}/changes", response=ChangesOut)
-def changes(
+def list_changes(
     request: AuthenticatedRequest, administration_id: int, run_id: int, resource: Resource | None = None,
     kind: ChangeKind | None = None, search: str = "", in_closed_period: bool = False,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,

@@ -1,14 +1,16 @@
-"""What stops a run from within."""
+"""Errors of runs: what stops one from within, and why one cannot start."""
+
+from koppel.kit.errors import KoppelError
 
 
 class RunTakenOver(Exception):
     """Another worker has taken the run over: this one must write nothing more."""
 
 
-class SyncNotAllowed(Exception):
-    """A sync cannot be started, with a translated sentence why."""
+class SyncNotAllowed(KoppelError):
+    """A sync cannot be started; the message says why."""
 
-    is_refusal = True
+    code = "not_possible"
 
 
 class Preempted(Exception):

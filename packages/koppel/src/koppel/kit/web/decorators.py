@@ -1,10 +1,12 @@
-"""Marks on views: who may call them, and who opens the transaction."""
+"""Decorators of views: who may call them, and who opens the transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 from django.http import HttpRequest
+from django.urls import reverse
+from django.views.decorators.http import require_POST
 
 from koppel.kit.web.parameters import Parameter, UnknownParameter, unknown_parts, values_of
 
@@ -12,20 +14,38 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def public(view: View) -> View:
-    """This view answers anybody. It gets no scope; `request.actor` is None."""
+    """Let anybody call this view. It has no scope; `request.actor` is None."""
     view.koppel_public = True  # type: ignore[attr-defined]
     return view
 
 
 def outside_transaction(view: View) -> View:
-    """This view opens its own scopes, because it calls the vendor or streams between them."""
+    """Let this view open its own scopes, because it calls the vendor or streams between them."""
     view.koppel_outside_transaction = True  # type: ignore[attr-defined]
     return view
 
 
+def action_of(url_name: str, *parameters: str) -> Callable[[View], View]:
+    """Decorate the view of a button: it takes POST only, and is an action of the page `url_name`, whose URL has these of the
+    view's own parameters. A refusal (`KoppelError`) is shown on that page."""
+
+    def mark(view: View) -> View:
+        view.koppel_page = (url_name, parameters)  # type: ignore[attr-defined]
+        return require_POST(view)
+
+    return mark
+
+
+def page_url(view: Callable[..., Any], path: str, values: Mapping[str, Any]) -> str:
+    """Return the URL of the page that a view is an action of; `path` when it is a page itself."""
+    url_name, parameters = getattr(view, "koppel_page", ("", ()))
+    return reverse(url_name, args=[values[name] for name in parameters]) if url_name else path
+
+
 def takes(**parameters: Parameter) -> Callable[[View], View]:
-    """The query parameters of a page. Another one, or a value that one of these cannot have, is refused by name instead of
-    being ignored: the frame says so, with nothing of the page."""
+    """Declare the query parameters of a page. Any other parameter, or an impossible value, is refused by name
+    instead of being ignored; the page is not rendered.
+    """
 
     def mark(view: View) -> View:
         @wraps(view)

@@ -1,4 +1,4 @@
-"""What a program sends over REST."""
+"""The input types of use cases, for pages, REST and commands alike."""
 
 from datetime import date
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from koppel.kit.web.parameters import day_of
 
 
 def _day(value: Any) -> Any:
-    """By itself a number would do too, as seconds since 1970."""
+    """Accept text only: pydantic would also take a number, as seconds since 1970."""
     if value is None or isinstance(value, date):
         return value
     if not isinstance(value, str) or (day := day_of(value)) is None:
@@ -23,6 +23,8 @@ Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Input(Schema):
-    """The base of every body and of what lies within it: a field that it does not know is refused by name (422)."""
+    """The base of a use case's input and of every REST body: one type for page, REST and command line. An
+    unknown field is refused by name.
+    """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""What every request passes: language, who acts in which organisation, and the one transaction in its scope."""
+"""Middleware of every request: language, actor, organisation, and one transaction in its scope."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -18,18 +18,20 @@ from django.utils.cache import patch_vary_headers
 
 from koppel.audit.models import Interface
 from koppel.kit import quarantine
-from koppel.kit.quarantine import CODE, SENTENCE, Quarantined
+from koppel.kit.errors import KoppelError
+from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import is_public, runs_outside_transaction
-from koppel.kit.web.parameters import UnknownParameter, without
 from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.access.api_tokens import resolve_token_actor
 from koppel.organisations.access.sessions import touch_session
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.people.operators import operator_actor
 from koppel.organisations.requests import switch_organisation
 from koppel.organisations.roles import Actor
-from koppel.web.auth.api_authentication import SAFE, authenticate_bearer, csrf_failure, get_bearer, is_api
+from koppel.web.auth.api_authentication import SAFE, csrf_failure, get_bearer, is_api
+from koppel.web.auth.refusals import json_refusal, refusal_response
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -41,11 +43,11 @@ CONTENT_SECURITY_POLICY = (
 
 SENDS_LINK = "account_reset_password"
 SWITCH_URL_NAME = "own:organisations"
-"""Whoever must first set up a second step for one organisation may go and work for another."""
+"""A person who must first set up a second step for one organisation may switch to another."""
 
 
 class LanguageMiddleware:
-    """The person's own choice, else the choice made in this browser, else what the browser asks for."""
+    """Uses the person's choice, else this browser's, else the browser's preference."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -62,7 +64,9 @@ class LanguageMiddleware:
 
 
 class ContentSecurityPolicyMiddleware:
-    """Nothing is loaded from elsewhere and no inline script runs. `request.csp_forms` names hosts that a form may lead to."""
+    """Forbids content from other hosts and inline scripts. `request.csp_forms` names hosts that a form may
+    lead to.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -75,10 +79,11 @@ class ContentSecurityPolicyMiddleware:
 
 
 class ActorMiddleware:
-    """Closed by default: a view is for signed-in members unless `public` says otherwise.
+    """Closed by default: a view is for signed-in members unless it is `public`.
 
-    The view runs in one transaction scoped to the actor's organisation, unless `outside_transaction` says that it
-    opens its own (it calls the vendor, or streams)."""
+    The view runs in one transaction scoped to the actor's organisation, unless it is `outside_transaction`
+    and opens its own (it calls the vendor, or streams).
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -92,25 +97,30 @@ class ActorMiddleware:
         request.actor = None  # type: ignore[attr-defined]
         if is_public(view):
             return _refuse_sso_session(request, view) or _no_link_by_mail(request)
-        actor_or_response = _authenticate(request)
+        try:
+            actor_or_response = _authenticate(request)
+        except KoppelError as error:  # an API token that may not come in
+            return json_refusal(error)
         if not isinstance(actor_or_response, Actor):
             return actor_or_response
         request.actor = actor_or_response  # type: ignore[attr-defined]
-        return _check_restrictions(request, actor_or_response) or _call_view(
-            request, actor_or_response, lambda: view(request, *args, **kwargs), view
+        return _check_restrictions(request, actor_or_response, view, kwargs) or _call_view(
+            request, actor_or_response, view, args, kwargs
         )
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """Of views that answer anybody: they are not called by us."""
-        return _quarantined(request) if isinstance(exception, Quarantined) else None
+        """Handle exceptions of public views, which this middleware does not call."""
+        if isinstance(exception, Quarantined):
+            return refusal_response(request, exception, None, lambda: None, {})
+        return None
 
 
 def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
-    """The member behind a token or a session, or the answer for whom is none."""
+    """Return the member of a token or session, or a response for anybody else."""
     address = client_ip(request)
     token = get_bearer(request)
     if token is not None:
-        return authenticate_bearer(request, token, address)
+        return resolve_token_actor(token, address)
     if not request.user.is_authenticated:
         return _sign_in_required(request)
     interface = Interface.API if is_api(request) else Interface.WEB
@@ -131,23 +141,30 @@ def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
 
 
 def _operator_access_ended(request: HttpRequest) -> bool:
-    """The organisation that an operator looked into lets them in no longer, and its pages still lie open. True when this
-    request comes from one of them, for all that can be known: it must not happen in the operator's own organisation."""
+    """Tell whether the request may come from a page of an organisation that no longer lets this operator in.
+    It must not act in the operator's own organisation.
+    """
     del request.session["operator_in"]
     rotate_token(request)
     return request.method not in SAFE
 
 
 def _refuse_sso_session(request: HttpRequest, view: Callable[..., HttpResponseBase]) -> HttpResponseBase | None:
-    """A session that one organisation's identity provider opened cannot touch what proves the person to the others."""
+    """Keep a session that one organisation's identity provider opened from the credentials that protect
+    others.
+    """
     is_about_proof = getattr(view, "__module__", "").startswith("allauth.") and "/logout/" not in request.path
     if not is_about_proof or "sso_organisation_id" not in request.session or not request.user.is_authenticated:
         return None
     return render(request, "web/managed_by_identity_provider.html", status=403)
 
 
-def _check_restrictions(request: HttpRequest, actor: Actor) -> HttpResponseBase | None:
-    """For who must first set up a second step: everything. For who may only look: every request that could change something."""
+def _check_restrictions(
+    request: HttpRequest, actor: Actor, view: Callable[..., HttpResponseBase], values: dict[str, Any]
+) -> HttpResponseBase | None:
+    """Refuse everything before a required second step is set up, and every changing request of a read-only
+    actor.
+    """
     is_switching = request.resolver_match is not None and request.resolver_match.view_name == SWITCH_URL_NAME
     if actor.must_enrol_mfa and is_switching and request.method == "POST":
         return None
@@ -159,28 +176,28 @@ def _check_restrictions(request: HttpRequest, actor: Actor) -> HttpResponseBase 
         return None
     if is_api(request):
         return JsonResponse({"error": "read_only"}, status=403)
-    return _not_allowed(request, actor.organisation_id, NotAllowed("read_only"))
+    return refusal_response(request, NotAllowed("read_only"), actor.organisation_id, view, values)
 
 
 def _call_view(
-    request: HttpRequest, actor: Actor, call: Callable[[], HttpResponseBase], view: Callable[..., HttpResponseBase]
+    request: HttpRequest,
+    actor: Actor,
+    view: Callable[..., HttpResponseBase],
+    args: tuple[Any, ...],
+    values: dict[str, Any],
 ) -> HttpResponseBase:
     structlog.contextvars.bind_contextvars(organisation=actor.organisation_id, user=actor.user_id)
     try:
         if runs_outside_transaction(view):
-            return call()
+            return view(request, *args, **values)
         with organisation_scope(actor.organisation_id):
-            response = _render(call())
+            response = _render(view(request, *args, **values))
             if is_api(request) and response.status_code >= HTTPStatus.BAD_REQUEST:
                 # The API turns errors into answers; what the refused call had begun to write must not stay.
                 transaction.set_rollback(True)
             return response
-    except NotAllowed as refusal:
-        return _not_allowed(request, actor.organisation_id, refusal)
-    except UnknownParameter as refusal:
-        return _unknown(request, actor.organisation_id, refusal)
-    except Quarantined:
-        return _quarantined(request)
+    except KoppelError as error:
+        return refusal_response(request, error, actor.organisation_id, view, values)
     except DataError as error:
         if not _is_nul_error(error):
             raise
@@ -189,33 +206,17 @@ def _call_view(
         structlog.contextvars.clear_contextvars()
 
 
-def _unknown(request: HttpRequest, organisation_id: int, refusal: UnknownParameter) -> HttpResponseBase:
-    """A filter that does not exist: a page with what was refused, and no rows. Left out, it would show everything."""
-    removable = [part.name in request.GET and not part.more for part in refusal.parts]
-    parts = [
-        (part.message, f"?{without(request.GET, part)}" if is_removable else "")
-        for part, is_removable in zip(refusal.parts, removable, strict=True)
-    ]
-    with organisation_scope(organisation_id):
-        return render(request, "web/unknown_parameter.html", {"parts": parts}, status=422)
-
-
 def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:
-    """In quarantine no link for another password is sent; said before anybody looks whether such a person exists."""
+    """Refuse to send a link for a new password in quarantine, before looking whether the person exists."""
     match = request.resolver_match
     asks = request.method == "POST" and match is not None and match.view_name == SENDS_LINK
-    return _quarantined(request) if asks and quarantine.current() else None
-
-
-def _quarantined(request: HttpRequest) -> HttpResponseBase:
-    """What was asked would have left the installation; nothing of it was done."""
-    if is_api(request):
-        return JsonResponse({"error": CODE, "message": str(SENTENCE)}, status=503)
-    return render(request, "web/quarantined.html", {"message": SENTENCE}, status=503)
+    return refusal_response(request, Quarantined(), None, lambda: None, {}) if asks and quarantine.current() else None
 
 
 def _is_nul_error(error: DataError) -> bool:
-    """Whether a text had a NUL in it, which PostgreSQL cannot store. Nobody types one; programs that probe a server do."""
+    """Tell whether a text had a NUL, which PostgreSQL cannot store. Only programs that probe a server send
+    one.
+    """
     return "NUL (0x00)" in str(error) or "\\u0000" in str(error)
 
 
@@ -226,7 +227,7 @@ def _nul_response(request: HttpRequest) -> HttpResponseBase:
 
 
 def _render(response: HttpResponseBase) -> HttpResponseBase:
-    """Template responses render late; render them while the scope is open."""
+    """Render template responses, which render late, while the scope is open."""
     render_now = getattr(response, "render", None)
     return render_now() if callable(render_now) else response
 
@@ -240,7 +241,9 @@ def _sign_in_required(request: HttpRequest) -> HttpResponseBase:
 
 
 def _organisation_changed(request: HttpRequest) -> HttpResponseBase:
-    """What was asked was meant for an organisation that the person no longer works in; it must not happen in the next one."""
+    """Refuse a request that was meant for an organisation in which the person no longer works; it must not
+    happen in the next one.
+    """
     if is_api(request):
         return JsonResponse({"error": "other_organisation"}, status=409)
     return redirect(settings.LOGIN_REDIRECT_URL)
@@ -250,10 +253,3 @@ def _no_organisation(request: HttpRequest) -> HttpResponseBase:
     if is_api(request):
         return JsonResponse({"error": "no_organisation"}, status=403)
     return render(request, "web/no_organisation.html", status=403)
-
-
-def _not_allowed(request: HttpRequest, organisation_id: int, refusal: NotAllowed) -> HttpResponseBase:
-    if is_api(request):
-        return JsonResponse({"error": "not_allowed", "permission": refusal.permission}, status=403)
-    with organisation_scope(organisation_id):
-        return render(request, "web/not_allowed.html", {"permission": refusal.permission}, status=403)

@@ -1,0 +1,50 @@
+"""The base of all errors that a user, a program or an operator reads."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.utils.functional import Promise
+
+
+class KoppelError(Exception):
+    """A request that Koppel refuses, with a sentence for the reader. Each interface handles it in one place:
+
+    - pages: `koppel.web.auth.refusals`; a form catches it earlier to show it at its field (`koppel.kit.web.forms`),
+    - REST: `koppel.api.v1` answers `{"error": code, **details}` with `status`,
+    - command line: `koppel.kit.cli.errors` prints the message and ends with exit code 2.
+
+    It is an outcome, not an alarm: it is never logged as an error. What a request has written before is rolled back."""
+
+    code: str = "refused"
+    """A stable word for programs."""
+    status: HTTPStatus = HTTPStatus.CONFLICT
+    field: str
+    """The field of the input that is at fault; '' when it is the request as a whole."""
+
+    def __init__(self, message: str | Promise = "", *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+    @property
+    def message(self) -> str:
+        """The sentence in the reader's language; '' when the code is enough."""
+        return str(self)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that belong to the status, such as `Retry-After`."""
+        return {}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Members of the REST answer besides the code."""
+        details = {"message": self.message} if self.message else {}
+        return details | ({"field": self.field} if self.field else {})
+
+
+class NotFoundError(KoppelError):
+    """The object does not exist, or the actor may not see it: both have the same answer."""
+
+    code = "not_found"
+    status = HTTPStatus.NOT_FOUND

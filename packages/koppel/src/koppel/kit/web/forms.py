@@ -1,0 +1,234 @@
+"""Forms of pages: fields with the types that use cases take, and one way to call a use case with what was typed.
+
+    form = DivisionForm(request.POST)
+    with form.refusals():
+        division = divisions.create_division(request.actor, form.input)
+        return HttpResponseRedirect(…)
+    return render(request, …, {"form": form})
+
+The last line is reached when a field cannot be read or the use case refuses: the form then says so at its field. A view reads
+nothing but `form.input`, or `form.values` where no use case has an input type.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest, QueryDict
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
+from pydantic import ValidationError as InputError
+
+from koppel.kit.errors import KoppelError
+from koppel.kit.input_errors import sentence_of
+from koppel.kit.web.parameters import day_of, id_of, shortened
+from koppel.kit.web.schemas import Input
+
+InputT = TypeVar("InputT", bound=Input)
+ValueT = TypeVar("ValueT")
+TEXT_LENGTH_MAX = 200
+SHOWN_AT_FORM = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+class Invalid(Exception):
+    """The input cannot be read; the form has the reasons. It never leaves `Form.refusals`."""
+
+
+class InvalidForm(KoppelError):
+    """A form that cannot be read, and that no page shows again."""
+
+    code = "invalid"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(self, form: forms.Form) -> None:
+        super().__init__(" ".join(str(message) for messages in form.errors.values() for message in messages))
+
+
+class Form(forms.Form, Generic[InputT]):
+    """A form whose cleaned values make one input of a use case."""
+
+    input_type: ClassVar[type[Input]] = Input
+    use_required_attribute = False
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The cleaned values. Raises `Invalid`."""
+        if not self.is_valid():
+            raise Invalid
+        return self.cleaned_data
+
+    @property
+    def input(self) -> InputT:
+        """The use case's input. Raises `Invalid`; what the input type refuses is then an error at its field."""
+        try:
+            return cast("InputT", self.input_type(**self.input_values()))
+        except InputError as error:
+            for detail in error.errors():
+                self.show_error(sentence_of(detail), str(detail["loc"][0]) if detail["loc"] else "")
+            raise Invalid from None
+
+    def input_or_refusal(self) -> InputT:
+        """The use case's input, for a button whose page has no place for errors of its own. Raises `InvalidForm`."""
+        try:
+            return self.input
+        except Invalid:
+            raise InvalidForm(self) from None
+
+    def values_or_refusal(self) -> dict[str, Any]:
+        """The cleaned values, as `input_or_refusal`. Raises `InvalidForm`."""
+        if not self.is_valid():
+            raise InvalidForm(self)
+        return self.cleaned_data
+
+    def input_values(self) -> Mapping[str, Any]:
+        """The input's values by name: the cleaned ones, unless a form shapes them. Raises `Invalid`."""
+        return self.values
+
+    def show_error(self, message: str, field: str = "") -> None:
+        """Show a message at a field; at the head of the form when it has no such field."""
+        self.add_error(field if field in self.fields else None, message)
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Show at the form what the block refuses, and take back what it had written. Errors that are not about the input
+        (no right, not found, quarantine) go on to the one place where pages handle them."""
+        try:
+            with transaction.atomic():
+                yield
+        except Invalid:
+            pass
+        except KoppelError as error:
+            if error.status not in SHOWN_AT_FORM:
+                raise
+            self.is_valid()
+            self.show_error(error.message, error.field)
+
+
+class TextField(forms.CharField):
+    """A text of one line, stripped; '' when nothing is typed. A NUL is an error."""
+
+    def __init__(self, *, max_length: int = TEXT_LENGTH_MAX, required: bool = False, **options: Any) -> None:
+        super().__init__(max_length=max_length, required=required, **options)
+
+
+class IdField(forms.CharField):
+    """The id of a row; None when nothing is chosen."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": _("“%(value)s” is not one of the choices.")}
+
+    def __init__(self, *, required: bool = False, **options: Any) -> None:
+        super().__init__(required=required, **options)
+
+    def to_python(self, value: Any) -> Any:
+        return _parse(self, str(value), id_of) if value else None
+
+
+class IdsField(forms.Field):
+    """Ids of rows, each once, in the order in which they came; a text of several is separated by commas."""
+
+    widget = forms.MultipleHiddenInput
+    default_error_messages = IdField.default_error_messages
+
+    def __init__(self, *, required: bool = False, **options: Any) -> None:
+        super().__init__(required=required, **options)
+
+    def to_python(self, value: Any) -> list[int]:
+        texts = [part for text in value or () for part in str(text).split(",") if part]
+        return list(dict.fromkeys(_parse(self, text, id_of) for text in texts))
+
+
+class FlagField(forms.CharField):
+    """A ticked box that sends `1`; absent or empty means no."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": _("“%(value)s” is neither ticked nor empty.")}
+    widget = forms.TextInput  # a CheckboxInput takes any text for a tick
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, **options)
+
+    def to_python(self, value: Any) -> Any:
+        if value in (True, "1", "on"):
+            return True
+        if value in (False, None, ""):
+            return False
+        raise ValidationError(self.error_messages["invalid"], params={"value": shortened(str(value))})
+
+
+class ChoiceField(forms.ChoiceField):
+    """One of a few words; '' when none is chosen and none is required."""
+
+    def __init__(self, *, required: bool = False, **options: Any) -> None:
+        super().__init__(required=required, **options)
+
+
+class ChoicesField(forms.MultipleChoiceField):
+    """Some of a few words."""
+
+    def __init__(self, *, required: bool = False, **options: Any) -> None:
+        super().__init__(required=required, **options)
+
+
+class DayField(forms.CharField):
+    """A date as 2026-12-31; None when nothing is typed."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": _("“%(value)s” is not a date. Write 2026-12-31.")}
+
+    def __init__(self, *, required: bool = False, **options: Any) -> None:
+        super().__init__(required=required, **options)
+
+    def to_python(self, value: Any) -> Any:
+        return _parse(self, str(value).strip(), day_of) if value else None
+
+
+class MomentField(forms.CharField):
+    """A time with its zone, as a page writes it for itself in ISO 8601; None when there is none."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": _("“%(value)s” is not a time with a zone.")}
+    widget = forms.HiddenInput
+
+    def __init__(self, *, required: bool = False, **options: Any) -> None:
+        super().__init__(required=required, **options)
+
+    def to_python(self, value: Any) -> Any:
+        return _parse(self, str(value).strip(), moment_of) if value else None
+
+
+def moment_of(text: str) -> datetime | None:
+    """Return an aware time, or None."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment is not None and timezone.is_aware(moment) else None
+
+
+def _parse(field: forms.Field, text: str, parse: Callable[[str], ValueT | None]) -> ValueT:
+    value = parse(text)
+    if value is None:
+        raise ValidationError(field.error_messages["invalid"], params={"value": shortened(text)})
+    return value
+
+
+class ReturnForm(Form[Input]):
+    """The page to which a button leads back."""
+
+    next = TextField(max_length=2000)
+
+
+def return_url(request: HttpRequest, fallback: str) -> str:
+    """Return the page that the form names in `next`, if it is ours; else `fallback`."""
+    form = ReturnForm(request.POST)
+    url = form.cleaned_data["next"] if form.is_valid() else ""
+    return url if url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}) else fallback
+
+
+def repeated_values(data: QueryDict, prefix: str) -> dict[str, str]:
+    """Return the fields `<prefix>-<key>` of a form with one row per key: the last value of each, by key."""
+    return {name.removeprefix(f"{prefix}-"): str(data[name]) for name in data if name.startswith(f"{prefix}-")}

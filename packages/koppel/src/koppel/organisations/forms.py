@@ -1,0 +1,31 @@
+"""Forms of the firm's pages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.web.forms import FlagField, Form, IdField, IdsField, TextField
+from koppel.organisations.groups.inputs import DivisionInput, MergeInput
+
+
+class DivisionForm(Form[DivisionInput]):
+    """A new division, or all that can be changed about one. Without `has_people` its people stay as they are."""
+
+    input_type = DivisionInput
+    name = TextField(max_length=120)
+    archived = FlagField()
+    has_people = FlagField()
+    people = IdsField()
+
+    def input_values(self) -> Mapping[str, Any]:
+        values = self.values
+        has_people = values.pop("has_people")
+        return {**values, "people": values["people"] if has_people else None}
+
+
+class MergeForm(Form[MergeInput]):
+    """Into which one a division or a template is merged."""
+
+    input_type = MergeInput
+    into = IdField(required=True, error_messages={"required": _("Choose the one that stays.")})

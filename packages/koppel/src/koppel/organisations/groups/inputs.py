@@ -1,0 +1,17 @@
+"""What the use cases of divisions and templates take, from page, REST and command line."""
+
+from koppel.kit.web.schemas import Input
+
+
+class DivisionInput(Input):
+    """A division. `people` are ids of memberships, all of them; None: as they are."""
+
+    name: str
+    archived: bool = False
+    people: list[int] | None = None
+
+
+class MergeInput(Input):
+    """The id of the division or template that stays."""
+
+    into: int

@@ -1,0 +1,75 @@
+"""The answer to a refused request: the one place for all pages, and for refusals of REST before an operation
+begins.
+"""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from koppel.kit.errors import KoppelError
+from koppel.kit.quarantine import Quarantined
+from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.decorators import page_url
+from koppel.kit.web.parameters import UnknownParameter, without
+from koppel.organisations.errors import NotAllowed
+from koppel.web.auth.api_authentication import SAFE, is_api
+
+
+def refusal_response(
+    request: HttpRequest,
+    error: KoppelError,
+    organisation_id: int | None,
+    view: Callable[..., Any],
+    values: Mapping[str, Any],
+) -> HttpResponseBase:
+    """Return the answer to a refused request, after its transaction was rolled back.
+
+    A refused form or button leads back to its page, which shows the message; a page that cannot be shown says why.
+    Raises `Http404`."""
+    if is_api(request):
+        return json_refusal(error)
+    if error.status == HTTPStatus.NOT_FOUND:
+        raise Http404
+    if isinstance(error, Quarantined):
+        return render(request, "web/quarantined.html", {"message": error.message}, status=error.status)
+    if organisation_id is None:
+        return _refused_page(request, error)
+    with organisation_scope(organisation_id):
+        return _page(request, error, view, values)
+
+
+def json_refusal(error: KoppelError) -> JsonResponse:
+    """Return the refusal in the form of REST."""
+    return JsonResponse({"error": error.code, **error.details}, status=error.status, headers=dict(error.headers))
+
+
+def _page(
+    request: HttpRequest, error: KoppelError, view: Callable[..., Any], values: Mapping[str, Any]
+) -> HttpResponseBase:
+    if isinstance(error, NotAllowed):
+        return render(request, "web/not_allowed.html", {"permission": error.permission}, status=error.status)
+    if isinstance(error, UnknownParameter):
+        return _unknown_parameter_page(request, error)
+    if request.method in SAFE:
+        return _refused_page(request, error)
+    messages.error(request, error.message or _("This is not possible."))
+    return HttpResponseRedirect(page_url(view, request.get_full_path(), values))
+
+
+def _unknown_parameter_page(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
+    """Return a page with what was refused, and no rows. A filter that is left out would show everything."""
+    removable = [part.name in request.GET and not part.more for part in error.parts]
+    parts = [
+        (part.message, f"?{without(request.GET, part)}" if is_removable else "")
+        for part, is_removable in zip(error.parts, removable, strict=True)
+    ]
+    return render(request, "web/unknown_parameter.html", {"parts": parts}, status=error.status)
+
+
+def _refused_page(request: HttpRequest, error: KoppelError) -> HttpResponse:
+    return render(request, "web/refused.html", {"message": error.message}, status=error.status)

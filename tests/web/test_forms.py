@@ -1,0 +1,91 @@
+"""What is typed and cannot be: at its field on a page, with its name over REST, with its sentence on the command line."""
+
+from typing import Any
+
+import pytest
+from django.http import QueryDict
+
+from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.forms import ChoiceField, DayField, FlagField, Form, IdField, IdsField, MomentField, TextField
+from koppel.kit.web.schemas import Input
+from koppel.organisations.models import Division
+from tests.fixtures.people import signed_in
+
+
+class Everything(Form[Input]):
+    text = TextField(max_length=5)
+    row = IdField()
+    rows = IdsField()
+    flag = FlagField()
+    day = DayField()
+    moment = MomentField()
+    choice = ChoiceField(choices=[("a", "A")])
+
+
+def test_an_empty_form_asks_for_nothing() -> None:
+    assert Everything(QueryDict("")).values == {
+        "text": "", "row": None, "rows": [], "flag": False, "day": None, "moment": None, "choice": "",
+    }  # fmt: skip
+
+
+def test_values_have_the_types_of_use_cases() -> None:
+    values = Everything(QueryDict("text=+a+&row=7&rows=3&rows=4,5&rows=3&flag=1&day=2026-12-31&choice=a")).values
+    assert values["text"] == "a"
+    assert values["row"] == 7
+    assert values["rows"] == [3, 4, 5]
+    assert values["flag"] is True
+    assert str(values["day"]) == "2026-12-31"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("text", "a\0b"), ("text", "longer than five"),
+        ("row", "0"), ("row", "-1"), ("row", "seven"), ("row", "9" * 30), ("row", "٣"),
+        ("rows", "1,two"), ("flag", "perhaps"), ("flag", "0"),
+        ("day", "31-12-2026"), ("day", "2026-02-30"), ("moment", "2026-12-31T10:00:00"), ("moment", "yesterday"),
+        ("choice", "b"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_understood_is_an_error_at_its_field(name: str, text: str) -> None:
+    data = QueryDict(mutable=True)
+    data[name] = text
+    form = Everything(data)
+    assert not form.is_valid()
+    assert list(form.errors) == [name]
+
+
+def test_a_refusal_stands_at_its_field_with_what_was_typed_and_nothing_is_stored(actor: Any) -> None:
+    boss = actor("administrator")
+    browser = signed_in(boss)
+    browser.post("/organisation/divisions/", {"name": "Zuid"})
+    page = browser.post("/organisation/divisions/", {"name": " zuid "})
+    text = page.content.decode()
+    assert page.status_code == 200
+    assert 'value=" zuid " required maxlength="120" autocomplete="off" aria-invalid="true"' in text
+    assert '<span class="field-error" id="name-error">▲ “zuid” exists already.</span>' in text
+    with organisation_scope(boss.organisation_id):
+        assert Division.objects.count() == 1
+
+
+def test_a_button_that_is_refused_leads_back_to_its_page_which_says_why(actor: Any) -> None:
+    browser = signed_in(actor("administrator"))
+    path = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
+    for into, sentence in (
+        ("", "Choose the one that stays."),
+        ("x", "is not one of the choices"),
+        ("77", "no such division"),
+    ):
+        answer = browser.post(f"{path}merge", {"into": into})
+        assert answer.headers["Location"] == path
+        assert sentence in browser.get(path).content.decode()
+
+
+def test_rest_names_the_field_of_a_refusal(actor: Any) -> None:
+    browser = signed_in(actor("administrator"))
+    headers = {"content_type": "application/json"}
+    browser.post("/api/v1/divisions", {"name": "Zuid"}, **headers)
+    answer = browser.post("/api/v1/divisions", {"name": "zuid"}, **headers)
+    assert answer.status_code == 409
+    assert answer.json() == {"error": "refused", "message": "“zuid” exists already.", "field": "name"}
+    assert browser.put("/api/v1/divisions/77", {"name": "x"}, **headers).json()["error"] == "not_found"
