@@ -4,6 +4,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.kit.text import clean_text
+from koppel.organisations.audit_actions import OrganisationAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.inputs import OrganisationInput
 from koppel.organisations.models import Organisation
@@ -14,19 +15,19 @@ from koppel.organisations.settings_schema import validate_settings
 def change_organisation(actor: Actor, data: OrganisationInput) -> None:
     """Change the name and the settings. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    validate_settings(data.settings)
+    stored = validate_settings(data.settings)
     name = clean_text(data.name, 200)
     if not name:
         raise Refused(_("A name is needed."), field="name")
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     before = {"name": organisation.name, "settings": organisation.settings}
-    after = {"name": name, "settings": data.settings}
-    organisation.name, organisation.settings = name, data.settings
+    after = {"name": name, "settings": stored}
+    organisation.name, organisation.settings = name, stored
     organisation.save(update_fields=["name", "settings"])
     record(
         actor.organisation_id,
         actor.audit,
-        "organisation.changed",
+        OrganisationAction.CHANGED,
         subject=("organisation", actor.organisation_id, name),
         details={"before": before, "after": after},
     )

@@ -1,7 +1,7 @@
 """Forms with settings: of the organisation and of a template."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django import forms
 
@@ -10,6 +10,7 @@ from koppel.kit.web.schemas import Input
 from koppel.organisations.groups.inputs import TemplateInput
 from koppel.organisations.hooks import audience_events
 from koppel.organisations.inputs import OrganisationInput
+from koppel.organisations.models import SettingsMap
 from koppel.organisations.settings_schema import (
     AUDIENCE_LABELS,
     FISCAL_YEARS_BACK_MAX,
@@ -50,20 +51,21 @@ class SettingsForm(Form[InputT]):
         )
 
     @property
-    def typed_settings(self) -> dict[str, Any]:
+    def typed_settings(self) -> SettingsMap:
         """What was typed, for the page to show again: like settings, with a text where nothing can be read. {} when nothing
         was sent."""
         if not self.is_bound:
             return {}
         audiences = {event: audience for event in audience_events() if (audience := self[f"notify-{event}"].value())}
         weekday = self["full_comparison_weekday"].value()
-        return _without_empty(
+        typed = _without_empty(
             resources=self["resources"].value() if self["resources_set"].value() else None,
             fiscal_years_back=self["fiscal_years_back"].value() or None,
             full_comparison_weekday=int(weekday) if weekday in map(str, range(len(WEEKDAYS))) else None,
             schedule=self["schedule"].value() or None,
             notify=audiences or None,
         )
+        return cast("SettingsMap", typed)
 
 
 class TemplateForm(SettingsForm[TemplateInput]):

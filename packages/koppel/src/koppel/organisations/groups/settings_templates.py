@@ -6,17 +6,19 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy
 
+from koppel.organisations.audit_actions import TemplateAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
 from koppel.organisations.groups.inputs import TemplateInput
 from koppel.organisations.groups.named_group import GroupType, in_use_first
-from koppel.organisations.models import Organisation, Template
+from koppel.organisations.models import Organisation, SettingsMap, Template
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
 
 TEMPLATE = GroupType(
     GroupKind.TEMPLATE,
     Template,
+    TemplateAction,
     missing=gettext_lazy("There is no such template."),
     merged_with_itself=gettext_lazy("A template cannot be merged with itself."),
 )
@@ -31,7 +33,7 @@ class TemplateSummary:
     id: int
     name: str
     is_archived: bool
-    settings: Mapping[str, Any]
+    settings: SettingsMap
     administrations: int
 
 
@@ -59,8 +61,8 @@ def create_template(actor: Actor, template: TemplateInput) -> Template:
 def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
     """Return the effect of these settings, and the number of administrations. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
-    validate_settings(settings)
-    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, settings)
+    stored = validate_settings(settings)
+    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, stored)
 
 
 def change_template(actor: Actor, template_id: int, template: TemplateInput) -> None:
@@ -70,13 +72,12 @@ def change_template(actor: Actor, template_id: int, template: TemplateInput) -> 
     if before != template.settings:
         changed = get_template(actor, template_id)
         details = {"before": before, "after": template.settings}
-        TEMPLATE.record(actor, "settings_changed", (changed.pk, changed.name), details)
+        TEMPLATE.record(actor, TemplateAction.SETTINGS_CHANGED, (changed.pk, changed.name), details)
 
 
 def _save(actor: Actor, template_id: int | None, template: TemplateInput) -> int:
     actor.require(Permission.MANAGE_PEOPLE)
-    validate_settings(template.settings)
-    values = {"settings": template.settings}
+    values = {"settings": validate_settings(template.settings)}
     return TEMPLATE.save(actor, template_id, template.name, archived=template.archived, values=values)
 
 
@@ -88,7 +89,7 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
     return moved_count
 
 
-def inherited_settings(actor: Actor) -> Mapping[str, Any]:
+def inherited_settings(actor: Actor) -> SettingsMap:
     """Return the organisation's settings, in force where a template sets none."""
     settings = Organisation.objects.filter(pk=actor.organisation_id).values_list("settings", flat=True).first()
-    return dict(settings or {})
+    return settings or SettingsMap()

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import public
+from koppel.organisations.audit_actions import OperatorAction
 from koppel.organisations.forms.sign_in import OperatorForm
 from koppel.organisations.models import User
 from koppel.organisations.people import operators
@@ -50,7 +51,7 @@ def leave_organisation(request: HttpRequest) -> HttpResponse:
     rotate_token(request)
     actor = operators.operator_actor(user.pk, entered_id, client_ip(request)) if entered_id else None
     if actor is not None:
-        operators.record_action(actor, "operator.access_ended")
+        operators.record_action(actor, OperatorAction.ACCESS_ENDED)
     return HttpResponseRedirect(reverse("operator"))
 
 

@@ -1,6 +1,5 @@
 """The page of the organisation's own settings."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from koppel.organisations.forms.settings import OrganisationForm
 from koppel.organisations.hooks import audience_events
-from koppel.organisations.models import Organisation
+from koppel.organisations.models import Organisation, SettingsMap
 from koppel.organisations.organisation_settings import change_organisation
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -44,7 +43,7 @@ def show_settings(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "organisations/settings.html", context)
 
 
-def _choices(form: OrganisationForm, current: Mapping[str, Any]) -> dict[str, Any]:
+def _choices(form: OrganisationForm, current: SettingsMap) -> dict[str, Any]:
     """Return what a form of settings offers."""
     audiences = notification_audiences(current)
     return {

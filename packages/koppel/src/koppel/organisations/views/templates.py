@@ -18,7 +18,7 @@ from koppel.organisations.forms.settings import TemplateForm
 from koppel.organisations.groups import settings_templates
 from koppel.organisations.groups.hooks import SettingsImpact
 from koppel.organisations.hooks import audience_events
-from koppel.organisations.models import Template
+from koppel.organisations.models import SettingsMap, Template
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import (
@@ -80,9 +80,10 @@ def merge_template(request: AuthenticatedRequest, template_id: int) -> HttpRespo
     return _redirect_to(into)
 
 
-def describe_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+def describe_settings(settings: SettingsMap) -> list[tuple[str, str]]:
     """Return (setting, value) of what a template sets."""
-    return [(str(SETTING_LABELS[key]), describe_value(key, settings[key])) for key in SETTING_LABELS if key in settings]
+    values: Mapping[str, object] = settings
+    return [(str(label), describe_value(key, values[key])) for key, label in SETTING_LABELS.items() if key in values]
 
 
 def describe_value(key: str, value: Any) -> str:
@@ -145,11 +146,11 @@ def _editor(
     return render(request, "organisations/template.html", context)
 
 
-def _form_context(actor: Actor, form: TemplateForm, current: Mapping[str, Any]) -> dict[str, Any]:
+def _form_context(actor: Actor, form: TemplateForm, current: SettingsMap) -> dict[str, Any]:
     return {"form": form, "current": current, **_choices(actor, form, current)}
 
 
-def _choices(actor: Actor, form: TemplateForm, current: Mapping[str, Any]) -> dict[str, Any]:
+def _choices(actor: Actor, form: TemplateForm, current: SettingsMap) -> dict[str, Any]:
     """Return what the form offers, and what holds where it sets nothing."""
     inherited = settings_templates.inherited_settings(actor)
     return {
@@ -165,7 +166,7 @@ def _choices(actor: Actor, form: TemplateForm, current: Mapping[str, Any]) -> di
 
 
 def _notify_rows(
-    form: TemplateForm, current: Mapping[str, Any], inherited: Mapping[str, Any]
+    form: TemplateForm, current: SettingsMap, inherited: SettingsMap
 ) -> list[tuple[str, str, str, str, BoundField]]:
     """(event, its name, what the template says, what holds where it says nothing, its field) of each event."""
     template_audiences, inherited_audiences = notification_audiences(current), notification_audiences(inherited)
