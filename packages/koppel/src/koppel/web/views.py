@@ -55,7 +55,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def choose_language(request: HttpRequest) -> HttpResponse:
     """Remember the language in this browser and, when signed in, with the person. A session that an identity provider opened
     has its own choice where the person works elsewhere too: how they read there is not this provider's to say."""
-    form = LanguageForm(request.POST)
+    form = LanguageForm.of(request)
     response = HttpResponseRedirect(return_url(request, reverse("web:dashboard")))
     if form.is_valid():
         language = form.cleaned_data["language"]
