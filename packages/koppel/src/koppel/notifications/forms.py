@@ -82,6 +82,13 @@ class PreferencesForm(Form[Input]):
             for channel, values in scopes.items():
                 self.fields[f"{channel}-{event}"] = ChoiceField(choices=[(value, value) for value in values])
 
+    def clean(self) -> dict[str, Any]:
+        """Repeat errors of the table of events at the head of the form: a person cannot cause them there."""
+        values = super().clean() or {}
+        for name in [name for name in self.errors if "-" in name]:
+            self.add_error(None, " ".join(self.errors[name]))
+        return values
+
     def typed_rows(self, rows: list[PreferenceRow]) -> list[PreferenceRow]:
         """The rows as the page sent them, for the page that shows an error."""
         return [
