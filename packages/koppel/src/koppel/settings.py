@@ -1,4 +1,4 @@
-"""Django's settings, from environment variables alone. `docs/operations.md` has the table of them.
+"""Django's settings, from environment variables alone. `docs/operations.md` lists them.
 
 `DATABASE_URL` is the application role: neither owner nor superuser, so that row level security holds for it.
 `KOPPEL_OWNER_DATABASE_URL` is used by `koppel migrate` and by nothing else.
@@ -79,7 +79,7 @@ if not SECRET_KEY:
     SECRET_KEY = "only-for-checks-that-store-nothing"  # noqa: S105 - `koppel check` and `koppel web` refuse to run with it
 
 VAULT_KEYS = os.environ.get("KOPPEL_VAULT_KEYS", "")
-"""`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.encryption.Keyring.parse`."""
+"""`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.encryption.ciphers.Keyring.parse`."""
 
 DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
 """Where `secrets.json` is, when the keys come from there."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from koppel.administrations.models import Administration
 from koppel.organisations.hooks import audience_events
+from koppel.organisations.models import SettingsMap
 from koppel.organisations.settings_schema import (
     AUDIENCE_DEFAULT,
     DEFAULTS,
@@ -75,15 +76,15 @@ COMPARED_KEYS = ("resources", "fiscal_years_back", "schedule", "full_comparison_
 
 
 def effective_settings(administration: Administration) -> EffectiveSettings:
-    """Needs `template` and `organisation` of the administration (select_related them for many)."""
+    """Return the settings in force. Reads the `template` and `organisation`: select_related them for many."""
     template = administration.template.settings if administration.template else {}
     return resolve_settings(administration.settings, template, administration.organisation.settings)
 
 
 def resolve_settings(
-    administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
+    administration_settings: SettingsMap, template: SettingsMap, organisation: SettingsMap
 ) -> EffectiveSettings:
-    """Nearest first; then what the organisation switched off is off: resources that it does not read, and syncing itself."""
+    """Resolve each setting, nearest first. What the organisation switched off is off: resources, and syncing itself."""
     resolved = {key: _resolve_setting(key, administration_settings, template, organisation) for key in DEFAULTS}
     allowed = organisation.get("resources", RESOURCES)
     resources = tuple(key for key in resolved["resources"].value if key in RESOURCES)
@@ -109,9 +110,9 @@ def resolve_settings(
 
 
 def _resolve_audiences(
-    administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
+    administration_settings: SettingsMap, template: SettingsMap, organisation: SettingsMap
 ) -> Mapping[str, Setting]:
-    """Of each event who is told; nearest first, event by event."""
+    """Resolve who is notified, nearest first, event by event."""
     nearest_first = [
         (Source.ADMINISTRATION, notification_audiences(administration_settings)),
         (Source.TEMPLATE, notification_audiences(template)),
@@ -127,13 +128,14 @@ def _resolve_audiences(
 
 
 def _resolve_setting(
-    key: str, administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
+    key: str, administration_settings: SettingsMap, template: SettingsMap, organisation: SettingsMap
 ) -> Setting:
-    for source, values in (
+    nearest_first: tuple[tuple[Source, Mapping[str, object]], ...] = (
         (Source.ADMINISTRATION, administration_settings),
         (Source.TEMPLATE, template),
         (Source.ORGANISATION, organisation),
-    ):
+    )
+    for source, values in nearest_first:
         if key in values:
             return Setting(key, values[key], source)
     return Setting(key, DEFAULTS[key], Source.DEFAULT)

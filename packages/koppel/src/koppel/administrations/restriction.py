@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration, Assignment
 from koppel.administrations.scope import audited_not_found, visible_to
@@ -31,7 +32,7 @@ class HiddenAdministration:
 
 
 def set_access(actor: Actor, administration_id: int, *, restricted: bool, membership_ids: Collection[int]) -> None:
-    """Restricted: exactly these people are named on it, everybody else comes off. Open: these are added.
+    """Restrict it to exactly these people, or open it and add these.
 
     Raises `NotFound`, `NotAllowed`, and `Refused` when nobody would be left who may sign in."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
@@ -54,7 +55,7 @@ def set_access(actor: Actor, administration_id: int, *, restricted: bool, member
     if administration.restricted != restricted:
         administration.restricted = restricted
         administration.save(update_fields=["restricted"])
-    action = "administration.restricted" if restricted else "administration.unrestricted"
+    action = AdministrationAction.RESTRICTED if restricted else AdministrationAction.UNRESTRICTED
     details = {"before": before, "after": sorted(member.pk for member in members)}
     record(
         actor.organisation_id, actor.audit, action, subject=("administration", administration.pk, ""), details=details
@@ -62,7 +63,7 @@ def set_access(actor: Actor, administration_id: int, *, restricted: bool, member
 
 
 def list_hidden(actor: Actor) -> list[HiddenAdministration]:
-    """The restricted administrations that exist beside what this Administrator sees; for other roles none exist."""
+    """List the restricted administrations beside what this Administrator sees; for other roles none exist."""
     if actor.role != Role.ADMINISTRATOR:
         return []
     hidden = _hidden_administrations(actor)
@@ -107,7 +108,7 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
     _add_members(administration, members)
     details = {"after": [member.pk for member in members]}
     record(
-        actor.organisation_id, actor.audit, "administration.reassigned", subject=("administration", administration.pk, ""),
+        actor.organisation_id, actor.audit, AdministrationAction.REASSIGNED, subject=("administration", administration.pk, ""),
         details=details,
     )  # fmt: skip
 
@@ -134,7 +135,7 @@ def _is_live(member: Membership) -> bool:
 
 
 def _add_members(administration: Administration, members: Sequence[Membership]) -> None:
-    """Chosen, even when they were on it by default."""
+    """Add people as chosen, even when they were on it by default."""
     Assignment.objects.bulk_create(
         [
             Assignment(

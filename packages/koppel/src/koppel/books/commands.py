@@ -22,13 +22,13 @@ Administration = Annotated[
     int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
 ]
 OutputFile = Annotated[
-    Path | None, typer.Option("--out", help="File to write; the working directory's own name by default.")
+    Path | None, typer.Option("--out", help="File to write; default: a file in the working directory.")
 ]
 FileFormat = Annotated[Format, typer.Option("--format", help="csv, xlsx or parquet.")]
 
 
 @app.command("resource")
-def resource(
+def export_resource(
     administration: Administration,
     resource: Annotated[str, typer.Argument(help="accounts, entries, entry_lines …; `koppel export counts` has them.")],
     file_format: FileFormat = Format.CSV,
@@ -44,7 +44,7 @@ def resource(
 
 
 @app.command("books")
-def books(
+def export_books(
     administration: Administration,
     file_format: FileFormat = Format.PARQUET,
     out: OutputFile = None,
@@ -59,7 +59,7 @@ def books(
 
 
 @app.command("counts")
-def counts(
+def show_counts(
     administration: Administration, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Show how many rows each resource of an administration has."""
@@ -72,9 +72,7 @@ def counts(
 Name = Annotated[str, typer.Argument(help="Short name; the role is called koppel_reader_<name>.")]
 AdministratorUrl = Annotated[
     str,
-    typer.Option(
-        "--administrator-url", help="Who may create roles, where the owner may not and PostgreSQL is your own."
-    ),
+    typer.Option("--administrator-url", help="Address of a role that may create roles, where the owner may not."),
 ]
 
 

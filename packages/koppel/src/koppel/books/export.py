@@ -1,4 +1,5 @@
-"""The books as files: one resource as CSV, Excel or Parquet, or all of an administration in one ZIP. Exports are audited."""
+"""The books as files: one resource as CSV, Excel or Parquet, or all of an administration in one ZIP. Exports
+are audited."""
 
 import json
 import zipfile
@@ -12,10 +13,12 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
 from koppel.audit.services import record
+from koppel.books.audit_actions import BooksAction
 from koppel.books.errors import UnknownResource
 from koppel.books.fields import Amount
 from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
 from koppel.books.read import labels, queries
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tabular.writers import Cell, Column, ColumnType, Format, temporary_file, write_table
 from koppel.organisations.roles import Actor, Permission
 
@@ -29,13 +32,9 @@ LINES = (
 )  # fmt: skip
 """An entry line with what is needed to read it on its own: date, period, journal and number of its entry."""
 
-_LINES = f"""
-SELECT {", ".join(f"{'e' if model is Entry else 'l'}.{name}" for model, name in LINES)}
-  FROM books_entry_line l
-  LEFT JOIN books_entry e ON e.administration_id = l.administration_id AND e.external_id = l.entry
- WHERE l.administration_id = %s AND l.deleted_at IS NULL
- ORDER BY e.booked_on, l.entry, l.line_number, l.external_id
-"""  # noqa: S608 - our own column names
+_LINES_WITH_ENTRY = load_statements("koppel.books")["list_lines_with_entry"].format(
+    columns=", ".join(f"{'entry' if model is Entry else 'line'}.{name}" for model, name in LINES)
+)
 _KINDS: tuple[tuple[type, ColumnType], ...] = (
     (Amount, ColumnType.AMOUNT),
     (models.DateTimeField, ColumnType.DATETIME),
@@ -107,7 +106,7 @@ def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequen
         yield from queries.all_rows(administration_id, resource, search=search)
         return
     with connection.chunked_cursor() as cursor:
-        cursor.execute(_LINES, [administration_id])
+        cursor.execute(_LINES_WITH_ENTRY, {"administration": administration_id})
         while fetched := cursor.fetchmany(FETCH_BATCH_SIZE):
             yield from fetched
 
@@ -139,4 +138,4 @@ def record_export(actor: Actor, administration: Administration, resources: list[
     """Audit who exported which books."""
     details = {"resources": resources, "format": str(file_format)}
     subject = ("administration", administration.pk, administration.name)
-    record(actor.organisation_id, actor.audit, "books.exported", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, BooksAction.EXPORTED, subject=subject, details=details)

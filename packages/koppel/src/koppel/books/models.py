@@ -1,5 +1,5 @@
-"""Canonical ledger tables, one per resource. The typed columns are the fields of its row in `koppel.connector.rows`, and are
-declared there alone.
+"""Canonical ledger tables, one per resource. The typed columns are the fields of its row in
+`koppel.connector.rows`, and are declared there alone.
 
 Every row is kept under (administration, external_id). `raw` is the vendor's payload, byte for byte;
 `content_hash` is its SHA-256, so that an unchanged record writes nothing. `deleted_at`: proved absent by a
@@ -42,6 +42,8 @@ class BookRow(models.Model):
         return self.external_id
 
 
+POSTED, ACTUAL = "posted", "actual"
+"""Status and ledger type of the entries that count in reports; of balances the ledger type."""
 TIME_COLUMNS = ("first_seen", "last_changed", "deleted_at")
 """What a reader of rows gets besides the key and the typed columns."""
 MODELS_BY_RESOURCE: dict[str, type[BookRow]] = {}

@@ -11,9 +11,12 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.hooks import Card, Tab, cards, erase_data, export_url, tabs
+from koppel.audit.hooks import audit_actions
+from koppel.books.audit_actions import AUDIT_ACTIONS
 from koppel.books.read.labels import RESOURCES
 from koppel.books.sql_access.views import create_views, drop_views
 from koppel.books.storage.erasure import erase_books
+from koppel.kit.database.sql_files import load_statements
 from koppel.organisations.hooks import resource_labels
 
 
@@ -25,7 +28,7 @@ def _drop_views(*, using: str, plan: list[Any], **_: Any) -> None:
 
 def _make_views(*, using: str, **_: Any) -> None:
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
-        cursor.execute("SELECT to_regclass('koppel_readers.reader') IS NOT NULL")
+        cursor.execute(load_statements("koppel.books")["has_reader_table"])
         if cursor.fetchone()[0]:
             create_views(cursor)
 
@@ -36,6 +39,8 @@ def _export_url(administration_id: int) -> str:
 
 pre_migrate.connect(_drop_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
 post_migrate.connect(_make_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
+for action in AUDIT_ACTIONS:
+    audit_actions.register(action.value, action)
 erase_data.register(erase_books)
 resource_labels.register_all(RESOURCES)
 tabs.register("books", Tab(_("Books"), "books:overview", 20))

@@ -4,11 +4,14 @@ A lock is a name and the ids it is about. Its key is a 64-bit hash of both, so t
 as large as a bigint. A transaction lock ends with its transaction, a session lock when it is released or its session ends.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from hashlib import blake2b
 
+from django.db import DatabaseError, OperationalError, transaction
 from django.db import connection as django_connection
+from psycopg.errors import LockNotAvailable
 
 from koppel.kit.database.pool import Connection
 
@@ -18,19 +21,24 @@ LOCK_UNTIL_COMMIT_SQL = "SELECT pg_advisory_xact_lock(%s)"
 TRY_SESSION_LOCK_SQL = "pg_try_advisory_lock"
 """A function of one key, for statements that decide in SQL which locks to try."""
 _TRY_UNTIL_COMMIT_SQL = "SELECT pg_try_advisory_xact_lock(%s)"
+_LOCK_SESSION_SQL = "SELECT set_config('lock_timeout', %s, true), pg_advisory_lock(%s)"
+_UNLOCK_SESSION_SQL = "SELECT pg_advisory_unlock(%s)"
 _KEEP_SESSION_LOCK_SQL = "SELECT %s OR pg_try_advisory_lock(%s)"
 _TRY_SESSION_LOCKS_SQL = "SELECT key FROM unnest(%s::bigint[]) key WHERE pg_try_advisory_lock(key)"
 _RELEASE_SESSION_LOCKS_SQL = "SELECT pg_advisory_unlock(key) FROM unnest(%s::bigint[]) key"
 
 
 class LockName(StrEnum):
-    """Every advisory lock there is: who takes it, of which ids, and what it protects."""
+    """Every advisory lock: its holder, its ids, and what it protects."""
 
     GRANT = "connections.grant"
     """Of a grant. The vault, in the session of its process, while it refreshes the grant's token: a refresh token is used
     once, by one process."""
     NEW_CONNECTION = "connections.new_connection"
     """Of an organisation. The end of a sign-in, until its commit: two sign-ins of one account find the same connection."""
+    CONSENT_ATTEMPT = "connections.consent_attempt"
+    """Of an organisation and one of its sign-ins. The exchange of its code, in the session of the request: a second request
+    for the same sign-in waits for the outcome."""
     PREDECESSORS = "administrations.predecessors"
     """Of an organisation. Who says what an administration continues, until the commit: a circle may close over rows that
     nobody holds."""
@@ -44,14 +52,18 @@ class LockName(StrEnum):
     """Of the installation. One worker of all, in its session: it alone keeps the schedule."""
 
 
+class LockTimeout(Exception):
+    """Another session held the lock for as long as the caller would wait."""
+
+
 def lock_key(name: LockName, *ids: int) -> int:
-    """The key of a lock, a signed 64-bit number that is the same in every process and version."""
+    """Return the key of a lock, a signed 64-bit number that is the same in every process and version."""
     text = ":".join([name.value, *map(str, ids)])
     return int.from_bytes(blake2b(text.encode(), digest_size=KEY_BYTES).digest(), "big", signed=True)
 
 
 def lock_until_commit(name: LockName, *ids: int) -> None:
-    """Wait for the lock; it is held until the end of Django's transaction."""
+    """Wait for the lock and hold it until the end of Django's transaction."""
     with django_connection.cursor() as cursor:
         cursor.execute(LOCK_UNTIL_COMMIT_SQL, [lock_key(name, *ids)])
 
@@ -61,6 +73,37 @@ def try_lock_until_commit(name: LockName, *ids: int) -> bool:
     with django_connection.cursor() as cursor:
         cursor.execute(_TRY_UNTIL_COMMIT_SQL, [lock_key(name, *ids)])
         return bool(cursor.fetchone()[0])
+
+
+@contextmanager
+def session_lock(name: LockName, *ids: int, timeout_seconds: int) -> Iterator[None]:
+    """Hold the lock for the length of the block, in the session of Django's connection, so that the block may call vendors.
+
+    It ends with the session, so a process that is killed keeps nobody waiting. Raises `LockTimeout`, and `RuntimeError` within
+    a transaction."""
+    if django_connection.in_atomic_block:
+        raise RuntimeError("A session lock for a block is taken outside of transactions.")
+    key = lock_key(name, *ids)
+    try:
+        # The transaction ends at once: only the timeout is its own.
+        with transaction.atomic(), django_connection.cursor() as cursor:
+            cursor.execute(_LOCK_SESSION_SQL, [f"{timeout_seconds}s", key])
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            raise LockTimeout(name) from None
+        raise
+    try:
+        yield
+    finally:
+        _unlock_session(key)
+
+
+def _unlock_session(key: int) -> None:
+    try:
+        with django_connection.cursor() as cursor:
+            cursor.execute(_UNLOCK_SESSION_SQL, [key])
+    except DatabaseError:
+        django_connection.close()  # and the lock with it
 
 
 async def keep_session_lock(connection: Connection, name: LockName, *ids: int, is_held: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Settings as the organisation, a template and an administration hold it: its keys and what they may be."""
+"""Settings of organisation, template and administration: keys and allowed values."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -8,8 +8,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.connector.rows import ROWS
+from koppel.kit.database.json_fields import to_shape
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import audience_events, resource_labels
+from koppel.organisations.models import SettingsMap
 
 RESOURCES = tuple(key for key in ROWS if key != "entry_lines")
 SCHEDULE_NAMES = {
@@ -61,14 +63,15 @@ def resource_label(key: str) -> str:
     return str(resource_labels.get(key, key))
 
 
-def notification_audiences(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Event to audience, as far as these settings say."""
-    audiences = settings.get("notify")
-    return dict(audiences) if isinstance(audiences, Mapping) else {}
+def notification_audiences(settings: SettingsMap) -> dict[str, str]:
+    """Return the audience of each event that these settings configure."""
+    return dict(settings.get("notify", {}))
 
 
 def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Why settings cannot be stored, by key; {} when it can. For templates, organisations, administrations."""
+    """Return why settings cannot be stored, by key; {} when they can. For templates, organisations,
+    administrations.
+    """
     problems: dict[str, str] = {}
     for key in settings.keys() - SETTING_LABELS.keys():
         problems[key] = "unknown"
@@ -90,10 +93,10 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
     return problems
 
 
-def parse_settings_form(form: QueryDict) -> dict[str, Any]:
-    """The settings that a form holds. A field left empty is not set, so that what lies beneath holds.
-
-    Raises `Refused` with a sentence."""
+def parse_settings_form(form: QueryDict) -> SettingsMap:
+    """Return the settings of a form. An empty field is not set, so that the value below applies. Raises
+    `Refused` with a sentence.
+    """
     values: dict[str, Any] = {}
     if form.get("resources_set"):
         values["resources"] = form.getlist("resources")
@@ -104,12 +107,11 @@ def parse_settings_form(form: QueryDict) -> dict[str, Any]:
         values["schedule"] = schedule
     if notify := {key: audience for key in audience_events() if (audience := form.get(f"notify-{key}", ""))}:
         values["notify"] = notify
-    validate_settings(values)
-    return values
+    return validate_settings(values)
 
 
 def _strange(key: str, value: Any) -> str:
-    """Which values of a setting there are not, and which there are; '' for a number out of range."""
+    """Return a message with the invalid values of a setting and the valid ones; '' for a number out of range."""
     possible: Mapping[str, Collection[str]] = {
         "resources": RESOURCES,
         "schedule": SCHEDULES,
@@ -127,8 +129,11 @@ def _strange(key: str, value: Any) -> str:
     return f" (“{'”, “'.join(strange)}”; {', '.join(possible[key])})" if strange else ""
 
 
-def validate_settings(values: Mapping[str, Any]) -> None:
-    """Raises `Refused`, naming the settings that cannot be stored."""
+def validate_settings(values: Mapping[str, Any]) -> SettingsMap:
+    """Return the settings as they can be stored. Raises `Refused`, naming the invalid ones."""
     if problems := problems_with(values):
         names = ", ".join(f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
         raise Refused(_("These settings cannot be stored: %s.") % names)
+    return to_shape(
+        {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}, SettingsMap
+    )

@@ -32,7 +32,7 @@ AdministrationId = Annotated[
     int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
 ]
 AdministrationIds = Annotated[
-    list[int] | None, typer.Argument(help="Ids of administrations; without any, all that you may see.")
+    list[int] | None, typer.Argument(help="Ids of administrations; default: all that you may see.")
 ]
 
 
@@ -56,13 +56,15 @@ class Line:
 
 
 @app.command("start")
-def start(
+def start_sync(
     administration: AdministrationId,
     full: Annotated[bool, typer.Option("--full", help="Read everything again and find what was deleted.")] = False,
     resource: Annotated[
-        list[str] | None, typer.Option("--resource", help="Only this one; may be given several times.")
+        list[str] | None, typer.Option("--resource", help="Only this resource; may be repeated.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Until the run is over; exit code 1 when it failed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the end of the run; exit code 1 when it failed.")
+    ] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
@@ -79,19 +81,19 @@ def start(
 
 
 @app.command("status")
-def status(
+def show_status(
     administrations: AdministrationIds = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """How far administrations are."""
+    """Show the progress of administrations."""
     with acting_as(person, organisation) as actor:
         print_rows(_lines(actor, administrations), COLUMNS, as_json=as_json)
 
 
 @app.command("watch")
-def watch(
+def watch_syncs(
     administrations: AdministrationIds = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
@@ -105,13 +107,13 @@ def watch(
 
 
 @app.command("retry")
-def retry(
+def retry_syncs(
     administrations: AdministrationIds = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Try again what failed or is blocked, from where it stopped."""
+    """Retry failed and blocked administrations from where they stopped."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
         failed = [
@@ -127,7 +129,7 @@ def retry(
 
 
 @app.command("cancel")
-def cancel(
+def cancel_sync(
     administration: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Stop the open run of an administration; what was read stays."""

@@ -26,8 +26,8 @@ class SettingsOut(Schema):
 
 
 @router.get("/{int:administration_id}/settings", response=SettingsOut)
-def settings(request: AuthenticatedRequest, administration_id: int) -> SettingsOut:
-    """The settings in force, each with where it comes from."""
+def get_settings(request: AuthenticatedRequest, administration_id: int) -> SettingsOut:
+    """Show the settings in force, each with where it comes from."""
     return _settings(request.actor, administration_id)
 
 
@@ -50,6 +50,6 @@ def _settings(actor: Actor, administration_id: int) -> SettingsOut:
     return SettingsOut(
         effective_values={key: getattr(in_force, key) for key in COMPARED_KEYS},
         sources={key: source.value for key, source in in_force.sources.items()},
-        values=administration.settings,
+        values=dict(administration.settings),
         limited_by_organisation=sorted(in_force.limited_keys),
     )

@@ -8,7 +8,7 @@ import typer
 
 from koppel.administrations.commands.arguments import AdministrationId
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
-from koppel.administrations.list.cells import display_number
+from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import search
@@ -24,26 +24,26 @@ COLUMNS = ("id", "name", "number", "client_number", "status", "division", "templ
 
 
 @app.command("list")
-def listing(
+def list_administrations(
     matching: Annotated[
         str, typer.Option("--filter", help="As in the list's address bar: 'q=bakker&status=failed'.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number.")] = 200,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """The administrations that you may see, filtered and sorted as the list does."""
+    """List the administrations that you may see, filtered and sorted as on the page."""
     with acting_as(person, organisation) as actor:
         rows = [_row(administration) for administration in search(actor, parse_query_string(matching))[:limit]]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
 @app.command("show")
-def show(
+def show_administration(
     administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """One administration with its settings and where each comes from."""
+    """Show an administration with its settings and the origin of each."""
     with acting_as(person, organisation) as actor:
         administration = administration_for(actor, administration_id)
         row = _row(administration) | {
@@ -55,13 +55,13 @@ def show(
 
 
 @app.command("export")
-def export(
+def export_administrations(
     matching: Annotated[str, typer.Option("--filter", help="As in the list's address bar, columns too.")] = "",
     file_format: Annotated[Format, typer.Option("--format", help="csv, xlsx or parquet.")] = Format.CSV,
     out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("administrations.csv"),
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """The list as a file."""
+    """Write the list to a file."""
     with (
         acting_as(person, organisation) as actor,
         export_list(actor, parse_query_string(matching), file_format) as content,

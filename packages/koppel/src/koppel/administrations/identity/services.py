@@ -10,7 +10,9 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.models import Administration
+from koppel.administrations.audit_actions import AdministrationAction
+from koppel.administrations.issue_types import AdministrationIssue
+from koppel.administrations.models import Administration, ConfirmedIdentity
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
@@ -27,7 +29,6 @@ from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_b
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
 
-CLOSED, RENAMED, INCOMPLETE = "company_closed", "legal_name_changed", "identity_incomplete"
 NOT_FOUND = "not_found"
 """A number's note: its register does not know it."""
 REGISTER_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
@@ -44,7 +45,7 @@ def identify(
     sector: str = "",
     same_company: bool = False,
 ) -> Identity | list[IdentityProblem]:
-    """Store who it is and have its register asked. The problems when it is incomplete or wrong. Raises `NotFound`.
+    """Store who it is and have its register asked. Returns the problems when it is incomplete or wrong. Raises `NotFound`.
 
     A new number that the register is known to call otherwise needs `same_company`: somebody says that it is the same one."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
@@ -70,39 +71,53 @@ def identify(
         record(
             actor.organisation_id,
             actor.audit,
-            "administration.identified",
+            AdministrationAction.IDENTIFIED,
             subject=_subject(administration),
             details=details,
         )
         resolve_issues(
-            administration.organisation_id, ("administration", administration.pk), CLOSED, RENAMED, INCOMPLETE
+            administration.organisation_id,
+            ("administration", administration.pk),
+            AdministrationIssue.COMPANY_CLOSED,
+            AdministrationIssue.LEGAL_NAME_CHANGED,
+            AdministrationIssue.IDENTITY_INCOMPLETE,
         )
     request_register_check(actor, [administration.pk])
     return identity
 
 
 def handle_number_change(actor: Actor, administration: Administration) -> None:
-    """It has another number: what was said of the old one, or of none, no longer holds, and its register is asked."""
-    resolve_issues(administration.organisation_id, ("administration", administration.pk), CLOSED, RENAMED, INCOMPLETE)
+    """Drop what was said of the old number, or of none, and have the register asked about the new one."""
+    resolve_issues(
+        administration.organisation_id,
+        ("administration", administration.pk),
+        AdministrationIssue.COMPANY_CLOSED,
+        AdministrationIssue.LEGAL_NAME_CHANGED,
+        AdministrationIssue.IDENTITY_INCOMPLETE,
+    )
     request_register_check(actor, [administration.pk])
 
 
 def request_register_check(actor: Actor, administration_ids: Sequence[int], *, refresh: bool = False) -> int:
-    """Have the registers asked about these by a worker; what is known already is applied now. How many will be asked.
-    Raises `Quarantined`."""
+    """Have the registers asked about these by a worker; what is known already is applied now.
+
+    Returns how many will be asked. Raises `Quarantined`."""
     quarantine.refuse()
     administrations = list(visible_to(actor).filter(pk__in=administration_ids))
     return _request_lookups(actor.organisation_id, administrations, refresh=refresh)
 
 
 def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """In the import's own transaction: issues for what may be completed later, registers asked about the others."""
+    """Raise issues for what may be completed later, and have registers asked about the others, in the import's transaction."""
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
     administrations = list(queryset)
     for administration in administrations:
         if not is_complete(administration):
             raise_issue(
-                organisation_id, INCOMPLETE, ("administration", administration.pk), {"name": administration.name}
+                organisation_id,
+                AdministrationIssue.IDENTITY_INCOMPLETE,
+                ("administration", administration.pk),
+                {"name": administration.name},
             )
     _request_lookups(organisation_id, administrations, refresh=False)
 
@@ -113,20 +128,20 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
     for administration in administrations.exclude(confirmed_identity={}):
         said = administration.confirmed_identity
         details = {
-            "confirmed_name": said["name"],
-            "confirmed_number": mask_number(said["number"], administration.country),
+            "confirmed_name": said.name,
+            "confirmed_number": mask_number(said.number, administration.country),
         }
         record(
             actor.organisation_id,
             actor.audit,
-            "administration.company_confirmed",
+            AdministrationAction.COMPANY_CONFIRMED,
             subject=_subject(administration),
             details=details,
         )
 
 
 def other_name(administration: Administration, number: str) -> str:
-    """The register's name of this number where it is another one than ours; '' when a person said that it is the same."""
+    """Return the register's name of this number where it differs from ours; '' when a person said that it is the same."""
     return (
         other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
         if number
@@ -135,7 +150,7 @@ def other_name(administration: Administration, number: str) -> str:
 
 
 def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, str]]) -> dict[int, str]:
-    """`other_name` of many, by administration, where there is one."""
+    """Return `other_name` of many, by administration, where there is one."""
     register_queries = {
         administration.pk: (administration, number, build_query(administration.country, number))
         for administration, number in numbers
@@ -148,39 +163,48 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
         finding = findings.get(question) if question else None
         if finding and finding.query.kind is QueryKind.NUMBER and finding.has_different_name(administration.name):
             said = administration.confirmed_identity
-            is_said = said.get("number") == number and not finding.has_different_name(said["name"])
+            is_said = said.number == number and not finding.has_different_name(said.name)
             names |= {} if is_said else {key: finding.legal_name}
     return names
 
 
 def confirm(actor: Actor, administration: Administration, name: str, number: str) -> None:
-    """A person says that the register's company of this name and number is this one."""
+    """Record a person's word that the register's company of this name and number is this one."""
     at = timezone.now().isoformat()
-    administration.confirmed_identity = {"name": name, "number": number, "by": actor.membership_id, "at": at}
+    administration.confirmed_identity = ConfirmedIdentity(name, number, actor.membership_id, at)
     administration.save(update_fields=["confirmed_identity"])
     record_confirmed(actor, [administration.pk])
 
 
 def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
-    """Whether a person has said of exactly this name and number that it is the same company."""
+    """Return whether a person has said of exactly this name and number that it is the same company."""
     said = administration.confirmed_identity
-    is_same_number = said.get("number") == administration.number
-    return bool(said and finding and is_same_number and not finding.has_different_name(said["name"]))
+    is_same_number = said.number == administration.number
+    return bool(said and finding and is_same_number and not finding.has_different_name(said.name))
 
 
 def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
-    """After identities of many were set, or set back: what is said of their completeness, and of companies they no longer are.
+    """Update the issues on completeness, and on companies they no longer are, after identities of many were set or set back.
+
     `columns`: those that changed. Their registers are asked within the hour, as after an import."""
     touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=touched)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
-    resolve_issues_bulk(organisation_id, "administration", complete, [INCOMPLETE])
+    resolve_issues_bulk(organisation_id, "administration", complete, [AdministrationIssue.IDENTITY_INCOMPLETE])
     renumbered = [key for key in touched if "number" in columns[key]]
-    resolve_issues_bulk(organisation_id, "administration", renumbered, [CLOSED, RENAMED])
+    resolve_issues_bulk(
+        organisation_id,
+        "administration",
+        renumbered,
+        [AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED],
+    )
     for administration in administrations:
         if administration.pk not in complete:
             raise_issue(
-                organisation_id, INCOMPLETE, ("administration", administration.pk), {"name": administration.name}
+                organisation_id,
+                AdministrationIssue.IDENTITY_INCOMPLETE,
+                ("administration", administration.pk),
+                {"name": administration.name},
             )
 
 
@@ -189,7 +213,7 @@ def is_complete(administration: Administration) -> bool:
 
 
 def register_query(administration: Administration) -> RegisterQuery | None:
-    """What its register can be asked; None without a number, or where no register answers."""
+    """Return what its register can be asked; None without a number, or where no register answers."""
     return build_query(administration.country, administration.number) if administration.number else None
 
 
@@ -199,7 +223,7 @@ def cached_register_result(administration: Administration) -> LookupResult | Non
 
 
 def acknowledge_changes(actor: Actor, administration_id: int) -> int:
-    """Somebody has seen that the company was closed or renamed: it is not asked again until the register says something new."""
+    """Record that the company was seen to be closed or renamed: nobody is asked again until the register says something new."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = visible_to(actor).filter(pk=administration_id).first()
     if administration is None:
@@ -207,19 +231,22 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
     if name := other_name(administration, administration.number):
         confirm(actor, administration, name, administration.number)
     subject = ("administration", administration.pk)
-    count = sum(resolve_issues(administration.organisation_id, subject, code) for code in (CLOSED, RENAMED))
+    count = sum(
+        resolve_issues(administration.organisation_id, subject, code)
+        for code in (AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED)
+    )
     if count:
         record(
             actor.organisation_id,
             actor.audit,
-            "administration.register_result_acknowledged",
+            AdministrationAction.REGISTER_RESULT_ACKNOWLEDGED,
             subject=_subject(administration),
         )
     return count
 
 
 def handle_lookup_result(organisation_id: int, before: LookupResult, after: LookupResult) -> None:
-    """A register answered about a number: for every administration that carries it. In the answer's transaction."""
+    """Apply a register's answer to every administration with this number, in the answer's transaction."""
     query = after.query
     if query.kind is not QueryKind.NUMBER:
         return
@@ -247,26 +274,26 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
         closed_on = after.closed_on.isoformat() if after.closed_on else "–"
         if before.outcome is not LookupOutcome.CLOSED or before is after:
             context = {"name": after.legal_name or administration.name, "closed_on": closed_on}
-            raise_issue(administration.organisation_id, CLOSED, subject, context)
+            raise_issue(administration.organisation_id, AdministrationIssue.COMPANY_CLOSED, subject, context)
     elif after.outcome is LookupOutcome.FOUND:
-        resolve_issues(administration.organisation_id, subject, CLOSED)
+        resolve_issues(administration.organisation_id, subject, AdministrationIssue.COMPANY_CLOSED)
     if before.exists and before.legal_name and after.has_different_name(before.legal_name):
         context = {"old": before.legal_name, "new": after.legal_name}
-        raise_issue(administration.organisation_id, RENAMED, subject, context)
+        raise_issue(administration.organisation_id, AdministrationIssue.LEGAL_NAME_CHANGED, subject, context)
     changed = _changed(administration, after)
     if changed:
         for name, value in changed.items():
             setattr(administration, name, value)
         administration.save(update_fields=list(changed))
         record(
-            administration.organisation_id, REGISTER_ACTOR, "administration.register_values_applied",
+            administration.organisation_id, REGISTER_ACTOR, AdministrationAction.REGISTER_VALUES_APPLIED,
             subject=_subject(administration),
             details={"source": after.source, **changed},
         )  # fmt: skip
 
 
 def _changed(administration: Administration, after: LookupResult) -> Mapping[str, Any]:
-    """The columns that the answer fills in: the sector where there is none, and the doubt about the number."""
+    """Return the columns that the answer fills in: the sector where there is none, and the doubt about the number."""
     changed: dict[str, Any] = {}
     if not administration.sector and after.sector is not None:
         changed |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}
@@ -279,7 +306,7 @@ def _changed(administration: Administration, after: LookupResult) -> Mapping[str
 
 
 def _audit_details(administration: Administration, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """For the audit log, which is listed and exported: a person's number is masked."""
+    """Return the details of the audit log, which is listed and exported: a person's number is masked."""
     return {**columns, "number": mask_number(columns["number"], administration.country)}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 from django.utils import timezone
 
+from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.audit_log.reading import forget_administration
 from koppel.administrations.hooks import erase_data, stop_syncs
 from koppel.administrations.models import Administration, Assignment, BulkItem, Favourite, Status
@@ -30,7 +31,7 @@ class DueWork:
 
 
 def due_today() -> DueWork:
-    """In the installation's scope."""
+    """Return what falls due today: deactivations that were planned, and erasures. In the installation's scope."""
     today = timezone.localdate()
     planned = Administration.objects.filter(scheduled_deactivation_on__lte=today, withdrawn_at=None)
     over = Administration.objects.filter(
@@ -43,7 +44,7 @@ def due_today() -> DueWork:
 
 
 def deactivate_planned(organisation_id: int) -> int:
-    """Those whose day has come. How many."""
+    """Deactivate those whose day has come. Returns how many."""
     due = Administration.objects.filter(
         organisation_id=organisation_id, scheduled_deactivation_on__lte=timezone.localdate(), withdrawn_at=None
     )
@@ -58,12 +59,12 @@ def deactivate_planned(organisation_id: int) -> int:
         scheduled_deactivation_on=None,
     )
     stop_syncs(organisation_id, ids)
-    record(organisation_id, SYSTEM_ACTOR, "administrations.deactivated", details={"administrations": ids})
+    record(organisation_id, SYSTEM_ACTOR, BulkAuditAction.DEACTIVATED, details={"administrations": ids})
     return len(ids)
 
 
 def erase_batch(organisation_id: int, administration_id: int) -> bool:
-    """A part of what may be erased of it: withdrawn, or kept long enough. True while there may be more.
+    """Erase a part of what was withdrawn or kept long enough. True while there may be more.
 
     Books first, the row itself last; then the audit log names nobody any more, its older entries neither. Restartable at any
     moment."""
@@ -81,7 +82,7 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
     record(
         organisation_id,
         SYSTEM_ACTOR,
-        "administration.erased",
+        AdministrationAction.ERASED,
         subject=("administration", administration_id, ""),
         details=details,
     )

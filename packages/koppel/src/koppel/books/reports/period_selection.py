@@ -2,26 +2,23 @@
 
 from django.db import connection
 
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 
 PERIOD_DIGITS = 6
-_FISCAL_YEARS = """
-SELECT left(period, 4), max(period) FROM (
-  SELECT period FROM books_entry WHERE administration_id = %(administration)s AND deleted_at IS NULL
-  UNION SELECT period FROM books_balance WHERE administration_id = %(administration)s AND deleted_at IS NULL
-) used GROUP BY 1 ORDER BY 1 DESC
-"""
+_SQL = load_statements("koppel.books")
 
 
 def fiscal_years(administration_id: int) -> dict[str, str]:
     """Return the fiscal years with entries or balances, newest first, each with its last period (`YYYYPP`)."""
     with connection.cursor() as cursor:
-        cursor.execute(_FISCAL_YEARS, {"administration": administration_id})
+        cursor.execute(_SQL["list_fiscal_years"], {"administration": administration_id})
         return {str(year): str(last) for year, last in cursor.fetchall()}
 
 
 def require_year(administration_id: int, year: str) -> str:
-    """Return the fiscal year if there are books of it; for '' the newest, '' without books. Raises `UnknownParameter`."""
+    """Return the fiscal year if there are books of it; for '' the newest, '' without books. Raises
+    `UnknownParameter`."""
     years = list(fiscal_years(administration_id))
     if year and year not in years:
         raise UnknownParameter([unknown_value("year", year, years)])
@@ -29,7 +26,8 @@ def require_year(administration_id: int, year: str) -> str:
 
 
 def require_period(year: str, period: str) -> str:
-    """Return the period `YYYYPP` if it is one of this year; without one, the end of the year. Raises `UnknownParameter`."""
+    """Return the period `YYYYPP` if it is one of this year; without one, the end of the year. Raises
+    `UnknownParameter`."""
     if not period:
         return f"{year}99"
     if not (period.isascii() and period.isdecimal() and len(period) == PERIOD_DIGITS and period.startswith(year)):

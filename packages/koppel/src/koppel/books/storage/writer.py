@@ -1,7 +1,8 @@
-"""Writes pages of records into the books: only what is new or changed, with COPY, in the caller's transaction.
+"""Writes pages of records into the books: only what is new or changed, with COPY, in the caller's
+transaction.
 
-A record is compared by the SHA-256 of what tells its versions apart; an unchanged one is neither normalised nor written.
-The rows of a page are staged first (`koppel.books.storage.staging`).
+A record is compared by the SHA-256 of what tells its versions apart; an unchanged one is neither normalised
+nor written. The rows of a page are staged first (`koppel.books.storage.staging`).
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from koppel.books.storage.staging import ENVELOPE_COLUMNS, Table, copy_rows, tab
 from koppel.connector.contract import Record, RejectedRecord
 from koppel.connector.rows import Row
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
 
 Normalise = Callable[[str, bytes, str], Row]
 RecordBatch = tuple[str, Sequence[Record], Mapping[str, str]]
@@ -25,6 +27,7 @@ RecordBatch = tuple[str, Sequence[Record], Mapping[str, str]]
 SPLIT_FROM = 500
 DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
 NUL_ESCAPED = rb"\u0000"
+_SQL = load_statements("koppel.books")
 
 
 @dataclass(frozen=True)
@@ -47,17 +50,19 @@ class WriteResult:
 
     @property
     def has_changes(self) -> bool:
-        """Whether a row is to be written."""
+        """Return whether a row is to be written."""
         return bool(self.added or self.changed)
 
 
 async def insert_new(
     connection: Connection, context: WriteContext, levels: Sequence[RecordBatch], existing: Mapping[str, bytes | None]
 ) -> dict[str, WriteResult]:
-    """Insert the records of a first read. `existing` holds the digests of those of the first level that the books have already.
+    """Insert the records of a first read. `existing` holds the digests of those of the first level that the
+    books have already.
 
-    Raises `UniqueViolation` when the books have another one: the transaction is aborted, and the caller repeats the page with
-    `stage` and `merge`. PostgreSQL inserts one part while the rows of the next are made."""
+    Raises `UniqueViolation` when the books have another one: the transaction is aborted, and the caller
+    repeats the page with `stage` and `merge`. PostgreSQL inserts one part while the rows of the next are
+    made."""
     written = {resource: WriteResult() for resource, _records, _parents in levels}
     inserting = None
     try:
@@ -113,8 +118,8 @@ async def merge(
     change_log_ctes: str = "",
     values: Mapping[str, object] | None = None,
 ) -> None:
-    """Merge the staged rows into the books. `change_log_ctes`: queries of a WITH clause, which see the books before the merge;
-    `values`: their parameters."""
+    """Merge the staged rows into the books. `change_log_ctes`: queries of a WITH clause, which see the books
+    before the merge; `values`: their parameters."""
     await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
 
 
@@ -157,7 +162,8 @@ def _compared(
 def _make_storable(
     values: list[Any], raw: bytes, numeric_columns: Sequence[int], integer_columns: Sequence[int]
 ) -> None:
-    """Turn numeric_columns into text, in place. Raises `ValueError` for a value that a column of PostgreSQL cannot hold."""
+    """Turn numeric_columns into text, in place. Raises `ValueError` for a value that a column of PostgreSQL
+    cannot hold."""
     for column in numeric_columns:
         if (value := values[column]) is not None:
             values[column] = text = str(value)
@@ -175,9 +181,8 @@ async def _existing_hashes(
 ) -> dict[str, bytes | None]:
     """Return content hashes by id; None for a row that is marked as deleted, as it comes back whatever its hash."""
     result = await connection.execute(
-        f"SELECT external_id, CASE WHEN deleted_at IS NULL THEN content_hash END FROM {target.name}"  # noqa: S608
-        " WHERE administration_id = %s AND external_id = ANY(%b)",
-        [context.administration_id, keys],
+        _SQL["list_content_hashes"].format(table=target.name),
+        {"administration": context.administration_id, "keys": keys},
         binary=True,
     )
     return dict(await result.fetchall())
@@ -190,21 +195,21 @@ async def _insert(connection: Connection, context: WriteContext, statement: str,
 
 @cache
 def _insert_sql(target: Table, partition: int = 0) -> str:
-    columns = (*ENVELOPE_COLUMNS, *target.columns)
-    kinds = dict(zip(target.columns, target.types, strict=True))
-    selected = [f"{name}::numeric" if kinds.get(name) == "numeric" else name for name in columns]
-    return (
-        f"INSERT INTO {target.name} (organisation_id, administration_id, first_seen, last_changed, deleted_at,"  # noqa: S608
-        f" {', '.join(columns)}) SELECT %(organisation)s, %(administration)s, %(at)s, %(at)s, NULL,"
-        f" {', '.join(selected)} FROM {target.staging_table(partition)}"
-    )
+    return _SQL["insert_staged_rows"].format(**_parts_of(target, partition))
 
 
 @cache
 def _upsert_sql(target: Table) -> str:
     replaced = [name for name in (*ENVELOPE_COLUMNS, *target.columns) if name != "external_id"]
-    return (
-        f"{_insert_sql(target)} ON CONFLICT (administration_id, external_id) DO UPDATE SET"
-        f" last_changed = excluded.last_changed, deleted_at = NULL,"
-        f" {', '.join(f'{name} = excluded.{name}' for name in replaced)}"
-    )
+    replacements = ", ".join(f"{name} = excluded.{name}" for name in replaced)
+    return _SQL["upsert_staged_rows"].format(**_parts_of(target), replacements=replacements)
+
+
+def _parts_of(target: Table, partition: int = 0) -> dict[str, str]:
+    """Return the table, its staging table, and the columns of both. Amounts are staged as text."""
+    columns = (*ENVELOPE_COLUMNS, *target.columns)
+    amounts = {name for name, kind in zip(target.columns, target.types, strict=True) if kind == "numeric"}
+    return {
+        "table": target.name, "staged": target.staging_table(partition), "columns": ", ".join(columns),
+        "selected": ", ".join(f"{name}::numeric" if name in amounts else name for name in columns),
+    }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A plainly fictional firm to try Koppel with. Running it again changes nothing."""
+"""A fictional firm to try Koppel with. Running it again changes nothing."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from koppel.connections.app_registrations.services import register_app
 from koppel.connections.models import AppRegistration
 from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import installation_scope
-from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
+from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, SettingsMap, Template, User
 from koppel.organisations.roles import Role
 
 FIRM = "Voorbeeld Accountants (demo)"
@@ -31,7 +31,7 @@ PEOPLE = (
     DemoPerson("reader@demo.example", "Rosa Lezer", Role.READER, "Internationaal"),
 )
 DIVISIONS = ("Noord", "Zuid", "Internationaal")
-TEMPLATES = {
+TEMPLATES: dict[str, SettingsMap] = {
     "Standaard": {"fiscal_years_back": 1, "schedule": "daily"},
     "Alleen grootboek": {"resources": ["company_details", "periods", "accounts", "journals", "balances", "entries"]},
     "Nachtelijk, vijf jaar": {"fiscal_years_back": 5, "schedule": "night"},
@@ -45,7 +45,9 @@ APPS = (
 
 
 def seed(sandbox_url: str, public_url: str) -> None:
-    """Firm, people, divisions, templates and the sandbox's app registrations. `public_url` is where people sign in."""
+    """Create firm, people, divisions, templates and the sandbox's app registrations. `public_url` is the
+    address of sign-in.
+    """
     with installation_scope("demo seed"):
         firm, created = Organisation.objects.get_or_create(name=FIRM)
         if created:
@@ -66,7 +68,7 @@ def _people_and_divisions(firm: Organisation) -> None:
 
 
 def _apps(sandbox_url: str) -> None:
-    """The sandbox may listen on another port than last time: base URLs are renewed at every start."""
+    """Renew base URLs at every start: the sandbox may listen on another port than last time."""
     base_urls = {"identity": sandbox_url, "api": sandbox_url, "legacy": sandbox_url}
     for client_id, mode in APPS:
         existing = AppRegistration.objects.filter(connector="visma_net", client_id=client_id)

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
+from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
@@ -54,8 +55,8 @@ class ConnectionRow:
 
 
 @app.command("list")
-def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """All connections; those that need somebody first."""
+def list_connections(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+    """List all connections; those that need a person come first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         rows = [_line(card) for card in summaries.list_summaries(actor)]
@@ -63,18 +64,18 @@ def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJ
 
 
 @app.command("show")
-def show(
+def show_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """One connection with the health of its administrations and its timeline."""
+    """Show a connection with the health of its administrations and its timeline."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
-        summary = queries.connection_for(actor, connection)
+        summary = queries.get_connection(actor, connection)
         line = _line(summaries.summarize(summary))
         companies = [
             {"administration": row.administration_id, "name": row.administration, "health": row.health,
              "message": row.message, "since": row.since}
-            for row in summaries.company_rows(actor, summary)
+            for row in list_company_rows(actor, summary)
         ]  # fmt: skip
         timeline = [
             {
@@ -95,10 +96,10 @@ def show(
 
 
 @app.command("probe")
-def probe(
+def check_connection_now(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """One cheap call, now. Exit code 1 when the accounting system does not answer."""
+    """Make one cheap call. Exit code 1 when the accounting system does not answer."""
     with user_errors():
         check = check_connection(get_actor(person, organisation), connection)
     print_record(check, as_json=as_json)
@@ -106,33 +107,33 @@ def probe(
 
 
 @app.command("pause")
-def pause(
+def pause_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Nothing is read until it is resumed."""
+    """Pause a connection: nothing is read until it is resumed."""
     with acting_as(person, organisation) as actor:
         changed = lifecycle.pause_connection(actor, connection)
     print_record({"connection": connection, "changed": changed}, as_json=as_json)
 
 
 @app.command("resume")
-def resume(
+def resume_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """What waited goes on."""
+    """Resume a paused connection."""
     with acting_as(person, organisation) as actor:
         changed = lifecycle.resume(actor, connection)
     print_record({"connection": connection, "changed": changed}, as_json=as_json)
 
 
 @app.command("reconnect")
-def reconnect(
+def reconnect_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Print the address at which to sign in again, in a browser that is signed in to Koppel as the same member."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_CONNECTIONS)
-        summary = queries.connection_for(actor, connection)
+        summary = queries.get_connection(actor, connection)
         return_path = summary.get_absolute_url()
         url = begin_consent(
             actor, summary.app_id, ConsentPurpose.RECONNECT, return_path, connection_id=summary.pk, force_sign_in=True
@@ -141,34 +142,34 @@ def reconnect(
 
 
 @app.command("changes")
-def changes(
+def list_changes(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """What is different at the accounting system and waits for a person, those that stop a sync first."""
+    """List changes at the accounting system that wait for a person; changes that stop a sync come first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
-        rows = summaries.open_changes(actor, queries.connection_for(actor, connection))
+        rows = list_open_changes(actor, queries.get_connection(actor, connection))
     columns = ("administration", "name", "code", "old", "new", "old_number", "new_number", "fingerprint")
     print_rows(rows, columns, as_json=as_json)
 
 
 @app.command("resolve")
-def resolve(
+def resolve_changes(
     connection: ConnectionIdArgument,
     code: Annotated[str, typer.Option(help="Which changes: a code of `koppel connections changes`.")],
     accept: Annotated[
         bool | None,
         typer.Option(
             "--accept/--leave",
-            help="Take the change over or leave it; for other_company: it is the same company, or it is not.",
+            help="Accept the change or not; for other_company: it is the same company, or it is not.",
         ),
     ] = None,
     administration: Annotated[list[int] | None, typer.Option(help="An administration; may be repeated.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that have this code.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All changes with this code.")] = False,
     fingerprint: Annotated[
         list[str] | None,
         typer.Option(
-            help="The fingerprint that `changes` showed; what says something else by now is refused. May be repeated."
+            help="The fingerprint that `changes` showed; a change that differs by now is refused. May be repeated."
         ),
     ] = None,
     person: ActAs = "",
@@ -182,7 +183,7 @@ def resolve(
             raise Refused(_("Say --accept or --leave."))
         administration_ids = administration or []
         if everything:
-            open_changes = summaries.open_changes(actor, queries.connection_for(actor, connection))
+            open_changes = list_open_changes(actor, queries.get_connection(actor, connection))
             administration_ids = sorted({change.administration for change in open_changes if change.code == code})
         if not administration_ids and not everything:
             raise Refused(_("Name the administrations, or say --all."))
@@ -199,12 +200,12 @@ def resolve(
 @app.command("request-transfer")
 def request_transfer(
     connection: ConnectionIdArgument,
-    member: Annotated[str, typer.Argument(help="E-mail address of the member who is to take over.")],
+    member: Annotated[str, typer.Argument(help="E-mail address of the new owner.")],
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Ask somebody to take over; it changes when they have signed in at the accounting system."""
+    """Ask a member to take over. The owner changes when they have signed in at the accounting system."""
     with acting_as(person, organisation) as actor:
         owners = {membership.user.email.lower(): membership.pk for membership in ownership.possible_owners(actor)}
         changed = ownership.request_transfer(actor, connection, owners.get(member.strip().lower(), 0))
@@ -212,15 +213,19 @@ def request_transfer(
 
 
 @app.command("remove")
-def remove(
+def remove_connection(
     connection: ConnectionIdArgument,
-    policy: Annotated[RemovalPolicy, typer.Option(help="What becomes of them: move, wait or deactivate.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would happen.")] = False,
+    policy: Annotated[
+        RemovalPolicy, typer.Option(help="What happens to its administrations: move, wait or deactivate.")
+    ],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do it; without this option, only show what would happen.")
+    ] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """End a connection and withdraw its tokens at the accounting system. Without --yes, a preview."""
+    """End a connection and revoke its tokens at the accounting system. Without --yes, show a preview."""
     with acting_as(person, organisation) as actor:
         removal = lifecycle.preview_removal(actor, connection)
         if yes:

@@ -11,9 +11,12 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import jwt
 import msgspec
 from django.utils.translation import gettext_noop as _
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from koppel.connector.contract import AppCredentials, Consent, ConsentRequest, Http, Redirect, Tokens
 from koppel.connector.errors import (
@@ -25,7 +28,7 @@ from koppel.connector.errors import (
     UnexpectedResponse,
     Unreachable,
 )
-from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, seconds_of
+from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, json_object, seconds_of
 from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, READ_SCOPE, SCOPES, SERVICE, SERVICE_SCOPES
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
@@ -109,7 +112,8 @@ def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
 
 
 async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]) -> Consent:
-    """Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token errors."""
+    """Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token
+    errors."""
     await _must_be_from_issuer(http, app, inbound)
     if error := inbound.get("error"):
         raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))
@@ -151,16 +155,17 @@ async def _accepted(http: Http, app: AppCredentials, request: ConsentRequest, an
 
 
 def _name_in(claims: Mapping[str, Any], key: str) -> str:
-    """Of a person or a company, as it can be kept; '' when there is none that can."""
+    """Return the name of a person or a company, as it can be kept; '' when there is none that can."""
     value = claims.get(key)
     text = value if isinstance(value, str) else ""
     return "" if len(text) > NAME_CHARACTERS_MAX or "\0" in text else text
 
 
 async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
-    """RFC 9207: an answer that names another issuer, or none where the vendor says that it always names itself, is a mix-up."""
+    """Refuse an answer that names another issuer, or none where the vendor says that it always names itself
+    (RFC 9207)."""
     identity = app.base_urls["identity"]
-    discovery = _words((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
+    discovery = json_object((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
     if discovery.get("issuer") != identity:
         raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
     always_named = discovery.get("authorization_response_iss_parameter_supported") is True
@@ -169,7 +174,7 @@ async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping
 
 
 def _must_be_enough(answer: TokenAnswer) -> None:
-    """Without a refresh token or the right to read, the connection would die within the hour."""
+    """Refuse tokens without a refresh token or the right to read: the connection would die within the hour."""
     granted = answer.scope.split()
     if answer.refresh_token is None or (granted and READ_SCOPE not in granted):
         raise SetupMissing("scope_missing", SCOPE_MISSING)
@@ -181,7 +186,8 @@ async def refresh(http: Http, app: AppCredentials, refresh_token: Secret) -> Tok
 
 
 async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Tokens:
-    """Client credentials for one tenant. There is no refresh token: when it expires, ask again.
+    """Ask for a token with the app's credentials, for one tenant. There is no refresh token: when it expires,
+    ask again.
 
     Both a company tenant and a customer tenant yield a token; with the latter the API answers 401."""
     form = {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES), "tenant_id": tenant_id}
@@ -192,11 +198,12 @@ async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Toke
 
 
 async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
-    """Proved with a code, or a tenant, that cannot exist: whoever is refused for that alone has been let in.
+    """Prove the app with a code, or a tenant, that cannot exist: whoever is refused for that alone has been
+    let in.
 
-    Where people sign in, the authorise page is asked for as a browser would; a redirect to the sign-in page means that Visma
-    knows the redirect address and the scopes. What the real page answers to a wrong address is not published; anything else
-    than such a redirect is taken for a refusal."""
+    Where people sign in, the authorise page is asked for as a browser would; a redirect to the sign-in page
+    means that Visma knows the redirect address and the scopes. What the real page answers to a wrong address
+    is not published; anything else than such a redirect is taken for a refusal."""
     if app.consent_mode == SERVICE:
         await _refused_for(http, app, {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES)})
         return
@@ -216,7 +223,7 @@ async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
 
 
 async def _refused_for(http: Http, app: AppCredentials, form: Mapping[str, str]) -> None:
-    """Returns when the token endpoint knows the app and minds only what was made up about the request."""
+    """Return when the token endpoint knows the app and minds only what was made up about the request."""
     try:
         await _token(http, app, form)
     except (ConsentDenied, SetupMissing) as error:
@@ -228,7 +235,8 @@ async def _refused_for(http: Http, app: AppCredentials, form: Mapping[str, str])
 
 
 async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
-    """RFC 7009, 2.2: a token that is dead already is answered with 200 too, so anything else is a refusal."""
+    """Revoke a token. One that is dead already is answered with 200 too (RFC 7009, 2.2), so anything else is
+    a refusal."""
     answer = await http.send(
         "POST",
         f"{app.base_urls['identity']}/connect/revocation",
@@ -239,10 +247,11 @@ async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
 
 
 def company_of(access_token: Secret) -> str | None:
-    """`tenant_id` of an access token that came straight from the token endpoint, so its signature need not be checked."""
+    """Return `tenant_id` of an access token. It came straight from the token endpoint, so its signature need
+    not be checked."""
     try:
-        claims = jwt.decode(access_token.reveal(), options={"verify_signature": False})
-    except jwt.PyJWTError:
+        claims = msgspec.json.decode(jws.extract_compact(access_token.reveal().encode()).payload, type=dict[str, Any])
+    except (JoseError, ValueError):
         return None
     return str(claims["tenant_id"]) if claims.get("tenant_id") else None
 
@@ -262,8 +271,9 @@ async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> To
 
 
 def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
-    """Token-endpoint errors: `invalid_grant` and what is wrong with the app are a person's job, a 429, 5xx or page is not."""
-    error = str(_words(answer.body).get("error", ""))[:40]
+    """Return the contract's error for one of the token endpoint: `invalid_grant` and what is wrong with the
+    app are a person's job, a 429, 5xx or page is not."""
+    error = str(json_object(answer.body).get("error", ""))[:40]
     if answer.status == 429:
         seconds = seconds_of(answer.headers.get("retry-after", ""))
         return RateLimited("token_quota", _("Visma Connect asks Koppel to slow down."), retry_after_seconds=seconds)
@@ -278,15 +288,6 @@ def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
     return UnexpectedResponse(f"token_{error}", _("Visma Connect did not understand Koppel's request."))
 
 
-def _words(body: bytes) -> dict[str, Any]:
-    """A JSON object, or nothing: failures can be pages."""
-    try:
-        document = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
 def _tokens(answer: TokenAnswer) -> Tokens:
     issued_at = now()
     return Tokens(
@@ -299,16 +300,20 @@ def _tokens(answer: TokenAnswer) -> Tokens:
 
 
 async def _verified(http: Http, app: AppCredentials, token: str, *, audience: str | None) -> dict[str, Any]:
-    """The claims of a signed token after a check of signature, issuer, expiry and (if given) audience."""
+    """Return the claims of a signed token after a check of signature, issuer, expiry and (if given) audience."""
     answer = await http.send("GET", f"{app.base_urls['identity']}/.well-known/openid-configuration/jwks")
     try:
-        keys = jwt.PyJWKSet.from_json(answer.body.decode())
-        key = keys[jwt.get_unverified_header(token)["kid"]]
-        return dict(
-            jwt.decode(
-                token, key, algorithms=["RS256"], audience=audience, issuer=app.base_urls["identity"], leeway=60,
-                options={"verify_aud": audience is not None, "require": ["exp", "iss"]},
-            )
-        )  # fmt: skip
-    except (jwt.PyJWTError, KeyError, ValueError):
+        keys = KeySet.import_key_set(msgspec.json.decode(answer.body))
+        header_rules = jws.JWSRegistry(algorithms=["RS256"], strict_check_header=False)
+        claims = jwt.decode(token, keys, registry=header_rules).claims
+        _claims_registry(app.base_urls["identity"], audience).validate(claims)
+        return claims
+    except (JoseError, LookupError, ValueError, TypeError, AttributeError):
         raise UnexpectedResponse("id_token", UNTRUSTED) from None
+
+
+def _claims_registry(issuer: str, audience: str | None) -> JWTClaimsRegistry:
+    required = {"exp": ClaimsOption(essential=True), "iss": ClaimsOption(essential=True, value=issuer)}
+    if audience is not None:
+        required["aud"] = ClaimsOption(essential=True, value=audience)
+    return JWTClaimsRegistry(None, 60, **required)

@@ -1,4 +1,4 @@
-"""What the person at the shell has to put right."""
+"""Errors of commands, shown to the person at the shell."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ class CommandError(KoppelError):
 
 
 class CheckFailed(CommandError):
-    """What the command looked at is not as it should be, however it is asked."""
+    """The command found something that is not as it should be."""
 
     exit_code = 1
 

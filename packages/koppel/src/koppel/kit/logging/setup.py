@@ -1,4 +1,4 @@
-"""Logs go to stderr: sentences with colours on a terminal, one JSON object per line otherwise. Secrets never get there."""
+"""Logs go to stderr: coloured sentences on a terminal, one JSON object per line otherwise, without secrets."""
 
 import logging
 import sys
@@ -13,7 +13,9 @@ from koppel.kit.logging.redaction import redacted
 
 
 def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
-    """Send structlog and the standard library's logging the same way. `human` None: as stderr is a terminal or not."""
+    """Format structlog's and the standard library's logs alike. `human` None: decided by whether stderr is a
+    terminal.
+    """
     if human is None:
         human = sys.stderr.isatty()
     shared = _shared_processors()
@@ -35,7 +37,7 @@ def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Python's own word about a line that could not be written shows it before anything was redacted."""
+    """Suppresses Python's report of a line that could not be written, which would show it before redaction."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         kind = getattr(sys.exc_info()[0], "__name__", "")
@@ -45,13 +47,13 @@ class _Handler(logging.StreamHandler[Any]):
 
 @contextmanager
 def log_context(**context: Any) -> Iterator[None]:
-    """Each line logged within the block carries these facts: `log_context(run=7, administration=3)`."""
+    """Add these values to each line logged within the block: `log_context(run=7, administration=3)`."""
     with structlog.contextvars.bound_contextvars(**context):
         yield
 
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """A structlog processor: no secret, and no more of it than a reader needs. See `koppel.kit.logging.redaction`."""
+    """A structlog processor that redacts and shortens. See `koppel.kit.logging.redaction`."""
     return redacted(event)
 
 

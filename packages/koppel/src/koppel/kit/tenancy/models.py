@@ -8,18 +8,21 @@ ModelT = TypeVar("ModelT", bound=models.Model)
 
 
 class HasOrganisation(Protocol):
-    """Whoever acts for one organisation: `koppel.organisations.roles.Actor`."""
+    """An actor within one organisation: `koppel.organisations.roles.Actor`."""
 
     @property
     def organisation_id(self) -> int: ...
 
 
 class OrganisationQuerySet(models.QuerySet[ModelT]):
-    """Rows of one organisation. Row level security holds the same; naming the organisation lets PostgreSQL use the keys, which
-    lead with it."""
+    """Rows of one organisation.
+
+    Row level security enforces the same; naming the organisation lets PostgreSQL use the keys, which lead
+    with it.
+    """
 
     def for_actor(self, actor: HasOrganisation) -> Self:
-        """Rows of the organisation in which the actor acts; which of them the actor may see is for the app to say."""
+        """Return rows of the actor's organisation. Each app decides which of them the actor may see."""
         return self.filter(organisation_id=actor.organisation_id)
 
     def in_organisation(self, organisation_id: int) -> Self:
@@ -30,7 +33,7 @@ OrganisationManager = models.Manager.from_queryset(OrganisationQuerySet)
 
 
 class TenantModel(models.Model):
-    """A table under row level security. The key to the organisation stands in every index and composite foreign key."""
+    """A table under row level security. Every index and composite foreign key includes the organisation."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(

@@ -60,7 +60,7 @@ def _try_dispatch(organisation_id: int, event_id: int) -> int:
         with transaction.atomic():
             return dispatch(organisation_id, event_id)
     except Exception:
-        log.exception("event_not_dispatched", organisation=organisation_id, event_id=event_id)
+        log.exception("event_dispatch_failed", organisation=organisation_id, event_id=event_id)
         stuck = Event.objects.filter(organisation_id=organisation_id, pk=event_id)
         stuck.update(due_at=timezone.now() + RETRY_DELAY)
         return 0
@@ -87,7 +87,7 @@ def dispatch_updates(organisation_id: int) -> int:
 
 def _dispatch_update(event: Event) -> int:
     added = {
-        key: context for key, context in event.administrations.items() if int(key) not in event.notified_administrations
+        key: context for key, context in event.administrations.items() if key not in event.notified_administrations
     }
     if not added:
         return 0
@@ -104,7 +104,7 @@ def _dispatch_update(event: Event) -> int:
 
 
 def _administration_ids(event: Event) -> list[int]:
-    return sorted(int(key) for key in event.administrations)
+    return sorted(event.administrations)
 
 
 def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:

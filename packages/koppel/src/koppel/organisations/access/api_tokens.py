@@ -1,4 +1,6 @@
-"""API tokens: made by a member for their own programs, shown once, kept as a hash, counted per minute in the database."""
+"""API tokens: created by a member for programs, shown once, stored as a hash, counted per minute in the
+database.
+"""
 
 import hashlib
 import secrets
@@ -18,8 +20,10 @@ from koppel.audit.services import record
 from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope
+from koppel.kit.text import clean_text
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import must_enrol_mfa
+from koppel.organisations.audit_actions import TokenAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import ApiToken, Membership
 from koppel.organisations.roles import Actor, Permission, Role, least_privileged
@@ -53,14 +57,14 @@ class TooManyRequests(KoppelError):
 
 
 def list_tokens(actor: Actor) -> list[ApiToken]:
-    """The newest first; revoked ones are gone from sight."""
+    """Return tokens that are not revoked, newest first."""
     tokens = ApiToken.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     return list(tokens.filter(revoked_at=None).order_by("-pk"))
 
 
 def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_only: bool) -> tuple[ApiToken, Secret]:
-    """A token of the actor's own. Its text cannot be shown again. Raises `Refused` with a sentence."""
-    name = name.replace("\0", "").strip()[:100]
+    """Create a token for the actor. Its text cannot be shown again. Raises `Refused` with a sentence."""
+    name = clean_text(name, 100)
     if actor.token_id is not None:
         raise Refused(_("A token cannot make tokens. Sign in to make one."))
     if not name:
@@ -82,12 +86,12 @@ def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_
     )
     details = {"role": token.role, "read_only": read_only, "expires_at": token.expires_at.isoformat()}
     subject = ("token", token.pk, name)
-    record(actor.organisation_id, actor.audit, "token.created", subject=subject, details={"after": details})
+    record(actor.organisation_id, actor.audit, TokenAction.CREATED, subject=subject, details={"after": details})
     return token, Secret(text)
 
 
 def revoke_token(actor: Actor, token_id: int) -> None:
-    """One's own, or anybody's by who manages people. Raises `Refused`."""
+    """Revoke an own token, or anybody's with the permission to manage people. Raises `Refused`."""
     token = ApiToken.objects.filter(organisation_id=actor.organisation_id, pk=token_id, revoked_at=None).first()
     if token is None:
         raise Refused(_("This token is revoked already."))
@@ -95,13 +99,16 @@ def revoke_token(actor: Actor, token_id: int) -> None:
         actor.require(Permission.MANAGE_PEOPLE)
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
-    record(actor.organisation_id, actor.audit, "token.revoked", subject=("token", token.pk, token.name))
+    record(actor.organisation_id, actor.audit, TokenAction.REVOKED, subject=("token", token.pk, token.name))
 
 
 def resolve_token_actor(text: str, ip_address: str) -> Actor:
-    """Who a request with this token acts as; the use is counted. Raises `UnknownToken` and `TooManyRequests`.
+    """Return the actor of a request with this token, and count the use. Raises `UnknownToken` and
+    `TooManyRequests`.
 
-    A transaction of its own: the count stands whatever becomes of the request, and the row is held for an instant only."""
+    Runs in its own transaction: the count stays whatever happens to the request, and the row is locked only
+    briefly.
+    """
     with installation_scope("api token"):
         use = _count_use(text, ip_address)
     if use is None:
@@ -135,7 +142,7 @@ def _actor(token: ApiToken, membership: Membership, ip_address: str) -> Actor:
 
 
 def _count_use(text: str, ip_address: str) -> tuple[int, int, datetime] | None:
-    """(token, requests in this minute, the minute's start) of a token that is alive."""
+    """Return (token, requests in this minute, start of the minute) of a valid token."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE organisations_api_token SET last_used_at = now(), last_used_from = %s,"
@@ -148,5 +155,5 @@ def _count_use(text: str, ip_address: str) -> tuple[int, int, datetime] | None:
 
 
 def _hash(text: str) -> bytes:
-    """Plain SHA-256: a token has 256 random bits, so there is nothing to guess from a dictionary."""
+    """Hash with plain SHA-256: a token has 256 random bits, so a dictionary does not help."""
     return hashlib.sha256(text.encode()).digest()

@@ -1,4 +1,4 @@
-"""What an organisation asks of everybody's sign-in, how long it keeps its trail, and whom it lets look in."""
+"""The organisation's rules for sign-in, the retention of its audit log, and access of operators."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,7 +7,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.kit.text import clean_text
 from koppel.organisations.access import domains, mfa
+from koppel.organisations.audit_actions import OperatorAction, OrganisationAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor, Permission
@@ -44,36 +46,38 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
     organisation.save(update_fields=["requires_mfa", "email_domains", "audit_years"])
     after = security_policy_of(organisation)
     if before != after:
-        _record(actor, organisation, "organisation.security_changed", before=vars(before), after=vars(after))
+        _record(actor, organisation, OrganisationAction.SECURITY_CHANGED, before=vars(before), after=vars(after))
 
 
 def parse_domains(text: str) -> tuple[str, ...]:
-    """Domain names, separated by anything. Raises `Refused` for what is none, or everybody's."""
-    names = text.replace("\0", "").replace(",", " ").replace(";", " ").split()
+    """Parse domain names, separated by anything. Raises `Refused` for invalid and public ones."""
+    names = clean_text(text).replace(",", " ").replace(";", " ").split()
     return tuple(domains.checked_domain(word) for word in names)
 
 
 def grant_operator_access(actor: Actor, hours: int) -> None:
-    """Let whoever operates the installation look in for so long, read only. Raises `Refused`."""
+    """Let operators of the installation read for a limited time. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     if hours not in OPERATOR_ACCESS_HOURS:
         raise Refused(_("Choose for how long."))
-    _set_operator_access(actor, timezone.now() + timedelta(hours=hours), "operator.access_granted")
+    _set_operator_access(actor, timezone.now() + timedelta(hours=hours), OperatorAction.ACCESS_GRANTED)
 
 
 def withdraw_operator_access(actor: Actor) -> None:
-    """From now on nobody from outside looks in."""
+    """End the access of operators."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    _set_operator_access(actor, None, "operator.access_revoked")
+    _set_operator_access(actor, None, OperatorAction.ACCESS_REVOKED)
 
 
-def _set_operator_access(actor: Actor, ends_at: datetime | None, action: str) -> None:
+def _set_operator_access(actor: Actor, ends_at: datetime | None, action: OperatorAction) -> None:
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     organisation.operator_access_until = ends_at
     organisation.save(update_fields=["operator_access_until"])
     _record(actor, organisation, action, until=ends_at.isoformat() if ends_at else "")
 
 
-def _record(actor: Actor, organisation: Organisation, action: str, **details: object) -> None:
+def _record(
+    actor: Actor, organisation: Organisation, action: OrganisationAction | OperatorAction, **details: object
+) -> None:
     subject = ("organisation", organisation.pk, organisation.name)
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

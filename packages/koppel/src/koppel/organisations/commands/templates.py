@@ -1,23 +1,33 @@
 """`koppel templates`: named sets of settings, from the shell."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.cli.output import AsJson, as_mapping, print_record, print_rows
+from koppel.kit.cli.output import AsJson, as_mapping, print_record
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+from koppel.organisations.commands.groups import GroupCommands
 from koppel.organisations.groups import settings_templates
-from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.models import SettingsMap
+from koppel.organisations.roles import Permission
 from koppel.organisations.settings_schema import SETTING_LABELS, notification_audiences
 
 app = typer.Typer(no_args_is_help=True)
-COLUMNS = ("id", "name", "is_archived", "settings", "administrations")
+group_commands = GroupCommands(
+    settings_templates.TEMPLATE,
+    ("id", "name", "is_archived", "settings", "administrations"),
+    settings_templates.list_summaries,
+    settings_templates.merge,
+    list_help="List templates, those in use first, with their settings and the number of administrations.",
+    archive_help="Archive a template: it is no longer offered; its administrations keep it.",
+    merge_help="Move administrations to another template, and archive this one.",
+)
+group_commands.add_to(app)
 
 TemplateId = Annotated[int, typer.Argument(help="Id of the template; `koppel templates list` has them.")]
 Resources = Annotated[
-    list[str] | None, typer.Option("--resource", help="Read this and what else is named, nothing more; several times.")
+    list[str] | None, typer.Option("--resource", help="Read only the named resources; may be repeated.")
 ]
 Years = Annotated[int | None, typer.Option("--fiscal-years-back", help="Fiscal years before the current one.")]
 Schedule = Annotated[str, typer.Option(help="off, daily, night, hourly_2, hourly_4 or hourly_8.")]
@@ -25,25 +35,16 @@ Weekday = Annotated[int | None, typer.Option("--weekday", help="Day of the full 
 Notify = Annotated[
     list[str] | None,
     typer.Option(
-        help="Who is told of an event: 'sync_failing=division'; nobody, responsible, assigned or division; several times."
+        help="Who is notified of an event: 'sync_failing=division'; nobody, responsible, assigned or division; may be repeated."
     ),
 ]
 Unset = Annotated[
-    list[str] | None, typer.Option(help=f"Let the organisation say it: {', '.join(SETTING_LABELS)}; several times.")
+    list[str] | None, typer.Option(help=f"Let the organisation decide: {', '.join(SETTING_LABELS)}; may be repeated.")
 ]
 
 
-@app.command("list")
-def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """All templates, those in use first, with what each sets and how many administrations have it."""
-    with acting_as(person, organisation) as actor:
-        actor.require(Permission.MANAGE_PEOPLE)
-        rows = settings_templates.list_summaries(actor)
-    print_rows(rows, COLUMNS, as_json=as_json)
-
-
 @app.command("make")
-def create(
+def create_template(
     name: Annotated[str, typer.Argument(help="Its name.")],
     resources: Resources = None,
     years: Years = None,
@@ -54,15 +55,15 @@ def create(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """A new template. What it does not set comes from the organisation."""
+    """Create a template. The organisation decides about the settings that it omits."""
     settings = _settings_from_options({}, resources, years, schedule, weekday, notify, None)
     with acting_as(person, organisation) as actor:
         created = settings_templates.create(actor, name, settings)
-        _print(actor, created.pk, as_json=as_json)
+        group_commands.print_summary(actor, created.pk, as_json=as_json)
 
 
 @app.command("change")
-def change(
+def change_template(
     template: TemplateId,
     name: Annotated[str, typer.Option(help="Its new name.")] = "",
     resources: Resources = None,
@@ -72,13 +73,13 @@ def change(
     notify: Notify = None,
     unset: Unset = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say how many administrations change and how.")
+        bool, typer.Option("--dry-run", help="Only show how many administrations change, and how.")
     ] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Name and settings; what is not named stays. `--dry-run` says first what it does, to how many."""
+    """Change name and settings; omitted options stay. `--dry-run` shows the effect and the number of administrations."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = settings_templates.get_template(actor, template)
@@ -91,36 +92,8 @@ def change(
         print_record({"id": template, "stored": not dry_run, "settings": settings, **effects}, as_json=as_json)
 
 
-@app.command("archive")
-def archive(
-    template: TemplateId,
-    restore: Annotated[bool, typer.Option("--back", help="Offer it again.")] = False,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """No longer offered; its administrations keep it."""
-    with acting_as(person, organisation) as actor:
-        actor.require(Permission.MANAGE_PEOPLE)
-        before = settings_templates.get_template(actor, template)
-        settings_templates.change_template(
-            actor, template, name=before.name, settings=before.settings, archived=not restore
-        )
-        _print(actor, template, as_json=as_json)
-
-
-@app.command("merge")
-def merge(
-    template: TemplateId,
-    into: Annotated[int, typer.Argument(help="Id of the one that stays.")],
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Its administrations get the other one; it stays behind, archived."""
-    with acting_as(person, organisation) as actor:
-        moved_count = settings_templates.merge(actor, template, into)
-    print_record({"id": template, "into": into, "administrations": moved_count}, as_json=as_json)
-
-
 def _settings_from_options(
-    before: Mapping[str, Any],
+    before: SettingsMap,
     resources: list[str] | None,
     years: int | None,
     schedule: str,
@@ -128,7 +101,9 @@ def _settings_from_options(
     notify: list[str] | None,
     unset: list[str] | None,
 ) -> dict[str, Any]:
-    """All settings of it. Raises `CommandError` for what cannot be understood; services refuse what cannot be stored."""
+    """Return all settings given. Raises `CommandError` for values that cannot be parsed; services refuse
+    invalid ones.
+    """
     if unknown := [key for key in unset or () if key not in SETTING_LABELS]:
         raise CommandError(f"{unknown[0]!r} is not a setting. There are {', '.join(SETTING_LABELS)}.")
     options = {
@@ -147,10 +122,3 @@ def _parse_notify(notify: list[str]) -> dict[str, str]:
     if malformed := [event for event, separator, _audience in pairs if not separator]:
         raise CommandError(f"Write --notify as event=audience, not {malformed[0]!r}.")
     return {event: audience for event, _separator, audience in pairs}
-
-
-def _print(actor: Actor, template_id: int, *, as_json: bool) -> None:
-    print_record(
-        next(summary for summary in settings_templates.list_summaries(actor) if summary.id == template_id),
-        as_json=as_json,
-    )

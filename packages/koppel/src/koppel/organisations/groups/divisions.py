@@ -1,4 +1,4 @@
-"""Use cases of divisions: make, rename, archive, merge, and who belongs to one."""
+"""Use cases of divisions: create, rename, archive, merge, and their people."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Q
 from django.utils.translation import gettext_lazy
 
+from koppel.organisations.audit_actions import DivisionAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind
 from koppel.organisations.groups.inputs import DivisionInput
@@ -16,6 +17,7 @@ from koppel.organisations.roles import Actor, Permission
 DIVISION = GroupType(
     GroupKind.DIVISION,
     Division,
+    DivisionAction,
     missing=gettext_lazy("There is no such division."),
     merged_with_itself=gettext_lazy("A division cannot be merged with itself."),
 )
@@ -25,7 +27,7 @@ check_merge = DIVISION.check_merge
 
 @dataclass(frozen=True)
 class DivisionSummary:
-    """A division with how many people and administrations it has."""
+    """A division with the number of its people and administrations."""
 
     id: int
     name: str
@@ -35,7 +37,7 @@ class DivisionSummary:
 
 
 def list_summaries(actor: Actor) -> list[DivisionSummary]:
-    """Those in use first, by name."""
+    """Return divisions, those in use first, by name."""
     divisions = Division.objects.filter(organisation_id=actor.organisation_id)
     annotated = divisions.annotate(people=Count("members", filter=Q(members__membership__is_active=True)))
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.DIVISION)
@@ -70,7 +72,7 @@ def _save(actor: Actor, division_id: int | None, division: DivisionInput) -> int
 
 
 def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) -> None:
-    """Set its people: exactly these, of the firm's own active members; those without access keep what they had."""
+    """Set its people to these active members of the firm; people without access keep their divisions."""
     actor.require(Permission.MANAGE_PEOPLE)
     division = get_division(actor, division_id)
     tenant = {"organisation_id": actor.organisation_id}
@@ -85,13 +87,15 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
     )
     if requested_ids != before:
         details = {"before": sorted(before), "after": sorted(requested_ids)}
-        DIVISION.record(actor, "members_changed", (division.pk, division.name), details)
+        DIVISION.record(actor, DivisionAction.MEMBERS_CHANGED, (division.pk, division.name), details)
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
-    """Its administrations and people move to the other one; it stays behind, archived. How many administrations moved.
+    """Move administrations and people to another division, and archive this one. Return the number of
+    administrations.
 
-    Raises `Refused`."""
+    Raises `Refused`.
+    """
     source, target = check_merge(actor, from_id, into_id)
     tenant = {"organisation_id": actor.organisation_id}
     members = DivisionMember.objects.filter(**tenant, division=source)

@@ -1,5 +1,5 @@
-"""What hangs on divisions and templates in higher apps: how many, what a change would do to them, and moving
-them.
+"""Hooks for what depends on divisions and templates in higher apps: counting it, the effect of a change, and
+moving it.
 
 All are called in the caller's transaction and scope.
 """
@@ -10,11 +10,12 @@ from enum import StrEnum
 from typing import Any
 
 from koppel.kit.hooks import Hook, SingleHook
+from koppel.organisations.models import SettingsMap
 from koppel.organisations.roles import Actor
 
 
 class GroupKind(StrEnum):
-    """What administrations can hang on."""
+    """The kinds of groups that administrations can have."""
 
     DIVISION = "division"
     TEMPLATE = "template"
@@ -32,7 +33,7 @@ class SettingChange:
 
 @dataclass(frozen=True)
 class SettingsImpact:
-    """What other settings of a template would do: of `total`, `changed` sync differently afterwards."""
+    """The effect of other settings of a template: of `total`, `changed` sync differently afterwards."""
 
     total: int = 0
     changed: int = 0
@@ -47,5 +48,5 @@ move_usage = Hook[[Actor, GroupKind, int, int], int]()
 """Called with two ids when a division or template is merged into another: hang all of the first on the
 second. How many; with an exception of a listener nothing is merged."""
 
-settings_impact = SingleHook[[int, int, Mapping[str, Any]], SettingsImpact](lambda *_: SettingsImpact())
+settings_impact = SingleHook[[int, int, SettingsMap], SettingsImpact](lambda *_: SettingsImpact())
 """Called with an organisation, a template's id and its next settings: what they would do. Changes nothing."""

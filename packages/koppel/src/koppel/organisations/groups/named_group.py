@@ -1,4 +1,4 @@
-"""What divisions and templates have in common: a name that no other has, archived or in use, and merging into another."""
+"""What divisions and templates have in common: a unique name, archived or in use, and merging."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from koppel.audit.audit_actions import AuditAction
 from koppel.audit.services import record
+from koppel.kit.text import clean_text
+from koppel.organisations.audit_actions import DivisionAction, TemplateAction
 from koppel.organisations.errors import NoSuchGroup, Refused
 from koppel.organisations.groups.hooks import GroupKind
 from koppel.organisations.models import Division, Template
@@ -32,10 +35,11 @@ SummaryType = TypeVar("SummaryType", bound=Summary)
 
 @dataclass(frozen=True)
 class GroupType(Generic[Group]):
-    """`missing` and `merged_with_itself` are the sentences of what is refused."""
+    """`missing` and `merged_with_itself` are the messages of refusals."""
 
     kind: GroupKind
     model: type[Group]
+    actions: type[DivisionAction] | type[TemplateAction]
     missing: str | Promise
     merged_with_itself: str | Promise
 
@@ -50,9 +54,9 @@ class GroupType(Generic[Group]):
         return self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=group_id).first()
 
     def save(self, actor: Actor, group_id: int | None, name: str, *, archived: bool, values: Mapping[str, Any]) -> int:
-        """Make, change or archive one; its id. Raises `Refused`."""
+        """Create, change or archive a group; return its id. Raises `Refused`."""
         actor.require(Permission.MANAGE_PEOPLE)
-        name = name.replace("\0", "").strip()[:NAME_LENGTH_MAX]
+        name = clean_text(name, NAME_LENGTH_MAX)
         if not name:
             raise Refused(_("A name is needed."), field="name")
         groups = self.model._default_manager.filter(organisation_id=actor.organisation_id)
@@ -63,16 +67,21 @@ class GroupType(Generic[Group]):
             with transaction.atomic():
                 if group_id is None:
                     created = self.model._default_manager.create(organisation_id=actor.organisation_id, **columns)
-                    self.record(actor, "created", (created.pk, name), {})
+                    self.record(actor, self.actions.CREATED, (created.pk, name), {})
                     return int(created.pk)
                 groups.filter(pk=group_id).update(**columns)
         except IntegrityError:  # a colleague, or a second click, was a moment earlier
             raise Refused(_("“%s” exists already.") % name, field="name") from None
-        self.record(actor, "changed", (group_id, name), {"archived": archived})
+        self.record(actor, self.actions.CHANGED, (group_id, name), {"archived": archived})
         return group_id
 
+    def set_archived(self, actor: Actor, group_id: int, *, archived: bool) -> None:
+        """Archive it or offer it again; everything else stays. Raises `Refused`."""
+        actor.require(Permission.MANAGE_PEOPLE)
+        self.save(actor, group_id, self.get(actor, group_id).name, archived=archived, values={})
+
     def check_merge(self, actor: Actor, from_id: int, into_id: int) -> tuple[Group, Group]:
-        """The one that is emptied and the one that stays. Raises `Refused` when they cannot be merged."""
+        """Return the emptied group and the remaining one. Raises `Refused` when they cannot be merged."""
         actor.require(Permission.MANAGE_PEOPLE)
         source, target = self.get(actor, from_id), self._find(actor, into_id)
         if target is None:
@@ -84,17 +93,22 @@ class GroupType(Generic[Group]):
         return source, target
 
     def archive_merged(self, actor: Actor, source: Group, target: Group, details: Mapping[str, object]) -> None:
-        """The emptied one stays behind, archived; the audit log says into which it went."""
+        """Archive the emptied group; the audit log names the other one."""
         groups = self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=source.pk)
         groups.update(archived_at=timezone.now())
-        self.record(actor, "merged", (source.pk, source.name), {"into": target.pk, "into_name": target.name, **details})
+        self.record(
+            actor,
+            self.actions.MERGED,
+            (source.pk, source.name),
+            {"into": target.pk, "into_name": target.name, **details},
+        )
 
-    def record(self, actor: Actor, action: str, group: tuple[int, str], details: Mapping[str, object]) -> None:
-        """Write to the audit log what was done to this one, (id, name)."""
+    def record(self, actor: Actor, action: AuditAction, group: tuple[int, str], details: Mapping[str, object]) -> None:
+        """Write to the audit log what was done to this group, (id, name)."""
         subject = (self.kind.value, *group)
-        record(actor.organisation_id, actor.audit, f"{self.kind}.{action}", subject=subject, details=details)
+        record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 
 def in_use_first(summaries: Iterable[SummaryType]) -> list[SummaryType]:
-    """Those in use by name, then those that are archived."""
+    """Order by those in use, then archived ones, by name."""
     return sorted(summaries, key=lambda summary: (summary.is_archived, summary.name.casefold()))

@@ -1,4 +1,4 @@
-"""Use cases of templates: make, change after seeing what it does, archive, merge."""
+"""Use cases of templates: create, change after a preview of the effect, archive, merge."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,16 +6,18 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy
 
+from koppel.organisations.audit_actions import TemplateAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
 from koppel.organisations.groups.named_group import GroupType, in_use_first
-from koppel.organisations.models import Organisation, Template
+from koppel.organisations.models import Organisation, SettingsMap, Template
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
 
 TEMPLATE = GroupType(
     GroupKind.TEMPLATE,
     Template,
+    TemplateAction,
     missing=gettext_lazy("There is no such template."),
     merged_with_itself=gettext_lazy("A template cannot be merged with itself."),
 )
@@ -25,17 +27,17 @@ check_merge = TEMPLATE.check_merge
 
 @dataclass(frozen=True)
 class TemplateSummary:
-    """A template with what it sets and how many administrations have it."""
+    """A template with its settings and the number of its administrations."""
 
     id: int
     name: str
     is_archived: bool
-    settings: Mapping[str, Any]
+    settings: SettingsMap
     administrations: int
 
 
 def list_summaries(actor: Actor) -> list[TemplateSummary]:
-    """Those in use first, by name."""
+    """Return templates, those in use first, by name."""
     templates = Template.objects.filter(organisation_id=actor.organisation_id)
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
     return in_use_first(
@@ -53,10 +55,10 @@ def list_summaries(actor: Actor) -> list[TemplateSummary]:
 def save_template(
     actor: Actor, template_id: int | None, name: str, settings: Mapping[str, Any], *, archived: bool = False
 ) -> int:
-    """Make, change or archive a template; its id. Raises `Refused`."""
+    """Create, change or archive a template; return its id. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
-    validate_settings(settings)
-    return TEMPLATE.save(actor, template_id, name, archived=archived, values={"settings": dict(settings)})
+    values = {"settings": validate_settings(settings)}
+    return TEMPLATE.save(actor, template_id, name, archived=archived, values=values)
 
 
 def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
@@ -65,31 +67,31 @@ def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
 
 
 def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
-    """What these settings would do, to how many. Raises `Refused`."""
+    """Return the effect of these settings, and the number of administrations. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
-    validate_settings(settings)
-    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, settings)
+    stored = validate_settings(settings)
+    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, stored)
 
 
 def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
-    """The audit log keeps what was and what is. Raises `Refused`."""
+    """Change a template; the audit log has the values before and after. Raises `Refused`."""
     before = dict(get_template(actor, template_id).settings)
     save_template(actor, template_id, name, settings, archived=archived)
     if before != dict(settings):
         template = get_template(actor, template_id)
         details = {"before": before, "after": dict(settings)}
-        TEMPLATE.record(actor, "settings_changed", (template.pk, template.name), details)
+        TEMPLATE.record(actor, TemplateAction.SETTINGS_CHANGED, (template.pk, template.name), details)
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
-    """Its administrations get the other template; it stays behind, archived. How many moved. Raises `Refused`."""
+    """Give its administrations another template, and archive this one. Return their number. Raises `Refused`."""
     source, target = check_merge(actor, from_id, into_id)
     moved_count = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
     TEMPLATE.archive_merged(actor, source, target, {"administrations": moved_count})
     return moved_count
 
 
-def inherited_settings(actor: Actor) -> Mapping[str, Any]:
-    """The organisation's settings, which hold where a template sets none."""
+def inherited_settings(actor: Actor) -> SettingsMap:
+    """Return the organisation's settings, in force where a template sets none."""
     settings = Organisation.objects.filter(pk=actor.organisation_id).values_list("settings", flat=True).first()
-    return dict(settings or {})
+    return settings or SettingsMap()

@@ -1,4 +1,4 @@
-"""Use cases of the people of an organisation: role, divisions, access, and the rules that keep it governable."""
+"""Use cases of people: role, divisions, access, and the rules that keep an organisation governable."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.kit.text import clean_text
 from koppel.organisations.access.sessions import end_sessions
+from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import membership_began
 from koppel.organisations.models import ApiToken, Division, DivisionMember, Membership, Organisation, User
@@ -20,7 +22,7 @@ from koppel.organisations.roles import Actor, Permission, Role
 
 @dataclass(frozen=True)
 class MembershipTerms:
-    """What somebody is in the organisation. `expires_at` ends it by itself; None: it does not end."""
+    """A person's role and access. `expires_at` ends it; None: no end."""
 
     role: Role
     is_active: bool
@@ -29,7 +31,7 @@ class MembershipTerms:
 
 
 def member(actor: Actor, membership_id: int) -> Membership:
-    """A member of the actor's organisation, live or not. Raises `Refused`."""
+    """Return a member of the actor's organisation, active or not. Raises `Refused`."""
     memberships = Membership.objects.filter(organisation_id=actor.organisation_id).select_related("user")
     membership = memberships.filter(pk=membership_id).first()
     if membership is None:
@@ -38,7 +40,7 @@ def member(actor: Actor, membership_id: int) -> Membership:
 
 
 def can_grant_role(actor: Actor, role: Role) -> bool:
-    """Administrators are made and changed by Administrators only."""
+    """Tell whether the actor may give or take this role: only Administrators make and change Administrators."""
     return actor.can(Permission.MANAGE_PEOPLE) and (role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR)
 
 
@@ -48,7 +50,9 @@ def terms_of(membership: Membership) -> MembershipTerms:
 
 
 def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTerms) -> Membership:
-    """Role, divisions, and until when or whether the person may come in. Raises `Refused` with a sentence."""
+    """Change role, divisions, and until when or whether the person has access. Raises `Refused` with a
+    sentence.
+    """
     membership, before = check_change(actor, membership_id, new_terms)
     was_live = membership.is_live
     membership.role, membership.is_active, membership.expires_at = (
@@ -68,14 +72,16 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
         membership_began(membership)
     after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.expires_at, divisions)
     if after != before:
-        _record(actor, membership, "person.changed", before=_audit_details(before), after=_audit_details(after))
+        _record(actor, membership, PersonAction.CHANGED, before=_audit_details(before), after=_audit_details(after))
     return membership
 
 
 def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -> tuple[Membership, MembershipTerms]:
-    """Whether `update_membership` would do it: the member, and what they may now. Others who change access wait meanwhile.
+    """Return the member, and their present access, if `update_membership` would succeed. Raises `Refused`
+    with a sentence.
 
-    Raises `Refused` with a sentence."""
+    Other changes of access wait meanwhile.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     one_at_a_time(actor)
     membership = member(actor, membership_id)
@@ -99,12 +105,12 @@ def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -
 
 
 def is_live_with(new_terms: MembershipTerms) -> bool:
-    """Whether somebody with this access may come in now."""
+    """Tell whether a person with this access may sign in now."""
     return new_terms.is_active and (new_terms.expires_at is None or new_terms.expires_at > timezone.now())
 
 
 def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:
-    """The divisions of a person, all of them; ids of other organisations are left out. Those that the person now has."""
+    """Set all divisions of a person, without ids of other organisations. Return the divisions."""
     tenant = {"organisation_id": membership.organisation_id}
     division_set = frozenset(Division.objects.filter(**tenant, pk__in=list(division_ids)).values_list("pk", flat=True))
     DivisionMember.objects.filter(**tenant, membership=membership).exclude(division_id__in=division_set).delete()
@@ -116,21 +122,23 @@ def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozen
 
 
 def revoke_access(membership: Membership) -> None:
-    """End the sessions in this organisation and revoke the tokens of somebody who may no longer come in."""
+    """End the sessions in this organisation and revoke the tokens of a person who has lost access."""
     end_sessions(membership.user_id, membership.organisation_id)
     tokens = ApiToken.objects.filter(organisation_id=membership.organisation_id, membership=membership, revoked_at=None)
     tokens.update(revoked_at=Now())
 
 
 def require_grantable_role(actor: Actor, *roles: Role) -> None:
-    """Raises `Refused` when one of the roles is not the actor's to give or to take."""
+    """Raises `Refused` when the actor may not give or take one of the roles."""
     if not all(can_grant_role(actor, role) for role in roles):
         raise Refused(_("Only an Administrator can make or change an Administrator."))
 
 
 def validate_email_address(organisation: Organisation, text: str) -> str:
-    """The address as it is stored. Raises `Refused` when it is none, or the organisation does not accept its domain."""
-    email = User.objects.normalize_email(text.replace("\0", "").strip())
+    """Return the address as it is stored. Raises `Refused` when it is invalid, or the organisation does not
+    accept its domain.
+    """
+    email = User.objects.normalize_email(clean_text(text))
     try:
         validate_email(email)
     except ValidationError:
@@ -146,7 +154,9 @@ def require_allowed_domain(organisation: Organisation, email: str) -> None:
 
 
 def one_at_a_time(actor: Actor) -> None:
-    """Two Administrators who take away each other's role at the same moment must not both succeed."""
+    """Serialise changes of access: two Administrators who remove each other's role at once must not both
+    succeed.
+    """
     Organisation.objects.select_for_update().get(pk=actor.organisation_id)
 
 
@@ -160,17 +170,17 @@ def _require_remaining_administrator(leaving: Membership) -> None:
 
 
 def _audit_details(terms: MembershipTerms) -> dict[str, object]:
-    """For the audit log, divisions by name: they may be gone when it is read."""
+    """Return details for the audit log, with divisions by name: they may be deleted when it is read."""
     names = Division.objects.filter(pk__in=terms.divisions).order_by("name").values_list("name", flat=True)
     expires_at = terms.expires_at.isoformat() if terms.expires_at else None
     return {"role": terms.role, "is_active": terms.is_active, "until": expires_at, "divisions": list(names)}
 
 
-def _record(actor: Actor, membership: Membership, action: str, **details: object) -> None:
+def _record(actor: Actor, membership: Membership, action: PersonAction, **details: object) -> None:
     subject = ("person", membership.pk, str(membership.user))
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 
 def save_language(user_id: int, language: str) -> None:
-    """The language of the person's own pages and mails."""
+    """Store the language of the person's own pages and mails."""
     User.objects.filter(pk=user_id).update(language=language)

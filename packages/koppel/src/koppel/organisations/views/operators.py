@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import public
 from koppel.kit.web.parameters import id_of
+from koppel.organisations.audit_actions import OperatorAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import User
 from koppel.organisations.people import operators
@@ -18,8 +19,8 @@ SESSION_KEY = "operator_in"
 
 
 @public
-def listing(request: HttpRequest) -> HttpResponse:
-    """For operators; to everybody else this page does not exist."""
+def list_operators(request: HttpRequest) -> HttpResponse:
+    """Show organisations to operators; to others this page does not exist."""
     _operator(request)
     return render(request, "organisations/operator.html", {"open": operators.list_open_organisations()})
 
@@ -48,12 +49,14 @@ def leave(request: HttpRequest) -> HttpResponse:
     rotate_token(request)
     actor = operators.operator_actor(user.pk, entered_id, client_ip(request)) if entered_id else None
     if actor is not None:
-        operators.record_action(actor, "operator.access_ended")
+        operators.record_action(actor, OperatorAction.ACCESS_ENDED)
     return HttpResponseRedirect(reverse("operator"))
 
 
 def _operator(request: HttpRequest) -> User:
-    """Signed in by themselves: an organisation's identity provider vouches for nobody outside it."""
+    """Return the operator, signed in by their own proof: an organisation's identity provider vouches for
+    nobody outside it.
+    """
     user = User.objects.filter(pk=request.user.pk or 0, is_operator=True, is_active=True).first()
     if user is None or "sso_organisation_id" in request.session:
         raise Http404

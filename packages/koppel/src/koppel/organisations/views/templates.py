@@ -1,4 +1,4 @@
-"""Pages of templates: the list, and the editor that shows what a change would do before it does."""
+"""Pages of templates: the list, and the editor, which shows the effect of a change first."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.groups import settings_templates
 from koppel.organisations.groups.hooks import SettingsImpact
 from koppel.organisations.hooks import audience_events
-from koppel.organisations.models import Template
+from koppel.organisations.models import SettingsMap, Template
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import (
@@ -39,8 +39,8 @@ NAV_SECTION = "templates"
 
 
 @takes()
-def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """Templates with how many administrations have each."""
+def list_templates(request: AuthenticatedRequest) -> HttpResponse:
+    """Show templates with the number of administrations of each."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     if request.method == "POST":
         return _create(request)
@@ -50,7 +50,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def detail(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
-    """Its settings. Saving one that administrations have shows first how many change and how."""
+    """Show and change settings. When administrations have the template, the effect is shown first."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     template = _or_404(request.actor, template_id)
     context: dict[str, Any] = {"current": template.settings, "name": template.name, "archived": template.archived_at}
@@ -65,7 +65,7 @@ def detail(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
 
 @require_POST
 def merge(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
-    """Its administrations get another one."""
+    """Give its administrations another template."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     into = request.POST.get("into", "")
     try:
@@ -85,9 +85,10 @@ def merge(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
     return HttpResponseRedirect(reverse("organisations:template", args=[int(into)]))
 
 
-def describe_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(setting, value) of what a template sets."""
-    return [(str(SETTING_LABELS[key]), describe_value(key, settings[key])) for key in SETTING_LABELS if key in settings]
+def describe_settings(settings: SettingsMap) -> list[tuple[str, str]]:
+    """Return (setting, value) of what a template sets."""
+    values: Mapping[str, object] = settings
+    return [(str(label), describe_value(key, values[key])) for key, label in SETTING_LABELS.items() if key in values]
 
 
 def describe_value(key: str, value: Any) -> str:
@@ -121,7 +122,7 @@ def _create(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _change(request: AuthenticatedRequest, template: Template, context: dict[str, Any]) -> HttpResponse:
-    """Confirmed, or without effect: stored. Else the same form with what it would do and a second button."""
+    """Store a change that is confirmed or has no effect; else show the effect and a second button."""
     form = request.POST
     settings, archived = parse_settings_form(form), form.get("archived") == "1"
     effects = settings_templates.preview(request.actor, template.pk, settings)
@@ -163,8 +164,8 @@ def _editor(request: AuthenticatedRequest, template: Template, context: Mapping[
     return render(request, "organisations/template.html", {**page_context, **context})
 
 
-def _choices(actor: Actor, current: Mapping[str, Any]) -> dict[str, Any]:
-    """What the form offers, and what holds where it sets nothing."""
+def _choices(actor: Actor, current: SettingsMap) -> dict[str, Any]:
+    """Return the choices of the form, and the values in force where it sets nothing."""
     inherited = settings_templates.inherited_settings(actor)
     return {
         "all_resources": RESOURCES,
@@ -178,8 +179,8 @@ def _choices(actor: Actor, current: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _notify(current: Mapping[str, Any], inherited: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """(event, its name, what the template says, what holds where it says nothing) of each event."""
+def _notify(current: SettingsMap, inherited: SettingsMap) -> list[tuple[str, str, str, str]]:
+    """Return (event, its name, the template's value, the inherited value) of each event."""
     template_audiences, inherited_settings = notification_audiences(current), notification_audiences(inherited)
     return [
         (key, str(label), template_audiences.get(key, ""), _inherited_audience(inherited_settings.get(key)))
@@ -193,7 +194,7 @@ def _inherited_audience(audience: str | None) -> str:
 
 
 def _inherited_value(key: str, inherited: Mapping[str, Any]) -> str:
-    """What holds where a template does not set this, and who says so."""
+    """Return the value in force where a template does not set this, and its origin."""
     value = describe_value(key, inherited.get(key, DEFAULTS[key]))
     source = _("from the organisation") if key in inherited else _("Koppel's default")
     return f"{value} ({source})"

@@ -1,8 +1,9 @@
-"""How far a run is and how long it will take: what was read, what the vendor says there is, and how long it took before.
+"""How far a run is and how long it will take: what was read, what the vendor says there is, and how long it
+took before.
 
-The expected duration of a resource is that of the administration's last finished run; for a first run, that of other
-administrations of the organisation, by row where the vendor says how many rows there are. While a run goes on, its own pace
-corrects the expectation.
+The expected duration of a resource is that of the administration's last finished run; for a first run, that
+of other administrations of the organisation, by row where the vendor says how many rows there are. While a
+run goes on, its own pace corrects the expectation.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +12,10 @@ from datetime import datetime
 
 from django.db import connection
 
+from koppel.connector.contract import ReadMode
 from koppel.kit.clock import now
-from koppel.sync.models import OPEN_STATES, ResourceState, Run, RunResource
+from koppel.kit.database.sql_files import load_statements
+from koppel.sync.models import OPEN_STATES, ResourceState, Run, RunResource, RunState
 
 FINISHED_STATES = (ResourceState.DONE, ResourceState.SKIPPED, ResourceState.FAILED)
 DEFAULT_SECONDS = {"entries": 12.0, "balances": 3.0, "contacts": 1.5}
@@ -22,11 +25,14 @@ MAX_FRACTION_WHILE_RUNNING = 0.97
 PACE_FROM_SECONDS = 3.0
 PACE_BETWEEN = (0.2, 10.0)
 RECENT_RUNS = 200
+_SQL = load_statements("koppel.sync")
+_STATES = {"succeeded": RunState.SUCCEEDED, "done": ResourceState.DONE, "full": ReadMode.FULL}
 
 
 @dataclass(frozen=True)
 class ResourceProgress:
-    """One resource of a run. `done` and `expected` count rows (entry lines for entries); None: the source did not say."""
+    """One resource of a run. `done` and `expected` count rows (entry lines for entries); None: the source did
+    not say."""
 
     resource: str
     state: str
@@ -41,7 +47,8 @@ class ResourceProgress:
 class RunProgress:
     """A run that waits or is performed. `resource` is the one being read now, '' before the first.
 
-    `waits_until`: it waits for the vendor, because of `reason`. `percent` and `seconds_left` None: not begun, or no telling."""
+    `waits_until`: it waits for the vendor, because of `reason`. `percent` and `seconds_left` None: not begun,
+    or no telling."""
 
     run_id: int
     administration_id: int
@@ -71,14 +78,16 @@ class Throughput:
 
 @dataclass(frozen=True)
 class DurationHistory:
-    """What earlier runs took: of these administrations by (administration, resource), and of the organisation by resource."""
+    """What earlier runs took: of these administrations by (administration, resource), and of the organisation
+    by resource."""
 
     of_administration: Mapping[tuple[int, str], float]
     of_resource: Mapping[str, Throughput]
 
 
 def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, RunProgress]:
-    """Return progress by administration; those without an open run are absent. Four queries, however many administrations."""
+    """Return progress by administration; those without an open run are absent. Four queries, however many
+    administrations."""
     queryset = Run.objects.filter(
         organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
@@ -175,38 +184,17 @@ def _pace_factor(run: Run, completed_seconds: float, at: datetime) -> float:
     return min(max(elapsed / completed_seconds, PACE_BETWEEN[0]), PACE_BETWEEN[1])
 
 
-_LAST_RUNS = """
-SELECT last.administration_id, rr.resource, extract(epoch FROM rr.finished_at - rr.started_at)::float8
-  FROM unnest(%s::bigint[]) AS wanted (administration_id)
- CROSS JOIN LATERAL (
-   SELECT run.id, run.administration_id FROM sync_run run
-    WHERE run.administration_id = wanted.administration_id AND run.state = 'succeeded' AND NOT run.full
-    ORDER BY run.created_at DESC LIMIT 1) AS last
-  JOIN sync_run_resource rr ON rr.run_id = last.id
- WHERE rr.state = 'done' AND rr.finished_at IS NOT NULL AND rr.started_at IS NOT NULL AND last.id <> (
-   SELECT min(first.id) FROM sync_run first WHERE first.administration_id = last.administration_id)
-"""
-# The first run reads everything and says little about the later ones.
-
-_OTHERS = """
-SELECT rr.resource, avg(extract(epoch FROM rr.finished_at - rr.started_at))::float8,
-       (sum(extract(epoch FROM rr.finished_at - rr.started_at))
-        / nullif(sum(greatest(rr.lines, rr.rows)), 0))::float8
-  FROM (SELECT id FROM sync_run WHERE organisation_id = %s AND state = 'succeeded' AND finished_at IS NOT NULL
-         ORDER BY finished_at DESC LIMIT %s) AS recent
-  JOIN sync_run_resource rr ON rr.run_id = recent.id
- WHERE rr.state = 'done' AND rr.mode = 'full' AND rr.finished_at IS NOT NULL AND rr.started_at IS NOT NULL
- GROUP BY rr.resource
-"""
-
-
 def _duration_history(organisation_id: int, administration_ids: Sequence[int]) -> DurationHistory:
     with connection.cursor() as cursor:
-        cursor.execute(_LAST_RUNS, [list(administration_ids)])
+        cursor.execute(
+            _SQL["list_durations_of_administrations"], {**_STATES, "administrations": list(administration_ids)}
+        )
         runs_of_administration = {
             (administration_id, resource): seconds for administration_id, resource, seconds in cursor.fetchall()
         }
-        cursor.execute(_OTHERS, [organisation_id, RECENT_RUNS])
+        cursor.execute(
+            _SQL["list_durations_of_organisation"], {**_STATES, "organisation": organisation_id, "limit": RECENT_RUNS}
+        )
         durations_of_others = {
             resource: Throughput(seconds, per_row) for resource, seconds, per_row in cursor.fetchall()
         }

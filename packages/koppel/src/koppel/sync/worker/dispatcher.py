@@ -1,7 +1,8 @@
-"""Claims runs from the queue while there is room, executes them concurrently, and requeues them when the worker stops.
+"""Claims runs from the queue while there is room, executes them concurrently, and requeues them when the
+worker stops.
 
-New runs announce themselves (`LISTEN`); runs that wait for a time are looked for when it comes. A long run gives up its place
-at a page when others wait for one, and goes on later from its checkpoint.
+New runs announce themselves (`LISTEN`); runs that wait for a time are looked for when it comes. A long run
+gives up its place at a page when others wait for one, and goes on later from its checkpoint.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ class Dispatcher:
                     pause = await self._fill()
                     misses = 0
                 except (psycopg.Error, TimeoutError) as error:
-                    log.warning("queue_not_read", error=type(error).__name__, reason=str(error)[:200])
+                    log.warning("queue_read_failed", error=type(error).__name__, reason=str(error)[:200])
                     misses += 1
                     pause = min(2.0 ** min(misses - 1, 10), LOOK_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
                 with contextlib.suppress(TimeoutError):
@@ -119,7 +120,8 @@ class Dispatcher:
         return context
 
     def _time_slice(self, claimed: ClaimedRun) -> Callable[[], None]:
-        """Raise when the run must stop, before each call to the vendor: everything that was read is or can be written then."""
+        """Raise when the run must stop, before each call to the vendor: everything that was read is or can be
+        written then."""
         ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(claimed.attempt - 1, 3)
 
         def ask() -> None:
@@ -129,8 +131,8 @@ class Dispatcher:
         return ask
 
     async def _listen(self) -> None:
-        """Wake up when runs are added, and become the leader when there is none. One session does both, and is renewed
-        when it breaks."""
+        """Wake up when runs are added, and become the leader when there is none. One session does both, and
+        is renewed when it breaks."""
         while True:
             try:
                 async with await open_lock_connection() as connection:
@@ -142,5 +144,5 @@ class Dispatcher:
                             self._wake.set()
             except psycopg.Error as error:
                 self.leads = False
-                log.warning("queue_not_heard", error=type(error).__name__, reason=str(error)[:200])
+                log.warning("queue_listen_failed", error=type(error).__name__, reason=str(error)[:200])
                 await asyncio.sleep(1)

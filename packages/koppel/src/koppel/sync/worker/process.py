@@ -1,4 +1,5 @@
-"""The worker: takes runs from their queue, works off jobs, looks after what dead workers left, and one keeps the schedule."""
+"""The worker: takes runs from their queue, works off jobs, looks after what dead workers left, and one keeps
+the schedule."""
 
 import asyncio
 import gc
@@ -101,7 +102,7 @@ async def _run_job_worker(worker_app: App) -> None:
                 install_signal_handlers=False,
             )
         except Exception as error:
-            log.warning("jobs_broke_off", error=type(error).__name__, reason=str(error)[:200])
+            log.warning("jobs_interrupted", error=type(error).__name__, reason=str(error)[:200])
             if spoils_session(error):
                 await _in_new_sessions(worker_app)
         pause = JOBS_PAUSE_SECONDS if time.monotonic() - began > JOBS_PAUSE_SECONDS_MAX else pause * 2

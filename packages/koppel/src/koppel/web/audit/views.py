@@ -1,4 +1,6 @@
-"""The audit log as a page: who did what, from where, and what it changed; as CSV too. Exporting it is audited as well."""
+"""The page of the audit log: who did what, from where, and what changed; also as CSV. Exports are audited as
+well.
+"""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -13,6 +15,8 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_log.reading import Redactor, list_entries, redactor_for
 from koppel.administrations.audit_log.rendering import AuditRenderer
+from koppel.audit.audit_actions import AuditLogAction
+from koppel.audit.hooks import action_label, audit_actions
 from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter, actors_of
 from koppel.audit.services import record
@@ -21,14 +25,13 @@ from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, lazy_choices, one_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.web.audit.action_labels import AUDIT_ACTION_LABELS
 
 PAGE_SIZE = 100
 COUNT_MAX = 10_000
 
 
 class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
-    """Counts no further than anybody turns pages: the audit log of a large firm has millions of rows."""
+    """Limits the count of pages: the audit log of a large firm has millions of rows."""
 
     @property
     def count(self) -> int:
@@ -36,12 +39,12 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
 
 
 @takes(
-    q=TEXT, person=IDENTIFIER, action=lazy_choices(lambda: AUDIT_ACTION_LABELS),
+    q=TEXT, person=IDENTIFIER, action=lazy_choices(lambda: audit_actions),
     interface=one_of(*Interface.values), since=DAY, until=DAY,
     page=PAGE, format=one_of("csv"),
 )  # fmt: skip
 def activity(request: AuthenticatedRequest) -> HttpResponseBase:
-    """Filtered by person, action, interface, period and words, all in the address bar."""
+    """Show the log, filtered by person, action, interface, period and text in the query string."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     filters, redactor = parse_filter(request.parameters), redactor_for(request.actor)
     entries = list_entries(request.actor, filters, redactor)
@@ -60,7 +63,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
         ],
         "people": actors_of(request.actor.organisation_id),
         "actions": sorted(
-            ((key, str(label)) for key, label in AUDIT_ACTION_LABELS.items()), key=lambda choice: choice[1]
+            ((code, str(action.label)) for code, action in audit_actions.items()), key=lambda choice: choice[1]
         ),
         "interfaces": Interface.choices,
         "is_long": page.paginator.count >= COUNT_MAX,
@@ -69,7 +72,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
 
 
 def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
-    """What the address bar asks for."""
+    """Return the filter in the query string."""
     return AuditFilter(
         search_text=(parameters["q"] or "").replace("\0", "").strip(),
         person=parameters["person"],
@@ -81,7 +84,7 @@ def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
 
 
 def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, redactor: Redactor) -> HttpResponseBase:
-    """All rows that the filter finds, at most a million."""
+    """Export all rows of the filter, at most a million."""
     columns = (
         Column("at", _("When"), ColumnType.DATETIME),
         Column("who", _("Who")),
@@ -97,7 +100,7 @@ def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, r
     renderer = AuditRenderer(request.actor)
     content = write_table(Format.CSV, columns, (_row(entry, renderer) for entry in redacted))
     applied = {key: str(value) for key, value in vars(filters).items() if value not in ("", None)}
-    record(request.actor.organisation_id, request.actor.audit, "audit.exported", details={"filter": applied})
+    record(request.actor.organisation_id, request.actor.audit, AuditLogAction.EXPORTED, details={"filter": applied})
     name = f"activity-{timezone.localdate():%Y-%m-%d}.csv"
     return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[Format.CSV])
 
@@ -109,7 +112,7 @@ def _row(entry: AuditEntry, renderer: AuditRenderer) -> list[Cell]:
         entry.get_actor_kind_display(),
         entry.ip_address,
         entry.get_interface_display(),
-        str(AUDIT_ACTION_LABELS.get(entry.action, entry.action)),
+        action_label(entry.action),
         entry.action,
         renderer.subject(entry),
         renderer.details(entry),

@@ -1,4 +1,4 @@
-"""What every sign-in leaves behind: a session that its person, and the organisation it acts in, can see and end."""
+"""Record sign-ins as sessions that the person, and the organisation they act in, can see and end."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.client_ip import client_ip
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.access.sessions import end_sessions, record_session
+from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.models import User
 from koppel.web.auth import login_throttling
 
@@ -36,11 +37,11 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
         with organisation_scope(actor.organisation_id):
             subject = ("person", actor.membership_id, actor.name)
             details = {"through": "provider"} if sso_organisation_id else {}
-            record(actor.organisation_id, actor.audit, "person.signed_in", subject=subject, details=details)
+            record(actor.organisation_id, actor.audit, PersonAction.SIGNED_IN, subject=subject, details=details)
 
 
 def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    """Receives the signal of a new password: this session goes on under another key, all others end with the old one."""
+    """Receives the signal of a new password: this session gets another key, all others end."""
     if request is None or user is None or not request.user.is_authenticated:
         return
     end_sessions(user.pk, None, except_key=str(request.session.session_key))

@@ -1,8 +1,7 @@
-"""Secrets: a type that cannot be printed, and AES-GCM envelopes bound to the row they belong to.
+"""Secrets: a type that cannot be printed, and AES-GCM ciphertexts bound to the row they belong to.
 
-An envelope is `version(1) | key id length(1) | key id | nonce(12) | ciphertext`. The associated data names the row
-(`table|organisation|row|column`), so that a ciphertext moved to another row is refused.
-"""
+A ciphertext is `VERSION(1) | key id length(1) | key id | nonce(12) | encrypted and tag(16)`. The associated
+data names the row (`table|organisation|row|column`), so that a ciphertext moved to another row is refused."""
 
 import base64
 import hashlib
@@ -15,10 +14,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VERSION = 1
 NONCE_BYTES = 12
+TAG_BYTES = 16
 
 
 class Secret:
-    """A text that must not be shown. `reveal()` is the explicit act."""
+    """A text that must not be shown. Only `reveal()` gives it."""
 
     __slots__ = ("_text",)
 
@@ -50,11 +50,12 @@ class Secret:
 
 
 class DecryptionError(Exception):
-    """An envelope cannot be opened: unknown key id, damaged bytes, or bytes of another row. Nothing is destroyed."""
+    """A ciphertext cannot be decrypted: unknown key id, damaged bytes, or bytes of another row. Nothing is
+    destroyed."""
 
 
 class Keyring:
-    """Named AES-256 keys: the first encrypts, all of them decrypt."""
+    """Named AES-256 keys: the first encrypts, all decrypt."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
@@ -82,7 +83,7 @@ class Keyring:
         return key_id in self._ciphers
 
     def includes(self, other: "Keyring") -> bool:
-        """Whether this ring has all of the other's keys: it is the same one, or a later one."""
+        """Tell whether this ring has all keys of the other: it is the same one, or a later one."""
         return self._fingerprints.items() >= other._fingerprints.items()
 
     def encrypt(self, secret: bytes, aad: str) -> bytes:
@@ -109,7 +110,12 @@ class Keyring:
 
 
 def key_id_of(ciphertext: bytes) -> str:
-    """Which key sealed this envelope. Raises `DecryptionError` when it is no envelope."""
+    """Return the id of the key that made this ciphertext. Raises `DecryptionError` when it is none."""
     if len(ciphertext) < 2 or ciphertext[0] != VERSION:
         raise DecryptionError("These bytes are not a sealed secret.")
     return ciphertext[2 : 2 + ciphertext[1]].decode(errors="replace")
+
+
+def is_ciphertext(value: bytes) -> bool:
+    """Whether these bytes have the form of a ciphertext. Says nothing about who made it."""
+    return len(value) >= 2 and value[0] == VERSION and len(value) >= 2 + value[1] + NONCE_BYTES + TAG_BYTES
