@@ -86,7 +86,7 @@ class PreferencesForm(Form[Input]):
         """Repeat errors of the table of events at the head of the form: a person cannot cause them there."""
         values = super().clean() or {}
         for name in [name for name in self.errors if "-" in name]:
-            self.add_error(None, " ".join(self.errors[name]))
+            self.add_error(None, " ".join(map(str, self.errors[name])))
         return values
 
     def typed_rows(self, rows: list[PreferenceRow]) -> list[PreferenceRow]:
