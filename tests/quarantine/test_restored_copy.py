@@ -77,9 +77,7 @@ def copy(firm: Connected, database_addresses: Addresses) -> Iterator[Addresses]:
     """Restored from the original in this moment."""
     connections.close_all()
     with psycopg.connect(database_addresses.superuser_url.replace("/koppel", "/postgres"), autocommit=True) as server:
-        server.execute(
-            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = 'koppel' AND usename = 'koppel_app'"
-        )
+        server.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = 'koppel'")
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(COPY)))
         server.execute(sql.SQL("CREATE DATABASE {} OWNER koppel_owner TEMPLATE koppel").format(sql.Identifier(COPY)))
         yield Addresses(*(f"{url}_copy" for url in (
