@@ -7,12 +7,15 @@ from django.db import connection
 
 from koppel.administrations.models import Administration
 from koppel.books.reports.trial_balance import differing_accounts
+from koppel.issues.issue_types import IssueCode
 from koppel.issues.services import has_open_issues, reconcile_issues
+from koppel.kit.database.json_fields import MessageContext
 from koppel.kit.database.sql_files import load_statements
+from koppel.sync.issue_types import SyncIssue
 from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 
-Problems = dict[str, dict[str, object]]
+Problems = dict[str, MessageContext]
 """The facts of what is wrong, by the issue's detail."""
 UNBALANCED_MAX = 100
 ACCOUNTS_NAMED = 40
@@ -84,11 +87,11 @@ def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
     return {period: {"period": period, "count": count, "run": run} for period, count, run in rows}
 
 
-_CHECKS: dict[str, Callable[[int, int], Problems]] = {
-    "entry_unbalanced": _unbalanced,
-    "balance_differs": _balances,
-    "records_rejected": _rejected,
-    "closed_period_changed": _closed_periods,
+_CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
+    SyncIssue.ENTRY_UNBALANCED: _unbalanced,
+    SyncIssue.BALANCE_DIFFERS: _balances,
+    SyncIssue.RECORDS_REJECTED: _rejected,
+    SyncIssue.CLOSED_PERIOD_CHANGED: _closed_periods,
 }
 
 

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.models import Administration
+from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.tenancy.models import TenantModel
 
 
@@ -45,7 +46,7 @@ class Run(TenantModel):
     )
     trigger = models.CharField(max_length=20, choices=Trigger)
     full = models.BooleanField(default=False)
-    resources = models.JSONField(null=True)
+    resources = TypedJSONField(list[str], null=True)
     state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
     attempt = models.IntegerField(default=0)
     failures = models.IntegerField(default=0)

@@ -15,6 +15,7 @@ from django.db import connections
 from psycopg import sql
 
 from koppel.audit.services import record
+from koppel.books.audit_actions import SqlReaderAction
 from koppel.books.errors import ReaderRefused
 from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, remedies
 from koppel.books.sql_access.views import grants
@@ -68,7 +69,7 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
         owner.execute(_SQL["insert_reader"], {"role": role, "organisation": actor.organisation_id, "name": actor.name})
         for statement in grants(role):
             owner.execute(statement.encode())
-    record(actor.organisation_id, actor.audit, "sql_reader.created", subject=("sql_reader", None, role))
+    record(actor.organisation_id, actor.audit, SqlReaderAction.CREATED, subject=("sql_reader", None, role))
     return NewReader(role, Secret(_url_of(role, password)))
 
 
@@ -84,7 +85,7 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
             for statement in _revocations(role):
                 owner.execute(statement)
     _drop_role(administrator_url or _owner_url(), role)
-    record(actor.organisation_id, actor.audit, "sql_reader.removed", subject=("sql_reader", None, role))
+    record(actor.organisation_id, actor.audit, SqlReaderAction.REMOVED, subject=("sql_reader", None, role))
 
 
 def role_name(name: str) -> str:

@@ -21,6 +21,8 @@ from koppel.notifications.events.services import close_event_for, open_event
 from koppel.sync.checks import check, is_due
 from koppel.sync.engine.error_policy import POLICIES, Action, ErrorPolicy
 from koppel.sync.engine.run_start import SyncPlan
+from koppel.sync.event_types import SyncEvent
+from koppel.sync.issue_types import SyncIssue
 from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.import_completion import notify_import_finished
@@ -28,8 +30,8 @@ from koppel.sync.runs.import_completion import notify_import_finished
 _SQL = load_statements("koppel.sync")
 RUN_ISSUES = (
     *sorted({policy.issue for policy in POLICIES.values() if policy.issue}),
-    "sync_failed",
-    "database_errors",
+    SyncIssue.SYNC_FAILED,
+    SyncIssue.DATABASE_ERRORS,
 )
 """Issues that a run may raise about its administration, and that a successful run resolves."""
 
@@ -43,7 +45,7 @@ def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
             return False
         first = mark_synced(claimed.organisation_id, claimed.administration_id, _complete_as_of(claimed, plan))
         resolve_issues(claimed.organisation_id, subject, *RUN_ISSUES)
-        close_event_for(claimed.organisation_id, "sync_failing", _key(claimed), [claimed.administration_id])
+        close_event_for(claimed.organisation_id, SyncEvent.SYNC_FAILING, _key(claimed), [claimed.administration_id])
         if first or is_due(claimed):
             check(claimed.organisation_id, claimed.administration_id)
         if first:
@@ -58,7 +60,7 @@ def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, stat
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, state, code, message):
             return
-        resolve_issues(claimed.organisation_id, subject, "database_errors")
+        resolve_issues(claimed.organisation_id, subject, SyncIssue.DATABASE_ERRORS)
         if policy.action is Action.SIGN_IN:
             require_reauth(claimed.organisation_id, claimed.connection_id, message)
         if policy.issue:
@@ -80,7 +82,10 @@ def raise_outage_issue(claimed: ClaimedRun, code: str) -> None:
     gave one."""
     with organisation_scope(claimed.organisation_id):
         raise_issue(
-            claimed.organisation_id, "database_errors", ("administration", claimed.administration_id), {"code": code}
+            claimed.organisation_id,
+            SyncIssue.DATABASE_ERRORS,
+            ("administration", claimed.administration_id),
+            {"code": code},
         )
 
 
@@ -119,7 +124,7 @@ def _notify_failure(claimed: ClaimedRun, name: str, message: str) -> None:
     """Add the failure to the event of its connection; it is sent when it has not recovered by itself."""
     open_event(
         claimed.organisation_id,
-        "sync_failing",
+        SyncEvent.SYNC_FAILING,
         _key(claimed),
         subject=("connection", claimed.connection_id),
         administrations={claimed.administration_id: {"name": name, "reason": message}},

@@ -17,6 +17,7 @@ from koppel.kit import quarantine
 from koppel.kit.locks import LockName, try_lock_until_commit
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.roles import Actor, Permission
+from koppel.sync.audit_actions import SyncAction
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.inputs import SyncInput
 from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
@@ -55,7 +56,7 @@ def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInpu
     record(
         actor.organisation_id,
         actor.audit,
-        "administration.sync_requested",
+        SyncAction.SYNC_REQUESTED,
         subject=("administration", administration.pk, administration.name),
     )
     return created > 0
@@ -104,7 +105,7 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
         )
         notify_import_finished(administration.organisation_id, administration.pk)
     subject = ("administration", administration.pk, administration.name)
-    record(actor.organisation_id, actor.audit, "administration.sync_cancelled", subject=subject)
+    record(actor.organisation_id, actor.audit, SyncAction.SYNC_CANCELLED, subject=subject)
     return True
 
 
