@@ -18,6 +18,7 @@ from koppel.company_registers.clients.protocol import (
 from koppel.company_registers.lookups import store_result
 from koppel.connections.sessions import Runtime, current_worker
 from koppel.kit import quarantine
+from koppel.kit.backoff import Backoff
 from koppel.kit.database.outage import RetryAfterOutage, is_outage
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
@@ -28,7 +29,7 @@ LEASE_SECONDS = 120
 """A worker that dies loses what it holds to the next one after so long."""
 RATE_LIMIT_WAIT_SECONDS_MAX = 5.0
 """A job waits so long for its turn at a register; longer, and the question waits in the table instead of in a worker."""
-RETRY_SECONDS, RETRY_SECONDS_MAX = 30.0, 6 * 3600.0
+RETRY_BACKOFF = Backoff(base_seconds=30.0, cap_seconds=6 * 3600.0)
 ATTEMPTS_MAX = 40
 """With the pauses between them about nine days."""
 
@@ -172,14 +173,14 @@ async def _handle_unavailable(
     attempts: int,
 ) -> None:
     """Later, and mostly for all: who asks a register that is down eight times at once gets eight time-outs."""
-    seconds = max(failure.retry_after_seconds, min(RETRY_SECONDS * 2**attempts, RETRY_SECONDS_MAX))
+    seconds = max(failure.retry_after_seconds, RETRY_BACKOFF.seconds(attempts))
     log.warning(
         "register_unavailable", register=register.name, reason=failure.reason, outcome=LookupOutcome.UNAVAILABLE.value
     )
     if failure.reason not in SINGLE_LOOKUP_ERRORS:
         async with runtime.database.installation_transaction() as connection:
             await rate_limit.back_off(
-                connection, register.name, min(seconds, failure.retry_after_seconds or RETRY_SECONDS)
+                connection, register.name, min(seconds, failure.retry_after_seconds or RETRY_BACKOFF.base_seconds)
             )
     give_up = attempts + 1 >= ATTEMPTS_MAX
     await _reschedule(

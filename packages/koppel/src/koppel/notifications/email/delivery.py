@@ -11,6 +11,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from koppel.kit import quarantine
+from koppel.kit.backoff import Backoff
 from koppel.kit.database.outage import is_outage
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
@@ -23,7 +24,7 @@ from koppel.organisations.models import Membership
 CLAIM_TIMEOUT = timedelta(minutes=2)
 """A process that claimed and died is taken over after so long."""
 SENDING_TIMEOUT = timedelta(minutes=5)
-RETRY_SECONDS, RETRY_SECONDS_MAX = 30.0, 3600.0
+RETRY_BACKOFF = Backoff(base_seconds=30.0, cap_seconds=3600.0)
 ATTEMPTS_MAX = 40
 """With the pauses between them about a day and a half."""
 
@@ -170,7 +171,7 @@ def _reschedule(claim: Claim, reason: str) -> None:
         _finish(claim, DeliveryState.FAILED, reason)
         return
     log.info("mail_delayed", organisation=claim.organisation_id, reason=reason[:200], attempt=attempts)
-    pause = timedelta(seconds=min(RETRY_SECONDS * 2 ** max(attempts - 1, 0), RETRY_SECONDS_MAX))
+    pause = timedelta(seconds=RETRY_BACKOFF.seconds(attempts - 1))
     with organisation_scope(claim.organisation_id):
         claim.rows().update(state=DeliveryState.WAITING, due_at=timezone.now() + pause, reason=reason[:300])
 

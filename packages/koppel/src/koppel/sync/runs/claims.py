@@ -1,6 +1,5 @@
 """A worker's claims on runs, over async psycopg: claim, heartbeat, requeue. Every page is written in a `fenced_transaction`."""
 
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,7 +7,8 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
-from koppel.kit.database.outage import PAUSE_SECONDS, PAUSE_SECONDS_MAX
+from koppel.kit.backoff import with_jitter
+from koppel.kit.database.outage import OUTAGE_BACKOFF
 from koppel.kit.database.pool import Connection, Database, GuardFailed
 from koppel.sync.errors import RunTakenOver
 
@@ -110,7 +110,7 @@ async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason
         _REQUEUE_FOR_OUTAGE,
         {
             "run": claimed.id, "attempt": claimed.attempt, "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
-            "least": PAUSE_SECONDS, "most": PAUSE_SECONDS_MAX, "spread": random.uniform(0.8, 1.2),  # noqa: S311 - jitter
+            "least": OUTAGE_BACKOFF.base_seconds, "most": OUTAGE_BACKOFF.cap_seconds, "spread": with_jitter(1.0),
         },
     )  # fmt: skip
     row = await cursor.fetchone()
