@@ -15,8 +15,8 @@ from koppel.company_registers.hooks import lookup_answered
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
 from koppel.company_registers.numbers import NumberStatus, check_number
+from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.company_registers.sectors.activities import Activity
-from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
 
 FRESH_FOR = timedelta(days=30)
@@ -51,7 +51,7 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
         stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
     count = len(new) + stale.update(due_at=now, attempts=0, requested_at=now)
     if count:
-        enqueue("company_registers.look_up", organisation_id=organisation_id)
+        LOOKUP_OUTBOX.enqueue({"organisation_id": organisation_id})
     return count
 
 
@@ -71,7 +71,7 @@ def store_result(organisation_id: int, lookup_id: int, result: RegisterResult) -
         before = to_lookup_result(row)
         for name, value in _columns(result).items():
             setattr(row, name, value)
-        row.answered_at, row.due_at, row.attempts = timezone.now(), None, 0
+        row.answered_at, row.due_at, row.leased_until, row.attempts = timezone.now(), None, None, 0
         row.save()
         after = to_lookup_result(row)
         lookup_answered(organisation_id, before, after)

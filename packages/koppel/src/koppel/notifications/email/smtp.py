@@ -26,15 +26,13 @@ class UnknownOutcome(Exception):
 
 
 class SmtpSession:
-    """One open line to the mail server, for several mails. Use as `with SmtpSession() as post`."""
+    """One connection to the mail server, for several mails."""
 
     def __init__(self) -> None:
         self._backend = get_connection()
 
-    def __enter__(self) -> "SmtpSession":
-        return self
-
-    def __exit__(self, *_error: object) -> None:
+    def close(self) -> None:
+        """Take leave of the mail server, if it was called at all."""
         self._backend.close()
 
     def send(self, message: EmailMultiAlternatives, before_data: Callable[[], bool]) -> bool:

@@ -9,8 +9,8 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from koppel.kit.jobs import enqueue
 from koppel.notifications.audience.recipients import Recipient, recipients_of
+from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.event_types import event_types, get_event_type
 from koppel.notifications.events.hooks import event_opened
 from koppel.notifications.events.visible_context import visible_context
@@ -117,7 +117,7 @@ def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
     if mailed:
         digests = _digest_subscribers(event.organisation_id, [notice.membership_id for notice in mailed])
         EmailDelivery.objects.bulk_create(_build_delivery(notice, notice.membership_id in digests) for notice in mailed)
-        enqueue("notifications.send_mails", organisation_id=event.organisation_id)
+        EMAIL_OUTBOX.enqueue({"organisation_id": event.organisation_id})
     return len(reachable)
 
 

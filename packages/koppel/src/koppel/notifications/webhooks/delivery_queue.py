@@ -5,9 +5,9 @@ import uuid
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from koppel.kit.jobs import enqueue
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import DeliveryState, Event, WebhookDelivery, WebhookEndpoint
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.notifications.webhooks.payloads import event_payload
 
 
@@ -52,7 +52,7 @@ def enqueue_delivery(
         body=body,
         **more,
     )
-    enqueue("notifications.send_webhooks", organisation_id=webhook.organisation_id)
+    WEBHOOK_OUTBOX.enqueue({"organisation_id": webhook.organisation_id, "webhook_id": webhook.pk})
     return delivery
 
 

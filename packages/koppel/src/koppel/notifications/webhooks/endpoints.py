@@ -16,13 +16,13 @@ from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
-from koppel.kit.jobs import enqueue
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import event_types
 from koppel.notifications.webhooks.delivery_queue import enqueue_delivery
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.notifications.webhooks.payloads import TEST, test_payload
 from koppel.notifications.webhooks.signing import new_secret
 from koppel.organisations.encryption import decrypt, encrypt
@@ -145,11 +145,11 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
         Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
     )
     count = deliveries.filter(condition).update(
-        state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason=""
+        state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), leased_until=None, reason=""
     )
     if count:
         _record(actor.audit, webhook, "webhook.redelivered", count=count)
-        enqueue("notifications.send_webhooks", organisation_id=actor.organisation_id)
+        WEBHOOK_OUTBOX.enqueue({"organisation_id": actor.organisation_id, "webhook_id": webhook.pk})
     return count
 
 
