@@ -12,6 +12,7 @@ from koppel.connections.models import Connection, ConnectionState
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 
 NOTICE = timedelta(days=7)
@@ -98,7 +99,7 @@ def _notify(ending: _Ending) -> None:
         add_timeline_event(connection, "consent_expiring", context)
         raise_issue(connection.organisation_id, "consent_expiring", ("connection", connection.pk), context)
         open_event(
-            connection.organisation_id, "consent_expiring", f"connection {connection.pk}",
+            connection.organisation_id, "consent_expiring", EventKey("connection", connection.pk),
             subject=("connection", connection.pk),
             responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip

@@ -17,6 +17,7 @@ from koppel.connections.hooks import connection_recovered
 from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event, open_event
 
 SETTLED = timedelta(seconds=10)
@@ -99,7 +100,7 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
         start_timeline_event(connection, "partly_lost" if partly else "lost", context)
         event = "connection_partly_lost" if partly else "connection_lost"
         open_event(
-            organisation_id, event, f"connection {connection_id}", subject=("connection", connection_id),
+            organisation_id, event, EventKey("connection", connection_id), subject=("connection", connection_id),
             responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
     log.warning("connection_lost", connection=connection_id, partly=partly)
@@ -166,12 +167,12 @@ def _resolve_consent_lost(connection: Connection) -> None:
     resolve_issues(connection.organisation_id, subject, "consent_lost")
     if not has_expiry_soon(connection.pk):
         resolve_issues(connection.organisation_id, subject, "consent_expiring")
-        close_event(connection.organisation_id, "consent_expiring", f"connection {connection.pk}")
-    close_event(connection.organisation_id, "connection_lost", f"connection {connection.pk}")
+        close_event(connection.organisation_id, "consent_expiring", EventKey("connection", connection.pk))
+    close_event(connection.organisation_id, "connection_lost", EventKey("connection", connection.pk))
     end_timeline_event(connection, "lost")
     if not grants_of(connection).exclude(invalid_since=None).exists():
         resolve_issues(connection.organisation_id, subject, "consent_partly_lost")
-        close_event(connection.organisation_id, "connection_partly_lost", f"connection {connection.pk}")
+        close_event(connection.organisation_id, "connection_partly_lost", EventKey("connection", connection.pk))
         end_timeline_event(connection, "partly_lost")
 
 

@@ -15,6 +15,7 @@ from koppel.notifications.audience.hooks import SubjectRef, subject_of
 from koppel.notifications.event_types import get_event_type, superseding_types
 from koppel.notifications.events.dispatch import dispatch
 from koppel.notifications.events.hooks import events_closed
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.models import DeliveryState, EmailDelivery, Event, EventState, Notification
 
 _OPEN = """
@@ -37,7 +38,7 @@ SELECT EXISTS (SELECT FROM notifications_event
 def open_event(
     organisation_id: int,
     event_type: str,
-    key: str,
+    key: EventKey,
     *,
     subject: SubjectRef = ("", None),
     responsible: int | None = None,
@@ -55,7 +56,7 @@ def open_event(
     values: dict[str, Any] = {
         "organisation": organisation_id,
         "event": event_type,
-        "key": key[:120],
+        "key": str(key),
         "kind": subject[0],
         "about": subject[1],
         "facts": json.dumps(dict(context or {})),
@@ -75,10 +76,10 @@ def open_event(
         dispatch(organisation_id, event_id)
 
 
-def close_event(organisation_id: int, event_type: str, key: str) -> int:
+def close_event(organisation_id: int, event_type: str, key: EventKey) -> int:
     """Close the event. Nobody is notified of one still pending; waiting mails are dropped; the next opening is a new event."""
     now = timezone.now()
-    events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=key[:120])
+    events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=str(key))
     recovered = events.filter(state=EventState.PENDING).update(state=EventState.RECOVERED, closed_at=now)
     notified = list(events.filter(state=EventState.NOTIFIED).values_list("pk", flat=True))
     if notified:
@@ -92,12 +93,12 @@ def close_event(organisation_id: int, event_type: str, key: str) -> int:
     return recovered + len(notified)
 
 
-def close_event_for(organisation_id: int, event_type: str, key: str, administration_ids: Collection[int]) -> None:
+def close_event_for(organisation_id: int, event_type: str, key: EventKey, administration_ids: Collection[int]) -> None:
     """Over for these administrations; it is over altogether when it touches no other."""
     if not _is_open(organisation_id, event_type, key):
         return
     events = Event.objects.select_for_update().filter(
-        organisation_id=organisation_id, event_type=event_type, key=key[:120],
+        organisation_id=organisation_id, event_type=event_type, key=str(key),
         state__in=[EventState.PENDING, EventState.NOTIFIED],
     )  # fmt: skip
     recovered_ids = {str(administration_id) for administration_id in administration_ids}
@@ -121,17 +122,17 @@ def close_event_for(organisation_id: int, event_type: str, key: str, administrat
             event.save(update_fields=["administrations", "notified_administrations"])
 
 
-def _is_open(organisation_id: int, event_type: str, key: str) -> bool:
+def _is_open(organisation_id: int, event_type: str, key: EventKey) -> bool:
     """Every sync that went well asks this, so Django does not compile it each time."""
     with connection.cursor() as cursor:
-        cursor.execute(_IS_OPEN, [organisation_id, event_type, key[:120]])
+        cursor.execute(_IS_OPEN, [organisation_id, event_type, str(key)])
         return bool(cursor.fetchone()[0])
 
 
-def _is_superseded(organisation_id: int, event_type: str, key: str) -> bool:
+def _is_superseded(organisation_id: int, event_type: str, key: EventKey) -> bool:
     """An event under way says all this and more: a lost connection, of whose administrations nothing can be synced."""
     superseding = superseding_types(event_type)
     return bool(superseding) and Event.objects.filter(
-        organisation_id=organisation_id, event_type__in=superseding, key=key[:120],
+        organisation_id=organisation_id, event_type__in=superseding, key=str(key),
         state__in=[EventState.PENDING, EventState.NOTIFIED],
     ).exists()  # fmt: skip

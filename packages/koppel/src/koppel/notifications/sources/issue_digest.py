@@ -15,6 +15,7 @@ from koppel.issues.models import Issue
 from koppel.issues.queries import render_issue_message
 from koppel.notifications.audience.hooks import Subject, subject_of
 from koppel.notifications.event_types import EventType, covered_issue_codes
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 
 EVENT = "issue_raised"
@@ -63,7 +64,7 @@ def _open_digest_event(
     open_event(
         organisation_id,
         EVENT,
-        f"issues {issues[0].pk}",
+        EventKey("issues", issues[0].pk),
         responsible=responsible,
         administrations=administrations,
         context=facts,

@@ -18,6 +18,7 @@ from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import event_types
@@ -173,7 +174,7 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
     open_event(
         webhook.organisation_id,
         event_types.WEBHOOK_DISABLED,
-        f"webhook {webhook.pk}",
+        EventKey("webhook", webhook.pk),
         responsible=webhook.created_by_id,
         context={"name": webhook.name, "reason": reason},
         link=webhook.get_absolute_url(),
