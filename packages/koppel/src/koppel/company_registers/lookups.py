@@ -24,7 +24,7 @@ FRESH_FOR = timedelta(days=30)
 
 
 def build_query(country: str, number: str = "", vat_number: str = "", name: str = "") -> RegisterQuery | None:
-    """What to ask about a company of which this is stated. None: no register can say anything.
+    """Return the query for a company of which this is stated; None when no register can say anything.
 
     A good or doubtful number is asked itself; a Dutch RSIN, typed or within the VAT number, leads to it;
     without either the name is searched for, which only ever proposes."""
@@ -34,7 +34,8 @@ def build_query(country: str, number: str = "", vat_number: str = "", name: str 
 
 
 def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, refresh: bool = False) -> int:
-    """Have these asked by a job after commit, in the caller's transaction and scope. How many will be asked.
+    """Request these look-ups in the caller's transaction and scope; a job makes them after commit. Returns
+    how many.
 
     What was answered lately is not asked again, unless `refresh`."""
     requested = list(dict.fromkeys(queries))
@@ -56,7 +57,7 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
 
 
 def cached_results(organisation_id: int, queries: Iterable[RegisterQuery]) -> dict[RegisterQuery, LookupResult]:
-    """What is known about each; a question that was never asked is absent. In the caller's scope."""
+    """Return what is known about each query; one that was never made is absent. In the caller's scope."""
     requested = set(queries)
     results = (to_lookup_result(one) for one in _rows(organisation_id, list(requested)))
     return {one.query: one for one in results if one.query in requested}
@@ -108,7 +109,7 @@ def _build_query(country: str, number: str, vat_number: str, name: str) -> Regis
 
 
 def _rsin(number: str, vat_number: str) -> str:
-    """Typed itself, or the nine digits of a legal entity's VAT number. A sole trader's VAT number leads
+    """Return an RSIN that was typed, or the nine digits of a legal entity's VAT number. A sole trader's leads
     nowhere."""
     for text in (number, re.sub(r"[^A-Z0-9]", "", vat_number.upper())):
         if match := re.fullmatch(r"(?:NL)?(\d{9})(?:B\d{2})?", text):
@@ -117,7 +118,8 @@ def _rsin(number: str, vat_number: str) -> str:
 
 
 def _rows(organisation_id: int, queries: list[RegisterQuery]) -> "QuerySet[Lookup]":
-    """The rows of these questions. Values of different kinds do not meet, so one list of values is enough."""
+    """Return the rows of these queries. Values of different kinds do not meet, so one list of values is
+    enough."""
     return Lookup.objects.filter(
         organisation_id=organisation_id,
         country__in={one.country for one in queries},

@@ -51,13 +51,13 @@ async def look_up(organisation_id: int) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(name="company_registers.enqueue_due")
 async def enqueue_due(timestamp: int) -> None:
-    """Hand out what has waited long enough: after a quarantine, or from a worker that died."""
+    """Enqueue jobs for look-ups that are due: after a quarantine, or of a worker that died."""
     if await quarantine.current_async() is None:
         await run_in_thread(LOOKUP_OUTBOX.enqueue_due)
 
 
 async def _look_up_batch(claim: Claim) -> BatchResult:
-    """Raises `Quarantined` when some of it was stopped."""
+    """Make a batch of look-ups at once. Raises `Quarantined` when some of it was stopped."""
     runtime, turns = current_worker(), asyncio.Semaphore(CONCURRENCY)
     lookups = await run_in_thread(partial(_load, claim))
     results = await asyncio.gather(
@@ -94,7 +94,8 @@ async def _process_lookup(runtime: Runtime, claim: Claim, turns: asyncio.Semapho
 async def _store(
     claim: Claim, lookup: Lookup, register: Register, result: RegisterResult
 ) -> RegisterUnavailable | None:
-    """None when it is stored. An answer that cannot be is asked for later, and like every trouble not for ever."""
+    """Store the answer; None when that succeeded. One that cannot be stored is asked for later, and not for
+    ever."""
     try:
         await run_in_thread(lambda: store_result(claim.organisation_id, lookup.pk, result))
     except Exception as error:
@@ -121,8 +122,8 @@ async def _query_register(
 
 
 async def _wait_for_rate_limit(runtime: Runtime, register: Register) -> float:
-    """Wait for a call within the register's rate limit. 0.0 when it may be made, else the seconds that are worth waiting
-    elsewhere."""
+    """Wait for a call within the register's rate limit. Returns 0.0 when it may be made, else the seconds
+    that are not worth waiting for here."""
     waited = 0.0
     while True:
         async with runtime.database.installation_transaction() as connection:
@@ -136,7 +137,8 @@ async def _wait_for_rate_limit(runtime: Runtime, register: Register) -> float:
 async def _handle_unavailable(
     runtime: Runtime, claim: Claim, lookup: Lookup, register: Register, failure: RegisterUnavailable
 ) -> None:
-    """Later, and mostly for all: who asks a register that is down eight times at once gets eight time-outs."""
+    """Retry later, and mostly keep all from calling: eight calls at once to a register that is down are eight
+    time-outs."""
     unavailable = LookupOutcome.UNAVAILABLE
     log.warning("register_unavailable", register=register.name, reason=failure.reason, outcome=unavailable.value)
     if failure.reason not in SINGLE_LOOKUP_ERRORS:
@@ -153,5 +155,5 @@ def _source(register: Register) -> Mapping[str, Any]:
 
 
 def _unless_answered(column: str, value: str) -> Case:
-    """What an earlier answer said stays."""
+    """Keep what an earlier answer said."""
     return Case(When(answered_at=None, then=Value(value)), default=F(column))

@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 def _no_interrupted(rows: "QuerySet[Any]") -> None:
-    """Every row may be delivered a second time."""
+    """Settle none: every row may be delivered a second time."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ class Outbox:
         return rows.filter(self.is_deliverable, is_free, due_at__lte=now)
 
     def _enqueue_at(self, lane: Lane, at: datetime) -> None:
-        """Once for each minute: an earlier job does not stand in for a later one, nor a later for an earlier."""
+        """Defer one job per minute: an earlier job does not stand in for a later one, nor a later for an
+        earlier."""
         lock = f"{self._lock(lane)} {at:%Y-%m-%dT%H:%M}"
         enqueue_once(self.task_name, lane, queueing_lock=lock, at=at)
 
@@ -233,7 +234,8 @@ async def take_turn(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Await
 
 
 async def _deliver(claim: Claim, deliver: Callable[[Claim], Awaitable[BatchResult]]) -> BatchResult:
-    """A batch that breaks our own code does not stand before all others for ever."""
+    """Attempt the batch. One that breaks our own code is retried, so that it does not stand before all others
+    for ever."""
     try:
         return await deliver(claim)
     except Quarantined:

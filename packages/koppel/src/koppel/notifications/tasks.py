@@ -58,7 +58,8 @@ async def send_webhooks(organisation_id: int, webhook_id: int) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(name="notifications.run_maintenance")
 async def run_maintenance(timestamp: int) -> None:
-    """Every minute, for every organisation where something waits. In quarantine people are told on screen alone."""
+    """Notify of what is due, every minute, and have what is due delivered. In quarantine notices appear on
+    screen only."""
     for organisation_id in await run_in_thread(_organisations_with_work):
         for step in STEPS:
             try:
@@ -74,7 +75,7 @@ async def run_maintenance(timestamp: int) -> None:
 @app.periodic(cron="17 3 * * *")
 @app.task(name="notifications.delete_old")
 async def delete_old(timestamp: int) -> None:
-    """Old notices go, with what they came from; unread ones stay longer."""
+    """Delete old notices with their mails and events; unread ones are kept longer."""
     await run_in_thread(_delete_old)
 
 

@@ -5,7 +5,8 @@ from django.http import HttpRequest
 
 
 def client_ip(request: HttpRequest) -> str:
-    """The caller's address. Behind proxies of ours, what the outermost of them saw: the caller may write anything before it."""
+    """Return the caller's address. Behind our proxies it is what the outermost of them saw: the caller may
+    forge the rest."""
     direct = str(request.META.get("REMOTE_ADDR", ""))
     count = settings.ALLAUTH_TRUSTED_PROXY_COUNT
     if not count:

@@ -65,7 +65,7 @@ class Confirmation:
 
 
 def unconfirmed(request: HttpRequest, confirmation: Confirmation) -> HttpResponse | None:
-    """The page with the question; None once it was answered, for exactly this."""
+    """Return the page with the question; None once exactly this was confirmed."""
     answer = request.POST.get("confirmed", "")
     if answer and hmac.compare_digest(answer.encode(), confirmation.digest.encode()):
         return None

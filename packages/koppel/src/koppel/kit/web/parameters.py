@@ -71,13 +71,13 @@ class Parameter:
         return self.parse is None or self.parse(text) is not None
 
     def read(self, texts: Iterable[str]) -> Any:
-        """The value of what was let through; a list when it may come several times. None: nothing was asked for."""
+        """Return the permitted value; a list when it may come several times; None without one."""
         values = [self.parse(text) if self.parse else text for text in texts if text]
         return values if self.is_multiple else values[0] if values else None
 
 
 def id_of(text: str) -> int | None:
-    """The number that a row can have, or None. The one reading of an id."""
+    """Return the id that a row can have, or None. Nothing else reads ids."""
     if not (len(text) <= ID_DIGITS_MAX and text.isascii() and text.isdecimal()):
         return None
     number = int(text)
@@ -85,12 +85,12 @@ def id_of(text: str) -> int | None:
 
 
 def page_of(text: str) -> int | None:
-    """A page counts from 1. One past the end is the last one there is."""
+    """Return the number of a page, from 1. One past the end is the last one there is."""
     return id_of(text) if len(text) <= PAGE_DIGITS_MAX else None
 
 
 def day_of(text: str) -> date | None:
-    """Only as 2026-12-31; not the weeks and short forms that ISO 8601 has too."""
+    """Parse 2026-12-31; not the weeks and short forms that ISO 8601 has too."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return None
     try:
@@ -108,7 +108,7 @@ def one_of(*values: str) -> Parameter:
 
 
 def lazy_choices(values: Callable[[], Iterable[str]]) -> Parameter:
-    """For values that are known only when all apps have started."""
+    """Return a parameter whose values are known only when all apps have started."""
     return Parameter(values=values)
 
 
@@ -121,7 +121,8 @@ IDENTIFIERS = Parameter(parse=id_of, is_multiple=True, may_be_blank=False)
 
 
 def unknown_parts(query: QueryDict, parameters: Mapping[str, Parameter]) -> list[UnknownPart]:
-    """What in the query `parameters` does not let through, in the query's order; no more parts than anybody reads.
+    """Return what in the query `parameters` does not permit, in the query's order, and no more than anybody
+    reads.
 
     Raises `UnknownParameter` at once for a query that is too long."""
     require_bounded(query)
@@ -142,19 +143,20 @@ def _unknown(query: QueryDict, parameters: Mapping[str, Parameter]) -> Iterator[
 
 
 def values_of(query: QueryDict, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
-    """What a query asks for that was let through: every parameter with its value, None when it does not ask."""
+    """Return every parameter with its permitted value; None where the query has none."""
     return {name: parameter.read(map(str, query.getlist(name))) for name, parameter in parameters.items()}
 
 
 def require_bounded(query: QueryDict, characters_max: int = QUERY_CHARACTERS_MAX, name: str = "query") -> None:
-    """Raises `UnknownParameter` for more than anybody asks for: what is refused is repeated in the answer, part by part."""
+    """Raise `UnknownParameter` for an oversized query: what is refused is repeated in the answer, part by
+    part."""
     count = sum(len(texts) for _name, texts in query.lists())
     if len(query) > NAMES_MAX or count > VALUES_MAX or len(query.urlencode()) > characters_max:
         raise UnknownParameter([too_long(name, characters_max)])
 
 
 def require_short(text: str, characters_max: int, name: str) -> None:
-    """As `require_bounded`, of a query that is not read yet."""
+    """Do what `require_bounded` does, for a query that is not parsed yet."""
     if len(text) > characters_max or text.count("&") >= VALUES_MAX:
         raise UnknownParameter([too_long(name, characters_max)])
 
@@ -168,7 +170,7 @@ def too_long(name: str, characters_max: int) -> UnknownPart:
 
 
 def first_parts(parts: Iterable[UnknownPart]) -> list[UnknownPart]:
-    """The first ten, and how many more there are."""
+    """Return the first ten, and one more that counts the others."""
     shown_parts: list[UnknownPart] = []
     more = 0
     for part in parts:
@@ -193,7 +195,7 @@ def unknown_name(name: str, value: str, names: Iterable[str]) -> UnknownPart:
 
 
 def unknown_value(name: str, value: str, values: Iterable[str] = ()) -> UnknownPart:
-    """The same words for what does not exist and for what the reader may not see."""
+    """Return the same error for what does not exist and for what the reader may not see."""
     possible = tuple(values)
     params = {"name": shortened(name), "value": shortened(value), "values": ", ".join(possible)}
     message = _("“%(value)s” is not a value of “%(name)s”.") % params
@@ -207,7 +209,7 @@ def duplicate_parameter(name: str, value: str) -> UnknownPart:
 
 
 def without(query: QueryDict, part: UnknownPart) -> str:
-    """The query with this value of this parameter taken out, and nothing else."""
+    """Return the query without this value of this parameter."""
     value = part.value.strip()
     has_others = any(_plain(text) != value for text in query.getlist(part.name))
     kept = [
@@ -224,6 +226,6 @@ def _plain(text: object) -> str:
 
 
 def shortened(text: str) -> str:
-    """As it is repeated in an answer."""
+    """Return the text as an answer repeats it."""
     text = text.replace("\0", "�")
     return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}…"

@@ -12,7 +12,7 @@ from koppel.kit.web.parameters import day_of
 
 
 def _day(value: Any) -> Any:
-    """By itself a number would do too, as seconds since 1970."""
+    """Refuse a number, which pydantic would take as seconds since 1970."""
     if value is None or isinstance(value, date):
         return value
     if not isinstance(value, str) or (day := day_of(value)) is None:

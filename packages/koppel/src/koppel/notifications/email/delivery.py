@@ -54,7 +54,7 @@ def _send(session: SmtpSession, claim: Claim) -> BatchResult:
 
 
 def _send_claimed(session: SmtpSession, claim: Claim) -> BatchResult:
-    """Raises what `SmtpSession.send` raises."""
+    """Build the mail and hand it over. Raises what `SmtpSession.send` raises."""
     with organisation_scope(claim.organisation_id):
         # Its trouble may have ended while it was claimed: by a process that died, or could not reach the mail server.
         recovered = claim.rows().exclude(notification__recovered_at=None)

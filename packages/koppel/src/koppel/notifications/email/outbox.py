@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 def _select_mail(due: "QuerySet[EmailDelivery]") -> list[EmailDelivery]:
-    """One mail: a delivery, or all that one person's digest holds."""
+    """Return the rows of one mail: one delivery, or all of one member's digest."""
     first = due.first()
     if first is None or not first.is_digest:
         return [first] if first else []
@@ -26,7 +26,7 @@ def _select_mail(due: "QuerySet[EmailDelivery]") -> list[EmailDelivery]:
 
 
 def _mark_uncertain(interrupted: "QuerySet[Any]") -> None:
-    """Of a mail that was being handed over nobody can say whether the server accepted it."""
+    """Settle mails that were being handed over: nobody can say whether the server accepted them."""
     uncertain = {"state": DeliveryState.UNCERTAIN, "reason": "interrupted", "leased_until": None}
     if count := interrupted.filter(state=DeliveryState.SENDING).update(**uncertain):
         log.warning("mail_uncertain", count=count, reason="interrupted")

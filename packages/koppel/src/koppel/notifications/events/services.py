@@ -94,7 +94,7 @@ def close_event(organisation_id: int, event_type: str, key: EventKey) -> int:
 
 
 def close_event_for(organisation_id: int, event_type: str, key: EventKey, administration_ids: Collection[int]) -> None:
-    """Over for these administrations; it is over altogether when it touches no other."""
+    """Close the event for these administrations, and altogether when it touches no other."""
     if not _is_open(organisation_id, event_type, key):
         return
     events = Event.objects.select_for_update().filter(
@@ -123,14 +123,15 @@ def close_event_for(organisation_id: int, event_type: str, key: EventKey, admini
 
 
 def _is_open(organisation_id: int, event_type: str, key: EventKey) -> bool:
-    """Every sync that went well asks this, so Django does not compile it each time."""
+    """Ask in plain SQL: every successful sync asks, and compiling a queryset would cost more than the query."""
     with connection.cursor() as cursor:
         cursor.execute(_IS_OPEN, [organisation_id, event_type, str(key)])
         return bool(cursor.fetchone()[0])
 
 
 def _is_superseded(organisation_id: int, event_type: str, key: EventKey) -> bool:
-    """An event under way says all this and more: a lost connection, of whose administrations nothing can be synced."""
+    """Return whether an open event includes this one: a lost connection includes the failing syncs of its
+    administrations."""
     superseding = superseding_types(event_type)
     return bool(superseding) and Event.objects.filter(
         organisation_id=organisation_id, event_type__in=superseding, key=str(key),

@@ -8,7 +8,7 @@ NAMES_MAX = 12
 
 
 def visible_context(event: Event, visible_ids: frozenset[int] | None) -> dict[str, Any]:
-    """Only administrations in `visible_ids` are named and counted (None: all); of a single one its own facts are told too."""
+    """Name and count only administrations in `visible_ids` (None: all); a single one adds its own facts."""
     affected = event.administrations
     visible = [details for key, details in affected.items() if visible_ids is None or int(key) in visible_ids]
     context: dict[str, Any] = dict(event.context)

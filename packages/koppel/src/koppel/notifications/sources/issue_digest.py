@@ -25,7 +25,8 @@ BATCH_SIZE = 2000
 
 
 def notify_new_issues(organisation_id: int) -> int:
-    """One notice to each responsible person about all that is new and did not heal. How many issues. In scope."""
+    """Notify each responsible member once about all new issues that did not resolve themselves. Returns how
+    many issues. In scope."""
     pending = Issue.objects.select_for_update(skip_locked=True).filter(
         organisation_id=organisation_id, resolved_at=None, notified_at=None, raised_at__lt=timezone.now() - SETTLE_TIME
     )
@@ -51,7 +52,8 @@ def _open_digest_event(
     issues: list[Issue],
     subjects: Mapping[tuple[str, int], Subject],
 ) -> None:
-    """Issues of administrations are told by administration, so that a colleague hears of those he or she may see."""
+    """Open one event with the issues by administration, so that each recipient reads of those that he or she
+    may see."""
     facts: dict[str, Any] = {}
     administrations: dict[int, dict[str, Any]] = {}
     for issue in issues:
@@ -73,7 +75,7 @@ def _open_digest_event(
 
 
 def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The first issue's sentence; the issue itself may be gone by the time somebody reads about it."""
+    """Add the first issue's text; the issue itself may be gone by the time the notice is read."""
     issue = facts.get("issue")
     if not isinstance(issue, dict):
         return {}

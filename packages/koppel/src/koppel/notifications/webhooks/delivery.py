@@ -67,7 +67,7 @@ async def send_due(organisation_id: int, webhook_id: int) -> int:
 
 
 async def _deliver(claim: Claim) -> BatchResult:
-    """Raises `Quarantined` when some of it was stopped."""
+    """Send a batch and store its outcome. Raises `Quarantined` when some of it was stopped."""
     batch = await run_in_thread(partial(_load, claim))
     if batch is None:
         return BatchResult()
@@ -81,7 +81,7 @@ async def _deliver(claim: Claim) -> BatchResult:
 
 
 def _load(claim: Claim) -> Batch | None:
-    """Return None when the webhook was removed with its messages."""
+    """Return the batch with the webhook's keys; None when the webhook was removed with its messages."""
     with organisation_scope(claim.organisation_id):
         webhooks = WebhookEndpoint.objects.filter(organisation_id=claim.organisation_id, pk=claim.lane["webhook_id"])
         webhook = webhooks.first()
@@ -162,7 +162,7 @@ def _store_result(claim: Claim, webhook: WebhookEndpoint, delivery: WebhookDeliv
 
 
 def _is_superseded(delivery: WebhookDelivery) -> bool:
-    """Whether the closing message of its event is there already: the opening one must not arrive after it."""
+    """Return whether the event's closing message exists: the opening one must not arrive after it."""
     if delivery.event_id is None or delivery.is_closing:
         return False
     endpoint_deliveries = WebhookDelivery.objects.filter(
@@ -172,7 +172,8 @@ def _is_superseded(delivery: WebhookDelivery) -> bool:
 
 
 def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[DeliveryResult], now: datetime) -> None:
-    """What the answers say of the webhook itself."""
+    """Store what the answers say about the webhook itself, and disable it when it is gone or accepted nothing
+    for days."""
     queryset = WebhookEndpoint.objects.filter(organisation_id=webhook.organisation_id, pk=webhook.pk)
     if any(result.accepted for result in results):
         queryset.update(failing_since=None, last_accepted_at=now)
@@ -191,7 +192,7 @@ def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[Delivery
 
 
 def _reason_for(status: int) -> str:
-    """3xx is not followed: a signed message goes where it was meant to."""
+    """Return the reason code of a status. 3xx is not followed: a signed message goes where it was meant to."""
     if 200 <= status < 300:
         return ""
     return "redirected" if 300 <= status < 400 else "gone" if status == HTTPStatus.GONE else "refused"

@@ -49,13 +49,13 @@ class WebhookEndpointInput:
 
 
 def list_webhooks(actor: Actor) -> list[WebhookEndpoint]:
-    """By name. Raises `NotAllowed`."""
+    """Return the organisation's webhooks by name. Raises `NotAllowed`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     return list(WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id).order_by("name", "pk"))
 
 
 def get_webhook(actor: Actor, webhook_id: int) -> WebhookEndpoint:
-    """Raises `NoSuchWebhook`, `NotAllowed`."""
+    """Return the webhook. Raises `NoSuchWebhook`, `NotAllowed`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     webhook = WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id, pk=webhook_id).first()
     if webhook is None:
@@ -64,7 +64,7 @@ def get_webhook(actor: Actor, webhook_id: int) -> WebhookEndpoint:
 
 
 def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secret]:
-    """The secret is shown once. Raises `Refused`."""
+    """Create a webhook. Returns it with its secret, which is shown once. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     if WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id).count() >= WEBHOOKS_MAX:
         raise Refused(_("An organisation has at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
@@ -79,7 +79,7 @@ def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secr
 
 
 def change_webhook(actor: Actor, webhook_id: int, data: WebhookEndpointInput) -> WebhookEndpoint:
-    """Raises `Refused`, `NoSuchWebhook`."""
+    """Replace name, address, events and divisions. Raises `Refused`, `NoSuchWebhook`."""
     webhook, cleaned = get_webhook(actor, webhook_id), _clean(actor, data)
     before = WebhookEndpointInput(webhook.name, webhook.url, tuple(webhook.events), tuple(webhook.divisions))
     webhook.name, webhook.url, webhook.events, webhook.divisions = (
@@ -95,7 +95,7 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookEndpointInput) ->
 
 
 def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
-    """Switched off, nothing is told; what waits is kept in the log as failed, to be sent again by hand."""
+    """Switch the webhook on or off. Off, its waiting messages fail, and can be sent again from the log."""
     webhook = get_webhook(actor, webhook_id)
     if webhook.is_active == on:
         return webhook
@@ -108,7 +108,7 @@ def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
 
 
 def renew_secret(actor: Actor, webhook_id: int) -> Secret:
-    """A new secret, shown once; the old one signs too for a day."""
+    """Return a new secret, which is shown once; the old one signs as well for a day."""
     webhook = get_webhook(actor, webhook_id)
     webhook.previous_secret = encrypt(
         current_secret(webhook).reveal().encode(), secret_aad(webhook.organisation_id, webhook.pk)
@@ -120,14 +120,15 @@ def renew_secret(actor: Actor, webhook_id: int) -> Secret:
 
 
 def remove_webhook(actor: Actor, webhook_id: int) -> None:
-    """With its log."""
+    """Delete the webhook with its log."""
     webhook = get_webhook(actor, webhook_id)
     _record(actor.audit, webhook, "webhook.removed", before={"url": webhook.url})
     webhook.delete()
 
 
 def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
-    """A message of no meaning, sent within seconds; the log says what came back. Raises `Refused` and `Quarantined`."""
+    """Create a test message, which is sent within seconds; the log shows the answer. Raises `Refused` and
+    `Quarantined`."""
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     _require_active(webhook)
@@ -136,8 +137,8 @@ def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
 
 
 def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:
-    """Send these again, under the id they had; all that failed when none is named. How many. Raises `Refused` and
-    `Quarantined`."""
+    """Send these messages again under the ids they had; all that failed when none is named. Returns how many.
+    Raises `Refused` and `Quarantined`."""
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     _require_active(webhook)
@@ -155,7 +156,7 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
 
 
 def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: int = 100) -> list[WebhookDelivery]:
-    """The newest first. Raises `NoSuchWebhook`."""
+    """Return the webhook's messages, the newest first. Raises `NoSuchWebhook`."""
     webhook = get_webhook(actor, webhook_id)
     deliveries = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=webhook)
     if state:
@@ -164,8 +165,8 @@ def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: in
 
 
 def disable(webhook: WebhookEndpoint, reason: str) -> None:
-    """It accepted nothing for days, or is gone: switched off, and whoever made it is told. `reason` is a code of
-    `webhooks.event_types.REASONS`. In scope."""
+    """Switch off a webhook that is gone or accepted nothing for days, and notify who created it. `reason` is
+    a code of `webhooks.event_types.REASONS`. In scope."""
     stopped = WebhookEndpoint.objects.filter(organisation_id=webhook.organisation_id, pk=webhook.pk, is_active=True)
     if not stopped.update(is_active=False, disabled_reason=reason):
         return
@@ -182,12 +183,12 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
 
 
 def current_secret(webhook: WebhookEndpoint) -> Secret:
-    """Raises `DecryptionError`."""
+    """Return the secret. Raises `DecryptionError`."""
     return Secret(decrypt(bytes(webhook.secret), secret_aad(webhook.organisation_id, webhook.pk)).decode())
 
 
 def secrets_in_use(webhook: WebhookEndpoint) -> list[Secret]:
-    """The newest first. Raises `DecryptionError`."""
+    """Return the secrets that sign, the newest first. Raises `DecryptionError`."""
     secrets = [current_secret(webhook)]
     if webhook.previous_secret and webhook.previous_until and webhook.previous_until > timezone.now():
         aad = secret_aad(webhook.organisation_id, webhook.pk)
@@ -196,7 +197,7 @@ def secrets_in_use(webhook: WebhookEndpoint) -> list[Secret]:
 
 
 def secret_aad(organisation_id: int, webhook_id: int) -> str:
-    """The row that a webhook's secrets are sealed for."""
+    """Return what binds a webhook's encrypted secrets to its row."""
     return f"notifications_webhook_endpoint|{organisation_id}|{webhook_id}|secret"
 
 
@@ -208,7 +209,8 @@ def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
 
 
 def _clean(actor: Actor, data: WebhookEndpointInput) -> WebhookEndpointInput:
-    """Cleaned up. Whether the address may be called is decided when it is: names move. Raises `Refused`."""
+    """Return the input normalised. Whether the address may be called is decided at each call: names move.
+    Raises `Refused`."""
     name, url = data.name.replace("\0", "").strip()[:100], data.url.replace("\0", "").strip()
     if not name:
         raise Refused(_("A name is needed."))
@@ -239,7 +241,7 @@ def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> tuple[in
 
 
 def _audit_details(data: WebhookEndpointInput) -> dict[str, object]:
-    """For the audit log, divisions by name: they may be gone when it is read."""
+    """Return the input with names of divisions: they may be gone when the audit log is read."""
     names = Division.objects.filter(pk__in=list(data.divisions)).order_by("name").values_list("name", flat=True)
     return {**vars(data), "divisions": list(names)}
 
