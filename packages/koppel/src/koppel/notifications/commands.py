@@ -21,15 +21,15 @@ DELIVERY_COLUMNS = ("id", "created_at", "event", "state", "attempts", "response_
 
 
 @app.command("list")
-def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """All webhooks of the organisation."""
+def list_webhooks(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+    """List all webhooks of the organisation."""
     with acting_as(person, organisation) as actor:
         rows = [_to_row(webhook) for webhook in endpoints.list_webhooks(actor)]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
 @app.command("add")
-def add(
+def add_webhook(
     name: Annotated[str, typer.Argument(help="What it is for.")],
     url: Annotated[str, typer.Argument(help="Where Koppel calls.")],
     event: Events = None,
@@ -45,7 +45,9 @@ def add(
 
 
 @app.command("remove")
-def remove(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+def remove_webhook(
+    webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
     """Remove it with its log."""
     with acting_as(person, organisation) as actor:
         endpoints.remove_webhook(actor, webhook)
@@ -53,7 +55,7 @@ def remove(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation 
 
 
 @app.command("switch")
-def switch(
+def switch_webhook(
     webhook: WebhookId,
     on: Annotated[bool, typer.Option("--on/--off", help="Tell it of events, or not.")],
     person: ActAs = "",
@@ -87,8 +89,10 @@ def send_test(
 
 
 @app.command("log")
-def log(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """What became of its messages, the newest first."""
+def list_deliveries(
+    webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
+    """List what became of its messages, the newest first."""
     with acting_as(person, organisation) as actor:
         deliveries = endpoints.list_deliveries(actor, webhook)
     print_rows(

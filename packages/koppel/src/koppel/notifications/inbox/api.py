@@ -59,24 +59,24 @@ class PreferenceIO(Input):
 
 
 @router.get("", response=NoticeList)
-def notices(
+def list_notices(
     request: AuthenticatedRequest, unread: bool = False, page: Annotated[int, Query(ge=1, le=100_000)] = 1
 ) -> NoticeList:
-    """Your notices, the newest first, 50 to a page."""
+    """List your notices, the newest first, 50 to a page."""
     result = queries.page_of(request.actor, unread_only=unread, number=page)
     items = [NoticeOut(**{name: getattr(notice, name) for name in NoticeOut.model_fields}) for notice in result.notices]
     return NoticeList(total=result.total, pages=result.pages, items=items)
 
 
 @router.post("/read", response=ReadOut)
-def read(request: AuthenticatedRequest, payload: ReadIn) -> ReadOut:
+def mark_notices_read(request: AuthenticatedRequest, payload: ReadIn) -> ReadOut:
     """Mark your notices as read."""
     return ReadOut(read=mark_read(request.actor, payload.ids[:IDS_MAX] if payload.ids is not None else None))
 
 
 @router.get("/preferences", response=list[PreferenceIO])
 def list_preferences(request: AuthenticatedRequest) -> list[PreferenceIO]:
-    """What you are told, for each event and channel."""
+    """List what you are told, for each event and channel."""
     return [
         PreferenceIO(event=row.event, channel=channel, scope=PreferenceScope(scope))
         for row in preferences.list_preferences(request.actor)

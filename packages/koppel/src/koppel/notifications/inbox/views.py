@@ -21,8 +21,8 @@ from koppel.organisations.requests import AuthenticatedRequest
 
 
 @takes(show=one_of("unread"), event=lazy_choices(lambda: event_types), page=PAGE)
-def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """The newest first; `?show=unread` and `?event=` narrow it down."""
+def list_notices(request: AuthenticatedRequest) -> HttpResponse:
+    """List notices, the newest first; `?show=unread` and `?event=` narrow it down."""
     params = request.parameters
     newest = queries.newest_id(request.actor)
     page = queries.page_of(
@@ -45,7 +45,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 
 
 @require_POST
-def read(request: AuthenticatedRequest) -> HttpResponse:
+def mark_notices_read(request: AuthenticatedRequest) -> HttpResponse:
     """Mark one as read or unread, or all as read."""
     notice_id, unread = request.POST.get("id", ""), request.POST.get("unread", "")
     if key := id_of(unread):
@@ -61,7 +61,7 @@ def read(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def open_notice(request: AuthenticatedRequest, notice_id: int) -> HttpResponse:
-    """Where the notice leads; following it is reading it."""
+    """Mark the notice as read and redirect to what it is about."""
     notice = queries.notice_for(request.actor, notice_id)
     if notice is None:
         raise Http404
@@ -70,7 +70,7 @@ def open_notice(request: AuthenticatedRequest, notice_id: int) -> HttpResponse:
 
 
 def preferences_page(request: AuthenticatedRequest) -> HttpResponse:
-    """Per event and channel: of whose administrations; the digest; who stands in."""
+    """Show and store preferences by event and channel, the digest, and who stands in."""
     actor = request.actor
     if request.method == "POST":
         if _save(request):
@@ -113,7 +113,7 @@ def _save(request: AuthenticatedRequest) -> bool:
 @csrf_exempt
 @public
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """The way out in every mail, without signing in: the signed link is the authority (RFC 8058 posts to it)."""
+    """Turn off mail about an event without signing in: the signed link is the authority (RFC 8058 posts to it)."""
     parsed = read_unsubscribe(token)
     if parsed is None:
         raise Http404

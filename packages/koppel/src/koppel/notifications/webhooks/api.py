@@ -88,33 +88,33 @@ class RedeliverOut(Schema):
 
 @router.get("", response=list[WebhookOut])
 @needs(Permission.MANAGE_ORGANISATION)
-def listing(request: AuthenticatedRequest) -> list[WebhookOut]:
-    """All webhooks of the organisation, by name."""
+def list_webhooks(request: AuthenticatedRequest) -> list[WebhookOut]:
+    """List all webhooks of the organisation, by name."""
     return [_to_schema(webhook) for webhook in endpoints.list_webhooks(request.actor)]
 
 
 @router.post("", response={201: WebhookCreated})
-def create(request: AuthenticatedRequest, payload: WebhookIn) -> Status[WebhookCreated]:
+def create_webhook(request: AuthenticatedRequest, payload: WebhookIn) -> Status[WebhookCreated]:
     """Make a webhook."""
     webhook, secret = endpoints.add(request.actor, _to_input(payload))
     return Status(201, WebhookCreated(**_to_schema(webhook).dict(), secret=secret.reveal()))
 
 
 @router.put("/{webhook_id}", response=WebhookOut)
-def change(request: AuthenticatedRequest, webhook_id: WebhookId, payload: WebhookIn) -> WebhookOut:
+def update_webhook(request: AuthenticatedRequest, webhook_id: WebhookId, payload: WebhookIn) -> WebhookOut:
     """Change its name, address, events and divisions; what is left out becomes what stands here."""
     return _to_schema(endpoints.change_webhook(request.actor, webhook_id, _to_input(payload)))
 
 
 @router.delete("/{webhook_id}", response={204: None})
-def remove(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[None]:
+def remove_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[None]:
     """Remove it with its log."""
     endpoints.remove_webhook(request.actor, webhook_id)
     return Status(204, None)
 
 
 @router.put("/{webhook_id}/active", response=WebhookOut)
-def switch(request: AuthenticatedRequest, webhook_id: WebhookId, payload: ActiveIn) -> WebhookOut:
+def switch_webhook(request: AuthenticatedRequest, webhook_id: WebhookId, payload: ActiveIn) -> WebhookOut:
     """Switch it on or off."""
     return _to_schema(endpoints.set_enabled(request.actor, webhook_id, on=payload.active))
 
@@ -133,13 +133,13 @@ def send_test(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[De
 
 @router.get("/{webhook_id}/deliveries", response=list[DeliveryOut])
 @needs(Permission.MANAGE_ORGANISATION)
-def deliveries(
+def list_deliveries(
     request: AuthenticatedRequest,
     webhook_id: WebhookId,
     state: DeliveryState | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[DeliveryOut]:
-    """Its messages of the last 30 days, the newest first."""
+    """List its messages of the last 30 days, the newest first."""
     deliveries = endpoints.list_deliveries(request.actor, webhook_id, state=state.value if state else "", limit=limit)
     return [_delivery_to_schema(delivery) for delivery in deliveries]
 

@@ -26,8 +26,8 @@ SHOWN_STATES = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, Deliver
 
 
 @takes()
-def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """All of them, and the form for a new one."""
+def list_webhooks(request: AuthenticatedRequest) -> HttpResponse:
+    """Show all webhooks and the form for a new one."""
     webhooks = endpoints.list_webhooks(request.actor)
     form_data = None
     if request.method == "POST":
@@ -48,8 +48,8 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 
 
 @takes(state=one_of(*SHOWN_STATES))
-def detail(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """Its settings, its secret and what became of its messages."""
+def show_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Show the webhook's settings, secret and log."""
     webhook = _webhook_or_404(request, webhook_id)
     if request.method == "POST":
         try:
@@ -62,15 +62,15 @@ def detail(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
 
 
 @takes(state=one_of(*SHOWN_STATES))
-def log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """The log alone, for as long as something is on its way."""
+def show_log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Show the log alone, which the page asks for while something is on its way."""
     webhook, state = _webhook_or_404(request, webhook_id), request.parameters["state"] or ""
     return render(request, "notifications/webhook_log.html", _log(request, webhook, state))
 
 
 @require_POST
 def perform_action(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """Test, switch, a new secret, remove."""
+    """Test the webhook, switch it, renew its secret or remove it."""
     webhook, action = _webhook_or_404(request, webhook_id), request.POST.get("action", "")
     try:
         if action == "test":
@@ -108,7 +108,7 @@ def redeliver(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
 def _page(
     request: AuthenticatedRequest, webhook: WebhookEndpoint, secret: Secret | None, *, state: str = ""
 ) -> HttpResponse:
-    """With the secret, the one time that it is shown. `state`: of the log only the messages that are in this one."""
+    """Render the webhook's page; with its secret the one time that it is shown. `state` filters the log."""
     context = {
         "nav_section": "webhooks", "webhook": webhook, "facts": _state_context(webhook), "events": _events(), "typed": webhook,
         "chosen": set(webhook.events), "chosen_divisions": set(webhook.divisions),
