@@ -17,19 +17,21 @@ from koppel.organisations.roles import PERMISSIONS, Permission, Role
 from tests.fixtures.environment import PACKAGES, REPOSITORY, SANDBOX
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DECISIONS = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
 CONTRIBUTING = REPOSITORY / "CONTRIBUTING.md"
+OTHER_PAGES = [CONTRIBUTING, REPOSITORY / "SECURITY.md", REPOSITORY / "CHANGELOG.md"]
 CHANGELOG = (REPOSITORY / "CHANGELOG.md").read_text()
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
 VARIABLE = re.compile(r"(KOPPEL_[A-Z_]+|DATABASE_URL)")
 
 
-def test_every_environment_variable_is_in_the_table_of_settings() -> None:
+def test_every_environment_variable_is_in_the_list_of_settings() -> None:
     read = {name for file in PACKAGES.rglob("*.py") for name in variables_read(file.read_text())}
     assert {"DATABASE_URL", "KOPPEL_SECRET_KEY", "KOPPEL_MAIL_FROM"} <= read
     assert read - documented_variables() == set()
 
 
-def test_the_table_of_settings_names_nothing_that_is_not_read() -> None:
+def test_the_list_of_settings_names_nothing_that_is_not_read() -> None:
     read = {name for file in PACKAGES.rglob("*.py") for name in variables_read(file.read_text())}
     assert documented_variables() - read == set()
 
@@ -75,6 +77,15 @@ def test_every_section_that_a_message_sends_the_reader_to_exists() -> None:
     assert referenced_sections - set(re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)) == set()
 
 
+def test_every_log_event_of_the_troubleshooting_list_is_logged() -> None:
+    code = "\n".join(file.read_text() for file in PACKAGES.rglob("*.py"))
+    section = OPERATIONS.partition("\n## Troubleshooting\n")[2]
+    heads = re.findall(r"^- (`[a-z_]+`(?:,\s+`[a-z_]+`)*)", section, re.MULTILINE)
+    events = {event for head in heads for event in re.findall(r"`([a-z_]+)`", head)}
+    assert len(events) >= 30
+    assert [event for event in sorted(events) if f'"{event}"' not in code] == []
+
+
 def test_every_knob_of_the_sandbox_is_written_down() -> None:
     code = "\n".join(file.read_text() for file in SANDBOX.rglob("*.py"))
     knobs = {(method.upper(), path) for method, path in re.findall(r'web\.(\w+)\(f?"(/__sandbox__/[^"]*)"', code)}
@@ -112,7 +123,7 @@ def test_every_function_that_a_page_names_exists(page: Path) -> None:
     assert [name for name in named if name not in existing] == []
 
 
-@pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING, *DECISIONS], ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
@@ -139,6 +150,24 @@ def test_the_changelog_names_the_version_of_the_packages() -> None:
     assert f"## [{version[1]}] - " in CHANGELOG
 
 
+@pytest.mark.parametrize("record", DECISIONS, ids=lambda record: record.name)
+def test_a_decision_record_has_date_status_and_headings(record: Path) -> None:
+    text = record.read_text()
+    assert re.match(rf"# {int(record.name[:4])}\. \S.+\n\nDate: \d{{4}}-\d\d-\d\d\. Status: \w+", text)
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences", "Alternatives"]
+
+
+def test_decision_records_are_numbered_without_gaps() -> None:
+    assert [int(record.name[:4]) for record in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *DECISIONS, *OTHER_PAGES], ids=lambda page: page.name)
+def test_a_line_of_prose_has_110_characters_at_most(page: Path) -> None:
+    """A row of a table is one line whatever its length; code is as it has to be typed."""
+    prose = re.sub(r"^```.*?^```$|^\|.*?$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in prose.splitlines() if len(line) > 110] == []
+
+
 def variables_read(code: str) -> Iterator[str]:
     """Names given to `os.environ`, and every other text of the form that our variables have."""
     for node in ast.walk(ast.parse(code)):
@@ -161,7 +190,7 @@ def name_given_to_environ(node: ast.AST) -> str:
 
 
 def documented_variables() -> set[str]:
-    return {key for key, _cells in rows_under(r"`([A-Z_]+)`", OPERATIONS)}
+    return set(re.findall(r"^- `([A-Z_]+)`: ", OPERATIONS, re.MULTILINE))
 
 
 def rows_under(key: str, text: str) -> Iterator[tuple[str, list[str]]]:

@@ -27,7 +27,7 @@ from tests.web.test_permissions import FROM_LEAST, WHO, fingerprints, secrets_of
 
 ROW = re.compile(r"^\| `koppel (?P<command>[a-z -]+)` \| (?P<who>[^|]*?) \|$", re.MULTILINE)
 REFUSES = "Your role does not allow this"
-SHELL = "whoever runs Koppel"
+SHELL = "the operator"
 ABSENT = "987654"
 WORDS = {
     "resource": "accounts", "erase_on": "2099-01-01", "policy": "wait", "file": "absent.csv", "on": "--on",

@@ -29,6 +29,7 @@ from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
 from koppel.organisations.models import User
+from koppel.sync.inputs import SyncInput
 from koppel.sync.models import Run
 from koppel.sync.runs.services import request_run
 from tests.connections.factories import companies, event_kinds, import_first, sign_in
@@ -405,7 +406,7 @@ def test_a_run_under_way_writes_no_page_after_a_listing_has_noticed(connected: M
     first, second = now_of(anna, first), now_of(anna, second)
     anna.sandbox.hold("journaltransaction")
     with organisation_scope(anna.actor.organisation_id):
-        request_run(anna.actor, first.pk, full=True)
+        request_run(anna.actor, first.pk, SyncInput(full=True))
     wait_until(anna.sandbox.holds)
     before = books(anna)
     rotate(anna, first, second)

@@ -18,6 +18,7 @@ from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
 from koppel.sync.engine.run_executor import execute_run
+from koppel.sync.inputs import SyncInput
 from koppel.sync.models import Checkpoint, Run, RunResource
 from koppel.sync.runs.claims import claim_runs
 from koppel.sync.runs.services import cancel_run, request_first_runs, request_run
@@ -39,7 +40,7 @@ class Synced:
             if self.administration.activated_at is None and not Run.objects.exists():
                 request_first_runs(self.actor, [self.administration_id])
             else:
-                request_run(self.actor, self.administration_id, full=full)
+                request_run(self.actor, self.administration_id, SyncInput(full=full))
             run_id = Run.objects.filter(state="queued").latest("pk").pk
         return self.perform(run_id)
 

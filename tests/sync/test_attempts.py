@@ -10,6 +10,7 @@ from koppel.connectors.visma_net.connector import VismaNet
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import run_start
 from koppel.sync.engine.run_start import SyncPlan
+from koppel.sync.inputs import SyncInput
 from koppel.sync.models import Change, Run
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.services import request_run
@@ -78,7 +79,7 @@ def test_a_single_resource_that_is_refused_blocks_no_administration(synced: Sync
     synced.sync()
     synced.sandbox.fault("generalLedgerBalance", status=403)
     with organisation_scope(synced.actor.organisation_id):
-        request_run(synced.actor, synced.administration_id, resources=["balances"])
+        request_run(synced.actor, synced.administration_id, SyncInput(resources=["balances"]))
         run = Run.objects.latest("pk")
     run = synced.perform(run.pk)
     assert (run.state, synced.part(run, "balances").state) == ("succeeded", "skipped")

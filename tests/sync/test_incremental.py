@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from koppel.connector.contract import Page, Session
 from koppel.connectors.visma_net.connector import VismaNet
@@ -17,6 +18,7 @@ from koppel.sync.engine import run_completion
 from koppel.sync.engine.run_reader import full_comparison_is_due
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.errors import SyncNotAllowed
+from koppel.sync.inputs import SyncInput
 from koppel.sync.models import Change, Checkpoint, Run
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.services import cancel_run, request_run
@@ -307,18 +309,24 @@ def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None
 def test_a_part_is_synced_alone_once_all_of_it_was_there(synced: Synced) -> None:
     refused = pytest.raises(SyncNotAllowed, match="The first sync reads everything")
     with organisation_scope(synced.actor.organisation_id), refused:
-        request_run(synced.actor, synced.administration_id, resources=["accounts"])
+        request_run(synced.actor, synced.administration_id, SyncInput(resources=["accounts"]))
     synced.sync()
     with organisation_scope(synced.actor.organisation_id):
         before = synced.administration.complete_as_of
     with organisation_scope(synced.actor.organisation_id):
-        with pytest.raises(SyncNotAllowed, match="Not synced here: invoices"):
-            request_run(synced.actor, synced.administration_id, resources=["accounts", "invoices"])
-        request_run(synced.actor, synced.administration_id, resources=["accounts"])
+        with pytest.raises(ValidationError, match="invoices"):
+            SyncInput(resources=["accounts", "invoices"])
+        request_run(synced.actor, synced.administration_id, SyncInput(resources=["accounts"]))
         run = Run.objects.latest("pk")
     assert set(synced.run_resources(synced.perform(run.pk))) == {"accounts"}
     with organisation_scope(synced.actor.organisation_id):
         assert synced.administration.complete_as_of == before, "no newer than the oldest of its parts"
+    synced.settings(resources=["company_details", "accounts"])
+    with (
+        organisation_scope(synced.actor.organisation_id),
+        pytest.raises(SyncNotAllowed, match="Not synced here: contacts"),
+    ):
+        request_run(synced.actor, synced.administration_id, SyncInput(resources=["accounts", "contacts"]))
 
 
 def test_what_is_no_longer_wanted_does_not_hold_completeness_back(synced: Synced) -> None:

@@ -254,7 +254,7 @@ def test_the_page_starts_single_resources_and_keeps_what_is_known_of_the_others(
     assert "Next sync by itself" in page
     assert page.count("+40") == 1, "of the contacts, which the second run did not read"
     answer = browser.post(f"/administrations/{done.pk}/sync/now", {"resource": "nothing"}, follow=True).content.decode()
-    assert "Not synced here: nothing." in answer
+    assert "nothing is not one of the available choices" in answer
 
 
 def test_the_shell_starts_tells_retries_and_stops(

@@ -49,7 +49,7 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_suppor
         firm.sandbox.fault("/connect/token", kind="garbage", times=1)
         _end_access_tokens(firm)
         _sync(firm)
-        wait_until(lambda: "grant_not_refreshed" in log.read_text())
+        wait_until(lambda: "grant_refresh_failed" in log.read_text())
         firm.sandbox.fault("/connect/token", kind="replace", old=": 3600", body=': 3600, "deep": ' + "[" * 20_000)
         _end_access_tokens(firm)
         wait_until(lambda: "RecursionError" in log.read_text())

@@ -1,2 +1,3 @@
-"""The REST API: its root, its description and its errors. Resources stand in the apps; begin with `v1`, which
-mounts them."""
+"""The REST API: its root, description and errors. Resources are in the apps; begin with `v1`, which mounts
+them.
+"""

@@ -1,4 +1,4 @@
-"""Bodies as JSON in which no key comes twice: of two values of one key the last would silently count."""
+"""Parse bodies as JSON without duplicate keys: of two values of one key the last would win silently."""
 
 import json
 from typing import Any

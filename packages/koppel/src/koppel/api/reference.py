@@ -59,7 +59,7 @@ class Operation:
 
 @cache
 def operations() -> tuple[Operation, ...]:
-    """All of them, in the order of the description, group by group."""
+    """Return all operations, in the order of the description, group by group."""
     described: Schema = api.get_openapi_schema()
     book = _Book(described["components"]["schemas"])
     listed = [
@@ -98,7 +98,7 @@ def _parameter(book: "_Book", parameter: Schema) -> Field:
 
 
 def _content(part: Schema) -> Schema:
-    """The schema of what is sent or answered; empty where nothing is."""
+    """Return the schema of a request or answer body; empty without one."""
     media_type: Schema = next(iter(part.get("content", {}).values()), {})
     return dict(media_type.get("schema", {}))
 
@@ -108,7 +108,7 @@ def _written(default: Any) -> str:
 
 
 def _example(path: str, method: str, parameters: Sequence[Schema], body: Any, book: "_Book") -> str:
-    """One `curl` that could be typed, with made-up values."""
+    """Return a `curl` command with made-up values."""
     for parameter in parameters:
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", str(book.sample(parameter["schema"])))
@@ -127,13 +127,13 @@ def _example(path: str, method: str, parameters: Sequence[Schema], body: Any, bo
 
 
 class _Book:
-    """The named schemas, and what is said of any schema with their help."""
+    """The named schemas, for descriptions of other schemas."""
 
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
         self._named = schemas
 
     def kind(self, schema: Schema) -> str:
-        """As a person says it: `integer`, `list of text`, `date-time or null`."""
+        """Describe a type in words: `integer`, `list of text`, `date-time or null`."""
         if options := schema.get("anyOf") or schema.get("oneOf"):
             return " or ".join(dict.fromkeys(self.kind(one) for one in options))
         if "$ref" in schema or "allOf" in schema:
@@ -147,7 +147,9 @@ class _Book:
         return "text" if word == "string" else word
 
     def fields(self, schema: Schema, location: str, above: str = "", depth: int = 0) -> Iterator[Field]:
-        """The fields of an object, or of the objects of a list; those within them with their names before the dot."""
+        """Return the fields of an object, or of the objects of a list; nested ones have their names before
+        the dot.
+        """
         owner = self._resolved(schema)
         if owner.get("type") == "array":
             yield from self.fields(owner.get("items", {}), location, f"{above.removesuffix('.')}[].", depth)
@@ -159,7 +161,7 @@ class _Book:
             yield from self.fields(field_schema, location, f"{above}{name}.", depth + 1)
 
     def sample(self, schema: Schema) -> Any:
-        """A value that the schema allows; of an object what is required, else its first field."""
+        """Return a value that the schema allows; of an object its required fields, else its first."""
         resolved = self._resolved(schema)
         if options := resolved.get("anyOf"):
             return self.sample(options[0])

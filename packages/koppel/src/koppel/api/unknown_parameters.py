@@ -1,7 +1,7 @@
-"""What an operation does not declare is refused before it begins, in the one shape of a 422:
-`{"error": "invalid", "detail": [{"type", "loc", "msg", …}]}`.
+"""Refuse what an operation does not declare before it begins, with a 422 of one shape: `{"error": "invalid",
+"detail": [{"type", "loc", "msg", …}]}`.
 
-django-ninja by itself ignores unknown query parameters, and a list without its filter is everything.
+django-ninja itself ignores unknown query parameters, and a list without its filter is everything.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +32,7 @@ EMPTY_BODIES = (b"", b"{}", b"null")
 
 
 class StrictAPI(NinjaAPI):
-    """Says of a query parameter also which value was refused. A body's values may be secret and are not repeated."""
+    """Also names the refused value of a query parameter. Values of a body may be secret and are not repeated."""
 
     def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
         cause = getattr(exc, "__cause__", None)
@@ -80,7 +80,7 @@ def _twice(cause: DuplicateKeyError) -> ValidationError:
 
 
 def shown_errors(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first ten, with what was sent repeated in short; one more says how many there are beside them."""
+    """Return the first ten errors, with shortened input; one more says how many others there are."""
     details = [_short(error) for error in errors[:SHOWN_PARTS_MAX]]
     more = len(errors) - SHOWN_PARTS_MAX
     if more > 0 and not errors[-1].get("more"):
@@ -96,7 +96,7 @@ def _short(error: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_error(source: str, part: UnknownPart) -> dict[str, Any]:
-    """As ninja says what is wrong with a parameter. `allowed` are the possible names or values, where they are few."""
+    """Return an error in ninja's form. `allowed` are the possible names or values, where they are few."""
     if part.more:
         return {"type": "more", "loc": [], "msg": part.message, "more": part.more}
     error: dict[str, Any] = {
@@ -106,7 +106,7 @@ def as_error(source: str, part: UnknownPart) -> dict[str, Any]:
 
 
 def _declared(operation: Operation) -> tuple[list[str], set[str]]:
-    """Names of the query parameters, and those of them that may come several times."""
+    """Return the names of the query parameters, and those that may be repeated."""
     names: list[str] = []
     repeatable: set[str] = set()
     for model in operation.models:

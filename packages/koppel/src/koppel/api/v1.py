@@ -1,9 +1,8 @@
-"""REST under `/api/v1`, described at `/api/v1/openapi.json`, and for people at `/account/api/`. Each app
-contributes its router; nothing is decided here.
+"""REST under `/api/v1`, described at `/api/v1/openapi.json`, and for people at `/account/api/`.
 
-A program sends `Authorization: Bearer koppel_…`, a member's own token. Errors are `{"error": code}` with 401, 403, 404, 409,
-410, 422, 429 or 503. A parameter, a value or a field that does not exist is a 422 that names it in `detail`.
-Amounts are JSON strings, exact as the source wrote them.
+Each app contributes its router; nothing is decided here. A program sends `Authorization: Bearer koppel_…`, a
+member's own token. Errors are `{"error": code}` with 401, 403, 404, 409, 410, 422, 429 or 503. A 422 names
+unknown parameters, values and fields in `detail`. Amounts are JSON strings, exact as the source wrote them.
 """
 
 from django.http import HttpRequest, HttpResponse
@@ -54,13 +53,13 @@ api.add_router("/webhooks", webhooks, tags=["webhooks"])
 
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """What was sent is not what the description says; `detail` names each part."""
+    """The request does not match the description; `detail` names each part."""
     return api.create_response(request, {"error": "invalid", "detail": shown_errors(error.errors)}, status=422)
 
 
 @api.exception_handler(UnknownParameter)
 def unknown_parameter(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
-    """A filter, or a value of one, that does not exist, or not for the caller."""
+    """A filter, or a value of one, does not exist, or not for the caller."""
     return invalid(request, ValidationError([as_error(_source(request, part.name), part) for part in error.parts]))
 
 

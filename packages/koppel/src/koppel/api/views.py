@@ -1,4 +1,4 @@
-"""The page about the API, for whoever writes a program."""
+"""The page about the API, for programmers."""
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -13,7 +13,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 
 @takes(q=TEXT)
 def reference(request: AuthenticatedRequest) -> HttpResponse:
-    """Every operation; `q` leaves those in which the words occur."""
+    """Show the operations; `q` filters them by text."""
     search_text = (request.parameters["q"] or "").replace("\0", "")[:100].strip()
     matches = [one for one in operations() if one.matches(search_text)]
     base = f"{settings.PUBLIC_URL}{reverse('api:api-root')}".rstrip("/")

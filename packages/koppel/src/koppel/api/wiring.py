@@ -1,6 +1,4 @@
-"""Puts the description of the API into a person's own account.
-
-Imported once, by `AppConfig.ready`."""
+"""Adds the description of the API to a person's own account. Imported once, by `AppConfig.ready`."""
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _

@@ -22,7 +22,7 @@ Administration = Annotated[
     int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
 ]
 OutputFile = Annotated[
-    Path | None, typer.Option("--out", help="File to write; the working directory's own name by default.")
+    Path | None, typer.Option("--out", help="File to write; default: a file in the working directory.")
 ]
 FileFormat = Annotated[Format, typer.Option("--format", help="csv, xlsx or parquet.")]
 
@@ -72,9 +72,7 @@ def counts(
 Name = Annotated[str, typer.Argument(help="Short name; the role is called koppel_reader_<name>.")]
 AdministratorUrl = Annotated[
     str,
-    typer.Option(
-        "--administrator-url", help="Who may create roles, where the owner may not and PostgreSQL is your own."
-    ),
+    typer.Option("--administrator-url", help="Address of a role that may create roles, where the owner may not."),
 ]
 
 

@@ -1,5 +1,5 @@
-"""The command tree. Starts, watches and stops the programs; business rules live in the apps.
+"""The command tree: starts, watches and stops the programs; business rules are in the apps.
 
-Begin with `main`; what runs on a server is in `servers` and `supervisor`, what an operator may ask in
+Begin with `main`; what runs on a server is in `servers` and `supervisor`, an operator's commands in
 `commands` and `checks`.
 """

@@ -1,7 +1,7 @@
-"""What every program of an installation is told through its environment, made before Django reads its settings.
+"""The environment of every program of an installation, prepared before Django reads its settings.
 
-A variable that is set wins. What is missing comes from the data directory: addresses of the embedded database, and secrets that
-are generated once (`secrets.json`, 0600).
+A variable that is set wins. Missing values come from the data directory: addresses of the embedded database,
+and secrets that are generated once (`secrets.json`, 0600).
 """
 
 import base64
@@ -34,12 +34,12 @@ OWNER_MISSING = (
 
 
 def data_directory(option: Path | None, default: Path = DATA_DIRECTORY) -> Path:
-    """The flag, else `KOPPEL_DATA_DIR`, else the default below the working directory."""
+    """Return the flag, else `KOPPEL_DATA_DIR`, else the default below the working directory."""
     return (option or Path(os.environ.get("KOPPEL_DATA_DIR") or default)).absolute()
 
 
 def store_address(home: Path, public_url: str) -> None:
-    """For commands in other shells, which would not know that Koppel runs under another address than the default."""
+    """Store the public address for commands in other shells, which would assume the default."""
     home.mkdir(parents=True, exist_ok=True)
     (home / ADDRESS_FILE).write_text(f"{public_url}\n")
 
@@ -56,7 +56,7 @@ def has_external_database() -> bool:
 
 
 def external_database() -> dict[str, str]:
-    """`DATABASE_URL` and the owner's address as set, after a try at each. Raises `CommandError`."""
+    """Return `DATABASE_URL` and the owner's address, after connecting to each. Raises `CommandError`."""
     urls = {}
     for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL"):
         if url := os.environ.get(name):
@@ -82,10 +82,12 @@ def require_reachable(url: str, name: str) -> None:
 
 
 def installation(home: Path, *, public_url: str | None = None, generate: bool = True) -> dict[str, str]:
-    """Everything but the database. `generate=False`: never make new secrets, raise `CommandError` instead.
+    """Return everything but the database. `generate=False`: raise `CommandError` instead of making new
+    secrets.
 
-    Two machines with different secrets would not understand each other, so only the command that owns an installation
-    generates them."""
+    Two machines with different secrets would not understand each other, so only the command that owns an
+    installation generates them.
+    """
     kept = _stored_secrets(home, generate=generate)
     variables = {
         "DJANGO_SETTINGS_MODULE": "koppel.settings",
@@ -103,10 +105,12 @@ def installation(home: Path, *, public_url: str | None = None, generate: bool = 
 
 
 def load_installation(home: Path, *, start_database: bool, generate: bool = False) -> ExitStack:
-    """Make this process a part of the installation and load Django. Close the answer to stop a database it started.
+    """Make this process a part of the installation and load Django. Close the result to stop a database that
+    it started.
 
-    The database is `DATABASE_URL`, else the embedded server that runs in `home`, else (with `start_database`) that server
-    started for as long as this process needs it. Raises `CommandError`."""
+    The database is `DATABASE_URL`, else the embedded server that runs in `home`, else (with `start_database`)
+    that server started for as long as this process needs it. Raises `CommandError`.
+    """
     exit_stack = ExitStack()
     database = _database_for_one_command(home, exit_stack, start_database=start_database)
     export_environment({**installation(home, generate=generate), **database})
@@ -115,13 +119,14 @@ def load_installation(home: Path, *, start_database: bool, generate: bool = Fals
 
 
 def load_module(name: str) -> Any:
-    """A module that needs Django: the only way to one from the modules that are imported before the environment stands. Call
-    it after `load_installation`."""
+    """Import a module that needs Django, from modules that are imported before the environment is ready. Call
+    it after `load_installation`.
+    """
     return import_module(name)
 
 
 def set_up_django() -> None:
-    """Raises `CommandError` when a variable is set to something that cannot be read."""
+    """Raises `CommandError` when a variable has an invalid value."""
     try:
         django.setup()
     except ImproperlyConfigured as error:
@@ -147,7 +152,7 @@ def _database_for_one_command(home: Path, exit_stack: ExitStack, *, start_databa
 
 
 def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
-    """`KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory."""
+    """Return `KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory."""
     names = ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")
     if all(os.environ.get(name) for name in names):
         return {name: os.environ[name] for name in names}
@@ -172,7 +177,9 @@ def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
 
 
 def new_vault_key() -> str:
-    """`id:base64` of 32 random bytes, as `KOPPEL_VAULT_KEYS` wants it. The id is random, so that keys are never confused."""
+    """Return `id:base64` of 32 random bytes, as `KOPPEL_VAULT_KEYS` needs it. The id is random, so that keys
+    are never confused.
+    """
     return f"k{secrets.token_hex(4)}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
@@ -183,7 +190,7 @@ def _without_password(text: str, url: str) -> str:
 
 
 def stop_seconds(environment: Mapping[str, str]) -> float:
-    """How long a stop waits for a token. Raises `CommandError`."""
+    """Return how long a stop waits for a token. Raises `CommandError`."""
     try:
         return token_stop_seconds(environment)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What to type next, for somebody whose Koppel runs for the first time."""
+"""The commands to type next when Koppel runs for the first time."""
 
 import shlex
 import shutil
@@ -15,8 +15,9 @@ PRINT_LINK = "people link you@firm.example"
 
 
 def lines(installation_state: str, environment: Mapping[str, str], host: str = LOOPBACK) -> Iterator[str]:
-    """`installation_state` as `organisations.bootstrap` tells it; `environment` is that of the programs, `host`
-    where they listen."""
+    """Return the lines to print. `installation_state` is that of `organisations.bootstrap`; `environment` is
+    that of the programs, `host` where they listen.
+    """
     home = environment["KOPPEL_DATA_DIR"]
     if installation_state == "empty":
         yield "\nNobody can sign in yet. In another shell, make your organisation and open the link that is printed:"

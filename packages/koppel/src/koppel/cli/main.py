@@ -1,4 +1,4 @@
-"""`koppel`: the command tree. An app's `commands.py` is mounted by name and loaded only when it is asked for."""
+"""`koppel`: the command tree. An app's `commands.py` is mounted by name and imported only when it is used."""
 
 import importlib.util
 import os
@@ -22,7 +22,7 @@ REFUSED = CommandError.exit_code
 
 @dataclass(frozen=True)
 class CommandGroup:
-    """Commands that an app brings: `attribute` of `module` is a `typer.Typer`."""
+    """Commands of an app: `attribute` of `module` is a `typer.Typer`."""
 
     name: str
     module: str
@@ -41,43 +41,49 @@ COMMAND_GROUPS = (
         "app-registrations",
         "koppel.connections.commands.app_registrations",
         "app",
-        "How vendors know this installation, for all its firms.",
+        "Manage app registrations that serve all organisations.",
     ),
     CommandGroup("administrations", "koppel.administrations.commands", "app", "List and change administrations."),
     CommandGroup("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
     CommandGroup("export", "koppel.books.commands", "app", "Write books to files."),
-    CommandGroup("sql-readers", "koppel.books.commands", "readers", "Who may read books by SQL."),
+    CommandGroup("sql-readers", "koppel.books.commands", "readers", "Manage roles that read books by SQL."),
     CommandGroup(
         "organisations",
         "koppel.organisations.commands.organisations",
         "app",
-        "Make an organisation and its Administrator.",
+        "Create organisations and their Administrators; confirm domains.",
     ),
     CommandGroup(
-        "people", "koppel.organisations.commands.people", "app", "Invite people, say what they may, hand over."
+        "people", "koppel.organisations.commands.people", "app", "Invite people, change their access, hand over."
     ),
     CommandGroup(
-        "divisions", "koppel.organisations.commands.divisions", "app", "Groups of people and administrations."
+        "divisions", "koppel.organisations.commands.divisions", "app", "Manage groups of people and administrations."
     ),
-    CommandGroup("templates", "koppel.organisations.commands.templates", "app", "Named bundles of settings."),
-    CommandGroup("activity", "koppel.administrations.audit_log.commands", "app", "Who did what, and when."),
+    CommandGroup("templates", "koppel.organisations.commands.templates", "app", "Manage named sets of settings."),
+    CommandGroup("activity", "koppel.administrations.audit_log.commands", "app", "Show who did what, and when."),
     CommandGroup(
-        "operators", "koppel.organisations.commands.operators", "app", "Who may look in when an organisation lets them."
+        "operators",
+        "koppel.organisations.commands.operators",
+        "app",
+        "Manage operators, who may read an organisation's data while it consents.",
     ),
-    CommandGroup("webhooks", "koppel.notifications.commands", "app", "Programs of yours that are told of events."),
+    CommandGroup(
+        "webhooks", "koppel.notifications.commands", "app", "Manage webhooks, which inform programs about events."
+    ),
     CommandGroup(
         "quarantine",
         "koppel.cli.commands.quarantine",
         "app",
-        "Let nothing leave the installation, as for a restored copy.",
+        "Stop everything that leaves the installation, for a restored copy.",
     ),
-    CommandGroup("keys", "koppel.cli.commands.keys", "app", "Rotate the keys that seal tokens and client secrets."),
+    CommandGroup("keys", "koppel.cli.commands.keys", "app", "Rotate the keys that encrypt tokens and client secrets."),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. What the user must put right is one sentence on stderr and exit code 2 (1 for what is not well), never a
-    traceback."""
+    """Run a command. A user's error is one sentence on stderr and exit code 2 (1 for a failed check), never a
+    traceback.
+    """
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with ExitStack() as until_done:
@@ -88,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer:
-    """All commands. Only the branch named in `arguments` is imported, because apps need Django and Django the database."""
+    """Return all commands. Only the group named in `arguments` is imported, because apps need Django and
+    Django the database.
+    """
     app = typer.Typer(
         help="Koppel links all of a firm's client books.",
         no_args_is_help=True,
@@ -125,7 +133,9 @@ def _mount(app: typer.Typer, group: CommandGroup, arguments: Sequence[str], exit
 
 
 def load_for_group(*, starts_database: bool) -> ExitStack:
-    """Django with the installation's database; for `--help` with none, so that help needs nothing running."""
+    """Load Django with the installation's database; for `--help` without one, so that help needs nothing
+    running.
+    """
     if starts_database:
         home = data_directory(None)
         return load_installation(home, start_database=(home / "postgres").exists())

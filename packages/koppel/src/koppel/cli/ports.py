@@ -1,4 +1,4 @@
-"""Where the programs listen, and whether they can."""
+"""The ports of the programs, and whether they are free."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ THIS_MACHINE = ("localhost", LOOPBACK, "::1")
 
 
 def require_free(port: int, flag: str) -> None:
-    """Raises `CommandError` when another program listens on the port. `flag` is how to choose another."""
+    """Raises `CommandError` when another program listens on the port. `flag` is the option for another port."""
     if not is_free(port):
         raise CommandError(
             f"Port {port} is taken by another program; stop that program, or choose another port with {flag}."
@@ -22,7 +22,7 @@ def require_free(port: int, flag: str) -> None:
 
 
 def answers(port: int, path: str) -> bool:
-    """Whether an HTTP server on the loopback address answers this path without failing."""
+    """Tell whether an HTTP server on the loopback address answers this path without an error."""
     connection = HTTPConnection(LOOPBACK, port, timeout=5)
     try:
         connection.request("GET", path)
@@ -34,7 +34,7 @@ def answers(port: int, path: str) -> bool:
 
 
 def wait_until(ready: Callable[[], bool], seconds: float) -> bool:
-    """Ask again and again until it is so, at most this long."""
+    """Poll until the condition holds, at most this long."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What stands between an empty database and a running Koppel: migrations, in the demo also the firm."""
+"""Prepare an empty or older database: migrations, and in the demo the firm."""
 
 import os
 from dataclasses import asdict
@@ -22,10 +22,12 @@ from koppel.organisations.roles import Role
 
 
 def migrate(*, verbosity: int = 0) -> None:
-    """Bring the database up to this version, as the owner. Raises `CommandError` when it is not and we may not or cannot.
+    """Migrate the database to this version, as the owner. Raises `CommandError` when it needs migrating and
+    this is impossible.
 
-    After the last migration ranges of ids are set, rights granted and views made: by who finds none left to apply, if who did
-    it died before."""
+    After the last migration ranges of ids are set, rights granted and views made, also by a later run when an
+    earlier one died before.
+    """
     has_owner = bool(os.environ.get("KOPPEL_OWNER_DATABASE_URL"))
     alias = "owner" if has_owner else "default"
     if is_too_old(alias):
@@ -40,19 +42,19 @@ def migrate(*, verbosity: int = 0) -> None:
 
 
 def _is_unfinished(alias: str) -> bool:
-    """Whether what follows the migrations is missing, as the owner sees it."""
+    """Tell whether the steps after the migrations are missing, as the owner sees it."""
     return ranges_are_missing(alias) or grants_are_missing(alias) or views_are_missing(alias)
 
 
 def pending_migrations(alias: str) -> list[str]:
-    """`app.name` of the migrations that this version has and the database has not."""
+    """Return `app.name` of the migrations that this version has and the database has not."""
     executor = MigrationExecutor(connections[alias])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
 
 
 def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
-    """Make the demo firm if it is not there. Answers with the facts to print: see the demo's facts."""
+    """Create the demo firm if it is missing. Return the facts to print: see the demo's facts."""
     seed.seed(sandbox_url, public_url)
     people = tuple(
         SignIn(person.email, person.name, str(Role(person.role).label), seed.PASSWORD) for person in seed.PEOPLE
@@ -61,10 +63,10 @@ def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
 
 
 def quarantine_sentence() -> str:
-    """What to say first of an installation in quarantine; '' of another."""
+    """Return the message for an installation in quarantine; '' for another."""
     return str(quarantine.SENTENCE) if quarantine.current() else ""
 
 
 def installation_state() -> str:
-    """How far this installation is: `empty`, `waiting` or `ready`."""
+    """Return the state of this installation: `empty`, `waiting` or `ready`."""
     return str(organisation_bootstrap.installation_state())

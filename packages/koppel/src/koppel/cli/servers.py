@@ -1,4 +1,4 @@
-"""`koppel up`, `web`, `worker`, `migrate`, `check`, `sandbox`: run it, and tell what is wrong."""
+"""`koppel up`, `web`, `worker`, `migrate`, `check`, `sandbox`: run Koppel, and report what is wrong."""
 
 import json
 import math
@@ -32,17 +32,20 @@ from koppel.cli.supervisor import stoppable
 from koppel.kit import logging
 
 PREPARATION = "koppel.cli.preparation"
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data is [KOPPEL_DATA_DIR, else ./data].")]
-Port = Annotated[int, typer.Option("--port", help="Where the web listens.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data directory [KOPPEL_DATA_DIR, else ./data].")]
+Port = Annotated[int, typer.Option("--port", help="Port of the web.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
 Quarantined = Annotated[
     bool,
     typer.Option(
-        "--quarantined", help="First put the installation into quarantine: nothing leaves it. For every restored copy."
+        "--quarantined",
+        help="Put the installation into quarantine first: nothing leaves it. Use it for every restored copy.",
     ),
 ]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
-Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Administrations one worker syncs at a time.")]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", min=1, help="Administrations that one worker syncs at a time.")
+]
 
 
 def up(
@@ -85,7 +88,7 @@ def web(
     host: Host = LOOPBACK,
     port: Port = WEB_PORT,
     workers: Annotated[int, typer.Option(min=1, help="Web processes.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Requests one process answers at a time.")] = 8,
+    threads: Annotated[int, typer.Option(min=1, help="Requests that one process answers at a time.")] = 8,
     quarantined: Quarantined = False,
 ) -> None:
     """Serve the web pages and the REST API."""
@@ -95,7 +98,7 @@ def web(
         logging.configure()
         set_up_django()
         _begin_quarantine()
-    # A web process ends by itself when it waits for no token any more, see `connections.vault.graceful_shutdown`.
+    # A web process ends when it no longer waits for a token, see `connections.vault.graceful_shutdown`.
     patience = str(math.ceil(stop_seconds(os.environ)) + 10)
     _become_program(
         "granian",
@@ -106,7 +109,7 @@ def web(
 
 
 def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined: Quarantined = False) -> None:
-    """Work off the queue: syncs, notices, the schedule. Run as many as you like, on any machine."""
+    """Process the queue: syncs, notices, the schedule. Run any number, on any machine."""
     logging.configure()
     with load_installation(data_directory(data_dir), start_database=False):
         if quarantined:
@@ -124,7 +127,7 @@ def migrate(data_dir: DataDir = None) -> None:
 
 
 def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: Quarantined = False) -> None:
-    """Migrations, the quarantine if asked for, the demo firm if there is a sandbox.
+    """Migrate, start the quarantine if requested, and create the demo firm if there is a sandbox.
 
     Prints the facts of the demo, and who is here, as JSON."""
     logging.configure()
@@ -145,11 +148,11 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per finding.")] = False,
     support_bundle: Annotated[
         Path | None,
-        typer.Option(help="Also write a ZIP for whoever helps: versions, settings, counts; no secret in it."),
+        typer.Option(help="Also write a ZIP for support: versions, settings, counts; no secrets."),
     ] = None,
-    mail_to: Annotated[str, typer.Option("--mail-to", help="Also send a mail to this address, to see it arrive.")] = "",
+    mail_to: Annotated[str, typer.Option("--mail-to", help="Also send a test mail to this address.")] = "",
 ) -> None:
-    """Tell in sentences what is misconfigured. Exit code 1 when something is."""
+    """Report what is configured wrongly. Exit code 1 when something is."""
     logging.configure()
     home = data_directory(data_dir)
     with load_installation(home, start_database=(home / "postgres").exists()):
@@ -173,7 +176,7 @@ def check(
 
 
 def sandbox(context: typer.Context) -> None:
-    """Play the vendor. Arguments go to `python -m koppel_sandbox`; see its --help."""
+    """Run the sandbox, which plays the vendor. Arguments go to `python -m koppel_sandbox`; see its --help."""
     require_sandbox()
     _become_program(SANDBOX_MODULE, *context.args)
 

@@ -32,8 +32,9 @@ SEPARATE_LOGS = "logs"
 
 @dataclass(frozen=True)
 class StackOptions:
-    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write to files of the data directory.
-    `quarantined`: in the database before web and workers start."""
+    """`sandbox_port` None: no sandbox and no demo firm. `log_to_files`: the programs write to files of the
+    data directory. `quarantined`: set in the database before web and workers start.
+    """
 
     home: Path
     host: str = LOOPBACK
@@ -50,7 +51,7 @@ class StackOptions:
 
 @dataclass(frozen=True)
 class SignIn:
-    """A demo person, as printed."""
+    """An account of the demo, as printed."""
 
     email: str
     name: str
@@ -60,7 +61,7 @@ class SignIn:
 
 @dataclass(frozen=True)
 class DemoAccounts:
-    """Who can sign in, here and at the sandbox."""
+    """The accounts, here and at the sandbox."""
 
     people: tuple[SignIn, ...] = ()
     sandbox_user: str = ""
@@ -87,7 +88,9 @@ class Stack:
         return f"http://{LOOPBACK}:{self.options.sandbox_port or SANDBOX_PORT}"
 
     def start(self) -> None:
-        """Bring everything up; return when web and sandbox answer. Raises `CommandError` or `EmbeddedPostgresError`."""
+        """Start everything; return when web and sandbox answer. Raises `CommandError` or
+        `EmbeddedPostgresError`.
+        """
         self._check_requirements()
         try:
             self._start_database()
@@ -107,7 +110,7 @@ class Stack:
         self.supervisor.watch()
 
     def stop(self) -> None:
-        """Programs first, database last."""
+        """Stop the programs first, the database last."""
         self.supervisor.stop()
         if self._postgres is not None:
             self._postgres.stop()
@@ -142,8 +145,11 @@ class Stack:
         self.supervisor = Supervisor(self._postgres, home / TOKEN_CALLS, stop_seconds(self.environment))
 
     def _prepare(self) -> DemoAccounts:
-        """Migrations and the demo firm, in a process of their own: ours stays small and free of Django. It also tells
-        the `installation_state` of the installation, see `organisations.bootstrap`."""
+        """Run migrations and create the demo firm in a separate process, so that this one stays small and
+        free of Django.
+
+        Also returns the `installation_state`, see `organisations.bootstrap`.
+        """
         command = [*_KOPPEL, "prepare"]
         if self.options.sandbox_port is not None:
             command += ["--demo-sandbox-url", self.sandbox_url]

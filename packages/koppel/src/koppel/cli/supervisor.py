@@ -1,6 +1,7 @@
-"""Keeps programs running: starts them, starts dead ones again, brings the database back first, stops all within seconds.
+"""Keep programs running: start them, restart dead ones, the database first, stop all within seconds.
 
-Only a call to a token endpoint is waited for longer: its answer may be the one copy of a token that a consent hangs on.
+Only a call to a token endpoint is waited for longer: its answer may be the only copy of a token on which a
+consent depends.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Program:
-    """A child process. Output goes to the end of `output`, or to our stderr."""
+    """A child process. Output is appended to `output`, or goes to this process's stderr."""
 
     name: str
     command: Sequence[str]
@@ -45,7 +46,9 @@ class Program:
     failures: int = 0
 
     def start(self) -> None:
-        """In a session of its own: a Ctrl-C in the terminal reaches only us, and we stop it in our order."""
+        """Start it in a session of its own: a Ctrl-C in the terminal reaches only the supervisor, which stops
+        programs in order.
+        """
         self.started_at = time.monotonic()
         with self._sink() as sink:
             self.process = subprocess.Popen(
@@ -62,13 +65,13 @@ class Program:
         return self.process is not None and self.process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
-        """To the program and all it started."""
+        """Send a signal to the program and all its children."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
 
     def last_words(self) -> str:
-        """The last line of its output file, for a message."""
+        """Return the last line of its output file, for a message."""
         if self.output is None or not self.output.exists():
             return "see its output"
         lines = [line for line in self.output.read_text(errors="replace").splitlines() if line.strip()]
@@ -102,18 +105,18 @@ class Supervisor:
         return self._programs
 
     def start(self, program: Program) -> None:
-        """Start and from now on keep running."""
+        """Start a program and keep it running."""
         self._programs.append(program)
         program.start()
 
     def watch(self) -> None:
-        """Forever: look after everything each 0.2 s. Left by an exception, such as the KeyboardInterrupt of Ctrl-C."""
+        """Look after everything every 0.2 s, until an exception such as the KeyboardInterrupt of Ctrl-C."""
         while True:
             self.tick()
             time.sleep(TICK_SECONDS)
 
     def tick(self) -> None:
-        """Bring back what has died: the database first."""
+        """Restart what has died: the database first."""
         if not self._database_runs():
             return
         for program in self._programs:
@@ -121,7 +124,9 @@ class Supervisor:
                 self._restart(program)
 
     def stop(self) -> None:
-        """Ask all programs to end, last started first, and wait 8 s; longer only while one of them waits for a token."""
+        """Stop all programs, last started first, and wait 8 s; longer only while one of them waits for a
+        token.
+        """
         for program in reversed(self._programs):
             program.signal(signal.SIGTERM)
         self._wait_for_ends(time.monotonic())

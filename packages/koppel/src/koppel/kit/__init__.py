@@ -1,5 +1,6 @@
-"""Tools with no opinion about accounting: tenancy, secrets, outbound HTTP, jobs, clock, embedded PostgreSQL.
+"""Tools that know nothing about accounting: tenancy, secrets, outbound HTTP, jobs, clock, embedded
+PostgreSQL.
 
-Begin with `tenancy` (whose rows a transaction may touch), `http` (the only way out) and `hooks` (how a lower
-app uses a higher one).
+Begin with `tenancy` (the organisation whose rows a transaction may touch), `http` (all outbound calls) and
+`hooks` (how a higher app registers with a lower one).
 """

@@ -1,7 +1,7 @@
-"""What time it is. One function to ask, so that tests of tokens and expiry can turn the hands.
+"""The current time. Tests of tokens and expiry can set it.
 
-Code that lives by the clock takes a `Clock` argument with `now` as its default; everything else calls `now()`. Only tests and
-the vault's conformance suite set it.
+Code that depends on the clock takes a `Clock` argument with `now` as its default; all other code calls
+`now()`. Only tests and the vault's conformance suite set the clock.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,14 +15,16 @@ _set_clock: ContextVar[Clock | None] = ContextVar("koppel_clock", default=None)
 
 
 def now() -> datetime:
-    """The moment, with time zone UTC."""
+    """Return the current time in UTC."""
     clock = _set_clock.get()
     return clock() if clock else datetime.now(UTC)
 
 
 @contextmanager
 def clock_set_to(time: datetime | Clock) -> Iterator[None]:
-    """For tests: `now()` answers this moment, or asks this clock, within the block. Raises `ValueError` without a zone."""
+    """For tests: within the block `now()` returns this time, or calls this clock. Raises `ValueError` without
+    a zone.
+    """
     clock = time if callable(time) else _fixed_clock(time)
     token = _set_clock.set(clock)
     try:

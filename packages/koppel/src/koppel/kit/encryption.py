@@ -1,7 +1,7 @@
-"""Secrets: a type that cannot be printed, and AES-GCM envelopes bound to the row they belong to.
+"""Secrets: a type that cannot be printed, and AES-GCM envelopes bound to their row.
 
-An envelope is `version(1) | key id length(1) | key id | nonce(12) | ciphertext`. The associated data names the row
-(`table|organisation|row|column`), so that a ciphertext moved to another row is refused.
+An envelope is `version(1) | key id length(1) | key id | nonce(12) | ciphertext`. The associated data names
+the row (`table|organisation|row|column`), so that a ciphertext moved to another row is refused.
 """
 
 import base64
@@ -18,7 +18,7 @@ NONCE_BYTES = 12
 
 
 class Secret:
-    """A text that must not be shown. `reveal()` is the explicit act."""
+    """A text that must not be shown. `reveal()` returns it."""
 
     __slots__ = ("_text",)
 
@@ -54,7 +54,7 @@ class DecryptionError(Exception):
 
 
 class Keyring:
-    """Named AES-256 keys: the first encrypts, all of them decrypt."""
+    """Named AES-256 keys: the first encrypts, all decrypt."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
@@ -82,7 +82,7 @@ class Keyring:
         return key_id in self._ciphers
 
     def includes(self, other: "Keyring") -> bool:
-        """Whether this ring has all of the other's keys: it is the same one, or a later one."""
+        """Tell whether this ring has all keys of the other: it is the same one, or a later one."""
         return self._fingerprints.items() >= other._fingerprints.items()
 
     def encrypt(self, secret: bytes, aad: str) -> bytes:
@@ -109,7 +109,7 @@ class Keyring:
 
 
 def key_id_of(ciphertext: bytes) -> str:
-    """Which key sealed this envelope. Raises `DecryptionError` when it is no envelope."""
+    """Return the id of the key that encrypted this envelope. Raises `DecryptionError` when it is no envelope."""
     if len(ciphertext) < 2 or ciphertext[0] != VERSION:
         raise DecryptionError("These bytes are not a sealed secret.")
     return ciphertext[2 : 2 + ciphertext[1]].decode(errors="replace")

@@ -19,10 +19,11 @@ class MissingListener(LookupError):
 
 
 class Hook(Generic[P, R]):
-    """An extension point with any number of listeners, called in the order in which they were registered.
+    """An extension point with any number of listeners, called in the order of registration.
 
     Registering the same function twice calls it once. Listeners run in the caller's transaction: an exception
-    of one ends the call and reaches the caller."""
+    ends the call and reaches the caller.
+    """
 
     def __init__(self) -> None:
         self._listeners: list[Callable[P, R]] = []
@@ -40,8 +41,7 @@ class Hook(Generic[P, R]):
         return [listener(*args, **kwargs) for listener in self._listeners]
 
     def first(self, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        """Call listeners until one answers with something true. That answer, or None; the others are not
-        called."""
+        """Call listeners until one returns a true value, and return that; else None."""
         answers = (listener(*args, **kwargs) for listener in self._listeners)
         return next((answer for answer in answers if answer), None)
 
@@ -56,9 +56,11 @@ class Hook(Generic[P, R]):
 
 
 class SingleHook(Generic[P, R]):
-    """An extension point with one listener. Without one `default` answers; without a default the call raises.
+    """An extension point with one listener. Without one, `default` answers; without a default the call
+    raises.
 
-    As with `Hook`, the listener runs in the caller's transaction and its exceptions reach the caller."""
+    As with `Hook`, the listener runs in the caller's transaction and its exceptions reach the caller.
+    """
 
     def __init__(self, default: Callable[P, R] | None = None) -> None:
         self._default = default
@@ -92,20 +94,19 @@ class SingleHook(Generic[P, R]):
 
 
 class Registry(Mapping[str, V]):
-    """Values that apps register under a key of their own, in that order: issue types by code, bulk actions by
-    name."""
+    """Values that apps register under a key, in order: issue types by code, bulk actions by name."""
 
     def __init__(self) -> None:
         self._values: dict[str, V] = {}
 
     def register(self, key: str, value: V) -> None:
-        """Raises `ValueError` when the key stands for another value."""
+        """Raises `ValueError` when the key has another value."""
         if key in self._values and self._values[key] is not value:
             raise ValueError(f"{key!r} is registered twice.")
         self._values[key] = value
 
     def register_all(self, values: Mapping[str, V]) -> None:
-        """Raises `ValueError` when a key stands for another value."""
+        """Raises `ValueError` when a key has another value."""
         for key, value in values.items():
             self.register(key, value)
 

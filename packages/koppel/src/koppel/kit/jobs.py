@@ -10,9 +10,10 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 
 def enqueue(task_name: str, **arguments: Any) -> None:
-    """Defer one job within the current transaction. Raises `AlreadyEnqueued` where the task has a queueing lock.
+    """Defer a job within the current transaction.
 
-    Raises `TaskNotFound` for a name that no task has."""
+    Raises `AlreadyEnqueued` where the task has a queueing lock, and `TaskNotFound` for an unknown name.
+    """
     app.configure_task(task_name, allow_unknown=False).defer(**arguments)
 
 

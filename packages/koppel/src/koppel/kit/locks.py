@@ -24,7 +24,7 @@ _RELEASE_SESSION_LOCKS_SQL = "SELECT pg_advisory_unlock(key) FROM unnest(%s::big
 
 
 class LockName(StrEnum):
-    """Every advisory lock there is: who takes it, of which ids, and what it protects."""
+    """Every advisory lock: its holder, its ids, and what it protects."""
 
     GRANT = "connections.grant"
     """Of a grant. The vault, in the session of its process, while it refreshes the grant's token: a refresh token is used
@@ -45,13 +45,13 @@ class LockName(StrEnum):
 
 
 def lock_key(name: LockName, *ids: int) -> int:
-    """The key of a lock, a signed 64-bit number that is the same in every process and version."""
+    """Return the key of a lock, a signed 64-bit number that is the same in every process and version."""
     text = ":".join([name.value, *map(str, ids)])
     return int.from_bytes(blake2b(text.encode(), digest_size=KEY_BYTES).digest(), "big", signed=True)
 
 
 def lock_until_commit(name: LockName, *ids: int) -> None:
-    """Wait for the lock; it is held until the end of Django's transaction."""
+    """Wait for the lock and hold it until the end of Django's transaction."""
     with django_connection.cursor() as cursor:
         cursor.execute(LOCK_UNTIL_COMMIT_SQL, [lock_key(name, *ids)])
 

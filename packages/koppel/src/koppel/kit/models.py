@@ -1,4 +1,4 @@
-"""What an installation knows of itself."""
+"""The state of an installation."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -7,7 +7,7 @@ from koppel.kit.tenancy.installation_number import NUMBER_MAX
 
 
 class Installation(models.Model):
-    """The one row in which a database says to which installation it belongs. See `koppel.kit.tenancy.installation_number`."""
+    """The one row with the number of the installation. See `koppel.kit.tenancy.installation_number`."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     number = models.PositiveSmallIntegerField()
@@ -24,9 +24,12 @@ class Installation(models.Model):
 
 
 class Quarantine(models.Model):
-    """A time in which nothing leaves the installation; the open one has no `ended_at`. See `koppel.kit.quarantine`.
+    """A period in which nothing leaves the installation; the open one has no `ended_at`. See
+    `koppel.kit.quarantine`.
 
-    `sends_pending`: mail and webhook messages of before are sent after all. The names are those of accounts of the shell."""
+    `sends_pending`: mail and webhook messages from before are sent after all. Names are accounts of the
+    shell.
+    """
 
     id = models.BigAutoField(primary_key=True)
     began_at = models.DateTimeField(db_default=Now())

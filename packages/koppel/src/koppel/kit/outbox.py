@@ -243,6 +243,6 @@ async def _deliver(claim: Claim, deliver: Callable[[Claim], Awaitable[BatchResul
     except Exception as error:
         if is_outage(error):
             raise  # nothing can be stored; the rows are due again when their lease is over
-        log.exception("delivery_broken", task=claim.outbox.task_name, ids=list(claim.ids), **claim.lane)
+        log.exception("delivery_crashed", task=claim.outbox.task_name, ids=list(claim.ids), **claim.lane)
         await run_in_thread(partial(claim.retry_broken, error))
         return BatchResult()

@@ -1,6 +1,6 @@
-"""After every migration run by the owner: each sequence gets its range of ids, and the application role its rights.
-
-Imported once, by `AppConfig.ready`."""
+"""Set ranges of ids and rights of the application role after each migration run by the owner. Imported once,
+by `AppConfig.ready`.
+"""
 
 from typing import Any
 

@@ -12,9 +12,9 @@ from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_a
 
 app = typer.Typer(no_args_is_help=True)
 WebhookId = Annotated[int, typer.Argument(help="Id of the webhook; `koppel webhooks list` has them.")]
-Events = Annotated[list[str] | None, typer.Option("--event", help="Only this event; may be given several times.")]
+Events = Annotated[list[str] | None, typer.Option("--event", help="Only this event; may be repeated.")]
 Divisions = Annotated[
-    list[int] | None, typer.Option("--division", help="Only what touches administrations of this division (id).")
+    list[int] | None, typer.Option("--division", help="Only events of administrations in this division (id).")
 ]
 COLUMNS = ("id", "name", "url", "events", "divisions", "active", "last_accepted_at", "failing_since", "disabled_reason")
 DELIVERY_COLUMNS = ("id", "created_at", "event", "state", "attempts", "response_status", "reason")
@@ -22,7 +22,7 @@ DELIVERY_COLUMNS = ("id", "created_at", "event", "state", "attempts", "response_
 
 @app.command("list")
 def list_webhooks(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """List all webhooks of the organisation."""
+    """List the organisation's webhooks."""
     with acting_as(person, organisation) as actor:
         rows = [_to_row(webhook) for webhook in endpoints.list_webhooks(actor)]
     print_rows(rows, COLUMNS, as_json=as_json)
@@ -30,15 +30,15 @@ def list_webhooks(person: ActAs = "", organisation: InOrganisation = "", as_json
 
 @app.command("add")
 def add_webhook(
-    name: Annotated[str, typer.Argument(help="What it is for.")],
-    url: Annotated[str, typer.Argument(help="Where Koppel calls.")],
+    name: Annotated[str, typer.Argument(help="Purpose.")],
+    url: Annotated[str, typer.Argument(help="Address that Koppel calls.")],
     event: Events = None,
     division: Divisions = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a webhook. Its secret is printed this once."""
+    """Create a webhook. Its secret is printed once."""
     with acting_as(person, organisation) as actor:
         created, secret = endpoints.add(actor, WebhookEndpointInput(name, url, event or (), division or ()))
     print_record({**_to_row(created), "secret": secret.reveal()}, as_json=as_json)
@@ -48,7 +48,7 @@ def add_webhook(
 def remove_webhook(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Remove it with its log."""
+    """Remove a webhook with its log."""
     with acting_as(person, organisation) as actor:
         endpoints.remove_webhook(actor, webhook)
     print_record({"webhook": webhook, "removed": True}, as_json=as_json)
@@ -57,12 +57,12 @@ def remove_webhook(
 @app.command("switch")
 def switch_webhook(
     webhook: WebhookId,
-    on: Annotated[bool, typer.Option("--on/--off", help="Tell it of events, or not.")],
+    on: Annotated[bool, typer.Option("--on/--off", help="Send events to it, or not.")],
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Switch it on or off."""
+    """Switch a webhook on or off."""
     with acting_as(person, organisation) as actor:
         changed = endpoints.set_enabled(actor, webhook, on=on)
     print_record(_to_row(changed), as_json=as_json)
@@ -72,7 +72,7 @@ def switch_webhook(
 def rotate_secret(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Make a new secret and print it this once; the old one signs too for a day."""
+    """Make a new secret and print it once; the old one also signs for a day."""
     with acting_as(person, organisation) as actor:
         new_secret = endpoints.renew_secret(actor, webhook)
     print_record({"webhook": webhook, "secret": new_secret.reveal()}, as_json=as_json)
@@ -82,7 +82,7 @@ def rotate_secret(
 def send_test(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Send a message of no meaning; `koppel webhooks log` tells what came back."""
+    """Send a test message; `koppel webhooks log` shows the answer."""
     with acting_as(person, organisation) as actor:
         delivery = endpoints.send_test(actor, webhook)
     print_record({"webhook": webhook, "message": delivery.message_id}, as_json=as_json)
@@ -92,7 +92,7 @@ def send_test(
 def list_deliveries(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """List what became of its messages, the newest first."""
+    """Show its messages and their outcome, newest first."""
     with acting_as(person, organisation) as actor:
         deliveries = endpoints.list_deliveries(actor, webhook)
     print_rows(
@@ -105,7 +105,7 @@ def list_deliveries(
 @app.command("redeliver")
 def redeliver(
     webhook: WebhookId,
-    delivery: Annotated[list[int] | None, typer.Option("--delivery", help="Only this one of the log.")] = None,
+    delivery: Annotated[list[int] | None, typer.Option("--delivery", help="Only this message of the log.")] = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,

@@ -87,7 +87,7 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
     try:
         with transaction.atomic():  # a refusal in the middle takes back what was written
             finished = finish_step.finish(actor, token, complete_later=complete_later)
-    except NotFound:
+    except NotFound:  # an answer of this step: the person is led back to it
         message = _("A division, template or person that you chose is gone. Nothing was imported yet.")
         return ShowErrors(Step.ASSIGN, (FieldError("gone", message),))
     if finished is None:

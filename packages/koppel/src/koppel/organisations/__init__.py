@@ -1,5 +1,5 @@
-"""Organisation, division, template, member, role and permission: the only answer to "may I?".
+"""Organisation, division, template, member, role and permission, and every permission check.
 
-Begin with `roles`: an `Actor` is somebody who acts in one organisation, and may what the role may. Who signs
-in how is in `access` and `sso`; the other packages are the firm's people and how they are grouped.
+Begin with `roles`: an `Actor` acts in one organisation, with the permissions of a role. Sign-in is in
+`access` and `sso`; the other packages are the firm's people and their groups.
 """

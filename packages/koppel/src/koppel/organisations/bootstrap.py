@@ -1,6 +1,7 @@
-"""What whoever runs the installation does from its shell before anybody can sign in, and when somebody cannot any more.
+"""What the operator does from the shell before anybody can sign in, and when a person cannot any more.
 
-The acts stand in the organisation's trail like everybody's, under the account of the shell."""
+The organisation's audit log records these actions under the account of the shell.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -32,7 +33,9 @@ from koppel.organisations.roles import Actor, Role
 
 
 class InstallationState(StrEnum):
-    """How far an installation is: without any organisation, with one into which nobody can sign in yet, or in use."""
+    """The state of an installation: without an organisation, with one in which nobody can sign in yet, or in
+    use.
+    """
 
     EMPTY = "empty"
     WAITING = "waiting"
@@ -41,8 +44,10 @@ class InstallationState(StrEnum):
 
 @dataclass(frozen=True)
 class Summary:
-    """An organisation as `koppel organisations list` shows it. `people` and `administrators` may sign in just now; `invited`
-    may become Administrators."""
+    """An organisation as `koppel organisations list` shows it.
+
+    `people` and `administrators` may sign in now; `invited` may become Administrators.
+    """
 
     id: int
     name: str
@@ -54,7 +59,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class RecoveryLink:
-    """An address that lets one person in, once. `kind` is `invitation` or `password`."""
+    """An address with which one person signs in, once. `kind` is `invitation` or `password`."""
 
     email: str
     kind: str
@@ -63,7 +68,9 @@ class RecoveryLink:
 
 
 def installation_state() -> InstallationState:
-    """Asked at each look at the sign-in page, so it costs one look for a person where there is one."""
+    """Return the state. Called at each view of the sign-in page, so it costs one query where there is a
+    person.
+    """
     if User.objects.exists():
         return InstallationState.READY
     with installation_scope("is anybody here"):
@@ -71,7 +78,10 @@ def installation_state() -> InstallationState:
 
 
 def shell_operator(account: str, ip_address: str) -> Actor:
-    """Whoever may read the installation's environment operates it already; named by the account. No organisation yet."""
+    """Return an actor without organisation, named by the account.
+
+    Anyone who can read the installation's environment is an operator.
+    """
     return Actor(
         NO_MEMBERSHIP,
         NO_MEMBERSHIP,
@@ -85,7 +95,9 @@ def shell_operator(account: str, ip_address: str) -> Actor:
 
 
 def create_organisation(operator: Actor, name: str, administrator: InvitationData) -> Invitation:
-    """An organisation whose first Administrator is invited. Raises `Refused`; then there is no organisation either."""
+    """Create an organisation and invite its first Administrator. Raises `Refused`; then there is no
+    organisation either.
+    """
     name = name.replace("\0", "").strip()[:200]
     if not name:
         raise Refused(_("A name is needed."))
@@ -104,8 +116,10 @@ def create_organisation(operator: Actor, name: str, administrator: InvitationDat
 
 
 def add_administrator(operator: Actor, organisation_id: int, data: InvitationData) -> Invitation | Membership:
-    """A member becomes Administrator; anybody else is invited as one, and earlier invitations of the shell hold no longer:
-    their address may have been mistyped. Raises `Refused`."""
+    """Make a member Administrator, or invite another person as one. Raises `Refused`.
+
+    Earlier invitations from the shell become invalid: their address may have been mistyped.
+    """
     with installation_scope("administrator added"):
         if not Organisation.objects.filter(pk=organisation_id).exists():
             raise Refused(_("There is no organisation with this number; `koppel organisations list` has them."))
@@ -145,7 +159,7 @@ def invitation_link(invitation: Invitation) -> RecoveryLink:
 
 
 def summaries() -> list[Summary]:
-    """All organisations, by name."""
+    """Return all organisations, by name."""
     with installation_scope("organisations listed"):
         people_counts = dict(active_memberships().order_by().values_list("organisation_id").annotate(Count("pk")))
         administrators = _emails_by_organisation(active_memberships().filter(role=Role.ADMINISTRATOR), "user__email")

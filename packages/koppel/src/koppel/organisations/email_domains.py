@@ -1,4 +1,4 @@
-"""Domains of e-mail addresses: one spelling to compare, and those of public mail services, which belong to everybody."""
+"""Domains of e-mail addresses: one spelling to compare, and those of public mail services."""
 
 import re
 
@@ -56,7 +56,7 @@ PUBLIC_DOMAINS = frozenset((
 
 
 def normalised(domain: str) -> str:
-    """In small letters and in the spelling of the domain name system (`xn--…`), without a dot at the end."""
+    """Return the domain in lower case and the spelling of DNS (`xn--…`), without a final dot."""
     text = domain.strip().rstrip(".").lower()
     try:
         return idna.encode(text, uts46=True, transitional=False).decode("ascii").lower().rstrip(".")
@@ -65,11 +65,11 @@ def normalised(domain: str) -> str:
 
 
 def domain_of(email: str) -> str:
-    """'' when the address has none."""
+    """Return the domain of an address; '' when it has none."""
     return normalised(email.rpartition("@")[2]) if "@" in email else ""
 
 
 def is_public(domain: str) -> bool:
-    """Whether anybody can have an address there, so that it says nothing about where a person works."""
+    """Tell whether anybody can have an address there, so that it says nothing about an employer."""
     name = normalised(domain)
     return name in PUBLIC_DOMAINS or PUBLIC_SERVICES.fullmatch(name) is not None

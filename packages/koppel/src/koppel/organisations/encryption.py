@@ -1,4 +1,6 @@
-"""The installation's keys, and secrets of people and organisations sealed with them for the place they are kept in."""
+"""The installation's keys, and the encryption of secrets of people and organisations, bound to where they are
+stored.
+"""
 
 import json
 from functools import lru_cache
@@ -11,7 +13,9 @@ from koppel.kit.encryption import Keyring
 
 @lru_cache(maxsize=4)
 def _keyring(keys: str, file: str, _changed_at: int) -> Keyring:
-    """The environment's ring, or the one in `secrets.json` when that is the same with keys added since this process began."""
+    """Return the environment's keyring, or the one in `secrets.json` when that only has keys added since this
+    process began.
+    """
     ring = Keyring.parse(keys)
     try:
         stored = Keyring.parse(json.loads(Path(file).read_text())["KOPPEL_VAULT_KEYS"])
@@ -21,7 +25,7 @@ def _keyring(keys: str, file: str, _changed_at: int) -> Keyring:
 
 
 def keyring() -> Keyring:
-    """The installation's keys as they are now: `koppel keys rotate --new` adds one while everything runs."""
+    """Return the installation's current keys: `koppel keys rotate --new` adds one while everything runs."""
     file = Path(settings.DATA_DIR, "secrets.json")
     try:
         changed_at = file.stat().st_mtime_ns if settings.DATA_DIR else 0
@@ -31,7 +35,7 @@ def keyring() -> Keyring:
 
 
 def encrypt(secret: bytes, aad: str) -> bytes:
-    """`aad` names the row, so that what is sealed for one is refused in another."""
+    """Encrypt. `aad` names the row, so that the ciphertext is refused in another."""
     return keyring().encrypt(secret, aad)
 
 
@@ -41,5 +45,5 @@ def decrypt(ciphertext: bytes, aad: str) -> bytes:
 
 
 def provider_secret_aad(organisation_id: int) -> str:
-    """Where the client secret of an organisation's identity provider is kept."""
+    """The place of the client secret of an organisation's identity provider."""
     return f"organisations_identity_provider|{organisation_id}|client_secret"

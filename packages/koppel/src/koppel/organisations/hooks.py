@@ -1,8 +1,8 @@
-"""What happens to a person's account in an organisation, what settings may name that higher apps know, and where pages
-link to pages of those.
+"""Hooks about accounts in an organisation, values of settings that higher apps know, and links to their
+pages.
 
 Hooks are called in the organisation's scope and in the caller's transaction, which a listener's exception
-undoes.
+rolls back.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from koppel.organisations.models import IdentityProvider, Membership
 
 @dataclass(frozen=True)
 class AccountTab:
-    """Of the pages of a person's own account; `url_name` takes no arguments."""
+    """A tab on the pages of a person's own account; `url_name` takes no arguments."""
 
     label: str | Promise
     url_name: str

@@ -23,10 +23,12 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
-    """A person who signs in by e-mail. Belongs to organisations through `Membership`. `language` '' follows the browser.
+    """A person who signs in by e-mail and belongs to organisations through `Membership`.
 
-    `last_organisation`: the one that the person chose last, in a session opened by their own proof; a sign-in opens it again.
-    `is_operator`: operates this installation, and may look into an organisation while it consents (`operator_access_until`)."""
+    `language` '' follows the browser. `last_organisation`: chosen last by the person, in a session opened by
+    their own proof; a sign-in opens it again. `is_operator`: operates this installation, and may read an
+    organisation's data while it consents (`operator_access_until`).
+    """
 
     username = None  # type: ignore[assignment]
     first_name = None  # type: ignore[assignment]
@@ -49,11 +51,11 @@ class User(AbstractUser):
 
 
 class Organisation(models.Model):
-    """The accounting firm: the tenant. `settings` are the defaults beneath every template (see
-    `administrations.settings`).
+    """The accounting firm: the tenant.
 
-    `email_domains` [] = people may have any address. `operator_access_until`: operators of the installation may
-    look in until then."""
+    `settings` are the defaults below every template (see `administrations.settings`). `email_domains` [] =
+    any address is allowed. `operator_access_until`: operators of the installation may read until then.
+    """
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200)
@@ -71,17 +73,21 @@ class Organisation(models.Model):
         return self.name
 
     def accepts(self, email: str) -> bool:
-        """Whether people may come in with an address of this domain."""
+        """Tell whether people may have an address of this domain."""
         return not self.email_domains or domain_of(email) in map(normalised, self.email_domains)
 
 
 class Membership(TenantModel):
-    """A person in an organisation, with one role. `expires_at` ends it by itself.
+    """A person in an organisation, with one role.
 
-    `joined_at`: when the person became a member by an act of their own: accepted the invitation, or chose the organisation
-    in a session opened by their own proof. None: only the organisation, or its identity provider, says so until now; such a
-    membership changes nothing for the person elsewhere. `access_restored_at`: access was restored then, and the person has not
-    chosen to work there since; it is not where a sign-in leads, and is still theirs to be protected."""
+    `expires_at` ends it automatically. `joined_at`: when the person became a member by their own act:
+    accepted the invitation, or chose the organisation in a session opened by their own proof. None: only the
+    organisation, or its identity provider, says so; such a membership changes nothing for the person
+    elsewhere.
+
+    `access_restored_at`: access was restored then, and the person has not chosen to work there since. A
+    sign-in does not open it, and it still protects the person's account.
+    """
 
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role)
@@ -100,7 +106,7 @@ class Membership(TenantModel):
 
     @property
     def is_live(self) -> bool:
-        """May act: neither deactivated nor expired."""
+        """Neither deactivated nor expired."""
         return self.is_active and (self.expires_at is None or self.expires_at > timezone.now())
 
 
@@ -149,10 +155,11 @@ class Template(TenantModel):
 
 
 class ApiToken(TenantModel):
-    """A member's key for programs. Only its SHA-256 is kept, with the last characters to recognise it by.
+    """A member's key for programs. Only its SHA-256 is stored, with the last characters to recognise it.
 
-    It may do what its member may, at most what `role` may ('' = no less than the member); `used_in_minute` counts the requests
-    of `minute`."""
+    Its rights are those of its member, limited to `role` ('' = no limit); `used_in_minute` counts the
+    requests of `minute`.
+    """
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="tokens")
     name = models.CharField(max_length=100)
@@ -181,9 +188,11 @@ class ApiToken(TenantModel):
 
 
 class Invitation(TenantModel):
-    """Somebody asked by mail to become a member. `sends` counts the mails: only the link of the last one is valid.
+    """A person invited by mail to become a member.
 
-    `invited_by` None: whoever runs Koppel, from the shell, so that an organisation gets its first Administrator."""
+    `sends` counts the mails: only the link of the last one is valid. `invited_by` None: sent by the operator
+    from the shell, so that an organisation gets its first Administrator.
+    """
 
     email = models.EmailField()
     name = models.CharField(max_length=200, default="", blank=True)
@@ -221,15 +230,18 @@ class Invitation(TenantModel):
 
     @property
     def is_outside_domains(self) -> bool:
-        """The organisation's rule changed after the invitation: it opens nothing unless the rule changes again."""
+        """The organisation's rule changed after the invitation, which cannot be accepted unless the rule
+        changes again.
+        """
         return not self.organisation.accepts(self.email)
 
 
 class IdentityProvider(TenantModel):
     """The organisation's own identity provider (OpenID Connect). It vouches for people here and nowhere else.
 
-    A row without `client_id` is prepared only: its number is part of the redirect address, which has to be registered at the
-    identity provider before that one gives out a client id."""
+    A row without `client_id` is only prepared: its number is part of the redirect address, which must be
+    registered before the provider issues a client id.
+    """
 
     name = models.CharField(max_length=100)
     issuer = models.URLField(max_length=300)
@@ -251,16 +263,19 @@ class IdentityProvider(TenantModel):
 
     @property
     def host(self) -> str:
-        """Where people are sent, as they see it in the address bar."""
+        """The provider's host, as people see it in the address bar."""
         parts = urlsplit(self.issuer)
         name = normalised(parts.hostname or "")
         return f"{name}:{parts.port}" if parts.port else name
 
 
 class FederatedIdentity(TenantModel):
-    """Who somebody is at an identity provider: its `issuer` and the lasting `subject` there, never the e-mail address.
+    """A person's identity at an identity provider: its `issuer` and the lasting `subject` there, never the
+    e-mail address.
 
-    A link stays with the issuer that it was made at: when the organisation names another one, it opens nothing."""
+    A link stays with the issuer at which it was made: when the organisation configures another, it opens
+    nothing.
+    """
 
     provider = models.ForeignKey(
         IdentityProvider, on_delete=models.CASCADE, db_constraint=False, related_name="subjects"
@@ -282,7 +297,7 @@ class FederatedIdentity(TenantModel):
 
 
 class ConfirmedDomain(TenantModel):
-    """An e-mail domain of which whoever runs Koppel has seen that it is this organisation's. A domain has one owner."""
+    """An e-mail domain that the operator has confirmed as this organisation's. A domain has one owner."""
 
     domain = models.CharField(max_length=253, unique=True)
     confirmed_by = models.TextField(default="")
@@ -296,9 +311,11 @@ class ConfirmedDomain(TenantModel):
 
 
 class UserSession(models.Model):
-    """Where a person is signed in. It belongs to the person, who may act in several organisations:
-    `active_organisation_id` is the one that this session chose last, and the only one whose Administrators see
-    it. `sso_organisation_id`: the one whose identity provider began it."""
+    """A session of a person, who may act in several organisations.
+
+    `active_organisation_id` is the one that this session chose last, the only one whose Administrators see
+    it. `sso_organisation_id`: the one whose identity provider began it.
+    """
 
     session_key = models.CharField(max_length=40, unique=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")

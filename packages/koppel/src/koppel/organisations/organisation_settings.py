@@ -1,4 +1,4 @@
-"""Use case of the organisation itself: its name, and the settings beneath every template."""
+"""The organisation itself: its name, and the settings below every template."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The request of a signed-in member, what it needs to be allowed, and the organisation in which its session acts."""
+"""The request of a signed-in member, its required permission, and the organisation of its session."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -13,16 +13,15 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class AuthenticatedRequest(HttpRequest):
-    """The request of a signed-in member, as every view that is not public gets it."""
+    """The request of a signed-in member, which every view that is not public receives."""
 
     actor: Actor
     parameters: Mapping[str, Any]
-    """Values of the parameters that the page takes, each read once; None for what is not asked for."""
+    """Values of the parameters that the page takes, each read once; None for absent ones."""
 
 
 def needs(permission: Permission) -> Callable[[View], View]:
-    """An operation of REST for those with this permission, which is asked before anything of the request is read
-    (`api.unknown_parameters`)."""
+    """Require this permission for a REST operation, before the request is parsed (`api.unknown_parameters`)."""
 
     def mark(view: View) -> View:
         @wraps(view)
@@ -37,8 +36,11 @@ def needs(permission: Permission) -> Callable[[View], View]:
 
 
 def switch_organisation(request: HttpRequest, organisation_id: int) -> bool:
-    """The session acts in this organisation from now on. True when it acted in another one before: pages that were opened there
-    carry a mark that holds no longer, so that none of their forms is sent into this one."""
+    """Let the session act in this organisation. Return True when it acted in another one before.
+
+    Pages that were opened there have a token that is no longer valid, so that their forms are not accepted
+    here.
+    """
     before = request.session.get("organisation")
     if before == organisation_id:
         return False

@@ -43,18 +43,20 @@ SEES_ALL: frozenset[Role] = frozenset({Role.ADMINISTRATOR, Role.TEAM_LEADER})
 
 
 def least_privileged(first: Role, second: Role) -> Role:
-    """The role of the two that may do less. The roles of `Role` stand from most to least."""
+    """Return the role with fewer permissions. `Role` is ordered from most to least."""
     return max(first, second, key=list(Role).index)
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody acting within one organisation. The scope of every query and the subject of every "may I?".
+    """A person, API token or operator that acts within one organisation: the scope of every query and the
+    subject of every permission check.
 
-    `token_id` names the API token that the person acts through. `read_only` is enforced by the middleware: a request that could
-    change something is refused before it reaches a view; so is `must_enrol_mfa`, which lets nothing but its own pages in.
-    `is_operator`: no member, but whoever operates the installation: let in by the organisation for a while, or at the shell
-    (then `user_id` and `membership_id` are 0)."""
+    `token_id` names the API token in use. The middleware enforces `read_only`: it refuses a request that
+    could change something before it reaches a view; and `must_enrol_mfa`, which admits only its own pages.
+    `is_operator`: no member, but an operator of the installation: let in by the organisation for a while, or
+    at the shell (then `user_id` and `membership_id` are 0).
+    """
 
     organisation_id: int
     membership_id: int

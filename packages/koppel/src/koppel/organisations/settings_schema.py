@@ -1,4 +1,4 @@
-"""Settings as the organisation, a template and an administration hold it: its keys and what they may be."""
+"""Settings of organisation, template and administration: keys and allowed values."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -62,13 +62,15 @@ def resource_label(key: str) -> str:
 
 
 def notification_audiences(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Event to audience, as far as these settings say."""
+    """Return the audience of each event that these settings configure."""
     audiences = settings.get("notify")
     return dict(audiences) if isinstance(audiences, Mapping) else {}
 
 
 def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Why settings cannot be stored, by key; {} when it can. For templates, organisations, administrations."""
+    """Return why settings cannot be stored, by key; {} when they can. For templates, organisations,
+    administrations.
+    """
     problems: dict[str, str] = {}
     for key in settings.keys() - SETTING_LABELS.keys():
         problems[key] = "unknown"
@@ -91,9 +93,9 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def parse_settings_form(form: QueryDict) -> dict[str, Any]:
-    """The settings that a form holds. A field left empty is not set, so that what lies beneath holds.
-
-    Raises `Refused` with a sentence."""
+    """Return the settings of a form. An empty field is not set, so that the value below applies. Raises
+    `Refused` with a sentence.
+    """
     values: dict[str, Any] = {}
     if form.get("resources_set"):
         values["resources"] = form.getlist("resources")
@@ -109,7 +111,7 @@ def parse_settings_form(form: QueryDict) -> dict[str, Any]:
 
 
 def _strange(key: str, value: Any) -> str:
-    """Which values of a setting there are not, and which there are; '' for a number out of range."""
+    """Return a message with the invalid values of a setting and the valid ones; '' for a number out of range."""
     possible: Mapping[str, Collection[str]] = {
         "resources": RESOURCES,
         "schedule": SCHEDULES,
@@ -128,7 +130,7 @@ def _strange(key: str, value: Any) -> str:
 
 
 def validate_settings(values: Mapping[str, Any]) -> None:
-    """Raises `Refused`, naming the settings that cannot be stored."""
+    """Raises `Refused`, naming the invalid settings."""
     if problems := problems_with(values):
         names = ", ".join(f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
         raise Refused(_("These settings cannot be stored: %s.") % names)

@@ -1,4 +1,4 @@
-"""Jobs of the firm: mail to people who are invited, and the end of the audit log's oldest entries."""
+"""Jobs of the firm: mail to invited people, and deleting the oldest audit entries."""
 
 import smtplib
 
@@ -30,7 +30,9 @@ log = structlog.get_logger(__name__)
     retry=RetryAfterOutage(RetryStrategy(max_attempts=ATTEMPTS, exponential_wait=5)),
 )
 def send_invitation(context: JobContext, *, organisation_id: int, invitation_id: int, sends: int) -> None:
-    """The mail with the link, in the language of who invites. When it cannot be delivered, the list of people says so."""
+    """Send the mail with the link, in the sender's language. When it cannot be delivered, the list of people
+    says so.
+    """
     with organisation_scope(organisation_id):
         queryset = invitations.open_invitations(organisation_id).select_related("invited_by__user", "organisation")
         invitation = queryset.filter(pk=invitation_id, sends=sends).first()

@@ -1,4 +1,4 @@
-"""Addresses below `/organisation/`, and below `/account/`: what is a person's own."""
+"""Addresses below `/organisation/`, and below `/account/` for a person's own pages."""
 
 from django.urls import path
 

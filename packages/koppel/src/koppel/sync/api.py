@@ -5,14 +5,12 @@ from typing import Annotated, Any, Literal
 
 from ninja import Query, Router, Schema
 from ninja.responses import Status
-from pydantic import Field
 
 from koppel.administrations.errors import NotFound
 from koppel.administrations.scope import administration_for
-from koppel.kit.web.schemas import Input
 from koppel.organisations.requests import AuthenticatedRequest
-from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.changes import queries as history
+from koppel.sync.inputs import Resource, SyncInput
 from koppel.sync.models import ChangeKind, Run, RunResource
 from koppel.sync.progress.import_progress import ImportLine, import_page
 from koppel.sync.progress.queries import checkpoints_of, recent_runs
@@ -22,7 +20,6 @@ from koppel.sync.runs.services import cancel_run, request_run
 router = Router()
 imports = Router()
 LIMIT_MAX = 1000
-Resource = Literal[RESOURCES]  # type: ignore[valid-type]  # the keys of a table
 Group = Literal["failing", "configuring", "queued", "active", "deactivated"]
 
 
@@ -101,14 +98,6 @@ class SyncOut(Schema):
     newest: RunOut | None
 
 
-class SyncIn(Input):
-    """`resources` null: all that the settings name; an empty list is refused. `full`: read everything again and find what was
-    deleted."""
-
-    full: bool = False
-    resources: Annotated[list[Resource], Field(min_length=1)] | None = None
-
-
 class RequestedOut(Schema):
     """`created` false: a run was under way already."""
 
@@ -159,9 +148,9 @@ def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any
 
 
 @router.post("/{administration_id}/sync", response={202: RequestedOut})
-def start(request: AuthenticatedRequest, administration_id: int, payload: SyncIn) -> Status[dict[str, bool]]:
+def start(request: AuthenticatedRequest, administration_id: int, payload: SyncInput) -> Status[dict[str, bool]]:
     """Sync now, or try again what failed."""
-    created = request_run(request.actor, administration_id, full=payload.full, resources=payload.resources)
+    created = request_run(request.actor, administration_id, payload)
     return Status(202, {"created": created})
 
 

@@ -18,6 +18,7 @@ from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
+from koppel.sync.inputs import SyncInput
 from koppel.sync.models import Run
 from koppel.sync.progress.queries import newest_runs
 from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
@@ -31,7 +32,7 @@ AdministrationId = Annotated[
     int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
 ]
 AdministrationIds = Annotated[
-    list[int] | None, typer.Argument(help="Ids of administrations; without any, all that you may see.")
+    list[int] | None, typer.Argument(help="Ids of administrations; default: all that you may see.")
 ]
 
 
@@ -59,9 +60,11 @@ def start(
     administration: AdministrationId,
     full: Annotated[bool, typer.Option("--full", help="Read everything again and find what was deleted.")] = False,
     resource: Annotated[
-        list[str] | None, typer.Option("--resource", help="Only this one; may be given several times.")
+        list[str] | None, typer.Option("--resource", help="Only this resource; may be repeated.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Until the run is over; exit code 1 when it failed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the end of the run; exit code 1 when it failed.")
+    ] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
@@ -70,7 +73,7 @@ def start(
     if strange := [name for name in resource or () if name not in RESOURCES]:
         raise CommandError(" ".join(unknown_value("resource", name, RESOURCES).message for name in strange))
     with acting_as(person, organisation) as actor:
-        created = request_run(actor, administration, full=full, resources=resource or None)
+        created = request_run(actor, administration, SyncInput(full=full, resources=resource or None))
     if wait:
         _watch(actor, [administration], as_json=as_json)
         return
@@ -84,7 +87,7 @@ def status(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """How far administrations are."""
+    """Show the progress of administrations."""
     with acting_as(person, organisation) as actor:
         print_rows(_lines(actor, administrations), COLUMNS, as_json=as_json)
 
@@ -110,7 +113,7 @@ def retry(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Try again what failed or is blocked, from where it stopped."""
+    """Retry failed and blocked administrations from where they stopped."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
         failed = [

@@ -9,7 +9,7 @@ urlpatterns = [
     path("sync/", views.overview, name="overview"),
     path("sync/runs/<int:run_id>/", views.run_detail, name="run"),
     path("sync/now", views.sync_now, name="now"),
-    path("sync/cancel", views.cancel, name="cancel"),
+    path("sync/cancel", views.cancel_sync, name="cancel"),
 ]
 import_urlpatterns = [
     path("<int:import_id>/", views.import_page, name="detail"),

@@ -4,21 +4,20 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.books.read.labels import RESOURCES
 from koppel.books.read.queries import counts
 from koppel.connections.queries import reconnect_hint
-from koppel.kit.web.decorators import takes
+from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.forms import return_url
 from koppel.kit.web.parameters import FLAG, PAGE, TEXT, lazy_choices, one_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 from koppel.sync.changes import queries as history
-from koppel.sync.errors import SyncNotAllowed
+from koppel.sync.forms import SyncForm
 from koppel.sync.models import ChangeKind
 from koppel.sync.progress import import_progress
 from koppel.sync.progress.queries import next_scheduled, recent_runs, resource_lines
@@ -82,29 +81,20 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
     return render(request, "sync/run.html", context)
 
 
-@require_POST
+@action_of("sync:overview", "administration_id")
 def sync_now(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Everything, or the resources that are named; `full` compares with all that the source has."""
+    """Start a sync of everything, or of the named resources; a full one compares with all that the source has."""
     administration = get_administration_or_404(request.actor, administration_id)
-    requested = request.POST
-    try:
-        started = request_run(
-            request.actor,
-            administration.pk,
-            full=requested.get("full") == "1",
-            resources=requested.getlist("resource") or None,
-        )
-        if started:
-            messages.success(request, _("The sync of %(name)s has begun.") % {"name": administration.name})
-        else:
-            messages.info(request, _("A sync of %(name)s is under way already.") % {"name": administration.name})
-    except SyncNotAllowed as refusal:
-        messages.error(request, str(refusal))
-    return _back(request, administration.pk)
+    if request_run(request.actor, administration.pk, SyncForm(request.POST).input_or_refusal()):
+        messages.success(request, _("The sync of %(name)s has begun.") % {"name": administration.name})
+    else:
+        messages.info(request, _("A sync of %(name)s is under way already.") % {"name": administration.name})
+    return _redirect_back(request, administration.pk)
 
 
-@require_POST
-def cancel(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+@action_of("sync:overview", "administration_id")
+def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    """Stop the sync that is under way."""
     administration = get_administration_or_404(request.actor, administration_id)
     if cancel_run(request.actor, administration.pk):
         messages.success(
@@ -112,7 +102,7 @@ def cancel(request: AuthenticatedRequest, administration_id: int) -> HttpRespons
         )
     else:
         messages.info(request, _("No sync of %(name)s is under way.") % {"name": administration.name})
-    return _back(request, administration.pk)
+    return _redirect_back(request, administration.pk)
 
 
 @takes(status=one_of(*import_progress.STATUS_GROUPS), page=PAGE)
@@ -129,8 +119,5 @@ def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
     )
 
 
-def _back(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    return_url = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(return_url, allowed_hosts={request.get_host()}):
-        return_url = reverse("sync:overview", args=[administration_id])
-    return HttpResponseRedirect(return_url)
+def _redirect_back(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    return HttpResponseRedirect(return_url(request, reverse("sync:overview", args=[administration_id])))

@@ -1,4 +1,4 @@
-"""What every page's frame shows."""
+"""Template context of every page's frame."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +58,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     }
     if actor is None:
         return context
-    # Asked for by the frame only: pages of refusal are rendered where no scope is open.
+    # Used by the frame only: pages of refusal are rendered without a scope.
     return {
         **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),

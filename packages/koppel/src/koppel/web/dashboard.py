@@ -1,4 +1,4 @@
-"""What the dashboard and the issues page show: counts with the lists behind them, within what the actor may see."""
+"""The data of the dashboard and the issues page: counts with their lists, within what the actor may see."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ ROWS_SHOWN = 7
 
 @dataclass(frozen=True)
 class IssueSummary:
-    """Open issues: how many, on how many administrations, the newest, and whose they are."""
+    """Open issues: their number, the number of administrations, the newest, and the people responsible."""
 
     total: int
     administrations: int
@@ -40,12 +40,14 @@ class IssueSummary:
     by_person: Sequence[tuple[str, int, str]]
     """(name, administrations with an issue, the list behind it)"""
     connections: int
-    """That wait for somebody to sign in."""
+    """Connections that wait for a sign-in."""
 
 
 @dataclass(frozen=True)
 class ActiveSyncs:
-    """Imports and syncs under way. `seconds_left`: until the last of those that run now; None without a pace yet."""
+    """Imports and syncs under way. `seconds_left`: until the last running one ends; None without a measured
+    pace.
+    """
 
     imports: int
     syncs: int
@@ -60,7 +62,7 @@ class ActiveSyncs:
 
 @dataclass(frozen=True)
 class FreshnessBucket:
-    """How many administrations are this fresh, and their share of all in percent."""
+    """The number of administrations of this freshness, and their share of all in percent."""
 
     key: str
     label: str | Promise
@@ -82,7 +84,7 @@ class Dashboard:
     """(state, how many)"""
     connection_total: int
     has_app: bool
-    """Whether anybody can sign in at an accounting system: an app is registered there."""
+    """Whether an app registration exists, without which nobody can sign in at an accounting system."""
     hidden: int
 
     @property
@@ -91,7 +93,9 @@ class Dashboard:
 
 
 def load_dashboard(actor: Actor) -> Dashboard:
-    """One look at everything. Names and ids of what the actor sees are read once: every count is kept within them."""
+    """Load everything at once. Names and ids of what the actor sees are read once, and every count is limited
+    to them.
+    """
     visible = visible_to(actor)
     names = dict(visible.values_list("pk", "name"))
     by_status = dict(visible.values_list("status").annotate(Count("pk")).order_by())
@@ -125,7 +129,7 @@ def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[
 
 
 def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:
-    """Whose administrations have issues; what Administrators are on by default is not theirs to mend."""
+    """Count administrations with issues per person, without those that Administrators have by default."""
     assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, administration_id__in=list(counts))
     at_work = assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     by_member: dict[int, int] = {}
@@ -182,7 +186,7 @@ def _changes(actor: Actor, names: Mapping[int, str]) -> list[tuple[str, ChangeCo
 
 
 def _connections(actor: Actor) -> list[tuple[str, int]]:
-    """By state, those that need somebody first; for whom may see connections."""
+    """Count connections by state, those that need a person first; for members who may see connections."""
     if not actor.can(Permission.IMPORT_ADMINISTRATIONS):
         return []
     connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(

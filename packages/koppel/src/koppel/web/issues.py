@@ -1,4 +1,4 @@
-"""Open issues as a person reads them: within what he or she may see, newest first, page by page."""
+"""Open issues within what a member may see, newest first, page by page."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Page:
 
 
 def page_of(actor: Actor, *, search_text: str = "", number: int = 1) -> Page:
-    """`search_text` narrows it down to administrations of such a name or number."""
+    """Return a page; `search_text` limits it to administrations with this name or number."""
     queryset = _open(actor, search_text)
     total = queryset.count()
     pages = max(1, -(-total // PAGE_SIZE))
@@ -38,7 +38,7 @@ def newest(actor: Actor, count: int) -> list[Named]:
 
 
 def _open(actor: Actor, search_text: str = "") -> "QuerySet[Issue]":
-    """Those of connections are for whom may act on them."""
+    """Return open issues; those of connections only for members who may act on them."""
     visible = visible_to(actor)
     for word in normalize_search(search_text).split()[:8]:
         visible = visible.filter(search_key__contains=word)

@@ -1,9 +1,9 @@
-"""Every route of the web: pages by the URL resolver, operations of the API by its description, and the table
-that says who may come in.
+"""Every route of the web and its permissions: pages from the URL resolver, operations from the API's
+description.
 
-`python -m koppel.web.permission_matrix` brings `docs/permissions.md` up to date: new routes get a row with
-`?` for who, rows whose route is gone are dropped. `tests/web/test_permissions.py` opens every route as
-everybody and tells what to write instead of `?`.
+`python -m koppel.web.permission_matrix` updates `docs/permissions.md`: new routes get a row with `?`, rows
+without a route are dropped. `tests/web/test_permissions.py` opens every route in each role and reports what
+to write instead of `?`.
 """
 
 import inspect
@@ -31,19 +31,19 @@ _CHANGES = re.compile(
 
 @dataclass(frozen=True, order=True)
 class Route:
-    """`path` as the docs write it: `/administrations/{administration_id}/`."""
+    """`path` in the form of the docs: `/administrations/{administration_id}/`."""
 
     path: str
     method: str
 
 
 def routes() -> set[Route]:
-    """All of them."""
+    """Return all routes."""
     return set(_pages(get_resolver().url_patterns, "/")) | set(_operations())
 
 
 def rows(text: str) -> dict[Route, str]:
-    """Who may come in, by route, as the table says. Raises `ValueError` for a route that stands there twice."""
+    """Return the permission of each route in the table. Raises `ValueError` for a duplicate route."""
     who_by_route: dict[Route, str] = {}
     for row in ROW.finditer(text):
         route = Route(row["path"], row["method"])
@@ -54,7 +54,7 @@ def rows(text: str) -> dict[Route, str]:
 
 
 def update_table(text: str) -> str:
-    """The page with a row for each route there is, sorted."""
+    """Return the page with a row for each existing route, sorted."""
     existing = rows(text)
     lines = [f"| `{route.path}` | {route.method} | {existing.get(route, '?')} |" for route in sorted(routes())]
     return text.partition(HEAD)[0] + HEAD + "\n".join(lines) + "\n"
@@ -70,14 +70,14 @@ def _pages(patterns: Iterable[URLPattern | URLResolver], prefix: str) -> Iterato
 
 
 def _readable(pattern: str) -> str:
-    """`<int:key>` and `(?P<key>…)` become `{key}`; the anchors of regular expressions go."""
+    """Turn `<int:key>` and `(?P<key>…)` into `{key}` and remove the anchors of regular expressions."""
     pattern = re.sub(r"<(?:\w+:)?(\w+)>(?!\[|\.|\()", r"{\1}", pattern) if "(?P" not in pattern else pattern
     pattern = re.sub(r"\(\?P<(\w+)>[^()]*\)", r"{\1}", pattern)
     return re.sub(r"^\^|\$$|\\", "", pattern)
 
 
 def _methods(view: Any) -> list[str]:
-    """GET and POST, as far as the view's own code answers to them."""
+    """Return GET and POST, as far as the view's own code handles them."""
     if (kind := getattr(view, "view_class", None)) is not None:
         return [method for method in ("GET", "POST") if hasattr(kind, method.lower())]
     if isinstance(view, partial):  # ninja's description of itself
@@ -89,7 +89,9 @@ def _methods(view: Any) -> list[str]:
 
 
 def _required(view: Any) -> list[str] | None:
-    """The methods that Django's `require_http_methods` or `require_POST` lets through, however the view was wrapped."""
+    """Return the methods that Django's `require_http_methods` or `require_POST` allows, however the view is
+    wrapped.
+    """
     while view is not None:
         closed_over = inspect.getclosurevars(view).nonlocals
         if "request_method_list" in closed_over:

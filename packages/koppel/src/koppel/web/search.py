@@ -1,4 +1,4 @@
-"""Search everywhere: administrations, people, pages. Within what the actor may see, as everywhere."""
+"""Search for administrations, people and pages, within what the actor may see."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ SYNONYMS = {
 
 @dataclass(frozen=True)
 class SearchResult:
-    """`detail` tells namesakes apart."""
+    """`detail` distinguishes equal names."""
 
     kind: str | Promise
     label: str
@@ -40,7 +40,7 @@ class SearchResult:
 
 
 def search(actor: Actor, text: str) -> list[SearchResult]:
-    """What begins with or contains the text, the likeliest first; nothing for less than two letters."""
+    """Return what begins with or contains the text, the best match first; nothing for less than two letters."""
     query = text.replace("\0", "").strip()
     if len(query) < LETTERS_MIN:
         return []

@@ -10,37 +10,37 @@ from django.shortcuts import render
 from django.template import loader
 from django.urls import reverse
 from django.utils import translation
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import check_for_language
 from django.views.decorators.http import require_POST
 
 from koppel.kit import quarantine
 from koppel.kit.web.decorators import public, takes
+from koppel.kit.web.forms import return_url
 from koppel.kit.web.parameters import PAGE, TEXT
 from koppel.organisations.access.memberships import is_used_elsewhere
 from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.web import search as site_search
 from koppel.web.dashboard import load_dashboard
+from koppel.web.forms import LanguageForm
 from koppel.web.issues import page_of as issues_page_of
 
 
 @public
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 when the database answers, in quarantine as well: for load balancers and the supervisor."""
+    """Answer 200 when the database answers, in quarantine as well: for load balancers and the supervisor."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return JsonResponse({"status": "ok", "quarantined": quarantine.current() is not None})
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """A page that needs neither the database nor a person."""
+    """Show a page that needs neither the database nor a user."""
     context = {"quarantine": quarantine.last_known()}
     return HttpResponse(loader.get_template("500.html").render(context), status=500)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Whoever opens Koppel under an address that it does not know is told which one it is set up for."""
+    """Name the configured address to a person who opens Koppel under another one."""
     if not isinstance(exception, DisallowedHost):
         return render(request, "400.html", {"languages": ()}, status=400)
     host = request.META.get("HTTP_HOST", "")
@@ -53,14 +53,15 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 @public
 @require_POST
 def choose_language(request: HttpRequest) -> HttpResponse:
-    """Remember the language in this browser and, when signed in, with the person. A session that an identity provider opened
-    has its own choice where the person works elsewhere too: how they read there is not this provider's to say."""
-    target = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
-        target = reverse("web:dashboard")
-    response = HttpResponseRedirect(target)
-    language = request.POST.get("language", "")
-    if language in dict(settings.LANGUAGES) and check_for_language(language):
+    """Remember the language in this browser and, when signed in, for the person.
+
+    A session that an identity provider opened has its own choice where the person works elsewhere too: the
+    provider must not change the language there.
+    """
+    form = LanguageForm(request.POST)
+    response = HttpResponseRedirect(return_url(request, reverse("web:dashboard")))
+    if form.is_valid():
+        language = form.cleaned_data["language"]
         response.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, max_age=365 * 24 * 3600, samesite="Lax")
         if request.user.is_authenticated:
             sso_organisation_id = request.session.get("sso_organisation_id")
@@ -72,13 +73,13 @@ def choose_language(request: HttpRequest) -> HttpResponse:
 
 
 def dashboard(request: AuthenticatedRequest) -> HttpResponse:
-    """Four questions, each with its list behind it."""
+    """Show four summaries, each with its list."""
     return render(request, "web/dashboard.html", {"look": load_dashboard(request.actor), "nav_section": "dashboard"})
 
 
 @takes(q=TEXT)
 def search(request: AuthenticatedRequest) -> HttpResponse:
-    """What the search field found so far, for the list beneath it."""
+    """Return the results so far, for the list below the search field."""
     text = (request.parameters["q"] or "")[:100].strip()
     context = {
         "hits": site_search.search(request.actor, text),
@@ -89,11 +90,9 @@ def search(request: AuthenticatedRequest) -> HttpResponse:
 
 @takes(q=TEXT, page=PAGE)
 def issues_page(request: AuthenticatedRequest) -> HttpResponse:
-    """What a person must fix, with the button that fixes it."""
+    """Show what a person must fix, with the button that fixes it."""
     search_text = (request.parameters["q"] or "").replace("\0", "")[:100]
     number = request.parameters["page"] or 1
-    query = request.GET.copy()
-    query.pop("page", None)
     page = issues_page_of(request.actor, search_text=search_text, number=number)
-    context = {"page": page, "words": search_text, "query": query.urlencode(), "nav_section": "issues"}
+    context = {"page": page, "words": search_text, "nav_section": "issues"}
     return render(request, "web/issues.html", context)

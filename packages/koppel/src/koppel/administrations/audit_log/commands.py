@@ -20,22 +20,22 @@ COLUMNS = ("at", "actor", "interface", "action", "subject", "changes")
 
 @app.callback()
 def activity() -> None:
-    """Who did what, and when."""
+    """Show who did what, and when."""
 
 
 @app.command("list")
 def list_all(
     search: Annotated[str, typer.Option("--search", help="Part of a person's or a subject's name.")] = "",
-    action: Annotated[str, typer.Option(help="Only this act, 'administration.restricted'.")] = "",
-    interface: Annotated[Interface | None, typer.Option(help="Only what came in this way.")] = None,
+    action: Annotated[str, typer.Option(help="Only this action, 'administration.restricted'.")] = "",
+    interface: Annotated[Interface | None, typer.Option(help="Only this interface.")] = None,
     since: Annotated[str, typer.Option(help="From this day on, 2026-12-31.")] = "",
     until: Annotated[str, typer.Option(help="Up to this day, included.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number, newest first.")] = 200,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """The audit log, newest first; with what changed, in names; with `--json` the ids before and after too."""
+    """List the audit log, newest first, with what changed, in names; with `--json` also the ids before and after."""
     audit_filter = AuditFilter(
         search_text=search, action=action, interface=interface, since=_day(since), until=_day(until)
     )

@@ -15,4 +15,4 @@ Matching = Annotated[
     ),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Instead of ids or a filter: all that you may see.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]

@@ -29,15 +29,15 @@ def assign(
     everything: Everything = False,
     division: Annotated[str, typer.Option(help="Id of the division, or 'none'.")] = "",
     template: Annotated[str, typer.Option(help="Id of the template, or 'none'.")] = "",
-    add: Annotated[list[int] | None, typer.Option(help="Id of a membership to add; several times.")] = None,
-    remove: Annotated[list[int] | None, typer.Option(help="Id of a membership to take off; several times.")] = None,
+    add: Annotated[list[int] | None, typer.Option(help="Id of a membership to add; may be repeated.")] = None,
+    remove: Annotated[list[int] | None, typer.Option(help="Id of a membership to remove; may be repeated.")] = None,
     sector: Annotated[str, typer.Option(help="Letter of the sector.")] = "",
     dry_run: DryRun = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Division and template replace, people are added to those already there; undone for 24 hours with `undo`."""
+    """Assign division, template, people and sector. People are added; `undo` reverts it for 24 hours."""
     params: dict[str, Any] = {"add": add or [], "remove": remove or []}
     for key, text in (("division", division), ("template", template)):
         if text:
@@ -54,7 +54,7 @@ def activate(
     ids: Ids = None, matching: Matching = None, everything: Everything = False, dry_run: DryRun = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Let what is deactivated sync again."""
+    """Let deactivated administrations sync again."""
     with acting_as(person, organisation) as actor:
         selection = _selection(actor, "activate", ids, matching, everything=everything)
         _run_action(actor, "activate", {}, selection, dry_run=dry_run, as_json=as_json)
@@ -65,14 +65,14 @@ def deactivate(
     ids: Ids = None,
     matching: Matching = None,
     everything: Everything = False,
-    reason: Annotated[str, typer.Option(help="Kept with it.")] = "",
-    on: Annotated[str, typer.Option(help="From this day on (2026-12-31); at once without it.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason, stored with it.")] = "",
+    on: Annotated[str, typer.Option(help="From this day on (2026-12-31); default: at once.")] = "",
     dry_run: DryRun = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Stop syncing. Nothing is lost."""
+    """Stop syncing administrations. Nothing is lost."""
     with acting_as(person, organisation) as actor:
         selection = _selection(actor, "deactivate", ids, matching, everything=everything)
         _run_action(actor, "deactivate", {"reason": reason, "on": on}, selection, dry_run=dry_run, as_json=as_json)
@@ -80,7 +80,7 @@ def deactivate(
 
 @app.command("import-csv")
 def import_csv(
-    file: Annotated[Path, typer.Argument(help="First column: which administration; the others: what it gets.")],
+    file: Annotated[Path, typer.Argument(help="The first column names the administration, the others its new values.")],
     dry_run: DryRun = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
@@ -106,7 +106,7 @@ def undo(
     operation: Annotated[int, typer.Argument(help="Id that the command printed.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Take back an assignment or setting of the last 24 hours, as far as nobody changed it since."""
+    """Undo an assignment or setting of the last 24 hours, where it was not changed since."""
     with acting_as(person, organisation) as actor:
         bulk.undo(actor, operation)
         _print(actor, operation, as_json=as_json)
@@ -115,10 +115,10 @@ def undo(
 @app.command("restrict")
 def restrict(
     administration_id: AdministrationId,
-    people: Annotated[list[int], typer.Option("--member", help="Id of a membership to name on it; several times.")],
+    people: Annotated[list[int], typer.Option("--member", help="Id of a membership that may see it; may be repeated.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Let it exist only for the people named, whatever their role."""
+    """Restrict an administration to the members named, whatever their role."""
     with acting_as(person, organisation) as actor:
         restriction.set_access(actor, administration_id, restricted=True, membership_ids=people)
     print_record({"id": administration_id, "restricted": True, "members": people}, as_json=as_json)
@@ -128,7 +128,7 @@ def restrict(
 def unrestrict(
     administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Give it back to all whose role or division gives access."""
+    """Open a restricted administration to all whose role or division gives access."""
     with acting_as(person, organisation) as actor:
         restriction.set_access(actor, administration_id, restricted=False, membership_ids=[])
     print_record({"id": administration_id, "restricted": False}, as_json=as_json)
@@ -137,10 +137,10 @@ def unrestrict(
 @app.command("favourite")
 def favourite(
     administration_id: AdministrationId,
-    off: Annotated[bool, typer.Option("--off", help="No favourite any more.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="Remove it from your favourites.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Among your own favourites."""
+    """Add an administration to your favourites."""
     with acting_as(person, organisation) as actor:
         services.set_favourite(actor, administration_id, is_favourite=not off)
     print_record({"id": administration_id, "is_favourite": not off}, as_json=as_json)
@@ -150,12 +150,12 @@ def favourite(
 def settings(
     administration_id: AdministrationId,
     values: Annotated[
-        list[str] | None, typer.Option("--set", help="'schedule=night', or JSON after the =; several times.")
+        list[str] | None, typer.Option("--set", help="'schedule=night', or JSON after the =; may be repeated.")
     ] = None,
-    reset: Annotated[list[str] | None, typer.Option(help="Give a setting back to template or organisation.")] = None,
+    reset: Annotated[list[str] | None, typer.Option(help="Remove its own value of a setting; may be repeated.")] = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """The settings in force and where each comes from; `--set` and `--reset` change its own."""
+    """Show the effective settings and the origin of each; `--set` and `--reset` change its own."""
     changes = dict(_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
     with acting_as(person, organisation) as actor:
         if changes:

@@ -18,10 +18,10 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("set-predecessor")
 def set_predecessor(
     administration_id: AdministrationId,
-    predecessor: Annotated[int | None, typer.Argument(help="Id of the one that it continues; none without it.")] = None,
+    predecessor: Annotated[int | None, typer.Argument(help="Id of the one that it continues; default: none.")] = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """It continues another one: renamed, merged, or moved to another system."""
+    """Set the administration that this one continues: renamed, merged, or moved to another system."""
     with acting_as(person, organisation) as actor:
         predecessors.set_predecessor(actor, administration_id, predecessor)
     print_record({"id": administration_id, "predecessor": predecessor}, as_json=as_json)
@@ -31,10 +31,10 @@ def set_predecessor(
 def offboard(
     administration_id: AdministrationId,
     erase_on: Annotated[str, typer.Option(help="Day on which everything is erased.")],
-    client_left_on: Annotated[str, typer.Option(help="Day on which the client left; today without it.")] = "",
+    client_left_on: Annotated[str, typer.Option(help="Day on which the client left; default: today.")] = "",
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """The client left: syncing stops, books are kept until a day and then erased."""
+    """Offboard a client: syncing stops, books are kept until a day and then erased."""
     left_on, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
     with acting_as(person, organisation) as actor:
         offboarding.offboard_client(actor, administration_id, client_left_on=left_on, erase_on=end)
@@ -44,7 +44,7 @@ def offboard(
 @app.command("withdraw")
 def withdraw(
     administration_id: AdministrationId,
-    sure: Annotated[bool, typer.Option("--yes", help="Erasing cannot be undone; say so.")] = False,
+    sure: Annotated[bool, typer.Option("--yes", help="Confirm erasing, which cannot be undone.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Cancel an import that waits, or erase a wrong one."""

@@ -28,12 +28,12 @@ def listing(
     matching: Annotated[
         str, typer.Option("--filter", help="As in the list's address bar: 'q=bakker&status=failed'.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number.")] = 200,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """The administrations that you may see, filtered and sorted as the list does."""
+    """List the administrations that you may see, filtered and sorted as on the page."""
     with acting_as(person, organisation) as actor:
         rows = [_row(administration) for administration in search(actor, parse_query_string(matching))[:limit]]
     print_rows(rows, COLUMNS, as_json=as_json)
@@ -43,7 +43,7 @@ def listing(
 def show(
     administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """One administration with its settings and where each comes from."""
+    """Show an administration with its settings and the origin of each."""
     with acting_as(person, organisation) as actor:
         administration = administration_for(actor, administration_id)
         row = _row(administration) | {
@@ -61,7 +61,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("administrations.csv"),
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """The list as a file."""
+    """Write the list to a file."""
     with (
         acting_as(person, organisation) as actor,
         export_list(actor, parse_query_string(matching), file_format) as content,

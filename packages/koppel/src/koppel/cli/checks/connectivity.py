@@ -1,4 +1,4 @@
-"""Checks of how people reach Koppel, and how Koppel's mail reaches them."""
+"""Check how people reach Koppel, and how Koppel's mail reaches them."""
 
 import os
 import smtplib
@@ -23,7 +23,7 @@ HEALTHY = b'"status": "ok"'
 
 
 def addresses(web_port: int) -> Iterator[Finding]:
-    """Whether `KOPPEL_PUBLIC_URL` fits, and whether what stands before Koppel is known to it."""
+    """Check `KOPPEL_PUBLIC_URL`, and whether Koppel knows the proxies in front of it."""
     url = os.environ.get("KOPPEL_PUBLIC_URL", "")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
@@ -54,7 +54,7 @@ def addresses(web_port: int) -> Iterator[Finding]:
 
 
 def mail() -> Finding:
-    """Whether mail goes out: the mail server is connected to, and signed in at, but gets no mail."""
+    """Check whether mail can be sent: connect and sign in at the mail server, without sending."""
     if not settings.SENDS_MAIL:
         return _files(str(settings.EMAIL_FILE_PATH))
     server = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
@@ -69,7 +69,7 @@ def mail() -> Finding:
 
 
 def try_mail(to: str) -> Finding:
-    """Sends one mail that says what it is."""
+    """Send a test mail."""
     if quarantine.last_known():
         return Finding("mail to you", False, f"No mail was sent to {to}. {quarantine.SENTENCE}")
     text = f"Koppel at {settings.PUBLIC_URL} sent this to see whether its mail arrives. It does."
@@ -82,7 +82,9 @@ def try_mail(to: str) -> Finding:
 
 
 def _files(directory: str) -> Finding:
-    """Fine for a trial on one's own machine, or when somebody chose the folder; else letters would be lost unnoticed."""
+    """Accept mail files for a trial on one machine, or in a chosen folder; otherwise mail would be lost
+    unnoticed.
+    """
     text = (
         f"KOPPEL_SMTP_URL is not set, so no mail is sent: invitations, links for a new password and notices become files in"
         f" {directory} and reach nobody."
@@ -93,7 +95,7 @@ def _files(directory: str) -> Finding:
 
 
 def _unreachable_reason(url: str) -> str:
-    """Why Koppel cannot be reached at its own address; '' when it can."""
+    """Return why Koppel cannot be reached at its own address; '' when it can."""
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}{paths.HEALTH}", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http or https
             return "" if HEALTHY in answer.read(64) else "another program answers"

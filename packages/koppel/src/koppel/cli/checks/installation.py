@@ -1,4 +1,4 @@
-"""`koppel check`: what is misconfigured, in sentences that say what to do."""
+"""`koppel check`: what is configured wrongly, in sentences that say what to do."""
 
 import os
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ SECRET_KEY_CHARACTERS_MIN = 50
 
 
 def findings(web_port: int) -> list[Finding]:
-    """All checks, in the order in which a person would repair. Later ones are left out when the database is silent."""
+    """Run all checks, in the order of repair. Later ones are skipped when the database does not answer."""
     results = [_database_answers()]
     if results[0].is_well:
         results += [*_roles(), _migrations(), *_installation_number(), *_quarantine()]
@@ -103,7 +103,7 @@ def _migrations() -> Finding:
 
 
 def _installation_number() -> Iterator[Finding]:
-    """Nothing before the first migration."""
+    """Return nothing before the first migration."""
     number = stored_number("default")
     if conflict := number_conflict("default"):
         yield Finding(INSTALLATION_NUMBER, False, conflict)
@@ -147,8 +147,9 @@ def _organisations() -> Iterator[Finding]:
 
 
 def _sql_readers() -> Iterator[Finding]:
-    """Nothing without readers. Looked at: what PUBLIC and each reader may do in this database (connect, temporary tables,
-    schemas, objects in `public`), and into which other databases of the server everybody may connect."""
+    """Check the rights of PUBLIC and each reader in this database (connect, temporary tables, schemas,
+    objects in `public`), and the other databases to which everybody may connect. Nothing without readers.
+    """
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         roles = reader_roles(connection)
         if not roles:
@@ -178,7 +179,9 @@ def _vault_keys(*, database_answers: bool) -> Finding:
 
 
 def _sealed_secrets() -> Finding | None:
-    """What the keys do not open, or should be sealed again; None when all is sealed with the current key."""
+    """Report secrets that the keys do not open, or that should be encrypted again; None when all use the
+    current key.
+    """
     try:
         uses = key_uses()
     except Exception as error:

@@ -1,11 +1,13 @@
-"""What `koppel check` says of one thing that it looked at."""
+"""The results of `koppel check`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`text` is a sentence: what is well, or what is wrong and what to do. `is_advice`: it works, and could be better."""
+    """`text` is a sentence: what is well, or what is wrong and what to do. `is_advice`: it works, and could
+    be better.
+    """
 
     topic: str
     is_well: bool

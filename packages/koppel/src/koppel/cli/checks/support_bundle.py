@@ -1,4 +1,6 @@
-"""`koppel check --support-bundle FILE`: what a stranger needs to understand an installation; no secret, no client's name."""
+"""`koppel check --support-bundle FILE`: what support needs to understand an installation; no secret, no
+client's name.
+"""
 
 import json
 import os
@@ -38,7 +40,7 @@ QUERIES = {
 
 
 def write_bundle(file: Path, findings: Sequence[Finding]) -> None:
-    """A ZIP of JSON files, readable by its owner only."""
+    """Write a ZIP of JSON files, readable by its owner only."""
     write_private(file, "")
     parts = {
         "check.json": [{"topic": one.topic, "ok": one.is_well, "text": one.text} for one in findings],
@@ -73,7 +75,7 @@ def _setting_for_bundle(name: str, value: str | None) -> str:
     if value is None:
         return "not set"
     if name in ADDRESSES:
-        # By text alone: several hosts with a port each are an address too, and what stands before an @ is never shown.
+        # Parsed as text: an address may have several hosts with a port each, and the part before an @ is never shown.
         scheme, mark, rest = value.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}" if mark else "set"
     return value if name in SETTINGS_IN_BUNDLE else "set"

@@ -1,4 +1,4 @@
-"""`koppel keys`: the keys that seal tokens and client secrets. Installation-wide, so whoever has the shell may."""
+"""`koppel keys`: the keys that encrypt tokens and client secrets, for anyone with the installation's shell."""
 
 import json
 import secrets
@@ -25,10 +25,10 @@ NOT_IN_A_FILE = (
 
 @app.command("rotate")
 def rotate(
-    make_new: Annotated[bool, typer.Option("--new", help="First make a new key, kept in secrets.json.")] = False,
+    make_new: Annotated[bool, typer.Option("--new", help="Make a new key first, stored in secrets.json.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Seal every secret again with the first key of KOPPEL_VAULT_KEYS. Everything may go on running; stopped, run it again."""
+    """Encrypt every secret again with the first key of KOPPEL_VAULT_KEYS, while Koppel runs. It can be repeated."""
     _refuse_unreadable_keys()
     try:
         require_matching_keys()
@@ -47,14 +47,14 @@ def rotate(
 
 @app.command("status")
 def status(as_json: AsJson = False) -> None:
-    """Which key seals how many secrets, and whether they open."""
+    """Show how many secrets each key encrypts, and whether they open."""
     _refuse_unreadable_keys()
     print_rows(key_uses(), ("key", "secrets", "unreadable", "reason"), as_json=as_json)
 
 
 @app.command("new")
 def new() -> None:
-    """Print a new key for KOPPEL_VAULT_KEYS. It is shown once and kept nowhere."""
+    """Print a new key for KOPPEL_VAULT_KEYS. It is shown once and not stored."""
     typer.echo(new_vault_key())
 
 
@@ -66,7 +66,7 @@ def _refuse_unreadable_keys() -> None:
 
 
 def _add_key() -> None:
-    """Put a new key in front of secrets.json. Running processes read it from there when they meet what it sealed."""
+    """Put a new key first in secrets.json. Running processes read it there when they meet its ciphertexts."""
     file = data_directory(None) / "secrets.json"
     try:
         kept = json.loads(file.read_text())

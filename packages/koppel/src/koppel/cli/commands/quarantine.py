@@ -1,4 +1,6 @@
-"""`koppel quarantine`: nothing leaves this installation until it is ended. Installation-wide, so whoever has the shell may."""
+"""`koppel quarantine`: nothing leaves this installation until it is ended. For anyone with the installation's
+shell.
+"""
 
 from typing import Annotated, Any
 
@@ -22,14 +24,14 @@ SendPending = Annotated[
 
 @app.command("on")
 def on(as_json: AsJson = False) -> None:
-    """No calls, no mail, no webhooks, no schedule from now on, in every process. What waits stays in its queue."""
+    """Begin quarantine: no calls, mail, webhooks or schedule in any process. Queues keep what waits."""
     began = begin()
     print_record({**_facts(), "changed": began}, as_json=as_json)
 
 
 @app.command("off")
 def off(send_pending: SendPending = False, as_json: AsJson = False) -> None:
-    """Everything goes on. Mail and webhook messages that waited when the quarantine began are not sent, and counted here."""
+    """End quarantine. Mail and webhook messages that waited when it began are not sent, and counted here."""
     dropped = notification_quarantine.end(current_shell_operator(), sends_pending=send_pending)
     facts = {**_facts(), "changed": dropped is not None}
     if dropped is not None:
@@ -39,7 +41,7 @@ def off(send_pending: SendPending = False, as_json: AsJson = False) -> None:
 
 @app.command("status")
 def status(as_json: AsJson = False) -> None:
-    """Whether it is on, since when, by whom; and what waited when it began."""
+    """Show whether quarantine is on, since when, by whom, and what waited when it began."""
     facts = _facts()
     if (period := quarantine.current()) is not None:
         pending = notification_quarantine.pending_since_before(period.since)
@@ -48,8 +50,9 @@ def status(as_json: AsJson = False) -> None:
 
 
 def begin() -> bool:
-    """Put the installation into quarantine, in the name of the account of the shell. False when it was already. Raises
-    `CommandError`."""
+    """Begin a quarantine in the name of the account of the shell. Return False when one is on. Raises
+    `CommandError`.
+    """
     try:
         return notification_quarantine.begin(current_shell_operator())
     except ProgrammingError as error:

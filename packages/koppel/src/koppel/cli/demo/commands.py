@@ -1,4 +1,6 @@
-"""`koppel demo` and `koppel demo-once`: the whole thing on one machine, with a made-up firm and a played vendor."""
+"""`koppel demo` and `koppel demo-once`: everything on one machine, with a made-up firm and the sandbox as
+vendor.
+"""
 
 import shutil
 import tempfile
@@ -25,20 +27,18 @@ Sie = Annotated[
     typer.Option("--sie", exists=True, help="A folder of SIE type 4 files; each becomes a company of the sandbox."),
 ]
 Companies = Annotated[int, typer.Option("--companies", min=0, help="Generated companies in the sandbox.")]
-Quarantined = Annotated[
-    bool, typer.Option("--quarantined", help="To see what a restored copy looks like: nothing leaves it.")
-]
+Quarantined = Annotated[bool, typer.Option("--quarantined", help="Start in quarantine, as a restored copy would.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
 
 
 def demo(
-    port: Annotated[int, typer.Option("--port", help="Where Koppel listens.")] = WEB_PORT,
-    sandbox_port: Annotated[int, typer.Option("--sandbox-port", help="Where the sandbox listens.")] = SANDBOX_PORT,
+    port: Annotated[int, typer.Option("--port", help="Port of Koppel.")] = WEB_PORT,
+    sandbox_port: Annotated[int, typer.Option("--sandbox-port", help="Port of the sandbox.")] = SANDBOX_PORT,
     sie: Sie = None,
     companies: Companies = 40,
     workers: Workers = 1,
     data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Where the data stays [KOPPEL_DATA_DIR, else ./data/demo].")
+        Path | None, typer.Option("--data-dir", help="Data directory [KOPPEL_DATA_DIR, else ./data/demo].")
     ] = None,
     quarantined: Quarantined = False,
 ) -> None:
@@ -72,10 +72,10 @@ def demo_once(
     sie: Sie = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     workers: Workers = 1,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the data directory and say where it is.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the data directory and print its path.")] = False,
     timeout_seconds: Annotated[float, typer.Option("--timeout", help="Give up after this many seconds.")] = 900,
 ) -> None:
-    """Do the whole main job without a person, beside whatever runs. Exit code 0 when every administration is active."""
+    """Do the whole main job without a person, beside other instances. Exit code 0 when every administration is active."""
     logging.configure()
     home = Path(tempfile.mkdtemp(prefix="koppel-demo-once-"))
     web_port, sandbox_port = choose_free_port(), choose_free_port()

@@ -1,4 +1,6 @@
-"""A browser for machines: follows links and redirects, keeps cookies, fills in the forms that a person would see."""
+"""A browser for programs: follows links and redirects, keeps cookies, fills in the forms that a person would
+see.
+"""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -13,12 +15,14 @@ TIMEOUT_SECONDS = 60
 
 
 class UnexpectedPage(Exception):
-    """A page was not what the job expects. Says which page and what was looked for."""
+    """A page is not what the job expects. Names the page and what was missing."""
 
 
 @dataclass
 class Form:
-    """A form as sent without touching it: hidden fields, defaults, ticked boxes. `buttons` are (name, value, text)."""
+    """A form with its initial values: hidden fields, defaults, ticked boxes. `buttons` are (name, value,
+    text).
+    """
 
     action: str
     method: str
@@ -38,7 +42,9 @@ class Page:
     links: list[tuple[str, str]]
 
     def form(self, *names: str, button: str = "") -> Form:
-        """The first form with all these fields, and with a button of this name. Raises `UnexpectedPage`."""
+        """Return the first form with all these fields, and with a button of this name. Raises
+        `UnexpectedPage`.
+        """
         for candidate in self.forms:
             if set(names) <= candidate.names and (
                 not button or any(name == button for name, _v, _t in candidate.buttons)
@@ -47,7 +53,7 @@ class Page:
         raise UnexpectedPage(f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self.beginning}")
 
     def link(self, part: str) -> str:
-        """The first link whose address contains `part`. Raises `UnexpectedPage`."""
+        """Return the first link whose address contains `part`. Raises `UnexpectedPage`."""
         for address, _text in self.links:
             if part in address:
                 return address
@@ -69,7 +75,7 @@ class Browser:
         return self._open(Request(url))  # noqa: S310 - addresses of the demo's own stack
 
     def submit(self, page: Page, form: Form, values: dict[str, Any], *, button: str = "", value: str = "") -> Page:
-        """Send a form with `values` laid over its defaults; a list gives several fields of one name."""
+        """Send a form with `values` instead of its defaults; a list gives several fields of one name."""
         sent = [(name, text) for name, text in form.fields if name not in values]
         for name, field_value in values.items():
             sent += [(name, str(one)) for one in (field_value if isinstance(field_value, list) else [field_value])]
@@ -83,7 +89,7 @@ class Browser:
         return self._open(request)
 
     def _open(self, request: Request) -> Page:
-        """Raises `OSError` when no whole answer comes."""
+        """Raises `OSError` when no complete answer comes."""
         request.add_header("Accept-Language", self._language)
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:

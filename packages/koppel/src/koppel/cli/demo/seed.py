@@ -1,4 +1,4 @@
-"""A plainly fictional firm to try Koppel with. Running it again changes nothing."""
+"""A fictional firm to try Koppel with. Running it again changes nothing."""
 
 from dataclasses import dataclass
 
@@ -45,7 +45,9 @@ APPS = (
 
 
 def seed(sandbox_url: str, public_url: str) -> None:
-    """Firm, people, divisions, templates and the sandbox's app registrations. `public_url` is where people sign in."""
+    """Create firm, people, divisions, templates and the sandbox's app registrations. `public_url` is the
+    address of sign-in.
+    """
     with installation_scope("demo seed"):
         firm, created = Organisation.objects.get_or_create(name=FIRM)
         if created:
@@ -66,7 +68,7 @@ def _people_and_divisions(firm: Organisation) -> None:
 
 
 def _apps(sandbox_url: str) -> None:
-    """The sandbox may listen on another port than last time: base URLs are renewed at every start."""
+    """Renew base URLs at every start: the sandbox may listen on another port than last time."""
     base_urls = {"identity": sandbox_url, "api": sandbox_url, "legacy": sandbox_url}
     for client_id, mode in APPS:
         existing = AppRegistration.objects.filter(connector="visma_net", client_id=client_id)

@@ -1,4 +1,6 @@
-"""The whole main job without a person: through the sandbox's real forms and Koppel's own pages, then a table of the result."""
+"""The main job without a person: through the sandbox's real forms and Koppel's own pages, then a table of the
+result.
+"""
 
 import json
 import re
@@ -26,8 +28,11 @@ SETTLED = ("active", "failed", "blocked", "deactivated")
 
 @dataclass
 class Result:
-    """One administration at the end. `source` is the SIE file's name; `rows` per resource; `debit` is the
-    sum of all entry lines, exact; `issues` their sentences."""
+    """An administration at the end.
+
+    `source` is the SIE file's name; `rows` per resource; `debit` is the exact sum of all entry lines;
+    `issues` their messages.
+    """
 
     name: str
     source: str | None
@@ -40,7 +45,7 @@ class Result:
 
 @dataclass(frozen=True)
 class SmokeRun:
-    """`tick` is called between looks, so that the caller can keep its programs alive."""
+    """`tick` is called between polls, so that the caller can keep its programs alive."""
 
     public_url: str
     sandbox_url: str
@@ -50,7 +55,7 @@ class SmokeRun:
 
 
 def run(smoke_run: SmokeRun, *, as_json: bool) -> int:
-    """0 when everything that was imported is active. Raises `CommandError` when a page is not what it should be."""
+    """Return 0 when everything imported is active. Raises `CommandError` for an unexpected page."""
     began = time.monotonic()
     console = Console(stderr=True)
     browser = Browser()
@@ -69,7 +74,7 @@ def run(smoke_run: SmokeRun, *, as_json: bool) -> int:
 
 
 def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) -> int:
-    """Sign in, connect, tick all, identify, assign, finish. The import's id."""
+    """Sign in, connect, tick all, identify, assign, finish. Return the import's id."""
     person = smoke_run.facts.people[0]
     page = browser.get(f"{smoke_run.public_url}/accounts/login/")
     page = browser.submit(page, page.form("login", "password"), {"login": person.email, "password": person.password})
@@ -79,7 +84,7 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     account = {"username": smoke_run.facts.sandbox_user, "password": smoke_run.facts.sandbox_password}
     page = browser.submit(page, page.form("username", "password"), account)
     page = browser.submit(page, page.form("request", button="answer"), {}, button="answer", value="allow")
-    page = browser.submit(page, page.form("code", "state"), {})  # a page that a real browser sends by itself
+    page = browser.submit(page, page.form("code", "state"), {})  # a form that a real browser submits by script
     _wait_for_descriptions(browser, page.url.replace("/choose", "/companies.json"), smoke_run)
     form = page.form("company")
     companies = [value for name, value in form.boxes if name == "company"]
@@ -99,7 +104,7 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
 
 
 def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> None:
-    """Numbers and countries are asked for by a worker; what is missing after a minute is identified by a reason."""
+    """Wait up to a minute for a worker's look-up of numbers and countries; missing ones get a reason."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         answer = browser.get(url)
@@ -110,8 +115,11 @@ def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> N
 
 
 def identify(browser: Browser, page: Page, console: Console) -> Page:
-    """Take the numbers that the accounting system knows; a company without a good one is a test company; where names or numbers
-    differ say, as a person who looked would, that it is the same company. A register may answer between two looks."""
+    """Use the numbers of the accounting system; a company without a valid one is a test company.
+
+    Where names or numbers differ, confirm that it is the same company. A register may answer between two
+    polls.
+    """
     for _look in range(IDENTIFY_LOOKS_MAX):
         page = _complete(browser, _say_same(browser, page, console))
         if not page.url.split("?")[0].endswith("/identify"):
@@ -120,8 +128,9 @@ def identify(browser: Browser, page: Page, console: Console) -> Page:
 
 
 def _say_same(browser: Browser, page: Page, console: Console) -> Page:
-    """Tick every row that asks, read the question once more, and say yes. The question comes again when a register answered
-    between the question and the answer."""
+    """Tick every row with a question, read it once more, and confirm. The question returns when a register
+    answered meanwhile.
+    """
     discrepancy_ids = re.findall(r'data-discrepancy><input type="checkbox" name="discrepancy" value="(\d+)"', page.text)
     if not discrepancy_ids:
         return page
@@ -156,7 +165,7 @@ def _identities(page: Page) -> Form:
 
 
 def _watch(browser: Browser, smoke_run: SmokeRun, import_id: int, console: Console) -> list[dict[str, Any]]:
-    """Look until everything is settled or the time is over."""
+    """Poll until everything is settled or the time is over."""
     deadline = time.monotonic() + smoke_run.timeout_seconds
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
@@ -173,7 +182,9 @@ def _watch(browser: Browser, smoke_run: SmokeRun, import_id: int, console: Conso
 
 
 def _fetch_statuses(browser: Browser, smoke_run: SmokeRun, import_id: int) -> list[dict[str, Any]] | None:
-    """The administrations of the import. None: the web does not answer. The import goes on, and the web is started again."""
+    """Return the administrations of the import. None: the web does not answer; the import continues, and the
+    web restarts.
+    """
     try:
         answer = browser.get(f"{smoke_run.public_url}/api/v1/administrations?import_id={import_id}&limit=1000")
     except OSError:

@@ -21,15 +21,15 @@ COLUMNS = ("id", "consent_option", "client_id", "name", "connections")
 
 @app.command("add")
 def add(
-    option: Annotated[str, typer.Argument(help="system/environment/way to sign in; a wrong one is answered with all.")],
-    client_id: Annotated[str, typer.Option(help="As the vendor's portal shows it.")],
-    name: Annotated[str, typer.Option(help="Your own word for it.")] = "",
+    option: Annotated[str, typer.Argument(help="system/environment/way to sign in; a wrong value lists all.")],
+    client_id: Annotated[str, typer.Option(help="The client id that the vendor's portal shows.")],
+    name: Annotated[str, typer.Option(help="Your own name for it.")] = "",
     refresh_token_days: Annotated[
-        int | None, typer.Option(help="How long refresh tokens live, as chosen there.")
+        int | None, typer.Option(help="Lifetime of refresh tokens in days, as chosen there.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep an app registration for all organisations. The secret is asked for, or read from standard input."""
+    """Add an app registration for all organisations. The secret is prompted for, or read from standard input."""
     if option not in installation_apps.consent_options():
         raise CommandError(f"There is no {option}; choose one of {', '.join(installation_apps.consent_options())}.")
     connector, environment, mode = option.split("/")
@@ -42,7 +42,7 @@ def add(
 
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
-    """Those of the installation, with how many connections use them."""
+    """List the installation's app registrations, with the number of connections that use each."""
     rows = [
         {
             "id": registration.pk,
@@ -58,7 +58,7 @@ def list_all(as_json: AsJson = False) -> None:
 
 @app.command("test")
 def try_one(app_id: AppIdArgument, as_json: AsJson = False) -> None:
-    """A real call at the vendor that grants nothing. Exit code 1 when it is refused."""
+    """Make a real call at the vendor that grants nothing. Exit code 1 when it is refused."""
     with user_errors():
         outcome = installation_apps.check_app(app_id)
     print_record({"works": outcome.is_well, "message": outcome.message}, as_json=as_json)
@@ -68,7 +68,7 @@ def try_one(app_id: AppIdArgument, as_json: AsJson = False) -> None:
 
 @app.command("remove")
 def remove(app_id: AppIdArgument, as_json: AsJson = False) -> None:
-    """Take an unused one away, with its secret."""
+    """Remove an unused app registration, with its secret."""
     with user_errors():
         installation_apps.remove_app(shell_account(), app_id)
     print_record({"removed": app_id}, as_json=as_json)

@@ -55,7 +55,7 @@ class ConnectionRow:
 
 @app.command("list")
 def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """All connections; those that need somebody first."""
+    """List all connections; those that need a person come first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         rows = [_line(card) for card in summaries.list_summaries(actor)]
@@ -66,7 +66,7 @@ def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJ
 def show(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """One connection with the health of its administrations and its timeline."""
+    """Show a connection with the health of its administrations and its timeline."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         summary = queries.connection_for(actor, connection)
@@ -98,7 +98,7 @@ def show(
 def probe(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """One cheap call, now. Exit code 1 when the accounting system does not answer."""
+    """Make one cheap call. Exit code 1 when the accounting system does not answer."""
     with user_errors():
         check = check_connection(get_actor(person, organisation), connection)
     print_record(check, as_json=as_json)
@@ -109,7 +109,7 @@ def probe(
 def pause(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Nothing is read until it is resumed."""
+    """Pause a connection: nothing is read until it is resumed."""
     with acting_as(person, organisation) as actor:
         changed = lifecycle.pause_connection(actor, connection)
     print_record({"connection": connection, "changed": changed}, as_json=as_json)
@@ -119,7 +119,7 @@ def pause(
 def resume(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """What waited goes on."""
+    """Resume a paused connection."""
     with acting_as(person, organisation) as actor:
         changed = lifecycle.resume(actor, connection)
     print_record({"connection": connection, "changed": changed}, as_json=as_json)
@@ -144,7 +144,7 @@ def reconnect(
 def changes(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """What is different at the accounting system and waits for a person, those that stop a sync first."""
+    """List changes at the accounting system that wait for a person; changes that stop a sync come first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         rows = summaries.open_changes(actor, queries.connection_for(actor, connection))
@@ -160,15 +160,15 @@ def resolve(
         bool | None,
         typer.Option(
             "--accept/--leave",
-            help="Take the change over or leave it; for other_company: it is the same company, or it is not.",
+            help="Accept the change or not; for other_company: it is the same company, or it is not.",
         ),
     ] = None,
     administration: Annotated[list[int] | None, typer.Option(help="An administration; may be repeated.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that have this code.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All changes with this code.")] = False,
     fingerprint: Annotated[
         list[str] | None,
         typer.Option(
-            help="The fingerprint that `changes` showed; what says something else by now is refused. May be repeated."
+            help="The fingerprint that `changes` showed; a change that differs by now is refused. May be repeated."
         ),
     ] = None,
     person: ActAs = "",
@@ -199,12 +199,12 @@ def resolve(
 @app.command("request-transfer")
 def request_transfer(
     connection: ConnectionIdArgument,
-    member: Annotated[str, typer.Argument(help="E-mail address of the member who is to take over.")],
+    member: Annotated[str, typer.Argument(help="E-mail address of the new owner.")],
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Ask somebody to take over; it changes when they have signed in at the accounting system."""
+    """Ask a member to take over. The owner changes when they have signed in at the accounting system."""
     with acting_as(person, organisation) as actor:
         owners = {membership.user.email.lower(): membership.pk for membership in ownership.possible_owners(actor)}
         changed = ownership.request_transfer(actor, connection, owners.get(member.strip().lower(), 0))
@@ -214,13 +214,17 @@ def request_transfer(
 @app.command("remove")
 def remove(
     connection: ConnectionIdArgument,
-    policy: Annotated[RemovalPolicy, typer.Option(help="What becomes of them: move, wait or deactivate.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would happen.")] = False,
+    policy: Annotated[
+        RemovalPolicy, typer.Option(help="What happens to its administrations: move, wait or deactivate.")
+    ],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do it; without this option, only show what would happen.")
+    ] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """End a connection and withdraw its tokens at the accounting system. Without --yes, a preview."""
+    """End a connection and revoke its tokens at the accounting system. Without --yes, show a preview."""
     with acting_as(person, organisation) as actor:
         removal = lifecycle.preview_removal(actor, connection)
         if yes:

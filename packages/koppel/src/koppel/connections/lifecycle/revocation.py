@@ -37,7 +37,7 @@ async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -
         try:
             await connector(app.connector).revoke(http, credentials(app), token)
         except ConnectorError as error:
-            log.warning("grant_not_revoked", grant=grant_id, code=error.code)
+            log.warning("grant_revocation_failed", grant=grant_id, code=error.code)
             raise
         await run_in_thread(partial(_erase_tokens, organisation_id, grant_id, generation))
         log.info("grant_revoked", grant=grant_id)

@@ -191,7 +191,7 @@ class RateLimiter:
                 async with self._exchange_lock:
                     await self._report()
             except Exception as error:
-                log.warning("rate_limits_not_reported", error=type(error).__name__, reason=str(error)[:200])
+                log.warning("rate_limit_report_failed", error=type(error).__name__, reason=str(error)[:200])
 
     async def _report(self) -> None:
         """Give back idle leases, report usage, and renew the leases in use."""

@@ -358,7 +358,7 @@ class Vault:
             refresh_error = error.code[:60]
         await _retry_on_outage(lambda: self._rows.record_failure(grant, failure, retry_at, refresh_error))
         log.warning(
-            "grant_not_refreshed", grant=grant.id, code=error.code, failures=grant.failures + 1, reason=str(error)
+            "grant_refresh_failed", grant=grant.id, code=error.code, failures=grant.failures + 1, reason=str(error)
         )
         is_usable = grant.is_live() and refused is None
         if not isinstance(error, SetupMissing) and (not is_usable or grant.failures + 1 >= FAILURES_UNTIL_DEGRADED):

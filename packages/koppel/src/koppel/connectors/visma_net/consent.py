@@ -11,9 +11,12 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import jwt
 import msgspec
 from django.utils.translation import gettext_noop as _
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from koppel.connector.contract import AppCredentials, Consent, ConsentRequest, Http, Redirect, Tokens
 from koppel.connector.errors import (
@@ -241,8 +244,8 @@ async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
 def company_of(access_token: Secret) -> str | None:
     """`tenant_id` of an access token that came straight from the token endpoint, so its signature need not be checked."""
     try:
-        claims = jwt.decode(access_token.reveal(), options={"verify_signature": False})
-    except jwt.PyJWTError:
+        claims = msgspec.json.decode(jws.extract_compact(access_token.reveal().encode()).payload, type=dict[str, Any])
+    except (JoseError, ValueError):
         return None
     return str(claims["tenant_id"]) if claims.get("tenant_id") else None
 
@@ -302,13 +305,17 @@ async def _verified(http: Http, app: AppCredentials, token: str, *, audience: st
     """The claims of a signed token after a check of signature, issuer, expiry and (if given) audience."""
     answer = await http.send("GET", f"{app.base_urls['identity']}/.well-known/openid-configuration/jwks")
     try:
-        keys = jwt.PyJWKSet.from_json(answer.body.decode())
-        key = keys[jwt.get_unverified_header(token)["kid"]]
-        return dict(
-            jwt.decode(
-                token, key, algorithms=["RS256"], audience=audience, issuer=app.base_urls["identity"], leeway=60,
-                options={"verify_aud": audience is not None, "require": ["exp", "iss"]},
-            )
-        )  # fmt: skip
-    except (jwt.PyJWTError, KeyError, ValueError):
+        keys = KeySet.import_key_set(msgspec.json.decode(answer.body))
+        header_rules = jws.JWSRegistry(algorithms=["RS256"], strict_check_header=False)
+        claims = jwt.decode(token, keys, registry=header_rules).claims
+        _claims_registry(app.base_urls["identity"], audience).validate(claims)
+        return claims
+    except (JoseError, LookupError, ValueError, TypeError, AttributeError):
         raise UnexpectedResponse("id_token", UNTRUSTED) from None
+
+
+def _claims_registry(issuer: str, audience: str | None) -> JWTClaimsRegistry:
+    required = {"exp": ClaimsOption(essential=True), "iss": ClaimsOption(essential=True, value=issuer)}
+    if audience is not None:
+        required["aud"] = ClaimsOption(essential=True, value=audience)
+    return JWTClaimsRegistry(None, 60, **required)

@@ -1,9 +1,12 @@
-"""What the person at the shell has to put right."""
+"""Errors of commands, shown to the person at the shell."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pydantic import ValidationError as InputError
+
 from koppel.kit.errors import KoppelError
+from koppel.kit.web.schemas import sentence_of
 
 
 class CommandError(KoppelError):
@@ -13,7 +16,7 @@ class CommandError(KoppelError):
 
 
 class CheckFailed(CommandError):
-    """What the command looked at is not as it should be, however it is asked."""
+    """The command found something that is not as it should be."""
 
     exit_code = 1
 
@@ -27,5 +30,10 @@ def user_errors() -> Iterator[None]:
         yield
     except CommandError:
         raise
+    except InputError as error:
+        details = error.errors()
+        raise CommandError(
+            " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in details)
+        ) from None
     except KoppelError as error:
         raise CommandError(error.message or (type(error).__doc__ or "").partition("\n")[0]) from None

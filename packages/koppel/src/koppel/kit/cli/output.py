@@ -1,4 +1,4 @@
-"""How commands print their answers: tables, single values and JSON."""
+"""Print the results of commands: tables, single values and JSON."""
 
 import dataclasses
 import datetime
@@ -17,20 +17,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 
 def print_rows(rows: Sequence[Any], columns: Sequence[str], *, as_json: bool, title: str = "") -> None:
-    """Dataclasses or mappings, as a table of `columns` or as a JSON array of whole rows."""
+    """Print dataclasses or mappings as a table of `columns`, or as a JSON array of whole rows."""
     mappings = [as_mapping(row) for row in rows]
     if as_json:
         print_json(mappings)
         return
     table = Table(*(name.replace("_", " ") for name in columns), title=title or None)
     for row in mappings:
-        # As it stands: a name such as "Jansen [oud]" is no instruction for the terminal.
+        # Verbatim: a name such as "Jansen [oud]" is no instruction for the terminal.
         table.add_row(*(Text(_cell(row.get(name))) for name in columns))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def print_record(record: Any, *, as_json: bool) -> None:
-    """One dataclass or mapping, as lines of `name: value` or as a JSON object."""
+    """Print a dataclass or mapping as lines of `name: value`, or as a JSON object."""
     row = as_mapping(record)
     if as_json:
         print_json(row)
@@ -40,7 +40,7 @@ def print_record(record: Any, *, as_json: bool) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Moments in ISO 8601, amounts as exact text."""
+    """Print JSON with times in ISO 8601 and amounts as exact text."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_to_json) + "\n")
 
 

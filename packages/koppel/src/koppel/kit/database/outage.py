@@ -1,6 +1,7 @@
-"""Which errors of the database pass by themselves: the one judgement for syncs, jobs, bulk work and the vault.
+"""Decide which errors of the database are temporary, for syncs, jobs, bulk work and the vault alike.
 
-An outage is waited for, however long, and is nobody's fault; every other error is a fault of ours, tried again a few times.
+An outage is waited out, however long, and counts as no failure. Every other error is a fault of Koppel, tried
+again a few times.
 """
 
 import psycopg
@@ -27,7 +28,7 @@ _WITHOUT_STATE = (
 
 
 def is_outage(error: BaseException) -> bool:
-    """Also for an error that Django or Procrastinate wrapped."""
+    """Tell whether an error is temporary, also when Django or Procrastinate wrapped it."""
     state = sqlstate_of(error)
     if state is not None:
         return state[:2] in OUTAGE_CLASSES or state in OUTAGE_STATES
@@ -35,12 +36,12 @@ def is_outage(error: BaseException) -> bool:
 
 
 def spoils_session(error: BaseException) -> bool:
-    """Whether to go on with another session: this one may be read only, hurried or emptied for as long as it lives."""
+    """Tell whether to continue with another session: this one may stay read only, short of time or empty."""
     return is_outage(error) and (sqlstate_of(error) or "").startswith(HARMLESS_CLASSES) is False
 
 
 def sqlstate_of(error: BaseException) -> str | None:
-    """None when PostgreSQL did not say anything."""
+    """Return the SQLSTATE, or None when PostgreSQL sent none."""
     states = (one.sqlstate for one in _chain(error) if isinstance(one, psycopg.Error))
     return next((state for state in states if state), None)
 
@@ -53,8 +54,9 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 class RetryAfterOutage(BaseRetryStrategy):
-    """A job that met an outage is done again, at growing pauses and for as long as it takes; after another error as
-    `otherwise` says, or not at all."""
+    """Repeats a job that met an outage, at growing intervals and without limit. After another error
+    `otherwise` decides, or the job is not repeated.
+    """
 
     def __init__(self, otherwise: RetryStrategy | None = None) -> None:
         self._otherwise = otherwise

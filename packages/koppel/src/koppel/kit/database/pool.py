@@ -1,6 +1,8 @@
-"""PostgreSQL for async code: a pool of psycopg connections as the application role, each transaction in a named scope.
+"""PostgreSQL for async code: a pool of psycopg connections as the application role, each transaction in a
+named scope.
 
-Django's async ORM runs on one thread; workers read and write hundreds of pages a second, so they use psycopg itself.
+Django's async ORM runs on one thread; workers read and write hundreds of pages a second, so they use psycopg
+directly.
 """
 
 import os
@@ -57,10 +59,11 @@ class Database:
 
     @asynccontextmanager
     async def tenant_transaction(self, organisation_id: int, *, guard: str = "") -> AsyncIterator[Connection]:
-        """One transaction that may touch this organisation's rows; committed at the end of the block.
+        """Open a transaction that may touch this organisation's rows; commit at the end of the block.
 
-        `guard` is a statement without parameters, sent together with BEGIN; unless it finds a row, `GuardFailed` is
-        raised."""
+        `guard` is a statement without parameters, sent together with BEGIN. Raises `GuardFailed` unless it
+        finds a row.
+        """
         if organisation_id <= INSTALLATION:
             raise ValueError("An organisation's scope needs the id of an organisation.")
         async with self._transaction(organisation_id, guard) as connection:
@@ -68,7 +71,7 @@ class Database:
 
     @asynccontextmanager
     async def installation_transaction(self) -> AsyncIterator[Connection]:
-        """One transaction over all organisations: the sweeper and the scheduler."""
+        """Open a transaction over all organisations, for the sweeper and the scheduler."""
         async with self._transaction(INSTALLATION) as connection:
             yield connection
 
@@ -90,11 +93,11 @@ class Database:
 
 
 class GuardFailed(LookupError):
-    """What the transaction was to hold is not there."""
+    """The guard of a transaction found no row."""
 
 
 def _matched_row(cursor: AsyncCursor[tuple[Any, ...]]) -> bool:
-    """Whether the last of several statements found a row."""
+    """Tell whether the last of several statements found a row."""
     while cursor.nextset():
         pass
     return cursor.rowcount > 0
@@ -105,15 +108,17 @@ _last_used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
 
 async def _check_after_idling(connection: Connection) -> None:
-    """A connection that was in use a moment ago is good: asking each time would cost as much as the work."""
+    """Check a connection only after a pause: checking each time would cost as much as the work."""
     if time.monotonic() - _last_used_at.get(connection, 0.0) > HEALTHCHECK_AFTER_IDLE_SECONDS:
         await AsyncConnectionPool.check_connection(connection)
 
 
 async def open_lock_connection() -> Connection:
-    """A connection of its own for session advisory locks. The caller closes it.
+    """Open a separate connection for session advisory locks. The caller closes it.
 
-    The server too looks whether the other end lives, so that a machine that lost its power gives its locks back in 15 s."""
+    The server checks the client with keep-alive too, so that a machine without power releases its locks in 15
+    s.
+    """
     connection = await AsyncConnection.connect(
         os.environ["DATABASE_URL"], autocommit=True, application_name="koppel locks", **KEEP_ALIVE
     )

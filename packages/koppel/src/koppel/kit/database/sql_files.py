@@ -19,7 +19,7 @@ _COMMENT_LINE = re.compile(r"^[ \t]*--.*\n?", re.MULTILINE)
 @cache
 def load_statements(package: str) -> Mapping[str, str]:
     """Return the statements in `sql/*.sql` of a package, by name. Raises `ValueError` for a file that is malformed or a name
-    that stands twice, and `FileNotFoundError` when there is no such folder."""
+    that occurs twice, and `FileNotFoundError` when there is no such folder."""
     statements: dict[str, str] = {}
     for file in sorted((files(package) / FOLDER).iterdir(), key=lambda file: file.name):
         if not file.name.endswith(".sql"):

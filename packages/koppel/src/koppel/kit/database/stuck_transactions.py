@@ -1,9 +1,10 @@
-"""Ends database sessions whose process has stopped in the middle of a transaction: frozen, suspended, swapped out.
+"""End database sessions whose process stopped in the middle of a transaction: frozen, suspended, swapped out.
 
-PostgreSQL ends a session by itself that is idle between two statements (`IDLE_IN_TRANSACTION_OPTION`), but
-not one that is within a statement and waits for its client: in the middle of a COPY, or of a pipeline. And
-Django's sessions are given minutes, for the sake of large exports, unless they keep somebody waiting. The
-lock would be kept for as long as the process is frozen, and its work by nobody."""
+PostgreSQL itself ends a session that is idle between two statements (`IDLE_IN_TRANSACTION_OPTION`), but not
+one within a statement that waits for its client, in a COPY or a pipeline. Django's sessions are allowed
+minutes, for large exports, unless they block others. Without this, locks would be held as long as the process
+is frozen.
+"""
 
 import structlog
 
@@ -30,8 +31,10 @@ log = structlog.get_logger(__name__)
 
 
 async def terminate_stuck_sessions(connection: Connection) -> int:
-    """Those of this role in this database that have kept silent for 15 s with a transaction open. How many were ended."""
+    """End this role's sessions in this database that were silent for 15 s in a transaction. Return their
+    number.
+    """
     terminated = await (await connection.execute(_TERMINATE, {"seconds": STUCK_AFTER_SECONDS})).fetchall()
     for name, statement, _is_signalled in terminated:
-        log.warning("silent_session_ended", session=name, seconds=STUCK_AFTER_SECONDS, statement=statement)
+        log.warning("stuck_session_ended", session=name, seconds=STUCK_AFTER_SECONDS, statement=statement)
     return len(terminated)

@@ -1,6 +1,6 @@
-"""Text without case and accents, alike in Python and in PostgreSQL: for sorting names and for the search.
+"""Text without case and accents, alike in Python and in PostgreSQL, for sorting names and for search.
 
-The embedded server has neither ICU nor unaccent, so the letters of the countries we serve are named here.
+The embedded server has neither ICU nor unaccent, so the letters of the supported countries are listed here.
 """
 
 from django.db.models import Func, Value
@@ -12,12 +12,12 @@ _TABLE = str.maketrans(ACCENTED, PLAIN)
 
 
 def normalize_search(text: str) -> str:
-    """What is typed into the search, as `Folded` stores it."""
+    """Return a search text in the form that `Folded` stores."""
     return text.lower().translate(_TABLE)
 
 
 def Folded(*names: str) -> Func:
-    """Columns joined by a space, folded. Immutable, so that it can be a generated column."""
+    """Columns joined by a space, without case and accents. Immutable, so that it can be a generated column."""
     parts = [part for name in names for part in (name, Value(" "))][:-1]
     text = Concat(*parts) if len(parts) > 1 else parts[0]
     return Func(Lower(text), Value(ACCENTED), Value(PLAIN), function="translate")

@@ -1,6 +1,7 @@
-"""Django from async code: a use case in a thread of its own, with a database connection of its own.
+"""Use Django from async code: run a use case in a thread, with its own database connection.
 
-Also for what must stay although the caller's transaction is rolled back, such as the trace of a refusal.
+Use `in_separate_transaction` for writes that must survive a rollback, such as audit entries for refused
+requests.
 """
 
 import asyncio
@@ -17,18 +18,21 @@ T = TypeVar("T")
 
 
 async def run_in_thread(work: Callable[[], T]) -> T:
-    """Run a use case in a thread, which gives its database connection back afterwards, unless `keep_thread_connections`."""
+    """Run a use case in a thread, which returns its database connection afterwards, unless
+    `keep_thread_connections`.
+    """
     return await asyncio.to_thread(_reuse_connection if _keep_connections else _with_fresh_connection, work)
 
 
 def keep_thread_connections() -> None:
-    """In a worker the threads live as long as the process, and keep a connection each: a new one for each use case would
-    cost more than the use case."""
+    """Let threads keep their connection. In a worker they live as long as the process, and a new connection
+    for each use case would cost more than the use case.
+    """
     _keep_connections.append(True)
 
 
 def in_separate_transaction(work: Callable[[], T]) -> T:
-    """Run a use case in a transaction that the caller's fate does not touch."""
+    """Run a use case in a transaction of its own, which the caller's rollback does not affect."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(copy_context().run, _with_fresh_connection, work).result()
 

@@ -1,7 +1,8 @@
-"""Outbound HTTP: never inside a database transaction, never to a host that was not named, never following a redirect,
-never in quarantine.
+"""Outbound HTTP: never inside a database transaction, never to a host that was not named, never following a
+redirect, never in quarantine.
 
-A token goes only where the caller's list of origins allows; the vendor's `Location` and next links are data, not instructions.
+A token goes only where the caller's list of origins allows; the vendor's `Location` and next links are data,
+not instructions.
 """
 
 import asyncio
@@ -45,7 +46,7 @@ class Response:
 
 
 class NetworkFailure(Exception):
-    """No answer came. `code` is a stable word, the text a sentence without secrets."""
+    """No answer came. `code` is stable; the text is a sentence without secrets."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -53,10 +54,12 @@ class NetworkFailure(Exception):
 
 
 class HttpClient:
-    """A pool of connections for one event loop. Use as `async with HttpClient() as http`. `connections_max` 0: no limit.
+    """A pool of connections for one event loop. Use as `async with HttpClient() as http`.
 
-    `connect_seconds`: for a connection, its name looked up; None leaves it to `timeout_seconds`.
-    `egress_policy` decides which addresses may be called at all, for addresses that a person typed."""
+    `connections_max` 0: no limit. `connect_seconds` limits making a connection, name resolution included;
+    None leaves it to `timeout_seconds`. `egress_policy` limits the addresses that may be called, for URLs
+    that a person typed.
+    """
 
     def __init__(
         self,
@@ -105,10 +108,11 @@ class HttpClient:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Any status is an answer. `content` is a body as it is, instead of a form.
+        """Send a request; any status is an answer. `content` is a raw body, instead of a form.
 
-        Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`; `Quarantined`, and then nothing was
-        sent."""
+        Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`; `Quarantined`, and
+        then nothing was sent.
+        """
         if origin_of(url) not in allowed_origins:
             raise ValueError(f"Koppel does not call {urlsplit(url).netloc}: the connector's addresses do not name it.")
         refuse_in_transaction()
@@ -134,7 +138,7 @@ class HttpClient:
                 while len(body) <= max_bytes and (chunk := await response.content.read(max_bytes)):
                     body += chunk
                 if len(body) > max_bytes:
-                    raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 20} MB.")
+                    raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 10} kB.")
                 return Response(response.status, {key.lower(): value for key, value in response.headers.items()}, body)
         except (AddressRefused, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if isinstance(getattr(error, "os_error", error), AddressRefused):
@@ -153,19 +157,19 @@ class HttpClient:
 
 
 def origin_of(url: str) -> str:
-    """`scheme://host:port` in lower case, the port always named."""
+    """Return `scheme://host:port` in lower case, always with the port."""
     parts = urlsplit(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
-def run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
+def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BODY_BYTES_MAX) -> T:
     """Do async work from a web request or a command. Raises `RuntimeError` inside a database transaction."""
     refuse_in_transaction()
     quarantine.refuse()
 
     async def within() -> T:
-        async with HttpClient(timeout_seconds=60) as http:
+        async with HttpClient(timeout_seconds=60, body_bytes_max=body_bytes_max) as http:
             return await work(http)
 
     return asyncio.run(within())

@@ -1,7 +1,7 @@
-"""Which addresses an outbound call may reach, when a person typed where it goes.
+"""Limit the addresses that an outbound call may reach, for URLs that a person typed.
 
-Decided on the address that is connected to, after the name was looked up: a name may point anywhere, and elsewhere the next
-time it is asked.
+The decision is made on the address of the connection, after name resolution: a name may lead anywhere, and
+elsewhere the next time.
 """
 
 import socket
@@ -17,7 +17,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class AddressRefused(OSError):
-    """The name leads only to addresses that may not be called."""
+    """The name resolves only to addresses that may not be called."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class EgressPolicy:
     public: bool = True
 
     def allows(self, address: str) -> bool:
-        """Whether this IP address may be called. An IPv4 address that is wrapped in IPv6 is judged as what it is."""
+        """Tell whether this IP address may be called. An IPv4 address inside an IPv6 address is judged as
+        IPv4.
+        """
         unwrapped = _unwrapped(ip_address(address.partition("%")[0]))
         if any(unwrapped in network for network in self.networks):
             return True
@@ -47,7 +49,7 @@ class EgressPolicy:
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves a host name as the system does, and returns those of its addresses that the policy allows."""
+    """Resolves a host name as the system does, and returns the addresses that the policy allows."""
 
     def __init__(self, policy: EgressPolicy) -> None:
         self._policy = policy

@@ -1,6 +1,7 @@
-"""Work that must not be broken off, as other processes of this machine see it: a shared lock on a file.
+"""Show other processes of this machine that work is under way which must not be interrupted: a shared lock on
+a file.
 
-The kernel frees the lock with its process, so that nothing is waited for that has died.
+The kernel frees the lock with its process, so that nobody waits for a dead one.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ TOKEN_STOP_SECONDS = 900.0
 
 
 def token_stop_seconds(environment: Mapping[str, str] = os.environ) -> float:
-    """Raises `ValueError` for what is no number of seconds."""
+    """Raises `ValueError` for a value that is no number of seconds."""
     seconds = float(environment.get("KOPPEL_TOKEN_STOP_SECONDS") or TOKEN_STOP_SECONDS)
     if not 0 <= seconds <= 86_400:
         raise ValueError("KOPPEL_TOKEN_STOP_SECONDS")
@@ -30,7 +31,7 @@ def token_stop_seconds(environment: Mapping[str, str] = os.environ) -> float:
 
 
 class Unfinished:
-    """One per process and kind of work; `path` None: nobody else looks. Threads may share it."""
+    """One per process and kind of work. `path` None: no other process looks. Threads may share it."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -40,12 +41,12 @@ class Unfinished:
 
     @property
     def count(self) -> int:
-        """How much of it is under way in this process."""
+        """The amount of such work under way in this process."""
         return self._count
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Within the block the work is unfinished."""
+        """Count the block as unfinished work."""
         self._add(1)
         try:
             yield
@@ -68,7 +69,7 @@ class Unfinished:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether some process of this machine is at such work."""
+    """Tell whether a process of this machine has such work under way."""
     try:
         descriptor = _open(path)
     except OSError as refusal:
@@ -86,7 +87,7 @@ def is_unfinished(path: Path) -> bool:
 
 
 def _warn_once(path: Path, refusal: OSError) -> None:
-    """A stop does not wait for such work then, which somebody has to know; once per process and file."""
+    """Warn that a stop will not wait for such work; once per process and file."""
     if path not in _warned:
         _warned.add(path)
         log.warning("unfinished_work_unseen", file=str(path), reason=refusal.strerror or type(refusal).__name__)

@@ -1,7 +1,7 @@
-"""What may be written down of a value: no secret, and never more than so much, whoever made the value.
+"""Redact log values: no secrets, and a limited size, whatever the caller sends.
 
-A text is cut first and redacted then, so that a caller who sends a megabyte costs no more than one who sends a line. What
-`secret_text` looks for takes linear time. What the cut leaves of a secret at the end of a text is redacted as well.
+A text is cut first and redacted then, so that a megabyte costs no more than a line. The patterns of
+`secret_text` take linear time. A part of a secret that remains at the cut is redacted as well.
 """
 
 import re
@@ -38,8 +38,9 @@ LOG_LINE = Limits()
 
 
 def redacted(value: Mapping[str, Any], limits: Limits = LOG_LINE) -> dict[str, Any]:
-    """A copy in which whatever is a `Secret`, is keyed like one, or looks like one inside a text, is replaced; and what is
-    long, wide or deep is cut, with a mark where."""
+    """Return a copy in which each `Secret`, value under a secret key, and text that looks like a secret is
+    replaced, and long, wide or deep values are cut, with a mark.
+    """
     redactor = _Redactor(limits)
     copied = {redactor.key(key): redactor.value(key, part) for key, part in islice(_by_weight(value), limits.values)}
     if len(value) > limits.values:
@@ -48,7 +49,7 @@ def redacted(value: Mapping[str, Any], limits: Limits = LOG_LINE) -> dict[str, A
 
 
 def _by_weight(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """What happened comes first, then short facts: a large value leaves no room for what stands behind it."""
+    """Put the event first, then short values: a large value leaves no room for what follows it."""
     return sorted(
         value.items(),
         key=lambda item: (item[0] not in FIRST, isinstance(item[1], Collection), item[0] in TRACEBACKS),
@@ -56,7 +57,7 @@ def _by_weight(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 class _Redactor:
-    """Of one event: counts what it may still show of it."""
+    """Redacts one event, and counts how much more of it may be shown."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -81,7 +82,7 @@ class _Redactor:
         return self._short(_text_of(value, self._limits.text), self._limits.text)
 
     def _is_secret(self, key: object) -> bool:
-        """Also when the key is too long to tell."""
+        """Also true for a key that is too long to judge."""
         text = _text_of(key)
         is_long = len(text) > self._limits.key
         return is_long or bool(_SECRET_KEY.search(text) and not _COUNT_KEY.search(text))
@@ -103,7 +104,7 @@ class _Redactor:
         limit = self._limits.traceback
         if len(text) <= limit:
             return self._short(text, limit)
-        # Where a frame begins, no secret goes on: behind such a line, the end needs nothing of what stands before it.
+        # No secret continues past the first line of a frame, so the end needs nothing of what precedes that line.
         frame_start = text.find(_FRAME, len(text) - limit // 2)
         head = self._short(text[: len(text) if frame_start < 0 else frame_start], limit // 2)
         return head if frame_start < 0 else head + self._short(text[frame_start:], limit // 2)
@@ -127,7 +128,7 @@ _COUNT_KEY = re.compile(r"(_count|_seconds|_at|(?<!session)_id|_type|_endpoint)$
 
 
 def _text_of(value: object, limit: int = LOG_LINE.text) -> str:
-    """Of anything. What cannot be shown says so, rather than taking the line with it."""
+    """Return the text of any value; a value that cannot be shown says so instead of failing the line."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray):

@@ -1,6 +1,8 @@
-"""What looks like a secret inside a text: labelled values, addresses that open something, signed values and web tokens.
+"""Recognise secrets inside a text: labelled values, addresses that grant access, signed values and web
+tokens.
 
-Every pattern takes linear time whoever wrote the text: what it repeats is either possessive or bounded."""
+Every pattern takes linear time for any text: its repetitions are possessive or bounded.
+"""
 
 import re
 
@@ -61,7 +63,7 @@ CUT_PERSONAL_NUMBER = re.compile(r"\b((?:18|19|20)?\d{2}[01]\d[0-3]\d)[-+]\d{1,4
 
 
 def redacted_text(text: str, *, is_cut: bool = False) -> str:
-    """`is_cut`: the text goes on behind its end."""
+    """Redact secrets in a text. `is_cut`: the original continues behind its end."""
     text = SERVER_ADDRESS.sub(lambda match: _without_password(match, is_cut=is_cut), text)
     text = ROUTE.sub(_keep_the_label, text)
     text = LABELLED.sub(_keep_the_label, text)
@@ -82,7 +84,7 @@ def _without_password(match: re.Match[str], *, is_cut: bool) -> str:
 
 
 def _keep_the_label(match: re.Match[str]) -> str:
-    """And the quotes around the value, so that what is JSON stays so."""
+    """Keep the label, and the quotes around the value, so that JSON stays valid."""
     label = next(label for label in match.groups() if label)
     value = match[0][len(label) :]
     opening = re.match(r"[rb]?\\{0,4}[\"']", value)

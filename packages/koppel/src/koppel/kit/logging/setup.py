@@ -1,4 +1,4 @@
-"""Logs go to stderr: sentences with colours on a terminal, one JSON object per line otherwise. Secrets never get there."""
+"""Logs go to stderr: coloured sentences on a terminal, one JSON object per line otherwise, without secrets."""
 
 import logging
 import sys
@@ -12,7 +12,9 @@ from koppel.kit.logging.redaction import redacted
 
 
 def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
-    """Send structlog and the standard library's logging the same way. `human` None: as stderr is a terminal or not."""
+    """Format structlog's and the standard library's logs alike. `human` None: decided by whether stderr is a
+    terminal.
+    """
     if human is None:
         human = sys.stderr.isatty()
     shared = _shared_processors()
@@ -34,7 +36,7 @@ def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Python's own word about a line that could not be written shows it before anything was redacted."""
+    """Suppresses Python's report of a line that could not be written, which would show it before redaction."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         kind = getattr(sys.exc_info()[0], "__name__", "")
@@ -43,7 +45,7 @@ class _Handler(logging.StreamHandler[Any]):
 
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """A structlog processor: no secret, and no more of it than a reader needs. See `koppel.kit.logging.redaction`."""
+    """A structlog processor that redacts and shortens. See `koppel.kit.logging.redaction`."""
     return redacted(event)
 
 

@@ -6,7 +6,7 @@ from koppel.kit.tenancy.migration_operations import create_scope_function
 
 
 def store_installation_number(apps, schema_editor):
-    """From now on the database says it: a restored copy keeps its number."""
+    """Store the number in the database: a restored copy keeps it."""
     objects = apps.get_model("kit", "Installation").objects.using(schema_editor.connection.alias)
     objects.create(number=settings.INSTALLATION_NUMBER or 0)
 

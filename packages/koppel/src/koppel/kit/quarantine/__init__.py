@@ -1,4 +1,4 @@
-"""Quarantine: while it is on, nothing leaves this installation. `state` says what that means and how it is known."""
+"""Quarantine: while it is on, nothing leaves this installation. `state` has the details."""
 
 from koppel.kit.quarantine.state import (
     CODE,

@@ -1,4 +1,4 @@
-"""How mail leaves: Django's backends, closed while the installation is in quarantine."""
+"""Django's mail backends, closed while the installation is in quarantine."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from koppel.kit import quarantine
 
 
 class SmtpBackend(smtp.EmailBackend):
-    """To a mail server. In quarantine it is not even connected to."""
+    """Sends to a mail server. In quarantine it does not even connect."""
 
     def open(self) -> bool | None:
         quarantine.refuse()
@@ -21,7 +21,7 @@ class SmtpBackend(smtp.EmailBackend):
 
 
 class FileBackend(filebased.EmailBackend):
-    """Into files, of which none is written in quarantine."""
+    """Writes mail to files, and none in quarantine."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         quarantine.refuse()

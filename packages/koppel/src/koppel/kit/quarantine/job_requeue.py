@@ -10,12 +10,12 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 
 LOOK_AGAIN_SECONDS = 20
-"""How soon after the end such a job goes on."""
+"""How soon after the end such a job continues."""
 
 
 @asynccontextmanager
 async def put_back_in_quarantine(task: Task[Any, Any, Any], **arguments: Any) -> AsyncIterator[None]:
-    """A job that the quarantine stops within the block goes back to the queue, as if it had not been tried."""
+    """Return a job that the quarantine stops within the block to the queue, without counting an attempt."""
     try:
         yield
     except Quarantined:

@@ -1,4 +1,4 @@
-"""The quarantines of this installation: when each began and ended, by whom."""
+"""The quarantines of this installation: when each began and ended, and by whom."""
 
 from datetime import UTC, datetime
 
@@ -11,14 +11,14 @@ _BEGIN = "INSERT INTO kit_quarantine (began_by, ended_by, sends_pending) VALUES 
 
 
 def begin(by: str) -> bool:
-    """False when one is on already. In the caller's transaction."""
+    """Begin a quarantine, in the caller's transaction. Return False when one is on already."""
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN, [by])
         return bool(cursor.rowcount)
 
 
 def end(by: str, *, sends_pending: bool) -> Quarantine | None:
-    """The one that was on; None when there is none. In the caller's transaction."""
+    """End the quarantine, in the caller's transaction, and return it; None when there is none."""
     period = Quarantine.objects.select_for_update().filter(ended_at=None).first()
     if period is not None:
         period.ended_at, period.ended_by, period.sends_pending = timezone.now(), by, sends_pending

@@ -1,9 +1,12 @@
-"""Quarantine: while it is on, nothing leaves this installation. No call to a vendor, a register or an identity provider, no
-mail, no webhook. For a restored copy, which has the original's tokens and people and must use neither.
+"""Quarantine: while it is on, nothing leaves this installation. No call to a vendor, a register or an
+identity provider, no mail, no webhook. It is for a restored copy, which has the original's tokens and people
+and must use neither.
 
-The state is a row of the database, so that all processes of all machines obey it, and a backup of a quarantined copy is
-quarantined as well. A process believes what it read for a second. `refuse` and `refuse_async` stand where calls and mails
-leave (`kit.http`, `kit.quarantine.email_backends`), and before acts that would be half done without them.
+The state is a row of the database, so that all processes of all machines obey it, and a backup of a
+quarantined copy is quarantined as well. A process caches it for a second.
+
+`refuse` and `refuse_async` are called where calls and mails leave (`kit.http`,
+`kit.quarantine.email_backends`), and before actions that would otherwise be half done.
 """
 
 import asyncio
@@ -58,8 +61,9 @@ class Period:
 
 
 class _Reader:
-    """One per process: a thread with a connection of its own, so that async code, web requests inside transactions and
-    short-lived event loops read the same way."""
+    """One per process: a thread with its own connection, so that async code, web requests inside transactions
+    and short-lived event loops read alike.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quarantine")
@@ -143,13 +147,13 @@ def current() -> Period | None:
 
 
 async def current_async() -> Period | None:
-    """As `current`, without holding up the event loop."""
+    """As `current`, without blocking the event loop."""
     cached = _reader.fresh()
     return cached[0] if cached else await _reader.read_async()
 
 
 def last_known() -> Period | None:
-    """What was read last, for pages that are shown while the database is away."""
+    """Return the last value read, for pages that are shown while the database is away."""
     try:
         return current()
     except psycopg.Error:
@@ -163,11 +167,11 @@ def refuse() -> None:
 
 
 async def refuse_async() -> None:
-    """As `refuse`, without holding up the event loop."""
+    """As `refuse`, without blocking the event loop."""
     if await current_async() is not None:
         raise Quarantined
 
 
 def forget() -> None:
-    """Read it anew before it is used again: this process has just changed it."""
+    """Discard the cached value: this process has just changed it."""
     _reader.forget()

@@ -10,7 +10,7 @@ register = template.Library()
 
 @register.simple_tag
 def invalid(field: BoundField | None) -> SafeString | str:
-    """The attributes of an input whose value was refused; '' when it was not. Stands inside the tag of the input."""
+    """Return the attributes for an input whose value was refused; '' when it was not. Use it inside the tag of the input."""
     if not field or not field.errors:
         return ""
     return format_html(' aria-invalid="true" aria-describedby="{}-error"', field.html_name)
@@ -18,7 +18,7 @@ def invalid(field: BoundField | None) -> SafeString | str:
 
 @register.simple_tag
 def field_error(field: BoundField | None) -> SafeString | str:
-    """What is wrong with the value of a field; stands below its input."""
+    """Return the errors of a field, to be shown below its input."""
     if not field or not field.errors:
         return ""
     message = " ".join(map(str, field.errors))

@@ -1,8 +1,10 @@
-"""Which organisation's rows this transaction may touch. PostgreSQL enforces it; a missing scope raises.
+"""The scope of a transaction: the organisation whose rows it may touch. PostgreSQL enforces it; a missing
+scope raises.
 
-`with organisation_scope(7): …` opens a transaction (or joins the one that is open) and names the organisation to the
-row level policies. `with installation_scope("sign-in"): …` is for the few acts that belong to no organisation: sign-in,
-scheduler, vault, key rotation. Its reason is written to the log, so that each use can be accounted for.
+`with organisation_scope(7): …` opens a transaction (or joins the open one) and sets the organisation for the
+row level policies. `with installation_scope("sign-in"): …` is for the few actions that belong to no
+organisation: sign-in, scheduler, vault, key rotation. Its reason is logged, so that each use can be
+explained.
 """
 
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def organisation_scope(organisation_id: int) -> Iterator[None]:
-    """Rows of this organisation only, for the length of the block, in one transaction."""
+    """Allow rows of this organisation only, within the block, in one transaction."""
     if organisation_id <= INSTALLATION:
         raise ValueError("An organisation's scope needs the id of an organisation.")
     with _scope(organisation_id):
@@ -28,14 +30,14 @@ def organisation_scope(organisation_id: int) -> Iterator[None]:
 
 @contextmanager
 def installation_scope(reason: str) -> Iterator[None]:
-    """Rows of every organisation, for a named reason, in one transaction."""
+    """Allow rows of every organisation, for a named reason, in one transaction."""
     log.debug("installation_scope", reason=reason)
     with _scope(INSTALLATION):
         yield
 
 
 def set_scope_sql(organisation_id: int) -> tuple[str, list[str]]:
-    """The statement that scopes the rest of a transaction, for connections that Django does not own."""
+    """Return the statement that scopes the rest of a transaction, for connections that Django does not own."""
     return "SELECT set_config('koppel.organisation', %s, true)", [str(organisation_id)]
 
 

@@ -1,4 +1,4 @@
-"""Keeps every sequence within the ids of this installation, and the number of the installation in its database."""
+"""Keep every sequence within the ids of this installation, and its number in its database."""
 
 from django.conf import settings
 from django.db import connections, transaction
@@ -21,7 +21,7 @@ the database, and each row has another key by which it would be found in another
 
 
 def stored_number(using: str) -> int | None:
-    """The number in the database; None before its first migration."""
+    """Return the number in the database; None before its first migration."""
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT to_regclass('kit_installation') IS NOT NULL")
         if not cursor.fetchone()[0]:
@@ -30,7 +30,7 @@ def stored_number(using: str) -> int | None:
 
 
 def number_conflict(using: str) -> str:
-    """What to say when the setting names another number than the database; '' when it does not."""
+    """Return the message when the setting has another number than the database; '' when it has not."""
     stored = stored_number(using)
     if settings.INSTALLATION_NUMBER in (None, stored) or stored is None:
         return ""
@@ -41,13 +41,15 @@ def number_conflict(using: str) -> str:
 
 
 def ranges_are_missing(using: str) -> bool:
-    """Whether a sequence could give out an id of another installation: who migrated died before it set them."""
+    """Tell whether a sequence could give out an id of another installation, because a migration died before
+    setting the ranges.
+    """
     with connections[using].cursor() as cursor:
         return bool(_sequences_outside(cursor))
 
 
 def set_id_ranges(using: str) -> None:
-    """Run as the owner after migrations. A sequence that is within the range goes on counting where it is."""
+    """Bound all sequences; run as the owner after migrations. A sequence within its range keeps its position."""
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         first, last = id_range(_number(cursor))
         for name in _sequences_outside(cursor):

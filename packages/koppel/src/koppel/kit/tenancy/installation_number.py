@@ -1,8 +1,8 @@
-"""The number of this installation, which leads every id: ids of two installations are never equal, so that rows of one can be
-brought to another as they are.
+"""The number of this installation, which leads every id: ids of two installations are never equal, so that
+rows can be moved unchanged.
 
-An id is the number times 2**40 plus what the table's sequence counts: below 2**52, so that JSON and JavaScript, whose numbers
-are exact to 2**53, carry it unharmed.
+An id is the number times 2**40 plus the count of the table's sequence. It is below 2**52, so that JSON and
+JavaScript, whose numbers are exact to 2**53, carry it exactly.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,9 @@ class IdRange(NamedTuple):
 
 
 def parse_installation_number(text: str) -> int | None:
-    """None when it is not set: what the database says holds, at the first migration 0. Raises `ValueError` with a sentence."""
+    """Return None when it is not set: the database decides, and the first migration uses 0. Raises
+    `ValueError` with a sentence.
+    """
     text = text.strip()
     if not text:
         return None

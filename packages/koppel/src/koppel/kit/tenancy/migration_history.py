@@ -1,4 +1,4 @@
-"""Tells a database of a Koppel before 0.2, whose migrations are gone, from one that can be brought up to date."""
+"""Detect a database of a Koppel before 0.2, whose migrations no longer exist."""
 
 from django.apps import apps
 from django.db import connections
@@ -13,7 +13,7 @@ TOO_OLD = (
 
 
 def is_too_old(alias: str) -> bool:
-    """Whether a Koppel before 0.2 made the tables there. It only reads."""
+    """Tell whether a Koppel before 0.2 made the tables. Only reads."""
     applied = set(MigrationRecorder(connections[alias]).applied_migrations())
     own_labels = {config.label for config in apps.get_app_configs() if config.name.startswith("koppel.")}
     return FIRST not in applied and any(label in own_labels for label, _name in applied)

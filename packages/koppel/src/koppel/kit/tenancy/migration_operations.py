@@ -1,4 +1,6 @@
-"""Migration operations that put a table under row level security and tie it to its parents within one organisation."""
+"""Migration operations that put a table under row level security and bind it to its parents within one
+organisation.
+"""
 
 from django.db.migrations.operations import RunSQL
 
@@ -28,10 +30,12 @@ END $$;
 
 
 def create_scope_function() -> RunSQL:
-    """The function that every policy asks. It raises when no scope is set, instead of silently hiding all rows.
+    """Create the function that every policy calls. It raises when no scope is set, instead of hiding all
+    rows.
 
-    Only a role that may read the tables themselves chooses the scope by a setting; another belongs to the organisation that
-    `koppel_reader_organisation` (made with the books) names, or to none."""
+    Only a role that may read the tables themselves chooses the scope by a setting; another role belongs to
+    the organisation that `koppel_reader_organisation` (created with the books) names, or to none.
+    """
     return RunSQL(SCOPE_FUNCTION, "DROP FUNCTION public.koppel_scope()")
 
 
@@ -122,9 +126,12 @@ DROP FUNCTION {table}_of_parent();
 
 
 def tenant_key_by_statement(table: str, column: str, parent: str) -> RunSQL:
-    """In place of a `tenant_key` that cascades: the parents are looked up once for all rows that a statement writes, where a
-    foreign key looks up the same one for each row. The parent is locked as a foreign key locks it, so that it cannot go
-    while the rows come; it must be visible in the scope. Checked at once, not at the commit."""
+    """Replace a cascading `tenant_key`: parents are looked up once for all rows of a statement, where a
+    foreign key looks up the same one for each row.
+
+    The parent is locked as a foreign key locks it, so that it cannot be deleted while rows are added; it must
+    be visible in the scope. Checked at once, not at the commit.
+    """
     names = {"table": table, "column": column, "parent": parent, "pinned": PINNED}
     return RunSQL((_PARENT_FUNCTIONS + _PARENT_TRIGGERS).format(**names), _WITHOUT_PARENT_TRIGGERS.format(**names))
 
@@ -156,8 +163,10 @@ END $$;
 
 
 def partitioned_by_hash(table: str, column: str, key: str, *, count: int) -> RunSQL:
-    """Replace the new, empty `table` by one of `count` partitions with the same columns and indexes; policies and tenant keys
-    are to be made after it. `key` is the primary key; `column` is part of it.
+    """Replace the new, empty `table` by one of `count` partitions with the same columns and indexes; create
+    policies and tenant keys after it.
 
-    The partitions have row level security without any policy: only through `table` can they be reached."""
+    `key` is the primary key; `column` is part of it. The partitions have row level security without any
+    policy: they can be reached only through `table`.
+    """
     return RunSQL(_PARTITION.format(table=table, column=column, key=key, count=count), RunSQL.noop)

@@ -8,7 +8,7 @@ ModelT = TypeVar("ModelT", bound=models.Model)
 
 
 class HasOrganisation(Protocol):
-    """Whoever acts for one organisation: `koppel.organisations.roles.Actor`."""
+    """An actor within one organisation: `koppel.organisations.roles.Actor`."""
 
     @property
     def organisation_id(self) -> int: ...
@@ -30,7 +30,7 @@ OrganisationManager = models.Manager.from_queryset(OrganisationQuerySet)
 
 
 class TenantModel(models.Model):
-    """A table under row level security. The key to the organisation stands in every index and composite foreign key."""
+    """A table under row level security. Every index and composite foreign key includes the organisation."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(

@@ -1,5 +1,6 @@
-"""What the application role may do: read and write rows, never change tables; append to the audit log, never rewrite it;
-read the number of the installation, never change it."""
+"""The rights of the application role: read and write rows, never change tables; append to the audit log,
+never rewrite it; read the number of the installation, never change it.
+"""
 
 from django.conf import settings
 from django.db import connections, models, transaction
@@ -30,17 +31,21 @@ SELECT EXISTS (
 
 
 def grants_are_missing(using: str) -> bool:
-    """Whether the application lacks a right on a table or function of the owner's, or one of these is not pinned: who migrated
-    died before it granted."""
+    """Tell whether the application lacks a right on a table or function of the owner, or one of these is not
+    pinned, because a migration died before granting.
+    """
     with connections[using].cursor() as cursor:
         cursor.execute(_MISSING, {"role": str(settings.DATABASES["default"]["USER"])})
         return bool(cursor.fetchone()[0])
 
 
 def grant_to_application_role(using: str) -> None:
-    """Run as the owner after migrations. Does nothing when owner and application role are one (`koppel check` says so).
+    """Grant the rights; run as the owner after migrations. Does nothing when owner and application role are
+    one (`koppel check` reports it).
 
-    In one transaction: the audit log is never writable for a moment, nor for good when the process dies in between."""
+    All in one transaction: the audit log is never writable, not even for a moment or after a crash in
+    between.
+    """
     role = str(settings.DATABASES["default"]["USER"])
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         _pin_functions_of_libraries(cursor)
@@ -68,7 +73,9 @@ def grant_to_application_role(using: str) -> None:
 
 
 def _pin_functions_of_libraries(cursor: CursorWrapper) -> None:
-    """Those of the queue come without a search path and name their tables plainly. Ours are created with one."""
+    """Pin the queue's functions, which come without a search path and use bare table names. Ours are created
+    with one.
+    """
     cursor.execute(_UNPINNED)
     for (signature,) in cursor.fetchall():
         cursor.execute(f"ALTER ROUTINE {signature} SET search_path = pg_catalog, public, pg_temp")

@@ -1,12 +1,13 @@
-"""Where a request comes from."""
+"""The address of the client."""
 
 from django.conf import settings
 from django.http import HttpRequest
 
 
 def client_ip(request: HttpRequest) -> str:
-    """Return the caller's address. Behind our proxies it is what the outermost of them saw: the caller may
-    forge the rest."""
+    """Return the client's address. Behind our own proxies it is what the outermost of them saw: the client
+    may write anything before it.
+    """
     direct = str(request.META.get("REMOTE_ADDR", ""))
     count = settings.ALLAUTH_TRUSTED_PROXY_COUNT
     if not count:

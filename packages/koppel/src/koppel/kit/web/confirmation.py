@@ -1,7 +1,8 @@
-"""One more question before something that is hard to take back: a page says what will happen, then the form is sent again.
+"""A confirmation page before an action that is hard to undo: it says what will happen, then the form is sent
+again. Works without scripts.
 
-It works without scripts. What the page said is bound to the answer: when the facts have changed meanwhile, the answer no longer
-holds and the question is put anew."""
+The answer is bound to what the page said: when the facts changed meanwhile, the page is shown again.
+"""
 
 import hashlib
 import hmac
@@ -19,7 +20,7 @@ NAMES_MAX = 20
 
 @dataclass(frozen=True)
 class Group:
-    """Things of one kind that it touches, by name."""
+    """Names of objects of one kind that the action affects."""
 
     label: str
     names: Sequence[str]
@@ -35,9 +36,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What will happen, in the reader's words.
+    """What will happen, in the reader's language.
 
-    `fields` are sent again with the answer. `facts` are what the answer holds for, in no language: ids and counts."""
+    `fields` are sent again with the answer. `facts` are what the answer is bound to, independent of language:
+    ids and counts.
+    """
 
     title: str
     question: str
@@ -65,7 +68,7 @@ class Confirmation:
 
 
 def unconfirmed(request: HttpRequest, confirmation: Confirmation) -> HttpResponse | None:
-    """Return the page with the question; None once exactly this was confirmed."""
+    """Return the confirmation page; None when it was confirmed, for exactly these facts."""
     answer = request.POST.get("confirmed", "")
     if answer and hmac.compare_digest(answer.encode(), confirmation.digest.encode()):
         return None

@@ -1,4 +1,4 @@
-"""Marks on views: who may call them, and who opens the transaction."""
+"""Decorators of views: who may call them, and who opens the transaction."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -14,13 +14,13 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def public(view: View) -> View:
-    """This view answers anybody. It gets no scope; `request.actor` is None."""
+    """Let anybody call this view. It has no scope; `request.actor` is None."""
     view.koppel_public = True  # type: ignore[attr-defined]
     return view
 
 
 def outside_transaction(view: View) -> View:
-    """This view opens its own scopes, because it calls the vendor or streams between them."""
+    """Let this view open its own scopes, because it calls the vendor or streams between them."""
     view.koppel_outside_transaction = True  # type: ignore[attr-defined]
     return view
 
@@ -43,8 +43,9 @@ def page_url(view: Callable[..., Any], path: str, values: Mapping[str, Any]) -> 
 
 
 def takes(**parameters: Parameter) -> Callable[[View], View]:
-    """The query parameters of a page. Another one, or a value that one of these cannot have, is refused by name instead of
-    being ignored: the frame says so, with nothing of the page."""
+    """Declare the query parameters of a page. Any other parameter, or an impossible value, is refused by name
+    instead of being ignored; the page is not rendered.
+    """
 
     def mark(view: View) -> View:
         @wraps(view)

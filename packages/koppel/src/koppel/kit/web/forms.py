@@ -19,9 +19,10 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
@@ -78,6 +79,12 @@ class Form(forms.Form, Generic[InputT]):
             return self.input
         except Invalid:
             raise InvalidForm(self) from None
+
+    def values_or_refusal(self) -> dict[str, Any]:
+        """The cleaned values, as `input_or_refusal`. Raises `InvalidForm`."""
+        if not self.is_valid():
+            raise InvalidForm(self)
+        return self.cleaned_data
 
     def input_values(self) -> Mapping[str, Any]:
         """The input's values by name: the cleaned ones, unless a form shapes them. Raises `Invalid`."""
@@ -206,6 +213,19 @@ def _parse(field: forms.Field, text: str, parse: Callable[[str], ValueT | None])
     if value is None:
         raise ValidationError(field.error_messages["invalid"], params={"value": shortened(text)})
     return value
+
+
+class ReturnForm(Form[Input]):
+    """The page to which a button leads back."""
+
+    next = TextField(max_length=2000)
+
+
+def return_url(request: HttpRequest, fallback: str) -> str:
+    """Return the page that the form names in `next`, if it is ours; else `fallback`."""
+    form = ReturnForm(request.POST)
+    url = form.cleaned_data["next"] if form.is_valid() else ""
+    return url if url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}) else fallback
 
 
 def repeated_values(data: QueryDict, prefix: str) -> dict[str, str]:

@@ -1,5 +1,5 @@
-"""The query parameters of lists and pages. What a list does not know is refused by name: a filter that is ignored shows, and in
-bulk work changes, everything.
+"""The query parameters of lists and pages. Unknown ones are refused by name: a filter that is ignored shows,
+and in bulk work changes, everything.
 """
 
 import re
@@ -29,9 +29,11 @@ QUERY_CHARACTERS_MAX = 8000
 
 @dataclass(frozen=True)
 class UnknownPart:
-    """One parameter, or one value of it, that does not exist. `values` are the possible ones, where they are few.
+    """A parameter, or a value of one, that does not exist.
 
-    `more`: this stands for so many others that are not named."""
+    `values` are the possible ones, where they are few. `more`: the number of further parts that are not
+    named.
+    """
 
     name: str
     value: str
@@ -53,10 +55,11 @@ class UnknownParameter(KoppelError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a parameter may be: one of `values`, or what `parse` makes a value of; neither means any text.
+    """The allowed values of a parameter: `values`, or what `parse` accepts; neither means any text.
 
-    `parse` gives None for what the parameter cannot be: it decides and it reads, so that no page reads otherwise than what was
-    let through. `may_be_blank`: an empty field of a form asks for nothing."""
+    `parse` returns None for an invalid value. It both validates and reads, so that no page reads a value
+    differently. `may_be_blank`: an empty form field means no filter.
+    """
 
     values: Callable[[], Iterable[str]] | None = None
     parse: Callable[[str], Any] | None = None
@@ -71,13 +74,13 @@ class Parameter:
         return self.parse is None or self.parse(text) is not None
 
     def read(self, texts: Iterable[str]) -> Any:
-        """Return the permitted value; a list when it may come several times; None without one."""
+        """Return the value of an allowed parameter; a list when it may be repeated; None when it is absent."""
         values = [self.parse(text) if self.parse else text for text in texts if text]
         return values if self.is_multiple else values[0] if values else None
 
 
 def id_of(text: str) -> int | None:
-    """Return the id that a row can have, or None. Nothing else reads ids."""
+    """Return the number of a row, or None. The only parser of ids."""
     if not (len(text) <= ID_DIGITS_MAX and text.isascii() and text.isdecimal()):
         return None
     number = int(text)
@@ -85,12 +88,12 @@ def id_of(text: str) -> int | None:
 
 
 def page_of(text: str) -> int | None:
-    """Return the number of a page, from 1. One past the end is the last one there is."""
+    """Parse a page number, which counts from 1. A page past the end is the last one."""
     return id_of(text) if len(text) <= PAGE_DIGITS_MAX else None
 
 
 def day_of(text: str) -> date | None:
-    """Parse 2026-12-31; not the weeks and short forms that ISO 8601 has too."""
+    """Parse a day as 2026-12-31; the week and short forms of ISO 8601 are refused."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return None
     try:
@@ -108,7 +111,7 @@ def one_of(*values: str) -> Parameter:
 
 
 def lazy_choices(values: Callable[[], Iterable[str]]) -> Parameter:
-    """Return a parameter whose values are known only when all apps have started."""
+    """Return values that are known only when all apps have started."""
     return Parameter(values=values)
 
 
@@ -121,10 +124,9 @@ IDENTIFIERS = Parameter(parse=id_of, is_multiple=True, may_be_blank=False)
 
 
 def unknown_parts(query: QueryDict, parameters: Mapping[str, Parameter]) -> list[UnknownPart]:
-    """Return what in the query `parameters` does not permit, in the query's order, and no more than anybody
-    reads.
-
-    Raises `UnknownParameter` at once for a query that is too long."""
+    """Return the parts of the query that `parameters` does not allow, in order and limited in number. Raises
+    `UnknownParameter` at once for a query that is too long.
+    """
     require_bounded(query)
     return first_parts(_unknown(query, parameters))
 
@@ -143,20 +145,19 @@ def _unknown(query: QueryDict, parameters: Mapping[str, Parameter]) -> Iterator[
 
 
 def values_of(query: QueryDict, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
-    """Return every parameter with its permitted value; None where the query has none."""
+    """Return every parameter of an allowed query with its value; None for absent ones."""
     return {name: parameter.read(map(str, query.getlist(name))) for name, parameter in parameters.items()}
 
 
 def require_bounded(query: QueryDict, characters_max: int = QUERY_CHARACTERS_MAX, name: str = "query") -> None:
-    """Raise `UnknownParameter` for an oversized query: what is refused is repeated in the answer, part by
-    part."""
+    """Raises `UnknownParameter` for too many parts: each refused part is repeated in the answer."""
     count = sum(len(texts) for _name, texts in query.lists())
     if len(query) > NAMES_MAX or count > VALUES_MAX or len(query.urlencode()) > characters_max:
         raise UnknownParameter([too_long(name, characters_max)])
 
 
 def require_short(text: str, characters_max: int, name: str) -> None:
-    """Do what `require_bounded` does, for a query that is not parsed yet."""
+    """As `require_bounded`, for a query that is not parsed yet."""
     if len(text) > characters_max or text.count("&") >= VALUES_MAX:
         raise UnknownParameter([too_long(name, characters_max)])
 
@@ -170,7 +171,7 @@ def too_long(name: str, characters_max: int) -> UnknownPart:
 
 
 def first_parts(parts: Iterable[UnknownPart]) -> list[UnknownPart]:
-    """Return the first ten, and one more that counts the others."""
+    """Return the first ten parts, and the number of others."""
     shown_parts: list[UnknownPart] = []
     more = 0
     for part in parts:
@@ -195,7 +196,7 @@ def unknown_name(name: str, value: str, names: Iterable[str]) -> UnknownPart:
 
 
 def unknown_value(name: str, value: str, values: Iterable[str] = ()) -> UnknownPart:
-    """Return the same error for what does not exist and for what the reader may not see."""
+    """Return the same message for what does not exist and for what the reader may not see."""
     possible = tuple(values)
     params = {"name": shortened(name), "value": shortened(value), "values": ", ".join(possible)}
     message = _("“%(value)s” is not a value of “%(name)s”.") % params
@@ -226,6 +227,6 @@ def _plain(text: object) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return the text as an answer repeats it."""
+    """Return the text as it is repeated in an answer."""
     text = text.replace("\0", "�")
     return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}…"

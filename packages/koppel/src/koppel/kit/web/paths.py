@@ -1,4 +1,4 @@
-"""Paths that something must know before URLs are resolved, or without Django. Everything else is named and reversed."""
+"""Paths that are needed before URLs are resolved, or without Django. All others are named and reversed."""
 
 ACCOUNTS = "/accounts/"
 """Sign-in and all that belongs to it. The cookie of a known browser is sent to these pages alone."""

@@ -12,7 +12,7 @@ from koppel.kit.web.parameters import day_of
 
 
 def _day(value: Any) -> Any:
-    """Refuse a number, which pydantic would take as seconds since 1970."""
+    """Accept text only: pydantic would also take a number, as seconds since 1970."""
     if value is None or isinstance(value, date):
         return value
     if not isinstance(value, str) or (day := day_of(value)) is None:
@@ -28,7 +28,7 @@ class Input(Schema):
 
     A field that it does not know is refused by name."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 _SENTENCES = {

@@ -60,7 +60,7 @@ def _try_dispatch(organisation_id: int, event_id: int) -> int:
         with transaction.atomic():
             return dispatch(organisation_id, event_id)
     except Exception:
-        log.exception("event_not_dispatched", organisation=organisation_id, event_id=event_id)
+        log.exception("event_dispatch_failed", organisation=organisation_id, event_id=event_id)
         stuck = Event.objects.filter(organisation_id=organisation_id, pk=event_id)
         stuck.update(due_at=timezone.now() + RETRY_DELAY)
         return 0

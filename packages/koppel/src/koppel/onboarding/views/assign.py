@@ -1,5 +1,8 @@
 """⑤ Hand them out, or skip; then Finish."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -7,25 +10,23 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.administrations.queries import assignment_choices
-from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.onboarding import services
+from koppel.onboarding.forms import AssignForm
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Complete
 from koppel.onboarding.steps import assign as assign_step
-from koppel.onboarding.views.guard import ids_of, step_page, to_import, to_step, wizard_context
+from koppel.onboarding.views.guard import step_page, to_import, to_step, wizard_context
 from koppel.organisations.models import Membership
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Role
 
 
 @step_page(Step.ASSIGN)
-def assign(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """⑤ As often as wanted, each time for the ticked rows."""
+def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """⑤ Assign the ticked rows, as often as wanted; then finish."""
     if request.method == "POST":
         return _handle_action(request, flow)
-    administrators = Membership.objects.filter(
-        organisation_id=request.actor.organisation_id, role=Role.ADMINISTRATOR, is_active=True
-    )
+    administrators = Membership.objects.for_actor(request.actor).filter(role=Role.ADMINISTRATOR, is_active=True)
     context = {
         "rows": assign_step.list_assignments(request.actor, flow),
         "administrators": [str(one.user) for one in administrators.select_related("user").order_by("user__name")],
@@ -36,36 +37,32 @@ def assign(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    action = request.POST.get("action", "")
-    if action == "apply":
-        _apply(request, flow, announce=True)
+    values = AssignForm(request.POST).values_or_refusal()
+    if values["action"] == "apply":
+        _apply(request, flow, values, announce=True)
         return HttpResponseRedirect(request.path)
-    if action == "clear":
-        count = assign_step.clear(flow, ids_of(request, "company"))
+    if values["action"] == "clear":
+        count = assign_step.clear(flow, values["company"])
         text = ngettext("Taken back for %(count)d administration.", "Taken back for %(count)d administrations.", count)
         messages.success(request, text % {"count": count})
         return HttpResponseRedirect(request.path)
-    if action not in ("finish", "skip"):
-        raise UnknownParameter([unknown_value("action", action, ("apply", "clear", "skip", "finish"))])
-    if action == "finish":
-        _apply(request, flow, announce=False)
+    if values["action"] == "finish":
+        _apply(request, flow, values, announce=False)
     return _finish(request, flow)
 
 
-def _apply(request: AuthenticatedRequest, flow: Flow, *, announce: bool) -> None:
-    """Finish applies what was chosen but not applied yet: the person saw it chosen."""
-    divisions, templates = ids_of(request, "division"), ids_of(request, "template")
-    users, ids = ids_of(request, "users"), ids_of(request, "company")
-    if not (divisions or templates or users):
+def _apply(request: AuthenticatedRequest, flow: Flow, values: Mapping[str, Any], *, announce: bool) -> None:
+    """Apply what was chosen. Finish applies what was chosen but not applied yet: the person saw it chosen."""
+    division_id, template_id, users = values["division"], values["template"], values["users"]
+    if not (division_id or template_id or users):
         if announce:
             messages.warning(request, _("Choose a division, users or a template first."))
         return
-    services.assign(
-        flow, ids, division_id=next(iter(divisions), None), template_id=next(iter(templates), None), users=users
-    )
+    services.assign(flow, values["company"], division_id=division_id, template_id=template_id, users=users)
     if announce:
-        text = ngettext("Applied to %(count)d administration.", "Applied to %(count)d administrations.", len(ids))
-        messages.success(request, text % {"count": len(ids)})
+        count = len(values["company"])
+        text = ngettext("Applied to %(count)d administration.", "Applied to %(count)d administrations.", count)
+        messages.success(request, text % {"count": count})
 
 
 def _finish(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:

@@ -9,26 +9,25 @@ from django.utils.translation import ngettext
 from koppel.connections.consent.service_companies import remove_companies, retry_companies
 from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
 from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import UnknownParameter, one_of, unknown_value
+from koppel.kit.web.parameters import one_of
 from koppel.onboarding import services
 from koppel.onboarding.flow import is_import
+from koppel.onboarding.forms import ChooseForm
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import ShowErrors
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import identify
 from koppel.onboarding.steps.choose import CompanyChoice
-from koppel.onboarding.views.guard import ids_of, step_page, to_step, wizard_context
+from koppel.onboarding.views.guard import step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 
 
 @step_page(Step.CHOOSE)
-def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """③ Everything that was reached; new ones can be ticked."""
+def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """③ Show everything that was reached; new companies can be ticked."""
     if request.method == "POST":
-        action = request.POST.get("action", "next")
-        if action not in (*ACTIONS, "next"):
-            raise UnknownParameter([unknown_value("action", action, (*ACTIONS, "next"))])
-        return ACTIONS[action](request, flow) if action in ACTIONS else _next(request, flow)
+        values = ChooseForm(request.POST).values_or_refusal()
+        return ACTIONS[values["action"] or "next"](request, flow, values["company"])
     choices = choose_step.list_company_choices(request.actor, flow)
     visible = _visible_choices(flow, choices)
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
@@ -51,8 +50,8 @@ def choose(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 @takes(of=one_of("chosen"))
 @step_page(Step.CHOOSE)
-def companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """What the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
+def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """Return what the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
     remote_companies = [
         choice.company for choice in _visible_choices(flow, choose_step.list_company_choices(request.actor, flow))
     ]
@@ -79,39 +78,40 @@ def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyCh
     return [one for one in choices if not one.is_imported] if is_import(flow) else choices
 
 
-def _next(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    outcome = services.choose(request.actor, flow, ids_of(request, "company"))
+def _next(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> HttpResponse:
+    outcome = services.choose(request.actor, flow, company_ids)
     if isinstance(outcome, ShowErrors):
         messages.warning(request, outcome.errors[0].message)
         return HttpResponseRedirect(request.path)
     return to_step(flow, outcome.step)
 
 
-def _release(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    released = request.POST.get("action") == "release"
-    count = choose_step.set_companies_importable(request.actor, flow, ids_of(request, "company"), importable=released)
-    if released:
-        text = ngettext(
-            "%(count)d company can be imported by others now.",
-            "%(count)d companies can be imported by others now.",
-            count,
-        )
-    else:
-        text = ngettext(
-            "%(count)d company is hidden from others now.", "%(count)d companies are hidden from others now.", count
-        )
+def _release(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> HttpResponse:
+    count = choose_step.set_companies_importable(request.actor, flow, company_ids, importable=True)
+    text = ngettext(
+        "%(count)d company can be imported by others now.", "%(count)d companies can be imported by others now.", count
+    )
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 
 
-def _retry(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+def _withhold(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> HttpResponse:
+    count = choose_step.set_companies_importable(request.actor, flow, company_ids, importable=False)
+    text = ngettext(
+        "%(count)d company is hidden from others now.", "%(count)d companies are hidden from others now.", count
+    )
+    messages.success(request, text % {"count": count})
+    return HttpResponseRedirect(request.path)
+
+
+def _retry(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -> HttpResponse:
     count = sum(retry_companies(request.actor, one) for one in flow.connection_ids)
     text = ngettext("%(count)d company is asked about again.", "%(count)d companies are asked about again.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 
 
-def _remove_unreachable(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+def _remove_unreachable(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -> HttpResponse:
     choices = choose_step.list_company_choices(request.actor, flow)
     unreachable = [choice.company.pk for choice in choices if choice.state == "unreachable"]
     count = sum(remove_companies(request.actor, connection_id, unreachable) for connection_id in flow.connection_ids)
@@ -120,7 +120,13 @@ def _remove_unreachable(request: AuthenticatedRequest, flow: Flow) -> HttpRespon
     return HttpResponseRedirect(request.path)
 
 
-ACTIONS = {"release": _release, "withhold": _release, "retry": _retry, "remove_unreachable": _remove_unreachable}
+ACTIONS = {
+    "next": _next,
+    "release": _release,
+    "withhold": _withhold,
+    "retry": _retry,
+    "remove_unreachable": _remove_unreachable,
+}
 
 
 def _consent_option(request: AuthenticatedRequest, flow: Flow) -> AppChoice | None:

@@ -5,20 +5,18 @@ from functools import wraps
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
 from koppel.administrations.bulk import undoable_operation_of_import
-from koppel.kit.web.parameters import UnknownParameter, is_id, unknown_value
 from koppel.onboarding import flow as flows
-from koppel.onboarding.errors import FlowExpired, NoSuchFlow
+from koppel.onboarding.errors import FlowExpired
 from koppel.onboarding.models import Flow, FlowState, Step
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 
 View = Callable[[AuthenticatedRequest, Flow], HttpResponse]
-UPLOAD_BYTES_MAX = 2 * 1024 * 1024
 NAMES = {
     Step.SYSTEM: "sign_in", Step.SIGN_IN: "sign_in", Step.CHOOSE: "choose", Step.IDENTIFY: "identify", Step.ASSIGN: "assign",
 }  # fmt: skip
@@ -33,9 +31,7 @@ def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UU
             request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
             try:
                 flow = flows.get_flow(request.actor, token)
-            except NoSuchFlow:
-                raise Http404 from None
-            except FlowExpired:
+            except FlowExpired:  # a page of the wizard's own, which says how to start again
                 return render(request, "onboarding/expired.html", wizard_context(step), status=410)
             if flow.state == FlowState.FINISHED:
                 return to_import(request.actor, flow.import_record_id)
@@ -79,11 +75,3 @@ def wizard_context(step: Step, flow: Flow | None = None) -> dict[str, Any]:
     ]
     context = {"nav_section": "connections", "steps": steps, "step": step}
     return {**context, "flow": flow, "is_import": flows.is_import(flow)} if flow else context
-
-
-def ids_of(request: AuthenticatedRequest, name: str) -> list[int]:
-    """Return the ids of a repeated field; an empty value is skipped. Raises `UnknownParameter`."""
-    texts = [text for text in request.POST.getlist(name) if text]
-    if strange := [text for text in texts if not is_id(text)]:
-        raise UnknownParameter([unknown_value(name, text) for text in strange])
-    return [int(text) for text in texts]

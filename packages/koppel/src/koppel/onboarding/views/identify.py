@@ -10,29 +10,28 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from koppel.company_registers.numbers.list_import import decode
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS, search
 from koppel.kit.web.confirmation import Confirmation, Group, unconfirmed
 from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, UnknownParameter, id_of, one_of, unknown_value
+from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, one_of
 from koppel.onboarding import services
+from koppel.onboarding.forms import IdentifyForm
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Advance
 from koppel.onboarding.steps import identify as identify_step
-from koppel.onboarding.steps.identify import FIELDS, IdentityAnswer
-from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, wizard_context
+from koppel.onboarding.steps.identify import IdentityAnswer
+from koppel.onboarding.views.guard import step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 
 PAGE_ROWS = 250
 """More rows than these are shown in pages; those that need a person come first."""
-_ACTIONS = ("fill", "next", "same")
 
 
 @takes(q=TEXT, show=one_of("incomplete"), page=PAGE, tried=FLAG)
 @step_page(Step.IDENTIFY)
-def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """④ A COC number for each, or a reason and a sector."""
+def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """④ Ask for a COC number for each, or a reason and a sector."""
     if request.method == "POST":
         return _perform(request, flow)
     answers, tried = identify_step.list_answers(flow), request.parameters["tried"] is not None
@@ -42,43 +41,29 @@ def identify(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Perform the action of the button that was pressed."""
-    action, company_id = _parse_button(request.POST.get("action", "next"), flow)
+    """Perform the action of the button that was pressed. Typed values are stored first, so that nothing typed is lost."""
+    form = IdentifyForm(request.POST, flow.chosen_company_ids, request.FILES)
+    identify_step.save_answers(flow, form.answers)
+    action, company_id = form.values_or_refusal()["action"]
     if action == "fill":
-        identify_step.save_answers(flow, _typed_answers(request, flow))
-        _fill_in(request, flow)
+        _fill_in(request, flow, form)
         return HttpResponseRedirect(request.path)
-    if action != "next":
-        return _answer_same_company(request, flow, same=action == "same", company_id=company_id)
-    outcome = services.identify(flow, _typed_answers(request, flow))
+    if company_id is not None:
+        identify_step.confirm(request.actor, flow, [company_id], same=action == "same")
+        return HttpResponseRedirect(f"{request.get_full_path()}#row-{company_id}")
+    if action == "same":
+        return _confirm_ticked(request, flow, form)
+    outcome = services.identify(flow, form.answers)
     if isinstance(outcome, Advance):
         return to_step(flow, outcome.step)
     # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
     return HttpResponseRedirect(f"{request.path}?tried=1")
 
 
-def _parse_button(button: str, flow: Flow) -> tuple[str, int | None]:
-    """Return the action of a button, and the company id when it has one (`same-7`, `other-7`), which must be of this import."""
-    action, dash, text = button.partition("-")
-    if not dash and action in _ACTIONS:
-        return action, None
-    if action in ("same", "other") and text in map(str, flow.chosen_company_ids):
-        return action, int(text)
-    raise UnknownParameter([unknown_value("action", button, _ACTIONS)])
-
-
-def _answer_same_company(
-    request: AuthenticatedRequest, flow: Flow, *, same: bool, company_id: int | None
-) -> HttpResponse:
-    """“Is this the same company?”: yes or no of one row (`same-7`, `other-7`), yes of all that are ticked (`same`).
-
-    Many are shown once more, with both names, before it is stored."""
-    identify_step.save_answers(flow, _typed_answers(request, flow))
+def _confirm_ticked(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> HttpResponse:
+    """Answer “Is this the same company?” with yes for all ticked rows, after showing them once more with both names."""
     return_url = request.get_full_path()
-    if company_id is not None:
-        identify_step.confirm(request.actor, flow, [company_id], same=same)
-        return HttpResponseRedirect(f"{return_url}#row-{company_id}")
-    unanswered = [answer for answer in identify_step.list_answers(flow, _ticked(request, flow)) if answer.question]
+    unanswered = [answer for answer in identify_step.list_answers(flow, form.ticked_ids) if answer.question]
     if not unanswered:
         messages.warning(request, _("Tick the rows that are the same company first."))
         return HttpResponseRedirect(return_url)
@@ -88,14 +73,6 @@ def _answer_same_company(
     text = ngettext("%(count)d row is confirmed.", "%(count)d rows are confirmed.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(return_url)
-
-
-def _ticked(request: AuthenticatedRequest, flow: Flow) -> list[int] | None:
-    """Return the ids of the ticked companies, or of all on all pages."""
-    if request.POST.get("discrepancies") == "all":
-        return None
-    ids = [*request.POST.getlist("discrepancy"), *request.POST.get("discrepancies", "").split(",")]
-    return [*filter(None, map(id_of, ids))]
 
 
 def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
@@ -126,27 +103,30 @@ def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
 
 @require_POST
 @step_page(Step.IDENTIFY)
-def row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """One row was left: store it, ask a register, and say how it stands."""
-    stored_ids = identify_step.save_answers(flow, _typed_answers(request, flow))
+def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """Store one row when it is left, ask a register, and return how it stands."""
+    form = IdentifyForm(request.POST, flow.chosen_company_ids)
+    stored_ids = identify_step.save_answers(flow, form.answers)
     if not stored_ids:
         return JsonResponse({"error": "not_found"}, status=404)
+    if form.row_errors:
+        return JsonResponse({"error": "invalid", "message": " ".join(form.row_errors)}, status=422)
     identify_step.ask_registers(flow, stored_ids)
-    return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, stored_ids)]})
+    return JsonResponse({"rows": [_as_json(answer) for answer in identify_step.list_answers(flow, stored_ids)]})
 
 
 @takes(id=IDENTIFIERS)
 @step_page(Step.IDENTIFY)
-def row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """What registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
+def list_row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """Return what registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
     company_ids = request.parameters["id"][:PAGE_ROWS]
     return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, company_ids)]})
 
 
 @takes(q=TEXT)
 @step_page(Step.IDENTIFY)
-def sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """What a few typed letters may mean."""
+def list_sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """Return what a few typed letters may mean."""
     choices = search((request.parameters["q"] or "")[:60], get_language() or "en")
     return JsonResponse(
         {"sectors": [{"text": one.text, "match": one.matched_division or one.example} for one in choices[:25]]}
@@ -170,7 +150,7 @@ def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
 def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool) -> dict[str, Any]:
     """Which rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
     incomplete = [one for one in answers if not one.is_complete]
-    unasked = "incomplete" if tried and len(answers) > PAGE_ROWS and "show" not in request.GET else ""
+    unasked = "incomplete" if tried and len(answers) > PAGE_ROWS and request.parameters["show"] is None else ""
     only, search_text = request.parameters["show"] or unasked, request.parameters["q"] or ""
     rows = incomplete if only == "incomplete" else answers
     if search_text:
@@ -191,24 +171,8 @@ def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], 
     }
 
 
-def _typed_answers(request: AuthenticatedRequest, flow: Flow) -> dict[int, dict[str, str]]:
-    """What was typed for rows of the flow. Rows that the page did not show stay as they are."""
-    return {
-        company_id: {name: request.POST.get(f"{name}-{company_id}", "").replace("\0", "")[:60] for name in FIELDS}
-        for company_id in flow.chosen_company_ids
-        if f"number-{company_id}" in request.POST
-    }
-
-
-def _fill_in(request: AuthenticatedRequest, flow: Flow) -> None:
-    text = request.POST.get("pasted", "")
-    upload = request.FILES.get("file")
-    if upload is not None:
-        if (upload.size or 0) > UPLOAD_BYTES_MAX:
-            messages.error(request, _("This file is larger than 2 MB. A list of numbers is much smaller."))
-            return
-        text = decode(upload.read())
-    result = identify_step.fill_in(flow, text)
+def _fill_in(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> None:
+    result = identify_step.fill_in(flow, form.cleaned_data["file"] or form.cleaned_data["pasted"])
     identify_step.ask_registers(flow)
     message = ngettext("%(count)d row was filled in.", "%(count)d rows were filled in.", result.matched_count)
     messages.success(request, message % {"count": result.matched_count})

@@ -8,11 +8,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from koppel.company_registers.numbers.list_import import decode
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.service_companies import parse_ids
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
-from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.models import ConsentPurpose
 from koppel.connections.queries import apps_for, connections_of, sign_in_origins
 from koppel.connector.errors import ConnectorError
@@ -20,12 +18,13 @@ from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.confirmation import Confirmation, unconfirmed
 from koppel.kit.web.decorators import outside_transaction, takes
-from koppel.kit.web.parameters import IDENTIFIER, id_of
+from koppel.kit.web.parameters import IDENTIFIER
 from koppel.onboarding import flow as flows
 from koppel.onboarding import services
+from koppel.onboarding.forms import SignInForm, SystemForm
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import ExternalStep, ShowErrors
-from koppel.onboarding.views.guard import UPLOAD_BYTES_MAX, step_page, to_step, url_of, wizard_context
+from koppel.onboarding.views.guard import step_page, to_step, url_of, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
@@ -33,14 +32,12 @@ PLANNED_SYSTEMS = ("Exact Online", "Twinfield", "AFAS", "Fortnox", "Tripletex")
 """Titles that are shown as “not yet”, as long as no connector of that title is installed."""
 
 
-def system(request: AuthenticatedRequest) -> HttpResponse:
+def choose_system(request: AuthenticatedRequest) -> HttpResponse:
     """① Choose the accounting system."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     if request.method == "POST":
-        key = request.POST.get("connector", "")
-        if key not in connectors():
-            raise Http404
-        return to_step(flows.start_flow(request.actor, key), Step.SIGN_IN)
+        connector = SystemForm(request.POST).values_or_refusal()["connector"]
+        return to_step(flows.start_flow(request.actor, connector), Step.SIGN_IN)
     systems = [(one.descriptor, bool(apps_for(request.actor, key))) for key, one in connectors().items()]
     titles = {descriptor.title for descriptor, _has_app in systems}
     planned_systems = [title for title in PLANNED_SYSTEMS if title not in titles]
@@ -64,8 +61,6 @@ def import_more(request: AuthenticatedRequest) -> HttpResponse:
         with organisation_scope(request.actor.organisation_id):
             flow = flows.start_import(request.actor, connection_id)
         sync_company_list(request.actor, connection_id)
-    except NoSuchConnection:
-        raise Http404 from None
     except ConnectorError as error:
         text = _("The list could not be renewed, so this is the last one: %s")
         messages.warning(request, text % _(str(error)))
@@ -107,51 +102,35 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """② What is needed, what Koppel may do, and on to the vendor's own page or to the ids."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
-    problems: dict[str, str] = {}
-    if request.method == "POST":
-        app_id = id_of(request.POST.get("app", "")) or 0
-        if services.consent_option(request.actor, flow, app_id) is None:
-            raise Http404
-        text = _company_ids(request)
-        outcome = services.sign_in(request.actor, flow, app_id, text)
-        if isinstance(outcome, ExternalStep):
-            return _redirect_to_vendor(request, flow, app_id)
-        if not isinstance(outcome, ShowErrors):
-            _report_ids(request, flow, app_id, text)
-            return to_step(flow, Step.CHOOSE)
-        problems = {one.field: one.message for one in outcome.errors}
+    form = SignInForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid() and (response := _take_sign_in(request, flow, form)):
+        return response
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
     context = {
         "apps": apps_for(request.actor, flow.connector),
         "system": connectors()[flow.connector].descriptor,
-        "problems": problems,
-        "form_data": request.POST,
+        "form": form,
     }
-    status = 422 if problems else 200
+    status = 422 if form.errors else 200
     return render(request, "onboarding/sign_in.html", context | wizard_context(Step.SIGN_IN, flow), status=status)
 
 
-def _redirect_to_vendor(request: AuthenticatedRequest, flow: Flow, app_id: int) -> HttpResponse:
-    purpose = ConsentPurpose.ADD_COMPANY if flow.connection_ids else ConsentPurpose.CONNECT
-    try:
-        return sign_in_at_vendor(
-            request, request.actor, app_id, purpose, url_of(flow, Step.CHOOSE),
-            force_sign_in=request.POST.get("another") == "1",
-        )  # fmt: skip
-    except ConsentRefused as refusal:
-        messages.error(request, str(refusal))
-        return HttpResponseRedirect(request.path)
-
-
-def _company_ids(request: AuthenticatedRequest) -> str:
-    """Return the text that was pasted, and that of the uploaded file."""
-    upload = request.FILES.get("file")
-    text = request.POST.get("company_ids", "")
-    if upload is not None and (upload.size or 0) > UPLOAD_BYTES_MAX:
-        messages.error(request, _("This file is larger than 2 MB. A list of numbers is much smaller."))
-    elif upload is not None:
-        text += "\n" + decode(upload.read())
-    return text
+def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -> HttpResponse | None:
+    """Redirect to the vendor or to the next step; None when the form shows why not. Raises `Http404`."""
+    app_id, text = form.cleaned_data["app"], form.cleaned_data["text"]
+    if services.consent_option(request.actor, flow, app_id) is None:
+        raise Http404
+    outcome = services.sign_in(request.actor, flow, app_id, text)
+    if isinstance(outcome, ExternalStep):
+        purpose = ConsentPurpose.ADD_COMPANY if flow.connection_ids else ConsentPurpose.CONNECT
+        return_to, force_sign_in = url_of(flow, Step.CHOOSE), form.cleaned_data["another"]
+        return sign_in_at_vendor(request, request.actor, app_id, purpose, return_to, force_sign_in=force_sign_in)
+    if not isinstance(outcome, ShowErrors):
+        _report_ids(request, flow, app_id, text)
+        return to_step(flow, Step.CHOOSE)
+    for error in outcome.errors:
+        form.show_error(error.message, error.field)
+    return None
 
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:

@@ -1,1 +1,1 @@
-"""Who acts, in which organisation, and by what proof: sessions, tokens, second steps, the firm's security policy."""
+"""Authentication and authorisation: sessions, tokens, second steps, the organisation's security policy."""

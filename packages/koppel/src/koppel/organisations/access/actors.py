@@ -1,4 +1,4 @@
-"""Who somebody is once they have proved it: the memberships they may act through, and the one they act through now."""
+"""Resolve an authenticated user to an actor: the memberships of the user, and the one in use."""
 
 from dataclasses import dataclass
 
@@ -33,11 +33,13 @@ def resolve_actor(
     *,
     sso_organisation_id: int | None = None,
 ) -> Actor | None:
-    """Who this user is in the organisation chosen in the session, else in the one that the person chose last, else in the one
-    joined first. None: a member of none.
+    """Return the actor of this user in the organisation chosen in the session, else in the one that the
+    person chose last, else in the one joined first; None without a membership.
 
-    Whoever lets it act compares the organisation: it is another one when the membership in the chosen one has ended.
-    `sso_organisation_id`: the organisation whose identity provider opened the session. It then acts in no other."""
+    Callers compare the organisation: it is another one when the membership in the chosen one has ended.
+    `sso_organisation_id`: the organisation whose identity provider opened the session, which then acts in no
+    other.
+    """
     with installation_scope("sign-in"):
         memberships = list(
             _memberships_of(user_id, sso_organisation_id).select_related("organisation").order_by(*JOINED_FIRST)
@@ -53,7 +55,7 @@ def resolve_actor(
 
 
 def list_organisations(user_id: int, *, only: int | None = None) -> list[OrganisationChoice]:
-    """The organisations that a person may act in, by name."""
+    """Return the organisations that a person may act in, by name."""
     with installation_scope("sign-in"):
         memberships = _memberships_of(user_id, only).select_related("organisation").order_by("organisation__name", "pk")
         return [
@@ -63,8 +65,9 @@ def list_organisations(user_id: int, *, only: int | None = None) -> list[Organis
 
 
 def choose(user_id: int, organisation_id: int) -> None:
-    """The person wants to work there: an act of their own, which the next sign-in remembers. Never for a session that an
-    identity provider opened."""
+    """Record that the person chose to work there; the next sign-in uses it. Not for a session that an
+    identity provider opened.
+    """
     User.objects.filter(pk=user_id).update(last_organisation=organisation_id)
     with installation_scope("organisation chosen"):
         current = Membership.objects.filter(user_id=user_id, organisation_id=organisation_id)
@@ -73,8 +76,10 @@ def choose(user_id: int, organisation_id: int) -> None:
 
 
 def _default_membership(memberships: list[Membership], interface: Interface) -> Membership | None:
-    """Where somebody works who has not said so; `memberships` stands in the order of `JOINED_FIRST`. A click in a
-    browser must not move the programs that act from the shell as the same person."""
+    """Return the membership of a person who has not chosen one; `memberships` is ordered by `JOINED_FIRST`.
+
+    A click in a browser must not affect programs that act from the shell as the same person.
+    """
     for membership in memberships if interface is not Interface.CLI else ():
         is_own_choice = membership.joined_at is not None and membership.access_restored_at is None
         if is_own_choice and membership.organisation_id == membership.user.last_organisation:

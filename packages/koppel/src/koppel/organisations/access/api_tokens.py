@@ -1,4 +1,6 @@
-"""API tokens: made by a member for their own programs, shown once, kept as a hash, counted per minute in the database."""
+"""API tokens: created by a member for programs, shown once, stored as a hash, counted per minute in the
+database.
+"""
 
 import hashlib
 import secrets
@@ -53,13 +55,13 @@ class TooManyRequests(KoppelError):
 
 
 def list_tokens(actor: Actor) -> list[ApiToken]:
-    """The newest first; revoked ones are gone from sight."""
+    """Return tokens that are not revoked, newest first."""
     tokens = ApiToken.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     return list(tokens.filter(revoked_at=None).order_by("-pk"))
 
 
 def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_only: bool) -> tuple[ApiToken, Secret]:
-    """A token of the actor's own. Its text cannot be shown again. Raises `Refused` with a sentence."""
+    """Create a token for the actor. Its text cannot be shown again. Raises `Refused` with a sentence."""
     name = name.replace("\0", "").strip()[:100]
     if actor.token_id is not None:
         raise Refused(_("A token cannot make tokens. Sign in to make one."))
@@ -87,7 +89,7 @@ def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_
 
 
 def revoke_token(actor: Actor, token_id: int) -> None:
-    """One's own, or anybody's by who manages people. Raises `Refused`."""
+    """Revoke an own token, or anybody's with the permission to manage people. Raises `Refused`."""
     token = ApiToken.objects.filter(organisation_id=actor.organisation_id, pk=token_id, revoked_at=None).first()
     if token is None:
         raise Refused(_("This token is revoked already."))
@@ -99,9 +101,12 @@ def revoke_token(actor: Actor, token_id: int) -> None:
 
 
 def resolve_token_actor(text: str, ip_address: str) -> Actor:
-    """Who a request with this token acts as; the use is counted. Raises `UnknownToken` and `TooManyRequests`.
+    """Return the actor of a request with this token, and count the use. Raises `UnknownToken` and
+    `TooManyRequests`.
 
-    A transaction of its own: the count stands whatever becomes of the request, and the row is held for an instant only."""
+    Runs in its own transaction: the count stays whatever happens to the request, and the row is locked only
+    briefly.
+    """
     with installation_scope("api token"):
         use = _count_use(text, ip_address)
     if use is None:
@@ -135,7 +140,7 @@ def _actor(token: ApiToken, membership: Membership, ip_address: str) -> Actor:
 
 
 def _count_use(text: str, ip_address: str) -> tuple[int, int, datetime] | None:
-    """(token, requests in this minute, the minute's start) of a token that is alive."""
+    """Return (token, requests in this minute, start of the minute) of a valid token."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE organisations_api_token SET last_used_at = now(), last_used_from = %s,"
@@ -148,5 +153,5 @@ def _count_use(text: str, ip_address: str) -> tuple[int, int, datetime] | None:
 
 
 def _hash(text: str) -> bytes:
-    """Plain SHA-256: a token has 256 random bits, so there is nothing to guess from a dictionary."""
+    """Hash with plain SHA-256: a token has 256 random bits, so a dictionary does not help."""
     return hashlib.sha256(text.encode()).digest()

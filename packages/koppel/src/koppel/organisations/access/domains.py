@@ -1,7 +1,8 @@
-"""Which organisation an e-mail domain belongs to, as the sign-in page goes by it.
+"""The organisation of an e-mail domain, as the sign-in page uses it.
 
-An organisation may name any domain; that alone proves nothing. The domain counts when the organisation is the only one of the
-installation, or when whoever runs Koppel has confirmed it. A domain has one owner."""
+An organisation may name any domain; that alone proves nothing. The domain counts when the organisation is the
+only one of the installation, or when the operator has confirmed it. A domain has one owner.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,8 +22,11 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class DomainSummary:
-    """A domain as `koppel organisations domains` shows it. `confirmed_at` None: named by the organisation, not confirmed.
-    `is_used`: the sign-in page leads addresses of this domain to the organisation's identity provider, once it has one."""
+    """A domain as `koppel organisations domains` shows it.
+
+    `confirmed_at` None: named by the organisation, not confirmed. `is_used`: the sign-in page leads addresses
+    of this domain to the organisation's identity provider, once it has one.
+    """
 
     domain: str
     organisation: int
@@ -32,7 +36,9 @@ class DomainSummary:
 
 
 def checked_domain(text: str) -> str:
-    """The domain as it is stored. Raises `Refused` for what is none, and for domains of public mail services."""
+    """Return the domain as it is stored. Raises `Refused` for an invalid domain, and for domains of public
+    mail services.
+    """
     domain = normalised(text.replace("\0", "").strip().lstrip("@"))
     try:
         validate_domain_name(domain)
@@ -54,7 +60,9 @@ def is_only_organisation() -> bool:
 
 
 def organisation_of(domain: str) -> int | None:
-    """The organisation whose people have addresses of this domain, as far as the sign-in page may rely on it."""
+    """Return the organisation whose people have addresses of this domain, as far as the sign-in page may rely
+    on it.
+    """
     if not domain or is_public(domain):
         return None
     with installation_scope("sign-in"):
@@ -65,7 +73,9 @@ def organisation_of(domain: str) -> int | None:
 
 
 def unconfirmed(organisation: Organisation) -> list[str]:
-    """Domains that the organisation names and that the sign-in page does not go by. Within the organisation's scope."""
+    """Return domains that the organisation names and the sign-in page does not use. Within the organisation's
+    scope.
+    """
     public = [domain for domain in organisation.email_domains if is_public(domain)]
     if is_only_organisation():
         return public
@@ -74,7 +84,7 @@ def unconfirmed(organisation: Organisation) -> list[str]:
 
 
 def confirm(operator: Actor, organisation_id: int, text: str) -> ConfirmedDomain:
-    """Whoever runs Koppel has seen for themselves that the domain is this organisation's. Raises `Refused`."""
+    """Record that the operator has verified that the domain is this organisation's. Raises `Refused`."""
     domain = checked_domain(text)
     with installation_scope("domain confirmed"):
         organisation = Organisation.objects.filter(pk=organisation_id).first()
@@ -92,7 +102,7 @@ def confirm(operator: Actor, organisation_id: int, text: str) -> ConfirmedDomain
 
 
 def withdraw(operator: Actor, text: str) -> str:
-    """The domain is nobody's any more. Raises `Refused` when it was not confirmed."""
+    """Remove the owner of a domain. Raises `Refused` when it was not confirmed."""
     domain = normalised(text.strip().lstrip("@"))
     with installation_scope("domain withdrawn"):
         confirmed = ConfirmedDomain.objects.select_related("organisation").filter(domain=domain).first()
@@ -104,7 +114,7 @@ def withdraw(operator: Actor, text: str) -> str:
 
 
 def summaries() -> list[DomainSummary]:
-    """Confirmed domains, and those that organisations name without, by domain."""
+    """Return confirmed domains, and those that organisations name without confirmation, by domain."""
     with installation_scope("domains listed"):
         organisations = {organisation.pk: organisation for organisation in Organisation.objects.all()}
         confirmed = {

@@ -1,4 +1,4 @@
-"""Which memberships may act, and what one organisation has to know of somebody's others."""
+"""The memberships that may act, and what one organisation must know of a person's others."""
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -8,23 +8,24 @@ from koppel.organisations.models import Membership
 
 
 def active_memberships() -> "QuerySet[Membership]":
-    """Those that may act: not deactivated, not expired. Within the caller's scope."""
+    """Return memberships that are neither deactivated nor expired. Within the caller's scope."""
     live = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     return Membership.objects.filter(live, is_active=True, user__is_active=True).select_related("user")
 
 
 def is_used_elsewhere(user_id: int, organisation_id: int) -> bool:
-    """Whether the account, as seen from this organisation, serves another one as well."""
+    """Tell whether another organisation than this one uses the account as well."""
     with installation_scope("works elsewhere"):
         membership = active_memberships().filter(user_id=user_id, organisation_id=organisation_id).first()
         return membership is None or works_elsewhere(membership)
 
 
 def works_elsewhere(membership: Membership) -> bool:
-    """Whether what proves this person is another organisation's concern as well.
+    """Tell whether another organisation relies on this person's credentials as well.
 
-    It is where the person became a member by an act of their own: what another organisation, or its identity provider, says
-    by itself of somebody must change nothing here. Nor does such a membership weaken any other one."""
+    It does where the person became a member by their own act: an organisation or identity provider that
+    merely claims a person must change nothing here, nor weaken another membership.
+    """
     with installation_scope("works elsewhere"):
         other_memberships = active_memberships().filter(user_id=membership.user_id).exclude(pk=membership.pk)
         if membership.joined_at is not None:

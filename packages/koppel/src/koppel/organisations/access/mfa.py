@@ -1,4 +1,4 @@
-"""The second step at sign-in, and what an organisation asks of it."""
+"""The second step at sign-in, and an organisation's requirement of it."""
 
 from allauth.mfa.models import Authenticator
 from django.db.models import F
@@ -19,15 +19,18 @@ def has_mfa(user_id: int) -> bool:
 
 
 def must_enrol_mfa(membership: Membership) -> bool:
-    """The organisation asks for one, and neither the person has it nor its identity provider vouches for the person. For what
-    acts without a session of its own; within the installation's scope."""
+    """Tell whether the organisation requires a second step that the person lacks and no identity provider
+    vouches for.
+
+    For callers without a session; within the installation's scope.
+    """
     if not membership.organisation.requires_mfa or has_mfa(membership.user_id):
         return False
     return not membership.subjects.filter(provider__is_active=True, issuer=F("provider__issuer")).exists()
 
 
 def method_names(user_id: int) -> list[str]:
-    """What somebody has set up, in words."""
+    """Return the names of the methods that a person has set up."""
     labels = {
         Authenticator.Type.TOTP: _("authenticator app"),
         Authenticator.Type.WEBAUTHN: _("passkey"),
@@ -38,8 +41,11 @@ def method_names(user_id: int) -> list[str]:
 
 
 def reset(actor: Actor, membership: Membership) -> None:
-    """Remove everything that somebody set up. Raises `Refused` for who works for other organisations too, or operates the
-    installation: theirs is not ours to weaken."""
+    """Remove everything that a person set up.
+
+    Raises `Refused` for a person who works for other organisations too, or operates the installation: this
+    organisation must not weaken their account.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     if works_elsewhere(membership) or membership.user.is_operator:
         raise Refused(
@@ -51,6 +57,6 @@ def reset(actor: Actor, membership: Membership) -> None:
 
 
 def remove_mfa(user_id: int) -> bool:
-    """Everything that somebody set up. Whether there was anything."""
+    """Remove everything that a person set up. Return whether there was anything."""
     count, _kinds = Authenticator.objects.filter(user_id=user_id).delete()
     return bool(count)

@@ -1,6 +1,7 @@
-"""The secrets behind authenticator apps and recovery codes, sealed like every other secret here.
+"""Encrypt the secrets of authenticator apps and recovery codes like every other secret.
 
-allauth keeps them as text within its JSON; it reads and writes them through `encrypt_text` and `decrypt_text`."""
+allauth stores them as text within its JSON, and uses `encrypt_text` and `decrypt_text`.
+"""
 
 import base64
 from collections import Counter
@@ -26,14 +27,16 @@ def decrypt_text(text: str) -> str:
 
 
 def ciphertexts() -> Iterator[tuple[bytes, str]]:
-    """Every one of them, with the place it is sealed for."""
+    """Yield each ciphertext with the place to which it is bound."""
     for data in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list("data", flat=True):
         for text in _encrypted_texts(data):
             yield base64.b64decode(text), AAD
 
 
 def reencrypt_all() -> tuple[int, Counter[str]]:
-    """Seal all with the current key. How many were; and by key, how many could not be opened and stay."""
+    """Encrypt all with the current key. Return their number, and by key the number that could not be opened
+    and stay.
+    """
     count, failures = 0, Counter[str]()
     for pk in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list("pk", flat=True):
         with transaction.atomic():

@@ -1,4 +1,4 @@
-"""What an organisation asks of everybody's sign-in, how long it keeps its trail, and whom it lets look in."""
+"""The organisation's rules for sign-in, the retention of its audit log, and access of operators."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,13 +48,13 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
 
 
 def parse_domains(text: str) -> tuple[str, ...]:
-    """Domain names, separated by anything. Raises `Refused` for what is none, or everybody's."""
+    """Parse domain names, separated by anything. Raises `Refused` for invalid and public ones."""
     names = text.replace("\0", "").replace(",", " ").replace(";", " ").split()
     return tuple(domains.checked_domain(word) for word in names)
 
 
 def grant_operator_access(actor: Actor, hours: int) -> None:
-    """Let whoever operates the installation look in for so long, read only. Raises `Refused`."""
+    """Let operators of the installation read for a limited time. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     if hours not in OPERATOR_ACCESS_HOURS:
         raise Refused(_("Choose for how long."))
@@ -62,7 +62,7 @@ def grant_operator_access(actor: Actor, hours: int) -> None:
 
 
 def withdraw_operator_access(actor: Actor) -> None:
-    """From now on nobody from outside looks in."""
+    """End the access of operators."""
     actor.require(Permission.MANAGE_ORGANISATION)
     _set_operator_access(actor, None, "operator.access_revoked")
 

@@ -1,4 +1,7 @@
-"""Where people are signed in, and the end of it. A session is the person's own; an organisation sees those that act in it."""
+"""Sessions of people, and ending them.
+
+A session is the person's own; an organisation sees those that act in it.
+"""
 
 from datetime import timedelta
 from importlib import import_module
@@ -24,7 +27,7 @@ def record_session(
     address: str,
     browser: str,
 ) -> None:
-    """Remember a session that begins; forget those of this person that ended long ago."""
+    """Store a new session, and delete those of this person that ended long ago."""
     expired_before = timezone.now() - timedelta(seconds=settings.SESSION_COOKIE_AGE)
     UserSession.objects.filter(user_id=user_id, last_seen_at__lt=expired_before).delete()
     UserSession.objects.update_or_create(
@@ -41,7 +44,7 @@ def record_session(
 
 
 def touch_session(session_key: str, active_organisation_id: int, address: str) -> None:
-    """That the session was used; written at most every few minutes, and when it moved to another organisation."""
+    """Record that the session was used, at most every few minutes, and when it moved to another organisation."""
     tracked = UserSession.objects.filter(session_key=session_key)
     recently = timezone.now() - TOUCH_INTERVAL
     tracked.exclude(active_organisation_id=active_organisation_id, last_seen_at__gt=recently).update(
@@ -50,7 +53,7 @@ def touch_session(session_key: str, active_organisation_id: int, address: str) -
 
 
 def sessions_of(user_id: int, active_organisation_id: int | None = None) -> list[UserSession]:
-    """Those that are alive, the last seen first; of one organisation when it is named."""
+    """Return active sessions, the last seen first; of one organisation when it is given."""
     tracked = UserSession.objects.filter(user_id=user_id)
     if active_organisation_id is not None:
         tracked = tracked.filter(active_organisation_id=active_organisation_id)
@@ -61,7 +64,7 @@ def sessions_of(user_id: int, active_organisation_id: int | None = None) -> list
 def end_sessions(
     user_id: int, active_organisation_id: int | None, *, except_key: str = "", only: int | None = None
 ) -> int:
-    """End sessions of a person: of one organisation when it is named, `only` one of them, never the session `except_key`."""
+    """End sessions of a person: of one organisation when it is given, only `only`, and never `except_key`."""
     tracked = UserSession.objects.filter(user_id=user_id).exclude(session_key=except_key)
     if active_organisation_id is not None:
         tracked = tracked.filter(active_organisation_id=active_organisation_id)
@@ -71,13 +74,13 @@ def end_sessions(
 
 
 def sso_sessions(organisation_id: int) -> int:
-    """How many people's sessions the organisation's identity provider began that still last."""
+    """Return the number of active sessions that the organisation's identity provider began."""
     tracked = UserSession.objects.filter(sso_organisation_id=organisation_id)
     return len(_existing_keys(list(tracked.values_list("session_key", flat=True))))
 
 
 def end_sso_sessions(organisation_id: int) -> int:
-    """End every session that the organisation's identity provider began. How many still lasted."""
+    """End every session that the organisation's identity provider began. Return the number of active ones."""
     count = sso_sessions(organisation_id)
     _end_all(UserSession.objects.filter(sso_organisation_id=organisation_id))
     return count
@@ -86,7 +89,7 @@ def end_sso_sessions(organisation_id: int) -> int:
 def end_own_sessions(
     actor: Actor, current_key: str, only: int | None, *, active_organisation_id: int | None = None
 ) -> int:
-    """One of one's own sessions, or all others; of one organisation when it is named. How many ended."""
+    """End one own session, or all others; of one organisation when it is given. Return the number."""
     count = end_sessions(actor.user_id, active_organisation_id, except_key=current_key, only=only)
     if count:
         subject = ("person", actor.membership_id, actor.name)
@@ -95,7 +98,9 @@ def end_own_sessions(
 
 
 def end_sessions_of(actor: Actor, person: Membership) -> int:
-    """All sessions of a member in this organisation, by who manages people. How many ended."""
+    """End all sessions of a member in this organisation; needs the permission to manage people. Return the
+    number.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     count = end_sessions(person.user_id, person.organisation_id)
     subject = ("person", person.pk, str(person.user))

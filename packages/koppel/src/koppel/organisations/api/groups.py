@@ -28,20 +28,20 @@ class MergeResult(Schema):
 @router.get("/divisions", response=list[DivisionOut])
 @needs(Permission.MANAGE_PEOPLE)
 def list_divisions(request: AuthenticatedRequest) -> list[Any]:
-    """The divisions, those in use first, with how many people and administrations each has."""
+    """List divisions, those in use first, with the number of people and administrations of each."""
     return list(divisions.list_summaries(request.actor))
 
 
 @router.post("/divisions", response={201: DivisionOut})
 def create_division(request: AuthenticatedRequest, payload: DivisionInput) -> Status[Any]:
-    """A new division, with its people when they are named."""
+    """Create a division, optionally with people."""
     created = divisions.create_division(request.actor, payload)
     return Status(201, next(summary for summary in divisions.list_summaries(request.actor) if summary.id == created.pk))
 
 
 @router.put("/divisions/{int:division_id}", response=DivisionOut)
 def change_division(request: AuthenticatedRequest, division_id: int, payload: DivisionInput) -> Any:
-    """Its name, its people, and whether it is still offered."""
+    """Change the name, the people, and whether the division is archived."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     divisions.change_division(request.actor, division_id, payload)
     return next(summary for summary in divisions.list_summaries(request.actor) if summary.id == division_id)
@@ -49,7 +49,7 @@ def change_division(request: AuthenticatedRequest, division_id: int, payload: Di
 
 @router.post("/divisions/{int:division_id}/merge", response=MergeResult)
 def merge_divisions(request: AuthenticatedRequest, division_id: int, payload: MergeInput) -> MergeResult:
-    """People and administrations move to the other one."""
+    """Move people and administrations to another division."""
     return MergeResult(administrations=divisions.merge(request.actor, division_id, payload.into))
 
 
@@ -77,7 +77,7 @@ class DifferenceOut(Schema):
 
 
 class EffectsOut(Schema):
-    """Of `total` administrations `changed` would sync differently."""
+    """Of `total` administrations, `changed` would sync differently."""
 
     total: int
     changed: int
@@ -87,13 +87,13 @@ class EffectsOut(Schema):
 @router.get("/templates", response=list[TemplateOut])
 @needs(Permission.MANAGE_PEOPLE)
 def list_templates(request: AuthenticatedRequest) -> list[Any]:
-    """The templates, those in use first, with what each sets and how many administrations have it."""
+    """List templates, those in use first, with their settings and the number of administrations of each."""
     return list(settings_templates.list_summaries(request.actor))
 
 
 @router.post("/templates", response={201: TemplateOut})
 def create_template(request: AuthenticatedRequest, payload: TemplateIn) -> Status[Any]:
-    """A new template."""
+    """Create a template."""
     created = settings_templates.create(request.actor, payload.name, payload.settings)
     return Status(
         201, next(summary for summary in settings_templates.list_summaries(request.actor) if summary.id == created.pk)
@@ -102,7 +102,7 @@ def create_template(request: AuthenticatedRequest, payload: TemplateIn) -> Statu
 
 @router.put("/templates/{int:template_id}", response=TemplateOut)
 def change_template(request: AuthenticatedRequest, template_id: int, payload: TemplateIn) -> Any:
-    """Its name and settings; `effects` says beforehand what that does."""
+    """Change name and settings; call `effects` first to see what that does."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     settings_templates.change_template(
         request.actor, template_id, name=payload.name, settings=payload.settings, archived=payload.archived
@@ -112,11 +112,11 @@ def change_template(request: AuthenticatedRequest, template_id: int, payload: Te
 
 @router.post("/templates/{int:template_id}/effects", response=EffectsOut)
 def effects(request: AuthenticatedRequest, template_id: int, payload: TemplateIn) -> Any:
-    """What these settings would do, to how many. Changes nothing."""
+    """Return what these settings would change, and for how many administrations. Changes nothing."""
     return settings_templates.preview(request.actor, template_id, payload.settings)
 
 
 @router.post("/templates/{int:template_id}/merge", response=MergeResult)
 def merge_templates(request: AuthenticatedRequest, template_id: int, payload: MergeInput) -> MergeResult:
-    """Its administrations get the other one."""
+    """Give its administrations another template."""
     return MergeResult(administrations=settings_templates.merge(request.actor, template_id, payload.into))

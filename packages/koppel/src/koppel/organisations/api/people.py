@@ -1,4 +1,4 @@
-"""Who a program acts as, and the people of the organisation, over REST."""
+"""The caller's identity, and the people of the organisation, over REST."""
 
 from datetime import datetime
 
@@ -25,7 +25,7 @@ class OrganisationOut(Schema):
 
 
 class MeOut(Schema):
-    """`token` is the name of the token used; null in a browser. `permissions` are what this role may do."""
+    """`token` is the name of the token used; null in a browser. `permissions` are those of this role."""
 
     organisation: OrganisationOut
     name: str
@@ -37,7 +37,7 @@ class MeOut(Schema):
 
 @router.get("/me", response=MeOut)
 def me(request: AuthenticatedRequest) -> MeOut:
-    """The person, organisation and role behind this request: the first call of a new program."""
+    """Return the person, organisation and role of this request: the first call of a new program."""
     actor = request.actor
     organisation = Organisation.objects.get(pk=actor.organisation_id)
     return MeOut(
@@ -65,7 +65,7 @@ class PersonOut(Schema):
 @router.get("/people", response=list[PersonOut])
 @needs(Permission.MANAGE_PEOPLE)
 def list_people(request: AuthenticatedRequest) -> list[PersonOut]:
-    """Everybody who is or was a member, by name."""
+    """List current and former members, by name."""
     memberships = Membership.objects.filter(organisation_id=request.actor.organisation_id).select_related("user")
     return [
         _to_schema(membership) for membership in memberships.prefetch_related("divisions").order_by("user__name", "pk")
@@ -85,7 +85,7 @@ def _to_schema(membership: Membership) -> PersonOut:
 
 
 class InvitationIn(Input):
-    """`divisions` are ids. `until`: access ends by itself then."""
+    """`divisions` are ids. `until`: access ends then."""
 
     email: str
     name: str = ""
@@ -107,7 +107,7 @@ class InvitationOut(Schema):
 
 
 class PersonAccessIn(Input):
-    """All of it: what is left out becomes what stands here. `divisions` are ids."""
+    """The complete access: absent fields get their defaults. `divisions` are ids."""
 
     role: Role
     active: bool = True
@@ -116,14 +116,14 @@ class PersonAccessIn(Input):
 
 
 class HandOverIn(Input):
-    """`to` is the id of the colleague; `deactivate` takes away the first one's access in the same act."""
+    """`to` is the id of the colleague; `deactivate` also ends the first one's access."""
 
     to: int
     deactivate: bool = False
 
 
 class HandOverResult(Schema):
-    """How many of each."""
+    """The number of each."""
 
     moved: dict[str, int]
 
@@ -135,14 +135,14 @@ class SessionsEnded(Schema):
 @router.get("/people/invitations", response=list[InvitationOut])
 @needs(Permission.MANAGE_PEOPLE)
 def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
-    """Those that are neither accepted nor revoked, the newest first."""
+    """List open invitations, newest first."""
     queryset = invitations.open_invitations(request.actor.organisation_id)
     return list(queryset.select_related("organisation").order_by("-pk"))
 
 
 @router.post("/people/invitations", response={201: InvitationOut})
 def invite(request: AuthenticatedRequest, payload: InvitationIn) -> Status[Invitation]:
-    """Ask somebody by mail to become a member."""
+    """Invite a person by mail to become a member."""
     data = InvitationData(
         payload.email, payload.name, payload.role, frozenset(payload.divisions), _aware(payload.until)
     )
@@ -151,27 +151,27 @@ def invite(request: AuthenticatedRequest, payload: InvitationIn) -> Status[Invit
 
 @router.post("/people/invitations/{int:invitation_id}/resend", response=InvitationOut)
 def resend(request: AuthenticatedRequest, invitation_id: int) -> Invitation:
-    """A new mail; the link in the older one opens nothing any more."""
+    """Send a new mail; the link in the older one becomes invalid."""
     return invitations.resend(request.actor, invitation_id)
 
 
 @router.delete("/people/invitations/{int:invitation_id}", response={204: None})
 def revoke(request: AuthenticatedRequest, invitation_id: int) -> Status[None]:
-    """Take the invitation back."""
+    """Revoke the invitation."""
     invitations.revoke(request.actor, invitation_id)
     return Status(204, None)
 
 
 @router.put("/people/{int:membership_id}", response=PersonOut)
 def update_membership(request: AuthenticatedRequest, membership_id: int, payload: PersonAccessIn) -> PersonOut:
-    """Role, divisions and access. Whoever loses access is out at once, tokens included."""
+    """Change role, divisions and access. Lost access ends at once, tokens included."""
     data = MembershipTerms(payload.role, payload.active, _aware(payload.expires_at), frozenset(payload.divisions))
     return _to_schema(people_services.update_membership(request.actor, membership_id, data))
 
 
 @router.post("/people/{int:membership_id}/hand-over", response=HandOverResult)
 def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOverIn) -> HandOverResult:
-    """Everything that the person holds goes to a colleague."""
+    """Hand everything that the person holds to a colleague."""
     return HandOverResult(
         moved=handover.hand_over(request.actor, membership_id, payload.to, deactivate=payload.deactivate)
     )
@@ -179,7 +179,7 @@ def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOv
 
 @router.post("/people/{int:membership_id}/end-sessions", response=SessionsEnded)
 def end_sessions(request: AuthenticatedRequest, membership_id: int) -> SessionsEnded:
-    """Sign the person out of this organisation everywhere."""
+    """End all sessions of the person in this organisation."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     membership = people_services.member(request.actor, membership_id)
     people_services.require_grantable_role(request.actor, Role(membership.role))
@@ -187,5 +187,5 @@ def end_sessions(request: AuthenticatedRequest, membership_id: int) -> SessionsE
 
 
 def _aware(moment: datetime | None) -> datetime | None:
-    """A moment without a zone is one of the installation's."""
+    """Interpret a time without a zone in the installation's zone."""
     return make_aware(moment) if moment is not None and is_naive(moment) else moment

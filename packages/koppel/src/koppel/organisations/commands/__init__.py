@@ -1,1 +1,1 @@
-"""The firm from the shell: people, divisions, templates; and who operates the installation."""
+"""Commands about the firm: people, divisions, templates; and operators of the installation."""

@@ -1,4 +1,4 @@
-"""Who acts in a command, and in which organisation.
+"""The actor of a command and its organisation.
 
 A command acts as a member, with that member's role, as a page does. `--as` (or `KOPPEL_AS`) names the member.
 """
@@ -22,16 +22,18 @@ from koppel.organisations.roles import Actor
 
 ActAs = Annotated[
     str,
-    typer.Option("--as", envvar="KOPPEL_AS", help="E-mail address of the member who acts; kept in the audit trail."),
+    typer.Option("--as", envvar="KOPPEL_AS", help="E-mail address of the acting member; recorded in the audit log."),
 ]
 InOrganisation = Annotated[
     str,
-    typer.Option("--organisation", envvar="KOPPEL_ORGANISATION", help="Name, for a member of several organisations."),
+    typer.Option(
+        "--organisation", envvar="KOPPEL_ORGANISATION", help="Name of the organisation, for a member of several."
+    ),
 ]
 
 
 def get_actor(email: str, organisation: str = "") -> Actor:
-    """The member who acts. Raises `CommandError` with what to type instead."""
+    """Return the acting member. Raises `CommandError` with what to type instead."""
     if not email:
         raise CommandError("Say who acts: --as with a member's e-mail address, or KOPPEL_AS.")
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
@@ -44,19 +46,21 @@ def get_actor(email: str, organisation: str = "") -> Actor:
 
 @contextmanager
 def acting_as(email: str, organisation: str = "") -> Iterator[Actor]:
-    """The actor, within one transaction in their organisation's scope. What services refuse becomes one sentence."""
+    """Yield the actor, within one transaction in their organisation's scope. A refusal of a service becomes
+    one sentence.
+    """
     actor = get_actor(email, organisation)
     with user_errors(), organisation_scope(actor.organisation_id):
         yield actor
 
 
 def current_shell_operator() -> Actor:
-    """Whoever runs the installation, named by the account of the shell."""
+    """Return the operator of the installation, named by the account of the shell."""
     return shell_operator(shell_account(), _shell_address())
 
 
 def shell_account() -> str:
-    """Who types: with sudo, the person and not the account that the command runs as."""
+    """Return the account of the person who types: with sudo, not the one that the command runs as."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
@@ -75,6 +79,6 @@ def _organisation_id(user: User, name: str) -> int | None:
 
 
 def _shell_address() -> str:
-    """From where: the account of the shell, as the audit log keeps an address."""
+    """Return the account of the shell in the form of an address for the audit log."""
     account = shell_account()
     return account if account == "shell" else f"shell: {account}@{socket.gethostname()}"[:60]

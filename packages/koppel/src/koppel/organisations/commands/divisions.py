@@ -15,12 +15,12 @@ app = typer.Typer(no_args_is_help=True)
 COLUMNS = ("id", "name", "is_archived", "people", "administrations")
 
 DivisionId = Annotated[int, typer.Argument(help="Id of the division; `koppel divisions list` has them.")]
-Members = Annotated[list[int] | None, typer.Option("--member", help="Id of a membership; several times.")]
+Members = Annotated[list[int] | None, typer.Option("--member", help="Id of a membership; may be repeated.")]
 
 
 @app.command("list")
 def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """All divisions, those in use first, with how many people and administrations each has."""
+    """List divisions, those in use first, with the number of people and administrations of each."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         rows = divisions.list_summaries(actor)
@@ -33,7 +33,7 @@ def create(
     members: Members = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """A new division, with its people when they are named."""
+    """Create a division, optionally with members."""
     with acting_as(person, organisation) as actor:
         division = divisions.create_division(actor, DivisionInput(name=name, people=members or None))
         _print(actor, division.pk, as_json=as_json)
@@ -45,7 +45,7 @@ def rename(
     name: Annotated[str, typer.Argument(help="Its new name.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Another name; everything else stays."""
+    """Rename a division."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = divisions.get_division(actor, division)
@@ -56,10 +56,10 @@ def rename(
 @app.command("archive")
 def archive(
     division: DivisionId,
-    restore: Annotated[bool, typer.Option("--back", help="Offer it again.")] = False,
+    restore: Annotated[bool, typer.Option("--back", help="Take it out of the archive.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """No longer offered; its people and administrations keep it."""
+    """Archive a division: it is no longer offered; its people and administrations keep it."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = divisions.get_division(actor, division)
@@ -70,11 +70,11 @@ def archive(
 @app.command("members")
 def members_of(
     division: DivisionId,
-    add: Annotated[list[int] | None, typer.Option("--add", help="Id of a membership; several times.")] = None,
-    remove: Annotated[list[int] | None, typer.Option("--remove", help="Id of a membership; several times.")] = None,
+    add: Annotated[list[int] | None, typer.Option("--add", help="Id of a membership; may be repeated.")] = None,
+    remove: Annotated[list[int] | None, typer.Option("--remove", help="Id of a membership; may be repeated.")] = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Who is in it; `--add` and `--remove` change that."""
+    """Show the members of a division; `--add` and `--remove` change them."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         divisions.get_division(actor, division)
@@ -91,10 +91,10 @@ def members_of(
 @app.command("merge")
 def merge(
     division: DivisionId,
-    into: Annotated[int, typer.Argument(help="Id of the one that stays.")],
+    into: Annotated[int, typer.Argument(help="Id of the one that remains.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """People and administrations move to the other one; it stays behind, archived."""
+    """Move people and administrations to another division, and archive this one."""
     with acting_as(person, organisation) as actor:
         moved_count = divisions.merge(actor, division, into)
     print_record({"id": division, "into": into, "administrations": moved_count}, as_json=as_json)

@@ -1,4 +1,6 @@
-"""`koppel operators`: who operates the installation. From the shell alone: whoever runs it can read its secrets already."""
+"""`koppel operators`: the operators of the installation. Shell only: its user can read the installation's
+secrets anyway.
+"""
 
 from typing import Annotated
 
@@ -10,12 +12,12 @@ from koppel.organisations.models import User
 from koppel.organisations.people.operators import grant_operator
 
 app = typer.Typer(no_args_is_help=True)
-Email = Annotated[str, typer.Argument(help="E-mail address of somebody who has an account here.")]
+Email = Annotated[str, typer.Argument(help="E-mail address of a person who has an account.")]
 
 
 @app.command("list")
 def listing(as_json: AsJson = False) -> None:
-    """Everybody who may look in when an organisation lets them."""
+    """List the operators."""
     users = User.objects.filter(is_operator=True).order_by("email")
     rows = [{"email": user.email, "name": user.name, "active": user.is_active} for user in users]
     print_rows(rows, ("email", "name", "active"), as_json=as_json)
@@ -23,13 +25,13 @@ def listing(as_json: AsJson = False) -> None:
 
 @app.command("appoint")
 def appoint(email: Email, as_json: AsJson = False) -> None:
-    """Somebody becomes an operator. They open nothing by that: an organisation must let them in, for a while."""
+    """Make a person an operator. An organisation must still let them in, for a limited time."""
     _set_operator(email, is_operator=True, as_json=as_json)
 
 
 @app.command("dismiss")
 def dismiss(email: Email, as_json: AsJson = False) -> None:
-    """Somebody is an operator no longer, from their next request on."""
+    """End a person's role as operator, from the next request on."""
     _set_operator(email, is_operator=False, as_json=as_json)
 
 

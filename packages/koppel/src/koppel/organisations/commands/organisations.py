@@ -1,4 +1,6 @@
-"""`koppel organisations`: the first organisation and its first Administrator. From the shell of the installation alone."""
+"""`koppel organisations`: organisations and their first Administrators. Only from the shell of the
+installation.
+"""
 
 import dataclasses
 import sys
@@ -26,14 +28,16 @@ class Language(StrEnum):
     DUTCH = "nl"
 
 
-Email = Annotated[str, typer.Option(help="Address of the Administrator; that is what this person signs in with.")]
-PersonName = Annotated[str, typer.Option("--person", help="The Administrator's name; asked for at the link otherwise.")]
-LanguageOption = Annotated[Language, typer.Option(help="Language of the mail, and of this person's pages at first.")]
+Email = Annotated[str, typer.Option(help="Address of the Administrator, used to sign in.")]
+PersonName = Annotated[
+    str, typer.Option("--person", help="The Administrator's name; default: asked for on the page of the link.")
+]
+LanguageOption = Annotated[Language, typer.Option(help="Language of the mail, and at first of this person's pages.")]
 
 
 @app.command("create")
 def create(
-    name: Annotated[str, typer.Option(help="Name of the organisation, as its people read it.")],
+    name: Annotated[str, typer.Option(help="Name of the organisation, as shown to its people.")],
     email: Email,
     person_name: PersonName = "",
     language: LanguageOption = Language.ENGLISH,
@@ -56,7 +60,7 @@ def create(
 
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
-    """All organisations of this installation, with their Administrators."""
+    """List all organisations of this installation, with their Administrators."""
     columns = ("id", "name", "people", "administrators", "invited", "created_at")
     print_rows(bootstrap.summaries(), columns, as_json=as_json)
 
@@ -69,7 +73,7 @@ def add_administrator(
     language: LanguageOption = Language.ENGLISH,
     as_json: AsJson = False,
 ) -> None:
-    """Another Administrator: when the first address was mistyped, or all Administrators have left."""
+    """Add an Administrator, when the first address was mistyped or all Administrators have left."""
     with user_errors():
         data = InvitationData(email, person_name, Role.ADMINISTRATOR, language=language)
         created = bootstrap.add_administrator(current_shell_operator(), organisation, data)
@@ -83,7 +87,7 @@ def add_administrator(
 
 @app.command("domains")
 def list_domains(as_json: AsJson = False) -> None:
-    """E-mail domains that organisations name, and which of them are confirmed: those lead to their identity provider."""
+    """List e-mail domains of organisations, and which of them are confirmed and so lead to an identity provider."""
     columns = ("domain", "organisation", "name", "confirmed_at", "is_used")
     print_rows(domains.summaries(), columns, as_json=as_json)
 
@@ -91,7 +95,7 @@ def list_domains(as_json: AsJson = False) -> None:
 @app.command("confirm-domain")
 def confirm_domain(
     organisation: Annotated[int, typer.Argument(help="Id; `koppel organisations list` has them.")],
-    domain: Annotated[str, typer.Argument(help="What follows the @ in its people's addresses, firm.example.")],
+    domain: Annotated[str, typer.Argument(help="The part after the @ in its people's addresses, firm.example.")],
     as_json: AsJson = False,
 ) -> None:
     """Let the sign-in page lead addresses of a domain to the organisation's identity provider. Make sure that it is theirs."""
@@ -111,12 +115,12 @@ def withdraw_domain(
 
 
 def link_as_json(link: RecoveryLink) -> dict[str, object]:
-    """As JSON. `mailed`: a mail with it is on its way as well."""
+    """Return the link as JSON. `mailed`: it is sent by mail as well."""
     return {**dataclasses.asdict(link), "mailed": settings.SENDS_MAIL and link.kind == "invitation"}
 
 
 def print_link(link: RecoveryLink) -> None:
-    """The link alone on its line, to be copied, and what it is for."""
+    """Print the link on a line of its own, to be copied, and its purpose."""
     what = "accept the invitation and choose a password" if link.kind == "invitation" else "choose a new password"
     valid_until = link.valid_until.astimezone().strftime("%Y-%m-%d %H:%M")
     sys.stdout.write(f"\nOpen this link to {what}. It works once, until {valid_until}:\n\n  {link.link}\n\n")

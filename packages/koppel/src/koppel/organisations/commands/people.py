@@ -1,4 +1,4 @@
-"""`koppel people`: who works in the organisation, from the shell; the same services and limits as the pages."""
+"""`koppel people`: the people of the organisation; the same services and limits as the pages."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True)
 COLUMNS = ("id", "name", "email", "role", "active", "expires_at", "divisions")
 
 MembershipId = Annotated[int, typer.Argument(help="Id of the membership; `koppel people list` has them.")]
-Divisions = Annotated[list[int] | None, typer.Option("--division", help="Id of a division; several times.")]
+Divisions = Annotated[list[int] | None, typer.Option("--division", help="Id of a division; may be repeated.")]
 Until = Annotated[str, typer.Option(help="Last day of access, 2027-03-31.")]
 
 
@@ -35,7 +35,7 @@ def list_all(
     search: Annotated[str, typer.Option("--search", help="Part of a name or address.")] = "",
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Everybody who is or was a member."""
+    """List current and former members."""
     with acting_as(person, organisation) as actor:
         memberships = people_of(actor, MemberFilter(search=search)).prefetch_related("divisions")
         rows = [_to_row(membership) for membership in memberships]
@@ -44,16 +44,16 @@ def list_all(
 
 @app.command("invite")
 def invite(
-    email: Annotated[str, typer.Argument(help="Address to which the invitation goes.")],
+    email: Annotated[str, typer.Argument(help="E-mail address.")],
     name: Annotated[str, typer.Option(help="The person's name.")] = "",
-    role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.USER,
+    role: Annotated[Role, typer.Option(help="Role of the person.")] = Role.USER,
     divisions: Divisions = None,
     until: Until = "",
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Ask somebody by mail to become a member."""
+    """Invite a person by mail to become a member."""
     with acting_as(person, organisation) as actor:
         ends = parse_end_of_day(until) if until else None
         created = invitations.invite(actor, InvitationData(email, name, role, frozenset(divisions or ()), ends))
@@ -72,10 +72,10 @@ def invite(
 @app.command("invite-csv")
 def invite_csv(
     file: Annotated[Path, typer.Argument(help="Lines of: e-mail; name; role; divisions; access until.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would become of each line.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the result of each line.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Invite whom the lines name; a line that cannot be done is left out with its reason."""
+    """Invite the people in a file. A line with an error is skipped and reported."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -89,16 +89,16 @@ def invite_csv(
 @app.command("change")
 def change(
     member: MembershipId,
-    role: Annotated[Role | None, typer.Option(help="What the person may do.")] = None,
+    role: Annotated[Role | None, typer.Option(help="Role of the person.")] = None,
     divisions: Divisions = None,
-    no_division: Annotated[bool, typer.Option("--no-division", help="In no division any more.")] = False,
-    until: Annotated[str, typer.Option(help="Last day of access, 2027-03-31; 'never' lets it not end.")] = "",
-    active: Annotated[bool | None, typer.Option("--active/--inactive", help="Give or take away access.")] = None,
+    no_division: Annotated[bool, typer.Option("--no-division", help="Remove from all divisions.")] = False,
+    until: Annotated[str, typer.Option(help="Last day of access, 2027-03-31; 'never' for no end.")] = "",
+    active: Annotated[bool | None, typer.Option("--active/--inactive", help="Give or end access.")] = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Role, divisions (all of them) and access; what is not named stays. Whoever loses access is out at once."""
+    """Change role, divisions (all of them) and access; omitted options stay as they are. Access ends at once."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         terms = people_services.terms_of(people_services.member(actor, member))
@@ -115,11 +115,11 @@ def change(
 @app.command("hand-over")
 def hand_over(
     member: MembershipId,
-    to: Annotated[int, typer.Argument(help="Id of the membership that takes it over.")],
-    deactivate: Annotated[bool, typer.Option("--deactivate", help="Take away the first one's access.")] = False,
+    to: Annotated[int, typer.Argument(help="Id of the membership that takes over.")],
+    deactivate: Annotated[bool, typer.Option("--deactivate", help="End the first member's access.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Everything that somebody holds goes to a colleague."""
+    """Hand everything that a member holds to a colleague."""
     with acting_as(person, organisation) as actor:
         moved_counts = handover.hand_over(actor, member, to, deactivate=deactivate)
     print_record({"from": member, "to": to, "moved": moved_counts}, as_json=as_json)
@@ -129,7 +129,7 @@ def hand_over(
 def end_sessions(
     member: MembershipId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Sign somebody out of this organisation everywhere."""
+    """End all sessions of a member in this organisation."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         membership = people_services.member(actor, member)
@@ -140,13 +140,13 @@ def end_sessions(
 
 @app.command("link")
 def link(
-    email: Annotated[str, typer.Argument(help="Address of somebody who signs in here, or is invited.")],
+    email: Annotated[str, typer.Argument(help="Address of a person with an account or an invitation.")],
     drop_second_step: Annotated[
-        bool, typer.Option("--drop-second-step", help="Also forget authenticator app and passkeys, when they are lost.")
+        bool, typer.Option("--drop-second-step", help="Also remove authenticator app and passkeys, when they are lost.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a link on which somebody whom no mail reaches chooses a password. As whoever runs Koppel; kept in the audit log."""
+    """Print a link on which a person chooses a password when mail does not arrive. Recorded in the audit log."""
     with user_errors():
         created = bootstrap.recovery_link(current_shell_operator(), email, resets_mfa=drop_second_step)
     if as_json:

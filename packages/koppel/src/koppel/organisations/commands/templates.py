@@ -17,7 +17,7 @@ COLUMNS = ("id", "name", "is_archived", "settings", "administrations")
 
 TemplateId = Annotated[int, typer.Argument(help="Id of the template; `koppel templates list` has them.")]
 Resources = Annotated[
-    list[str] | None, typer.Option("--resource", help="Read this and what else is named, nothing more; several times.")
+    list[str] | None, typer.Option("--resource", help="Read only the named resources; may be repeated.")
 ]
 Years = Annotated[int | None, typer.Option("--fiscal-years-back", help="Fiscal years before the current one.")]
 Schedule = Annotated[str, typer.Option(help="off, daily, night, hourly_2, hourly_4 or hourly_8.")]
@@ -25,17 +25,17 @@ Weekday = Annotated[int | None, typer.Option("--weekday", help="Day of the full 
 Notify = Annotated[
     list[str] | None,
     typer.Option(
-        help="Who is told of an event: 'sync_failing=division'; nobody, responsible, assigned or division; several times."
+        help="Who is notified of an event: 'sync_failing=division'; nobody, responsible, assigned or division; may be repeated."
     ),
 ]
 Unset = Annotated[
-    list[str] | None, typer.Option(help=f"Let the organisation say it: {', '.join(SETTING_LABELS)}; several times.")
+    list[str] | None, typer.Option(help=f"Let the organisation decide: {', '.join(SETTING_LABELS)}; may be repeated.")
 ]
 
 
 @app.command("list")
 def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """All templates, those in use first, with what each sets and how many administrations have it."""
+    """List templates, those in use first, with their settings and the number of administrations."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         rows = settings_templates.list_summaries(actor)
@@ -54,7 +54,7 @@ def create(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """A new template. What it does not set comes from the organisation."""
+    """Create a template. The organisation decides about the settings that it omits."""
     settings = _settings_from_options({}, resources, years, schedule, weekday, notify, None)
     with acting_as(person, organisation) as actor:
         created = settings_templates.create(actor, name, settings)
@@ -72,13 +72,13 @@ def change(
     notify: Notify = None,
     unset: Unset = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say how many administrations change and how.")
+        bool, typer.Option("--dry-run", help="Only show how many administrations change, and how.")
     ] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Name and settings; what is not named stays. `--dry-run` says first what it does, to how many."""
+    """Change name and settings; omitted options stay. `--dry-run` shows the effect and the number of administrations."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = settings_templates.get_template(actor, template)
@@ -94,10 +94,10 @@ def change(
 @app.command("archive")
 def archive(
     template: TemplateId,
-    restore: Annotated[bool, typer.Option("--back", help="Offer it again.")] = False,
+    restore: Annotated[bool, typer.Option("--back", help="Take it out of the archive.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """No longer offered; its administrations keep it."""
+    """Archive a template: it is no longer offered; its administrations keep it."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = settings_templates.get_template(actor, template)
@@ -110,10 +110,10 @@ def archive(
 @app.command("merge")
 def merge(
     template: TemplateId,
-    into: Annotated[int, typer.Argument(help="Id of the one that stays.")],
+    into: Annotated[int, typer.Argument(help="Id of the one that remains.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Its administrations get the other one; it stays behind, archived."""
+    """Move administrations to another template, and archive this one."""
     with acting_as(person, organisation) as actor:
         moved_count = settings_templates.merge(actor, template, into)
     print_record({"id": template, "into": into, "administrations": moved_count}, as_json=as_json)
@@ -128,7 +128,9 @@ def _settings_from_options(
     notify: list[str] | None,
     unset: list[str] | None,
 ) -> dict[str, Any]:
-    """All settings of it. Raises `CommandError` for what cannot be understood; services refuse what cannot be stored."""
+    """Return all settings given. Raises `CommandError` for values that cannot be parsed; services refuse
+    invalid ones.
+    """
     if unknown := [key for key in unset or () if key not in SETTING_LABELS]:
         raise CommandError(f"{unknown[0]!r} is not a setting. There are {', '.join(SETTING_LABELS)}.")
     options = {

@@ -1,1 +1,1 @@
-"""What administrations hang on: divisions and templates of settings."""
+"""Groups of administrations: divisions, and templates of settings."""

@@ -1,4 +1,4 @@
-"""Use cases of divisions: make, rename, archive, merge, and who belongs to one."""
+"""Use cases of divisions: create, rename, archive, merge, and their people."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ check_merge = DIVISION.check_merge
 
 @dataclass(frozen=True)
 class DivisionSummary:
-    """A division with how many people and administrations it has."""
+    """A division with the number of its people and administrations."""
 
     id: int
     name: str
@@ -35,7 +35,7 @@ class DivisionSummary:
 
 
 def list_summaries(actor: Actor) -> list[DivisionSummary]:
-    """Those in use first, by name."""
+    """Return divisions, those in use first, by name."""
     divisions = Division.objects.filter(organisation_id=actor.organisation_id)
     annotated = divisions.annotate(people=Count("members", filter=Q(members__membership__is_active=True)))
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.DIVISION)
@@ -89,9 +89,11 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
-    """Its administrations and people move to the other one; it stays behind, archived. How many administrations moved.
+    """Move administrations and people to another division, and archive this one. Return the number of
+    administrations.
 
-    Raises `Refused`."""
+    Raises `Refused`.
+    """
     source, target = check_merge(actor, from_id, into_id)
     tenant = {"organisation_id": actor.organisation_id}
     members = DivisionMember.objects.filter(**tenant, division=source)

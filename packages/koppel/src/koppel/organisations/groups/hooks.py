@@ -1,5 +1,5 @@
-"""What hangs on divisions and templates in higher apps: how many, what a change would do to them, and moving
-them.
+"""Hooks for what depends on divisions and templates in higher apps: counting it, the effect of a change, and
+moving it.
 
 All are called in the caller's transaction and scope.
 """
@@ -14,7 +14,7 @@ from koppel.organisations.roles import Actor
 
 
 class GroupKind(StrEnum):
-    """What administrations can hang on."""
+    """The kinds of groups that administrations can have."""
 
     DIVISION = "division"
     TEMPLATE = "template"
@@ -32,7 +32,7 @@ class SettingChange:
 
 @dataclass(frozen=True)
 class SettingsImpact:
-    """What other settings of a template would do: of `total`, `changed` sync differently afterwards."""
+    """The effect of other settings of a template: of `total`, `changed` sync differently afterwards."""
 
     total: int = 0
     changed: int = 0

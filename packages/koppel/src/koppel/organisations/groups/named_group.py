@@ -1,4 +1,4 @@
-"""What divisions and templates have in common: a name that no other has, archived or in use, and merging into another."""
+"""What divisions and templates have in common: a unique name, archived or in use, and merging."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ SummaryType = TypeVar("SummaryType", bound=Summary)
 
 @dataclass(frozen=True)
 class GroupType(Generic[Group]):
-    """`missing` and `merged_with_itself` are the sentences of what is refused."""
+    """`missing` and `merged_with_itself` are the messages of refusals."""
 
     kind: GroupKind
     model: type[Group]
@@ -50,7 +50,7 @@ class GroupType(Generic[Group]):
         return self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=group_id).first()
 
     def save(self, actor: Actor, group_id: int | None, name: str, *, archived: bool, values: Mapping[str, Any]) -> int:
-        """Make, change or archive one; its id. Raises `Refused`."""
+        """Create, change or archive a group; return its id. Raises `Refused`."""
         actor.require(Permission.MANAGE_PEOPLE)
         name = name.replace("\0", "").strip()[:NAME_LENGTH_MAX]
         if not name:
@@ -72,7 +72,7 @@ class GroupType(Generic[Group]):
         return group_id
 
     def check_merge(self, actor: Actor, from_id: int, into_id: int) -> tuple[Group, Group]:
-        """The one that is emptied and the one that stays. Raises `Refused` when they cannot be merged."""
+        """Return the emptied group and the remaining one. Raises `Refused` when they cannot be merged."""
         actor.require(Permission.MANAGE_PEOPLE)
         source, target = self.get(actor, from_id), self._find(actor, into_id)
         if target is None:
@@ -84,17 +84,17 @@ class GroupType(Generic[Group]):
         return source, target
 
     def archive_merged(self, actor: Actor, source: Group, target: Group, details: Mapping[str, object]) -> None:
-        """The emptied one stays behind, archived; the audit log says into which it went."""
+        """Archive the emptied group; the audit log names the other one."""
         groups = self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=source.pk)
         groups.update(archived_at=timezone.now())
         self.record(actor, "merged", (source.pk, source.name), {"into": target.pk, "into_name": target.name, **details})
 
     def record(self, actor: Actor, action: str, group: tuple[int, str], details: Mapping[str, object]) -> None:
-        """Write to the audit log what was done to this one, (id, name)."""
+        """Write to the audit log what was done to this group, (id, name)."""
         subject = (self.kind.value, *group)
         record(actor.organisation_id, actor.audit, f"{self.kind}.{action}", subject=subject, details=details)
 
 
 def in_use_first(summaries: Iterable[SummaryType]) -> list[SummaryType]:
-    """Those in use by name, then those that are archived."""
+    """Order by those in use, then archived ones, by name."""
     return sorted(summaries, key=lambda summary: (summary.is_archived, summary.name.casefold()))

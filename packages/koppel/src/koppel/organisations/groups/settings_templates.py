@@ -1,4 +1,4 @@
-"""Use cases of templates: make, change after seeing what it does, archive, merge."""
+"""Use cases of templates: create, change after a preview of the effect, archive, merge."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ check_merge = TEMPLATE.check_merge
 
 @dataclass(frozen=True)
 class TemplateSummary:
-    """A template with what it sets and how many administrations have it."""
+    """A template with its settings and the number of its administrations."""
 
     id: int
     name: str
@@ -35,7 +35,7 @@ class TemplateSummary:
 
 
 def list_summaries(actor: Actor) -> list[TemplateSummary]:
-    """Those in use first, by name."""
+    """Return templates, those in use first, by name."""
     templates = Template.objects.filter(organisation_id=actor.organisation_id)
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
     return in_use_first(
@@ -53,7 +53,7 @@ def list_summaries(actor: Actor) -> list[TemplateSummary]:
 def save_template(
     actor: Actor, template_id: int | None, name: str, settings: Mapping[str, Any], *, archived: bool = False
 ) -> int:
-    """Make, change or archive a template; its id. Raises `Refused`."""
+    """Create, change or archive a template; return its id. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
     validate_settings(settings)
     return TEMPLATE.save(actor, template_id, name, archived=archived, values={"settings": dict(settings)})
@@ -65,14 +65,14 @@ def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
 
 
 def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
-    """What these settings would do, to how many. Raises `Refused`."""
+    """Return the effect of these settings, and the number of administrations. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
     validate_settings(settings)
     return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, settings)
 
 
 def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
-    """The audit log keeps what was and what is. Raises `Refused`."""
+    """Change a template; the audit log has the values before and after. Raises `Refused`."""
     before = dict(get_template(actor, template_id).settings)
     save_template(actor, template_id, name, settings, archived=archived)
     if before != dict(settings):
@@ -82,7 +82,7 @@ def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapp
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
-    """Its administrations get the other template; it stays behind, archived. How many moved. Raises `Refused`."""
+    """Give its administrations another template, and archive this one. Return their number. Raises `Refused`."""
     source, target = check_merge(actor, from_id, into_id)
     moved_count = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
     TEMPLATE.archive_merged(actor, source, target, {"administrations": moved_count})
@@ -90,6 +90,6 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
 
 
 def inherited_settings(actor: Actor) -> Mapping[str, Any]:
-    """The organisation's settings, which hold where a template sets none."""
+    """Return the organisation's settings, in force where a template sets none."""
     settings = Organisation.objects.filter(pk=actor.organisation_id).values_list("settings", flat=True).first()
     return dict(settings or {})

@@ -1,1 +1,1 @@
-"""Invitations, one by one or from a list."""
+"""Invitations, single or from a list."""

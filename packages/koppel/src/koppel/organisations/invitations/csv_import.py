@@ -23,7 +23,7 @@ BYTES_MAX = 1024 * 1024
 
 @dataclass(frozen=True)
 class InvitationRow:
-    """One line and what becomes of it. `problem` is a sentence; '' when the person is (or would be) invited."""
+    """A line and its result. `problem` is a sentence; '' when the person is (or would be) invited."""
 
     number: int
     email: str
@@ -35,7 +35,9 @@ class InvitationRow:
 
 
 def preview(actor: Actor, text: str) -> list[InvitationRow]:
-    """What `invite_all` would do, line by line; nothing is sent. Raises `Refused` when the text as a whole is no list."""
+    """Return what `invite_all` would do, line by line; nothing is sent. Raises `Refused` when the text is no
+    list.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     emails: set[str] = set()
     return [
@@ -45,13 +47,15 @@ def preview(actor: Actor, text: str) -> list[InvitationRow]:
 
 
 def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
-    """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`."""
+    """Invite the people in the lines. A line with an error is skipped, with its reason. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
     return [_process_row(actor, number, cells, commit=True) for number, cells in _validated_rows(text)]
 
 
 def decode(content: bytes) -> str:
-    """The text of an uploaded file: UTF-8, else as older spreadsheets write it. Raises `Refused` when it is too large."""
+    """Decode an uploaded file: UTF-8, else the encoding of older spreadsheets. Raises `Refused` when it is
+    too large.
+    """
     if len(content) > BYTES_MAX:
         raise Refused(_("This file is larger than 1 MB. A list of people is much smaller."))
     try:
@@ -97,7 +101,7 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
 
 
 def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:
-    """A line that repeats an earlier one is no second invitation."""
+    """Reject a line that repeats an earlier one."""
     if not row.problem and row.email.lower() in emails:
         return replace(row, problem=_("This address stands in an earlier line."))
     emails.add(row.email.lower())
@@ -105,7 +109,7 @@ def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:
 
 
 def _role(word: str) -> Role:
-    """By its key, or its name in any of our languages; nothing is User."""
+    """Parse a role by its key, or its name in any language; empty is User."""
     if not word:
         return Role.USER
     for language in ("en", "nl"):
@@ -129,12 +133,14 @@ def _divisions(actor: Actor, text: str) -> frozenset[int]:
 
 
 def _until(text: str) -> datetime | None:
-    """The end of that day. Raises `Refused`."""
+    """Return the end of that day. Raises `Refused`."""
     return parse_end_of_day(text) if text else None
 
 
 def parse_end_of_day(text: str) -> datetime:
-    """`2027-03-31` or `31-03-2027`: the last moment of the day, in the installation's zone. Raises `Refused`."""
+    """Parse `2027-03-31` or `31-03-2027` as the last moment of the day, in the installation's zone. Raises
+    `Refused`.
+    """
     parts = text.replace("/", "-").split("-")
     iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))
     if (day := day_of(iso)) is None:

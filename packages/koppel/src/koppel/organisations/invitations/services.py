@@ -1,7 +1,8 @@
-"""Invitations: asked by mail, accepted once with a link that lapses, sent again or revoked.
+"""Invitations: sent by mail, accepted once with a link that expires, sent again or revoked.
 
-The link is signed, not stored: it names the invitation and the mail it went out with, so that only the last
-mail's link holds."""
+The link is signed, not stored: it names the invitation and the mail that carried it, so that only the last
+mail's link is valid.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +34,9 @@ SALT = "koppel.invitation"
 
 @dataclass(frozen=True)
 class InvitationData:
-    """Whom to invite, as what. `language` of the mail and of the person's pages; '' = that of who invites."""
+    """The person to invite, with role and access. `language` of the mail and the person's pages; '' = the
+    sender's.
+    """
 
     email: str
     name: str
@@ -44,7 +47,7 @@ class InvitationData:
 
 
 def invite(actor: Actor, data: InvitationData) -> Invitation:
-    """Ask somebody by mail. Raises `Refused` with a sentence, also from `validate_invitation`."""
+    """Invite a person by mail. Raises `Refused` with a sentence, also from `validate_invitation`."""
     email = validate_invitation(actor, data)
     divisions = Division.objects.filter(organisation_id=actor.organisation_id, pk__in=data.divisions)
     invitation = Invitation(
@@ -70,7 +73,7 @@ def invite(actor: Actor, data: InvitationData) -> Invitation:
 
 
 def validate_invitation(actor: Actor, data: InvitationData) -> str:
-    """The address as it will be stored, when `invite` would accept. Raises `Refused` with what stands in the way."""
+    """Return the address as it will be stored. Raises `Refused` with the reason when `invite` would refuse."""
     actor.require(Permission.MANAGE_PEOPLE)
     people_services.require_grantable_role(actor, data.role)
     email = people_services.validate_email_address(Organisation.objects.get(pk=actor.organisation_id), data.email)
@@ -87,18 +90,20 @@ def validate_invitation(actor: Actor, data: InvitationData) -> str:
 
 
 def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
-    """Neither accepted nor revoked; those whose link has lapsed too."""
+    """Return invitations that are neither accepted nor revoked, with expired links too."""
     return Invitation.objects.filter(organisation_id=organisation_id, accepted_at=None, revoked_at=None)
 
 
 def is_still_valid(invitation: Invitation) -> bool:
-    """Nobody becomes an Administrator by the word of somebody who is none any more."""
+    """Tell whether the sender may still give this role: a former Administrator makes nobody an Administrator."""
     by = invitation.invited_by
     return by is None or invitation.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
 
 
 def rejection_reason(invitation: Invitation) -> str:
-    """Why the invitation opens nothing just now, to who is invited; '' when it does. It stays, for who sent it to see."""
+    """Return why the invitation cannot be accepted now, for the invited person; '' when it can. It stays
+    visible to its sender.
+    """
     if not invitation.is_outside_domains:
         return ""
     return _(
@@ -113,7 +118,7 @@ def rejection_reason(invitation: Invitation) -> str:
 
 
 def resend(actor: Actor, invitation_id: int) -> Invitation:
-    """A new mail and link, by the word of who sends it again; the older link opens nothing any more. Raises `Refused`."""
+    """Send a new mail and link, on behalf of the actor; the older link becomes invalid. Raises `Refused`."""
     invitation = _get_open(actor, invitation_id)
     people_services.require_allowed_domain(Organisation.objects.get(pk=actor.organisation_id), invitation.email)
     invitation.sends += 1
@@ -126,7 +131,7 @@ def resend(actor: Actor, invitation_id: int) -> Invitation:
 
 
 def revoke(actor: Actor, invitation_id: int) -> Invitation:
-    """Take the invitation back. Raises `Refused`."""
+    """Revoke an invitation. Raises `Refused`."""
     invitation = _get_open(actor, invitation_id)
     invitation.revoked_at = timezone.now()
     invitation.save(update_fields=["revoked_at"])
@@ -135,7 +140,7 @@ def revoke(actor: Actor, invitation_id: int) -> Invitation:
 
 
 def open_invitation(actor: Actor, invitation_id: int) -> Invitation:
-    """One that `revoke` would take back. Raises `Refused`."""
+    """Return an invitation that `revoke` would revoke. Raises `Refused`."""
     return _get_open(actor, invitation_id)
 
 
@@ -145,10 +150,11 @@ def last_sent_at(invitation: Invitation) -> datetime:
 
 
 def pair_with_links(actor: Actor, invitations: Iterable[Invitation]) -> list[tuple[Invitation, str]]:
-    """Each with its link, to be handed over by who invites, where Koppel sends no mail; '' otherwise.
+    """Pair each with its link, for its sender to pass on where Koppel sends no mail; '' otherwise.
 
-    Whoever holds a link can choose the password, so it is not shown for a role that the actor cannot give; nor where the
-    installation serves other organisations too, to whom the address would seem to be proved."""
+    A person with the link can choose the password, so it is not shown for a role that the actor cannot give,
+    nor where the installation serves other organisations, to which the address would seem verified.
+    """
     shows_links = not settings.SENDS_MAIL and domains.is_only_organisation()
     return [
         (
@@ -165,7 +171,9 @@ def link_of(invitation: Invitation) -> str:
 
 
 def get_open_invitation(token: str) -> tuple[Invitation, Organisation]:
-    """The open invitation that a link belongs to. Raises `Refused` with what to do when the link holds no longer."""
+    """Return the open invitation of a link. Raises `Refused` with what to do when the link is no longer
+    valid.
+    """
     link_expired = Refused(_("This link does not work any more. Ask the person who invited you for a new one."))
     try:
         organisation_id, key, sends = signing.loads(token, salt=SALT)
@@ -180,10 +188,11 @@ def get_open_invitation(token: str) -> tuple[Invitation, Organisation]:
 
 
 def accept(token: str, by: User | None, *, name: str, password: str, ip_address: str) -> User:
-    """Become a member: as `by`, who has signed in as the invited person by their own proof, or as a new person with this name
-    and password.
+    """Become a member: as `by`, who has signed in as the invited person by their own proof, or as a new
+    person with this name and password.
 
-    Raises `Refused`; `ValidationError` when the password is too weak."""
+    Raises `Refused`; `ValidationError` when the password is too weak.
+    """
     verified, organisation = get_open_invitation(token)
     with organisation_scope(organisation.pk):
         queryset = open_invitations(organisation.pk).select_related("invited_by__user", "organisation")
@@ -202,7 +211,9 @@ def accept(token: str, by: User | None, *, name: str, password: str, ip_address:
 
 
 def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: datetime | None) -> Membership:
-    """The invitation becomes a membership, in the organisation's scope. `joined_at` None: not by an action of the person."""
+    """Turn the invitation into a membership, in the organisation's scope. `joined_at` None: not by an act of
+    the person.
+    """
     access = {"role": invitation.role, "expires_at": invitation.member_until, "is_active": True, "joined_at": joined_at}
     access |= {"access_restored_at": None}
     membership, _new = Membership.objects.update_or_create(
@@ -220,7 +231,7 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
 
 
 def has_account(email: str) -> bool:
-    """Whether somebody with this address has an account, so that they sign in instead of choosing a password."""
+    """Tell whether a person with this address has an account, and so signs in instead of choosing a password."""
     return User.objects.filter(email__iexact=email).exists()
 
 
@@ -252,7 +263,9 @@ def _get_open(actor: Actor, invitation_id: int) -> Invitation:
 
 
 def _send(invitation: Invitation) -> None:
-    """By a worker, so that five hundred invitations do not wait for the mail server one by one."""
+    """Let a worker send the mail, so that five hundred invitations do not wait for the mail server one by
+    one.
+    """
     enqueue(
         "organisations.send_invitation",
         organisation_id=invitation.organisation_id,

@@ -1,1 +1,1 @@
-"""Members of a firm: their role and access, what hangs on them, and who operates the installation."""
+"""Members of a firm: role and access, handing over, and operators of the installation."""

@@ -1,4 +1,4 @@
-"""What hangs on a person, told before they leave and handed to somebody else in one act (`people.hooks`)."""
+"""What a person holds, shown before they leave and handed to a colleague in one action (`people.hooks`)."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ from koppel.organisations.roles import Actor, Permission, Role
 
 @dataclass(frozen=True)
 class Moving:
-    """Things of one kind that would go along: ids with their names, no name that the actor may not read."""
+    """Objects of one kind that would move: ids with their names, without names that the actor may not read."""
 
     key: str
     label: str
@@ -33,7 +33,9 @@ class Moving:
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a hand-over does: `moving` goes from one to the other; with `deactivate` sessions end and tokens are revoked."""
+    """The effect of handing over: `moving` goes to the other person; with `deactivate` sessions end and
+    tokens are revoked.
+    """
 
     departing_member: Membership
     successor: Membership
@@ -44,7 +46,7 @@ class Transfer:
 
     @property
     def facts(self) -> list[object]:
-        """All that it does, in no language."""
+        """All effects, independent of language."""
         return [
             self.departing_member.pk, self.successor.pk, self.deactivate, self.sessions, self.tokens,
             [(kind.key, sorted(key for key, _name in kind.items)) for kind in self.moving],
@@ -52,13 +54,15 @@ class Transfer:
 
 
 def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
-    """What this person holds, of every app; what is none is left out."""
+    """Return what this person holds, of every app, without empty kinds."""
     items = (item for provider in ownership_providers.values() for item in provider.list_owned(actor, membership.pk))
     return [item for item in items if item.count]
 
 
 def preview(actor: Actor, membership_id: int, to_membership_id: int, *, deactivate: bool) -> Transfer:
-    """What `hand_over` would do. Others who change access wait until the caller's transaction is over. Raises `Refused`."""
+    """Return what `hand_over` would do. Other changes of access wait for the end of the caller's transaction.
+    Raises `Refused`.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     one_at_a_time(actor)
     departing_member, successor = _both(actor, membership_id, to_membership_id)
@@ -81,9 +85,11 @@ def preview(actor: Actor, membership_id: int, to_membership_id: int, *, deactiva
 def hand_over(
     actor: Actor, membership_id: int, to_membership_id: int, *, deactivate: bool, confirmed: Transfer | None = None
 ) -> dict[str, int]:
-    """Everything that one member holds goes to another; the access of the first may end in the same act.
+    """Move everything that one member holds to another, optionally ending the first one's access. Return the
+    numbers by provider.
 
-    Return how many moved, by provider. Raises `Refused`, and then nothing has moved; also when it is not what was confirmed."""
+    Raises `Refused`, and then nothing has moved; also when it is not what was confirmed.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     departing_member, successor = _both(actor, membership_id, to_membership_id)
     if deactivate:
@@ -102,7 +108,7 @@ def hand_over(
 
 
 def _both(actor: Actor, membership_id: int, to_membership_id: int) -> tuple[Membership, Membership]:
-    """Who hands over and who takes over. Raises `Refused`."""
+    """Return the giver and the receiver. Raises `Refused`."""
     departing_member, successor = member(actor, membership_id), member(actor, to_membership_id)
     require_grantable_role(actor, Role(departing_member.role))
     if departing_member.pk == successor.pk or not successor.is_live:

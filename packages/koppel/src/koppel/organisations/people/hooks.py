@@ -1,4 +1,4 @@
-"""What hangs on a person in higher apps: told before they leave, and handed to somebody else in one act."""
+"""What a person holds in higher apps: shown before they leave, and handed to a colleague."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class OwnedItem:
-    """Something that a person holds. `consequence` says what becomes of it when nobody takes it over; '' =
-    nothing stops."""
+    """Something that a person holds. `consequence` says what happens when nobody takes it over; '' = nothing
+    stops.
+    """
 
     label: str
     count: int
@@ -22,12 +23,13 @@ class OwnedItem:
 
 @dataclass(frozen=True)
 class OwnershipProvider:
-    """How an app tells what a person holds and moves it. All run in the caller's scope and transaction, which
-    an exception undoes.
+    """How an app lists and moves what a person holds.
 
-    `list_owned(actor, membership_id)`, no more than the actor may know; `move(actor, from_membership_id,
-    to_membership_id)` gives how many moved. Access that ends in the same act has ended by then.
-    `moving(actor, from_membership_id, to_membership_id, deactivate)` gives what `move` would."""
+    All run in the caller's scope and transaction, which an exception rolls back. `list_owned(actor,
+    membership_id)` returns no more than the actor may know. `move(actor, from_membership_id,
+    to_membership_id)` returns the number moved; access that ends in the same action has ended by then.
+    `moving(actor, from_membership_id, to_membership_id, deactivate)` returns what `move` would.
+    """
 
     label: str | Promise
     list_owned: Callable[[Actor, int], list[OwnedItem]]

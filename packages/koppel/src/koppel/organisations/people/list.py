@@ -1,4 +1,4 @@
-"""The list of people: search, filters, and what each of them is just now."""
+"""The list of people: search, filters, and the state of each."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ class MemberStatus(StrEnum):
 
 @dataclass(frozen=True)
 class MemberFilter:
-    """What the address bar asks for."""
+    """The filter in the query string."""
 
     search: str = ""
     role: Role | None = None
@@ -38,7 +38,7 @@ class MemberRow:
 
 
 def people_of(actor: Actor, filters: MemberFilter) -> "QuerySet[Membership]":
-    """Members, present and past, by name."""
+    """Return current and former members, by name."""
     actor.require(Permission.MANAGE_PEOPLE)
     memberships = Membership.objects.filter(organisation_id=actor.organisation_id)
     if filters.search:
@@ -61,12 +61,12 @@ def people_of(actor: Actor, filters: MemberFilter) -> "QuerySet[Membership]":
 
 
 def has_division(actor: Actor, division_id: int) -> bool:
-    """Whether a list of people can be filtered by it: the organisation's, and not archived."""
+    """Tell whether the list can be filtered by this division: the organisation's, and not archived."""
     return Division.objects.filter(organisation_id=actor.organisation_id, pk=division_id, archived_at=None).exists()
 
 
 def list_member_rows(memberships: "QuerySet[Membership]", page: int) -> list[MemberRow]:
-    """A page of the list; `page` counts from 1."""
+    """Return a page of the list; `page` counts from 1."""
     members = list(memberships[(page - 1) * PAGE_SIZE : page * PAGE_SIZE])
     links = DivisionMember.objects.filter(membership__in=members).select_related("division").order_by("division__name")
     divisions: dict[int, list[str]] = {}
@@ -86,12 +86,12 @@ def status_of(membership: Membership) -> MemberStatus:
 
 
 def ids_with_mfa(user_ids: list[int]) -> set[int]:
-    """Who of them has set up a second step or a passkey."""
+    """Return those of them who have set up a second step or a passkey."""
     kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
     return set(Authenticator.objects.filter(user_id__in=user_ids, type__in=kinds).values_list("user_id", flat=True))
 
 
 def divisions_of(actor: Actor) -> list[Division]:
-    """Those that people can be put in."""
+    """Return the divisions that people can be put in."""
     divisions = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None)
     return list(divisions.order_by("name"))

@@ -1,7 +1,9 @@
-"""Whoever operates the installation: a person with their own name, who looks into an organisation only while it consents.
+"""Operators of the installation: people with their own name, who read an organisation's data only while it
+consents.
 
-An operator is no member. What they get is an actor that may read what an Administrator may, restricted administrations
-excepted, and change nothing; every interface refuses the rest."""
+An operator is no member. Their actor may read what an Administrator may, restricted administrations excepted,
+and change nothing; every interface refuses the rest.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +32,7 @@ class OpenOrganisation:
 
 
 def list_open_organisations() -> list[OpenOrganisation]:
-    """Those that let operators in just now, by name. For operators only; the others are not even named."""
+    """Return organisations that let operators in now, by name. For operators only; the others are not named."""
     with installation_scope("operator"):
         organisations = Organisation.objects.filter(operator_access_until__gt=timezone.now()).order_by("name")
         return [
@@ -41,7 +43,9 @@ def list_open_organisations() -> list[OpenOrganisation]:
 
 
 def operator_actor(user_id: int | None, organisation_id: int, ip_address: str) -> Actor | None:
-    """The operator within an organisation; None as soon as it consents no longer. Asked at every request."""
+    """Return the operator as an actor in an organisation; None when it no longer consents. Called at every
+    request.
+    """
     with installation_scope("operator"):
         user = User.objects.filter(pk=user_id or 0, is_operator=True, is_active=True).first()
         has_consented = Organisation.objects.filter(
@@ -63,7 +67,7 @@ def operator_actor(user_id: int | None, organisation_id: int, ip_address: str) -
 
 
 def start_support_session(user_id: int | None, organisation_id: int, ip_address: str) -> Actor:
-    """Begin to look in; the organisation's trail says so. Raises `Refused`."""
+    """Begin to read; the organisation's audit log records it. Raises `Refused`."""
     actor = operator_actor(user_id, organisation_id, ip_address)
     if actor is None:
         raise Refused(_("This organisation does not let operators in just now."))
@@ -77,7 +81,9 @@ def record_action(actor: Actor, action: str) -> None:
 
 
 def grant_operator(email: str, *, is_operator: bool) -> User:
-    """From the shell of the installation alone: who may read its environment operates it already. Raises `Refused`."""
+    """Make a person an operator, or end that. Shell only: its user operates the installation anyway. Raises
+    `Refused`.
+    """
     user = User.objects.filter(email__iexact=email.strip()).first()
     if user is None:
         raise Refused(_("Nobody has the address %s here.") % email)

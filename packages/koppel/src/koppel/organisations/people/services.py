@@ -1,4 +1,4 @@
-"""Use cases of the people of an organisation: role, divisions, access, and the rules that keep it governable."""
+"""Use cases of people: role, divisions, access, and the rules that keep an organisation governable."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from koppel.organisations.roles import Actor, Permission, Role
 
 @dataclass(frozen=True)
 class MembershipTerms:
-    """What somebody is in the organisation. `expires_at` ends it by itself; None: it does not end."""
+    """A person's role and access. `expires_at` ends it; None: no end."""
 
     role: Role
     is_active: bool
@@ -29,7 +29,7 @@ class MembershipTerms:
 
 
 def member(actor: Actor, membership_id: int) -> Membership:
-    """A member of the actor's organisation, live or not. Raises `Refused`."""
+    """Return a member of the actor's organisation, active or not. Raises `Refused`."""
     memberships = Membership.objects.filter(organisation_id=actor.organisation_id).select_related("user")
     membership = memberships.filter(pk=membership_id).first()
     if membership is None:
@@ -38,7 +38,7 @@ def member(actor: Actor, membership_id: int) -> Membership:
 
 
 def can_grant_role(actor: Actor, role: Role) -> bool:
-    """Administrators are made and changed by Administrators only."""
+    """Tell whether the actor may give or take this role: only Administrators make and change Administrators."""
     return actor.can(Permission.MANAGE_PEOPLE) and (role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR)
 
 
@@ -48,7 +48,9 @@ def terms_of(membership: Membership) -> MembershipTerms:
 
 
 def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTerms) -> Membership:
-    """Role, divisions, and until when or whether the person may come in. Raises `Refused` with a sentence."""
+    """Change role, divisions, and until when or whether the person has access. Raises `Refused` with a
+    sentence.
+    """
     membership, before = check_change(actor, membership_id, new_terms)
     was_live = membership.is_live
     membership.role, membership.is_active, membership.expires_at = (
@@ -73,9 +75,11 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
 
 
 def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -> tuple[Membership, MembershipTerms]:
-    """Whether `update_membership` would do it: the member, and what they may now. Others who change access wait meanwhile.
+    """Return the member, and their present access, if `update_membership` would succeed. Raises `Refused`
+    with a sentence.
 
-    Raises `Refused` with a sentence."""
+    Other changes of access wait meanwhile.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     one_at_a_time(actor)
     membership = member(actor, membership_id)
@@ -99,12 +103,12 @@ def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -
 
 
 def is_live_with(new_terms: MembershipTerms) -> bool:
-    """Whether somebody with this access may come in now."""
+    """Tell whether a person with this access may sign in now."""
     return new_terms.is_active and (new_terms.expires_at is None or new_terms.expires_at > timezone.now())
 
 
 def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:
-    """The divisions of a person, all of them; ids of other organisations are left out. Those that the person now has."""
+    """Set all divisions of a person, without ids of other organisations. Return the divisions."""
     tenant = {"organisation_id": membership.organisation_id}
     division_set = frozenset(Division.objects.filter(**tenant, pk__in=list(division_ids)).values_list("pk", flat=True))
     DivisionMember.objects.filter(**tenant, membership=membership).exclude(division_id__in=division_set).delete()
@@ -116,20 +120,22 @@ def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozen
 
 
 def revoke_access(membership: Membership) -> None:
-    """End the sessions in this organisation and revoke the tokens of somebody who may no longer come in."""
+    """End the sessions in this organisation and revoke the tokens of a person who has lost access."""
     end_sessions(membership.user_id, membership.organisation_id)
     tokens = ApiToken.objects.filter(organisation_id=membership.organisation_id, membership=membership, revoked_at=None)
     tokens.update(revoked_at=Now())
 
 
 def require_grantable_role(actor: Actor, *roles: Role) -> None:
-    """Raises `Refused` when one of the roles is not the actor's to give or to take."""
+    """Raises `Refused` when the actor may not give or take one of the roles."""
     if not all(can_grant_role(actor, role) for role in roles):
         raise Refused(_("Only an Administrator can make or change an Administrator."))
 
 
 def validate_email_address(organisation: Organisation, text: str) -> str:
-    """The address as it is stored. Raises `Refused` when it is none, or the organisation does not accept its domain."""
+    """Return the address as it is stored. Raises `Refused` when it is invalid, or the organisation does not
+    accept its domain.
+    """
     email = User.objects.normalize_email(text.replace("\0", "").strip())
     try:
         validate_email(email)
@@ -146,7 +152,9 @@ def require_allowed_domain(organisation: Organisation, email: str) -> None:
 
 
 def one_at_a_time(actor: Actor) -> None:
-    """Two Administrators who take away each other's role at the same moment must not both succeed."""
+    """Serialise changes of access: two Administrators who remove each other's role at once must not both
+    succeed.
+    """
     Organisation.objects.select_for_update().get(pk=actor.organisation_id)
 
 
@@ -160,7 +168,7 @@ def _require_remaining_administrator(leaving: Membership) -> None:
 
 
 def _audit_details(terms: MembershipTerms) -> dict[str, object]:
-    """For the audit log, divisions by name: they may be gone when it is read."""
+    """Return details for the audit log, with divisions by name: they may be deleted when it is read."""
     names = Division.objects.filter(pk__in=terms.divisions).order_by("name").values_list("name", flat=True)
     expires_at = terms.expires_at.isoformat() if terms.expires_at else None
     return {"role": terms.role, "is_active": terms.is_active, "until": expires_at, "divisions": list(names)}
@@ -172,5 +180,5 @@ def _record(actor: Actor, membership: Membership, action: str, **details: object
 
 
 def save_language(user_id: int, language: str) -> None:
-    """The language of the person's own pages and mails."""
+    """Store the language of the person's own pages and mails."""
     User.objects.filter(pk=user_id).update(language=language)

@@ -1,1 +1,1 @@
-"""Single sign-on: the firm's identity provider, the protocol, and which account belongs to which person."""
+"""Single sign-on: the firm's identity provider, the protocol, and linked accounts."""

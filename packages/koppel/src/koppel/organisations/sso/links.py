@@ -1,7 +1,9 @@
-"""Whom an identity provider's answer signs in: the member who is linked to this subject at this issuer, and nobody else.
+"""The account of an identity: the member who is linked to this subject at this issuer, and nobody else.
 
-An e-mail address links nobody, whoever says that it is proved. An account that exists is linked by an act of its own, in a
-session that its own password or passkey opened. The provider makes an account only where an invited address has none."""
+An e-mail address links nobody, even if a provider calls it verified. An existing account is linked by its own
+act, in a session that its own password or passkey opened. The provider creates an account only where an
+invited address has none.
+"""
 
 import time
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ UNLINKED_SECONDS = 30 * 60
 
 @dataclass(frozen=True)
 class UnlinkedIdentity:
-    """Whom a provider signed in while no account is linked to it. Kept in the browser's session until the person links it."""
+    """An identity without a linked account. Kept in the browser's session until the person links it."""
 
     provider_id: int
     issuer: str
@@ -47,15 +49,17 @@ class UnlinkedIdentity:
 
 
 def admit(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
-    """The member whom this identity is linked to; somebody invited who has no account yet gets one. None: linked to nobody.
+    """Return the member linked to this identity; an invited person without an account gets one. None: not
+    linked.
 
-    Raises `Refused` with what stands in the way."""
+    Raises `Refused` with the reason.
+    """
     with organisation_scope(provider.organisation_id):
         return _linked(provider, identity) or _newcomer(provider, identity, ip_address)
 
 
 def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, ip_address: str) -> None:
-    """By an act of the person, in a session opened by their own proof. Raises `Refused`."""
+    """Link an account by an act of the person, in a session opened by their own proof. Raises `Refused`."""
     if not identity.belongs_to(provider):
         raise Refused(_("That sign-in took too long. Please try again."))
     actor = resolve_actor(user_id, provider.organisation_id, ip_address, Interface.WEB)
@@ -91,8 +95,11 @@ def _linked(provider: IdentityProvider, identity: Identity) -> User | None:
 
 
 def _note_own(membership: Membership) -> None:
-    """Somebody who works here alone and comes back through the provider has made it their own: another organisation that they
-    join later must not weaken it. Where there are others, the provider's word changes nothing."""
+    """Record that a person who works only here has signed in again: an organisation that they join later must
+    not weaken the account.
+
+    Where there are other organisations, the provider's word changes nothing.
+    """
     if membership.joined_at is not None:
         return
     with installation_scope("only membership"):
@@ -101,7 +108,9 @@ def _note_own(membership: Membership) -> None:
 
 
 def _newcomer(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
-    """Somebody whose invited address has no account: nobody else is concerned, so the organisation's word is enough."""
+    """Create the account of an invited address that has none: nobody else is concerned, so the organisation's
+    word suffices.
+    """
     if not identity.email or invitations.has_account(identity.email):
         # A second tab finds the person that the first one has just made.
         return _linked(provider, identity)
@@ -129,7 +138,7 @@ def _invited(provider: IdentityProvider, identity: Identity, ip_address: str) ->
 
 
 def _new_user(invitation: Invitation, identity: Identity) -> User | None:
-    """None when the account came to be at this instant, by another organisation."""
+    """Return None when another organisation created the account at the same moment."""
     name = (identity.name or invitation.name or invitation.email)[:200]
     if invitations.has_account(invitation.email):
         return None

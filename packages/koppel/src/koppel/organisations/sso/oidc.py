@@ -1,7 +1,10 @@
-"""OpenID Connect with an organisation's identity provider: discovery, the way there, and the proof that comes back.
+"""OpenID Connect with an organisation's identity provider: discovery, authorization request, token request, ID token.
 
-Authorization code with PKCE, state and nonce. The ID token's signature, issuer, audience, time and nonce are always checked
-(OpenID Connect Core 1.0, 3.1.3.7); nothing is believed because of the channel it came through."""
+The flow is the authorization code flow with PKCE, state and nonce. The signature, issuer, audience, times and nonce of an
+ID token are always verified (OpenID Connect Core 1.0, 3.1.3.7), also for tokens that the token endpoint returned.
+
+joserfc parses keys and tokens and verifies signatures and claims. HTTP goes through `kit.http`, which refuses quarantined
+and transactional calls; see decision 20 in docs/decisions."""
 
 import base64
 import hashlib
@@ -12,7 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import jwt
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import GuestProtocol, Key, import_key
+from joserfc.jws import JWSRegistry
+from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
@@ -21,11 +28,19 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
 CLOCK_SKEW_SECONDS = 60
 ATTEMPT_SECONDS = 30 * 60
 SUBJECT_CHARACTERS_MAX = 255
+DOCUMENT_BYTES_MAX = 512 * 1024
+"""For each answer of a provider. Published metadata and key sets have a few kilobytes."""
 INVALID_CODE = "koppel-asks-whether-its-secret-is-known"
 
 
+class _HeaderRegistry(JWSRegistry):
+    """Allows headers of 8 kB: some providers send their certificates in them. joserfc's own limit is 512 bytes."""
+
+    max_header_length = 8 * 1024
+
+
 class ProviderRefused(Exception):
-    """The identity provider, or what it says, cannot be trusted. `code` is a stable word for the sentence."""
+    """The identity provider, or its answer, cannot be trusted. `code` is the key of a message."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(f"{code} {detail}".strip())
@@ -34,7 +49,7 @@ class ProviderRefused(Exception):
 
 @dataclass(frozen=True)
 class Client:
-    """Koppel as the provider knows it."""
+    """Koppel as a client of the provider."""
 
     issuer: str
     client_id: str
@@ -54,8 +69,10 @@ class Endpoints:
 
 @dataclass(frozen=True)
 class LoginAttempt:
-    """What is kept in the session between going and coming back. It is bound to the provider and to the issuer that this one
-    had then: an response for another one is refused."""
+    """The state of a sign-in, kept in the session.
+
+    It is bound to the provider and its issuer at that time: an answer of another one is refused.
+    """
 
     provider_id: int
     issuer: str
@@ -76,7 +93,7 @@ class LoginAttempt:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the provider sent the person back with. `issuer` None: it did not say who it is."""
+    """The parameters with which the provider sent the person back. `issuer` None: not sent."""
 
     code: str
     issuer: str | None
@@ -84,7 +101,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who came back. `subject` lasts; `email` is '' unless the provider says that it is proved."""
+    """The person that a provider authenticated. `subject` lasts; `email` is '' unless the provider calls it
+    verified.
+    """
 
     subject: str
     email: str
@@ -92,7 +111,7 @@ class Identity:
 
 
 async def discover(http: HttpClient, issuer: str) -> Endpoints:
-    """Raises `ProviderRefused` when the provider is not there or says to be another."""
+    """Fetch the provider's metadata. Raises `ProviderRefused` when it is unreachable or has another issuer."""
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
     metadata = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
     try:
@@ -116,7 +135,7 @@ async def discover(http: HttpClient, issuer: str) -> Endpoints:
 
 
 def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttempt) -> str:
-    """Where the person signs in."""
+    """Return the address at which the person signs in."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
     params = {
         "response_type": "code",
@@ -133,8 +152,9 @@ def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttemp
 
 
 async def exchange_code(http: HttpClient, client: Client, attempt: LoginAttempt, response: Answer) -> Identity:
-    """Exchange the code and check the ID token. Raises `ProviderRefused`, before the code goes anywhere when the response is
-    another provider's."""
+    """Exchange the code and verify the ID token. Raises `ProviderRefused`, before the code is sent when
+    another provider answered.
+    """
     endpoints = await discover(http, client.issuer)
     refuse_other_issuer(endpoints, response)
     tokens = await _request_tokens(http, endpoints, client, response.code, attempt.verifier)
@@ -146,8 +166,9 @@ async def exchange_code(http: HttpClient, client: Client, attempt: LoginAttempt,
 
 
 def refuse_other_issuer(endpoints: Endpoints, response: Answer) -> None:
-    """RFC 9207: an response that names another issuer, or none where the provider says that it always names itself, is a mix-up
-    of two providers. Raises `ProviderRefused`."""
+    """Raises `ProviderRefused` for a mix-up of two providers (RFC 9207): an answer that names another issuer,
+    or none where the provider announces it.
+    """
     if response.issuer is None and endpoints.names_itself:
         raise ProviderRefused("unnamed_answer")
     if response.issuer is not None and response.issuer != endpoints.issuer:
@@ -155,8 +176,11 @@ def refuse_other_issuer(endpoints: Endpoints, response: Answer) -> None:
 
 
 async def verify_client(http: HttpClient, client: Client) -> None:
-    """Whether discovery, keys and our client secret hold, without a person: a code that cannot be is refused as such, a secret
-    that is not ours as `invalid_client`. Raises `ProviderRefused`."""
+    """Check discovery, keys and client secret without a person. Raises `ProviderRefused`.
+
+    It sends an impossible code: the provider refuses the code when it knows the secret, and the client
+    (`invalid_client`) when it does not.
+    """
     endpoints = await discover(http, client.issuer)
     keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
     if not isinstance(keys, dict) or not keys.get("keys"):
@@ -172,20 +196,13 @@ async def verify_client(http: HttpClient, client: Client) -> None:
         raise ProviderRefused("strange_answer")
 
 
-def verify_id_token(id_token: str, keys: Any, issuer: str, client_id: str, nonce: str) -> Identity:
-    """The identity that a token proves. Raises `ProviderRefused`."""
+def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, nonce: str) -> Identity:
+    """Return the identity that a token proves. `key_set` is the parsed JWKS document. Raises `ProviderRefused`."""
     try:
-        key = _key_of(jwt.get_unverified_header(id_token), keys)
-        claims = jwt.decode(
-            id_token,
-            key.key,
-            algorithms=list(ALGORITHMS),
-            audience=client_id,
-            issuer=issuer,
-            leeway=CLOCK_SKEW_SECONDS,
-            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
-        )
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
+        registry = _HeaderRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+        claims = jwt.decode(id_token, lambda token: _signing_key(token, key_set), registry=registry).claims
+        _claims_registry(issuer, client_id).validate(claims)
+    except (JoseError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise ProviderRefused("token_refused", type(error).__name__) from None
     if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
         raise ProviderRefused("other_nonce")
@@ -193,23 +210,38 @@ def verify_id_token(id_token: str, keys: Any, issuer: str, client_id: str, nonce
     if claims.get("azp", None if has_several else client_id) != client_id:
         raise ProviderRefused("token_refused", "azp")
     subject = claims["sub"]
-    if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARACTERS_MAX or "\0" in subject:
-        # A subject that is cut, or changed otherwise, could be somebody else's.
+    if len(subject) > SUBJECT_CHARACTERS_MAX or "\0" in subject:
+        # A subject that is shortened, or changed in another way, could be another person's.
         raise ProviderRefused("token_refused", "sub")
     is_verified = claims.get("email_verified") is True
     email = str(claims.get("email", "")) if is_verified else ""
     return Identity(subject, email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
 
 
-def _key_of(header: dict[str, Any], keys: Any) -> jwt.PyJWK:
-    """The provider's key that the token names. Raises `PyJWTError`; symmetric keys and `none` never serve."""
-    if header.get("alg") not in ALGORITHMS:
-        raise jwt.InvalidAlgorithmError
-    candidates = [key for key in keys["keys"] if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]
-    matches = [key for key in candidates if key.get("kid") == header.get("kid")]
+def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:
+    required = ClaimsOption(essential=True)
+    return JWTClaimsRegistry(
+        leeway=CLOCK_SKEW_SECONDS,
+        iss=ClaimsOption(essential=True, value=issuer),
+        aud=ClaimsOption(essential=True, value=client_id),
+        sub=required,
+        exp=required,
+        iat=required,
+    )
+
+
+def _signing_key(token: GuestProtocol, key_set: Any) -> Key:
+    """Return the provider's key that the token's header names. Raises `LookupError` unless exactly one fits.
+
+    A header without `kid` is accepted when there is one key (OpenID Connect Core 1.0, 10.1). Only the key
+    that fits is parsed, so that unknown or broken keys, or thousands of them, do not matter.
+    """
+    kid = token.headers().get("kid")
+    candidates = [key for key in key_set["keys"] if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]
+    matches = [key for key in candidates if kid is None or key.get("kid") == kid]
     if len(matches) != 1:
-        raise jwt.InvalidKeyError
-    return jwt.PyJWK(matches[0], algorithm=header["alg"])
+        raise LookupError
+    return import_key(matches[0])
 
 
 async def _request_tokens(http: HttpClient, endpoints: Endpoints, client: Client, code: str, verifier: str) -> Response:

@@ -1,13 +1,16 @@
 """Sign-in through the organisation's own identity provider.
 
-The provider vouches for people of its organisation and for nothing else: the session that it opens acts in that organisation
-only, and cannot touch what proves the person elsewhere (password, second step). Each provider has a redirect address of its
-own, so that one provider's answer is never taken for another's. Whom an answer signs in: `sso.links`."""
+The provider vouches for people of its organisation and for nothing else: its session acts in that
+organisation only, and cannot change the person's credentials (password, second step). Each provider has its
+own redirect address, so that one provider's answer is never accepted for another. `sso.links` decides which
+account signs in.
+"""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -22,6 +25,7 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
 from koppel.kit.http import client as http_client
+from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
 from koppel.organisations.access.sessions import end_sso_sessions
@@ -57,11 +61,13 @@ MESSAGES = {
 }
 
 
+T = TypeVar("T")
+
 REFUSED_NOTED_EVERY = timedelta(minutes=10)
 
 
 class AnswerRefused(Refused):
-    """An identity provider's answer that opens nothing. `code` is a word of `MESSAGES`."""
+    """A refused answer of an identity provider. `code` is a key of `MESSAGES`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(MESSAGES[code]())
@@ -70,7 +76,7 @@ class AnswerRefused(Refused):
 
 @dataclass(frozen=True)
 class ProviderForm:
-    """As the form fills it in. An empty secret keeps the one that is stored."""
+    """The content of the form. An empty secret keeps the stored one."""
 
     name: str
     issuer: str
@@ -83,18 +89,17 @@ def message_of(refusal: ProviderRefused) -> str:
 
 
 def redirect_uri(provider: IdentityProvider) -> str:
-    """To be registered at the provider. No other provider's answers are accepted there."""
+    """Return the address to register at the provider. It accepts no other provider's answers."""
     return settings.PUBLIC_URL + reverse("sign_in_callback", args=[provider.pk])
 
 
 def provider_of(organisation_id: int) -> IdentityProvider | None:
-    """Within the organisation's scope."""
+    """Return the organisation's provider, within its scope."""
     return IdentityProvider.objects.filter(organisation_id=organisation_id).first()
 
 
 def prepare(actor: Actor) -> IdentityProvider:
-    """A provider of which nothing is known yet, so that its redirect address can be registered before the
-    form is filled in."""
+    """Create an empty provider, so that its redirect address can be registered before the form is filled in."""
     actor.require(Permission.MANAGE_ORGANISATION)
     empty = encrypt(b"", provider_secret_aad(actor.organisation_id))
     provider, is_new = IdentityProvider.objects.get_or_create(
@@ -106,7 +111,7 @@ def prepare(actor: Actor) -> IdentityProvider:
 
 
 def configure(actor: Actor, form: ProviderForm) -> IdentityProvider:
-    """Store the provider, switched off until a test holds. Raises `Refused`."""
+    """Store the provider, switched off until it is tested. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     before = provider_of(actor.organisation_id)
     issuer = form.issuer.strip().rstrip("/")
@@ -127,7 +132,7 @@ def configure(actor: Actor, form: ProviderForm) -> IdentityProvider:
 
 
 def test(actor: Actor) -> None:
-    """Ask the provider whether it knows us, and switch it on when it does. Outside any transaction. Raises `Refused`."""
+    """Test the provider, and switch it on when it works. Outside any transaction. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     with organisation_scope(actor.organisation_id):
         provider = provider_of(actor.organisation_id)
@@ -135,7 +140,7 @@ def test(actor: Actor) -> None:
         raise Refused(_("Fill in the identity provider first."))
     client = client_of(provider)
     try:
-        http_client.run(lambda session: oidc.verify_client(session, client))
+        _run(lambda session: oidc.verify_client(session, client))
     except ProviderRefused as refusal:
         raise Refused(message_of(refusal)) from None
     with organisation_scope(actor.organisation_id):
@@ -144,8 +149,10 @@ def test(actor: Actor) -> None:
 
 
 def switch_off(actor: Actor) -> int:
-    """Nobody signs in this way any more, and the sessions that began so end. Links stay for when it is switched on again.
-    How many sessions ended, the actor's own among them."""
+    """Switch the provider off and end the sessions that it began. Links stay.
+
+    Return the number of sessions, the actor's own among them.
+    """
     actor.require(Permission.MANAGE_ORGANISATION)
     provider = provider_of(actor.organisation_id)
     if provider is None:
@@ -164,7 +171,9 @@ def active_provider(provider_id: int) -> IdentityProvider | None:
 
 @contextmanager
 def switched_on(provider: IdentityProvider) -> Iterator[None]:
-    """The provider stays as it is for the length of the block, so that no session begins beside its end. Raises `Refused`."""
+    """Lock the provider within the block, so that no session begins while it is switched off. Raises
+    `Refused`.
+    """
     with organisation_scope(provider.organisation_id):
         current = IdentityProvider.objects.select_for_update(no_key=True).filter(
             pk=provider.pk, issuer=provider.issuer, is_active=True
@@ -175,7 +184,7 @@ def switched_on(provider: IdentityProvider) -> Iterator[None]:
 
 
 def provider_for(email: str) -> IdentityProvider | None:
-    """The provider of the organisation that this address's domain belongs to. Tells nothing about the person."""
+    """Return the provider of the organisation of this address's domain. Reveals nothing about the person."""
     organisation_id = domains.organisation_of(domain_of(email))
     if organisation_id is None:
         return None
@@ -190,18 +199,18 @@ def client_of(provider: IdentityProvider) -> Client:
 
 
 def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
-    """The address to send the person to. Raises `Refused` or `Quarantined`."""
+    """Return the address at which the person signs in. Raises `Refused` or `Quarantined`."""
     quarantine.refuse()
     client = client_of(provider)
     try:
-        endpoints = http_client.run(lambda session: oidc.discover(session, client.issuer))
+        endpoints = _run(lambda session: oidc.discover(session, client.issuer))
     except ProviderRefused as refusal:
         raise Refused(message_of(refusal)) from None
     return oidc.authorization_url(endpoints, client, attempt)
 
 
 def identity_of(provider: IdentityProvider, attempt: LoginAttempt, answer: Answer) -> Identity:
-    """Whom the provider signed in. Raises `AnswerRefused` with what stands in the way."""
+    """Return the identity that the provider authenticated. Raises `AnswerRefused` with the reason."""
     if attempt.provider_id != provider.pk or attempt.issuer != provider.issuer:
         raise AnswerRefused("other_provider")
     if attempt.has_lapsed:
@@ -210,14 +219,20 @@ def identity_of(provider: IdentityProvider, attempt: LoginAttempt, answer: Answe
         raise AnswerRefused("code_refused")
     client = client_of(provider)
     try:
-        return http_client.run(lambda session: oidc.exchange_code(session, client, attempt, answer))
+        return _run(lambda session: oidc.exchange_code(session, client, attempt, answer))
     except ProviderRefused as refusal:
         raise AnswerRefused(refusal.code) from None
 
 
+def _run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
+    """Call the provider, with a limit on the size of each answer."""
+    return http_client.run(work, body_bytes_max=oidc.DOCUMENT_BYTES_MAX)
+
+
 def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:
-    """An answer that opened nothing, in the audit log of the organisations whose identity providers it concerns: once in ten
-    minutes for each, for anybody can bring such answers, as many as they like."""
+    """Audit a refused answer in the organisations whose identity providers it concerns: once in ten minutes
+    for each, because anybody can send any number.
+    """
     with installation_scope("sign-in refused"):
         concerned = list(IdentityProvider.objects.filter(pk__in=provider_ids))
     for provider in concerned:
@@ -237,7 +252,7 @@ def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -
 
 
 def _validate_issuer(issuer: str) -> None:
-    """Encrypted, unless Koppel itself is not: then this is somebody's own machine."""
+    """Require https, unless Koppel itself is without: then it runs on a developer's machine."""
     schemes = ["https"] if settings.PUBLIC_URL.startswith("https://") else ["https", "http"]
     try:
         URLValidator(schemes=schemes)(issuer.replace("//localhost", "//localhost.localdomain"))

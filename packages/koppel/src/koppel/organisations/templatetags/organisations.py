@@ -1,4 +1,4 @@
-"""Links to pages of higher apps, which register where they are; '' when none did."""
+"""Links to pages of higher apps, which register them; '' when none did."""
 
 from django import template
 from django.urls import reverse
@@ -11,7 +11,7 @@ register = template.Library()
 
 @register.simple_tag
 def account_tabs() -> list[tuple[str, str | Promise, str]]:
-    """(key, label, URL) of the tabs that other apps add to a person's own account."""
+    """Return (key, label, URL) of the tabs that other apps add to a person's own account."""
     return [(key, tab.label, reverse(tab.url_name)) for key, tab in hooks.account_tabs.items()]
 
 

@@ -1,4 +1,4 @@
-"""A person's own account: sessions, the organisations to act in, and the second step that one of them may ask for."""
+"""A person's own account: sessions, organisations, and the required second step."""
 
 from django.conf import settings
 from django.contrib import messages
@@ -18,7 +18,7 @@ from koppel.organisations.views import confirmations
 
 
 def own_sessions(request: AuthenticatedRequest) -> HttpResponse:
-    """Where one is signed in; each can be ended."""
+    """Show one's own sessions; each can be ended."""
     own_key = str(request.session.session_key)
     # Whom an identity provider lets in is shown, and may end, what acts in its organisation.
     active_organisation_id = request.session.get("sso_organisation_id")
@@ -43,7 +43,7 @@ def own_sessions(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def organisations(request: AuthenticatedRequest) -> HttpResponse:
-    """The organisations that one belongs to, and the way from one to another."""
+    """Show one's organisations, and switch between them."""
     choices = list_organisations(request.actor.user_id, only=request.session.get("sso_organisation_id"))
     if request.method == "POST":
         organisation_id = id_of(request.POST.get("organisation", ""))
@@ -59,7 +59,7 @@ def organisations(request: AuthenticatedRequest) -> HttpResponse:
 
 @public
 def second_step_needed(request: HttpRequest) -> HttpResponse:
-    """What a member is led to whose organisation asks for a second step."""
+    """Tell a member that the organisation requires a second step."""
     if not request.user.is_authenticated:
         return HttpResponseRedirect(reverse("account_login"))
     if mfa.has_mfa(request.user.pk or 0):

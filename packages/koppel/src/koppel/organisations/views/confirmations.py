@@ -1,4 +1,4 @@
-"""What is asked once more before people, divisions and templates lose something: what happens, to how much, by name."""
+"""Confirmations before people, divisions and templates lose something: what happens, to how much, by name."""
 
 from collections.abc import Sequence
 
@@ -46,7 +46,7 @@ def hand_over(transfer: Transfer) -> Confirmation:
 
 
 def take_away_access(person: Membership, terms: MembershipTerms, form: QueryDict) -> Confirmation:
-    """The other fields of the form go along."""
+    """Confirm ending access. The other fields of the form are kept."""
     sessions, tokens = _open_sessions(person), _live_tokens(person)
     name = str(person.user)
     kept = _("Administrations and connections stay with %(leaver)s until they are handed over.") % {"leaver": name}
@@ -119,7 +119,9 @@ def revoke_invitation(invitation: Invitation) -> Confirmation:
 
 
 def merge(kind: str, names: tuple[str, str], facts: Sequence[int], into: int, cancel_url: str) -> Confirmation:
-    """`names` and `facts`: of the one that is emptied and of the one that stays; its id, administrations and people."""
+    """Confirm a merge. `names` and `facts` are of the emptied group and the remaining one; its id,
+    administrations and people.
+    """
     leaving, staying = names
     count, people = facts[1], facts[2] if len(facts) > 2 else 0
     moves = ngettext(

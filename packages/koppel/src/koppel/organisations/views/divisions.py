@@ -1,4 +1,4 @@
-"""Pages of divisions: the list, and one with its people."""
+"""Pages of divisions: the list, and one division with its people."""
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect

@@ -1,4 +1,4 @@
-"""Inviting people, and the page that an invitation's link opens."""
+"""Inviting people, and the page of an invitation's link."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
 def invite(request: AuthenticatedRequest) -> HttpResponse:
-    """One person, or the way to many."""
+    """Invite one person, or go to the page for many."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     problem = ""
     if request.method == "POST":
@@ -51,7 +51,7 @@ def invite(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def invite_many(request: AuthenticatedRequest) -> HttpResponse:
-    """A list: first what would become of each line, then what did."""
+    """Invite from a list: first the preview of each line, then the result."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     context: dict[str, Any] = {"nav_section": "people", "text": ""}
     if request.method == "POST":
@@ -91,7 +91,7 @@ def resend(request: AuthenticatedRequest, invitation_id: int) -> HttpResponse:
 
 
 def _add_sent_message(request: AuthenticatedRequest, message: str, email: str) -> None:
-    """What the mail does; without a mail server, that there is none."""
+    """Say that a mail is sent, or that there is no mail server."""
     if settings.SENDS_MAIL:
         messages.success(request, message)
     else:
@@ -116,7 +116,7 @@ def revoke(request: AuthenticatedRequest, invitation_id: int) -> HttpResponse:
 
 @public
 def accept(request: HttpRequest, token: str) -> HttpResponse:
-    """Who is invited becomes a member: signed in already, or with a name and a password chosen here."""
+    """Make the invited person a member: signed in already, or with a name and a password chosen here."""
     try:
         invitation, organisation = invitations.get_open_invitation(token)
     except Refused as refusal:
@@ -128,7 +128,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _language(request: HttpRequest, invitation: Invitation) -> str:
-    """That of the mail, as the pages behind it will be, until the person chooses another one."""
+    """Use the language of the mail until the person chooses another."""
     has_chosen = request.user.is_authenticated or settings.LANGUAGE_COOKIE_NAME in request.COOKIES
     return translation.get_language() or "" if has_chosen else invitation.language
 

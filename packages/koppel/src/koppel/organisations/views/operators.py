@@ -19,7 +19,7 @@ SESSION_KEY = "operator_in"
 
 @public
 def listing(request: HttpRequest) -> HttpResponse:
-    """For operators; to everybody else this page does not exist."""
+    """Show organisations to operators; to others this page does not exist."""
     _operator(request)
     return render(request, "organisations/operator.html", {"open": operators.list_open_organisations()})
 
@@ -53,7 +53,9 @@ def leave(request: HttpRequest) -> HttpResponse:
 
 
 def _operator(request: HttpRequest) -> User:
-    """Signed in by themselves: an organisation's identity provider vouches for nobody outside it."""
+    """Return the operator, signed in by their own proof: an organisation's identity provider vouches for
+    nobody outside it.
+    """
     user = User.objects.filter(pk=request.user.pk or 0, is_operator=True, is_active=True).first()
     if user is None or "sso_organisation_id" in request.session:
         raise Http404

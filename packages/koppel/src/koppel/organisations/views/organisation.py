@@ -24,7 +24,9 @@ from koppel.organisations.settings_schema import (
 
 
 def settings_page(request: AuthenticatedRequest) -> HttpResponse:
-    """The organisation's name, and the settings that hold where neither administration nor template sets one."""
+    """Show the organisation's name, and the settings in force where neither administration nor template sets
+    one.
+    """
     request.actor.require(Permission.MANAGE_ORGANISATION)
     if request.method == "POST":
         return _perform(request, _change_organisation)
@@ -40,7 +42,7 @@ def settings_page(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _perform(request: AuthenticatedRequest, action: Any) -> HttpResponse:
-    """Do it, say so, and show the page again; a refusal is said with its reason."""
+    """Perform an action, show its result or the reason of a refusal, and the page again."""
     try:
         action(request)
         messages.success(request, _("Saved."))
@@ -55,7 +57,7 @@ def _change_organisation(request: AuthenticatedRequest) -> None:
 
 
 def _choices() -> dict[str, Any]:
-    """What a form of settings offers."""
+    """Return the choices of a form of settings."""
     return {
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),

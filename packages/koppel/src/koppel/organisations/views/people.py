@@ -30,7 +30,7 @@ from koppel.organisations.views import confirmations
 
 @takes(q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*people_list.MemberStatus), page=PAGE)
 def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """Everybody with role, divisions and access; open invitations above them."""
+    """Show people with role, divisions and access, and open invitations."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     filters = parse_filter(request.parameters)
     if filters.division and not people_list.has_division(request.actor, filters.division):
@@ -56,7 +56,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def person(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """What somebody may, holds and is signed in from; the form that changes the first."""
+    """Show a person's access, what they hold and their sessions, with the form for access."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     membership = _member(request, membership_id)
     if request.method == "POST":
@@ -76,7 +76,7 @@ def person(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
 
 @require_POST
 def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """All that the person holds goes to a colleague, and their access ends when that is ticked."""
+    """Hand everything that the person holds to a colleague, and end their access when that is ticked."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     membership, successor_id = _member(request, membership_id), id_of(request.POST.get("to", "")) or 0
     deactivate = request.POST.get("deactivate") == "1"
@@ -108,7 +108,7 @@ def end_sessions(request: AuthenticatedRequest, membership_id: int) -> HttpRespo
 
 @require_POST
 def reset_second_step(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """For somebody who lost the phone: the second step is removed, to be set up again at the next sign-in."""
+    """Remove the second step of a person who lost the phone; the next sign-in sets it up again."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     membership = _manageable_or_none(request, membership_id)
     if membership is not None:
@@ -187,7 +187,7 @@ def _member(request: AuthenticatedRequest, membership_id: int) -> Membership:
 
 
 def _manageable_or_none(request: AuthenticatedRequest, membership_id: int) -> Membership | None:
-    """None, with the refusal said, when the person is out of the actor's reach."""
+    """Return None, with a message, when the actor may not manage this person."""
     membership = _member(request, membership_id)
     try:
         people_services.require_grantable_role(request.actor, Role(membership.role))
@@ -198,7 +198,7 @@ def _manageable_or_none(request: AuthenticatedRequest, membership_id: int) -> Me
 
 
 def _invitations(actor: Actor) -> list[tuple[Invitation, str]]:
-    """With the link to hand over, where no mail is sent."""
+    """Return invitations with the link to pass on, where no mail is sent."""
     queryset = invitations.open_invitations(actor.organisation_id)
     open_invitations = queryset.select_related("invited_by__user", "organisation").order_by("-created_at", "-pk")
     return invitations.pair_with_links(actor, open_invitations)

@@ -1,4 +1,4 @@
-"""What the organisation asks of sign-in, its identity provider, its trail, and whom it lets look in."""
+"""The organisation's rules for sign-in, its identity provider, its audit log, and access of operators."""
 
 from django.conf import settings
 from django.contrib import messages
@@ -23,7 +23,7 @@ from koppel.organisations.sso.services import ProviderForm
 
 
 def rules(request: AuthenticatedRequest) -> HttpResponse:
-    """The rules, and the forms of all that the page holds."""
+    """Show the rules, and all forms of the page."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     organisation = Organisation.objects.get(pk=request.actor.organisation_id)
     if request.method == "POST":
@@ -58,7 +58,7 @@ def rules(request: AuthenticatedRequest) -> HttpResponse:
 
 @require_POST
 def provider(request: AuthenticatedRequest) -> HttpResponse:
-    """Prepare the identity provider, store it, or switch it off."""
+    """Prepare, store or switch off the identity provider."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     form = request.POST
     try:
@@ -91,7 +91,7 @@ def provider(request: AuthenticatedRequest) -> HttpResponse:
 @require_POST
 @outside_transaction
 def test_provider(request: AuthenticatedRequest) -> HttpResponse:
-    """Ask the provider whether it knows us; switched on when it does."""
+    """Test the provider, and switch it on when it works."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     try:
         single_sign_on.test(request.actor)
@@ -103,7 +103,7 @@ def test_provider(request: AuthenticatedRequest) -> HttpResponse:
 
 @require_POST
 def support(request: AuthenticatedRequest) -> HttpResponse:
-    """Let the operator of the installation look in, or end it."""
+    """Let operators of the installation read, or end it."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     try:
         if request.POST.get("action") == "withdraw":

@@ -1,4 +1,4 @@
-"""Signing in through an organisation's identity provider: the way there, the way back, and linking it to an account."""
+"""Sign-in through an organisation's identity provider: to the provider, back, and linking an account."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -35,7 +35,7 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 @public
 def choose(request: HttpRequest) -> HttpResponse:
-    """By the address's domain, the organisation's provider; whether such a person exists is told to nobody."""
+    """Find the provider by the address's domain, without revealing whether the person exists."""
     email = request.POST.get("email", "").replace("\0", "")
     provider = single_sign_on.provider_for(email) if request.method == "POST" else None
     if provider is not None:
@@ -46,7 +46,7 @@ def choose(request: HttpRequest) -> HttpResponse:
 
 @public
 def go(request: HttpRequest, provider_id: int) -> HttpResponse:
-    """Say where this leads; send the person to the provider only when they want to go there."""
+    """Show where this leads, and send the person to the provider on their click."""
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
         return _refused(request, _("This organisation has no identity provider."), status=404)
@@ -64,7 +64,7 @@ def go(request: HttpRequest, provider_id: int) -> HttpResponse:
 
 @public
 def callback(request: HttpRequest, provider_id: int) -> HttpResponse:
-    """The provider sends the person back with a code: to its own address, and for an attempt of this browser at it."""
+    """Accept the provider's answer: at its own address, for an attempt of this browser at it."""
     quarantine.refuse()  # before the attempt is used up
     attempt = _take_attempt(request)
     if attempt is None:
@@ -91,7 +91,7 @@ def callback(request: HttpRequest, provider_id: int) -> HttpResponse:
 
 @outside_transaction
 def link(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
-    """The provider may sign this person in from now on: their own act, in a session that their own proof opened."""
+    """Link this person to the provider: their own act, in a session that their own proof opened."""
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
         raise Http404
@@ -118,7 +118,7 @@ def link(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
 
 
 def _confirmation(request: HttpRequest, provider: IdentityProvider) -> HttpResponse:
-    quarantine.refuse()  # said before anybody presses a button that leads nowhere
+    quarantine.refuse()  # refuse before showing a button that would fail
     # The provider may lead on to hosts that nobody here knows; browsers hold the whole way against the form.
     request.csp_forms = ("https:",) if settings.PUBLIC_URL.startswith("https://") else ("https:", "http:")  # type: ignore[attr-defined]
     return render(request, "organisations/sign_in_confirm.html", {"provider": provider})
@@ -130,7 +130,7 @@ def _attempts(request: HttpRequest) -> Mapping[str, Any]:
 
 
 def _take_attempt(request: HttpRequest) -> LoginAttempt | None:
-    """This browser's own attempt under the answer's state; it serves once, whatever becomes of the answer."""
+    """Take this browser's attempt for the answer's state; it is valid once, whatever the answer."""
     attempts = dict(_attempts(request))
     attempt = attempts.pop(request.GET.get("state", ""), None)
     if attempt is None:
@@ -140,7 +140,9 @@ def _take_attempt(request: HttpRequest) -> LoginAttempt | None:
 
 
 def _unlinked(request: HttpRequest, provider: IdentityProvider, identity: UnlinkedIdentity) -> HttpResponse:
-    """Nobody is signed in. Who proves an account by its own password can link it; the same page for everybody else."""
+    """Sign nobody in. A person who signs in with a password can link; the page is the same for everybody
+    else.
+    """
     if "sso_organisation_id" in request.session:
         # It proves nothing of the person, so it must not be what links another sign-in.
         logout(request)
@@ -157,15 +159,15 @@ def _unlinked_identity(request: HttpRequest, provider: IdentityProvider) -> Unli
 
 
 def _sign_in(request: HttpRequest, user: User, organisation_id: int) -> None:
-    # A session of somebody else, or of the same person's password, must not lend this one its reach.
+    # Another session, also one that the same person's password opened, must not extend this one's rights.
     request.session.flush()
     request.session["organisation"] = request.session["sso_organisation_id"] = organisation_id
-    # Not by allauth's stages: the provider has asked for the second step that the organisation wants.
+    # Skip allauth's stages: the provider is responsible for the second step.
     login(request, user, backend=BACKEND)
 
 
 def _audit_actor(request: HttpRequest) -> AuditActor:
-    """Who brought an answer that was refused: nobody has proved who it is."""
+    """Return the actor of a refused answer, whose identity is unknown."""
     return AuditActor(ActorKind.PERSON, None, "–", client_ip(request), Interface.WEB)
 
 

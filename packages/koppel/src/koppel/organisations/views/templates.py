@@ -1,4 +1,4 @@
-"""Pages of templates: the list, and the editor that shows what a change would do before it does."""
+"""Pages of templates: the list, and the editor, which shows the effect of a change first."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,7 +40,7 @@ NAV_SECTION = "templates"
 
 @takes()
 def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """Templates with how many administrations have each."""
+    """Show templates with the number of administrations of each."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     if request.method == "POST":
         return _create(request)
@@ -50,7 +50,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def detail(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
-    """Its settings. Saving one that administrations have shows first how many change and how."""
+    """Show and change settings. When administrations have the template, the effect is shown first."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     template = _or_404(request.actor, template_id)
     context: dict[str, Any] = {"current": template.settings, "name": template.name, "archived": template.archived_at}
@@ -65,7 +65,7 @@ def detail(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
 
 @require_POST
 def merge(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
-    """Its administrations get another one."""
+    """Give its administrations another template."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     into = request.POST.get("into", "")
     try:
@@ -86,7 +86,7 @@ def merge(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
 
 
 def describe_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(setting, value) of what a template sets."""
+    """Return (setting, value) of what a template sets."""
     return [(str(SETTING_LABELS[key]), describe_value(key, settings[key])) for key in SETTING_LABELS if key in settings]
 
 
@@ -121,7 +121,7 @@ def _create(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _change(request: AuthenticatedRequest, template: Template, context: dict[str, Any]) -> HttpResponse:
-    """Confirmed, or without effect: stored. Else the same form with what it would do and a second button."""
+    """Store a change that is confirmed or has no effect; else show the effect and a second button."""
     form = request.POST
     settings, archived = parse_settings_form(form), form.get("archived") == "1"
     effects = settings_templates.preview(request.actor, template.pk, settings)
@@ -164,7 +164,7 @@ def _editor(request: AuthenticatedRequest, template: Template, context: Mapping[
 
 
 def _choices(actor: Actor, current: Mapping[str, Any]) -> dict[str, Any]:
-    """What the form offers, and what holds where it sets nothing."""
+    """Return the choices of the form, and the values in force where it sets nothing."""
     inherited = settings_templates.inherited_settings(actor)
     return {
         "all_resources": RESOURCES,
@@ -179,7 +179,7 @@ def _choices(actor: Actor, current: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _notify(current: Mapping[str, Any], inherited: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """(event, its name, what the template says, what holds where it says nothing) of each event."""
+    """Return (event, its name, the template's value, the inherited value) of each event."""
     template_audiences, inherited_settings = notification_audiences(current), notification_audiences(inherited)
     return [
         (key, str(label), template_audiences.get(key, ""), _inherited_audience(inherited_settings.get(key)))
@@ -193,7 +193,7 @@ def _inherited_audience(audience: str | None) -> str:
 
 
 def _inherited_value(key: str, inherited: Mapping[str, Any]) -> str:
-    """What holds where a template does not set this, and who says so."""
+    """Return the value in force where a template does not set this, and its origin."""
     value = describe_value(key, inherited.get(key, DEFAULTS[key]))
     source = _("from the organisation") if key in inherited else _("Koppel's default")
     return f"{value} ({source})"

@@ -16,7 +16,7 @@ from koppel.organisations.roles import Actor, Role
 
 
 def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """The tokens, and the form for another. A new token's text is in this one answer and nowhere else."""
+    """Show the tokens, and the form for another. A new token's text is in this one answer only."""
     context: dict[str, Any] = {}
     if request.method == "POST":
         form = request.POST
@@ -51,6 +51,6 @@ def revoke(request: AuthenticatedRequest, token_id: int) -> HttpResponse:
 
 
 def _roles_below(actor: Actor) -> list[tuple[str, str]]:
-    """What a token may be held to: the roles that may do less than the actor's."""
+    """Return the roles to which a token may be limited: those with fewer permissions than the actor's."""
     all_roles = list(Role)
     return [(role.value, str(role.label)) for role in all_roles[all_roles.index(actor.role) + 1 :]]

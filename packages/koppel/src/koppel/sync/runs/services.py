@@ -16,10 +16,9 @@ from koppel.connections.queries import reconnect_hint
 from koppel.kit import quarantine
 from koppel.kit.locks import LockName, try_lock_until_commit
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.organisations.roles import Actor, Permission
-from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.errors import SyncNotAllowed
+from koppel.sync.inputs import SyncInput
 from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
 from koppel.sync.runs.import_completion import notify_import_finished
 from koppel.sync.runs.schedule import is_due, spread_of
@@ -33,9 +32,7 @@ def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
     return _request(actor.organisation_id, administration_ids, Trigger.IMPORT, actor.name)
 
 
-def request_run(
-    actor: Actor, administration_id: int, *, full: bool = False, resources: Sequence[str] | None = None
-) -> bool:
+def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInput()) -> bool:  # noqa: B008 - frozen
     """Queue a sync now. Returns False when a run is open already. Raises `NotFound`, `Quarantined` and `SyncNotAllowed`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     quarantine.refuse()
@@ -44,10 +41,12 @@ def request_run(
         raise SyncNotAllowed(_("This administration is deactivated. Activate it first."))
     if hint := reconnect_hint(administration.connection, administration.remote_company):
         raise SyncNotAllowed(hint)
-    if resources is not None:
-        _require_synced(administration, resources)
+    if sync.resources is not None:
+        _require_synced(administration, sync.resources)
     trigger = Trigger.MANUAL if administration.activated_at else Trigger.IMPORT
-    created = _request(actor.organisation_id, [administration.pk], trigger, actor.name, full=full, resources=resources)
+    created = _request(
+        actor.organisation_id, [administration.pk], trigger, actor.name, full=sync.full, resources=sync.resources
+    )
     if created and administration.activated_at is None:
         Administration.objects.filter(organisation_id=administration.organisation_id, pk=administration.pk).update(
             status=Status.QUEUED, status_code="", status_reason=""
@@ -63,8 +62,6 @@ def request_run(
 
 def _require_synced(administration: Administration, resources: Sequence[str]) -> None:
     """Raise `SyncNotAllowed` unless the administration was synced once and its settings include all of `resources`."""
-    if not resources:
-        raise UnknownParameter([unknown_value("resource", "", RESOURCES)])
     if administration.activated_at is None:
         raise SyncNotAllowed(_("The first sync reads everything. Choose single resources once it is complete."))
     if unsynced_resources := sorted(set(resources) - set(effective_settings(administration).resources)):

@@ -63,7 +63,7 @@ class Dispatcher:
                     pause = await self._fill()
                     misses = 0
                 except (psycopg.Error, TimeoutError) as error:
-                    log.warning("queue_not_read", error=type(error).__name__, reason=str(error)[:200])
+                    log.warning("queue_read_failed", error=type(error).__name__, reason=str(error)[:200])
                     pause = QUEUE_BACKOFF.jittered_seconds(misses)
                     misses += 1
                 with contextlib.suppress(TimeoutError):
@@ -144,5 +144,5 @@ class Dispatcher:
                             self._wake.set()
             except psycopg.Error as error:
                 self.leads = False
-                log.warning("queue_not_heard", error=type(error).__name__, reason=str(error)[:200])
+                log.warning("queue_listen_failed", error=type(error).__name__, reason=str(error)[:200])
                 await asyncio.sleep(1)

@@ -101,7 +101,7 @@ async def _run_job_worker(worker_app: App) -> None:
                 install_signal_handlers=False,
             )
         except Exception as error:
-            log.warning("jobs_broke_off", error=type(error).__name__, reason=str(error)[:200])
+            log.warning("jobs_interrupted", error=type(error).__name__, reason=str(error)[:200])
             if spoils_session(error):
                 await _in_new_sessions(worker_app)
         failures = 0 if time.monotonic() - began > JOBS_BACKOFF.cap_seconds else failures + 1

@@ -1,12 +1,13 @@
-"""The audit log as a page: who did what, from where, and what it changed; as CSV too. Exporting it is audited as well."""
+"""The page of the audit log: who did what, from where, and what changed; also as CSV. Exports are audited as
+well.
+"""
 
 from collections.abc import Mapping
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import FileResponse, QueryDict
+from django.http import FileResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
@@ -29,7 +30,7 @@ COUNT_MAX = 10_000
 
 
 class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
-    """Counts no further than anybody turns pages: the audit log of a large firm has millions of rows."""
+    """Limits the count of pages: the audit log of a large firm has millions of rows."""
 
     @property
     def count(self) -> int:
@@ -42,7 +43,7 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
     page=PAGE, format=one_of("csv"),
 )  # fmt: skip
 def activity(request: AuthenticatedRequest) -> HttpResponseBase:
-    """Filtered by person, action, interface, period and words, all in the address bar."""
+    """Show the log, filtered by person, action, interface, period and text in the query string."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     filters, redactor = parse_filter(request.parameters), redactor_for(request.actor)
     entries = list_entries(request.actor, filters, redactor)
@@ -64,14 +65,13 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
             ((key, str(label)) for key, label in AUDIT_ACTION_LABELS.items()), key=lambda choice: choice[1]
         ),
         "interfaces": Interface.choices,
-        "query": _query(request.GET),
         "is_long": page.paginator.count >= COUNT_MAX,
     }
     return render(request, "web/activity.html", context)
 
 
 def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
-    """What the address bar asks for."""
+    """Return the filter in the query string."""
     return AuditFilter(
         search_text=(parameters["q"] or "").replace("\0", "").strip(),
         person=parameters["person"],
@@ -83,7 +83,7 @@ def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
 
 
 def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, redactor: Redactor) -> HttpResponseBase:
-    """All rows that the filter finds, at most a million."""
+    """Export all rows of the filter, at most a million."""
     columns = (
         Column("at", _("When"), ColumnType.DATETIME),
         Column("who", _("Who")),
@@ -116,7 +116,3 @@ def _row(entry: AuditEntry, renderer: AuditRenderer) -> list[Cell]:
         renderer.subject(entry),
         renderer.details(entry),
     ]
-
-
-def _query(query: QueryDict) -> str:
-    return urlencode([(key, value) for key, value in query.items() if value and key not in ("page", "format")])

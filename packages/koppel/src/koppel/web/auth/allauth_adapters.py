@@ -1,4 +1,4 @@
-"""How allauth behaves here."""
+"""Adapters that configure allauth's behaviour."""
 
 import time
 from typing import Any
@@ -19,18 +19,18 @@ from koppel.web.auth import login_throttling
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """People are invited by their organisation; nobody signs up by themselves."""
+    """People are invited by their organisation; nobody signs up."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
     def get_reset_password_from_key_url(self, key: str) -> str:
-        """Where people reach Koppel, whatever address the request for a link came to."""
+        """Use the public address, whatever address the request came to."""
         path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
         return str(settings.PUBLIC_URL + path.replace("UID-KEY", quote(key)))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Raises `Quarantined`, whether or not anybody has this address."""
+        """Raises `Quarantined`, whether or not a person has this address."""
         quarantine.refuse()
         super().send_mail(template_prefix, email, context)
 
@@ -49,7 +49,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return login_throttling.throttle_key(request, credentials.get("email", "").lower())
 
     def is_reauthentication_required(self, *, app: str) -> bool:
-        """Not within minutes of the sign-in itself: who is led to set up a second step has just typed the password."""
+        """Not required within minutes of a sign-in: a person who sets up a second step has just typed the
+        password.
+        """
         records = get_authentication_records(self.request, self.request.user)
         just_now = time.time() - account_settings.REAUTHENTICATION_TIMEOUT
         is_fresh = any(record["at"] > just_now for record in records)
@@ -57,7 +59,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 
 class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
-    """The secrets behind authenticator apps and recovery codes are sealed like every other secret here."""
+    """Encrypts the secrets of authenticator apps and recovery codes like every other secret."""
 
     def encrypt(self, text: str) -> str:
         return encrypt_text(text)

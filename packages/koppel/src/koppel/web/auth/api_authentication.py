@@ -12,7 +12,9 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BearerMiddleware:
-    """Takes the token out of `Authorization`. A browser never sends it by itself, so such a request needs no CSRF token."""
+    """Reads the token from `Authorization`. A browser never sends it by itself, so such a request needs no
+    CSRF token.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -29,12 +31,14 @@ def is_api(request: HttpRequest) -> bool:
 
 
 def get_bearer(request: HttpRequest) -> str | None:
-    """The token's text; None when the request came with none. It then wins over a session."""
+    """Return the token's text; None without one. A token takes precedence over a session."""
     return getattr(request, "bearer", None)
 
 
 def csrf_failure(request: HttpRequest) -> HttpResponseBase | None:
-    """The refusal of a call that changes something with a session alone: the API's views are exempt from Django's check."""
+    """Return the refusal of a changing call with a session alone: the API's views are exempt from Django's
+    check.
+    """
     if request.method in SAFE or check_csrf(request) is None:
         return None
     return JsonResponse({"error": "csrf"}, status=403)

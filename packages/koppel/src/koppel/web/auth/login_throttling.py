@@ -1,8 +1,9 @@
-"""Throttling at sign-in that nobody can turn against somebody else.
+"""Throttling of sign-ins that an attacker cannot turn against the account's owner.
 
-Wrong passwords are counted per address and account, so that a stranger's guesses slow down the stranger. A browser in which the
-person signed in before carries a signed mark and is counted by itself. All others together have a limit per account as well:
-guessing can be spread over many addresses."""
+Wrong passwords are counted per network and account, so that an attacker's guesses slow down the attacker. A
+browser in which the person signed in before has a signed cookie and is counted apart. All other browsers
+together have a limit per account as well, because guesses can be spread over many addresses.
+"""
 
 import ipaddress
 import secrets
@@ -26,7 +27,7 @@ NETWORK_BITS_V6 = 64
 
 
 class KnownBrowserMiddleware:
-    """Hands out the mark after a sign-in."""
+    """Sets the cookie after a sign-in."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -48,7 +49,7 @@ class KnownBrowserMiddleware:
 
 
 def remember(request: HttpRequest, user_id: int) -> None:
-    """This person has just signed in here."""
+    """Record that this person has just signed in here."""
     if _read_cookie(request)[0] != user_id:
         request.knows = user_id  # type: ignore[attr-defined]
 
@@ -59,14 +60,14 @@ def is_known(request: HttpRequest, login: str) -> bool:
 
 
 def throttle_key(request: HttpRequest, login: str) -> str:
-    """Whose wrong passwords are added up."""
+    """Return the key under which wrong passwords are counted."""
     if is_known(request, login):
         return f"browser {_read_cookie(request)[1]} {login}"
     return f"{_network(client_ip(request))} {login}"
 
 
 def _read_cookie(request: HttpRequest) -> tuple[int | None, str]:
-    """(person, the browser's own word) of a mark that we signed."""
+    """Return (person, random id of the browser) of a cookie that Koppel signed."""
     try:
         user_id, browser_id = signing.loads(request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=KEPT_FOR_SECONDS)
     except (signing.BadSignature, ValueError, TypeError):

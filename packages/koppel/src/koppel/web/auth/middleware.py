@@ -1,4 +1,4 @@
-"""What every request passes: language, who acts in which organisation, and the one transaction in its scope."""
+"""Middleware of every request: language, actor, organisation, and one transaction in its scope."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -43,11 +43,11 @@ CONTENT_SECURITY_POLICY = (
 
 SENDS_LINK = "account_reset_password"
 SWITCH_URL_NAME = "own:organisations"
-"""Whoever must first set up a second step for one organisation may go and work for another."""
+"""A person who must first set up a second step for one organisation may switch to another."""
 
 
 class LanguageMiddleware:
-    """The person's own choice, else the choice made in this browser, else what the browser asks for."""
+    """Uses the person's choice, else this browser's, else the browser's preference."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -64,7 +64,9 @@ class LanguageMiddleware:
 
 
 class ContentSecurityPolicyMiddleware:
-    """Nothing is loaded from elsewhere and no inline script runs. `request.csp_forms` names hosts that a form may lead to."""
+    """Forbids content from other hosts and inline scripts. `request.csp_forms` names hosts that a form may
+    lead to.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -77,10 +79,11 @@ class ContentSecurityPolicyMiddleware:
 
 
 class ActorMiddleware:
-    """Closed by default: a view is for signed-in members unless `public` says otherwise.
+    """Closed by default: a view is for signed-in members unless it is `public`.
 
-    The view runs in one transaction scoped to the actor's organisation, unless `outside_transaction` says that it
-    opens its own (it calls the vendor, or streams)."""
+    The view runs in one transaction scoped to the actor's organisation, unless it is `outside_transaction`
+    and opens its own (it calls the vendor, or streams).
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -106,14 +109,14 @@ class ActorMiddleware:
         )
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """Of views that answer anybody: they are not called by us."""
+        """Handle exceptions of public views, which this middleware does not call."""
         if isinstance(exception, Quarantined):
             return refusal_response(request, exception, None, lambda: None, {})
         return None
 
 
 def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
-    """The member behind a token or a session, or the answer for whom is none."""
+    """Return the member of a token or session, or a response for anybody else."""
     address = client_ip(request)
     token = get_bearer(request)
     if token is not None:
@@ -138,15 +141,18 @@ def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
 
 
 def _operator_access_ended(request: HttpRequest) -> bool:
-    """The organisation that an operator looked into lets them in no longer, and its pages still lie open. True when this
-    request comes from one of them, for all that can be known: it must not happen in the operator's own organisation."""
+    """Tell whether the request may come from a page of an organisation that no longer lets this operator in.
+    It must not act in the operator's own organisation.
+    """
     del request.session["operator_in"]
     rotate_token(request)
     return request.method not in SAFE
 
 
 def _refuse_sso_session(request: HttpRequest, view: Callable[..., HttpResponseBase]) -> HttpResponseBase | None:
-    """A session that one organisation's identity provider opened cannot touch what proves the person to the others."""
+    """Keep a session that one organisation's identity provider opened from the credentials that protect
+    others.
+    """
     is_about_proof = getattr(view, "__module__", "").startswith("allauth.") and "/logout/" not in request.path
     if not is_about_proof or "sso_organisation_id" not in request.session or not request.user.is_authenticated:
         return None
@@ -156,7 +162,9 @@ def _refuse_sso_session(request: HttpRequest, view: Callable[..., HttpResponseBa
 def _check_restrictions(
     request: HttpRequest, actor: Actor, view: Callable[..., HttpResponseBase], values: dict[str, Any]
 ) -> HttpResponseBase | None:
-    """For who must first set up a second step: everything. For who may only look: every request that could change something."""
+    """Refuse everything before a required second step is set up, and every changing request of a read-only
+    actor.
+    """
     is_switching = request.resolver_match is not None and request.resolver_match.view_name == SWITCH_URL_NAME
     if actor.must_enrol_mfa and is_switching and request.method == "POST":
         return None
@@ -199,14 +207,16 @@ def _call_view(
 
 
 def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:
-    """In quarantine no link for another password is sent; said before anybody looks whether such a person exists."""
+    """Refuse to send a link for a new password in quarantine, before looking whether the person exists."""
     match = request.resolver_match
     asks = request.method == "POST" and match is not None and match.view_name == SENDS_LINK
     return refusal_response(request, Quarantined(), None, lambda: None, {}) if asks and quarantine.current() else None
 
 
 def _is_nul_error(error: DataError) -> bool:
-    """Whether a text had a NUL in it, which PostgreSQL cannot store. Nobody types one; programs that probe a server do."""
+    """Tell whether a text had a NUL, which PostgreSQL cannot store. Only programs that probe a server send
+    one.
+    """
     return "NUL (0x00)" in str(error) or "\\u0000" in str(error)
 
 
@@ -217,7 +227,7 @@ def _nul_response(request: HttpRequest) -> HttpResponseBase:
 
 
 def _render(response: HttpResponseBase) -> HttpResponseBase:
-    """Template responses render late; render them while the scope is open."""
+    """Render template responses, which render late, while the scope is open."""
     render_now = getattr(response, "render", None)
     return render_now() if callable(render_now) else response
 
@@ -231,7 +241,9 @@ def _sign_in_required(request: HttpRequest) -> HttpResponseBase:
 
 
 def _organisation_changed(request: HttpRequest) -> HttpResponseBase:
-    """What was asked was meant for an organisation that the person no longer works in; it must not happen in the next one."""
+    """Refuse a request that was meant for an organisation in which the person no longer works; it must not
+    happen in the next one.
+    """
     if is_api(request):
         return JsonResponse({"error": "other_organisation"}, status=409)
     return redirect(settings.LOGIN_REDIRECT_URL)

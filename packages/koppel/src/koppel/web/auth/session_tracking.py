@@ -1,4 +1,4 @@
-"""What every sign-in leaves behind: a session that its person, and the organisation it acts in, can see and end."""
+"""Record sign-ins as sessions that the person, and the organisation they act in, can see and end."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
 
 
 def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    """Receives the signal of a new password: this session goes on under another key, all others end with the old one."""
+    """Receives the signal of a new password: this session gets another key, all others end."""
     if request is None or user is None or not request.user.is_authenticated:
         return
     end_sessions(user.pk, None, except_key=str(request.session.session_key))

@@ -1,6 +1,7 @@
 """Addresses below `/accounts/`: the pages of allauth that Koppel uses.
 
-Not `allauth.urls`: nobody signs up by themselves, and an e-mail address is changed by whoever vouches for the person."""
+Not `allauth.urls`: nobody signs up, and people do not change their e-mail address themselves.
+"""
 
 from allauth.account import views
 from django.urls import include, path, re_path

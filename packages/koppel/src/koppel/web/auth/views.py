@@ -1,4 +1,4 @@
-"""The sign-in page, where somebody can sign in."""
+"""The sign-in page."""
 
 from allauth.account import views
 from django.http import HttpRequest
@@ -11,7 +11,7 @@ from koppel.organisations.bootstrap import InstallationState, installation_state
 
 @public
 def login(request: HttpRequest) -> HttpResponseBase:
-    """Where nobody has an account yet, what to do instead of a form that nobody can use."""
+    """Show the form, or what to do while nobody has an account."""
     state = InstallationState.READY if request.method == "POST" else installation_state()
     if state is not InstallationState.READY:
         return render(request, "web/not_set_up.html", {"is_empty": state is InstallationState.EMPTY})

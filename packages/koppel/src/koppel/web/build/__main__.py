@@ -1,6 +1,6 @@
-"""`python -m koppel.web.build`: compile the texts and collect the static files, where they are not up to date.
+"""`python -m koppel.web.build`: compile the texts and collect the static files, where they are outdated.
 
-Part of an installation and of the wheel's build. What runs later writes nothing beside the code.
+Part of an installation and of the wheel's build. Running programs write nothing beside the code.
 """
 
 import fcntl
@@ -41,7 +41,7 @@ def _collect_if_outdated() -> None:
 
 
 def _collect(folder: Path) -> None:
-    """Raises `ValueError` when a file refers to one that does not exist."""
+    """Raises `ValueError` when a file refers to a missing one."""
     paths = {name: (storage, path) for name, storage, path in sources()}
     for name, (storage, path) in paths.items():
         target = folder / name
@@ -54,7 +54,7 @@ def _collect(folder: Path) -> None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Whoever else builds waits, and then finds nothing to do."""
+    """Let concurrent builds wait; they then find nothing to do."""
     folder = os.open(SOURCE / "web", os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

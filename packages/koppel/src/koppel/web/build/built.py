@@ -1,8 +1,8 @@
-"""What is made of the sources at installation, and whether it still fits them: compiled texts, and static files whose names
-carry a hash of their content. `koppel.web.build` makes it; programs only read it, so they run from a tree that they may
-not write.
+"""Files built at installation, and whether they match the sources: compiled texts, and static files named by
+a hash of their content.
 
-Needs the standard library alone: the wheel's build asks it too.
+`koppel.web.build` builds them; programs only read them, so that they run from a read-only tree. Needs the
+standard library alone, because the wheel's build uses it.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ HOW = "run `make install` (or `python -m koppel.web.build` in the environment th
 
 
 def digests(files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    """A digest per group, which is the first part of a name: files refer to others of their own group alone."""
+    """Return a digest per group, the first part of a name: files refer to others of their own group only."""
     sums: dict[str, Any] = {}
     for name, content in sorted(files):
         group = sums.setdefault(group_of(name), hashlib.sha256())
@@ -45,7 +45,7 @@ def record(folder: Path, current: dict[str, str]) -> None:
 
 
 def recorded_digests(folder: Path = COLLECTED) -> dict[str, str]:
-    """Of the sources of what was collected; empty when nothing was."""
+    """Return the digests of the collected sources; empty when nothing was collected."""
     return dict(_recorded(folder).get("digests", {}))
 
 
@@ -68,14 +68,14 @@ def own_static_files() -> Iterator[tuple[str, bytes]]:
 
 
 def is_built(*, for_these_packages: bool = True) -> bool:
-    """Whether texts and our own static files are those of the sources, and those of others of the packages installed here."""
+    """Tell whether texts and static files match the sources and the installed packages."""
     if recorded_digests().get(OURS) != digests(own_static_files())[OURS] or any(outdated_texts(seconds=0)):
         return False
     return not for_these_packages or _recorded(COLLECTED).get("packages") == _packages()
 
 
 def outdated_texts(*, seconds: float = UNPACKED_SECONDS) -> Iterator[Path]:
-    """Every `.po` whose `.mo` is missing, or older by more than so much."""
+    """Return every `.po` whose `.mo` is missing or older by more than the tolerance."""
     for po in SOURCE.glob("**/locale/*/LC_MESSAGES/*.po"):
         mo = po.with_suffix(".mo")
         if not mo.exists() or mo.stat().st_mtime + seconds < po.stat().st_mtime:
@@ -83,7 +83,7 @@ def outdated_texts(*, seconds: float = UNPACKED_SECONDS) -> Iterator[Path]:
 
 
 def stale_build_warnings(outdated_static: Iterable[str]) -> Iterator[str]:
-    """Sentences for whoever runs this installation. It works all the same: with the texts and files that there are."""
+    """Return warnings for the operator. Koppel works all the same, with the files that exist."""
     if groups := sorted(outdated_static):
         names = ", ".join(groups)
         yield f"Static files ({names}) are not collected as they are now, so browsers may not keep them for long: {HOW}."

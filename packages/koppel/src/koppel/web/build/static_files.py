@@ -1,7 +1,8 @@
-"""Static files under names with a hash of their content, which browsers keep for good: after an upgrade a page names others.
+"""Static files named by a hash of their content, which browsers cache for good: after an upgrade a page uses
+other names.
 
-What was not collected, or has changed since, goes by its plain name and is not kept for long. So a tree in which nothing was
-collected works too, and no page ever shows an old script.
+A file that was not collected, or has changed since, keeps its plain name and is cached briefly. So a tree
+without collected files works too, and no page ever shows an old script.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from koppel.web.build.built import COLLECTED, OURS, digests, group_of, recorded_
 
 
 class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
-    """`outdated`: groups of files that go by their plain names."""
+    """`outdated`: groups of files that keep their plain names."""
 
     patterns = (
         *CompressedManifestStaticFilesStorage.patterns,
@@ -43,17 +44,17 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
         return {name: hashed for name, hashed in names.items() if group_of(name) not in self.outdated}, digest
 
     def stored_name(self, name: str) -> str:
-        """The plain name of what is not collected; a page never fails for it."""
+        """Return the plain name of an uncollected file, so that a page never fails for it."""
         return str(self.hashed_files.get(self.hash_key(self.clean_name(name)), name))
 
 
 def outdated_groups() -> frozenset[str]:
-    """What goes by its plain name in this process."""
+    """Return the groups with plain names in this process."""
     return getattr(staticfiles_storage, "outdated", frozenset())
 
 
 def current_digests() -> dict[str, str]:
-    """Of the sources, as `koppel.web.build.built.digests` describes."""
+    """Return the digests of the sources, as `koppel.web.build.built.digests` describes."""
     return digests((name, content(storage, path)) for name, storage, path in sources())
 
 
@@ -63,7 +64,9 @@ def content(storage: Storage, path: str) -> bytes:
 
 
 def sources() -> Iterator[tuple[str, Storage, str]]:
-    """(name, storage, path in it) of every static file of the installed packages. The first of a name counts."""
+    """Yield (name, storage, path in it) of every static file of the installed packages. The first of a name
+    wins.
+    """
     names = set()
     for finder in finders.get_finders():
         for path, storage in finder.list([]):

@@ -1,7 +1,7 @@
-"""Translations: `.po` files live in each app; the `.mo` files that gettext reads are made at installation
+"""Translations: `.po` files are in each app; the `.mo` files that gettext reads are built at installation
 (`koppel.web.build`), not committed.
 
-`python -m koppel.web.build.translations missing` tells which texts lack a Dutch translation.
+`python -m koppel.web.build.translations missing` lists texts without a Dutch translation.
 """
 
 import os
@@ -19,7 +19,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 
 
 def compile_all() -> int:
-    """Compile every `.po` whose `.mo` is missing or older. How many were compiled."""
+    """Compile every `.po` whose `.mo` is missing or older. Return their number."""
     count = 0
     for po in SOURCE.glob("**/locale/*/LC_MESSAGES/*.po"):
         mo = po.with_suffix(".mo")
@@ -33,7 +33,9 @@ def compile_all() -> int:
 
 
 def missing(language: str = "nl") -> Iterator[tuple[str, str]]:
-    """(app, text) of every text in code and templates that its app does not translate. Needs `xgettext`."""
+    """Return (app, text) of every text in code and templates that its app does not translate. Needs
+    `xgettext`.
+    """
     folders = {path.parent for path in SOURCE.glob("*/__init__.py")} - {SOURCE / "connectors"}
     for folder in sorted(folders | {path.parent for path in SOURCE.glob("connectors/*/__init__.py")}):
         translated = _translated(folder, language)
@@ -48,7 +50,7 @@ def _translated(folder: Path, language: str) -> set[str]:
 
 
 def _texts(folder: Path) -> set[str]:
-    """What `gettext` would look up, plural or not."""
+    """Return the texts that `gettext` would look up, plural or not."""
     with tempfile.TemporaryDirectory() as scratch:
         sources = [str(file) for file in folder.rglob("*.py") if "migrations" not in file.parts]
         for number, file in enumerate(sorted(folder.rglob("templates/**/*.*"))):

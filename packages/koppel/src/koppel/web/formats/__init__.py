@@ -1,1 +1,1 @@
-"""How dates and times are written: as accountants in Europe read them, whichever language the page is in."""
+"""Formats of dates and times as accountants in Europe read them, in every language of the pages."""

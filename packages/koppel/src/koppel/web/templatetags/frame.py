@@ -1,4 +1,4 @@
-"""Small words of the frame: figures, durations, resource names."""
+"""Template filters of the frame: figures, durations, resource names."""
 
 from django import template
 from django.utils.formats import number_format
@@ -13,19 +13,19 @@ register = template.Library()
 
 @register.filter
 def figure(value: int | None) -> str:
-    """With the language's separator between thousands."""
+    """Format a number with the language's thousands separator."""
     return "–" if value is None else number_format(value, use_l10n=True, force_grouping=True)
 
 
 @register.filter
 def signed(value: int | None, sign: str) -> str:
-    """A count of what was done, with its sign; nothing done is a dash, so that what was done stands out."""
+    """Format a count of changes with its sign; zero is a dash, so that changes stand out."""
     return f"{sign}{figure(value)}" if value else "–"
 
 
 @register.filter
 def duration(seconds: int | None) -> str:
-    """Seconds below a minute and a half, then minutes, then hours."""
+    """Format seconds below a minute and a half, then minutes, then hours."""
     if seconds is None:
         return ""
     if seconds < 90:
@@ -48,13 +48,13 @@ def action_label(action: str) -> str:
 
 @register.filter
 def key(value: int | None) -> str:
-    """A row's id in an address or a form: never with separators between thousands."""
+    """Format a row's id for an address or a form, without thousands separators."""
     return "" if value is None else str(value)
 
 
 @register.filter
 def browser_name(agent: str) -> str:
-    """A browser and its system, as far as its own words tell; the words themselves when they tell neither."""
+    """Return browser and system of a user agent, or the user agent when it names neither."""
     browsers = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
     systems = (
         ("iPhone", "iPhone"),

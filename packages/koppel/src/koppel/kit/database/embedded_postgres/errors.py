@@ -1,4 +1,4 @@
-"""Why the embedded server cannot run. Each message is one sentence for the person who started Koppel."""
+"""Reasons why the embedded server cannot run. Each message is one sentence for the person who started Koppel."""
 
 
 class EmbeddedPostgresError(Exception):

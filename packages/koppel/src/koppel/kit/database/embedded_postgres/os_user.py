@@ -1,7 +1,9 @@
-"""Under whose name the server runs. PostgreSQL refuses root, and we neither create accounts nor open up folders.
+"""The operating system account of the server. PostgreSQL refuses root, and Koppel neither creates accounts
+nor opens folders.
 
-Not root: as we are. Root: as `nobody` when that account can reach the programs and the data directory; otherwise (a private
-folder) in a user namespace, where our own root appears as an ordinary account and keeps its access to our own files.
+Not root: the current account. Root: `nobody` when that account can reach the programs and the data directory;
+otherwise (a private folder) a user namespace, in which root appears as an ordinary account and keeps its
+access to its own files.
 """
 
 import os
@@ -23,7 +25,9 @@ NAMESPACE_UID = 1000
 
 @dataclass(frozen=True)
 class OsUser:
-    """How PostgreSQL's programs are started: `owner_uid` owns their files, `prefix` stands before their command line."""
+    """How PostgreSQL's programs are started: `owner_uid` owns their files, `prefix` precedes their command
+    line.
+    """
 
     owner_uid: int
     user: str | None = None
@@ -42,7 +46,7 @@ class OsUser:
         )
 
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end and capture what it says."""
+        """Run a program to its end and capture its output."""
         return subprocess.run(
             [*self.prefix, *command], capture_output=True, text=True, check=False, timeout=120, **self._identity()
         )
@@ -61,13 +65,17 @@ class OsUser:
 
 
 def death_signal_prefix(signal_name: str) -> list[str]:
-    """A command prefix that has the kernel send the signal when the starting thread dies; empty where there is none."""
+    """Return a command prefix that makes the kernel send the signal when the starting thread dies; empty
+    where there is none.
+    """
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
     return [setpriv, "--pdeathsig", signal_name, "--"] if setpriv else []
 
 
 def choose_os_user(cluster: Path, programs: Path) -> OsUser:
-    """The account for this data. Data that exists keeps the account that wrote it. Raises `NoUnprivilegedUser`."""
+    """Return the account for this data. Existing data keeps the account that wrote it. Raises
+    `NoUnprivilegedUser`.
+    """
     written_by = cluster.stat().st_uid if cluster.exists() else None
     if os.geteuid() != 0:
         return _current_user(cluster, written_by)

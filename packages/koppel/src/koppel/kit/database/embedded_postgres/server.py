@@ -1,7 +1,7 @@
-"""A real PostgreSQL of our own in a data directory: made on first use, started, restarted after a crash, stopped.
+"""PostgreSQL in a data directory: created on first use, started, restarted after a crash, stopped.
 
-The directory holds `cluster/` (PostgreSQL's), `access.json` (passwords and port, 0600), `postgres.log` and `lock`. One
-living process owns it; the server is that process's child and ends with it.
+The directory contains `cluster/` (PostgreSQL's), `access.json` (passwords and port, 0600), `postgres.log` and
+`lock`. One living process owns it; the server is that process's child and ends with it.
 """
 
 import contextlib
@@ -40,9 +40,11 @@ LOG_BYTES_MAX = 10 * 1024 * 1024
 
 
 class EmbeddedPostgres:
-    """One embedded server. `port` None: the port of last time when it is free, else any free one.
+    """An embedded server.
 
-    `durable=False` gives up crash safety for speed; for tests."""
+    `port` None: the previous port when it is free, else any free one. `durable=False` gives up crash safety
+    for speed, in tests.
+    """
 
     def __init__(self, data_dir: Path, port: int | None = None, *, durable: bool = True) -> None:
         self.data_dir = data_dir.absolute()
@@ -55,7 +57,9 @@ class EmbeddedPostgres:
         self._binaries: Binaries | None = None
 
     def start(self) -> Addresses:
-        """Make the database if there is none, start the server, answer with its addresses. Raises `EmbeddedPostgresError`."""
+        """Create the database if there is none, start the server, return its addresses. Raises
+        `EmbeddedPostgresError`.
+        """
         if self._process is not None and self._process.poll() is None:
             return self.addresses
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -70,7 +74,9 @@ class EmbeddedPostgres:
         return self.addresses
 
     def ensure_running(self) -> bool:
-        """Start the server again when it has died, on the same port. True when it had to. Raises `EmbeddedPostgresError`."""
+        """Restart the server on the same port when it has died. Return True when it had. Raises
+        `EmbeddedPostgresError`.
+        """
         if self._process is None:
             raise EmbeddedPostgresError("The embedded database was never started.")
         if self._process.poll() is None:
@@ -79,7 +85,7 @@ class EmbeddedPostgres:
         return True
 
     def stop(self) -> None:
-        """End the server's sessions, write everything down, stop. Does nothing when it is not running."""
+        """End the server's sessions, write a checkpoint, stop. Does nothing when it is not running."""
         process, self._process = self._process, None
         try:
             if process is not None:
@@ -93,7 +99,7 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the server, while it is ours."""
+        """The process id of the server, while this process owns it."""
         return self._process.pid if self._process is not None else None
 
     def __enter__(self) -> Self:
@@ -185,7 +191,9 @@ class EmbeddedPostgres:
 
 
 def running_addresses(data_dir: Path) -> Addresses | None:
-    """The addresses of a server that another process runs in this data directory; None when none answers."""
+    """Return the addresses of a server that another process runs in this data directory; None when none
+    answers.
+    """
     credentials = ServerCredentials.read(data_dir.absolute() / "access.json")
     if credentials is None:
         return None
@@ -222,7 +230,9 @@ def _options(port: int) -> dict[str, str]:
 def _initialise(
     cluster: Path, binaries: Binaries, os_user: OsUser, credentials: ServerCredentials, *, durable: bool
 ) -> None:
-    """`initdb` into a neighbour that gets its name when complete, so that a half-made cluster is never started."""
+    """Run `initdb` in a temporary folder and rename it when complete, so that an incomplete cluster is never
+    started.
+    """
     fresh = cluster.with_name("cluster.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)

@@ -1,4 +1,6 @@
-"""What a killed server or a killed Koppel left behind. Called only by the process that holds the directory's lock."""
+"""Clean up after a killed server or a killed Koppel. Only the process that holds the directory's lock calls
+this.
+"""
 
 import contextlib
 import os
@@ -13,11 +15,13 @@ ORPHAN_SECONDS = 30
 
 
 def clear_stale_pid_file(cluster: Path) -> None:
-    """Stop a server that outlived the Koppel that started it, and remove a pid file that names a dead or foreign process, or
-    nobody, because the power went while it was written.
+    """Stop a server that outlived its Koppel, and remove a pid file that names a dead or foreign process, or
+    is empty after a power failure.
 
-    PostgreSQL itself refuses to start when the number in the file now belongs to any living process of ours. Its shared
-    memory is checked separately, by the directory, so children that are still ending are not overlooked."""
+    PostgreSQL refuses to start when the number in the file now belongs to any living process of this account.
+    It checks shared memory separately, by the directory, so children that are still ending are not
+    overlooked.
+    """
     file = cluster / "postmaster.pid"
     try:
         pid = int(file.read_text().split("\n", 1)[0])
@@ -41,7 +45,9 @@ def _stop_orphan(pid: int, cluster: Path) -> None:
 
 
 def _server_of(cluster: Path) -> int:
-    """The process that serves this cluster, whatever its pid file says; 0 when there is none."""
+    """Return the id of the process that serves this cluster, whatever its pid file contains; 0 when there is
+    none.
+    """
     pids = (int(one) for one in _running_pids() if one.isdecimal())
     return next((pid for pid in pids if f"postgres -D {cluster} " in _command_line(pid)), 0)
 
@@ -53,7 +59,7 @@ def _running_pids() -> list[str]:
 
 
 def _is_server_of(pid: int, cluster: Path) -> bool:
-    """Whether this process is a living PostgreSQL of this cluster. A zombie has no command line."""
+    """Tell whether this process is a living PostgreSQL of this cluster. A zombie has no command line."""
     command = _command_line(pid)
     return "postgres" in command and str(cluster) in command
 

@@ -7,7 +7,9 @@ from koppel.kit.database.embedded_postgres.server import running_addresses
 
 
 def administrator_url() -> str:
-    """Who may create roles in the embedded server; '' when the database is not ours."""
+    """Return the URL of a role that may create roles in the embedded server; '' when the database is not
+    embedded.
+    """
     home = os.environ.get("KOPPEL_DATA_DIR", "")
     running = running_addresses(Path(home) / "postgres") if home else None
     return running.superuser_url if running and running.app_url == os.environ.get("DATABASE_URL") else ""

@@ -1,4 +1,4 @@
-"""Django's `migrate`, which refuses a database that no migration of this version leads on from, and one of another number."""
+"""Django's `migrate`, which refuses a database of an unsupported version or of another installation number."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 
 
 class Command(migrate.Command):
-    """Asks before anything is done: Django's own refusal speaks of its migrations, not of what to do."""
+    """Checks first: Django's own error would name migrations, not what to do."""
 
     def handle(self, *args: Any, **options: Any) -> Any:
         if is_too_old(options["database"]):

@@ -1,4 +1,4 @@
-"""Dutch; the month in letters (small ones, as Dutch has it), so that no day is taken for a month."""
+"""Dutch; the month in lower-case letters, so that it is not mistaken for a day."""
 
 SHORT_DATE_FORMAT = "j b Y"
 SHORT_DATETIME_FORMAT = "j b Y H:i"

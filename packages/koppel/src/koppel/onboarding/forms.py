@@ -1,0 +1,125 @@
+"""Forms of the wizard's steps."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext_lazy as _
+
+from koppel.company_registers.numbers.list_import import decode
+from koppel.connector.registry import connectors
+from koppel.kit.web.forms import ChoiceField, FlagField, Form, IdField, IdsField, TextField
+from koppel.kit.web.parameters import id_of
+from koppel.kit.web.schemas import Input
+from koppel.onboarding.steps.identify import FIELDS
+
+UPLOAD_BYTES_MAX = 2 * 1024 * 1024
+TYPED_LENGTH_MAX = 60
+ACTION_SEPARATOR = "-"
+
+
+class ListFileField(forms.FileField):
+    """An uploaded list of ids or numbers; its text, '' without a file."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, allow_empty_file=True)
+
+    def clean(self, data: Any, initial: Any = None) -> str:
+        upload = super().clean(data, initial)
+        if not upload:
+            return ""
+        if (upload.size or 0) > UPLOAD_BYTES_MAX:
+            raise ValidationError(_("This file is larger than 2 MB. A list of numbers is much smaller."))
+        return decode(upload.read())
+
+
+class SystemForm(Form[Input]):
+    """Step ①: the key of an installed connector."""
+
+    connector = ChoiceField(required=True, choices=lambda: [(key, key) for key in connectors()])
+
+
+class SignInForm(Form[Input]):
+    """Step ②: a way to sign in, or company ids in any text and in a file."""
+
+    app = IdField(required=True)
+    another = FlagField()
+    company_ids = forms.CharField(required=False, strip=False)
+    file = ListFileField()
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        values["text"] = "\n".join(filter(None, [values.get("company_ids"), values.get("file")]))
+        return values
+
+
+class ChooseForm(Form[Input]):
+    """Step ③: the ticked companies, and the button that was pressed."""
+
+    action = ChoiceField(choices=[(key, key) for key in ("next", "release", "withhold", "retry", "remove_unreachable")])
+    company = IdsField()
+
+
+class AssignForm(Form[Input]):
+    """Step ⑤: what the ticked companies get, and the button that was pressed."""
+
+    action = ChoiceField(required=True, choices=[(key, key) for key in ("apply", "clear", "skip", "finish")])
+    division = IdField()
+    template = IdField()
+    users = IdsField()
+    company = IdsField()
+
+
+class IdentifyForm(Form[Input]):
+    """Step ④: a number, or a reason and a sector, for each row that the page showed (`number-7`, `reason-7`, `sector-7`).
+
+    `action` is `next`, `fill`, `same` for the ticked rows, or `same-7` and `other-7` for one. `answers` holds the typed values
+    by company id; rows that the page did not show are not in it."""
+
+    action = TextField()
+    discrepancy = IdsField()
+    discrepancies = TextField(max_length=100_000)
+    pasted = forms.CharField(required=False, strip=False)
+    file = ListFileField()
+
+    def __init__(
+        self, data: QueryDict, company_ids: Iterable[int], files: MultiValueDict[str, Any] | None = None
+    ) -> None:
+        super().__init__(data, files)
+        self._chosen_ids = list(company_ids)
+        self._company_ids = [key for key in self._chosen_ids if f"number-{key}" in data]
+        for key in self._company_ids:
+            self.fields |= {f"{name}-{key}": TextField(max_length=TYPED_LENGTH_MAX) for name in FIELDS}
+
+    @property
+    def answers(self) -> dict[int, dict[str, str]]:
+        """What was typed. A text that cannot be stored is left out, so that the others are kept."""
+        self.is_valid()
+        return {key: {name: self.cleaned_data.get(f"{name}-{key}", "") for name in FIELDS} for key in self._company_ids}
+
+    @property
+    def ticked_ids(self) -> list[int] | None:
+        """The companies of the ticked rows; None for the rows of all pages."""
+        if self.values["discrepancies"] == "all":
+            return None
+        carried = [key for text in self.values["discrepancies"].split(",") if (key := id_of(text))]
+        return [*self.values["discrepancy"], *carried]
+
+    @property
+    def row_errors(self) -> list[str]:
+        """What is wrong with typed values."""
+        return [
+            str(error) for key in self._company_ids for name in FIELDS for error in self.errors.get(f"{name}-{key}", ())
+        ]
+
+    def clean_action(self) -> tuple[str, int | None]:
+        """Read the button: its word, and the company id when it is one row's."""
+        action, separator, text = (self.cleaned_data["action"] or "next").partition(ACTION_SEPARATOR)
+        if not separator and action in ("fill", "next", "same"):
+            return action, None
+        if action in ("same", "other") and text in map(str, self._chosen_ids):
+            return action, int(text)
+        raise ValidationError(_("“%(value)s” is not one of the choices."), params={"value": self.data["action"][:80]})

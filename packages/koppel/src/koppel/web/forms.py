@@ -1,0 +1,12 @@
+"""Forms of the frame's own pages."""
+
+from django.conf import settings
+
+from koppel.kit.web.forms import ChoiceField, Form
+from koppel.kit.web.schemas import Input
+
+
+class LanguageForm(Form[Input]):
+    """One of the languages that Koppel has."""
+
+    language = ChoiceField(required=True, choices=lambda: settings.LANGUAGES)
