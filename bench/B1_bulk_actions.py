@@ -15,7 +15,7 @@ SECONDS_MAX = 30
 
 def run() -> list[dict[str, Any]]:
     with firm_in_database(ADMINISTRATIONS) as firm:
-        from koppel.administrations.bulk import operations
+        from koppel.administrations.bulk import operations, queries
         from koppel.administrations.list.query import parse_query_string
         from koppel.administrations.models import BulkState
         from koppel.administrations.tasks import process_bulk
@@ -39,8 +39,8 @@ def run() -> list[dict[str, Any]]:
         process_bulk(boss.organisation_id, draft.pk)
         done = time.perf_counter()
         with organisation_scope(boss.organisation_id):
-            operation = operations.get_operation(boss, draft.pk)
-            counts = operations.count_items(operation)
+            operation = queries.get_operation(boss, draft.pk)
+            counts = queries.count_items(operation)
             if operation.state != BulkState.DONE or counts.changed + counts.skipped != ADMINISTRATIONS:
                 raise RuntimeError(f"{operation.state}: {counts}")
             operations.undo(boss, draft.pk)

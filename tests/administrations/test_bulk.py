@@ -10,8 +10,9 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from koppel.administrations.bulk import csv_import, operations
-from koppel.administrations.bulk.operations import CHUNK_ITEMS, INLINE_ITEMS_MAX, Selection
+from koppel.administrations.bulk import csv_import, operations, queries
+from koppel.administrations.bulk.execution import CHUNK_ITEMS
+from koppel.administrations.bulk.operations import INLINE_ITEMS_MAX, Selection
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, Assignment, BulkItem, BulkOperation, Favourite
 from koppel.administrations.tasks import process_bulk
@@ -427,7 +428,7 @@ def test_an_undo_that_is_no_longer_allowed_leaves_things_as_they_were_changed(fi
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(anna, "change", {"sector": "Q"}, Selection(ids=firm.ids))
         operations.start_operation(anna, draft.pk)
-        changed = operations.count_items(draft).changed
+        changed = queries.count_items(draft).changed
         BulkOperation.objects.filter(pk=draft.pk).update(state="undoing")
         Membership.objects.filter(pk=anna.membership_id).update(role="reader")
     process_bulk(boss.organisation_id, draft.pk)
@@ -471,13 +472,13 @@ def test_reading_a_csv_asks_the_database_no_more_for_many_lines_than_for_few(fir
     anna = colleague(actor, firm.boss, "user", "Anna Smit")
     mail = User.objects.get(pk=anna.user_id).email
 
-    def queries(count: int) -> int:
+    def query_count(count: int) -> int:
         lines = "".join(f"{one};Noord;Standard;{mail}\n" for one in firm.ids[:count])
         with organisation_scope(firm.boss.organisation_id), CaptureQueriesContext(connection) as captured:
             assert len(csv_import.read_changes(firm.boss, "id;division;template;add\n" + lines).values_by_id) == count
         return len(captured)
 
-    assert queries(20) == queries(2)
+    assert query_count(20) == query_count(2)
 
 
 def test_what_another_tab_started_meanwhile_is_not_thrown_away(firm: Firm, monkeypatch: Any) -> None:

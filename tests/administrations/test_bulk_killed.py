@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from koppel.administrations.bulk import operations
-from koppel.administrations.bulk.operations import CHUNK_ITEMS, Selection
+from koppel.administrations.bulk.execution import CHUNK_ITEMS
+from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.models import Assignment, BulkItem, BulkOperation
 from koppel.audit.models import AuditEntry
 from koppel.kit.database.embedded_postgres import Addresses

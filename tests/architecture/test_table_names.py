@@ -13,11 +13,10 @@ import pytest
 from django.apps import apps
 
 from koppel.books.models import MODELS_BY_RESOURCE
-from koppel.books.sql_access.views import SCHEMA
 from tests.architecture.test_foreign_keys import is_ours, points_down
 from tests.fixtures.environment import KOPPEL
 
-VIEWS = {f"{SCHEMA}.{name}" for name in (*MODELS_BY_RESOURCE, "administrations")} | {"koppel_readers.reader"}
+VIEWS = {f"books.{name}" for name in (*MODELS_BY_RESOURCE, "administrations")} | {"koppel_readers.reader"}
 """What SQL readers see, and the list of them."""
 
 

@@ -19,7 +19,7 @@ def test_an_unknown_name_is_answered_with_those_that_exist(capsys: pytest.Captur
 
 
 def test_every_benchmark_is_described_and_every_described_one_exists() -> None:
-    table = (REPOSITORY / "bench" / "README.md").read_text().partition("## What there is")[2]
+    table = (REPOSITORY / "bench" / "README.md").read_text().partition("## Benchmarks and targets")[2]
     described = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert sorted(described) == bench.available()
 

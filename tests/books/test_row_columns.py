@@ -12,7 +12,6 @@ import psycopg
 import pytest
 
 from koppel.books.models import MODELS_BY_RESOURCE, BookRow
-from koppel.books.sql_access.views import SCHEMA
 from koppel.books.storage.staging import ENVELOPE_COLUMNS, ENVELOPE_TYPES, copy_rows, table
 from koppel.connector.rows import ROWS
 from koppel.kit.database.embedded_postgres import Addresses
@@ -86,7 +85,7 @@ def test_a_table_has_the_columns_of_its_row(resource: str, owner: psycopg.Connec
 
 @pytest.mark.parametrize("resource", ROWS)
 def test_a_view_has_the_columns_of_its_row(resource: str, owner: psycopg.Connection[tuple[Any, ...]]) -> None:
-    names = [column.name for column in columns_in_database(owner, f"{SCHEMA}.{resource}")]
+    names = [column.name for column in columns_in_database(owner, f"books.{resource}")]
     assert names == ["administration_id", "external_id", *(column.name for column in declared(resource)), *TIMES]
 
 

@@ -8,10 +8,10 @@ from koppel.company_registers.numbers.list_import import (
     Candidate,
     MatchStatus,
     PastedLine,
-    decode,
     match_lines,
     read_lines,
 )
+from koppel.kit.tabular.reader import decode
 
 COMPANIES = [
     Candidate(11, "Bakkerij De Haan B.V.", ("100",)),
@@ -63,11 +63,6 @@ def test_every_line_is_told_what_became_of_it() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_the_encoding_is_seen_from_the_file(encoding: str) -> None:
-    assert "Café Zürich;69599084" in decode("Café Zürich;69599084".encode(encoding))
-
-
 def test_hundreds_are_read_and_a_huge_list_is_cut() -> None:
     many = [Candidate(number, f"Company {number}") for number in range(600)]
     text = "\n".join(f"Company {number}\t{50_000_000 + number}" for number in reversed(range(600)))
@@ -75,6 +70,14 @@ def test_hundreds_are_read_and_a_huge_list_is_cut() -> None:
     assert {one.status for one in matched} == {MatchStatus.MATCHED}
     assert all(one.line.number == str(50_000_000 + (one.id or 0)) for one in matched)
     assert len(read_lines("1\n" * 9000)) == 5000
+
+
+def test_a_quotation_mark_that_is_never_closed_takes_no_line_away() -> None:
+    lines = read_lines('"Bakkerij De Haan B.V.;69599084\nVan Dam Holding;68750110')
+    assert [(line.name, line.number) for line in lines] == [
+        ('"Bakkerij De Haan B.V.', "69599084"), ("Van Dam Holding", "68750110"),
+    ]  # fmt: skip
+    assert [one.id for one in match_lines(lines, COMPANIES)] == [11, 13]
 
 
 @given(st.text(max_size=400))

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import pytest
 
 from koppel.connector.contract import Company, HistoryWindow
-from koppel.connectors.visma_net.cursors import periods_within
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST
+from koppel.connectors.visma_net.periods import read_periods
 from koppel.kit.http.client import Response
 
 JSON = MappingProxyType({"content-type": "application/json"})
@@ -78,11 +78,11 @@ def test_the_window_counts_fiscal_years_as_the_company_has_them(
     years: Mapping[int, tuple[str, int]], today: str, back: int, first: str, last: str, count: int
 ) -> None:
     window = HistoryWindow(back, date.fromisoformat(today))
-    period_keys = asyncio.run(periods_within(FakeSession(years), window))  # type: ignore[arg-type]
+    period_keys = asyncio.run(read_periods(FakeSession(years), window))  # type: ignore[arg-type]
     assert (period_keys[0], period_keys[-1], len(period_keys)) == (first, last, count)
 
 
 def test_a_year_without_periods_does_not_count() -> None:
     years = {2022: ("2022-01-01", 12), 2025: ("2025-01-01", 12)}
-    period_keys = asyncio.run(periods_within(FakeSession(years), HistoryWindow(1, date(2025, 3, 1))))  # type: ignore[arg-type]
+    period_keys = asyncio.run(read_periods(FakeSession(years), HistoryWindow(1, date(2025, 3, 1))))  # type: ignore[arg-type]
     assert {one[:4] for one in period_keys} == {"2022", "2025"}

@@ -18,10 +18,9 @@ from koppel.company_registers.clients.protocol import QueryKind, RegisterQuery
 from koppel.company_registers.lookups import request_lookups
 from koppel.company_registers.models import Lookup
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
-from koppel.kit import outbox
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.jobs import enqueue_once
-from koppel.kit.outbox import BatchResult, Claim, Outbox, take_turn
+from koppel.kit.jobs import enqueue_once, outbox
+from koppel.kit.jobs.outbox import BatchResult, Claim, Outbox, take_turn
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.email import delivery as email_delivery
 from koppel.notifications.email.outbox import EMAIL_OUTBOX

@@ -41,7 +41,8 @@ class Provider(BaseHTTPRequestHandler):
             self._say(metadata | strange.get(STATE["fault"], {}))
         elif parts.path == "/keys":
             public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
-            self._say({"keys": [{**public, "kid": "one", "use": "sig"}]})
+            padding = "x" * 600_000 if STATE["fault"] == "huge keys" else ""
+            self._say({"keys": [{**public, "kid": "one", "use": "sig"}], "padding": padding})
         elif parts.path == "/__received__":
             self._say({"codes": RECEIVED})
         elif STATE["leads_to"]:

@@ -255,6 +255,7 @@ def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_ei
         "lone azp",
         "issuer of token",
         "long subject",
+        "huge keys",
     ],
 )
 def test_a_proof_that_does_not_hold_signs_in_nobody(boss: Actor, idp: Idp, fault: str) -> None:

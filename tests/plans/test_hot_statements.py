@@ -37,9 +37,9 @@ from koppel.connector.contract import Record, Tokens
 from koppel.connector.rows import EntryRow
 from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
 from koppel.kit.database.embedded_postgres.binaries import Binaries, find_binaries
+from koppel.kit.database.locks import LockName, lock_key
 from koppel.kit.database.pool import Database
 from koppel.kit.encryption import DecryptionError, Secret
-from koppel.kit.locks import LockName, lock_key
 from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope, set_scope_sql
 from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.events.dispatch import dispatch_due

@@ -19,9 +19,9 @@ from koppel.connections.sessions.runtime import as_worker
 from koppel.connections.tasks import revoke_grants
 from koppel.connections.vault import token_refresh
 from koppel.issues.models import Issue
-from koppel.kit import outbox
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.http.client import HttpClient
+from koppel.kit.jobs import outbox
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.email import delivery

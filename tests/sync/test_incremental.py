@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pydantic import ValidationError
 
 from koppel.connector.contract import Page, Session
@@ -15,7 +16,7 @@ from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import run_completion
-from koppel.sync.engine.run_reader import full_comparison_is_due
+from koppel.sync.engine.read_rules import full_comparison_is_due
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.inputs import SyncInput
@@ -230,7 +231,8 @@ def test_a_wider_window_brings_the_older_years_and_a_narrower_one_deletes_nothin
 def test_the_full_comparison_comes_on_its_week_day_and_is_caught_up(last: str | None, at: str, due: bool) -> None:
     """1 and 8 March 2026 are Sundays."""
     moment = datetime.fromisoformat(last).replace(tzinfo=UTC) if last else None
-    assert full_comparison_is_due(moment, SUNDAY, datetime.fromisoformat(at).replace(tzinfo=UTC)) is due
+    now = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    assert full_comparison_is_due(moment, SUNDAY, now, timezone.get_default_timezone()) is due
 
 
 def test_on_the_week_day_everything_is_compared(synced: Synced) -> None:
@@ -243,18 +245,18 @@ def test_on_the_week_day_everything_is_compared(synced: Synced) -> None:
 
 def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
     with clock_set_to(datetime(2020, 1, 1, tzinfo=UTC)):
-        from koppel.connectors.visma_net.cursors import newest_stamp
+        from koppel.connectors.visma_net.stamps import newest_stamp
+        from koppel.kit.clock import now
 
-        assert (
-            newest_stamp("2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00") == "2019-12-31T11:00:00"
-        )
+        stamps = ["2019-12-31T10:00:00", "2099-01-01T00:00:00", "2019-12-31T11:00:00"]
+        assert newest_stamp(stamps, now()) == "2019-12-31T11:00:00"
 
 
 @pytest.mark.parametrize("resource", ["entries", "balances"])
 def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource: str) -> None:
     """It is in each answer from then on; the next read of changes must begin later all the same."""
     from koppel.connectors.visma_net import journal_data
-    from koppel.connectors.visma_net.cursors import Cursor
+    from koppel.connectors.visma_net.cursors import Delta
     from koppel.kit.http.client import Response
 
     class Answering:
@@ -271,7 +273,7 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
             ]  # fmt: skip
             return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
 
-    at = Cursor(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
+    at = Delta(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
         page = asyncio.run(journal_data.read(Answering(), resource, at))  # type: ignore[arg-type]
     assert len(page.records) == 2
@@ -284,10 +286,11 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
 def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) -> None:
     """Who edits a row that was passed already, while the rest is read for three hours, is met by the next read of changes."""
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
-        from koppel.connectors.visma_net.cursors import Cursor, checkpoint
+        from koppel.connectors.visma_net.cursors import Delta, checkpoint
+        from koppel.kit.clock import now
 
-        at = Cursor(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", resume_from=floor)
-        assert f'"newest":"{newest}"' in checkpoint(at)
+        at = Delta(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", resume_from=floor)
+        assert f'"newest":"{newest}"' in checkpoint(at, now())
 
 
 def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None:

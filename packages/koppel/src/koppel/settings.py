@@ -1,4 +1,4 @@
-"""Django's settings, from environment variables alone. `docs/operations.md` has the table of them.
+"""Django's settings, from environment variables alone. `docs/operations.md` lists them.
 
 `DATABASE_URL` is the application role: neither owner nor superuser, so that row level security holds for it.
 `KOPPEL_OWNER_DATABASE_URL` is used by `koppel migrate` and by nothing else.

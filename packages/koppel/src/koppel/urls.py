@@ -39,7 +39,7 @@ urlpatterns = [
     path("sign-in/<int:provider_id>/", single_sign_on.go, name="sign_in_through"),
     path("sign-in/<int:provider_id>/callback", single_sign_on.callback, name="sign_in_callback"),
     path("sign-in/<int:provider_id>/link", single_sign_on.link, name="sign_in_link"),
-    path("operator/", operators.listing, name="operator"),
+    path("operator/", operators.list_operators, name="operator"),
     path("operator/enter", operators.enter, name="operator_enter"),
     path("operator/leave", operators.leave, name="operator_leave"),
     path("account/api/", include("koppel.api.urls")),

@@ -75,7 +75,7 @@ COMPARED_KEYS = ("resources", "fiscal_years_back", "schedule", "full_comparison_
 
 
 def effective_settings(administration: Administration) -> EffectiveSettings:
-    """Needs `template` and `organisation` of the administration (select_related them for many)."""
+    """Return the settings in force. Reads the `template` and `organisation`: select_related them for many."""
     template = administration.template.settings if administration.template else {}
     return resolve_settings(administration.settings, template, administration.organisation.settings)
 
@@ -83,7 +83,7 @@ def effective_settings(administration: Administration) -> EffectiveSettings:
 def resolve_settings(
     administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
 ) -> EffectiveSettings:
-    """Nearest first; then what the organisation switched off is off: resources that it does not read, and syncing itself."""
+    """Resolve each setting, nearest first. What the organisation switched off is off: resources, and syncing itself."""
     resolved = {key: _resolve_setting(key, administration_settings, template, organisation) for key in DEFAULTS}
     allowed = organisation.get("resources", RESOURCES)
     resources = tuple(key for key in resolved["resources"].value if key in RESOURCES)
@@ -111,7 +111,7 @@ def resolve_settings(
 def _resolve_audiences(
     administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
 ) -> Mapping[str, Setting]:
-    """Of each event who is told; nearest first, event by event."""
+    """Resolve who is notified, nearest first, event by event."""
     nearest_first = [
         (Source.ADMINISTRATION, notification_audiences(administration_settings)),
         (Source.TEMPLATE, notification_audiences(template)),

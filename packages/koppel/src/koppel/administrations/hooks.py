@@ -110,7 +110,7 @@ export_url = SingleHook[[int], str](lambda _administration_id: "")
 
 
 def ordered_tabs() -> list[tuple[str, Tab]]:
-    """With their keys."""
+    """Return the tabs in their order, with their keys."""
     return sorted(tabs.items(), key=lambda item: item[1].order)
 
 

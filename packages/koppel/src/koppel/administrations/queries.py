@@ -52,11 +52,11 @@ class ImportState:
         return self.total - self.open
 
     def percent(self, read: Iterable[int]) -> int:
-        """How far all of it is. `read` are the percents of those being read now."""
+        """Return how far all of it is. `read` are the percents of those being read now."""
         return min(99 if self.open else 100, (100 * self.completed + sum(read)) // self.total)
 
     def seconds_left(self, percent: int, longest: int = 0) -> int | None:
-        """By the pace so far, and never less than the `longest` run needs. None: over, or no telling yet."""
+        """Estimate by the pace so far, and never less than the `longest` run needs. None: over, or no telling yet."""
         if not self.open or (percent < PACE_FROM_PERCENT and not longest):
             return None
         elapsed = (now() - self.began_at).total_seconds()
@@ -64,7 +64,7 @@ class ImportState:
 
 
 def import_state(actor: Actor, import_id: int) -> ImportState | None:
-    """None when the actor sees nothing of it. One query, however large the import."""
+    """Read the state of an import with one query. None when the actor sees nothing of it."""
     queryset = visible_to(actor).filter(import_id=import_id).values_list("status").order_by()
     rows = list(queryset.annotate(Count("pk"), Min("created_at")))
     if not rows:
@@ -88,7 +88,7 @@ def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
 
 
 def list_history(administration: Administration, limit: int = 200) -> list[AuditEntry]:
-    """The newest acts on this administration, those on many at once among them."""
+    """List the newest actions on this administration, those on many at once among them."""
     on_it = Q(subject_kind="administration", subject_id=administration.pk)
     on_many = Q(action__startswith="administrations.", details__administrations__contains=[administration.pk])
     queryset = AuditEntry.objects.filter(on_it | on_many, organisation_id=administration.organisation_id)
@@ -104,7 +104,7 @@ def list_successors(actor: Actor, administration: Administration) -> list[Admini
 
 
 def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
-    """The one administration that answers to a name, number or id. Raises `Refused` when none or several do."""
+    """Return the administration with this name, number or id. Raises `Refused` when none or several have it."""
     candidates = visible_to(actor).exclude(pk=other_than)
     if (key := id_of(reference)) is not None:
         exact = candidates.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))

@@ -31,7 +31,7 @@ class HiddenAdministration:
 
 
 def set_access(actor: Actor, administration_id: int, *, restricted: bool, membership_ids: Collection[int]) -> None:
-    """Restricted: exactly these people are named on it, everybody else comes off. Open: these are added.
+    """Restrict it to exactly these people, or open it and add these.
 
     Raises `NotFound`, `NotAllowed`, and `Refused` when nobody would be left who may sign in."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
@@ -62,7 +62,7 @@ def set_access(actor: Actor, administration_id: int, *, restricted: bool, member
 
 
 def list_hidden(actor: Actor) -> list[HiddenAdministration]:
-    """The restricted administrations that exist beside what this Administrator sees; for other roles none exist."""
+    """List the restricted administrations beside what this Administrator sees; for other roles none exist."""
     if actor.role != Role.ADMINISTRATOR:
         return []
     hidden = _hidden_administrations(actor)
@@ -134,7 +134,7 @@ def _is_live(member: Membership) -> bool:
 
 
 def _add_members(administration: Administration, members: Sequence[Membership]) -> None:
-    """Chosen, even when they were on it by default."""
+    """Add people as chosen, even when they were on it by default."""
     Assignment.objects.bulk_create(
         [
             Assignment(

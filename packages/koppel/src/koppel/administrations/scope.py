@@ -15,8 +15,7 @@ ID_MAX = 2**63 - 1
 
 
 def visible_to(actor: Actor) -> "QuerySet[Administration]":
-    """All for Administrators and Team leaders, the assigned ones (personally or through a division) for the
-    others.
+    """Return all for Administrators and Team leaders, the assigned ones (personally or through a division) for others.
 
     A restricted administration is visible only to the people named on it, whatever their role."""
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, withdrawn_at=None)
@@ -34,7 +33,7 @@ def visible_to(actor: Actor) -> "QuerySet[Administration]":
 
 
 def restricted_company_ids(actor: Actor) -> Any:
-    """The remote companies whose administration is restricted to others."""
+    """Return the remote companies whose administration is restricted to others."""
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, restricted=True)
     return administrations.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk")).values(
         "remote_company_id"
@@ -42,7 +41,7 @@ def restricted_company_ids(actor: Actor) -> Any:
 
 
 def administration_for(actor: Actor, administration_id: int) -> Administration:
-    """The administration, with its connection, division and template.
+    """Return the administration, with its connection, division and template.
 
     Raises `NotFound`, after writing it to the audit log: whoever asks by number may be looking for what is
     not theirs."""
@@ -54,7 +53,7 @@ def administration_for(actor: Actor, administration_id: int) -> Administration:
 
 
 def get_locked(actor: Actor, administration_id: int) -> Administration:
-    """The administration, for a change of its row in the caller's transaction. Raises `NotFound` as
+    """Return the administration with its row locked, in the caller's transaction. Raises `NotFound` as
     `administration_for` does."""
     queryset = visible_to(actor).filter(pk=administration_id)
     administration = queryset.select_for_update(of=("self",), no_key=True).first()
@@ -64,7 +63,7 @@ def get_locked(actor: Actor, administration_id: int) -> Administration:
 
 
 def audited_not_found(actor: Actor, administration_id: int) -> NotFound:
-    """To be raised, after writing it to the audit log: the actor sees no such administration."""
+    """Return the error to raise, after writing to the audit log that the actor asked for an administration out of sight."""
     subject = ("administration", min(administration_id, ID_MAX), "")
     in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_found", actor.audit))
     return NotFound()

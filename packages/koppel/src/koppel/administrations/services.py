@@ -113,13 +113,13 @@ def set_favourite(actor: Actor, administration_id: int, *, is_favourite: bool) -
 def set_status(
     organisation_id: int, administration_id: int, status: Status, *, code: str = "", reason: str = ""
 ) -> None:
-    """The engine's report of a state. A deactivated administration stays deactivated."""
+    """Set the status that the engine reports. A deactivated administration stays deactivated."""
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
     queryset.exclude(status=Status.DEACTIVATED).update(status=status, status_code=code, status_reason=reason)
 
 
 def mark_synced(organisation_id: int, administration_id: int, as_of: datetime) -> bool:
-    """Every available resource was read. True when this made the administration active for the first time."""
+    """Record that every available resource was read. True when this made it active for the first time."""
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
     complete = {"complete_as_of": as_of, "status": Status.ACTIVE, "status_code": "", "status_reason": ""}
     on = queryset.exclude(status=Status.DEACTIVATED)
@@ -154,7 +154,7 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministra
 
 
 def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:
-    """Who imports a company confirms what was seen of it: that it has another name and number from now on is noticed."""
+    """Confirm what was seen of the company, by who imports it: another name or number is noticed from now on."""
     for remote in remotes:
         new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
         name = new.seen_name or listed
@@ -165,7 +165,7 @@ def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewA
 
 
 def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
-    """Remote company id to administration id, of this import only: conflicting rows were skipped."""
+    """Return remote company id to administration id, of this import only: conflicting rows were skipped."""
     queryset = Administration.objects.filter(
         organisation_id=actor.organisation_id, import_id=import_id, remote_company_id__in=remote_ids
     )
@@ -194,7 +194,7 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
 
 
 def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:
-    """What was assigned in the wizard beyond what every import gets: it can be undone like bulk work in the list."""
+    """Return what the wizard assigned beyond what every import gets: it can be undone like bulk work in the list."""
     columns = {"division_id": new.division_id, "template_id": new.template_id}
     after = {name: value for name, value in columns.items() if value is not None}
     if not after and not new.membership_ids:

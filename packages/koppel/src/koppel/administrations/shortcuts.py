@@ -9,7 +9,7 @@ from koppel.organisations.roles import Actor, Permission
 
 
 def get_administration_or_404(actor: Actor, administration_id: int) -> Administration:
-    """The administration if the actor may see it. Raises `Http404`: unknown and hidden look alike."""
+    """Return the administration if the actor may see it. Raises `Http404`: unknown and hidden look alike."""
     actor.require(Permission.VIEW)
     try:
         return administration_for(actor, administration_id)

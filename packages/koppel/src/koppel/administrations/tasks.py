@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
     name="administrations.process_bulk", retry=RetryAfterOutage(RetryStrategy(max_attempts=12, exponential_wait=3))
 )
 def process_bulk(organisation_id: int, operation_id: int) -> None:
-    """Bulk work, chunk by chunk, each in its own transaction."""
+    """Do bulk work, chunk by chunk, each in its own transaction."""
     close_old_connections()
     more = True
     while more:
@@ -32,7 +32,7 @@ def process_bulk(organisation_id: int, operation_id: int) -> None:
 
 @app.task(name="administrations.erase", retry=RetryAfterOutage())
 def erase(organisation_id: int, administration_id: int) -> None:
-    """Everything of an administration that was withdrawn or whose time of keeping is over."""
+    """Erase everything of an administration that was withdrawn or kept long enough."""
     close_old_connections()
     more = True
     while more:
@@ -43,7 +43,7 @@ def erase(organisation_id: int, administration_id: int) -> None:
 @app.periodic(cron="*/15 * * * *")
 @app.task(name="administrations.process_due_dates", pass_context=False)
 def process_due_dates(timestamp: int) -> None:
-    """What falls due: planned deactivations, erasing after the time of keeping; and previews that nobody started."""
+    """Do what falls due: planned deactivations, erasure after the time of keeping; and delete previews nobody started."""
     close_old_connections()
     with installation_scope("dates of administrations"):
         due = erasure.due_today()
@@ -69,7 +69,7 @@ def recheck_numbers(timestamp: int) -> None:
 
 
 def _run_isolated(name: str, organisation_id: int, work: Callable[[int], object]) -> None:
-    """A fault at one organisation is no reason to leave out those after it."""
+    """Run it in the organisation's scope; a fault there is no reason to leave out those after it."""
     try:
         with organisation_scope(organisation_id):
             work(organisation_id)

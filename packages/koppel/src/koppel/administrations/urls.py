@@ -6,8 +6,8 @@ from koppel.administrations.views import bulk, detail, identity, lifecycle, list
 
 app_name = "administrations"
 urlpatterns = [
-    path("", listing.listing, name="list"),
-    path("rows/", listing.rows, name="rows"),
+    path("", listing.show_list, name="list"),
+    path("rows/", listing.show_rows, name="rows"),
     path("export.<str:file_format>", listing.export, name="export"),
     path("views", listing.update_view, name="views"),
     path("restricted/", listing.hidden, name="hidden"),

@@ -97,7 +97,7 @@ def balance(request: AuthenticatedRequest, administration_id: int, year: str = "
 
 
 @router.get("/{administration_id}/books/{resource}", response=Rows)
-def rows(
+def list_rows(
     request: AuthenticatedRequest,
     administration_id: int,
     resource: str,

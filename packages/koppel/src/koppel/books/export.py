@@ -16,6 +16,7 @@ from koppel.books.errors import UnknownResource
 from koppel.books.fields import Amount
 from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
 from koppel.books.read import labels, queries
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tabular.writers import Cell, Column, ColumnType, Format, temporary_file, write_table
 from koppel.organisations.roles import Actor, Permission
 
@@ -29,13 +30,9 @@ LINES = (
 )  # fmt: skip
 """An entry line with what is needed to read it on its own: date, period, journal and number of its entry."""
 
-_LINES = f"""
-SELECT {", ".join(f"{'e' if model is Entry else 'l'}.{name}" for model, name in LINES)}
-  FROM books_entry_line l
-  LEFT JOIN books_entry e ON e.administration_id = l.administration_id AND e.external_id = l.entry
- WHERE l.administration_id = %s AND l.deleted_at IS NULL
- ORDER BY e.booked_on, l.entry, l.line_number, l.external_id
-"""  # noqa: S608 - our own column names
+_LINES_WITH_ENTRY = load_statements("koppel.books")["list_lines_with_entry"].format(
+    columns=", ".join(f"{'entry' if model is Entry else 'line'}.{name}" for model, name in LINES)
+)
 _KINDS: tuple[tuple[type, ColumnType], ...] = (
     (Amount, ColumnType.AMOUNT),
     (models.DateTimeField, ColumnType.DATETIME),
@@ -107,7 +104,7 @@ def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequen
         yield from queries.all_rows(administration_id, resource, search=search)
         return
     with connection.chunked_cursor() as cursor:
-        cursor.execute(_LINES, [administration_id])
+        cursor.execute(_LINES_WITH_ENTRY, {"administration": administration_id})
         while fetched := cursor.fetchmany(FETCH_BATCH_SIZE):
             yield from fetched
 

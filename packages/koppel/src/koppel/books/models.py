@@ -42,6 +42,8 @@ class BookRow(models.Model):
         return self.external_id
 
 
+POSTED, ACTUAL = "posted", "actual"
+"""Status and ledger type of the entries that count in reports; of balances the ledger type."""
 TIME_COLUMNS = ("first_seen", "last_changed", "deleted_at")
 """What a reader of rows gets besides the key and the typed columns."""
 MODELS_BY_RESOURCE: dict[str, type[BookRow]] = {}

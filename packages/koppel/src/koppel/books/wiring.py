@@ -14,6 +14,7 @@ from koppel.administrations.hooks import Card, Tab, cards, erase_data, export_ur
 from koppel.books.read.labels import RESOURCES
 from koppel.books.sql_access.views import create_views, drop_views
 from koppel.books.storage.erasure import erase_books
+from koppel.kit.database.sql_files import load_statements
 from koppel.organisations.hooks import resource_labels
 
 
@@ -25,7 +26,7 @@ def _drop_views(*, using: str, plan: list[Any], **_: Any) -> None:
 
 def _make_views(*, using: str, **_: Any) -> None:
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
-        cursor.execute("SELECT to_regclass('koppel_readers.reader') IS NOT NULL")
+        cursor.execute(load_statements("koppel.books")["has_reader_table"])
         if cursor.fetchone()[0]:
             create_views(cursor)
 

@@ -6,7 +6,7 @@ from django.db.models import Q, QuerySet
 
 from koppel.company_registers.models import Lookup
 from koppel.kit.backoff import Backoff
-from koppel.kit.outbox import Outbox
+from koppel.kit.jobs.outbox import Outbox
 
 BATCH_SIZE = 32
 RETRY_BACKOFF = Backoff(base_seconds=30.0, cap_seconds=6 * 3600.0)

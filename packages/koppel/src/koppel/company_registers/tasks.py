@@ -26,7 +26,7 @@ from koppel.connections.sessions import Runtime, current_worker
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage, is_outage
 from koppel.kit.database.threads import run_in_thread
-from koppel.kit.outbox import BatchResult, Claim, take_turn
+from koppel.kit.jobs.outbox import BatchResult, Claim, take_turn
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 

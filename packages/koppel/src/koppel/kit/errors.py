@@ -1,4 +1,4 @@
-"""The base of every error that a user, a program or an operator is to read."""
+"""The base of all errors that a user, a program or an operator reads."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -28,23 +28,23 @@ class KoppelError(Exception):
 
     @property
     def message(self) -> str:
-        """The sentence in the reader's language; '' when the code says all that may be said."""
+        """The sentence in the reader's language; '' when the code is enough."""
         return str(self)
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers that HTTP wants with the status, such as `Retry-After`."""
+        """HTTP headers that belong to the status, such as `Retry-After`."""
         return {}
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """What REST says beside the code."""
+        """Members of the REST answer besides the code."""
         details = {"message": self.message} if self.message else {}
         return details | ({"field": self.field} if self.field else {})
 
 
 class NotFoundError(KoppelError):
-    """It does not exist, or the actor may not see it: the two look alike from outside."""
+    """The object does not exist, or the actor may not see it: both have the same answer."""
 
     code = "not_found"
     status = HTTPStatus.NOT_FOUND

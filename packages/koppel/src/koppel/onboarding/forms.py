@@ -9,8 +9,8 @@ from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
-from koppel.company_registers.numbers.list_import import decode
 from koppel.connector.registry import connectors
+from koppel.kit.tabular.reader import decode
 from koppel.kit.web.forms import ChoiceField, FlagField, Form, IdField, IdsField, TextField
 from koppel.kit.web.parameters import id_of
 from koppel.kit.web.schemas import Input

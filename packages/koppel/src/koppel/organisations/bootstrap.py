@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import Interface
 from koppel.audit.services import record
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.text import clean_text
 from koppel.organisations.access import mfa
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.errors import Refused
@@ -98,7 +99,7 @@ def create_organisation(operator: Actor, name: str, administrator: InvitationDat
     """Create an organisation and invite its first Administrator. Raises `Refused`; then there is no
     organisation either.
     """
-    name = name.replace("\0", "").strip()[:200]
+    name = clean_text(name, 200)
     if not name:
         raise Refused(_("A name is needed."))
     with installation_scope("organisation made"):

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.kit.text import clean_text
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor, Permission
@@ -16,7 +17,7 @@ def change_organisation(actor: Actor, *, name: str, settings: Mapping[str, Any])
     """Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     validate_settings(settings)
-    name = name.replace("\0", "").strip()[:200]
+    name = clean_text(name, 200)
     if not name:
         raise Refused(_("A name is needed."))
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)

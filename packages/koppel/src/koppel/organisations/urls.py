@@ -15,7 +15,7 @@ from koppel.organisations.views import (
 
 app_name = "organisations"
 urlpatterns = [
-    path("people/", people.listing, name="people"),
+    path("people/", people.list_people, name="people"),
     path("people/invite/", invitations.invite, name="invite"),
     path("people/invite/many/", invitations.invite_many, name="invite_many"),
     path("people/invitations/<int:invitation_id>/resend", invitations.resend, name="resend_invitation"),
@@ -28,7 +28,7 @@ urlpatterns = [
     path("divisions/", divisions.list_divisions, name="divisions"),
     path("divisions/<int:division_id>/", divisions.show_division, name="division"),
     path("divisions/<int:division_id>/merge", divisions.merge_division, name="division_merge"),
-    path("templates/", templates.listing, name="templates"),
+    path("templates/", templates.list_templates, name="templates"),
     path("templates/<int:template_id>/", templates.detail, name="template"),
     path("templates/<int:template_id>/merge", templates.merge, name="template_merge"),
     path("security/", security.rules, name="security"),
@@ -41,6 +41,6 @@ account_urlpatterns = [
     path("sessions/", account.own_sessions, name="sessions"),
     path("organisations/", account.organisations, name="organisations"),
     path("second-step/", account.second_step_needed, name="second_step_needed"),
-    path("tokens/", tokens.listing, name="tokens"),
+    path("tokens/", tokens.list_tokens, name="tokens"),
     path("tokens/<int:token_id>/revoke", tokens.revoke, name="revoke_token"),
 ]

@@ -8,53 +8,25 @@ from django.db import connection
 from koppel.administrations.models import Administration
 from koppel.books.reports.trial_balance import differing_accounts
 from koppel.issues.services import has_open_issues, reconcile_issues
+from koppel.kit.database.sql_files import load_statements
+from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 
 Problems = dict[str, dict[str, object]]
 """The facts of what is wrong, by the issue's detail."""
 UNBALANCED_MAX = 100
 ACCOUNTS_NAMED = 40
-
-_UNBALANCED = """
-SELECT entry.external_id, entry.number, line.difference
-  FROM (SELECT administration_id, entry, sum(debit - credit) AS difference FROM books_entry_line
-         WHERE administration_id = %s AND deleted_at IS NULL
-         GROUP BY administration_id, entry HAVING sum(debit - credit) <> 0) line
-  JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
- WHERE entry.administration_id = %s AND entry.deleted_at IS NULL
- ORDER BY entry.external_id LIMIT %s
-"""
-_REJECTED = """
-SELECT resource, count(*), min(reason) FROM sync_rejected_record
- WHERE organisation_id = %s AND administration_id = %s GROUP BY resource
-"""
-_IN_CLOSED_PERIODS = """
-SELECT period, count(*), max(run_id) FROM sync_change
- WHERE administration_id = %s AND at > now() - interval '30 days' AND in_closed_period
-   AND resource IN ('entries', 'entry_lines')
- GROUP BY period ORDER BY period
-"""
-_HAS_CHANGES = """
-WITH since AS (
-  SELECT coalesce(max(id), 0) AS id, coalesce(max(created_at), '-infinity') AS created_at FROM (
-    SELECT id, created_at FROM sync_run
-     WHERE administration_id = %(administration)s AND state = 'succeeded' AND id <> %(run)s ORDER BY created_at DESC LIMIT 1
-  ) newest
-)
-SELECT EXISTS (SELECT FROM since JOIN sync_change change
-                   ON change.administration_id = %(administration)s AND change.run_id > since.id)
-    OR EXISTS (SELECT FROM since JOIN sync_run run
-                   ON run.administration_id = %(administration)s AND run.created_at > since.created_at
-                 JOIN sync_run_resource run_resource ON run_resource.run_id = run.id
-                WHERE run_resource.added + run_resource.changed + run_resource.deleted + run_resource.rejected > 0)
-"""
+_SQL = load_statements("koppel.sync")
 
 
 def is_due(claimed: ClaimedRun) -> bool:
     """Whether anything changed since the run before this one that ended well: in an earlier attempt too, whose worker died,
     or in a run that was stopped. What is wrong is looked at again each time."""
     with connection.cursor() as cursor:
-        cursor.execute(_HAS_CHANGES, {"administration": claimed.administration_id, "run": claimed.id})
+        cursor.execute(
+            _SQL["has_changes_since_last_check"],
+            {"administration": claimed.administration_id, "run": claimed.id, "succeeded": RunState.SUCCEEDED},
+        )
         has_news = bool(cursor.fetchone()[0])
     return has_news or has_open_issues(
         claimed.organisation_id, ("administration", claimed.administration_id), tuple(_CHECKS)
@@ -69,7 +41,7 @@ def check(organisation_id: int, administration_id: int) -> None:
 
 def _unbalanced(_organisation_id: int, administration_id: int) -> Problems:
     with connection.cursor() as cursor:
-        cursor.execute(_UNBALANCED, [administration_id, administration_id, UNBALANCED_MAX])
+        cursor.execute(_SQL["list_unbalanced_entries"], {"administration": administration_id, "limit": UNBALANCED_MAX})
         rows: list[tuple[str, str, Decimal]] = cursor.fetchall()
     return {
         key: {"number": number, "difference": format_amount(difference), "entry": key}
@@ -93,7 +65,9 @@ def _balances(_organisation_id: int, administration_id: int) -> Problems:
 
 def _rejected(organisation_id: int, administration_id: int) -> Problems:
     with connection.cursor() as cursor:
-        cursor.execute(_REJECTED, [organisation_id, administration_id])
+        cursor.execute(
+            _SQL["count_rejected_records"], {"organisation": organisation_id, "administration": administration_id}
+        )
         rows: list[tuple[str, int, str]] = cursor.fetchall()
     return {resource: {"resource": resource, "count": count, "reason": reason} for resource, count, reason in rows}
 
@@ -101,7 +75,10 @@ def _rejected(organisation_id: int, administration_id: int) -> Problems:
 def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
     """Whoever filed accounts on a closed period wants to know that it moved. Told for a month after the last change."""
     with connection.cursor() as cursor:
-        cursor.execute(_IN_CLOSED_PERIODS, [administration_id])
+        cursor.execute(
+            _SQL["list_changed_closed_periods"],
+            {"administration": administration_id, "resources": ["entries", "entry_lines"]},
+        )
         rows: list[tuple[str, int, int]] = cursor.fetchall()
     return {period: {"period": period, "count": count, "run": run} for period, count, run in rows}
 

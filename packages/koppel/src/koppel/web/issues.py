@@ -1,7 +1,9 @@
 """Open issues within what a member may see, newest first, page by page."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 
 from koppel.administrations.models import Administration
@@ -26,15 +28,16 @@ class Page:
 
 def page_of(actor: Actor, *, search_text: str = "", number: int = 1) -> Page:
     """Return a page; `search_text` limits it to administrations with this name or number."""
-    queryset = _open(actor, search_text)
-    total = queryset.count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    number = min(max(number, 1), pages)
-    return Page(_named(queryset, (number - 1) * PAGE_SIZE, PAGE_SIZE), total, number, pages)
+    page = Paginator(_newest_first(_open(actor, search_text)), PAGE_SIZE).get_page(number)
+    return Page(_named(page), page.paginator.count, page.number, page.paginator.num_pages)
 
 
 def newest(actor: Actor, count: int) -> list[Named]:
-    return _named(_open(actor), 0, count)
+    return _named(_newest_first(_open(actor))[:count])
+
+
+def _newest_first(issues: "QuerySet[Issue]") -> "QuerySet[Issue]":
+    return issues.order_by("-raised_at", "-pk")
 
 
 def _open(actor: Actor, search_text: str = "") -> "QuerySet[Issue]":
@@ -48,8 +51,8 @@ def _open(actor: Actor, search_text: str = "") -> "QuerySet[Issue]":
     return Issue.objects.filter(condition, organisation_id=actor.organisation_id, resolved_at=None)
 
 
-def _named(queryset: "QuerySet[Issue]", offset: int, count: int) -> list[Named]:
-    issues = list(queryset.order_by("-raised_at", "-pk")[offset : offset + count])
+def _named(page: Iterable[Issue]) -> list[Named]:
+    issues = list(page)
     ids = {issue.subject_id for issue in issues if issue.subject_kind == "administration"}
     names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))
     return [

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.administrations.scope import visible_to
 from koppel.company_registers.numbers import mask_number
 from koppel.kit.database.text_search import normalize_search
+from koppel.kit.text import clean_text
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.context import MAIN, ORGANISATION, NavItem
@@ -41,7 +42,7 @@ class SearchResult:
 
 def search(actor: Actor, text: str) -> list[SearchResult]:
     """Return what begins with or contains the text, the best match first; nothing for less than two letters."""
-    query = text.replace("\0", "").strip()
+    query = clean_text(text)
     if len(query) < LETTERS_MIN:
         return []
     return [*_pages(actor, query), *_administrations(actor, query), *_people(actor, query)]

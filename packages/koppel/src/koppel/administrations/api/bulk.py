@@ -56,14 +56,14 @@ class OperationIn(Input):
 
 
 @router.get("", response=list[OperationOut])
-def listing(request: AuthenticatedRequest) -> list[OperationOut]:
-    """What was begun, newest first; Administrators and Team leaders see everybody's."""
+def list_operations(request: AuthenticatedRequest) -> list[OperationOut]:
+    """List the bulk operations that were started, newest first; Administrators and Team leaders see everybody's."""
     return [_out(one) for one in bulk.list_operations(request.actor)]
 
 
 @router.post("", response={201: OperationOut})
-def make(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
-    """A preview: nothing changes before it is started."""
+def preview_operation(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
+    """Preview a bulk operation: nothing changes before it is started."""
     bulk.get_allowed_action(request.actor, payload.action)
     selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_bulk_filter(payload.filter))
     draft = bulk.preview(request.actor, payload.action, payload.params, selection, query=payload.filter or "")
@@ -73,8 +73,8 @@ def make(request: AuthenticatedRequest, payload: OperationIn) -> Status[Operatio
 
 
 @router.get("/{int:operation_id}", response=OperationOut)
-def bulk_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
-    """How far it is, or what it did."""
+def get_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
+    """Show how far it is, or what it did."""
     return _again(request.actor, operation_id)
 
 
@@ -90,14 +90,14 @@ class ItemOut(Schema):
 
 
 @router.get("/{int:operation_id}/items", response=list[ItemOut])
-def items(
+def list_items(
     request: AuthenticatedRequest,
     operation_id: int,
     state: ItemState | None = None,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 1000,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> list[ItemOut]:
-    """A result for each administration."""
+    """List the result for each administration."""
     operation = bulk.get_operation(request.actor, operation_id)
     queryset = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).order_by("pk")
     if state:
@@ -107,7 +107,7 @@ def items(
     countries = dict(visible.values_list("pk", "country"))
 
     def visible_values(item: BulkItem, values: Values) -> dict[str, Any]:
-        """Nothing of an administration that the reader may not see."""
+        """Return nothing of an administration that the reader may not see."""
         country = countries.get(item.administration_id)
         return {} if country is None else dict(bulk.mask_values(values, country))
 
@@ -125,15 +125,15 @@ def items(
 
 
 @router.post("/{int:operation_id}/start", response=OperationOut)
-def start(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
-    """Once; a second time changes nothing."""
+def start_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
+    """Start what was previewed; a second time changes nothing."""
     bulk.start_operation(request.actor, operation_id)
     return _again(request.actor, operation_id)
 
 
 @router.post("/{int:operation_id}/undo", response=OperationOut)
-def undo(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
-    """Takes back what nobody has changed since."""
+def undo_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
+    """Take back what nobody has changed since."""
     bulk.undo(request.actor, operation_id)
     return _again(request.actor, operation_id)
 

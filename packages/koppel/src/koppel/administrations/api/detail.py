@@ -6,7 +6,7 @@ from ninja import Router, Schema, Status
 
 from koppel.administrations import bulk, restriction, services
 from koppel.administrations.bulk import Selection
-from koppel.administrations.list.cells import display_number
+from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
 from koppel.issues.queries import count_open, open_issues
@@ -46,8 +46,8 @@ class AdministrationOut(Schema):
 
 
 @router.get("/{int:administration_id}", response=AdministrationOut)
-def administration(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
-    """One administration."""
+def get_administration(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
+    """Show one administration."""
     return get_administration_out(request.actor, administration_id)
 
 
@@ -64,7 +64,7 @@ class Changes(Input):
 
 
 @router.patch("/{int:administration_id}", response=AdministrationOut)
-def change(request: AuthenticatedRequest, administration_id: int, changes: Changes) -> AdministrationOut:
+def change_administration(request: AuthenticatedRequest, administration_id: int, changes: Changes) -> AdministrationOut:
     """Assign and set, as bulk work on one administration: undone like it, under the id in the audit log."""
     administration_for(request.actor, administration_id)
     params = changes.dict(exclude_unset=True)
@@ -90,15 +90,15 @@ def set_access(request: AuthenticatedRequest, administration_id: int, payload: A
 
 
 @router.put("/{int:administration_id}/favourite", response={204: None})
-def favourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
-    """Your own favourite."""
+def add_favourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
+    """Mark it as a favourite of your own."""
     services.set_favourite(request.actor, administration_id, is_favourite=True)
     return Status(204, None)
 
 
 @router.delete("/{int:administration_id}/favourite", response={204: None})
-def unfavourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
-    """No favourite of yours any more."""
+def remove_favourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
+    """Take it off your favourites."""
     services.set_favourite(request.actor, administration_id, is_favourite=False)
     return Status(204, None)
 
@@ -113,8 +113,8 @@ class IssueOut(Schema):
 
 
 @router.get("/{int:administration_id}/issues", response=list[IssueOut])
-def issues(request: AuthenticatedRequest, administration_id: int) -> list[IssueOut]:
-    """The open issues, oldest first."""
+def list_issues(request: AuthenticatedRequest, administration_id: int) -> list[IssueOut]:
+    """List the open issues, oldest first."""
     administration = administration_for(request.actor, administration_id)
     open_administration_issues = open_issues(administration.organisation_id, "administration", [administration.pk]).get(
         administration.pk, []

@@ -21,7 +21,7 @@ class OffboardingIn(Input):
 
 @router.put("/{int:administration_id}/offboarding", response=AdministrationOut)
 def offboard(request: AuthenticatedRequest, administration_id: int, payload: OffboardingIn) -> AdministrationOut:
-    """The client left: syncing stops, on `erase_on` everything is erased."""
+    """Record that the client left: syncing stops, on `erase_on` everything is erased."""
     offboarding.offboard_client(
         request.actor, administration_id, client_left_on=payload.client_left_on, erase_on=payload.erase_on
     )
@@ -30,7 +30,7 @@ def offboard(request: AuthenticatedRequest, administration_id: int, payload: Off
 
 @router.delete("/{int:administration_id}/offboarding", response=AdministrationOut)
 def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
-    """The client came back: nothing is erased."""
+    """Record that the client came back: nothing is erased."""
     offboarding.cancel_offboarding(request.actor, administration_id)
     return get_administration_out(request.actor, administration_id)
 
@@ -41,7 +41,7 @@ class PredecessorIn(Input):
 
 @router.put("/{int:administration_id}/predecessor", response=AdministrationOut)
 def set_predecessor(request: AuthenticatedRequest, administration_id: int, payload: PredecessorIn) -> AdministrationOut:
-    """Which earlier administration this one continues; null takes the link away."""
+    """Set which earlier administration this one continues; null takes the link away."""
     predecessors.set_predecessor(request.actor, administration_id, payload.administration)
     return get_administration_out(request.actor, administration_id)
 

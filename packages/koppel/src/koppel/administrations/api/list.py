@@ -47,7 +47,7 @@ class Filters(Schema):
     sort: str = "name"
 
     def to_query(self) -> ListQuery:
-        """As the address bar says it. What was given empty stays there, to be refused; a flag that is false asks nothing."""
+        """Return the list's query. What was given empty stays there, to be refused; a flag that is false asks nothing."""
         query = QueryDict(mutable=True)
         for key, value in self.dict(exclude_unset=True, exclude={"import_id"}).items():
             if isinstance(value, list):
@@ -66,13 +66,13 @@ class AdministrationList(Schema):
 
 @router.get("", response=AdministrationList)
 @needs(Permission.VIEW)
-def administrations(
+def list_administrations(
     request: AuthenticatedRequest,
     filters: Annotated[Filters, Query()],
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> AdministrationList:
-    """The administrations that you may see, filtered and sorted as the list does."""
+    """List the administrations that you may see, filtered and sorted as on the page."""
     query = filters.to_query()
     if query.single.get("import") and import_state(request.actor, int(query.single["import"])) is None:
         raise UnknownParameter([unknown_value("import_id", query.single["import"])])
@@ -92,8 +92,8 @@ class ViewOut(Schema):
 
 
 @router.get("/views", response=list[ViewOut])
-def views(request: AuthenticatedRequest) -> list[Any]:
-    """Your saved views of the list."""
+def list_views(request: AuthenticatedRequest) -> list[Any]:
+    """List your saved views of the list."""
     return list(saved_views.list_views(request.actor))
 
 
@@ -106,6 +106,6 @@ class RestrictedOut(Schema):
 
 @router.get("/restricted", response=list[RestrictedOut])
 @needs(Permission.MANAGE_ORGANISATION)
-def restricted(request: AuthenticatedRequest) -> list[Any]:
-    """For Administrators: the restricted administrations that exist beside what they see."""
+def list_restricted(request: AuthenticatedRequest) -> list[Any]:
+    """List for Administrators the restricted administrations that exist beside what they see."""
     return list(restriction.list_hidden(request.actor))

@@ -26,8 +26,8 @@ class SettingsOut(Schema):
 
 
 @router.get("/{int:administration_id}/settings", response=SettingsOut)
-def settings(request: AuthenticatedRequest, administration_id: int) -> SettingsOut:
-    """The settings in force, each with where it comes from."""
+def get_settings(request: AuthenticatedRequest, administration_id: int) -> SettingsOut:
+    """Show the settings in force, each with where it comes from."""
     return _settings(request.actor, administration_id)
 
 

@@ -31,7 +31,7 @@ class Redactor:
         return entry.subject_kind == "administration" and entry.subject_id in self.ids
 
     def redact(self, entry: AuditEntry) -> AuditEntry:
-        """The entry, in memory, without them."""
+        """Take them out of the entry, in memory."""
         if self.hides(entry):
             entry.subject_id, entry.subject_name, entry.details = None, REDACTED, {}
         elif self.ids:
@@ -41,7 +41,7 @@ class Redactor:
         return entry
 
     def _visible(self, action: str, state: Any) -> Any:
-        """Of an action on many, `before` and `after` without the administrations that are hidden. Deeper down the same number
+        """Return `before` or `after` of an action on many without the hidden administrations. Deeper down the same number
         is a person's, or a division's."""
         if not action.startswith("administrations.") or not isinstance(state, Mapping):
             return state
@@ -69,8 +69,9 @@ def redactor_for(actor: Actor) -> Redactor:
 
 
 def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) -> "QuerySet[AuditEntry]":
-    """Those found, newest first; show each through `redactor.redact`. Searching for a name finds none that is redacted. Raises
-    `UnknownParameter` for an action that there is not, or a person who never worked here."""
+    """Find entries, newest first; show each through `redactor.redact`. A search by name finds none that is redacted.
+
+    Raises `UnknownParameter` for an action that there is not, or a person who never worked here."""
     actor.require(Permission.MANAGE_ORGANISATION)
     _require_known(actor, audit_filter)
     entries = entries_of(actor.organisation_id, audit_filter)
@@ -96,6 +97,6 @@ def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
 
 
 def forget_administration(organisation_id: int, administration_id: int) -> None:
-    """The owner's function blanks what names this administration; before its row goes, for it reads the names there."""
+    """Blank what names this administration, by the owner's function; before its row goes, as it reads the names there."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_forget(%s, %s)", [organisation_id, administration_id])

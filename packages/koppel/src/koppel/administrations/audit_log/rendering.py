@@ -51,14 +51,14 @@ class AuditRenderer:
     actor: Actor
 
     def subject(self, entry: AuditEntry) -> str:
-        """What it was done to, as it was called then; by its name of today where the entry kept none."""
+        """Return what it was done to, as it was called then; by its name of today where the entry kept none."""
         kind = SUBJECT_KINDS.get(entry.subject_kind)
         if entry.subject_name or entry.subject_id is None or kind is None:
             return entry.subject_name
         return self.name(kind, entry.subject_id)
 
     def changes(self, entry: AuditEntry) -> list[ChangedValue]:
-        """Before and after, field by field (administration by administration, of an action on many), where they differ."""
+        """Return before and after where they differ, field by field; of an action on many, administration by administration."""
         before, after = entry.details.get("before"), entry.details.get("after")
         if field := WHOLE_STATE.get(entry.action):
             return [
@@ -73,12 +73,12 @@ class AuditRenderer:
         return [change for change in changes if change.before != change.after]
 
     def other_details(self, entry: AuditEntry) -> list[tuple[str, str]]:
-        """What else the entry holds."""
+        """Return what else the entry holds."""
         fields = {key: value for key, value in entry.details.items() if key not in {"before", "after", *UNSAID}}
         return [(self.label(key), self.value(entry.action, key, value)) for key, value in fields.items()]
 
     def of_administration(self, entry: AuditEntry, administration_id: int) -> list[str]:
-        """What an action changed for this administration, also when it was one of many. A sentence for each."""
+        """Return a sentence for each thing that an action changed for this administration, also when it was one of many."""
         if not is_by_administration(entry.action):
             return [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
         key, details = str(administration_id), entry.details
@@ -95,7 +95,7 @@ class AuditRenderer:
         return str(LABELS.get(field) or field.replace("_", " "))
 
     def name(self, kind: Kind, key: int) -> str:
-        """Of the thing with this id; what was erased is called removed, and what the reader may not see has no name."""
+        """Return the name of what has this id; what was erased is called removed, what the reader may not see has no name."""
         if kind is Kind.ADMINISTRATION and key in self._hidden:
             return REDACTED
         return self._names(kind).get(key) or str(REMOVED[kind])
@@ -114,7 +114,7 @@ class AuditRenderer:
         return _text(field, str(value))
 
     def details(self, entry: AuditEntry) -> str:
-        """All of it in one line, for a file."""
+        """Return all of it in one line, for a file."""
         changes = [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
         return "; ".join([*changes, *(f"{label}: {value}" for label, value in self.other_details(entry))])
 
@@ -125,7 +125,7 @@ class AuditRenderer:
         return ChangedValue(name, self.value(action, "", _without_moves(before)), self.value(action, "", after))
 
     def _differences(self, action: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-        """Of one administration: each field before and after; people as added or removed."""
+        """Return each field of one administration before and after; people as added or removed."""
         was, now = _flat(before), _flat(after)
         people = self._moves(now.pop("people", None) or {})
         was.pop("people", None)
@@ -137,14 +137,14 @@ class AuditRenderer:
         return [*([f"{self.label('people')}: {people}"] if people else []), *fields]
 
     def _fields(self, action: str, field: str, value: Mapping[str, Any]) -> str:
-        """Fields beside each other; `people` by id are moves. What is empty says nothing."""
+        """Return fields beside each other; `people` by id are moves. What is empty says nothing."""
         if field == "people":
             return self._moves(value)
         flat = {key: item for key, item in _flat(value).items() if item not in ([], {})}
         return "; ".join(f"{self.label(key)}: {self.value(action, key, item)}" for key, item in flat.items())
 
     def _moves(self, people: Any) -> str:
-        """The flag says whether an assignment came by itself; none at all that the person is off."""
+        """Return the people who moved. The flag says whether an assignment was automatic; None that the person is off."""
         if not isinstance(people, dict):
             return self.value("", "people", people)
         moves = [
@@ -196,12 +196,12 @@ class AuditRenderer:
 
 
 def _flat(state: Mapping[str, Any]) -> dict[str, Any]:
-    """`columns` holds fields like those beside it."""
+    """Put the fields in `columns` beside the others."""
     return {**{key: item for key, item in state.items() if key != "columns"}, **(state.get("columns") or {})}
 
 
 def _without_moves(state: Any) -> Any:
-    """Before an action its people are only those who come on or go off with it: the state after says which."""
+    """Leave the people out: before an action they are those who come on or go off with it, as the state after says."""
     if not isinstance(state, dict) or not isinstance(state.get("people"), dict):
         return state
     return {key: item for key, item in state.items() if key != "people"}
@@ -214,7 +214,7 @@ def _text(field: str, value: str) -> str:
 
 
 def _moment(value: str) -> str:
-    """A day, or a moment with its zone, as the reader writes it; '' for any other text."""
+    """Return a day, or a moment with its zone, as the reader writes it; '' for any other text."""
     try:
         day, moment = parse_date(value), parse_datetime(value) if "T" in value else None
     except ValueError:

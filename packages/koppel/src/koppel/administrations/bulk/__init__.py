@@ -2,11 +2,13 @@
 
 It guarantees that what is done is what the preview showed, and to nothing the actor may not change; that an
 operation which is killed goes on where it stopped, without doing anything twice; and that an undo changes
-back only what nobody changed since. Begin with `operations`; `actions` says what an action is.
+back only what nobody changed since. Begin with `operations`; `execution` carries out, `reversal` plans the
+undo, `actions` says what an action is.
 """
 
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, bulk_actions, get_action
 from koppel.administrations.bulk.csv_import import read_changes
+from koppel.administrations.bulk.execution import process_chunk
 from koppel.administrations.bulk.messages import (
     NameLookup,
     describe_changes,
@@ -16,20 +18,21 @@ from koppel.administrations.bulk.messages import (
     mask_values,
 )
 from koppel.administrations.bulk.operations import (
-    UNDO_HOURS,
     Selection,
-    can_undo,
-    count_items,
     delete_stale_drafts,
     discard,
     get_allowed_action,
-    get_operation,
-    list_operations,
     preview,
-    process_chunk,
     record_completed,
     start_operation,
     undo,
+)
+from koppel.administrations.bulk.queries import (
+    UNDO_HOURS,
+    can_undo,
+    count_items,
+    get_operation,
+    list_operations,
     undoable_operation_of_import,
 )
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter

@@ -66,14 +66,14 @@ part of the operation: with an exception that part is not done."""
 
 
 def get_action(key: str) -> BulkAction:
-    """Raises `Refused` for a key that nobody registered."""
+    """Return the action of a key. Raises `Refused` for one that nobody registered."""
     if key not in bulk_actions:
         raise Refused(f"There is no bulk action {shortened(key)!r}; there are: {', '.join(sorted(bulk_actions))}.")
     return bulk_actions[key]
 
 
 def refuse_unknown(action: BulkAction, values: Values) -> None:
-    """Raises `UnknownParameter` for a parameter that the action does not have."""
+    """Raise `UnknownParameter` for parameters that the action does not have."""
     names = sorted(action.parameters)
     if parts := [unknown_name(key, "", names) for key in values if key not in action.parameters]:
         raise UnknownParameter(parts)

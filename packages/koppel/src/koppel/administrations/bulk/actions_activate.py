@@ -13,6 +13,7 @@ from koppel.administrations.hooks import queue_first_syncs, stop_syncs
 from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_held
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
+from koppel.kit.text import clean_text
 from koppel.kit.web.parameters import day_of, shortened
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
@@ -22,7 +23,7 @@ CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 
 
 def validate_deactivate(actor: Actor, params: Values) -> Values:
-    """`reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises `Refused`."""
+    """Return `reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises `Refused`."""
     text = str(params.get("on") or "").strip()
     on = day_of(text)
     if text and on is None:
@@ -30,7 +31,7 @@ def validate_deactivate(actor: Actor, params: Values) -> Values:
     if on and on < timezone.localdate():
         raise Refused(_("This date is past. Leave it empty to deactivate at once."))
     later = on.isoformat() if on and on > timezone.localdate() else ""
-    return {"reason": str(params.get("reason") or "").replace("\0", "").strip()[:300], "on": later}
+    return {"reason": clean_text(str(params.get("reason") or ""), 300), "on": later}
 
 
 def plan_deactivate(
@@ -65,14 +66,14 @@ def plan_activate(
 
 
 def execute_deactivate(actor: Actor, changes: Mapping[int, Values]) -> None:
-    """Runs that wait or run are stopped at their last page."""
+    """Deactivate them; runs that wait or run are stopped at their last page."""
     snapshot.write(actor.organisation_id, changes)
     if administration_ids := _with_status(changes, Status.DEACTIVATED):
         stop_syncs(actor.organisation_id, administration_ids)
 
 
 def execute_activate(actor: Actor, changes: Mapping[int, Values]) -> None:
-    """One that was never completely read goes back to the queue, and its first sync is asked for again."""
+    """Activate them; one that was never completely read is queued again for its first sync."""
     snapshot.write(actor.organisation_id, changes)
     if administration_ids := _with_status(changes, Status.QUEUED):
         queue_first_syncs(actor, administration_ids)
@@ -98,7 +99,7 @@ def _plan_stop(administration: Administration, params: Values) -> PlannedChange:
 
 
 def _plan_start(administration: Administration, *, is_reached: bool, is_held: bool) -> PlannedChange:
-    """One whose connection was removed meanwhile waits for another; one that may be another company waits for a person."""
+    """Plan the next status. Without its connection it waits for another; what may be another company waits for a person."""
     if administration.client_left_on:
         return PlannedChange("client_left")
     if administration.scheduled_deactivation_on and administration.status != Status.DEACTIVATED:

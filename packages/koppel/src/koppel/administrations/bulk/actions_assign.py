@@ -14,6 +14,7 @@ from koppel.administrations.models import Administration
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
+from koppel.kit.text import clean_text
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
@@ -25,15 +26,16 @@ CLIENT_NUMBER_MAX = 60
 
 
 def validate_item(actor: Actor, params: Values) -> Values:
-    """As `validate_values`. Raises `NotFound` too, for what is not this organisation's."""
+    """Validate as `validate_values` does. Raises `NotFound` too, for what is not this organisation's."""
     values = dict(validate_values(actor, params))
     _require_same_organisation(actor, values)
     return values
 
 
 def validate_values(actor: Actor, params: Values) -> Values:
-    """Keys of `ASSIGN_KEYS` and `SET_KEYS`, those given only; division and template None take it away. Looks nothing up: a file
-    has thousands of lines. Raises `Refused` when it may not be."""
+    """Return the values of `ASSIGN_KEYS` and `SET_KEYS` that were given; division and template None take it away.
+
+    Looks nothing up, as a file has thousands of lines. Raises `Refused`."""
     values = {key: _parse_value(key, params[key]) for key in (*ASSIGN_KEYS, *SET_KEYS) if key in params}
     values = {key: value for key, value in values.items() if value not in ([], ())}
     if ASSIGN_KEYS & values.keys():
@@ -48,13 +50,13 @@ def validate_values(actor: Actor, params: Values) -> Values:
 
 
 def _parse_value(key: str, value: Any) -> Any:
-    """Programs may write anything. Raises `Refused` for what is neither an id, ids nor text, as its key wants it."""
+    """Parse what a program wrote. Raises `Refused` for what is neither an id, ids nor text, as its key wants it."""
     if key in ("add", "remove") and isinstance(value, list | tuple | set | frozenset) and all(map(_is_id, value)):
         return sorted(set(value))
     if key in ("division", "template") and (value is None or _is_id(value)):
         return value
     if key in SET_KEYS and (value is None or isinstance(value, str)):
-        text = (value or "").replace("\0", "").strip()
+        text = clean_text(value or "")
         if key != "client_number" or len(text) <= CLIENT_NUMBER_MAX:
             return text
     raise Refused(_("What is asked for “%s” cannot be understood.") % key)
@@ -65,7 +67,7 @@ def _is_id(value: Any) -> bool:
 
 
 def validate_params(actor: Actor, params: Values) -> Values:
-    """As `validate_item`, for what is the same for all: at least one value must be given."""
+    """Validate what is the same for all as `validate_item` does; at least one value must be given."""
     values = validate_item(actor, params)
     if not values and not params.get("per_item"):
         raise Refused(_("Choose a division, a template, a person or a sector first."))
@@ -110,7 +112,7 @@ def execute(actor: Actor, changes: Mapping[int, Values]) -> None:
 
 
 def _uses_archived(after: Values, archived: Mapping[str, Collection[int]]) -> bool:
-    """Archived since it was chosen: nothing new is put there."""
+    """Return whether the division or template was archived since it was chosen: nothing new is put there."""
     return any(after.get("columns", {}).get(column) in ids for column, ids in archived.items())
 
 
@@ -157,7 +159,7 @@ def _plan_one(
 
 
 def _breaks_identity_rule(administration: Administration, columns: Values) -> bool:
-    """A number, or a reason and a sector: what had that keeps it, and a reason comes with its sector."""
+    """Return whether it would have neither a number nor a reason with its sector, although it had, or gets a reason now."""
     number, reason, sector = (
         columns.get(name, getattr(administration, name)) for name in ("number", "no_number_reason", "sector")
     )
@@ -166,7 +168,7 @@ def _breaks_identity_rule(administration: Administration, columns: Values) -> bo
 
 
 def _moves(people: snapshot.People, values: Values) -> dict[int, bool | None]:
-    """Who comes on (chosen, even when on it by default already) and who goes off."""
+    """Return who comes on (chosen, even when on it by default already) and who goes off."""
     moves: dict[int, bool | None] = {one: False for one in values.get("add", ()) if people.get(one) is not False}
     return moves | {one: None for one in values.get("remove", ()) if one in people}
 

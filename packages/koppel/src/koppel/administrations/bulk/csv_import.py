@@ -3,8 +3,6 @@
 An empty cell leaves things as they are, a dash takes away. Headings are understood in both languages.
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +14,11 @@ from koppel.administrations.scope import visible_to
 from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.database.text_search import normalize_search
+from koppel.kit.tabular.reader import Row, heading_keys, read_rows, unescape_formula
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
-LINES_MAX = 20_000
 HEADINGS = {
     "id": "id",
     "name": "name",
@@ -71,47 +69,34 @@ class _Problem(Exception):
 
 
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
-    """Raises `Refused` when the heading line is not understood. `names_only`: the first column says which administrations are
-    meant, and the others are left out."""
-    lines = _lines(text)
-    if len(lines) < 2:
+    """Read what every administration gets. Raises `TableError`, and `Refused` when the heading line is not understood.
+
+    `names_only`: the first column says which administrations are meant, and the others are left out."""
+    rows = _rows(text)
+    if len(rows) < 2:
         raise Refused(_("The file has no lines below its headings."))
-    if len(lines) > LINES_MAX:
-        raise Refused(_("The file has more than %d lines. Split it.") % LINES_MAX)
-    key, values = _headings(lines[0][:1] if names_only else lines[0], names_only=names_only)
-    book = _LineParser(actor, key, values)
+    width = 1 if names_only else None
+    key, values = _headings(rows[0].cells[:width], names_only=names_only)
+    parser = _LineParser(actor, key, values)
     changes = CsvChanges()
-    for number, cells in enumerate(lines[1:], start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
+    for row in rows[1:]:
         try:
-            administration_id, row_values = book.parse_line(cells[:1] if names_only else cells)
+            administration_id, row_values = parser.parse_line(row.cells[:width])
             if administration_id in changes.values_by_id:
                 raise _Problem(_("This administration stands in the file twice."))
             changes.values_by_id[administration_id] = row_values
         except _Problem as problem:
-            changes.problems.append((number, "; ".join(cells)[:120], str(problem)))
+            changes.problems.append((row.number, "; ".join(row.cells)[:120], str(problem)))
     return changes
 
 
-def _lines(text: str) -> list[list[str]]:
-    text = text.removeprefix("\ufeff").replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
-    head = text.split("\n", 1)[0]
-    delimiter = max(";,\t", key=head.count)
-    try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
-    except csv.Error:
-        raise Refused(_("This cannot be read as a table. Is a quotation mark missing somewhere?")) from None
-    return [[_unescape_formula(cell.strip()) for cell in row] for row in rows]
-
-
-def _unescape_formula(cell: str) -> str:
-    """The apostrophe that our own exports put before what begins like a formula."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in ("=", "+", "-", "@") else cell
+def _rows(text: str) -> list[Row]:
+    rows = [row for row in read_rows(text, has_header=True) if not row.is_blank]
+    return [Row(row.number, tuple(unescape_formula(cell.strip()) for cell in row.cells)) for row in rows]
 
 
 def _headings(cells: Sequence[str], *, names_only: bool) -> tuple[str, list[str]]:
-    understood = [HEADINGS.get(cell.lower().strip(), "") for cell in cells]
+    understood = heading_keys(cells, HEADINGS)
     unknown = [cell for cell, key in zip(cells, understood, strict=True) if not key]
     if unknown:
         raise Refused(_("These headings are not understood: %s.") % ", ".join(unknown)[:200])

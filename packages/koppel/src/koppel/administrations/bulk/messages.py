@@ -95,7 +95,7 @@ def describe_reason(reason_code: str) -> str:
 
 
 def mask_values(values: Values, country: str) -> Values:
-    """As it may be shown and kept in the audit log: the end of a person's number is hidden."""
+    """Mask the end of a person's number, so that the values may be shown and kept in the audit log."""
     columns = values.get("columns", {})
     if not columns.get("number"):
         return values
@@ -103,13 +103,13 @@ def mask_values(values: Values, country: str) -> Values:
 
 
 def mask_params(params: Values) -> Values:
-    """The parameters that are the same for all items, without a number: it may be a person's, which depends on the country of
-    each administration."""
+    """Return the parameters that are the same for all items, without a number: whether it is a person's depends on the
+    country of each administration."""
     return {key: value for key, value in params.items() if key != "number"}
 
 
 def describe_changes(before: Values, after: Values, names: NameLookup) -> list[str]:
-    """One sentence per thing that changes."""
+    """Return a sentence for each thing that changes."""
     lines = []
     earlier = before.get("columns", {})
     for column, value in after.get("columns", {}).items():
@@ -128,7 +128,7 @@ def describe_changes(before: Values, after: Values, names: NameLookup) -> list[s
 
 
 def describe_params(actor: Actor, params: Values) -> Sequence[str]:
-    """The parameters that are the same for all items."""
+    """Return a sentence for each parameter that is the same for all items."""
     state = {
         "columns": {
             column: params[key]

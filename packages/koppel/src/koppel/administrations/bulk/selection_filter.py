@@ -8,6 +8,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from koppel.administrations.list.query import FILTERS, ListQuery, parse_query, query_of_text
+from koppel.kit.text import clean_text
 from koppel.kit.web.parameters import UnknownParameter, UnknownPart, shortened
 
 ARRANGING = ("page", "sort", "columns", "done")
@@ -15,8 +16,9 @@ ARRANGING = ("page", "sort", "columns", "done")
 
 
 def parse_bulk_filter(text: str) -> ListQuery:
-    """What a filter selects: '' or `all=1` everything, any other one what its values narrow down. Raises `UnknownParameter`
-    by name for a part that narrows nothing down."""
+    """Parse a filter: '' and `all=1` select everything, any other one what its values narrow down.
+
+    Raises `UnknownParameter` by name for a part that narrows nothing down."""
     parameters = query_of_text(text)
     query = parse_query(parameters)
     if not text or (not query.unknown and list(parameters.lists()) == [("all", ["1"])]):
@@ -32,7 +34,7 @@ def parse_bulk_filter(text: str) -> ListQuery:
 def _narrowing_nothing(parameters: QueryDict) -> Iterator[UnknownPart]:
     for name, texts in parameters.lists():
         params = {"name": name, "names": ", ".join(FILTERS)}
-        if name == "q" and not any(str(text).replace("\0", "").strip() for text in texts):
+        if name == "q" and not any(clean_text(str(text)) for text in texts):
             yield UnknownPart(name, "", _("“q” is empty and narrows nothing down."))
         elif name in ARRANGING:
             message = _(

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from koppel.administrations.bulk.actions import PlannedChange, Values
+from koppel.administrations.bulk.actions import Values
 from koppel.administrations.models import Administration, Assignment
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.models import Division, Template
@@ -45,17 +45,17 @@ def people_on(organisation_id: int, administration_ids: Iterable[int]) -> dict[i
 
 
 def read(administration: Administration, columns: Iterable[str]) -> dict[str, Any]:
-    """As JSON: dates in ISO form."""
+    """Read columns as JSON: dates in ISO form."""
     return {name: _to_json(getattr(administration, name)) for name in columns}
 
 
 def live_members(organisation_id: int) -> frozenset[int]:
-    """Memberships that may sign in."""
+    """Return the ids of memberships that may sign in."""
     return frozenset(active_memberships().filter(organisation_id=organisation_id).values_list("pk", flat=True))
 
 
 def archived_ids(organisation_id: int, states: Iterable[Values]) -> Mapping[str, frozenset[int]]:
-    """Of the divisions and templates that these states name, by column, those that are no longer offered."""
+    """Return which of the divisions and templates that these states name are no longer offered, by column."""
     ids_by_column = {}
     for column, model in (("division_id", Division), ("template_id", Template)):
         referenced_ids = {values.get("columns", {}).get(column) for values in states} - {None}
@@ -65,7 +65,7 @@ def archived_ids(organisation_id: int, states: Iterable[Values]) -> Mapping[str,
 
 
 def removes_last_active_member(people: People, moves: Mapping[int, bool | None], live: Collection[int]) -> bool:
-    """Whether nobody who may sign in would be on it."""
+    """Return whether nobody who may sign in would be on it."""
     return not any(flag is not None and member in live for member, flag in {**people, **moves}.items())
 
 
@@ -78,41 +78,6 @@ def write(organisation_id: int, changes: Mapping[int, Values]) -> None:
     for name, pairs in by_column.items():
         _write_column(organisation_id, name, pairs)
     _write_people(organisation_id, {key: values.get("people", {}) for key, values in changes.items()})
-
-
-def plan_reversal(
-    administration: Administration,
-    people: People,
-    was_done: tuple[Values, Values],
-    live: Collection[int],
-    not_offered: Mapping[str, Collection[int]],
-) -> PlannedChange:
-    """The verdict that takes back what was done, as far as nobody has changed it since. `was_done`: before and after.
-
-    Whom it is for was decided anew when it was restricted since; and somebody who may sign in stays named on it."""
-    before, after = was_done
-    changed_columns, earlier = after.get("columns", {}), before.get("columns", {})
-    now = read(administration, changed_columns)
-    columns = {
-        name: earlier[name]
-        for name in changed_columns
-        if now[name] == changed_columns[name] and earlier[name] not in not_offered.get(name, ())
-    }
-    changed_people, were = after.get("people", {}), before.get("people", {})
-    restored_people = {
-        member: were[member] for member in changed_people if people.get(int(member)) == changed_people[member]
-    }
-    moves = {int(member): flag for member, flag in restored_people.items()}
-    if administration.restricted and not (
-        before.get("restricted") and not removes_last_active_member(people, moves, live)
-    ):
-        restored_people = {}
-    if len(columns) < len(changed_columns) or len(restored_people) < len(changed_people):
-        reason = "changed_since"
-        if not columns and not restored_people:
-            return PlannedChange(reason)
-        return PlannedChange(reason, after={"columns": columns, "people": restored_people})
-    return PlannedChange(after={"columns": columns, "people": restored_people})
 
 
 def _to_json(value: Any) -> Any:

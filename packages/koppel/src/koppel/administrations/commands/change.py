@@ -15,6 +15,7 @@ from koppel.administrations.models import BulkItem, BulkOperation
 from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record
+from koppel.kit.tabular.reader import TableError, decode
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
@@ -88,8 +89,8 @@ def import_csv(
 ) -> None:
     """Set numbers, client numbers, divisions and people from a CSV."""
     try:
-        text = file.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decode(file.read_bytes())
+    except (OSError, TableError) as error:
         raise CommandError(f"{file} cannot be read: {error}.") from None
     with acting_as(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
@@ -102,7 +103,7 @@ def import_csv(
 
 
 @app.command("undo")
-def undo(
+def undo_operation(
     operation: Annotated[int, typer.Argument(help="Id that the command printed.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -135,7 +136,7 @@ def unrestrict(
 
 
 @app.command("favourite")
-def favourite(
+def mark_favourite(
     administration_id: AdministrationId,
     off: Annotated[bool, typer.Option("--off", help="Remove it from your favourites.")] = False,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
@@ -147,7 +148,7 @@ def favourite(
 
 
 @app.command("settings")
-def settings(
+def change_settings(
     administration_id: AdministrationId,
     values: Annotated[
         list[str] | None, typer.Option("--set", help="'schedule=night', or JSON after the =; may be repeated.")
@@ -167,7 +168,7 @@ def settings(
 def _selection(
     actor: Actor, action: str, ids: list[int] | None, matching: str | None, *, everything: bool
 ) -> Selection:
-    """Ids, a filter that narrows down, or --all. Checks the permission before anything is read."""
+    """Select by ids, by a filter that narrows down, or by --all. Checks the permission before anything is read."""
     bulk.get_allowed_action(actor, action)
     if sum((bool(ids), bool(matching), everything)) > 1:
         raise CommandError("Name administrations by id, or all that match with --filter, or --all; one of the three.")
@@ -192,7 +193,7 @@ def _run_action(
 
 
 def _print(actor: Actor, operation_id: int, *, as_json: bool) -> None:
-    """How many of each, and why some were left; many are performed by a worker, so `state` may say queued."""
+    """Print how many of each, and why some were left; many are done by a worker, so `state` may say queued."""
     operation = bulk.get_operation(actor, operation_id)
     counts = bulk.count_items(operation)
     row = {
@@ -210,7 +211,7 @@ def _skip_reasons(operation: BulkOperation) -> dict[str, str]:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """`key=value`: the value as JSON, else as the text itself. Raises `CommandError`."""
+    """Parse `key=value`: the value as JSON, else as the text itself. Raises `CommandError`."""
     key, separator, value = text.partition("=")
     if not separator:
         raise CommandError(f"Write --set as key=value, not {text!r}.")

@@ -8,7 +8,7 @@ import typer
 
 from koppel.administrations.commands.arguments import AdministrationId
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
-from koppel.administrations.list.cells import display_number
+from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import search
@@ -24,7 +24,7 @@ COLUMNS = ("id", "name", "number", "client_number", "status", "division", "templ
 
 
 @app.command("list")
-def listing(
+def list_administrations(
     matching: Annotated[
         str, typer.Option("--filter", help="As in the list's address bar: 'q=bakker&status=failed'.")
     ] = "",
@@ -40,7 +40,7 @@ def listing(
 
 
 @app.command("show")
-def show(
+def show_administration(
     administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Show an administration with its settings and the origin of each."""
@@ -55,7 +55,7 @@ def show(
 
 
 @app.command("export")
-def export(
+def export_administrations(
     matching: Annotated[str, typer.Option("--filter", help="As in the list's address bar, columns too.")] = "",
     file_format: Annotated[Format, typer.Option("--format", help="csv, xlsx or parquet.")] = Format.CSV,
     out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("administrations.csv"),

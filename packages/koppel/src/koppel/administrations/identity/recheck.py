@@ -21,7 +21,7 @@ SELECT a.country, a.number FROM administrations_administration a
 
 
 def recheck_batch(organisation_id: int) -> int:
-    """Ask about those that were never asked about or not for a year, oldest first. How many. In scope.
+    """Ask about those that were never asked about or not for a year, oldest first. Returns how many. In scope.
 
     A number that was changed in bulk is asked about here as well. What is deactivated, or whose client left, is left alone."""
     with connection.cursor() as cursor:

@@ -44,7 +44,7 @@ def identify(
     sector: str = "",
     same_company: bool = False,
 ) -> Identity | list[IdentityProblem]:
-    """Store who it is and have its register asked. The problems when it is incomplete or wrong. Raises `NotFound`.
+    """Store who it is and have its register asked. Returns the problems when it is incomplete or wrong. Raises `NotFound`.
 
     A new number that the register is known to call otherwise needs `same_company`: somebody says that it is the same one."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
@@ -82,21 +82,22 @@ def identify(
 
 
 def handle_number_change(actor: Actor, administration: Administration) -> None:
-    """It has another number: what was said of the old one, or of none, no longer holds, and its register is asked."""
+    """Drop what was said of the old number, or of none, and have the register asked about the new one."""
     resolve_issues(administration.organisation_id, ("administration", administration.pk), CLOSED, RENAMED, INCOMPLETE)
     request_register_check(actor, [administration.pk])
 
 
 def request_register_check(actor: Actor, administration_ids: Sequence[int], *, refresh: bool = False) -> int:
-    """Have the registers asked about these by a worker; what is known already is applied now. How many will be asked.
-    Raises `Quarantined`."""
+    """Have the registers asked about these by a worker; what is known already is applied now.
+
+    Returns how many will be asked. Raises `Quarantined`."""
     quarantine.refuse()
     administrations = list(visible_to(actor).filter(pk__in=administration_ids))
     return _request_lookups(actor.organisation_id, administrations, refresh=refresh)
 
 
 def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """In the import's own transaction: issues for what may be completed later, registers asked about the others."""
+    """Raise issues for what may be completed later, and have registers asked about the others, in the import's transaction."""
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
     administrations = list(queryset)
     for administration in administrations:
@@ -126,7 +127,7 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
 
 
 def other_name(administration: Administration, number: str) -> str:
-    """The register's name of this number where it is another one than ours; '' when a person said that it is the same."""
+    """Return the register's name of this number where it differs from ours; '' when a person said that it is the same."""
     return (
         other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
         if number
@@ -135,7 +136,7 @@ def other_name(administration: Administration, number: str) -> str:
 
 
 def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, str]]) -> dict[int, str]:
-    """`other_name` of many, by administration, where there is one."""
+    """Return `other_name` of many, by administration, where there is one."""
     register_queries = {
         administration.pk: (administration, number, build_query(administration.country, number))
         for administration, number in numbers
@@ -154,7 +155,7 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
 
 
 def confirm(actor: Actor, administration: Administration, name: str, number: str) -> None:
-    """A person says that the register's company of this name and number is this one."""
+    """Record a person's word that the register's company of this name and number is this one."""
     at = timezone.now().isoformat()
     administration.confirmed_identity = {"name": name, "number": number, "by": actor.membership_id, "at": at}
     administration.save(update_fields=["confirmed_identity"])
@@ -162,14 +163,15 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
 
 
 def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
-    """Whether a person has said of exactly this name and number that it is the same company."""
+    """Return whether a person has said of exactly this name and number that it is the same company."""
     said = administration.confirmed_identity
     is_same_number = said.get("number") == administration.number
     return bool(said and finding and is_same_number and not finding.has_different_name(said["name"]))
 
 
 def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
-    """After identities of many were set, or set back: what is said of their completeness, and of companies they no longer are.
+    """Update the issues on completeness, and on companies they no longer are, after identities of many were set or set back.
+
     `columns`: those that changed. Their registers are asked within the hour, as after an import."""
     touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=touched)
@@ -189,7 +191,7 @@ def is_complete(administration: Administration) -> bool:
 
 
 def register_query(administration: Administration) -> RegisterQuery | None:
-    """What its register can be asked; None without a number, or where no register answers."""
+    """Return what its register can be asked; None without a number, or where no register answers."""
     return build_query(administration.country, administration.number) if administration.number else None
 
 
@@ -199,7 +201,7 @@ def cached_register_result(administration: Administration) -> LookupResult | Non
 
 
 def acknowledge_changes(actor: Actor, administration_id: int) -> int:
-    """Somebody has seen that the company was closed or renamed: it is not asked again until the register says something new."""
+    """Record that the company was seen to be closed or renamed: nobody is asked again until the register says something new."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = visible_to(actor).filter(pk=administration_id).first()
     if administration is None:
@@ -219,7 +221,7 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
 
 
 def handle_lookup_result(organisation_id: int, before: LookupResult, after: LookupResult) -> None:
-    """A register answered about a number: for every administration that carries it. In the answer's transaction."""
+    """Apply a register's answer to every administration with this number, in the answer's transaction."""
     query = after.query
     if query.kind is not QueryKind.NUMBER:
         return
@@ -266,7 +268,7 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
 
 
 def _changed(administration: Administration, after: LookupResult) -> Mapping[str, Any]:
-    """The columns that the answer fills in: the sector where there is none, and the doubt about the number."""
+    """Return the columns that the answer fills in: the sector where there is none, and the doubt about the number."""
     changed: dict[str, Any] = {}
     if not administration.sector and after.sector is not None:
         changed |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}
@@ -279,7 +281,7 @@ def _changed(administration: Administration, after: LookupResult) -> Mapping[str
 
 
 def _audit_details(administration: Administration, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """For the audit log, which is listed and exported: a person's number is masked."""
+    """Return the details of the audit log, which is listed and exported: a person's number is masked."""
     return {**columns, "number": mask_number(columns["number"], administration.country)}
 
 

@@ -14,11 +14,11 @@ OTHER_COMPANY = "other_company"
 
 
 def columns_awaiting_connection() -> Mapping[str, str]:
-    """The columns of one that waits for a connection."""
+    """Return the columns of one that waits for a connection."""
     reason = _("Its connection was removed. It goes on when another connection reaches the company.")
     return {"status": Status.BLOCKED.value, "status_code": AWAITING_CONNECTION, "status_reason": reason}
 
 
 def columns_held() -> Mapping[str, str]:
-    """The columns of one of which a person has yet to say whether it is the same company."""
+    """Return the columns of one of which a person has yet to say whether it is the same company."""
     return {"status": Status.BLOCKED.value, "status_code": OTHER_COMPANY, "status_reason": OTHER_COMPANY_MESSAGE}

@@ -30,7 +30,7 @@ class DueWork:
 
 
 def due_today() -> DueWork:
-    """In the installation's scope."""
+    """Return what falls due today: deactivations that were planned, and erasures. In the installation's scope."""
     today = timezone.localdate()
     planned = Administration.objects.filter(scheduled_deactivation_on__lte=today, withdrawn_at=None)
     over = Administration.objects.filter(
@@ -43,7 +43,7 @@ def due_today() -> DueWork:
 
 
 def deactivate_planned(organisation_id: int) -> int:
-    """Those whose day has come. How many."""
+    """Deactivate those whose day has come. Returns how many."""
     due = Administration.objects.filter(
         organisation_id=organisation_id, scheduled_deactivation_on__lte=timezone.localdate(), withdrawn_at=None
     )
@@ -63,7 +63,7 @@ def deactivate_planned(organisation_id: int) -> int:
 
 
 def erase_batch(organisation_id: int, administration_id: int) -> bool:
-    """A part of what may be erased of it: withdrawn, or kept long enough. True while there may be more.
+    """Erase a part of what was withdrawn or kept long enough. True while there may be more.
 
     Books first, the row itself last; then the audit log names nobody any more, its older entries neither. Restartable at any
     moment."""

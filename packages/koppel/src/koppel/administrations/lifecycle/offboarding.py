@@ -35,7 +35,7 @@ def withdraw(actor: Actor, administration_id: int) -> None:
 
 
 def offboard_client(actor: Actor, administration_id: int, *, client_left_on: date, erase_on: date) -> None:
-    """Syncing stops, siblings on the same connection go on; on `erase_on` everything is erased. Raises `Refused`."""
+    """Stop syncing; siblings on the same connection go on. On `erase_on` everything is erased. Raises `Refused`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     if erase_on <= timezone.localdate():
@@ -61,7 +61,7 @@ def offboard_client(actor: Actor, administration_id: int, *, client_left_on: dat
 
 
 def cancel_offboarding(actor: Actor, administration_id: int) -> None:
-    """The client came back: nothing is erased. It stays deactivated until somebody activates it."""
+    """Cancel the erasure: the client came back. It stays deactivated until somebody activates it."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     administration.client_left_on = administration.erase_on = None

@@ -1,77 +1,196 @@
-"""The columns that the list can show, sort by and export."""
+"""The columns that the list can show, sort by and export: each is declared once, for all of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, F, IntegerField, OuterRef, Subquery, Value
+from django.db.models import Count, F, IntegerField, OuterRef, QuerySet, Subquery, Value
 from django.db.models.expressions import Combinable, OrderBy
 from django.db.models.functions import Coalesce
 from django.utils.functional import Promise
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.models import Assignment
+from koppel.administrations.list import cell_markup, cell_values
+from koppel.administrations.list.cell_markup import PageContext
+from koppel.administrations.list.row_context import RowContext
+from koppel.administrations.models import Administration, Assignment, Status
 from koppel.issues.models import Issue
-from koppel.kit.tabular.writers import ColumnType
+from koppel.kit.tabular.writers import Cell, ColumnType
+
+CellValue = Callable[[Administration, RowContext], Cell]
+CellMarkup = Callable[[Administration, PageContext], SafeString]
 
 
 @dataclass(frozen=True)
-class ListColumn:
-    """`sort`: what orders it, nulls last either way; '' sorts by a figure that is counted for it."""
+class Column:
+    """`key` names it in the address bar. `sort`: the field, or the count, that orders it; nulls last either way. `value` is
+    its cell in a file, `html` on the page."""
 
+    key: str
     label: str | Promise
-    sort: str
-    kind: ColumnType = ColumnType.TEXT
+    sort: str | Callable[[], Combinable]
+    value: CellValue
+    html: CellMarkup
+    type: ColumnType = ColumnType.TEXT
+    has_nulls: bool = False
     is_default: bool = False
     is_figure: bool = False
 
 
-COLUMNS: Mapping[str, ListColumn] = {
-    "name": ListColumn(_("Name"), "sort_name", is_default=True),
-    "number": ListColumn(_("Number"), "number", is_default=True),
-    "client": ListColumn(_("Client number"), "client_number"),
-    "code": ListColumn(_("Code at source"), "remote_company__code"),
-    "status": ListColumn(_("Status"), "status", is_default=True),
-    "complete": ListColumn(_("Complete as of"), "complete_as_of", ColumnType.DATETIME, is_default=True),
-    "division": ListColumn(_("Division"), "division__name", is_default=True),
-    "people": ListColumn(_("People"), ""),
-    "template": ListColumn(_("Template"), "template__name", is_default=True),
-    "sector": ListColumn(_("Sector"), "sector"),
-    "country": ListColumn(_("Country"), "country"),
-    "currency": ListColumn(_("Currency"), "base_currency"),
-    "connection": ListColumn(_("Connection"), "connection__account"),
-    "imported": ListColumn(_("Imported"), "created_at", ColumnType.DATETIME),
-    "issues": ListColumn(_("Issues"), "", ColumnType.INTEGER, is_default=True, is_figure=True),
-}
-DEFAULT_COLUMNS = tuple(key for key, one in COLUMNS.items() if one.is_default)
+def text_column(
+    key: str,
+    label: str | Promise,
+    sort: str,
+    value: Callable[[Administration], str],
+    *,
+    has_nulls: bool = False,
+    is_default: bool = False,
+) -> Column:
+    """Make a column whose cell on the page is its value."""
+    return Column(
+        key,
+        label,
+        sort,
+        value=lambda administration, rows: value(administration),
+        html=lambda administration, page: cell_markup.text_cell(value(administration)),
+        has_nulls=has_nulls,
+        is_default=is_default,
+    )
+
+
+def count_open_issues() -> Combinable:
+    """Count the issues of each, as one index look-up per row."""
+    issues = Issue.objects.filter(
+        organisation_id=OuterRef("organisation_id"),
+        subject_kind="administration",
+        subject_id=OuterRef("pk"),
+        resolved_at=None,
+    )
+    return _count(issues, "subject_id")
+
+
+def count_people() -> Combinable:
+    """Count the people chosen for each, as one index look-up per row."""
+    assignments = Assignment.objects.filter(
+        organisation_id=OuterRef("organisation_id"), administration_id=OuterRef("pk"), automatic=False
+    )
+    return _count(assignments, "administration_id")
+
+
+def _count(related_rows: "QuerySet[Any]", group: str) -> Combinable:
+    counted = related_rows.order_by().values(group).annotate(n=Count("*")).values("n")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))
+
+
+_COLUMNS = (
+    Column(
+        "name",
+        _("Name"),
+        "sort_name",
+        value=lambda administration, rows: administration.name,
+        html=cell_markup.name_cell,
+        is_default=True,
+    ),
+    Column(
+        "number",
+        _("Number"),
+        "number",
+        value=lambda administration, rows: cell_values.display_number(administration),
+        html=cell_markup.number_cell,
+        is_default=True,
+    ),
+    text_column("client", _("Client number"), "client_number", lambda administration: administration.client_number),
+    text_column(
+        "code",
+        _("Code at source"),
+        "remote_company__code",
+        lambda administration: administration.remote_company.code,
+    ),
+    Column(
+        "status",
+        _("Status"),
+        "status",
+        value=lambda administration, rows: str(Status(administration.status).label),
+        html=cell_markup.status_cell,
+        is_default=True,
+    ),
+    Column(
+        "complete",
+        _("Complete as of"),
+        "complete_as_of",
+        value=lambda administration, rows: cell_values.local_time(administration.complete_as_of),
+        html=cell_markup.complete_cell,
+        type=ColumnType.DATETIME,
+        has_nulls=True,
+        is_default=True,
+    ),
+    text_column(
+        "division", _("Division"), "division__name", cell_values.division_name, has_nulls=True, is_default=True
+    ),
+    Column(
+        "people",
+        _("People"),
+        count_people,
+        value=lambda administration, rows: ", ".join(rows.people.get(administration.pk, ())),
+        html=cell_markup.people_cell,
+    ),
+    Column(
+        "template",
+        _("Template"),
+        "template__name",
+        value=lambda administration, rows: cell_values.template_name(administration),
+        html=cell_markup.template_cell,
+        has_nulls=True,
+        is_default=True,
+    ),
+    Column(
+        "sector",
+        _("Sector"),
+        "sector",
+        value=lambda administration, rows: cell_values.sector_title(administration),
+        html=cell_markup.sector_cell,
+    ),
+    text_column("country", _("Country"), "country", lambda administration: administration.country),
+    text_column("currency", _("Currency"), "base_currency", lambda administration: administration.base_currency),
+    text_column(
+        "connection",
+        _("Connection"),
+        "connection__account",
+        lambda administration: administration.connection.account,
+    ),
+    Column(
+        "imported",
+        _("Imported"),
+        "created_at",
+        value=lambda administration, rows: cell_values.local_time(administration.created_at),
+        html=cell_markup.imported_cell,
+        type=ColumnType.DATETIME,
+    ),
+    Column(
+        "issues",
+        _("Issues"),
+        count_open_issues,
+        value=lambda administration, rows: rows.issues.get(administration.pk, 0),
+        html=cell_markup.issues_cell,
+        type=ColumnType.INTEGER,
+        is_default=True,
+        is_figure=True,
+    ),
+)
+COLUMNS: Mapping[str, Column] = {column.key: column for column in _COLUMNS}
+"""By key, in the order of the page."""
+DEFAULT_COLUMNS = tuple(column.key for column in _COLUMNS if column.is_default)
 
 
 def ordering(sort: str) -> tuple[dict[str, Combinable], list[OrderBy]]:
-    """(annotations needed, order) of a sort key such as `-complete`. Ties go by name, so that pages do not overlap."""
-    key, descending = sort.removeprefix("-"), sort.startswith("-")
-    annotations: dict[str, Combinable] = {} if COLUMNS[key].sort else {"sort_figure": _figure(key)}
-    field = F(COLUMNS[key].sort or "sort_figure")
+    """Return (annotations needed, order) of a sort key such as `-complete`. Ties go by name, so that pages do not overlap."""
+    column, descending = COLUMNS[sort.removeprefix("-")], sort.startswith("-")
+    annotations: dict[str, Combinable] = {} if isinstance(column.sort, str) else {"sort_figure": column.sort()}
+    field = F(column.sort if isinstance(column.sort, str) else "sort_figure")
     # Columns that are never NULL go without "nulls last", which would keep PostgreSQL from reading them off an index.
-    nulls = True if key in ("complete", "division", "template") else None
-    first = field.desc(nulls_last=nulls) if descending else field.asc(nulls_last=nulls)
-    rest = [] if key == "name" else [F("sort_name").asc()]
-    last = F("pk").desc() if key == "name" and descending else F("pk").asc()
+    nulls_last = True if column.has_nulls else None
+    first = field.desc(nulls_last=nulls_last) if descending else field.asc(nulls_last=nulls_last)
+    rest = [] if column.key == "name" else [F("sort_name").asc()]
+    last = F("pk").desc() if column.key == "name" and descending else F("pk").asc()
     return annotations, [first, *rest, last]
-
-
-def _figure(key: str) -> Combinable:
-    """How many issues or people each has, as one index look-up per row."""
-    if key == "issues":
-        related_rows = Issue.objects.filter(
-            organisation_id=OuterRef("organisation_id"),
-            subject_kind="administration",
-            subject_id=OuterRef("pk"),
-            resolved_at=None,
-        )
-        group = "subject_id"
-    else:
-        related_rows = Assignment.objects.filter(  # type: ignore[assignment]
-            organisation_id=OuterRef("organisation_id"), administration_id=OuterRef("pk"), automatic=False
-        )
-        group = "administration_id"
-    counted = related_rows.order_by().values(group).annotate(n=Count("*")).values("n")
-    return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))

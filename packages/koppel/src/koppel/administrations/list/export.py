@@ -1,26 +1,28 @@
 """The list as a file: what is shown, all of it that matches, in the columns chosen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
-from koppel.administrations.list import cells
-from koppel.administrations.list.columns import COLUMNS
+from koppel.administrations.list.columns import COLUMNS, Column
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import ListQuery
 from koppel.administrations.list.queryset import search
+from koppel.administrations.list.row_context import load_row_context
 from koppel.audit.services import record
-from koppel.kit.tabular.writers import Cell, Column, Format, write_table
+from koppel.kit.tabular import writers
+from koppel.kit.tabular.writers import Cell, Format, write_table
 from koppel.organisations.roles import Actor
 
 CHUNK_ROWS = 2000
 
 
 def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes]:
-    """A temporary file. Audited with the filter and the number of rows exported. Raises `UnknownParameter`."""
+    """Write the list to a temporary file, and its filter and number of rows to the audit log. Raises `UnknownParameter`."""
     require_known(actor, query)
-    columns = [Column(key, str(COLUMNS[key].label), COLUMNS[key].kind) for key in query.columns]
-    counted = _Counted(_rows(actor, query))
-    written = write_table(file_format, columns, counted)
+    columns = [COLUMNS[key] for key in query.columns]
+    counted = _Counted(_rows(actor, query, columns))
+    file_columns = [writers.Column(column.key, str(column.label), column.type) for column in columns]
+    written = write_table(file_format, file_columns, counted)
     record(
         actor.organisation_id,
         actor.audit,
@@ -40,10 +42,10 @@ class _Counted:
             yield row
 
 
-def _rows(actor: Actor, query: ListQuery) -> Iterator[list[Cell]]:
+def _rows(actor: Actor, query: ListQuery, columns: Sequence[Column]) -> Iterator[list[Cell]]:
     administrations = list(search(actor, query))
     for start in range(0, len(administrations), CHUNK_ROWS):
         chunk = administrations[start : start + CHUNK_ROWS]
-        context = cells.load_row_context(actor, chunk, query.columns)
+        context = load_row_context(actor, chunk, query.columns)
         for administration in chunk:
-            yield [cells.cell_value(administration, key, context) for key in query.columns]
+            yield [column.value(administration, context) for column in columns]

@@ -35,13 +35,13 @@ _SUBJECTS = {"division": "division", "template": "template", "connection": "conn
 
 
 def require_known(actor: Actor, query: ListQuery) -> None:
-    """Raises `UnknownParameter` with every part that does not exist."""
+    """Raise `UnknownParameter` with every part that does not exist."""
     if parts := unknown_in(actor, query):
         raise UnknownParameter(parts)
 
 
 def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
-    """What the filter names and does not exist, is archived or removed, or is out of the actor's sight."""
+    """Return what the filter names and does not exist, is archived or removed, or is out of the actor's sight."""
     parts = list(query.unknown)
     for key, rows_of in _ROWS.items():
         ids = [int(value) for value in query.multi.get(key, ()) if is_id(value)]
@@ -57,31 +57,29 @@ def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
 
 
 def _is_issue(actor: Actor, code: str) -> bool:
-    """Also one that an earlier version or another connector raised."""
+    """Return whether the code is one of an issue, also of one that an earlier version or another connector raised."""
     return code in issue_types or Issue.objects.filter(organisation_id=actor.organisation_id, code=code).exists()
 
 
 def _unknown_ids(actor: Actor, key: str, ids: Iterable[int], rows: Rows) -> Iterable[UnknownPart]:
+    missing = [number for number in ids if number not in rows]
+    names = _remembered_names(actor, key, missing) if missing else {}
     for number in ids:
-        if number not in rows:
-            yield _erased(actor, key, number)
+        if number in names:
+            yield UnknownPart(key, str(number), str(_ERASED[key]) % {"name": names[number]})
+        elif number not in rows:
+            yield unknown_value(key, str(number))
         elif not rows[number][1]:
             yield UnknownPart(key, str(number), str(_GONE[key]) % {"name": rows[number][0]})
 
 
-def _erased(actor: Actor, key: str, number: int) -> UnknownPart:
-    """With the name that the audit log of this organisation remembers, if it does."""
-    entries = AuditEntry.objects.filter(organisation_id=actor.organisation_id, subject_kind=_SUBJECTS[key])
-    names = (
-        entries.filter(subject_id=number)
-        .exclude(subject_name="")
-        .order_by("-pk")
-        .values_list("subject_name", flat=True)
+def _remembered_names(actor: Actor, key: str, ids: Iterable[int]) -> Mapping[int, str]:
+    """Return the last names that the audit log of this organisation has of what is no more, by id."""
+    entries = AuditEntry.objects.filter(
+        organisation_id=actor.organisation_id, subject_kind=_SUBJECTS[key], subject_id__in=ids
     )
-    name = names.first()
-    return (
-        UnknownPart(key, str(number), str(_ERASED[key]) % {"name": name}) if name else unknown_value(key, str(number))
-    )
+    newest = entries.exclude(subject_name="").order_by("subject_id", "-pk").distinct("subject_id")
+    return {number: name for number, name in newest.values_list("subject_id", "subject_name") if number}
 
 
 def _divisions(actor: Actor, ids: Iterable[int]) -> Rows:
@@ -102,7 +100,7 @@ def _connections(actor: Actor, ids: Iterable[int]) -> Rows:
 
 
 def _members(actor: Actor, ids: Iterable[int]) -> Rows:
-    """Also of those whose access ended: what they still hold must be found to be handed over."""
+    """Look members up, those whose access ended too: what they still hold must be found to be handed over."""
     memberships = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
     return dict.fromkeys(memberships.values_list("pk", flat=True), ("", True))
 

@@ -14,6 +14,8 @@ from koppel.issues.issue_types import get_issue_type
 Label = str | Promise
 SEARCHED_FROM = 12
 """Longer menus get a field to type in."""
+CHIPS_PER_FILTER_MAX = 12
+"""More values of one filter are one chip with their number: each chip's link names all of the others."""
 
 LABELS: Mapping[str, Label] = {
     "status": _("Status"),
@@ -88,10 +90,13 @@ def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) ->
 
 
 def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Chip]:
-    """In the order of the menus. A filter by something that is gone shows as a dash, so that it can be taken away."""
+    """Return a chip for each filter, in the order of the menus; a dash for what is gone, so that it can be taken away."""
     offered = {key: dict(pairs) for key, pairs in _offered(choices).items()}
     chip_list = []
     for key, values in query.multi.items():
+        if len(values) > CHIPS_PER_FILTER_MAX:
+            chip_list.append(Chip(f"{LABELS[key]}: {len(values)}", query.without_filter(key).to_query_string()))
+            continue
         for value in values:
             label = offered[key].get(value, "–")
             chip_list.append(Chip(f"{LABELS[key]}: {label}", query.without_filter(key, value).to_query_string()))

@@ -13,10 +13,12 @@ from django.http import QueryDict
 from koppel.administrations.list.columns import COLUMNS, DEFAULT_COLUMNS
 from koppel.administrations.models import Status
 from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.kit.text import clean_text
 from koppel.kit.web.parameters import (
     FLAG,
     ID_MAX,
     PAGE,
+    QUERY_CHARACTERS_MAX,
     TEXT,
     Parameter,
     UnknownPart,
@@ -42,8 +44,6 @@ __all__ = [
     "parse_query_string",
 ]
 
-FILTER_CHARACTERS_MAX = 2048
-
 NONE = "none"
 """In a filter: those that have no division, no template, no sector, nobody chosen."""
 FRESHNESSES = ("fresh", "stale", "old", "never")
@@ -61,7 +61,7 @@ def _choices(values: Iterable[str], *, is_multiple: bool = False) -> Parameter:
 
 
 def _ids(*keywords: str) -> Parameter:
-    """Kept as texts, which go back into an address."""
+    """Make a parameter of ids. They stay texts, which go back into an address."""
     parse = lambda text: text if text in keywords or is_id(text) else None  # noqa: E731 - one expression
     return Parameter(parse=parse, is_multiple=True, may_be_blank=False)
 
@@ -114,16 +114,16 @@ class ListQuery:
         return bool(self.multi or self.single)
 
     def to_query_string(self) -> str:
-        """The address bar's text, without the page; '' when nothing is asked."""
+        """Return the address bar's text, without the page; '' when nothing is asked."""
         return "&".join(part for part in (self.filter(), self.arrangement()) if part)
 
     def filter(self) -> str:
-        """Of that text what decides which administrations match."""
+        """Return the part of that text that decides which administrations match."""
         pairs = [(key, value) for key, values in self.multi.items() for value in values]
         return urlencode([*pairs, *self.single.items()])
 
     def arrangement(self) -> str:
-        """Of that text how they are shown."""
+        """Return the part of that text that says how they are shown."""
         pairs = []
         if self.sort != "name":
             pairs.append(("sort", self.sort))
@@ -134,22 +134,23 @@ class ListQuery:
     def sorted_by(self, sort: str) -> "ListQuery":
         return replace(self, sort=sort, page=1)
 
-    def without_filter(self, key: str, value: str) -> "ListQuery":
-        """One filter's value taken away."""
+    def without_filter(self, key: str, value: str | None = None) -> "ListQuery":
+        """Return it without one value of a filter, or without all of its values."""
+        removed = {(key, one) for one in self.multi.get(key, ())} if value is None else {(key, value)}
         multi = {
-            name: tuple(one for one in values if (name, one) != (key, value)) for name, values in self.multi.items()
+            name: tuple(one for one in values if (name, one) not in removed) for name, values in self.multi.items()
         }
         return replace(
             self,
             multi={name: values for name, values in multi.items() if values},
-            single={name: values for name, values in self.single.items() if (name, values) != (key, value)},
+            single={name: value for name, value in self.single.items() if (name, value) not in removed},
             page=1,
         )
 
 
 def parse_query(params: QueryDict) -> ListQuery:
-    """Raises `UnknownParameter` for a filter that is too long; what it does not know is kept in `unknown`."""
-    require_bounded(params, FILTER_CHARACTERS_MAX, "filter")
+    """Parse the address bar; what is unknown is kept in `unknown`. Raises `UnknownParameter` for a filter that is too long."""
+    require_bounded(params, name="filter")
     query = _stripped(params)
     validators = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
     multi = {key: tuple(dict.fromkeys(filter(validators[key], query.getlist(key)))) for key in MULTI_FILTERS}
@@ -173,19 +174,19 @@ def parse_query_string(query: str) -> ListQuery:
 
 
 def query_of_text(text: str) -> QueryDict:
-    """Raises `UnknownParameter` for a text that is too long, before it is read."""
-    require_short(text, FILTER_CHARACTERS_MAX, "filter")
+    """Parse a query string. Raises `UnknownParameter` for a text that is too long, before it is read."""
+    require_short(text, QUERY_CHARACTERS_MAX, "filter")
     return QueryDict(text)
 
 
 def _stripped(params: QueryDict) -> QueryDict:
     query = QueryDict(mutable=True)
     for key, texts in params.lists():
-        query.setlist(key, [str(text).replace("\0", "").strip() for text in texts])
+        query.setlist(key, [clean_text(str(text)) for text in texts])
     return query
 
 
 def _columns(keys: Iterable[str]) -> tuple[str, ...]:
-    """In the catalogue's order; the name is always there."""
+    """Return the columns in the catalogue's order; the name is always there."""
     selected = {key for key in keys if key in COLUMNS}
     return tuple(key for key in COLUMNS if key in selected | {"name"}) if selected else DEFAULT_COLUMNS

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.core.paginator import Paginator
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -39,7 +40,7 @@ class ListPage:
 
 
 def apply_filters(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
-    """All that the actor may see and the filters let through, in no order. Raises `UnknownParameter`."""
+    """Return all that the actor may see and the filters let through, in no order. Raises `UnknownParameter`."""
     require_known(actor, query)
     return _matching(actor, query)
 
@@ -59,26 +60,25 @@ def _matching(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
 
 
 def search(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
-    """What matches, in the order asked for. Raises `UnknownParameter`."""
+    """Return what matches, in the order asked for. Raises `UnknownParameter`."""
     annotations, order = ordering(query.sort)
     queryset = apply_filters(actor, query).select_related(*PARENTS)
     return queryset.annotate(**annotations).order_by(*order)
 
 
 def get_page(actor: Actor, query: ListQuery) -> ListPage:
-    """The page asked for, else the last one there is. Raises `UnknownParameter`.
+    """Read the page asked for, else the last one there is. Raises `UnknownParameter`.
 
     Ids are ordered first and rows fetched for one page only: sorting whole rows with their four parents costs five times as
     much."""
-    total = apply_filters(actor, query).count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    number = min(max(query.page, 1), pages)
     annotations, order = ordering(query.sort)
-    ids = _matching(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
-    page_ids = list(ids[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]) if total else []
+    ids = apply_filters(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
+    page = Paginator(ids, PAGE_SIZE).get_page(query.page)
+    page_ids = list(page)
     queryset = Administration.objects.filter(organisation_id=actor.organisation_id).select_related(*PARENTS)
     rows = queryset.in_bulk(page_ids)
-    return ListPage([rows[key] for key in page_ids if key in rows], total, number, pages)
+    administrations = [rows[key] for key in page_ids if key in rows]
+    return ListPage(administrations, page.paginator.count, page.number, page.paginator.num_pages)
 
 
 def fresh_since(now: datetime | None = None) -> datetime:
@@ -86,7 +86,7 @@ def fresh_since(now: datetime | None = None) -> datetime:
 
 
 def freshness_condition(freshness: str) -> Q:
-    """The four ages share everything between them and do not overlap."""
+    """Return the condition of one of the four ages, which cover everything and do not overlap."""
     fresh = fresh_since()
     old = timezone.now() - timedelta(days=OLD_DAYS)
     return {
@@ -98,7 +98,7 @@ def freshness_condition(freshness: str) -> Q:
 
 
 def ids_with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
-    """Ids of administrations, as a subquery."""
+    """Return ids of administrations, as a subquery."""
     queryset = Issue.objects.filter(
         organisation_id=actor.organisation_id, subject_kind="administration", resolved_at=None
     )
@@ -116,7 +116,7 @@ def _ids(column: str, values: Sequence[str]) -> Q:
 
 
 def _people(actor: Actor, values: Sequence[str]) -> Q:
-    """Who works on it. That Administrators are on everything by default does not count."""
+    """Return the condition on who works on it. That Administrators are on everything by default does not count."""
     on_it = Assignment.objects.filter(organisation_id=actor.organisation_id, administration=OuterRef("pk"))
     at_work = on_it.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     ids = [actor.membership_id if one == "me" else int(one) for one in values if one != NONE]
@@ -152,7 +152,7 @@ def _number(actor: Actor, value: str) -> Q:
 
 
 def duplicate_numbers(actor: Actor) -> "QuerySet[Administration]":
-    """Numbers that more than one of the visible administrations carries: the same client, imported twice."""
+    """Return numbers that more than one of the visible administrations has: the same client, imported twice."""
     carried = visible_to(actor).exclude(number="").values("number", "number_scheme").order_by()
     return carried.annotate(n=Count("pk")).filter(n__gt=1).values("number")  # type: ignore[return-value]
 

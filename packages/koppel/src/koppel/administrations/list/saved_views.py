@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import SavedView
+from koppel.kit.text import clean_text
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
@@ -19,7 +20,7 @@ def list_views(actor: Actor) -> list[SavedView]:
 def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) -> SavedView:
     """Keep a view under this name; a view of the same name is replaced. Raises `Refused`, `UnknownParameter`."""
     actor.require(Permission.VIEW)
-    name = " ".join(name.replace("\0", "").split())[:120]
+    name = " ".join(clean_text(name).split())[:120]
     if not name:
         raise Refused(_("A name is needed."))
     views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
@@ -39,7 +40,7 @@ def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) 
 
 
 def make_default(actor: Actor, view_id: int, *, is_default: bool) -> None:
-    """What the list opens with; of the views only one can be."""
+    """Set what the list opens with; of the views only one can be."""
     actor.require(Permission.VIEW)
     views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     views.update(is_default=False)

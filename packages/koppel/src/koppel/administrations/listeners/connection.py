@@ -25,14 +25,14 @@ LIVE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 
 def block(organisation_id: int, administration_ids: Sequence[int], reason: str) -> None:
-    """Another company stands there: blocked. A deactivated one stays deactivated."""
+    """Block them, as another company stands there. A deactivated one stays deactivated."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     blocked = {"status": Status.BLOCKED, "status_code": OTHER_COMPANY, "status_reason": reason}
     administrations.exclude(status=Status.DEACTIVATED).update(**blocked)
 
 
 def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
-    """They go on: one that was never completely read waits for its first sync."""
+    """Let them go on: one that was never completely read waits for its first sync."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     calm = {"status_code": "", "status_reason": ""}
     stopped = administrations.filter(status=Status.BLOCKED, status_code=OTHER_COMPANY)
@@ -41,7 +41,7 @@ def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_
 
 
 def detach_from_connection(actor: Actor, connection_id: int, policy: RemovalPolicy) -> int:
-    """Before a connection is removed. How many administrations did not move."""
+    """Detach administrations before a connection is removed. Returns how many did not move to another one."""
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
     if policy is RemovalPolicy.MOVE:
         _move(actor, administrations, _reachable_companies(actor).exclude(connection_id=connection_id))
@@ -55,8 +55,9 @@ def detach_from_connection(actor: Actor, connection_id: int, policy: RemovalPoli
 
 
 def attach_waiting(actor: Actor, connection_id: int) -> int:
-    """After a connection's companies were listed: those that wait for a connection go on through this one.
-    How many."""
+    """Let those that wait for a connection go on through this one, after its companies were listed.
+
+    Returns how many."""
     waiting = Administration.objects.filter(
         organisation_id=actor.organisation_id, connection__state=ConnectionState.REMOVED
     )
@@ -72,7 +73,7 @@ def _reachable_companies(actor: Actor) -> "QuerySet[RemoteCompany]":
 
 def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "QuerySet[RemoteCompany]") -> int:
     """Point administrations at the same company (the vendor's immutable id) of another connection. Nothing
-    else changes: settings, people, books and checkpoints stay. How many found one."""
+    else changes: settings, people, books and checkpoints stay. Returns how many moved."""
     waiting = list(administrations.select_related("remote_company", "connection"))
     external_ids = {administration.remote_company.external_id for administration in waiting}
     by_company = {
@@ -107,15 +108,14 @@ def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "Q
 
 
 def _guard(target: RemoteCompany) -> None:
-    """The other connection's description of the company may be that of another company."""
+    """Hold the company where the other connection describes it as another one than before."""
     described = VendorIdentity(target.legal_name, target.number, target.country)
     apply_guard(target, described, interrupts=False)
     target.save()
 
 
 def accept_change(actor: Actor, administration_id: int, field: str, value: str) -> str:
-    """What the accounting system says of the company becomes the administration's own. '' or a sentence why
-    not."""
+    """Take over what the accounting system says of the company. Returns '' or a sentence why not."""
     administration = visible_to(actor).filter(pk=administration_id).first()
     if administration is None:
         return _("You may not see this administration.")

@@ -13,7 +13,7 @@ from koppel.organisations.roles import Actor
 
 
 def count_administrations(organisation_id: int, group: GroupKind) -> Mapping[int, int]:
-    """Never a restricted one: to those who are not named on it no number may tell that it exists."""
+    """Count them, never a restricted one: to those who are not named on it no number may tell that it exists."""
     column = f"{group.value}_id"
     administrations = Administration.objects.filter(
         organisation_id=organisation_id, withdrawn_at=None, restricted=False
@@ -23,7 +23,7 @@ def count_administrations(organisation_id: int, group: GroupKind) -> Mapping[int
 
 
 def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: int) -> int:
-    """A restricted one moves along and is not counted."""
+    """Move them; a restricted one moves along and is not counted."""
     column = f"{group.value}_id"
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, **{column: from_id})
     moved_count = administrations.filter(restricted=False).count()
@@ -32,7 +32,7 @@ def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: 
 
 
 def settings_impact(organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
-    """What an administration sets itself is not touched by its template, so the same own settings share an answer."""
+    """Compute what other settings of a template would do. Administrations with the same own settings share an answer."""
     administrations = Administration.objects.filter(
         organisation_id=organisation_id, template_id=template_id, withdrawn_at=None, restricted=False
     )

@@ -33,7 +33,7 @@ def _list_assignments(actor: Actor, membership_id: int) -> list[OwnedItem]:
 
 
 def _sole_assignments(assignments: "QuerySet[Assignment]", membership_id: int) -> "QuerySet[Assignment]":
-    """Of these assignments those on whose administration nobody else is named who may sign in."""
+    """Return the assignments on whose administration nobody else is named who may sign in."""
     live = Q(membership__expires_at=None) | Q(membership__expires_at__gt=timezone.now())
     other_assignments = Assignment.objects.filter(
         live, organisation_id=OuterRef("organisation_id"), administration=OuterRef("administration"),
@@ -43,7 +43,7 @@ def _sole_assignments(assignments: "QuerySet[Assignment]", membership_id: int) -
 
 
 def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
-    """The heir is added where not there already; chosen for what the leaver was chosen for, and by default for the rest.
+    """Add the heir where not there already: chosen for what the leaver was chosen for, by default for the rest.
 
     A restricted administration goes along when the actor is named on it; else only at the hands of an Administrator, when the
     leaver has no access any more and nobody else does: it must not become a way to look in."""
@@ -77,7 +77,7 @@ def _ids_that_move(actor: Actor, leaver: int, *, has_left: bool) -> set[int]:
 
 
 def _moving(actor: Actor, leaver: int, _heir: int, deactivate: bool) -> list[tuple[int, str]]:
-    """What `_move_assignments` would move; a restricted one that the actor does not see has no name here."""
+    """Describe what `_move_assignments` would move; a restricted one that the actor does not see has no name here."""
     has_left = deactivate or not Membership.objects.get(pk=leaver).is_live
     ids = _ids_that_move(actor, leaver, has_left=has_left)
     names = dict(visible_to(actor).filter(pk__in=ids).order_by("sort_name").values_list("pk", "name"))
@@ -96,7 +96,7 @@ def _moving_views(actor: Actor, leaver: int, _heir: int, _deactivate: bool) -> l
 
 
 def _move_views(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
-    """Under the same name, with the leaver's beside it where the heir has one of that name, numbered where that is taken."""
+    """Move views under the same name; with the leaver's beside it where the heir has that name, numbered where taken."""
     views = SavedView.objects.filter(organisation_id=actor.organisation_id)
     used_names = set(views.filter(membership_id=new_owner_id).values_list("name", flat=True))
     leaver_views = list(views.filter(membership_id=leaver_id).select_related("membership__user"))

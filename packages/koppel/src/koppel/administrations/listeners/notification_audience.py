@@ -16,7 +16,7 @@ from koppel.organisations.roles import Actor, Role
 
 
 def describe_subject(organisation_id: int, administration_id: int) -> Subject:
-    """Responsible is whom somebody chose for it, else who imported it, else the owner of its connection.
+    """Describe it with who is responsible: whom somebody chose, else who imported it, else the owner of its connection.
 
     Being assigned automatically at import makes nobody responsible."""
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
@@ -37,7 +37,7 @@ def describe_subject(organisation_id: int, administration_id: int) -> Subject:
 def unrestricted_ids(
     organisation_id: int, administration_ids: Collection[int], division_ids: Collection[int]
 ) -> list[int]:
-    """What is restricted is told to the people named on it, never to a program."""
+    """Return those that are not restricted: what is restricted is told to the people named on it, never to a program."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
     if division_ids:
         administrations = administrations.filter(division_id__in=division_ids)
@@ -47,7 +47,7 @@ def unrestricted_ids(
 def visible_administrations_of(
     organisation_id: int, about: SubjectRef, administration_ids: Collection[int], membership_ids: Collection[int]
 ) -> dict[int, VisibleAdministrations]:
-    """Within what each of these people may see; a restricted administration concerns only those named on it."""
+    """Return what each of these people may see; a restricted administration concerns only those named on it."""
     touched = Administration.objects.filter(organisation_id=organisation_id)
     if administration_ids:
         touched = touched.filter(pk__in=administration_ids)
@@ -63,7 +63,7 @@ def visible_administrations_of(
 def fallback_recipients(
     organisation_id: int, membership_id: int, administration_ids: Collection[int]
 ) -> dict[int, int | None]:
-    """Restricted ones on which this member is not named, each with the first who is and may sign in."""
+    """Return restricted ones on which this member is not named, each with the first who is and may sign in."""
     tenant = {"organisation_id": organisation_id}
     restricted = Administration.objects.filter(**tenant, pk__in=administration_ids, restricted=True)
     there = Assignment.objects.filter(**tenant, membership_id=membership_id).values("administration_id")
@@ -76,7 +76,7 @@ def fallback_recipients(
 
 
 def audience_of(organisation_id: int, event: str, administration_ids: Collection[int]) -> dict[int, Audience]:
-    """Whom the settings in force name: those whom somebody chose for it, and the people of its division."""
+    """Return whom the settings in force name: those whom somebody chose for it, and the people of its division."""
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
     administrations = list(queryset.select_related("template", "organisation"))
     audiences = {one.pk: effective_settings(one).notify.get(event) for one in administrations}

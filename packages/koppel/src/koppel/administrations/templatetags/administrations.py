@@ -6,7 +6,7 @@ from django.utils.functional import Promise
 
 from koppel.administrations import hooks
 from koppel.administrations.hooks import ordered_tabs
-from koppel.administrations.list import cells
+from koppel.administrations.list.cell_markup import moment
 from koppel.administrations.models import Favourite
 from koppel.organisations.roles import Actor
 
@@ -15,11 +15,11 @@ register = template.Library()
 
 @register.simple_tag
 def administration_tabs(administration_id: int) -> list[tuple[str, str | Promise, str]]:
-    """(key, label, address) of the registered tabs."""
+    """Return (key, label, address) of the registered tabs."""
     return [(key, tab.label, reverse(tab.url_name, args=[administration_id])) for key, tab in ordered_tabs()]
 
 
-register.simple_tag(cells.moment)
+register.simple_tag(moment)
 
 
 @register.simple_tag
@@ -29,30 +29,30 @@ def card_url(url_name: str, administration_id: int) -> str:
 
 @register.simple_tag
 def is_favourite(administration_id: int, actor: Actor) -> bool:
-    """Whether the actor marked it as a favourite."""
+    """Return whether the actor marked it as a favourite."""
     favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     return favourites.filter(administration_id=administration_id).exists()
 
 
 @register.simple_tag
 def sync_url(administration_id: int) -> str:
-    """The page on which its syncs are followed; '' when no app has one."""
+    """Return the page on which its syncs are followed; '' when no app has one."""
     return hooks.sync_url(administration_id)
 
 
 @register.simple_tag
 def start_sync_url(administration_id: int) -> str:
-    """Where a form posts to start a sync; '' when no app can."""
+    """Return where a form posts to start a sync; '' when no app can."""
     return hooks.start_sync_url(administration_id)
 
 
 @register.simple_tag
 def import_progress_url(import_id: int) -> str:
-    """The page on which an import is followed; '' when no app has one."""
+    """Return the page on which an import is followed; '' when no app has one."""
     return hooks.import_progress_url(import_id)
 
 
 @register.simple_tag
 def export_url(administration_id: int) -> str:
-    """A file of all its books; '' when no app writes one."""
+    """Return the address of a file of all its books; '' when no app writes one."""
     return hooks.export_url(administration_id)

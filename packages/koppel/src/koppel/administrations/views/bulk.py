@@ -22,7 +22,7 @@ from koppel.administrations.list.query import NONE, parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.administrations.views.detail import redirect_back
-from koppel.company_registers.numbers.list_import import decode
+from koppel.kit.tabular.reader import TableError, decode
 from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import PAGE, UnknownParameter, id_of, is_id, one_of, unknown_value
 from koppel.organisations.errors import Refused
@@ -38,7 +38,7 @@ OPEN_STATES = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
 
 @require_POST
 def preview(request: AuthenticatedRequest) -> HttpResponse:
-    """What the action would do to what is ticked, or to all that match."""
+    """Preview what the action would do to what is ticked, or to all that match."""
     form = request.POST
     action = form.get("action", "")
     try:
@@ -58,7 +58,7 @@ def preview(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _selection(request: AuthenticatedRequest) -> bulk.Selection:
-    """What is ticked, or all that match. Raises `UnknownParameter`, also for what is ticked on a list that was refused."""
+    """Select what is ticked, or all that match. Raises `UnknownParameter`, also for a list that was refused."""
     form = request.POST
     text = form.get("query", "")
     query = parse_bulk_filter(text) if "all" in form else parse_query_string(text)
@@ -73,7 +73,7 @@ def _selection(request: AuthenticatedRequest) -> bulk.Selection:
 
 
 def _address_of(request: AuthenticatedRequest) -> str:
-    """The list as it was: the filter, and how it was sorted and with which columns. What is unknown of it is left out."""
+    """Return the list's address: the filter, the sorting and the columns. What is unknown of it is left out."""
     form = request.POST
     items = parse_query_string(form.get("shown", ""))
     return "&".join(text for text in (form.get("query", ""), items.arrangement()) if text)
@@ -81,14 +81,14 @@ def _address_of(request: AuthenticatedRequest) -> str:
 
 @takes(only=one_of(*ItemState.values), page=PAGE)
 def detail(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    """Before it starts: who changes, who does not and why. Afterwards: how far it is, what happened, and the undo."""
+    """Show before it starts what changes, what does not and why; afterwards how far it is, what happened, and the undo."""
     operation = _get_or_404(request.actor, operation_id)
     return render(request, "administrations/bulk.html", _operation_context(request, operation))
 
 
 @takes(only=one_of(*ItemState.values), page=PAGE)
 def progress(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    """The part that changes by itself."""
+    """Show the part that changes by itself."""
     operation = _get_or_404(request.actor, operation_id)
     return render(request, "administrations/bulk_state.html", _operation_context(request, operation))
 
@@ -121,7 +121,7 @@ def discard(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
 
 @takes()
 def recent(request: AuthenticatedRequest) -> HttpResponse:
-    """What was done to many at once, newest first."""
+    """Show what was done to many at once, newest first."""
     request.actor.require(Permission.VIEW)
     operation_rows = [
         (operation, get_action(operation.action).label, bulk.count_items(operation))
@@ -131,13 +131,13 @@ def recent(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def spreadsheet_page(request: AuthenticatedRequest) -> HttpResponse:
-    """Changes from a CSV, pasted or uploaded; leads to the same preview."""
+    """Take changes from a CSV, pasted or uploaded, to the same preview."""
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     text = request.POST.get("text", "")
     if request.method == "POST":
         try:
             return _read_spreadsheet(request, text)
-        except (Refused, UnknownParameter) as refusal:
+        except (Refused, TableError, UnknownParameter) as refusal:
             messages.error(request, str(refusal))
     context = {
         "nav_section": "administrations",
@@ -169,7 +169,7 @@ def _read_spreadsheet(request: AuthenticatedRequest, text: str) -> HttpResponse:
 
 
 def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpResponse:
-    """Few are changed at once: back to the list they came from, with what happened. Many are followed on their own page."""
+    """Start it. Few are changed at once, and the list says what happened; many are followed on their own page."""
     if not bulk.start_operation(request.actor, operation.pk):
         messages.info(request, _("This was started already."))
     operation.refresh_from_db()
@@ -187,7 +187,7 @@ def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpRespo
 
 
 def _action_params(action: str, request: AuthenticatedRequest) -> Mapping[str, Any]:
-    """The parameters that the bar's menus hold; empty fields ask for nothing. Raises `UnknownParameter`."""
+    """Return the parameters of the bar's menus; empty fields ask for nothing. Raises `UnknownParameter`."""
     form = request.POST
     if action == "deactivate":
         return {"reason": form.get("reason", ""), "on": form.get("on", "")}
@@ -266,7 +266,7 @@ def _items(actor: Actor, items: list[BulkItem]) -> list[dict[str, Any]]:
 
 
 def _differences(item: BulkItem, administration: Administration | None, names: bulk.NameLookup) -> list[str]:
-    """Nothing of an administration that the reader may not see."""
+    """Return nothing of an administration that the reader may not see."""
     if administration is None:
         return []
     return bulk.describe_changes(

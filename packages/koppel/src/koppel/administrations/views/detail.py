@@ -17,7 +17,7 @@ from koppel.administrations.effective_settings import DEFAULTS, RESOURCES, Effec
 from koppel.administrations.errors import NotFound
 from koppel.administrations.hooks import ordered_cards, progress_of
 from koppel.administrations.lifecycle import predecessors
-from koppel.administrations.list.cells import display_number
+from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.company_registers.sectors.sections import SECTIONS
@@ -37,7 +37,7 @@ from koppel.organisations.settings_schema import (
 
 
 def detail(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Overview: issues first, then the cards that other apps add, people and division."""
+    """Show the Overview: issues first, then the cards that other apps add, people and division."""
     administration = get_administration_or_404(request.actor, administration_id)
     people = administration.assignments.filter(organisation_id=administration.organisation_id).select_related(
         "membership__user"
@@ -60,7 +60,7 @@ def detail(request: AuthenticatedRequest, administration_id: int) -> HttpRespons
 
 
 def edit(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Division, template, people and the firm's own client number of one administration, and whether it is restricted."""
+    """Edit division, template, people and the firm's own client number, and whether it is restricted."""
     actor = request.actor
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = get_administration_or_404(actor, administration_id)
@@ -89,7 +89,7 @@ def edit(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
 
 
 def settings_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Each setting with where it comes from; saving stores it here, resetting gives it back to template or organisation."""
+    """Show each setting with where it comes from; saving stores it here, resetting gives it back."""
     administration = get_administration_or_404(request.actor, administration_id)
     if request.method == "POST":
         request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
@@ -118,7 +118,7 @@ def settings_page(request: AuthenticatedRequest, administration_id: int) -> Http
 
 
 def history(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Who did what to this administration."""
+    """Show who did what to this administration."""
     administration = get_administration_or_404(request.actor, administration_id)
     renderer = AuditRenderer(request.actor)
     entries = [
@@ -145,14 +145,14 @@ def page_context(request: AuthenticatedRequest, administration: Administration, 
 
 
 def redirect_back(request: HttpRequest) -> HttpResponse:
-    """To the page that the form names, if it is ours."""
+    """Redirect to the page that the form names, if it is ours."""
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
     return HttpResponseRedirect(target if safe else reverse("administrations:list"))
 
 
 def _save(request: AuthenticatedRequest, administration: Administration) -> None:
-    """A bulk operation on one administration: planned, audited and undone like any other. All of it or nothing.
+    """Save by a bulk operation on one administration: planned, audited and undone like any other. All of it or nothing.
 
     Asked for is what was changed on the page: `was_…` is what it showed, and somebody else may have been at work since."""
     form, actor = request.POST, request.actor
@@ -179,7 +179,7 @@ def _save(request: AuthenticatedRequest, administration: Administration) -> None
 
 
 def _changed_members(request: AuthenticatedRequest, administration: Administration) -> tuple[set[int], set[int]]:
-    """Who was ticked and who was unticked; nobody on a page from before it had these boxes."""
+    """Return who was ticked and who was unticked; nobody on a page from before it had these boxes."""
     form = request.POST
     ticked, shown_ids = (_ids(request, key) for key in ("people", "shown"))
     if "was_access" in form:
@@ -198,8 +198,9 @@ def _ids(request: AuthenticatedRequest, name: str) -> set[int]:
 def _requested_member_ids(
     request: AuthenticatedRequest, administration: Administration, added: set[int], removed: set[int]
 ) -> set[int] | None:
-    """Whom to name on it when its access changes, or it is restricted; None: neither. Raises `Refused` for a page that showed
-    another access than it has now: whoever saved it has not seen whom it is for."""
+    """Return whom to name on it when its access changes, or it is restricted; None: neither.
+
+    Raises `Refused` for a page that showed another access than it has now: whoever saved it has not seen whom it is for."""
     form, now = request.POST, "restricted" if administration.restricted else "open"
     was, requested_access = form.get("was_access", now), "restricted" if form.get("access") == "restricted" else "open"
     if was != now:
@@ -215,7 +216,7 @@ def _requested_member_ids(
 
 
 def _requested_settings(request: HttpRequest, administration: Administration) -> dict[str, Any]:
-    """What the form changes. A value that is in force already stays where it comes from. Raises `Refused`."""
+    """Return what the form changes. A value that is in force already stays where it comes from. Raises `Refused`."""
     if key := request.POST.get("reset"):
         event = key.removeprefix("notify-")
         if event != key:

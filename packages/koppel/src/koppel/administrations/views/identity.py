@@ -51,7 +51,7 @@ def page(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
 
 
 def register_card(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """What the register says, on the Overview; looks again while it is being asked."""
+    """Show what the register says, on the Overview; looks again while it is being asked."""
     administration = get_administration_or_404(request.actor, administration_id)
     context = {
         "administration": administration,

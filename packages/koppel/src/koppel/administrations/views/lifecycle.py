@@ -23,7 +23,7 @@ from koppel.organisations.roles import Permission
 
 
 def offboarding_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """What will happen, to what, before it does: client left, or withdrawn."""
+    """Show what will happen, to what, before it does: client left, or withdrawn."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_administration_or_404(request.actor, administration_id)
     today = timezone.localdate()
@@ -38,7 +38,7 @@ def offboarding_page(request: AuthenticatedRequest, administration_id: int) -> H
 
 @require_POST
 def offboard(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """The client left; books are kept until a day, then erased."""
+    """Record that the client left; books are kept until a day, then erased."""
     form = request.POST
 
     def apply_change() -> None:
@@ -58,7 +58,7 @@ def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) ->
 
 @require_POST
 def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Gone for everybody at once; a job erases its data. Asked for with the administration's name typed."""
+    """Withdraw it for everybody at once, when its name was typed; a job erases its data."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_administration_or_404(request.actor, administration_id)
     if request.POST.get("name", "").strip().casefold() != administration.name.strip().casefold():
@@ -71,7 +71,7 @@ def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
 
 @require_POST
 def set_predecessor(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Which administration this one continues."""
+    """Set which administration this one continues."""
     reference = request.POST.get("predecessor", "").strip()
 
     def apply_change() -> None:
@@ -84,7 +84,7 @@ def set_predecessor(request: AuthenticatedRequest, administration_id: int) -> Ht
 
 @require_POST
 def reassign(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """An Administrator names somebody on a restricted administration whose people have all left."""
+    """Name somebody on a restricted administration whose people have all left, by an Administrator."""
     member = request.POST.get("member", "")
     try:
         restriction.reassign_orphaned(request.actor, administration_id, id_of(member) or 0)

@@ -14,13 +14,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from koppel.administrations import queries, restriction
-from koppel.administrations.list import cells, saved_views
+from koppel.administrations.list import saved_views
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.filter_checks import unknown_in
 from koppel.administrations.list.filter_menu import SINGLE_LABELS, chips, menus
+from koppel.administrations.list.page_rows import render_rows
 from koppel.administrations.list.query import ListQuery, parse_query, parse_query_string
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
+from koppel.administrations.list.row_context import load_row_context
 from koppel.administrations.models import SavedView, Status
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
@@ -44,8 +46,8 @@ class ColumnHeading:
     is_figure: bool
 
 
-def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """The list; asks for its rows again every two seconds while something is being read in.
+def show_list(request: AuthenticatedRequest) -> HttpResponse:
+    """Show the list; it asks for its rows again every two seconds while something is being read in.
 
     Opened without asking for anything it shows the person's default view, if there is one."""
     views = saved_views.list_views(request.actor)
@@ -78,7 +80,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _refused(request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None) -> HttpResponse:
-    """No rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
+    """Show no rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
     context = {
         "nav_section": NAV_SECTION,
         "parts": [
@@ -94,13 +96,13 @@ def _query_of(request: AuthenticatedRequest) -> str:
     return str(request.META.get("QUERY_STRING", ""))
 
 
-def rows(request: AuthenticatedRequest) -> HttpResponse:
-    """The part of the list that changes by itself."""
+def show_rows(request: AuthenticatedRequest) -> HttpResponse:
+    """Show the part of the list that changes by itself."""
     return render(request, "administrations/rows.html", _list_context(request, parse_query(request.GET)))
 
 
 def export(request: AuthenticatedRequest, file_format: str) -> HttpResponse | FileResponse:
-    """What the list shows, all of it that matches, as CSV or Excel."""
+    """Export what the list shows, all of it that matches, as CSV or Excel."""
     request.actor.require(Permission.VIEW)
     chosen_format = Format.EXCEL if file_format == "xlsx" else Format.CSV
     content = export_list(request.actor, parse_query(request.GET), chosen_format)
@@ -133,7 +135,7 @@ def update_view(request: AuthenticatedRequest) -> HttpResponse:
 
 @takes()
 def hidden(request: AuthenticatedRequest) -> HttpResponse:
-    """For Administrators: that restricted administrations exist, and who is named on them."""
+    """Show Administrators that restricted administrations exist, and who is named on them."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     context = {
         "nav_section": NAV_SECTION,
@@ -146,7 +148,7 @@ def hidden(request: AuthenticatedRequest) -> HttpResponse:
 def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[str, Any]:
     actor = request.actor
     page = get_page(actor, list_query)
-    row_context = cells.load_row_context(actor, page.rows, list_query.columns)
+    row_context = load_row_context(actor, page.rows, list_query.columns)
     import_id = list_query.single.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(row_context.progress.values()) if state else []
@@ -160,7 +162,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "first": (page.number - 1) * PAGE_SIZE + 1,
         "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
         "headings": _headings(list_query),
-        "rows": cells.render_rows(page.rows, list_query.columns, row_context),
+        "rows": render_rows(page.rows, list_query.columns, row_context),
         "state": state,
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,
@@ -183,7 +185,7 @@ def _headings(list_query: ListQuery) -> Sequence[ColumnHeading]:
 
 
 def _single_filters(list_query: ListQuery) -> Sequence[Mapping[str, Any]]:
-    """The filters of one value, as one menu."""
+    """Return the filters of one value, as one menu."""
     return [
         {"name": key, "value": value, "label": label, "is_chosen": list_query.single.get(key) == value}
         for (key, value), label in SINGLE_LABELS.items()

@@ -6,12 +6,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.db import connection
 from django.db.models import Q, Sum
 
-from koppel.books.models import MODELS_BY_RESOURCE, BookRow, Entry, EntryLine
+from koppel.books.models import ACTUAL, MODELS_BY_RESOURCE, POSTED, BookRow, Entry, EntryLine
+from koppel.kit.database.sql_files import load_statements
 
 PAGE_SIZE = 200
+_SQL = load_statements("koppel.books")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "accounts": ("code", "name", "kind", "account_class", "active", "currency", "vat_code"),
     "entries": ("booked_on", "period", "journal", "number", "description", "status", "debit_total"),
@@ -82,11 +85,9 @@ def list_rows(
         queryset = queryset.filter(deleted_at=None)
     if search:
         queryset = queryset.filter(_search_condition(resource, search))
-    total = queryset.count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    page = min(max(page, 1), pages)
     ordered = queryset.order_by(*_ORDER.get(resource, ("code",)), "external_id")
-    return Listing(list(ordered[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]), total, page, pages)
+    rows = Paginator(ordered, PAGE_SIZE).get_page(page)
+    return Listing(list(rows), rows.paginator.count, rows.number, rows.paginator.num_pages)
 
 
 def all_rows(administration_id: int, resource: str, *, search: str = "") -> Iterator[tuple[Any, ...]]:
@@ -103,11 +104,11 @@ def all_rows(administration_id: int, resource: str, *, search: str = "") -> Iter
 def counts(administration_id: int) -> dict[str, int]:
     """Return the number of rows of each resource, without those deleted at the source."""
     parts = [
-        f"SELECT '{key}', count(*) FROM {model._meta.db_table} WHERE administration_id = %(id)s AND deleted_at IS NULL"  # noqa: S608
+        _SQL["count_rows"].format(resource=f"'{key}'", table=model._meta.db_table)
         for key, model in MODELS_BY_RESOURCE.items()
     ]
     with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(parts), {"id": administration_id})
+        cursor.execute(" UNION ALL ".join(parts), {"administration": administration_id})
         return dict(cursor.fetchall())
 
 
@@ -128,21 +129,6 @@ def entry_with_lines(administration_id: int, external_id: str) -> tuple[Entry, l
     return entry, list(lines)
 
 
-_LINES = """
-SELECT entry.external_id, entry.booked_on, entry.period, entry.journal, entry.number, entry.status,
-  coalesce(nullif(line.description, ''), entry.description, ''), coalesce(line.reference, ''), coalesce(line.contact, ''),
-  line.debit, line.credit,
-  sum(CASE WHEN entry.status = 'posted' AND entry.balance_type = 'actual' THEN line.debit - line.credit ELSE 0 END)
-    OVER place,
-  row_number() OVER place
-FROM books_entry_line line
-JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
-WHERE line.administration_id = %(administration)s AND line.account = %(account)s
-  AND line.deleted_at IS NULL AND entry.deleted_at IS NULL AND left(entry.period, 4) = %(year)s
-WINDOW place AS (ORDER BY entry.booked_on, entry.period, entry.external_id, line.line_number, line.external_id)
-"""
-
-
 def account_ledger(
     administration_id: int, account: str, fiscal_year: str, *, opening: Decimal, search: str = "", page: int = 1
 ) -> AccountLedger:
@@ -151,24 +137,19 @@ def account_ledger(
         "administration": administration_id,
         "account": account,
         "year": fiscal_year,
+        "posted": POSTED,
+        "actual": ACTUAL,
         "pattern": f"%{_escape_like(search)}%",
         "search": search,
         "limit": PAGE_SIZE,
         "offset": (max(page, 1) - 1) * PAGE_SIZE,
     }
-    statement = f"""
-        WITH card (entry, booked_on, period, journal, number, status, description, reference, contact,
-          debit, credit, running, place) AS ({_LINES})
-        SELECT card.*, count(*) OVER () FROM card
-        WHERE %(search)s = '' OR concat_ws(' ', journal, number, description, reference, contact) ILIKE %(pattern)s
-        ORDER BY place LIMIT %(limit)s OFFSET %(offset)s
-    """  # noqa: S608 - the parts are constants of this module
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(_SQL["list_account_lines"], values)
         rows = cursor.fetchall()
     total = int(rows[0][13]) if rows else 0
     lines = [LedgerLine(*(*row[:11], opening + row[11])) for row in rows]
-    return AccountLedger(lines, total, max(page, 1), max(1, -(-total // PAGE_SIZE)))
+    return AccountLedger(lines, total, max(page, 1), Paginator(range(total), PAGE_SIZE).num_pages)
 
 
 def _search_condition(resource: str, search: str) -> Q:

@@ -2,21 +2,17 @@
 
 from django.db import connection
 
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 
 PERIOD_DIGITS = 6
-_FISCAL_YEARS = """
-SELECT left(period, 4), max(period) FROM (
-  SELECT period FROM books_entry WHERE administration_id = %(administration)s AND deleted_at IS NULL
-  UNION SELECT period FROM books_balance WHERE administration_id = %(administration)s AND deleted_at IS NULL
-) used GROUP BY 1 ORDER BY 1 DESC
-"""
+_SQL = load_statements("koppel.books")
 
 
 def fiscal_years(administration_id: int) -> dict[str, str]:
     """Return the fiscal years with entries or balances, newest first, each with its last period (`YYYYPP`)."""
     with connection.cursor() as cursor:
-        cursor.execute(_FISCAL_YEARS, {"administration": administration_id})
+        cursor.execute(_SQL["list_fiscal_years"], {"administration": administration_id})
         return {str(year): str(last) for year, last in cursor.fetchall()}
 
 

@@ -6,28 +6,11 @@ from decimal import Decimal
 
 from django.db import connection
 
-_MOVEMENT_BY_PERIOD = """
-SELECT line.account, entry.period, sum(line.debit - line.credit)
-FROM books_entry_line line
-JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
-WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
-  AND entry.status = 'posted' AND entry.balance_type = 'actual' AND left(entry.period, 4) = %(year)s
-GROUP BY 1, 2
-"""
+from koppel.books.models import ACTUAL, POSTED
+from koppel.kit.database.sql_files import load_statements
 
-_RESULT_BY_PERIOD = """
-SELECT entry.period,
-  coalesce(sum(line.credit - line.debit) FILTER (WHERE chart.kind = 'income'), 0),
-  coalesce(sum(line.debit - line.credit) FILTER (WHERE chart.kind = 'expense'), 0)
-FROM books_entry entry
-JOIN books_entry_line line ON line.administration_id = entry.administration_id AND line.entry = entry.external_id
-  AND line.deleted_at IS NULL
-JOIN books_account chart ON chart.administration_id = line.administration_id AND chart.code = line.account
-  AND chart.deleted_at IS NULL
-WHERE entry.administration_id = %(administration)s AND entry.deleted_at IS NULL
-  AND entry.status = 'posted' AND entry.balance_type = 'actual' AND left(entry.period, 4) = %(year)s
-GROUP BY entry.period ORDER BY entry.period
-"""
+_SQL = load_statements("koppel.books")
+_CONSTANTS = {"posted": POSTED, "actual": ACTUAL, "income": "income", "expense": "expense"}
 
 
 @dataclass(frozen=True)
@@ -42,12 +25,16 @@ class PeriodResult:
 def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[str, str], Decimal]:
     """Return the net movement (debit less credit) by (account code, period)."""
     with connection.cursor() as cursor:
-        cursor.execute(_MOVEMENT_BY_PERIOD, {"administration": administration_id, "year": fiscal_year})
+        cursor.execute(
+            _SQL["list_movements_by_period"], {**_CONSTANTS, "administration": administration_id, "year": fiscal_year}
+        )
         return {(account, period): amount for account, period, amount in cursor.fetchall()}
 
 
 def result_by_period(administration_id: int, fiscal_year: str) -> Sequence[PeriodResult]:
     """Return the results in order of the periods; periods without entries are absent."""
     with connection.cursor() as cursor:
-        cursor.execute(_RESULT_BY_PERIOD, {"administration": administration_id, "year": fiscal_year})
+        cursor.execute(
+            _SQL["list_results_by_period"], {**_CONSTANTS, "administration": administration_id, "year": fiscal_year}
+        )
         return [PeriodResult(*row) for row in cursor.fetchall()]

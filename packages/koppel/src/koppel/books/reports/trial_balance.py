@@ -10,6 +10,9 @@ from decimal import Decimal
 
 from django.db import connection
 
+from koppel.books.models import ACTUAL, POSTED
+from koppel.kit.database.sql_files import load_statements
+
 ZERO = Decimal(0)
 
 
@@ -55,82 +58,17 @@ class TrialBalance:
         return sum((getattr(one, column) for one in self.accounts), ZERO)
 
 
-_SERIES = (
-    "CASE WHEN right(external_id, length(period)) = period THEN left(external_id, -length(period))"
-    " ELSE replace(external_id, period, '') END"
-)
-"""What the source states apart for one account (by ledger, branch, subaccount): statements whose keys differ in the period
-alone follow one another."""
-
-_TRIAL_BALANCE = f"""
-WITH stated AS (
-  SELECT account, {_SERIES} AS series, period, opening, closing
-  FROM books_balance
-  WHERE administration_id = %(administration)s AND deleted_at IS NULL AND balance_type = 'actual'
-    AND left(period, 4) = %(year)s AND period <= %(until)s
-), opening AS (
-  SELECT account, sum(opening) AS amount FROM (
-    SELECT DISTINCT ON (account, series) account, opening FROM stated ORDER BY account, series, period
-  ) first GROUP BY account
-), closing AS (
-  SELECT account, sum(closing) AS amount FROM (
-    SELECT DISTINCT ON (account, series) account, closing FROM stated ORDER BY account, series, period DESC
-  ) last GROUP BY account
-), movement AS (
-  SELECT line.account, sum(line.debit) AS debit, sum(line.credit) AS credit
-  FROM books_entry_line line
-  JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
-  WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
-    AND entry.status = 'posted' AND entry.balance_type = 'actual'
-    AND left(entry.period, 4) = %(year)s AND entry.period <= %(until)s
-  GROUP BY line.account
-), used AS (
-  SELECT account FROM opening UNION SELECT account FROM closing UNION SELECT account FROM movement
-)
-SELECT used.account, coalesce(chart.name, ''), coalesce(chart.kind, ''), coalesce(opening.amount, 0),
-  coalesce(movement.debit, 0), coalesce(movement.credit, 0), closing.amount
-FROM used
-LEFT JOIN opening USING (account) LEFT JOIN closing USING (account) LEFT JOIN movement USING (account)
-LEFT JOIN LATERAL (
-  SELECT name, kind FROM books_account
-  WHERE administration_id = %(administration)s AND code = used.account ORDER BY deleted_at NULLS FIRST LIMIT 1
-) chart ON true
-ORDER BY used.account
-"""  # noqa: S608 - an expression of our own
-
-_DIFFERING = f"""
-WITH stated AS (
-  SELECT left(period, 4) AS year, account, {_SERIES} AS series, period, opening, closing
-  FROM books_balance
-  WHERE administration_id = %(administration)s AND deleted_at IS NULL AND balance_type = 'actual'
-), opening AS (
-  SELECT year, account, sum(opening) AS amount FROM (
-    SELECT DISTINCT ON (year, account, series) year, account, opening
-    FROM stated ORDER BY year, account, series, period
-  ) first GROUP BY year, account
-), closing AS (
-  SELECT year, account, sum(closing) AS amount FROM (
-    SELECT DISTINCT ON (year, account, series) year, account, closing
-    FROM stated ORDER BY year, account, series, period DESC
-  ) last GROUP BY year, account
-), movement AS (
-  SELECT left(entry.period, 4) AS year, line.account, sum(line.debit - line.credit) AS amount
-  FROM books_entry_line line
-  JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
-  WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
-    AND entry.status = 'posted' AND entry.balance_type = 'actual'
-  GROUP BY 1, 2
-)
-SELECT * FROM (
-  SELECT year, account, coalesce(opening.amount, 0) + coalesce(movement.amount, 0) - closing.amount AS difference
-  FROM closing LEFT JOIN opening USING (year, account) LEFT JOIN movement USING (year, account)
-) compared WHERE difference <> 0 ORDER BY year, account
-"""  # noqa: S608 - names of ours alone
+_SQL = load_statements("koppel.books")
+_TRIAL_BALANCE = _SQL["trial_balance"].format(series=_SQL["get_series"])
+_DIFFERING_ACCOUNTS = _SQL["list_differing_accounts"].format(series=_SQL["get_series"])
+_CONSTANTS = {"posted": POSTED, "actual": ACTUAL}
 
 
 def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> TrialBalance:
     """Return the trial balance: opening at the start of `fiscal_year`, movement until and closing at the end of `to_period`."""
-    values: dict[str, int | str] = {"administration": administration_id, "year": fiscal_year, "until": to_period}
+    values: dict[str, int | str] = {
+        **_CONSTANTS, "administration": administration_id, "year": fiscal_year, "until": to_period,
+    }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_TRIAL_BALANCE, values)
         return TrialBalance(fiscal_year, tuple(AccountBalance(*row) for row in cursor.fetchall()))
@@ -141,7 +79,7 @@ def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Deci
     source's. Years and accounts that agree are absent; so are those of which the source states nothing."""
     differences: dict[str, list[tuple[str, Decimal]]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_DIFFERING, {"administration": administration_id})
+        cursor.execute(_DIFFERING_ACCOUNTS, {**_CONSTANTS, "administration": administration_id})
         for year, account, difference in cursor.fetchall():
             differences.setdefault(year, []).append((account, difference))
     return differences

@@ -17,11 +17,13 @@ from koppel.audit.services import record
 from koppel.books.errors import ReaderRefused
 from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, remedies
 from koppel.books.sql_access.views import grants
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.encryption import Secret
 from koppel.organisations.roles import Actor, Permission
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CONNECTIONS_MAX = 10
+_SQL = load_statements("koppel.books")
 _ROLE_SETTINGS = {"default_transaction_read_only": "on", "statement_timeout": "10min"}
 """Good manners, which the role may change for itself; its rights it may not."""
 
@@ -48,11 +50,7 @@ def readers(actor: Actor) -> list[Reader]:
     """Return the readers of the actor's organisation, by name."""
     actor.require(Permission.MANAGE_ORGANISATION)
     with _as_owner() as owner:
-        result = owner.execute(
-            "SELECT role::text, created_at, created_by, role IN (SELECT rolname FROM pg_roles) FROM koppel_readers.reader"
-            " WHERE organisation_id = %s ORDER BY role",
-            [actor.organisation_id],
-        )
+        result = owner.execute(_SQL["list_readers"], {"organisation": actor.organisation_id})
         return [Reader(*row) for row in result.fetchall()]
 
 
@@ -62,14 +60,11 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
     actor.require(Permission.MANAGE_ORGANISATION)
     role, password = role_name(name), secrets.token_urlsafe(24)
     with _as_owner() as owner:
-        if owner.execute("SELECT 1 FROM koppel_readers.reader WHERE role = %s", [role]).fetchone():
+        if owner.execute(_SQL["has_reader"], {"role": role}).fetchone():
             raise ReaderRefused(f"There is a reader {name!r} already; remove it first, or take another name.")
         _refuse_excess_rights(owner)
         _create_role(administrator_url or _owner_url(), role, password)
-        owner.execute(
-            "INSERT INTO koppel_readers.reader (role, organisation_id, created_by) VALUES (%s, %s, %s)",
-            [role, actor.organisation_id, actor.name],
-        )
+        owner.execute(_SQL["insert_reader"], {"role": role, "organisation": actor.organisation_id, "name": actor.name})
         for statement in grants(role):
             owner.execute(statement.encode())
     record(actor.organisation_id, actor.audit, "sql_reader.created", subject=("sql_reader", None, role))
@@ -81,13 +76,10 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
     actor.require(Permission.MANAGE_ORGANISATION)
     role = role_name(name)
     with _as_owner() as owner:
-        row = owner.execute(
-            "DELETE FROM koppel_readers.reader WHERE role = %s AND organisation_id = %s RETURNING role",
-            [role, actor.organisation_id],
-        ).fetchone()
+        row = owner.execute(_SQL["delete_reader"], {"role": role, "organisation": actor.organisation_id}).fetchone()
         if row is None:
             raise ReaderRefused(f"There is no reader {name!r}.")
-        if owner.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+        if owner.execute(_SQL["has_role"], {"role": role}).fetchone():
             for statement in _revocations(role):
                 owner.execute(statement)
     _drop_role(administrator_url or _owner_url(), role)
@@ -153,7 +145,7 @@ def _create_role(url: str, role: str, password: str) -> None:
 def _drop_role(url: str, role: str) -> None:
     try:
         with psycopg.connect(url) as administrator:
-            administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role])
+            administrator.execute(_SQL["terminate_sessions"], {"role": role})
             name = sql.Identifier(administrator.info.dbname)
             administrator.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(name, sql.Identifier(role)))
             administrator.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))

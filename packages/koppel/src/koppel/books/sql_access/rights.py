@@ -10,11 +10,14 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from koppel.kit.database.sql_files import load_statements
+
 READER_PREFIX = "koppel_reader_"
 PUBLIC = "public"
 """Everybody, as PostgreSQL's functions of rights name it."""
 TABLE = "public.organisations_organisation"
 """Belongs to who owns all of ours."""
+_SQL = load_statements("koppel.books")
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,7 @@ class ExcessRight:
 
 def reader_roles(connection: psycopg.Connection[Any]) -> list[str]:
     """Return the readers of this database, of every organisation; none of another database on the same server."""
-    cursor = connection.execute(
-        "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)"
-        " AND has_database_privilege(oid, current_database(), 'CONNECT')"
-        " AND has_schema_privilege(oid, (SELECT oid FROM pg_namespace WHERE nspname = 'books'), 'USAGE') ORDER BY 1",
-        [READER_PREFIX],
-    )
+    cursor = connection.execute(_SQL["list_reader_roles"], {"prefix": READER_PREFIX})
     return [str(role) for (role,) in cursor.fetchall()]
 
 
@@ -52,26 +50,13 @@ def excess_rights(connection: psycopg.Connection[Any], application_role: str) ->
 
 def other_databases(connection: psycopg.Connection[Any]) -> list[str]:
     """Return the other databases of the server to which everybody may connect."""
-    cursor = connection.execute(
-        "SELECT datname FROM pg_database WHERE datallowconn AND datname <> current_database()"
-        " AND has_database_privilege(%s, oid, 'CONNECT') ORDER BY 1",
-        [PUBLIC],
-    )
+    cursor = connection.execute(_SQL["list_other_open_databases"], {"role": PUBLIC})
     return [str(name) for (name,) in cursor.fetchall()]
-
-
-_RIGHTS = """
-SELECT current_database(), (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%(table)s)),
-       has_database_privilege(%(role)s, current_database(), 'CONNECT'),
-       has_database_privilege(%(role)s, current_database(), 'TEMPORARY'),
-       has_database_privilege(%(role)s, current_database(), 'CREATE'),
-       has_schema_privilege(%(role)s, 'public', 'CREATE')
-"""
 
 
 def _excess(connection: psycopg.Connection[Any], role: str, application_role: str) -> list[ExcessRight]:
     [(name, owner, connects, makes_temporary, makes_schemas, makes_objects)] = connection.execute(
-        _RIGHTS, {"role": role, "table": TABLE}
+        _SQL["get_rights"], {"role": role, "table": TABLE}
     ).fetchall()
     who = "PUBLIC" if role == PUBLIC else _name(role)
     who_says = "PUBLIC, that is everybody," if role == PUBLIC else f"The role {role}"

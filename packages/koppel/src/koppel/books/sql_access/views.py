@@ -10,40 +10,32 @@ from django.db.backends.utils import CursorWrapper
 
 from koppel.books.models import MODELS_BY_RESOURCE, TIME_COLUMNS
 from koppel.connector.rows import ROWS
+from koppel.kit.database.sql_files import load_statements
 
-SCHEMA = "books"
-_ADMINISTRATIONS = f"""
-CREATE VIEW {SCHEMA}.administrations WITH (security_barrier) AS
-SELECT a.id AS administration_id, a.name, a.number, a.country, a.base_currency, a.client_number, a.sector, a.status,
-       d.name AS division, a.complete_as_of
-  FROM administrations_administration a
-  LEFT JOIN organisations_division d ON d.id = a.division_id AND d.organisation_id = a.organisation_id
- WHERE NOT a.restricted
-"""  # noqa: S608 - names of ours alone
-_NOT_RESTRICTED = "administration_id IN (SELECT id FROM administrations_administration WHERE NOT restricted)"
+_SQL = load_statements("koppel.books")
 
 
 def drop_views(cursor: CursorWrapper) -> None:
     """Drop the views before migrations: PostgreSQL cannot change a column that a view uses."""
-    cursor.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    cursor.execute(_SQL["drop_schema"])
 
 
 def views_are_missing(using: str) -> bool:
     """Return whether the views are missing: a migration dropped them, and was killed before it made them again."""
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT to_regnamespace(%s) IS NULL", [SCHEMA])
+        cursor.execute(_SQL["is_schema_missing"])
         return bool(cursor.fetchone()[0])
 
 
 def create_views(cursor: CursorWrapper) -> None:
     """Drop the schema, create it again, and grant it to every known reader; as the owner, in one transaction."""
     drop_views(cursor)
-    cursor.execute(f"CREATE SCHEMA {SCHEMA}")
-    cursor.execute(_ADMINISTRATIONS)
+    cursor.execute(_SQL["create_schema"])
+    cursor.execute(_SQL["create_administrations_view"])
     for resource, model in MODELS_BY_RESOURCE.items():
         cursor.execute(_view(resource, model._meta.db_table))
-    cursor.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
-    cursor.execute("SELECT role FROM koppel_readers.reader WHERE role IN (SELECT rolname FROM pg_roles)")
+    cursor.execute(_SQL["revoke_functions"])
+    cursor.execute(_SQL["list_roles_of_readers"])
     for (role,) in cursor.fetchall():
         for statement in grants(str(role)):
             cursor.execute(statement)
@@ -51,16 +43,10 @@ def create_views(cursor: CursorWrapper) -> None:
 
 def grants(role: str) -> list[str]:
     """Return the SQL that grants a role to read. `role` has been checked (`readers.role_name`)."""
-    return [
-        f'GRANT USAGE ON SCHEMA {SCHEMA} TO "{role}"',
-        f'GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO "{role}"',
-        f'GRANT EXECUTE ON FUNCTION koppel_scope(), koppel_reader_organisation(name) TO "{role}"',
-    ]
+    statements = (_SQL["grant_schema"], _SQL["grant_views"], _SQL["grant_functions"])
+    return [statement.format(role=f'"{role}"') for statement in statements]
 
 
 def _view(resource: str, table: str) -> str:
     columns = ("administration_id", "external_id", *ROWS[resource].__struct_fields__, *TIME_COLUMNS)
-    return (
-        f"CREATE VIEW {SCHEMA}.{resource} WITH (security_barrier) AS"  # noqa: S608 - our own names
-        f" SELECT {', '.join(columns)} FROM {table} WHERE {_NOT_RESTRICTED}"
-    )
+    return _SQL["create_view"].format(resource=resource, columns=", ".join(columns), table=table)

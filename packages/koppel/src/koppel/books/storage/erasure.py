@@ -3,14 +3,10 @@
 from django.db import connection
 
 from koppel.books.models import MODELS_BY_RESOURCE
+from koppel.kit.database.sql_files import load_statements
 
 ERASE_BATCH_SIZE = 20_000
-
-_ERASE = """
-DELETE FROM {table} WHERE organisation_id = %s AND administration_id = %s AND external_id IN (
-  SELECT external_id FROM {table} WHERE administration_id = %s LIMIT %s)
-"""
-"""By key: a row's physical place (ctid) means another row in each partition."""
+_SQL = load_statements("koppel.books")
 
 
 def erase_books(organisation_id: int, administration_id: int) -> bool:
@@ -19,8 +15,8 @@ def erase_books(organisation_id: int, administration_id: int) -> bool:
     with connection.cursor() as cursor:
         for model in MODELS_BY_RESOURCE.values():
             cursor.execute(
-                _ERASE.format(table=model._meta.db_table),
-                [organisation_id, administration_id, administration_id, remaining],
+                _SQL["erase_rows"].format(table=model._meta.db_table),
+                {"organisation": organisation_id, "administration": administration_id, "limit": remaining},
             )
             remaining -= cursor.rowcount
             if remaining <= 0:

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from koppel.books.storage.staging import table
 from koppel.books.storage.writer import WriteContext
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
 
-ENTRIES, LINES = "entries", "entry_lines"
-KEYS_SQL = "SELECT unnest(%(keys)b::text[])"
+LINES = "entry_lines"
+_SQL = load_statements("koppel.books")
+KEYS_SQL = _SQL["list_given_keys"]
 """For `missing_keys`: the keys that were read are `keys` in `values`."""
 
 
@@ -39,9 +41,8 @@ async def missing_keys(
 async def existing_keys(connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]) -> list[str]:
     """Return those of `keys` that the books have, not marked as deleted."""
     result = await connection.execute(
-        f"SELECT external_id FROM {table(resource).name} WHERE administration_id = %s AND external_id = ANY(%b)"  # noqa: S608
-        " AND deleted_at IS NULL ORDER BY 1",
-        [context.administration_id, list(keys)],
+        _SQL["list_existing_keys"].format(table=table(resource).name),
+        {"administration": context.administration_id, "keys": list(keys)},
     )
     return [str(key) for (key,) in await result.fetchall()]
 
@@ -51,9 +52,8 @@ async def missing_line_keys(
 ) -> list[str]:
     """Return the keys of lines of `entries` in the books that are not among `lines`, which are all that the source has."""
     result = await connection.execute(
-        f"SELECT external_id FROM {table(LINES).name} WHERE administration_id = %s AND entry = ANY(%b)"  # noqa: S608
-        " AND deleted_at IS NULL EXCEPT SELECT unnest(%b::text[]) ORDER BY 1",
-        [context.administration_id, list(entries), list(lines)],
+        _SQL["list_missing_line_keys"],
+        {"administration": context.administration_id, "entries": list(entries), "lines": list(lines)},
     )
     return [str(key) for (key,) in await result.fetchall()]
 
@@ -61,22 +61,15 @@ async def missing_line_keys(
 async def mark_deleted(connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]) -> None:
     """Mark rows as deleted at the source; they stay in the books."""
     await connection.execute(
-        f"UPDATE {table(resource).name} SET deleted_at = %s"  # noqa: S608 - our own table names
-        " WHERE administration_id = %s AND external_id = ANY(%b)",
-        [context.at, context.administration_id, list(keys)],
+        _SQL["mark_rows_deleted"].format(table=table(resource).name),
+        {"at": context.at, "administration": context.administration_id, "keys": list(keys)},
     )
 
 
 def _present_keys_sql(resource: str, within: bool) -> str:
-    if resource == LINES and within:
-        return (
-            f"SELECT line.external_id FROM {table(ENTRIES).name} entry JOIN {table(LINES).name} line"  # noqa: S608
-            " ON line.administration_id = entry.administration_id AND line.entry = entry.external_id"
-            " WHERE entry.administration_id = %(administration)s AND entry.partition = ANY(%(partitions)s)"
-            " AND line.deleted_at IS NULL"
-        )
-    condition = " AND partition = ANY(%(partitions)s)" if within else ""
-    return (
-        f"SELECT external_id FROM {table(resource).name}"  # noqa: S608 - our own table names
-        f" WHERE administration_id = %(administration)s AND deleted_at IS NULL{condition}"
-    )
+    """Return the query of the keys in the books: of the whole resource, or `within` partitions."""
+    if not within:
+        return _SQL["list_present_keys"].format(table=table(resource).name)
+    if resource == LINES:
+        return _SQL["list_present_line_keys_of_partitions"]
+    return _SQL["list_present_keys_of_partitions"].format(table=table(resource).name)

@@ -16,6 +16,7 @@ from koppel.books.fields import row_columns
 from koppel.books.models import MODELS_BY_RESOURCE
 from koppel.connector.rows import ROWS
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
 
 ENVELOPE_COLUMNS = ("external_id", "partition", "raw", "content_hash")
 ENVELOPE_TYPES = ("text", "text", "bytea", "bytea")
@@ -23,6 +24,7 @@ SIZE_CHECKED_FROM, ROW_BYTES_MAX = 1000, 7900
 """Of 8,160 that fit on a page, less what lengths and alignment of 25 columns take."""
 PIECES_SENT_TOGETHER = 8
 """Of 32 KB each: a round of the event loop for every quarter of a megabyte."""
+_SQL = load_statements("koppel.books")
 
 
 @dataclass(frozen=True)
@@ -71,19 +73,17 @@ async def copy_rows(connection: Connection, target: Table, rows: Sequence[tuple[
     staged = _staged.setdefault(connection, set())
     if any(map(_is_long, rows)):
         staged.discard(incoming)
-        await connection.execute(
-            f"DROP TABLE IF EXISTS {incoming}; {_staging_sql(target, incoming, is_long=True)}".encode()
-        )
+        await connection.execute(_create_table_sql(target, incoming, is_long=True).encode())
     elif incoming not in staged:
-        result = await connection.execute("SELECT to_regclass(%s) IS NULL", [f"pg_temp.{incoming}"])
+        result = await connection.execute(_SQL["has_staging_table"], {"name": f"pg_temp.{incoming}"})
         row = await result.fetchone()
         if row and row[0]:
-            await connection.execute(_staging_sql(target, incoming).encode())
-        else:
             staged.add(incoming)
+        else:
+            await connection.execute(_create_table_sql(target, incoming).encode())
     async with (
         connection.cursor() as cursor,
-        cursor.copy(f"COPY {incoming} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copying,
+        cursor.copy(_SQL["copy_rows"].format(staged=incoming, columns=", ".join(columns))) as copying,
     ):
         copying.set_types(target.staged_types)
         pieces: list[Buffer] = []
@@ -105,14 +105,15 @@ def _is_long(row: tuple[Any, ...]) -> bool:
     return sum(map(len, texts)) > ROW_BYTES_MAX
 
 
-def _staging_sql(target: Table, name: str, *, is_long: bool = False) -> str:
+def _create_table_sql(target: Table, name: str, *, is_long: bool = False) -> str:
     """Return the SQL that makes a staging table. A commit empties every temporary table of the session and rebuilds the index
     of its TOAST table, half a millisecond each; so a table has TOAST only for a transaction with a long row."""
     columns = dict(zip((*ENVELOPE_COLUMNS, *target.columns), target.staged_types, strict=True))
     if is_long:
-        return f"CREATE TEMP TABLE {name} ({', '.join(map(' '.join, columns.items()))}) ON COMMIT DROP"
+        typed_columns = ", ".join(map(" ".join, columns.items()))
+        return _SQL["create_staging_table_for_long_rows"].format(staged=name, typed_columns=typed_columns)
     added = [f"ADD COLUMN {column} {kind}" for column, kind in columns.items()]
     plain = [
         f"ALTER COLUMN {column} SET STORAGE PLAIN" for column, kind in columns.items() if kind in ("text", "bytea")
     ]
-    return f"CREATE TEMP TABLE {name} () ON COMMIT DELETE ROWS; ALTER TABLE {name} {', '.join(added + plain)}"
+    return _SQL["create_staging_table"].format(staged=name, additions=", ".join(added + plain))

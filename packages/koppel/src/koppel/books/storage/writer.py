@@ -18,6 +18,7 @@ from koppel.books.storage.staging import ENVELOPE_COLUMNS, Table, copy_rows, tab
 from koppel.connector.contract import Record, RejectedRecord
 from koppel.connector.rows import Row
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
 
 Normalise = Callable[[str, bytes, str], Row]
 RecordBatch = tuple[str, Sequence[Record], Mapping[str, str]]
@@ -25,6 +26,7 @@ RecordBatch = tuple[str, Sequence[Record], Mapping[str, str]]
 SPLIT_FROM = 500
 DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
 NUL_ESCAPED = rb"\u0000"
+_SQL = load_statements("koppel.books")
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,8 @@ async def _existing_hashes(
 ) -> dict[str, bytes | None]:
     """Return content hashes by id; None for a row that is marked as deleted, as it comes back whatever its hash."""
     result = await connection.execute(
-        f"SELECT external_id, CASE WHEN deleted_at IS NULL THEN content_hash END FROM {target.name}"  # noqa: S608
-        " WHERE administration_id = %s AND external_id = ANY(%b)",
-        [context.administration_id, keys],
+        _SQL["list_content_hashes"].format(table=target.name),
+        {"administration": context.administration_id, "keys": keys},
         binary=True,
     )
     return dict(await result.fetchall())
@@ -190,21 +191,21 @@ async def _insert(connection: Connection, context: WriteContext, statement: str,
 
 @cache
 def _insert_sql(target: Table, partition: int = 0) -> str:
-    columns = (*ENVELOPE_COLUMNS, *target.columns)
-    kinds = dict(zip(target.columns, target.types, strict=True))
-    selected = [f"{name}::numeric" if kinds.get(name) == "numeric" else name for name in columns]
-    return (
-        f"INSERT INTO {target.name} (organisation_id, administration_id, first_seen, last_changed, deleted_at,"  # noqa: S608
-        f" {', '.join(columns)}) SELECT %(organisation)s, %(administration)s, %(at)s, %(at)s, NULL,"
-        f" {', '.join(selected)} FROM {target.staging_table(partition)}"
-    )
+    return _SQL["insert_staged_rows"].format(**_parts_of(target, partition))
 
 
 @cache
 def _upsert_sql(target: Table) -> str:
     replaced = [name for name in (*ENVELOPE_COLUMNS, *target.columns) if name != "external_id"]
-    return (
-        f"{_insert_sql(target)} ON CONFLICT (administration_id, external_id) DO UPDATE SET"
-        f" last_changed = excluded.last_changed, deleted_at = NULL,"
-        f" {', '.join(f'{name} = excluded.{name}' for name in replaced)}"
-    )
+    replacements = ", ".join(f"{name} = excluded.{name}" for name in replaced)
+    return _SQL["upsert_staged_rows"].format(**_parts_of(target), replacements=replacements)
+
+
+def _parts_of(target: Table, partition: int = 0) -> dict[str, str]:
+    """Return the table, its staging table, and the columns of both. Amounts are staged as text."""
+    columns = (*ENVELOPE_COLUMNS, *target.columns)
+    amounts = {name for name, kind in zip(target.columns, target.types, strict=True) if kind == "numeric"}
+    return {
+        "table": target.name, "staged": target.staging_table(partition), "columns": ", ".join(columns),
+        "selected": ", ".join(f"{name}::numeric" if name in amounts else name for name in columns),
+    }  # fmt: skip

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus, doubtful, invalid
 from koppel.company_registers.numbers.country_rules import VALIDATORS
+from koppel.kit.text import clean_text
 
 LENGTH_MAX = 60
 PLACEHOLDERS = {
@@ -24,7 +25,7 @@ PLACEHOLDERS = {
 def check_number(text: str, country: str) -> NumberCheck:
     """Check a text as a registration number of this country (ISO 3166, `UK` too). Never raises."""
     country = {"UK": "GB", "EL": "GR"}.get(country.strip().upper(), country.strip().upper())
-    typed = unicodedata.normalize("NFKC", text[: LENGTH_MAX * 2]).replace("\0", "").strip().upper()
+    typed = clean_text(unicodedata.normalize("NFKC", text[: LENGTH_MAX * 2])).upper()
     compact_number = re.sub(r"[^A-Z0-9]", "", typed)
     if not compact_number:
         return invalid("", country, "empty", _("Enter a number, or choose a reason and a sector."))

@@ -3,15 +3,17 @@
 Nobody is asked which delimiter, encoding or column: it is seen from the list itself. What happened to each line is told.
 """
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
+
+from koppel.kit.tabular.reader import Limits, Row, TableError, heading_keys, read_rows
 
 LINES_MAX = 5000
+LIMITS = Limits(rows=2 * LINES_MAX)
 HEADERS = {
     "name": {"name", "naam", "administration", "administratie", "company", "bedrijf", "client", "klant", "namn", "navn",
              "nimi", "bedrijfsnaam", "klantnaam", "company name"},
@@ -23,6 +25,7 @@ HEADERS = {
     "sector": {"sector", "branche", "section"},
 }  # fmt: skip
 """What people write above a column, in small letters."""
+HEADINGS = {words: field for field, headings in HEADERS.items() for words in headings}
 
 
 @dataclass(frozen=True)
@@ -70,28 +73,20 @@ class MatchedLine:
     id: int | None = None
 
 
-def decode(data: bytes) -> str:
-    """The text of an uploaded file: UTF-8, UTF-16 with its mark, else the alphabet of Windows in Western Europe."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
-
-
 def read_lines(text: str) -> list[PastedLine]:
-    """At most 5,000 lines; blank ones are kept as empty in a list of one column, so that the order holds. Never raises."""
-    text = re.sub(r"\r\n?", "\n", text.replace("\x00", "")).strip("\n")
+    """Read at most 5,000 lines; blank ones are kept as empty in a list of one column, so that the order holds.
+
+    What cannot be read as a table at all has no lines."""
+    text = text.strip("\0\r\n")
     if not text.strip():
         return []
-    rows = _rows(text)[: LINES_MAX + 1]
+    rows = _rows(text)
     columns = _by_header(rows[0]) if rows else {}
     if columns:
         rows = rows[1:]
     else:
         columns = _by_content(rows)
-    return [_line(place, row, columns) for place, row in enumerate(rows[:LINES_MAX])]
+    return [_line(index, row, columns) for index, row in enumerate(rows[:LINES_MAX])]
 
 
 def match_lines(lines: Sequence[PastedLine], candidates: Sequence[Candidate]) -> list[MatchedLine]:
@@ -144,29 +139,20 @@ def _normalize(text: str) -> str:
 
 
 def _rows(text: str) -> list[list[str]]:
-    delimiter = _delimiter(text)
-    if not delimiter:
-        return [[_cell(line)] for line in text.split("\n")]
-    try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
-    except csv.Error:
-        rows = [line.split(delimiter) for line in text.split("\n")]
-    return [[_cell(cell) for cell in row] for row in rows if any(cell.strip() for cell in row)]
+    rows = _table(text)
+    if any(len(row.cells) > 1 for row in rows):
+        rows = [row for row in rows if not row.is_blank]
+    return [[_cell(cell) for cell in row.cells or ("",)] for row in rows[: LINES_MAX + 1]]
 
 
-def _delimiter(text: str) -> str:
-    """The one that splits most lines into the same number of cells, at least two; '' for a list of one column.
-
-    A comma inside a company's name is outvoted by the semicolon that stands in every line."""
-    lines = [line for line in text.split("\n") if line.strip()][:50]
-    best, best_share = "", 0.0
-    for delimiter in "\t;,|":
-        counts = Counter(line.count(delimiter) for line in lines)
-        count, times = counts.most_common(1)[0]
-        share = times / len(lines) if count else 0.0
-        if share > best_share:
-            best, best_share = delimiter, share
-    return best if best_share > 0.5 else ""
+def _table(text: str) -> list[Row]:
+    """As a table with quotation marks, else with quotation marks as letters: a name may begin with one."""
+    for has_quotes in (True, False):
+        try:
+            return list(islice(read_rows(text, LIMITS, has_quotes=has_quotes), LIMITS.rows))
+        except TableError:
+            continue
+    return []
 
 
 def _cell(text: str) -> str:
@@ -179,12 +165,10 @@ def _cell(text: str) -> str:
 
 
 def _by_header(row: Sequence[str]) -> dict[str, int]:
-    headers = [cell.strip().casefold().rstrip(":") for cell in row]
     columns: dict[str, int] = {}
-    for field, names in HEADERS.items():
-        for at, word in enumerate(headers):
-            if word in names and field not in columns:
-                columns[field] = at
+    for index, field in enumerate(heading_keys(row, HEADINGS)):
+        if field:
+            columns.setdefault(field, index)
     return columns
 
 

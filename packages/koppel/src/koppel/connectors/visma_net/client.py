@@ -68,7 +68,7 @@ def _error(answer: Response) -> ConnectorError:
         return RateLimited("quota", QUOTA_USED, retry_after_seconds=seconds)
     if status >= 500:
         return Unreachable(f"http_{status}", ERROR, retry_after_seconds=15)
-    details = _words(answer.body)
+    details = json_object(answer.body)
     if details.get("ExceptionFaultCode") == "12027":
         return SetupMissing("no_license", NO_LICENCE)
     if status == 403:
@@ -77,7 +77,8 @@ def _error(answer: Response) -> ConnectorError:
     return UnexpectedResponse(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
 
 
-def _words(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of an answer, empty when it is none: failures can be pages."""
     try:
         document = msgspec.json.decode(body)
     except msgspec.DecodeError:

@@ -24,9 +24,12 @@ from koppel.connector.contract import (
 )
 from koppel.connector.errors import NotConsented, SetupMissing
 from koppel.connector.rows import Row
-from koppel.connectors.visma_net import consent, cursors, journal_data, master_data, normalise
+from koppel.connectors.visma_net import consent, journal_data, master_data, normalise
 from koppel.connectors.visma_net.client import get, parse, require_success
+from koppel.connectors.visma_net.cursors import Delta, decode_cursor
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
+from koppel.connectors.visma_net.periods import read_periods
+from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
 
 ORDER = (
@@ -135,12 +138,12 @@ class VismaNet:
     async def read_page(
         self, session: Session, resource: str, mode: ReadMode, window: HistoryWindow, cursor: str | None
     ) -> Page:
-        read_cursor = cursors.decode_cursor(cursor, mode)
+        read_cursor = decode_cursor(cursor, mode, now())
         if resource not in journal_data.ENDPOINTS:
             return await master_data.read(session, resource, read_cursor)
-        if not read_cursor.since and not read_cursor.names:
-            names = await cursors.periods_within(session, window)
-            read_cursor = read_cursor.following(names=names, oldest=names[0] if names else "")
+        if not isinstance(read_cursor, Delta) and not read_cursor.names:
+            names = tuple(await read_periods(session, window))
+            read_cursor = msgspec.structs.replace(read_cursor, names=names, oldest=names[0] if names else "")
         return await journal_data.read(session, resource, read_cursor)
 
     def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:

@@ -28,7 +28,7 @@ from koppel.connector.errors import (
     UnexpectedResponse,
     Unreachable,
 )
-from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, seconds_of
+from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, json_object, seconds_of
 from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, READ_SCOPE, SCOPES, SERVICE, SERVICE_SCOPES
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
@@ -163,7 +163,7 @@ def _name_in(claims: Mapping[str, Any], key: str) -> str:
 async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
     """RFC 9207: an answer that names another issuer, or none where the vendor says that it always names itself, is a mix-up."""
     identity = app.base_urls["identity"]
-    discovery = _words((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
+    discovery = json_object((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
     if discovery.get("issuer") != identity:
         raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
     always_named = discovery.get("authorization_response_iss_parameter_supported") is True
@@ -266,7 +266,7 @@ async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> To
 
 def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
     """Token-endpoint errors: `invalid_grant` and what is wrong with the app are a person's job, a 429, 5xx or page is not."""
-    error = str(_words(answer.body).get("error", ""))[:40]
+    error = str(json_object(answer.body).get("error", ""))[:40]
     if answer.status == 429:
         seconds = seconds_of(answer.headers.get("retry-after", ""))
         return RateLimited("token_quota", _("Visma Connect asks Koppel to slow down."), retry_after_seconds=seconds)
@@ -279,15 +279,6 @@ def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
     if message := A_PERSONS_JOB.get(error):
         return ConsentLost(error, message)
     return UnexpectedResponse(f"token_{error}", _("Visma Connect did not understand Koppel's request."))
-
-
-def _words(body: bytes) -> dict[str, Any]:
-    """A JSON object, or nothing: failures can be pages."""
-    try:
-        document = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _tokens(answer: TokenAnswer) -> Tokens:

@@ -1,86 +1,151 @@
-"""Reads one page of one resource: cursors, checkpoints, and which file knows the endpoint.
+"""Where a read is, and what comes next: a state machine that calls nobody and asks no clock. `master_data` and `journal_data`
+call the vendor, and say here what each answer states.
 
-Cursors are JSON, so that a read goes on in another process. Rules of the API that shape the files beside this one: totals sit
-in every item (`metadata`), a large `pageSize` is cut silently, unpaged lists come whole, journal pages count lines and split a
-batch, `/v2/journaltransaction` and `/v2/generalLedgerBalance` want `periodId` or a bare `lastModifiedDateTime`.
+Cursors are JSON, so that a read goes on in another process. Rules of the API that shape this: totals sit in every item
+(`metadata`), a large `pageSize` is cut silently, unpaged lists come whole, journal pages count lines and split a batch.
 """
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 
-from koppel.connector.contract import HistoryWindow, ReadMode, Session
-from koppel.connectors.visma_net.client import get, parse
-from koppel.kit.clock import now
+from koppel.connector.contract import ReadMode, Snapshot
+from koppel.connectors.visma_net.stamps import STAMP, moment_of, with_overlap
 
 PAGE_SIZE = 1000
-OVERLAP = timedelta(minutes=70)
-"""Rows may become visible late, and stamps may be local: in autumn an hour comes twice, and its second edits would lie before
-its first."""
-STAMP = "%Y-%m-%dT%H:%M:%S"
-FUTURE_MAX = timedelta(hours=3)
-"""The zone of the vendor's stamps is not published: those of Helsinki may be so far ahead of UTC, none may be further."""
-FIRST = "1980"
-"""No accounting system is older; some write the first day of their calendar where they have no moment."""
 TRIES_MAX = 3
 
 
-class Cursor(msgspec.Struct, tag="cursor", omit_defaults=True):
-    """Where a read is.
+@dataclass(frozen=True)
+class Answer:
+    """What one answer states, as far as it decides what comes next. `total` and `page_size_max` are the vendor's own."""
 
-    `position` among the endpoints, dimensions or periods (`names`), the next `page` there; `newest` change seen;
-    `since` is set for a read of changes only. `expected` counts what the places before this one held. Of this
-    place: the `total` that its first page stated, what was `read` so far, the page `size` the vendor really uses,
-    and how often it was begun again because rows moved (`tries`). `previous_fingerprints` are those of the
-    checkpoint, `fingerprints` those of this read; `skips` says whether an answer that is known may be left out.
-    `oldest` period that was ever read whole. `has_unreadable`: something of this place could not be read, so the
-    place proves nothing absent; `must_reread`: a read of changes met such a place, and the next one begins where
-    this one began. `began` is when this read began, by our clock; `resume_from` the stamp from which it reads on."""
+    count: int
+    total: int
+    page_size_max: int = 0
+    newest: str = ""
+    has_unreadable: bool = False
+    is_paged: bool = True
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of a read, which is an endpoint, a dimension or a period, and how far its pages are."""
 
     position: int = 0
+    """Among the parts of the resource."""
     page: int = 1
-    names: list[str] = []
-    newest: str = ""
-    since: str = ""
+    """The next one."""
     expected: int = 0
+    """What the parts before this one held."""
     total: int = -1
+    """What the first page stated; 0 once a later one stated something else."""
     read: int = 0
+    """How much has come so far."""
     size: int = 0
+    """Of a page, as the vendor really uses it."""
     tries: int = 0
-    previous_fingerprints: dict[str, str] = {}
-    fingerprints: dict[str, str] = {}
-    skips: bool = False
-    oldest: str = ""
+    """How often this part was begun again because rows moved."""
     has_unreadable: bool = False
-    must_reread: bool = False
-    began: str = ""
-    resume_from: str = ""
+    """Something could not be read, so this part proves nothing absent."""
 
-    def following(self, **changes: object) -> "Cursor":
-        return msgspec.structs.replace(self, **changes)
+    def page_size(self, answer: Answer) -> int:
+        """Return what the vendor really uses, settled on the first page: what it says, or what it gave when there is more."""
+        if self.size:
+            return self.size
+        size = min(PAGE_SIZE, answer.page_size_max or PAGE_SIZE)
+        return answer.count if 0 < answer.count < size and answer.total > answer.count else size
 
-    def next_page(self, read: int, total: int, size: int) -> "Cursor":
-        return self.following(page=self.page + 1, read=read, total=total, size=size)
+    def has_more(self, answer: Answer) -> bool:
+        """Return whether another page of this part follows. An empty page is the end, whatever the totals say."""
+        return answer.is_paged and answer.count > 0 and self.page * self.page_size(answer) < answer.total
 
-    def next_position(self, expected: int) -> "Cursor":
-        return self.following(
-            position=self.position + 1,
-            page=1,
-            expected=expected,
-            total=-1,
-            read=0,
-            size=0,
-            tries=0,
-            has_unreadable=False,
+    def has_moved(self, answer: Answer) -> bool:
+        """Return whether rows moved between pages: a total changed, or fewer rows came than there are."""
+        is_other_total = self.total >= 0 and answer.total != self.total
+        return answer.is_paged and self.page > 1 and (is_other_total or self.read + answer.count < answer.total)
+
+    def next_page(self, answer: Answer) -> "Progress":
+        stated = answer.total if self.total in (-1, answer.total) else 0
+        return msgspec.structs.replace(
+            self, page=self.page + 1, read=self.read + answer.count, total=stated, size=self.page_size(answer)
         )
 
-    def restarted(self, tries: int = 0) -> "Cursor":
-        """This place from its first page."""
-        return self.following(page=1, total=-1, read=0, size=0, tries=tries, has_unreadable=False)
+    def next_part(self, expected: int) -> "Progress":
+        return Progress(position=self.position + 1, expected=expected)
+
+    def restarted(self, tries: int = 0) -> "Progress":
+        """Return this part from its first page."""
+        return Progress(position=self.position, expected=self.expected, tries=tries)
+
+
+class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What every read knows."""
+
+    progress: Progress = Progress()
+    newest: str = ""
+    """The newest change seen."""
+    oldest: str = ""
+    """The oldest period that was ever read whole."""
+    began: str = ""
+    """When this read began, by our clock."""
+
+    def at(self, progress: Progress) -> Self:
+        return msgspec.structs.replace(self, progress=progress)
+
+    def after(self, answer: Answer) -> Self:
+        """Return the read with what the answer says of it all; it stands where it stood."""
+        has_unreadable = self.progress.has_unreadable or answer.has_unreadable
+        progress = msgspec.structs.replace(self.progress, has_unreadable=has_unreadable)
+        return msgspec.structs.replace(self, progress=progress, newest=max(self.newest, answer.newest))
+
+    def unsound(self) -> Self:
+        """Return the read after a part that proves nothing."""
+        return self
 
     def text(self) -> str:
         return msgspec.json.encode(self).decode()
+
+
+class _WholeRead(_Read, frozen=True, omit_defaults=True):
+    """Everything, part by part."""
+
+    names: tuple[str, ...] = ()
+    """Of the dimensions or periods."""
+    fingerprints: dict[str, str] = {}
+    """Of lists that came in one answer, in this read."""
+    previous_fingerprints: dict[str, str] = {}
+    """Those of the checkpoint."""
+
+    def with_fingerprint(self, part: str, fingerprint: str) -> Self:
+        return msgspec.structs.replace(self, fingerprints={**self.fingerprints, part: fingerprint})
+
+
+class Paging(_WholeRead, frozen=True, omit_defaults=True, tag="paging"):
+    """Everything is read."""
+
+
+class Compare(_WholeRead, frozen=True, omit_defaults=True, tag="compare"):
+    """Everything is asked for, and an answer that is as the checkpoint says is left out."""
+
+
+class Delta(_Read, frozen=True, omit_defaults=True, tag="delta"):
+    """What changed is read."""
+
+    since: str = ""
+    """The stamp that the vendor is asked for."""
+    resume_from: str = ""
+    """The newest stamp of the checkpoint, a little later."""
+    must_reread: bool = False
+    """A part could not be read or its rows moved: the next read begins where this one began."""
+
+    def unsound(self) -> Self:
+        return msgspec.structs.replace(self, must_reread=True)
+
+
+Cursor = Paging | Compare | Delta
+C = TypeVar("C", bound=_Read)
 
 
 class Checkpoint(msgspec.Struct, tag="checkpoint", omit_defaults=True):
@@ -91,122 +156,107 @@ class Checkpoint(msgspec.Struct, tag="checkpoint", omit_defaults=True):
     oldest: str = ""
 
 
-class Metadata(msgspec.Struct, frozen=True):
-    totalCount: int = 0
-    maxPageSize: int = 0
+@dataclass(frozen=True)
+class NextPage(Generic[C]):
+    """This part goes on."""
+
+    cursor: C
 
 
-class _WithMetadata(msgspec.Struct):
-    metadata: Metadata | None = None
+@dataclass(frozen=True)
+class Restart(Generic[C]):
+    """Rows moved between the pages of this part: it is read once more."""
+
+    cursor: C
 
 
-class FinancialPeriod(msgspec.Struct):
-    year: int
-    period: str
-    startDate: str
+@dataclass(frozen=True)
+class PartEnd(Generic[C]):
+    """This part was read to its end. `is_sound`: what did not come is absent."""
+
+    cursor: C
+    is_sound: bool
+
+    def proof(self, partitions: frozenset[str] | None) -> Snapshot:
+        """Return what the part proves. One of several pages is read again before anything in it is called absent."""
+        progress = self.cursor.progress
+        restart_cursor = self.cursor.at(progress.restarted()).text() if progress.page > 1 else None
+        return Snapshot(partitions, restart_cursor, self.is_sound)
 
 
-_cursor_decoder = msgspec.json.Decoder(Cursor | Checkpoint)
-_metadata_decoder = msgspec.json.Decoder(_WithMetadata)
+Step = NextPage[C] | Restart[C] | PartEnd[C]
 
 
-def decode_cursor(cursor: str | None, mode: ReadMode) -> Cursor:
-    """The place to read at; a checkpoint becomes the first place. Raises msgspec.DecodeError for a cursor of another's."""
-    decoded_cursor = _cursor_decoder.decode(cursor) if cursor else Checkpoint()
-    if isinstance(decoded_cursor, Cursor):
-        return decoded_cursor
-    began = now().isoformat()
-    if mode is ReadMode.MODIFIED_SINCE and decoded_cursor.newest:
-        newest = decoded_cursor.newest
-        return Cursor(
-            since=with_overlap(newest), newest=newest, oldest=decoded_cursor.oldest, began=began, resume_from=newest
-        )
-    return Cursor(previous_fingerprints=decoded_cursor.fingerprints, skips=mode is ReadMode.COMPARED, began=began)
+def advance(cursor: C, answer: Answer) -> Step[C]:
+    """Return what comes after an answer."""
+    cursor = cursor.after(answer)
+    progress = cursor.progress
+    if progress.has_more(answer):
+        return NextPage(cursor.at(progress.next_page(answer)))
+    has_moved = progress.has_moved(answer)
+    if has_moved and progress.tries < TRIES_MAX - 1:
+        return Restart(cursor.at(progress.restarted(progress.tries + 1)))
+    is_sound = not has_moved and not progress.has_unreadable
+    return PartEnd(cursor if is_sound else cursor.unsound(), is_sound)
 
 
-def totals(payloads: Iterable[bytes], count: int) -> Metadata:
-    """The totals sit in every item: those of the first that can be read, however odd the others are. Without any, `count`."""
-    for payload in payloads:
-        try:
-            if metadata := _metadata_decoder.decode(payload).metadata:
-                return metadata
-        except msgspec.DecodeError:
-            continue
-    return Metadata(count, 0)
+def is_unchanged(cursor: Cursor, part: str, fingerprint: str) -> bool:
+    """Return whether a part that came in one answer is as the checkpoint says."""
+    return (
+        isinstance(cursor, Compare)
+        and cursor.progress.page == 1
+        and cursor.previous_fingerprints.get(part) == fingerprint
+    )
 
 
-def checkpoint(cursor: Cursor) -> str:
-    """'' when nothing was seen from which a later read could start."""
-    if not cursor.newest and not cursor.fingerprints:
+_stored = msgspec.json.Decoder(Paging | Compare | Delta | Checkpoint)
+
+
+def decode_cursor(cursor: str | None, mode: ReadMode, at: datetime) -> Cursor:
+    """Return the cursor to read at; a checkpoint becomes the start of a read that begins `at` now. Raises
+    `msgspec.DecodeError` for a cursor of another connector."""
+    decoded = _decode(cursor) if cursor else Checkpoint()
+    if not isinstance(decoded, Checkpoint):
+        return decoded
+    began, newest = at.isoformat(), decoded.newest
+    if mode is ReadMode.MODIFIED_SINCE and newest:
+        return Delta(newest=newest, oldest=decoded.oldest, began=began, since=with_overlap(newest), resume_from=newest)
+    kind = Compare if mode is ReadMode.COMPARED else Paging
+    return kind(began=began, previous_fingerprints=decoded.fingerprints)
+
+
+def _decode(cursor: str) -> Cursor | Checkpoint:
+    try:
+        decoded: Cursor | Checkpoint = _stored.decode(cursor)
+    except msgspec.ValidationError:
+        return _decode_flat(cursor)
+    return decoded
+
+
+def _decode_flat(cursor: str) -> Cursor:
+    """Decode a cursor as it was stored before reads had kinds: one record, whose flags said what it was."""
+    fields: dict[str, Any] = msgspec.json.decode(cursor, type=dict[str, Any])
+    if fields.get("type") != "cursor":
+        raise msgspec.ValidationError("This is no cursor of a read.")
+    kind = "delta" if fields.get("since") else "compare" if fields.get("skips") else "paging"
+    return msgspec.convert({**fields, "type": kind, "progress": fields}, Paging | Compare | Delta)
+
+
+def checkpoint(cursor: Cursor, at: datetime) -> str:
+    """Return the checkpoint of a read that ends `at` now; '' when nothing was seen from which a later read could start."""
+    fingerprints = {} if isinstance(cursor, Delta) else cursor.fingerprints
+    if not cursor.newest and not fingerprints:
         return ""
-    return msgspec.json.encode(Checkpoint(_as_of_beginning(cursor), cursor.fingerprints, cursor.oldest)).decode()
+    return msgspec.json.encode(Checkpoint(_as_of_beginning(cursor, at), fingerprints, cursor.oldest)).decode()
 
 
-def _as_of_beginning(cursor: Cursor) -> str:
-    """The newest stamp seen, less what the read took: whoever edits a row that was passed already does so after the read
-    began, and no stamp seen is later than its end. No clock or zone of the vendor's is needed for that."""
-    if cursor.must_reread:
-        return cursor.resume_from
+def _as_of_beginning(cursor: Cursor, at: datetime) -> str:
+    """Return the newest stamp seen, less what the read took: whoever edits a row that was passed already does so after the
+    read began, and no stamp seen is later than its end. No clock or zone of the vendor's is needed for that."""
+    resume_from = cursor.resume_from if isinstance(cursor, Delta) else ""
+    if isinstance(cursor, Delta) and cursor.must_reread:
+        return resume_from
     if not cursor.newest or not cursor.began:
         return cursor.newest
-    took = max(now() - datetime.fromisoformat(cursor.began), timedelta(0))
-    return max(cursor.resume_from, (_moment(cursor.newest) - took).strftime(STAMP))
-
-
-async def periods_within(session: Session, window: HistoryWindow) -> list[str]:
-    """`YYYYPP` of the newest fiscal year that has begun and the years before it that are wanted, oldest first.
-
-    Years are the company's own: they may be broken, short or long, and a year without periods does not count."""
-    all_periods: list[FinancialPeriod] = parse(await get(session, "/v1/financialPeriod"), list[FinancialPeriod])
-    started_years = {one.year for one in all_periods if one.startDate[:10] <= window.today.isoformat()}
-    years = sorted(started_years)[-(window.fiscal_years_back + 1) :]
-    return sorted({period_key(one.year, one.period) for one in all_periods if one.year in years})
-
-
-def period_key(year: int, period: str) -> str:
-    """The description leaves open whether `period` is `01` or `202601`; both become `202601`."""
-    return period if len(period) == 6 else f"{year:04d}{period:0>2}"
-
-
-def newest_stamp(newest: str, *stamps: str) -> str:
-    """The latest of the stamps. One from the future is a clock gone wrong: following it would hide all that comes before it.
-    One that is no moment, or as old as a calendar, says nothing."""
-    limit = (now() + FUTURE_MAX).strftime(STAMP)
-    later = (one for one in sorted(set(stamps), reverse=True) if newest < one < limit)
-    return next((one for one in later if one > FIRST and _is_iso_datetime(one)), newest)
-
-
-def with_overlap(newest: str) -> str:
-    """A little before the newest change seen: rows may become visible late. Same form as the API's, no zone."""
-    return (_moment(newest) - OVERLAP).strftime(STAMP)
-
-
-def _is_iso_datetime(stamp: str) -> bool:
-    try:
-        datetime.fromisoformat(stamp)
-    except ValueError:
-        return False
-    return True
-
-
-def _moment(stamp: str) -> datetime:
-    """As its wall clock shows it: the zone of stamps is not published."""
-    return datetime.fromisoformat(stamp).replace(tzinfo=None)
-
-
-def page_size(cursor: Cursor, count: int, meta: Metadata) -> int:
-    """What the vendor really uses, settled on the first page: what it says, or what it gave when there is more."""
-    if cursor.size:
-        return cursor.size
-    size = min(PAGE_SIZE, meta.maxPageSize or PAGE_SIZE)
-    return count if 0 < count < size and meta.totalCount > count else size
-
-
-def has_more(cursor: Cursor, count: int, meta: Metadata) -> bool:
-    """Whether another page of this place follows. An empty page is the end, whatever the totals say."""
-    return count > 0 and cursor.page * page_size(cursor, count, meta) < meta.totalCount
-
-
-def has_moved(cursor: Cursor, read: int, total: int) -> bool:
-    """Whether rows moved between the pages of this place: a total changed, or fewer rows came than there are."""
-    return (cursor.total >= 0 and total != cursor.total) or read < total
+    took = max(at - datetime.fromisoformat(cursor.began), timedelta(0))
+    return max(resume_from, (moment_of(cursor.newest) - took).strftime(STAMP))

@@ -14,24 +14,29 @@ from koppel.connector.contract import Page, Record, RejectedRecord, Session, Sna
 from koppel.connectors.visma_net.client import get, parse
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
-    TRIES_MAX,
+    Answer,
+    Compare,
     Cursor,
-    Metadata,
+    Delta,
+    Paging,
+    PartEnd,
+    Step,
+    advance,
     checkpoint,
-    has_more,
-    has_moved,
-    newest_stamp,
-    page_size,
-    totals,
 )
 from koppel.connectors.visma_net.record_mapping import (
     Item,
+    Metadata,
     bounded_key,
     raw_record,
     rejected_record,
     text,
+    totals,
+    totals_of_items,
     without_stamps,
 )
+from koppel.connectors.visma_net.stamps import newest_stamp
+from koppel.kit.clock import now
 
 LINES = b'"journalTransactionLines":['
 AFTER_LINES = b'],"metadata":{'
@@ -40,57 +45,56 @@ LINE_NUMBER = b'{"lineNumber":'
 
 @dataclass(frozen=True)
 class ReadResult:
-    """A page as records. `count` is what the vendor's totals count: lines for entries."""
+    """A page as records. `count` is what the vendor's totals count: lines for entries. `stamps` of changes may be anything."""
 
     records: list[Record]
     rejected: list[RejectedRecord]
     meta: Metadata
     count: int
-    newest: str
+    stamps: Sequence[str]
 
 
 async def read(session: Session, resource: str, cursor: Cursor) -> Page:
-    """One page of a period, or of what changed since."""
-    if not cursor.since and not cursor.names:
-        return Page([], checkpoint=checkpoint(cursor), snapshot=Snapshot(frozenset()))
+    """Read one page of a period, or of what changed since."""
+    if not isinstance(cursor, Delta) and not cursor.names:
+        return Page([], checkpoint=checkpoint(cursor, now()), snapshot=Snapshot(frozenset()))
     path, make = ENDPOINTS[resource]
-    params = {"pageNumber": str(cursor.page), "pageSize": str(PAGE_SIZE)}
-    params |= {"lastModifiedDateTime": cursor.since} if cursor.since else {"periodId": cursor.names[cursor.position]}
-    result = make(await get(session, path, params), "" if cursor.since else cursor.names[cursor.position])
-    cursor = cursor.following(
-        newest=newest_stamp(cursor.newest, result.newest), has_unreadable=cursor.has_unreadable or bool(result.rejected)
-    )
-    kept = [one for one in result.records if one.partition >= cursor.oldest] if cursor.since else result.records
-    if cursor.since and cursor.page == 1 and not has_more(cursor, result.count, result.meta):
-        kept = [msgspec.structs.replace(one, is_complete=True) for one in kept]
-    return _page(cursor, result, kept)
+    period = "" if isinstance(cursor, Delta) else cursor.names[cursor.progress.position]
+    params = {"pageNumber": str(cursor.progress.page), "pageSize": str(PAGE_SIZE)}
+    params |= {"lastModifiedDateTime": cursor.since} if isinstance(cursor, Delta) else {"periodId": period}
+    result = make(await get(session, path, params), period)
+    answer = Answer(
+        result.count, result.meta.totalCount, result.meta.maxPageSize, newest_stamp(result.stamps, now()),
+        has_unreadable=bool(result.rejected),
+    )  # fmt: skip
+    if isinstance(cursor, Delta):
+        return _page_of_changes(advance(cursor, answer), result, is_first=cursor.progress.page == 1)
+    return _page_of_period(advance(cursor, answer), result)
 
 
-def _page(cursor: Cursor, result: ReadResult, kept: Sequence[Record]) -> Page:
-    read_count, total = cursor.read + result.count, result.meta.totalCount
-    before = cursor.expected + total
-    expected = before if cursor.since else before * len(cursor.names) // (cursor.position + 1)
-    following: Cursor | None = None
-    proof: Snapshot | None = None
-    if has_more(cursor, result.count, result.meta):
-        stated = total if cursor.total in (-1, total) else 0
-        following = cursor.next_page(read_count, stated, page_size(cursor, result.count, result.meta))
-    elif cursor.page > 1 and (is_shifted := has_moved(cursor, read_count, total)) and cursor.tries < TRIES_MAX - 1:
-        following = cursor.restarted(cursor.tries + 1)
-    else:
-        is_sound = not cursor.has_unreadable and (cursor.page == 1 or not is_shifted)
-        if cursor.since and not is_sound:
-            cursor.must_reread = True
-        if not cursor.since:
-            proof = Snapshot(
-                frozenset({cursor.names[cursor.position]}),
-                cursor.restarted().text() if cursor.page > 1 else None,
-                is_sound,
-            )
-        if not cursor.since and cursor.position < len(cursor.names) - 1:
-            following = cursor.next_position(before)
+def _page_of_changes(step: Step[Delta], result: ReadResult, *, is_first: bool) -> Page:
+    """Return a page of changes. An entry that came in the only one is complete."""
+    cursor, is_end = step.cursor, isinstance(step, PartEnd)
+    records = [record for record in result.records if record.partition >= cursor.oldest]
+    if is_first and is_end:
+        records = [msgspec.structs.replace(record, is_complete=True) for record in records]
     return Page(
-        kept, following.text() if following else None, None if following else checkpoint(cursor), proof, expected,
+        records, None if is_end else cursor.text(), checkpoint(cursor, now()) if is_end else None,
+        expected_total=cursor.progress.expected + result.meta.totalCount, rejected=result.rejected,
+    )  # fmt: skip
+
+
+def _page_of_period(step: Step[Paging | Compare], result: ReadResult) -> Page:
+    """Return a page with a proof of the period at its end. What all periods hold is reckoned from those that were read."""
+    cursor, progress, names = step.cursor, step.cursor.progress, step.cursor.names
+    total = progress.expected + result.meta.totalCount
+    expected = total * len(names) // (progress.position + 1)
+    if not isinstance(step, PartEnd):
+        return Page(result.records, cursor.text(), expected_total=expected, rejected=result.rejected)
+    is_last = progress.position >= len(names) - 1
+    return Page(
+        result.records, None if is_last else cursor.at(progress.next_part(total)).text(),
+        checkpoint(cursor, now()) if is_last else None, step.proof(frozenset({names[progress.position]})), expected,
         result.rejected,
     )  # fmt: skip
 
@@ -122,7 +126,7 @@ def _entries(body: bytes, period: str) -> ReadResult:
     raws: list[msgspec.Raw] = parse(body, list[msgspec.Raw])
     records: dict[str, Record] = {}
     rejected: list[RejectedRecord] = []
-    count, stamps = 0, [""]
+    count, stamps = 0, list[str]()
     meta = totals(map(bytes, raws), len(raws))
     last = len(raws) - 1
     for position, raw in enumerate(raws):
@@ -141,7 +145,7 @@ def _entries(body: bytes, period: str) -> ReadResult:
             len({one.external_id for one in record.children} - _keys(previous)) if previous else len(record.children)
         )
         records[record.external_id] = _merged(previous, record) if previous else record
-    return ReadResult(list(records.values()), rejected, meta, count, newest_stamp(*stamps))
+    return ReadResult(list(records.values()), rejected, meta, count, stamps)
 
 
 def _entry(payload: bytes, head: _Head, lines: list[msgspec.Raw], period: str, *, is_complete: bool) -> Record:
@@ -209,11 +213,8 @@ def _balances(body: bytes, _period: str) -> ReadResult:
             rejected.append(rejected_record(raw_record(item), error))
             continue
         records[record.external_id] = record
-    meta = totals(
-        (b'{"metadata":' + bytes(item["metadata"]) + b"}" for item in items if "metadata" in item), len(items)
-    )
-    newest = newest_stamp("", *(text(one.get("lastModifiedDateTime")) for one in items))
-    return ReadResult(list(records.values()), rejected, meta, len(records) + len(rejected), newest)
+    stamps = [text(item.get("lastModifiedDateTime")) for item in items]
+    return ReadResult(list(records.values()), rejected, totals_of_items(items), len(records) + len(rejected), stamps)
 
 
 def _balance(item: Item) -> Record:

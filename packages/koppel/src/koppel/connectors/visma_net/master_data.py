@@ -15,17 +15,19 @@ from koppel.connectors.visma_net import record_mapping
 from koppel.connectors.visma_net.client import get, parse
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
-    TRIES_MAX,
+    Answer,
+    Compare,
     Cursor,
-    Metadata,
+    Delta,
+    Paging,
+    PartEnd,
+    advance,
     checkpoint,
-    has_more,
-    has_moved,
-    newest_stamp,
-    page_size,
-    totals,
+    is_unchanged,
 )
-from koppel.connectors.visma_net.record_mapping import Item, text
+from koppel.connectors.visma_net.record_mapping import Item, Metadata, text
+from koppel.connectors.visma_net.stamps import newest_stamp
+from koppel.kit.clock import now
 
 
 @dataclass(frozen=True)
@@ -78,53 +80,57 @@ class Dimension(msgspec.Struct):
     segments: list[Segment] = []
 
 
+@dataclass(frozen=True)
+class _ReadResult:
+    """An answer as records. `expected`: what the resource holds as far as it was read; None when nobody says."""
+
+    records: Sequence[Record]
+    rejected: Sequence[RejectedRecord]
+    expected: int | None
+
+
 async def read(session: Session, resource: str, cursor: Cursor) -> Page:
-    """One answer: a page of an endpoint, or one dimension (and the list of dimensions before the first)."""
-    if resource == "cost_codes":
-        if cursor.position == 0:
-            cursor = cursor.following(names=parse(await get(session, "/v1/dimension"), list[str]))
-        else:
+    """Read one answer: a page of an endpoint, or one dimension (and the list of dimensions before the first)."""
+    if resource == "cost_codes" and not isinstance(cursor, Delta):
+        if cursor.progress.position > 0:
             return await _dimension(session, cursor)
-    endpoint = ENDPOINTS[resource][cursor.position]
+        names = parse(await get(session, "/v1/dimension"), list[str])
+        cursor = msgspec.structs.replace(cursor, names=tuple(names))
+    endpoint = ENDPOINTS[resource][cursor.progress.position]
     body = await get(session, endpoint.path, _params(endpoint, cursor))
-    answer = _fingerprint(body)
-    if cursor.skips and cursor.page == 1 and cursor.previous_fingerprints.get(endpoint.path) == answer:
-        return _unchanged(resource, cursor, endpoint.path, answer)
+    fingerprint = _fingerprint(body)
+    if is_unchanged(cursor, endpoint.path, fingerprint):
+        return _unchanged(resource, cursor, endpoint.path, fingerprint)
+    return _page(resource, cursor, body, fingerprint)
+
+
+def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
+    """Return the answer of an endpoint as a page, with a proof when a part was read to its end."""
+    endpoint = ENDPOINTS[resource][cursor.progress.position]
     items, meta = _items(endpoint, body)
     records, rejected = record_mapping.map_records(
         _daybooks(items) if resource == "journals" else items, lambda item: _record(resource, endpoint, item)
     )
-    cursor = cursor.following(
-        newest=newest_stamp(cursor.newest, *map(record_mapping.stamp_of, items)),
-        has_unreadable=cursor.has_unreadable or bool(rejected),
-    )
-    count = len(records) + len(rejected)
-    read_count = cursor.read + count
-    expected = cursor.expected + (meta.totalCount or len(items))
-    if endpoint.paged and has_more(cursor, count, meta):
-        total = cursor.total if cursor.total >= 0 else meta.totalCount
-        following = cursor.next_page(
-            read_count, total if total == meta.totalCount else 0, page_size(cursor, count, meta)
-        )
-        return Page(records, following.text(), expected_total=expected, rejected=rejected)
-    is_shifted = endpoint.paged and cursor.page > 1 and has_moved(cursor, read_count, meta.totalCount)
-    if is_shifted and cursor.tries < TRIES_MAX - 1:
-        return Page(records, cursor.restarted(cursor.tries + 1).text(), expected_total=expected, rejected=rejected)
-    if (is_shifted or cursor.has_unreadable) and cursor.since:
-        cursor.must_reread = True
-    if cursor.page == 1 and not endpoint.delta and not cursor.has_unreadable:
-        cursor.fingerprints = {**cursor.fingerprints, endpoint.path: answer}
-    proof = (
-        None
-        if cursor.since
-        else _snapshot(resource, cursor, endpoint.part, is_consistent=not is_shifted and not cursor.has_unreadable)
-    )
-    return _end(resource, cursor, records, rejected, proof, expected)
+    answer = Answer(
+        len(records) + len(rejected), meta.totalCount, meta.maxPageSize,
+        newest_stamp(map(record_mapping.stamp_of, items), now()), has_unreadable=bool(rejected), is_paged=endpoint.paged,
+    )  # fmt: skip
+    expected = cursor.progress.expected + (meta.totalCount or len(items))
+    result = _ReadResult(records, rejected, expected)
+    step = advance(cursor, answer)
+    if not isinstance(step, PartEnd):
+        return Page(records, step.cursor.text(), expected_total=expected, rejected=rejected)
+    if isinstance(step.cursor, Delta):
+        return _end(resource, step.cursor, result, None)
+    proof = step.proof(_partitions(endpoint.part))
+    if step.is_sound and step.cursor.progress.page == 1 and not endpoint.delta:
+        return _end(resource, step.cursor.with_fingerprint(endpoint.path, fingerprint), result, proof)
+    return _end(resource, step.cursor, result, proof)
 
 
 def _params(endpoint: Endpoint, cursor: Cursor) -> dict[str, str]:
-    params = {"pageNumber": str(cursor.page), "pageSize": str(PAGE_SIZE)} if endpoint.paged else {}
-    if cursor.since:
+    params = {"pageNumber": str(cursor.progress.page), "pageSize": str(PAGE_SIZE)} if endpoint.paged else {}
+    if isinstance(cursor, Delta):
         params |= {"lastModifiedDateTime": cursor.since, "lastModifiedDateTimeCondition": ">="}
     return params
 
@@ -134,9 +140,7 @@ def _items(endpoint: Endpoint, body: bytes) -> tuple[list[Item], Metadata]:
         envelope: Envelope = parse(body, Envelope)
         return envelope.records, Metadata(envelope.totalCount, 0)
     items: list[Item] = parse(body, list[Item])
-    return items, totals(
-        (b'{"metadata":' + bytes(one["metadata"]) + b"}" for one in items if "metadata" in one), len(items)
-    )
+    return items, record_mapping.totals_of_items(items)
 
 
 def _record(resource: str, endpoint: Endpoint, item: Item) -> Record:
@@ -162,15 +166,22 @@ def _daybooks(ledgers: Sequence[Item]) -> list[Item]:
     ]
 
 
-async def _dimension(session: Session, cursor: Cursor) -> Page:
-    """The values of all segments of one dimension."""
-    name = cursor.names[cursor.position - 1]
+async def _dimension(session: Session, cursor: Paging | Compare) -> Page:
+    """Read the values of all segments of one dimension."""
+    name = cursor.names[cursor.progress.position - 1]
     part = f"dimension {name}"
     body = await get(session, f"/v1/dimension/{quote(name, safe='')}")
-    answer = _fingerprint(body)
-    if cursor.skips and cursor.previous_fingerprints.get(part) == answer:
-        return _unchanged("cost_codes", cursor, part, answer)
-    dimension: Dimension = parse(body, Dimension)
+    fingerprint = _fingerprint(body)
+    if is_unchanged(cursor, part, fingerprint):
+        return _unchanged("cost_codes", cursor, part, fingerprint)
+    records, rejected = _values(parse(body, Dimension), part)
+    cursor = cursor.with_fingerprint(part, "" if rejected else fingerprint)
+    proof = PartEnd(cursor, is_sound=not rejected).proof(_partitions(part))
+    return _end("cost_codes", cursor, _ReadResult(records, rejected, None), proof)
+
+
+def _values(dimension: Dimension, part: str) -> tuple[list[Record], list[RejectedRecord]]:
+    """Return the values of a dimension as records, and what could not be one."""
     records, rejected = list[Record](), list[RejectedRecord]()
     for segment in dimension.segments:
         head = msgspec.json.encode(
@@ -185,44 +196,45 @@ async def _dimension(session: Session, cursor: Cursor) -> Page:
                 )
             except (ValueError, msgspec.DecodeError) as error:
                 rejected.append(record_mapping.rejected_record(payload, error))
-    cursor.fingerprints = {**cursor.fingerprints, part: "" if rejected else answer}
-    return _end(
-        "cost_codes", cursor, records, rejected, _snapshot("cost_codes", cursor, part, is_consistent=not rejected), None
-    )
+    return records, rejected
 
 
 def _unchanged(resource: str, cursor: Cursor, part: str, fingerprint: str) -> Page:
-    cursor.fingerprints = {**cursor.fingerprints, part: fingerprint}
-    page = _end(resource, cursor, [], [], None, None)
+    if not isinstance(cursor, Delta):
+        cursor = cursor.with_fingerprint(part, fingerprint)
+    page = _end(resource, cursor, _ReadResult([], [], None), None)
     return Page([], page.next_cursor, page.checkpoint, page.snapshot, unchanged=True)
 
 
-def _snapshot(resource: str, cursor: Cursor, part: str, *, is_consistent: bool) -> Snapshot:
-    """What this part no longer names is gone: of the whole resource when it has no other part."""
-    restart_cursor = cursor.restarted().text() if cursor.page > 1 else None
-    return Snapshot(frozenset({part}) if part else None, restart_cursor, is_consistent)
+def _partitions(part: str) -> frozenset[str] | None:
+    """Return what an endpoint proves: its own part, or the whole resource when that has no other."""
+    return frozenset({part}) if part else None
 
 
-def _end(
-    resource: str, cursor: Cursor, records: Sequence[Record], rejected: Sequence[RejectedRecord],
-    proof: Snapshot | None, expected: int | None,
-) -> Page:  # fmt: skip
-    """The last page of a part; after the last part the parts that are no longer listed are proved absent too."""
-    last = len(ENDPOINTS[resource]) - 1 + len(cursor.names)
-    if cursor.position < last:
-        following = cursor.next_position(cursor.expected if expected is None else expected).text()
-        return Page(records, following, snapshot=proof, expected_total=expected, rejected=rejected)
-    removed_partitions = (
-        frozenset(cursor.previous_fingerprints)
-        - frozenset(cursor.fingerprints)
-        - {one.path for one in ENDPOINTS[resource]}
-    )
-    if removed_partitions and (proof is None or proof.partitions is not None):
-        proven = proof.partitions or frozenset() if proof else frozenset()
-        proof = Snapshot(
-            proven | removed_partitions, proof.restart_cursor if proof else None, proof.is_consistent if proof else True
-        )
-    return Page(records, checkpoint=checkpoint(cursor), snapshot=proof, expected_total=expected, rejected=rejected)
+def _end(resource: str, cursor: Cursor, result: _ReadResult, proof: Snapshot | None) -> Page:
+    """Return the last page of a part; after the last part the parts that are no longer listed are proved absent too."""
+    names = () if isinstance(cursor, Delta) else cursor.names
+    progress = cursor.progress
+    if progress.position < len(ENDPOINTS[resource]) - 1 + len(names):
+        expected = progress.expected if result.expected is None else result.expected
+        following, final = cursor.at(progress.next_part(expected)).text(), None
+    else:
+        following, final = None, checkpoint(cursor, now())
+        proof = _with_removed_partitions(resource, cursor, proof)
+    return Page(result.records, following, final, proof, expected_total=result.expected, rejected=result.rejected)
+
+
+def _with_removed_partitions(resource: str, cursor: Cursor, proof: Snapshot | None) -> Snapshot | None:
+    """Return the proof with what the checkpoint knew and this read did not meet."""
+    if isinstance(cursor, Delta) or (proof is not None and proof.partitions is None):
+        return proof
+    paths = {endpoint.path for endpoint in ENDPOINTS[resource]}
+    removed = frozenset(cursor.previous_fingerprints) - frozenset(cursor.fingerprints) - paths
+    if not removed:
+        return proof
+    if proof is None:
+        return Snapshot(removed)
+    return Snapshot((proof.partitions or frozenset()) | removed, proof.restart_cursor, proof.is_consistent)
 
 
 def _fingerprint(body: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from koppel.connector import rows
-from koppel.connectors.visma_net.cursors import period_key
+from koppel.connectors.visma_net.periods import period_key
 
 AMOUNT_MAX = Decimal(10) ** 18
 AMOUNT_MIN = -AMOUNT_MAX

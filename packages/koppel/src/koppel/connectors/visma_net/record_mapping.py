@@ -1,7 +1,7 @@
 """From the items of a page to records: keys, the vendor's bytes, and what is left out when two versions are compared."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -9,10 +9,41 @@ from koppel.connector.contract import Record, RejectedRecord
 from koppel.connector.errors import UnexpectedResponse
 
 Item = dict[str, msgspec.Raw]
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    totalCount: int = 0
+    maxPageSize: int = 0
+
+
+class _WithMetadata(msgspec.Struct):
+    metadata: Metadata | None = None
+
+
 STAMPS = ("lastModifiedDateTime", "timeStamp")
 """They say that the vendor touched a record, not that it changed: after an upgrade they jump on a whole table (2020)."""
 _STAMPS = tuple(f',"{name}":"'.encode() for name in STAMPS)
 _text_or_number = msgspec.json.Decoder(str | int | float | None)
+_metadata = msgspec.json.Decoder(_WithMetadata)
+
+
+def totals(payloads: Iterable[bytes], count: int) -> Metadata:
+    """Return the totals, which sit in every item: those of the first that can be read, however odd the others are. Without
+    any, `count`."""
+    for payload in payloads:
+        try:
+            if metadata := _metadata.decode(payload).metadata:
+                return metadata
+        except msgspec.DecodeError:
+            continue
+    return Metadata(count, 0)
+
+
+def totals_of_items(items: Sequence[Item]) -> Metadata:
+    """Do what `totals` does, for items that were decoded."""
+    return totals(
+        (b'{"metadata":' + bytes(item["metadata"]) + b"}" for item in items if "metadata" in item), len(items)
+    )
 
 
 def raw_record(item: Item, *left_out: str) -> bytes:

@@ -1,7 +1,7 @@
-"""Loads the SQL of a package from files: named statements, each below a line `-- name: list_runs`.
+"""Load the SQL of a package from files: named statements, each below a line `-- name: list_runs`.
 
-A file may begin with comments. Other lines of a comment alone belong to the reader, and are not sent. A statement may end in
-a semicolon. `{table}` and the like are filled by whoever composes a statement, with `str.format`; `%(name)s` is a parameter.
+A file may begin with comments. Other comment lines are for readers and are not sent. A statement may end in a
+semicolon. Callers fill `{table}` and the like with `str.format`; `%(name)s` is a parameter.
 """
 
 import re

@@ -27,7 +27,7 @@ EXCEL_DIGITS_EXACT = 15
 
 
 class ColumnType(StrEnum):
-    """What a column holds."""
+    """The type of a column's values."""
 
     TEXT = "text"
     AMOUNT = "amount"
@@ -52,7 +52,7 @@ MEDIA_TYPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """`key` names it in Parquet, `title` is what a person reads in CSV and Excel."""
+    """`key` is its name in Parquet, `title` in CSV and Excel."""
 
     key: str
     title: str
@@ -64,8 +64,10 @@ class TooManyRows(KoppelError):
 
 
 def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> IO[bytes]:
-    """A temporary file with the table, rewound; gone when it is closed. Raises `TooManyRows`, and `ValueError` for an
-    amount of more than ten decimals in Parquet."""
+    """Return a temporary file with the table, rewound; it is deleted when closed.
+
+    Raises `TooManyRows`, and `ValueError` for an amount of more than ten decimals in Parquet.
+    """
     with temporary_file() as target:
         if file_format is Format.CSV:
             for text in csv_lines([one.title for one in columns], rows):
@@ -80,7 +82,9 @@ def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[S
 
 @contextmanager
 def temporary_file() -> Iterator[IO[bytes]]:
-    """Stays open after the block for who streams it, and is closed when the block raises."""
+    """Yield a temporary file that stays open after the block, to be streamed, and is closed when the block
+    raises.
+    """
     target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives the block
     try:
         yield target
@@ -90,7 +94,9 @@ def temporary_file() -> Iterator[IO[bytes]]:
 
 
 def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator[str]:
-    """UTF-8 text with a byte order mark, so that spreadsheets read it as such; `;` between cells as Dutch Excel expects."""
+    """Yield UTF-8 lines with a byte order mark, which spreadsheets need, and `;` between cells as Dutch Excel
+    expects.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=";")
     yield "\ufeff"
@@ -102,7 +108,7 @@ def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator
 
 
 def escape_formula(text: str) -> str:
-    """A text that begins like a formula gets an apostrophe, so that no spreadsheet executes it."""
+    """Prefix a text that begins like a formula with an apostrophe, so that no spreadsheet executes it."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 

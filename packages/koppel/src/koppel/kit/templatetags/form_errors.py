@@ -27,7 +27,7 @@ def field_error(field: BoundField | None) -> SafeString | str:
 
 @register.simple_tag
 def form_errors(form: Form | None) -> SafeString | str:
-    """A banner with what is wrong with the form as a whole, and with fields that a reader does not see."""
+    """Return a banner with the errors of the form as a whole, and of hidden fields."""
     if not form or not form.errors:
         return ""
     hidden = [error for field in form.hidden_fields() for error in field.errors]

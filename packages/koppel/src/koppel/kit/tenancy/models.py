@@ -15,11 +15,14 @@ class HasOrganisation(Protocol):
 
 
 class OrganisationQuerySet(models.QuerySet[ModelT]):
-    """Rows of one organisation. Row level security holds the same; naming the organisation lets PostgreSQL use the keys, which
-    lead with it."""
+    """Rows of one organisation.
+
+    Row level security enforces the same; naming the organisation lets PostgreSQL use the keys, which lead
+    with it.
+    """
 
     def for_actor(self, actor: HasOrganisation) -> Self:
-        """Rows of the organisation in which the actor acts; which of them the actor may see is for the app to say."""
+        """Return rows of the actor's organisation. Each app decides which of them the actor may see."""
         return self.filter(organisation_id=actor.organisation_id)
 
     def in_organisation(self, organisation_id: int) -> Self:

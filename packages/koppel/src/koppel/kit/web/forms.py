@@ -37,7 +37,7 @@ SHOWN_AT_FORM = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCE
 
 
 class Invalid(Exception):
-    """What was typed cannot be read; the form has the reasons. It never leaves `Form.refusals`."""
+    """The input cannot be read; the form has the reasons. It never leaves `Form.refusals`."""
 
 
 class InvalidForm(KoppelError):

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.kit.errors import KoppelError
+from koppel.kit.text import clean_text
 
 ID_MAX = 2**63 - 1
 ID_DIGITS_MAX = 19
@@ -223,7 +224,7 @@ def without(query: QueryDict, part: UnknownPart) -> str:
 
 
 def _plain(text: object) -> str:
-    return str(text).replace("\0", "").strip()
+    return clean_text(str(text))
 
 
 def shortened(text: str) -> str:

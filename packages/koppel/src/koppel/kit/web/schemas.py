@@ -1,4 +1,4 @@
-"""What a use case takes from a page, a program or a command."""
+"""The input types of use cases, for pages, REST and commands alike."""
 
 from datetime import date
 from typing import Annotated, Any
@@ -24,9 +24,9 @@ Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Input(Schema):
-    """The base of what a use case takes, and of every body of REST: one type for page, REST and command line.
-
-    A field that it does not know is refused by name."""
+    """The base of a use case's input and of every REST body: one type for page, REST and command line. An
+    unknown field is refused by name.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,6 +45,6 @@ _SENTENCES = {
 
 
 def sentence_of(error: ErrorDetails) -> str:
-    """Return what a field's value is refused for, in the reader's language."""
+    """Return why a field's value is refused, in the reader's language."""
     sentence = _SENTENCES.get(error["type"])
     return str(sentence) % error.get("ctx", {}) if sentence else error["msg"].removeprefix("Value error, ")

@@ -8,7 +8,7 @@ import structlog
 from django.utils import timezone
 
 from koppel.kit.database.threads import run_in_thread
-from koppel.kit.outbox import BatchResult, Claim, take_turn
+from koppel.kit.jobs.outbox import BatchResult, Claim, take_turn
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.audience.recipients import active_members
 from koppel.notifications.email.composer import build_email

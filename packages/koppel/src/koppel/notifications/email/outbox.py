@@ -7,7 +7,7 @@ import structlog
 from django.db.models import Q, QuerySet
 
 from koppel.kit.backoff import Backoff
-from koppel.kit.outbox import Outbox
+from koppel.kit.jobs.outbox import Outbox
 from koppel.notifications.models import DeliveryState, EmailDelivery
 
 RETRY_BACKOFF = Backoff(base_seconds=30.0, cap_seconds=3600.0)

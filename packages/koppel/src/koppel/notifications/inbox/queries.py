@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 
 from koppel.notifications.event_types import event_types, render_message
@@ -40,11 +41,8 @@ def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number:
         notices = notices.filter(event_type=event)
     if unread_only:
         notices = notices.filter(read_at=None)
-    total = notices.count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    number = min(max(number, 1), pages)
-    rows = notices.order_by("-created_at", "-id")[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
-    return NoticePage([_view(notice) for notice in rows], total, number, pages)
+    page = Paginator(notices.order_by("-created_at", "-id"), PAGE_SIZE).get_page(number)
+    return NoticePage([_view(notice) for notice in page], page.paginator.count, page.number, page.paginator.num_pages)
 
 
 def notice_for(actor: Actor, notice_id: int) -> Notification | None:

@@ -18,7 +18,7 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.http.client import NOT_CONNECTED, HttpClient, NetworkFailure, origin_of
 from koppel.kit.http.egress import EgressPolicy
-from koppel.kit.outbox import BatchResult, Claim, take_turn
+from koppel.kit.jobs.outbox import BatchResult, Claim, take_turn
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint

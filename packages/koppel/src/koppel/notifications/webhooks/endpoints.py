@@ -16,6 +16,7 @@ from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
+from koppel.kit.text import clean_text
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.events.keys import EventKey
@@ -211,7 +212,7 @@ def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
 def _clean(actor: Actor, data: WebhookEndpointInput) -> WebhookEndpointInput:
     """Return the input normalised. Whether the address may be called is decided at each call: names move.
     Raises `Refused`."""
-    name, url = data.name.replace("\0", "").strip()[:100], data.url.replace("\0", "").strip()
+    name, url = clean_text(data.name, 100), clean_text(data.url)
     if not name:
         raise Refused(_("A name is needed."))
     schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from koppel.kit.outbox import Outbox
+from koppel.kit.jobs.outbox import Outbox
 from koppel.notifications.models import DeliveryState, WebhookDelivery
 
 BATCH_SIZE = 8

@@ -20,6 +20,7 @@ from koppel.audit.services import record
 from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope
+from koppel.kit.text import clean_text
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import must_enrol_mfa
 from koppel.organisations.errors import Refused
@@ -62,7 +63,7 @@ def list_tokens(actor: Actor) -> list[ApiToken]:
 
 def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_only: bool) -> tuple[ApiToken, Secret]:
     """Create a token for the actor. Its text cannot be shown again. Raises `Refused` with a sentence."""
-    name = name.replace("\0", "").strip()[:100]
+    name = clean_text(name, 100)
     if actor.token_id is not None:
         raise Refused(_("A token cannot make tokens. Sign in to make one."))
     if not name:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.text import clean_text
 from koppel.organisations.email_domains import is_public, normalised
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import ConfirmedDomain, Organisation
@@ -39,7 +40,7 @@ def checked_domain(text: str) -> str:
     """Return the domain as it is stored. Raises `Refused` for an invalid domain, and for domains of public
     mail services.
     """
-    domain = normalised(text.replace("\0", "").strip().lstrip("@"))
+    domain = normalised(clean_text(text).lstrip("@"))
     try:
         validate_domain_name(domain)
     except ValidationError:

@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.kit.text import clean_text
 from koppel.organisations.access import domains, mfa
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
@@ -49,7 +50,7 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
 
 def parse_domains(text: str) -> tuple[str, ...]:
     """Parse domain names, separated by anything. Raises `Refused` for invalid and public ones."""
-    names = text.replace("\0", "").replace(",", " ").replace(";", " ").split()
+    names = clean_text(text).replace(",", " ").replace(";", " ").split()
     return tuple(domains.checked_domain(word) for word in names)
 
 

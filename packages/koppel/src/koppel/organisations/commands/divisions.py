@@ -4,31 +4,32 @@ from typing import Annotated
 
 import typer
 
-from koppel.kit.cli.output import AsJson, print_record, print_rows
+from koppel.kit.cli.output import AsJson, print_rows
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+from koppel.organisations.commands.groups import GroupCommands
 from koppel.organisations.groups import divisions
 from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import DivisionMember
 from koppel.organisations.roles import Actor, Permission
 
 app = typer.Typer(no_args_is_help=True)
-COLUMNS = ("id", "name", "is_archived", "people", "administrations")
+group_commands = GroupCommands(
+    divisions.DIVISION,
+    ("id", "name", "is_archived", "people", "administrations"),
+    divisions.list_summaries,
+    divisions.merge,
+    list_help="List divisions, those in use first, with the number of people and administrations of each.",
+    archive_help="Archive a division: it is no longer offered; its people and administrations keep it.",
+    merge_help="Move people and administrations to another division, and archive this one.",
+)
+group_commands.add_to(app)
 
 DivisionId = Annotated[int, typer.Argument(help="Id of the division; `koppel divisions list` has them.")]
 Members = Annotated[list[int] | None, typer.Option("--member", help="Id of a membership; may be repeated.")]
 
 
-@app.command("list")
-def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """List divisions, those in use first, with the number of people and administrations of each."""
-    with acting_as(person, organisation) as actor:
-        actor.require(Permission.MANAGE_PEOPLE)
-        rows = divisions.list_summaries(actor)
-    print_rows(rows, COLUMNS, as_json=as_json)
-
-
 @app.command("make")
-def create(
+def create_division(
     name: Annotated[str, typer.Argument(help="Its name.")],
     members: Members = None,
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
@@ -36,11 +37,11 @@ def create(
     """Create a division, optionally with members."""
     with acting_as(person, organisation) as actor:
         division = divisions.create_division(actor, DivisionInput(name=name, people=members or None))
-        _print(actor, division.pk, as_json=as_json)
+        group_commands.print_summary(actor, division.pk, as_json=as_json)
 
 
 @app.command("rename")
-def rename(
+def rename_division(
     division: DivisionId,
     name: Annotated[str, typer.Argument(help="Its new name.")],
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
@@ -50,25 +51,11 @@ def rename(
         actor.require(Permission.MANAGE_PEOPLE)
         before = divisions.get_division(actor, division)
         divisions.change_division(actor, division, DivisionInput(name=name, archived=before.archived_at is not None))
-        _print(actor, division, as_json=as_json)
-
-
-@app.command("archive")
-def archive(
-    division: DivisionId,
-    restore: Annotated[bool, typer.Option("--back", help="Take it out of the archive.")] = False,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Archive a division: it is no longer offered; its people and administrations keep it."""
-    with acting_as(person, organisation) as actor:
-        actor.require(Permission.MANAGE_PEOPLE)
-        before = divisions.get_division(actor, division)
-        divisions.change_division(actor, division, DivisionInput(name=before.name, archived=not restore))
-        _print(actor, division, as_json=as_json)
+        group_commands.print_summary(actor, division, as_json=as_json)
 
 
 @app.command("members")
-def members_of(
+def change_members(
     division: DivisionId,
     add: Annotated[list[int] | None, typer.Option("--add", help="Id of a membership; may be repeated.")] = None,
     remove: Annotated[list[int] | None, typer.Option("--remove", help="Id of a membership; may be repeated.")] = None,
@@ -88,24 +75,6 @@ def members_of(
     print_rows(rows, ("id", "name", "email"), as_json=as_json)
 
 
-@app.command("merge")
-def merge(
-    division: DivisionId,
-    into: Annotated[int, typer.Argument(help="Id of the one that remains.")],
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Move people and administrations to another division, and archive this one."""
-    with acting_as(person, organisation) as actor:
-        moved_count = divisions.merge(actor, division, into)
-    print_record({"id": division, "into": into, "administrations": moved_count}, as_json=as_json)
-
-
 def _member_ids(actor: Actor, division_id: int) -> set[int]:
     members = DivisionMember.objects.filter(organisation_id=actor.organisation_id, division_id=division_id)
     return set(members.values_list("membership_id", flat=True))
-
-
-def _print(actor: Actor, division_id: int, *, as_json: bool) -> None:
-    print_record(
-        next(summary for summary in divisions.list_summaries(actor) if summary.id == division_id), as_json=as_json
-    )

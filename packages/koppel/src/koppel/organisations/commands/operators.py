@@ -16,7 +16,7 @@ Email = Annotated[str, typer.Argument(help="E-mail address of a person who has a
 
 
 @app.command("list")
-def listing(as_json: AsJson = False) -> None:
+def list_operators(as_json: AsJson = False) -> None:
     """List the operators."""
     users = User.objects.filter(is_operator=True).order_by("email")
     rows = [{"email": user.email, "name": user.name, "active": user.is_active} for user in users]

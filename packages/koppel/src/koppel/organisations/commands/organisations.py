@@ -59,7 +59,7 @@ def create(
 
 
 @app.command("list")
-def list_all(as_json: AsJson = False) -> None:
+def list_organisations(as_json: AsJson = False) -> None:
     """List all organisations of this installation, with their Administrators."""
     columns = ("id", "name", "people", "administrators", "invited", "created_at")
     print_rows(bootstrap.summaries(), columns, as_json=as_json)

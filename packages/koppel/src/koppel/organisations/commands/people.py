@@ -31,7 +31,7 @@ Until = Annotated[str, typer.Option(help="Last day of access, 2027-03-31.")]
 
 
 @app.command("list")
-def list_all(
+def list_people(
     search: Annotated[str, typer.Option("--search", help="Part of a name or address.")] = "",
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -43,7 +43,7 @@ def list_all(
 
 
 @app.command("invite")
-def invite(
+def invite_person(
     email: Annotated[str, typer.Argument(help="E-mail address.")],
     name: Annotated[str, typer.Option(help="The person's name.")] = "",
     role: Annotated[Role, typer.Option(help="Role of the person.")] = Role.USER,
@@ -87,7 +87,7 @@ def invite_csv(
 
 
 @app.command("change")
-def change(
+def change_membership(
     member: MembershipId,
     role: Annotated[Role | None, typer.Option(help="Role of the person.")] = None,
     divisions: Divisions = None,

@@ -6,14 +6,24 @@ from typing import Annotated, Any
 import typer
 
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.cli.output import AsJson, as_mapping, print_record, print_rows
+from koppel.kit.cli.output import AsJson, as_mapping, print_record
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+from koppel.organisations.commands.groups import GroupCommands
 from koppel.organisations.groups import settings_templates
-from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.roles import Permission
 from koppel.organisations.settings_schema import SETTING_LABELS, notification_audiences
 
 app = typer.Typer(no_args_is_help=True)
-COLUMNS = ("id", "name", "is_archived", "settings", "administrations")
+group_commands = GroupCommands(
+    settings_templates.TEMPLATE,
+    ("id", "name", "is_archived", "settings", "administrations"),
+    settings_templates.list_summaries,
+    settings_templates.merge,
+    list_help="List templates, those in use first, with their settings and the number of administrations.",
+    archive_help="Archive a template: it is no longer offered; its administrations keep it.",
+    merge_help="Move administrations to another template, and archive this one.",
+)
+group_commands.add_to(app)
 
 TemplateId = Annotated[int, typer.Argument(help="Id of the template; `koppel templates list` has them.")]
 Resources = Annotated[
@@ -33,17 +43,8 @@ Unset = Annotated[
 ]
 
 
-@app.command("list")
-def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """List templates, those in use first, with their settings and the number of administrations."""
-    with acting_as(person, organisation) as actor:
-        actor.require(Permission.MANAGE_PEOPLE)
-        rows = settings_templates.list_summaries(actor)
-    print_rows(rows, COLUMNS, as_json=as_json)
-
-
 @app.command("make")
-def create(
+def create_template(
     name: Annotated[str, typer.Argument(help="Its name.")],
     resources: Resources = None,
     years: Years = None,
@@ -58,11 +59,11 @@ def create(
     settings = _settings_from_options({}, resources, years, schedule, weekday, notify, None)
     with acting_as(person, organisation) as actor:
         created = settings_templates.create(actor, name, settings)
-        _print(actor, created.pk, as_json=as_json)
+        group_commands.print_summary(actor, created.pk, as_json=as_json)
 
 
 @app.command("change")
-def change(
+def change_template(
     template: TemplateId,
     name: Annotated[str, typer.Option(help="Its new name.")] = "",
     resources: Resources = None,
@@ -89,34 +90,6 @@ def change(
                 actor, template, name=name or before.name, settings=settings, archived=before.archived_at is not None
             )
         print_record({"id": template, "stored": not dry_run, "settings": settings, **effects}, as_json=as_json)
-
-
-@app.command("archive")
-def archive(
-    template: TemplateId,
-    restore: Annotated[bool, typer.Option("--back", help="Take it out of the archive.")] = False,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Archive a template: it is no longer offered; its administrations keep it."""
-    with acting_as(person, organisation) as actor:
-        actor.require(Permission.MANAGE_PEOPLE)
-        before = settings_templates.get_template(actor, template)
-        settings_templates.change_template(
-            actor, template, name=before.name, settings=before.settings, archived=not restore
-        )
-        _print(actor, template, as_json=as_json)
-
-
-@app.command("merge")
-def merge(
-    template: TemplateId,
-    into: Annotated[int, typer.Argument(help="Id of the one that remains.")],
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Move administrations to another template, and archive this one."""
-    with acting_as(person, organisation) as actor:
-        moved_count = settings_templates.merge(actor, template, into)
-    print_record({"id": template, "into": into, "administrations": moved_count}, as_json=as_json)
 
 
 def _settings_from_options(
@@ -149,10 +122,3 @@ def _parse_notify(notify: list[str]) -> dict[str, str]:
     if malformed := [event for event, separator, _audience in pairs if not separator]:
         raise CommandError(f"Write --notify as event=audience, not {malformed[0]!r}.")
     return {event: audience for event, _separator, audience in pairs}
-
-
-def _print(actor: Actor, template_id: int, *, as_json: bool) -> None:
-    print_record(
-        next(summary for summary in settings_templates.list_summaries(actor) if summary.id == template_id),
-        as_json=as_json,
-    )

@@ -70,7 +70,7 @@ def _save(actor: Actor, division_id: int | None, division: DivisionInput) -> int
 
 
 def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) -> None:
-    """Set its people: exactly these, of the firm's own active members; those without access keep what they had."""
+    """Set its people to these active members of the firm; people without access keep their divisions."""
     actor.require(Permission.MANAGE_PEOPLE)
     division = get_division(actor, division_id)
     tenant = {"organisation_id": actor.organisation_id}

@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.kit.text import clean_text
 from koppel.organisations.errors import NoSuchGroup, Refused
 from koppel.organisations.groups.hooks import GroupKind
 from koppel.organisations.models import Division, Template
@@ -52,7 +53,7 @@ class GroupType(Generic[Group]):
     def save(self, actor: Actor, group_id: int | None, name: str, *, archived: bool, values: Mapping[str, Any]) -> int:
         """Create, change or archive a group; return its id. Raises `Refused`."""
         actor.require(Permission.MANAGE_PEOPLE)
-        name = name.replace("\0", "").strip()[:NAME_LENGTH_MAX]
+        name = clean_text(name, NAME_LENGTH_MAX)
         if not name:
             raise Refused(_("A name is needed."), field="name")
         groups = self.model._default_manager.filter(organisation_id=actor.organisation_id)
@@ -70,6 +71,11 @@ class GroupType(Generic[Group]):
             raise Refused(_("“%s” exists already.") % name, field="name") from None
         self.record(actor, "changed", (group_id, name), {"archived": archived})
         return group_id
+
+    def set_archived(self, actor: Actor, group_id: int, *, archived: bool) -> None:
+        """Archive it or offer it again; everything else stays. Raises `Refused`."""
+        actor.require(Permission.MANAGE_PEOPLE)
+        self.save(actor, group_id, self.get(actor, group_id).name, archived=archived, values={})
 
     def check_merge(self, actor: Actor, from_id: int, into_id: int) -> tuple[Group, Group]:
         """Return the emptied group and the remaining one. Raises `Refused` when they cannot be merged."""

@@ -1,7 +1,5 @@
 """Many invitations at once, pasted or as CSV: `e-mail; name; role; divisions; access until`, a result per line."""
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, time
@@ -10,6 +8,8 @@ from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from koppel.kit.tabular import reader
+from koppel.kit.tabular.reader import Limits, TableError
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
@@ -18,7 +18,8 @@ from koppel.organisations.models import Division
 from koppel.organisations.roles import Actor, Permission, Role
 
 LINES_MAX = 1000
-BYTES_MAX = 1024 * 1024
+LIMITS = Limits(size=1024 * 1024)
+COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,7 @@ class InvitationRow:
 
 
 def preview(actor: Actor, text: str) -> list[InvitationRow]:
-    """Return what `invite_all` would do, line by line; nothing is sent. Raises `Refused` when the text is no
-    list.
-    """
+    """Return what `invite_all` would do, line by line; nothing is sent. Raises `Refused`, `TableError`."""
     actor.require(Permission.MANAGE_PEOPLE)
     emails: set[str] = set()
     return [
@@ -47,21 +46,17 @@ def preview(actor: Actor, text: str) -> list[InvitationRow]:
 
 
 def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
-    """Invite the people in the lines. A line with an error is skipped, with its reason. Raises `Refused`."""
+    """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`, `TableError`."""
     actor.require(Permission.MANAGE_PEOPLE)
     return [_process_row(actor, number, cells, commit=True) for number, cells in _validated_rows(text)]
 
 
 def decode(content: bytes) -> str:
-    """Decode an uploaded file: UTF-8, else the encoding of older spreadsheets. Raises `Refused` when it is
-    too large.
-    """
-    if len(content) > BYTES_MAX:
-        raise Refused(_("This file is larger than 1 MB. A list of people is much smaller."))
+    """Return the text of an uploaded file. Raises `Refused` when it is too large."""
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
+        return reader.decode(content, LIMITS)
+    except TableError:
+        raise Refused(_("This file is larger than 1 MB. A list of people is much smaller.")) from None
 
 
 def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
@@ -74,18 +69,14 @@ def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
-    first = text.lstrip().partition("\n")[0]
-    separator = max(";\t,", key=first.count)
-    try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
-    except csv.Error:
-        raise Refused(_("This cannot be read as a table. Is a quotation mark missing somewhere?")) from None
-    for number, row in enumerate(rows, start=1):
-        cells = [cell.strip() for cell in row]
-        is_heading = number == 1 and "@" not in "".join(cells)
-        if any(cells) and not is_heading:
-            yield number, [*cells, "", "", "", "", ""][:5]
+    """Yield the cells of each line, all five; a first line without an address is a heading."""
+    # No address has a delimiter in it, and a line may end after the address: one line with more shows which it is.
+    rows = [row for row in reader.read_rows(text, LIMITS, split_share=0) if not row.is_blank]
+    if rows and "@" not in "".join(rows[0].cells):
+        del rows[0]
+    for row in rows:
+        cells = [cell.strip() for cell in row.cells]
+        yield row.number, [*cells, *[""] * COLUMNS][:COLUMNS]
 
 
 def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -> InvitationRow:
@@ -101,7 +92,7 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
 
 
 def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:
-    """Reject a line that repeats an earlier one."""
+    """Give a line that repeats an earlier one its problem: it is no second invitation."""
     if not row.problem and row.email.lower() in emails:
         return replace(row, problem=_("This address stands in an earlier line."))
     emails.add(row.email.lower())
@@ -109,7 +100,7 @@ def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:
 
 
 def _role(word: str) -> Role:
-    """Parse a role by its key, or its name in any language; empty is User."""
+    """Find a role by its key, or its name in any of our languages; nothing is User."""
     if not word:
         return Role.USER
     for language in ("en", "nl"):
@@ -138,9 +129,7 @@ def _until(text: str) -> datetime | None:
 
 
 def parse_end_of_day(text: str) -> datetime:
-    """Parse `2027-03-31` or `31-03-2027` as the last moment of the day, in the installation's zone. Raises
-    `Refused`.
-    """
+    """Return the last moment of a day, `2027-03-31` or `31-03-2027`, in the installation's zone. Raises `Refused`."""
     parts = text.replace("/", "-").split("-")
     iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))
     if (day := day_of(iso)) is None:

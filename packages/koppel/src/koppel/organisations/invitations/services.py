@@ -21,6 +21,7 @@ from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.text import clean_text
 from koppel.organisations.access import domains
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import membership_began
@@ -53,7 +54,7 @@ def invite(actor: Actor, data: InvitationData) -> Invitation:
     invitation = Invitation(
         organisation_id=actor.organisation_id,
         email=email,
-        name=data.name.replace("\0", "").strip()[:200],
+        name=clean_text(data.name, 200),
         role=data.role,
         divisions=sorted(divisions.values_list("pk", flat=True)),
         member_until=data.member_until,
@@ -241,7 +242,7 @@ def mark_mail_failed(organisation_id: int, invitation_id: int, sends: int) -> No
 
 
 def _new_user(invitation: Invitation, name: str, password: str) -> User:
-    name = name.replace("\0", "").strip()[:200]
+    name = clean_text(name, 200)
     if has_account(invitation.email):
         raise Refused(_("You have an account already. Sign in to accept."))
     if not name:

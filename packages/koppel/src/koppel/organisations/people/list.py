@@ -1,5 +1,6 @@
 """The list of people: search, filters, and the state of each."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,9 +66,9 @@ def has_division(actor: Actor, division_id: int) -> bool:
     return Division.objects.filter(organisation_id=actor.organisation_id, pk=division_id, archived_at=None).exists()
 
 
-def list_member_rows(memberships: "QuerySet[Membership]", page: int) -> list[MemberRow]:
-    """Return a page of the list; `page` counts from 1."""
-    members = list(memberships[(page - 1) * PAGE_SIZE : page * PAGE_SIZE])
+def list_member_rows(memberships: Iterable[Membership]) -> list[MemberRow]:
+    """Return the rows of these members, with one query for each kind of detail."""
+    members = list(memberships)
     links = DivisionMember.objects.filter(membership__in=members).select_related("division").order_by("division__name")
     divisions: dict[int, list[str]] = {}
     for link in links:

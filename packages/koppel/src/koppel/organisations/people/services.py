@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.kit.text import clean_text
 from koppel.organisations.access.sessions import end_sessions
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import membership_began
@@ -136,7 +137,7 @@ def validate_email_address(organisation: Organisation, text: str) -> str:
     """Return the address as it is stored. Raises `Refused` when it is invalid, or the organisation does not
     accept its domain.
     """
-    email = User.objects.normalize_email(text.replace("\0", "").strip())
+    email = User.objects.normalize_email(clean_text(text))
     try:
         validate_email(email)
     except ValidationError:

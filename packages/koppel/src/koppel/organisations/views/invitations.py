@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from koppel.kit.tabular.reader import TableError
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import public
@@ -70,7 +71,7 @@ def invite_many(request: AuthenticatedRequest) -> HttpResponse:
             if commit:
                 message = ngettext("%(count)d person is invited.", "%(count)d people are invited.", valid_count)
                 messages.success(request, message % {"count": valid_count})
-        except Refused as refusal:
+        except (Refused, TableError) as refusal:
             context |= {"problem": str(refusal), "text": request.POST.get("text", "")}
     return render(request, "organisations/invite_many.html", context)
 

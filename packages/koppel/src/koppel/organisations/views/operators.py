@@ -18,7 +18,7 @@ SESSION_KEY = "operator_in"
 
 
 @public
-def listing(request: HttpRequest) -> HttpResponse:
+def list_operators(request: HttpRequest) -> HttpResponse:
     """Show organisations to operators; to others this page does not exist."""
     _operator(request)
     return render(request, "organisations/operator.html", {"open": operators.list_open_organisations()})

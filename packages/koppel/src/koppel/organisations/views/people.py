@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -29,24 +30,22 @@ from koppel.organisations.views import confirmations
 
 
 @takes(q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*people_list.MemberStatus), page=PAGE)
-def listing(request: AuthenticatedRequest) -> HttpResponse:
+def list_people(request: AuthenticatedRequest) -> HttpResponse:
     """Show people with role, divisions and access, and open invitations."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     filters = parse_filter(request.parameters)
     if filters.division and not people_list.has_division(request.actor, filters.division):
         raise UnknownParameter([unknown_value("division", str(filters.division))])
     memberships = people_list.people_of(request.actor, filters)
-    total = memberships.count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    page = min(pages, request.parameters["page"] or 1)
+    page = Paginator(memberships, PAGE_SIZE).get_page(request.parameters["page"])
     context = {
         "nav_section": "people",
         "filters": filters,
         "is_filtered": filters != MemberFilter(),
-        "rows": people_list.list_member_rows(memberships, max(1, page)),
-        "total": total,
-        "page": page,
-        "pages": pages,
+        "rows": people_list.list_member_rows(page),
+        "total": page.paginator.count,
+        "page": page.number,
+        "pages": page.paginator.num_pages,
         "query": _query_without_page(request.GET),
         "invitations": _invitations(request.actor),
         "roles": Role.choices,

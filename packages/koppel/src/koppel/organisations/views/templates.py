@@ -39,7 +39,7 @@ NAV_SECTION = "templates"
 
 
 @takes()
-def listing(request: AuthenticatedRequest) -> HttpResponse:
+def list_templates(request: AuthenticatedRequest) -> HttpResponse:
     """Show templates with the number of administrations of each."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     if request.method == "POST":

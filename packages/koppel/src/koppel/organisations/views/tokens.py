@@ -15,7 +15,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Role
 
 
-def listing(request: AuthenticatedRequest) -> HttpResponse:
+def list_tokens(request: AuthenticatedRequest) -> HttpResponse:
     """Show the tokens, and the form for another. A new token's text is in this one answer only."""
     context: dict[str, Any] = {}
     if request.method == "POST":

@@ -9,10 +9,15 @@ from functools import cache
 
 from koppel.books.storage import staging
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
+from koppel.sync.models import ChangeKind
 from koppel.sync.runs.claims import ClaimedRun
 
 RESOURCES_WITH_PERIOD = ("entries", "entry_lines", "balances")
 """Their partition is a period, so that a change in a closed one can be told."""
+
+
+_SQL = load_statements("koppel.sync")
 
 
 @cache
@@ -21,68 +26,47 @@ def insert_cte(resource: str) -> str:
 
     A record that was deleted and is back counts as added. `cte_params` gives its parameters."""
     table = staging.table(resource)
-    return (
-        f"logged AS ({_HEAD} incoming.external_id, CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL"
-        f" THEN 'added' ELSE 'changed' END, now(), row.raw, incoming.raw, {_change_cte(resource)}"
-        f" FROM {table.staging_table()} incoming LEFT JOIN {table.name} row"
-        " ON row.administration_id = %(administration)s AND row.external_id = incoming.external_id)"
+    period, is_closed = _period_of_changed_entry() if resource == "entries" else _period(resource, "incoming.partition")
+    statement = _SQL["log_staged_records"].format(
+        staged=table.staging_table(), table=table.name, period=period, is_closed=is_closed
     )
+    return f"logged AS ({statement})"
 
 
 async def log_deleted(connection: Connection, claimed: ClaimedRun, resource: str, keys: Sequence[str]) -> None:
     """Log records as deleted. Call it before the rows are marked."""
-    await connection.execute(_deleted_sql(resource), {**cte_params(claimed, resource), "keys": list(keys)})
+    await connection.execute(_log_deleted_sql(resource), {**cte_params(claimed, resource), "keys": list(keys)})
 
 
 def cte_params(claimed: ClaimedRun, resource: str) -> dict[str, object]:
+    """Return the parameters of what logs changes of a resource."""
     return {
         "organisation": claimed.organisation_id, "administration": claimed.administration_id, "run": claimed.id,
-        "resource": resource,
+        "resource": resource, "added": ChangeKind.ADDED, "changed": ChangeKind.CHANGED, "deleted": ChangeKind.DELETED,
     }  # fmt: skip
 
 
-_HEAD = (
-    "INSERT INTO sync_change (organisation_id, administration_id, run_id, resource, external_id, kind, at, before, after,"
-    " period, in_closed_period) SELECT %(organisation)s, %(administration)s, %(run)s, %(resource)s,"
-)
-
-
 @cache
-def _deleted_sql(resource: str) -> str:
-    return (
-        f"{_HEAD} row.external_id, 'deleted', now(), row.raw, NULL, {_period(resource, _LAST.get(resource, 'row.partition'))}"
-        f" FROM {staging.table(resource).name} row"
-        " WHERE row.administration_id = %(administration)s AND row.external_id = ANY(%(keys)b)"
-    )
+def _log_deleted_sql(resource: str) -> str:
+    partition = _SQL["get_period_of_entry_line"] if resource == "entry_lines" else "row.partition"
+    period, is_closed = _period(resource, partition)
+    return _SQL["log_deleted_records"].format(table=staging.table(resource).name, period=period, is_closed=is_closed)
 
 
-_LAST = {
-    "entry_lines": (
-        f"coalesce((SELECT entry.partition FROM {staging.table('entries').name} entry"  # noqa: S608 - our own table name
-        " WHERE entry.administration_id = %(administration)s AND entry.external_id = row.entry), row.partition)"
-    )
-}
-"""A line that stayed as it was when its entry moved to another period does not know of it; the entry does."""
-
-
-def _change_cte(resource: str) -> str:
-    """As `_period`. An entry that left a closed period changed that one."""
-    if resource != "entries":
-        return _period(resource, "incoming.partition")
-    was, became = _is_closed("row.partition"), _is_closed("incoming.partition")
-    return (
-        f"CASE WHEN row.deleted_at IS NULL AND {was} AND NOT {became} THEN row.partition ELSE incoming.partition END,"
-        f" {became} OR (row.deleted_at IS NULL AND {was})"
-    )
-
-
-def _period(resource: str, period: str) -> str:
+def _period(resource: str, partition: str) -> tuple[str, str]:
     """Return the SQL of two columns: the period, and whether it is closed at the source."""
-    return f"{period}, {_is_closed(period)}" if resource in RESOURCES_WITH_PERIOD else "'', false"
+    if resource not in RESOURCES_WITH_PERIOD:
+        return "''", "false"
+    return partition, _SQL["is_period_closed"].format(period=partition)
 
 
-def _is_closed(period: str) -> str:
+def _period_of_changed_entry() -> tuple[str, str]:
+    """Do what `_period` does. An entry that left a closed period changed that one."""
+    closed = {
+        "was_closed": _SQL["is_period_closed"].format(period="row.partition"),
+        "is_closed": _SQL["is_period_closed"].format(period="incoming.partition"),
+    }
     return (
-        f"EXISTS (SELECT FROM {staging.table('periods').name} period"
-        f" WHERE period.administration_id = %(administration)s AND period.period = {period} AND period.closed)"
+        _SQL["get_period_of_changed_entry"].format(**closed),
+        _SQL["is_period_of_changed_entry_closed"].format(**closed),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.core.paginator import Paginator
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
@@ -75,13 +76,10 @@ def changes_of(administration: Administration, run: Run, change_filter: ChangeFi
         conditions &= Q(in_closed_period=True)
     if change_filter.search:
         conditions &= Q(external_id__icontains=change_filter.search)
-    queryset = queryset.filter(conditions)
-    total = queryset.count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    page = min(max(page, 1), pages)
+    change_page = Paginator(queryset.filter(conditions).order_by("pk"), PAGE_SIZE).get_page(page)
     source = connector(administration.connection.connector)
-    details = [_detail(change, source) for change in queryset.order_by("pk")[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]]
-    return ChangePage(details, total, page, pages)
+    details = [_detail(change, source) for change in change_page]
+    return ChangePage(details, change_page.paginator.count, change_page.number, change_page.paginator.num_pages)
 
 
 def _detail(change: Change, source: Connector) -> ChangeDetail:

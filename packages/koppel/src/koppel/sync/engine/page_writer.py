@@ -14,11 +14,11 @@ from koppel.kit.clock import now
 from koppel.kit.database.pool import Connection
 from koppel.sync.changes import log
 from koppel.sync.engine.deletions import PageDeletions
+from koppel.sync.engine.read_rules import CHILDREN
 from koppel.sync.runs import rejected_records
 from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
 from koppel.sync.runs.claims import ClaimedRun
 
-CHILDREN = {"entries": "entry_lines"}
 ROWS_MAX = 2**31
 UNPROVEN_FULL_READ_AGE = timedelta(days=8)
 """The age given to a first read that could not be proved complete, so that the next run compares again."""

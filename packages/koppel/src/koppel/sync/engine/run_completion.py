@@ -13,6 +13,7 @@ from koppel.administrations.services import mark_synced, set_status
 from koppel.connections.health import require_reauth
 from koppel.connector.errors import ConnectorError
 from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event_for, open_event
@@ -23,14 +24,7 @@ from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.import_completion import notify_import_finished
 
-_CLOSE = """
-UPDATE sync_run SET state = %s, finished_at = now(), reason_code = %s, reason = %s
- WHERE organisation_id = %s AND id = %s AND attempt = %s AND state = 'running'
-"""
-_COMPLETE_AS_OF = """
-SELECT min(complete_as_of) FROM sync_checkpoint
- WHERE organisation_id = %s AND administration_id = %s AND resource = ANY(%s) AND available
-"""
+_SQL = load_statements("koppel.sync")
 RUN_ISSUES = (
     *sorted({policy.issue for policy in POLICIES.values() if policy.issue}),
     "sync_failed",
@@ -95,14 +89,26 @@ def fail_of_error(claimed: ClaimedRun, policy: ErrorPolicy, error: ConnectorErro
 def _finish_run(claimed: ClaimedRun, state: RunState, code: str, message: str) -> bool:
     """Store the state of the run. Returns False when the run is no longer ours."""
     with connection.cursor() as cursor:
-        cursor.execute(_CLOSE, [state, code, message, claimed.organisation_id, claimed.id, claimed.attempt])
+        cursor.execute(
+            _SQL["finish_run"],
+            {
+                "state": state, "code": code, "reason": message, "organisation": claimed.organisation_id,
+                "run": claimed.id, "attempt": claimed.attempt, "running": RunState.RUNNING,
+            },
+        )  # fmt: skip
         return bool(cursor.rowcount == 1)
 
 
 def _complete_as_of(claimed: ClaimedRun, plan: SyncPlan) -> datetime:
     """Return `complete_as_of` of the resource that is furthest behind."""
     with connection.cursor() as cursor:
-        cursor.execute(_COMPLETE_AS_OF, [claimed.organisation_id, claimed.administration_id, list(plan.resources)])
+        cursor.execute(
+            _SQL["get_complete_as_of"],
+            {
+                "organisation": claimed.organisation_id, "administration": claimed.administration_id,
+                "resources": list(plan.resources),
+            },
+        )  # fmt: skip
         row: datetime = cursor.fetchone()[0]
         return row
 

@@ -11,11 +11,11 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine import run_completion, run_reader, run_start
 from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
-from koppel.sync.engine.vendor_outage import OUTAGE, outage_seconds
+from koppel.sync.engine.vendor_outage import outage_seconds
 from koppel.sync.errors import Preempted, RunTakenOver
 from koppel.sync.models import RunState
 from koppel.sync.runs import claims
-from koppel.sync.runs.claims import ClaimedRun
+from koppel.sync.runs.claims import OUTAGE, ClaimedRun
 
 CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
 OUTAGE_ISSUE_SECONDS = 900.0

@@ -8,8 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
 
 import structlog
 from django.utils import timezone
@@ -23,9 +22,11 @@ from koppel.kit.clock import now
 from koppel.kit.database.pool import Connection
 from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine.page_commit import PageCommitter, PendingPage
-from koppel.sync.engine.page_writer import CHILDREN, PageWriter
+from koppel.sync.engine.page_writer import PageWriter
+from koppel.sync.engine.read_rules import ReadRules
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.errors import Preempted, RunTakenOver
+from koppel.sync.models import ResourceState
 from koppel.sync.runs import checkpoints, claims
 from koppel.sync.runs.checkpoints import CheckpointState
 from koppel.sync.runs.claims import ClaimedRun
@@ -84,35 +85,22 @@ async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[Non
         heart.cancel()
 
 
-def full_comparison_is_due(last: datetime | None, weekday: int, at: datetime) -> bool:
-    """Return whether the weekday of the full comparison has come since the last one, in the installation's time zone.
-
-    A day that was missed is caught up at the next run."""
-    if last is None:
-        return True
-    today = timezone.localtime(at).date()
-    newest = today - timedelta(days=(today.weekday() - weekday) % 7)
-    return timezone.localtime(last).date() < newest
-
-
 class RunReader:
-    """Reads the resources of one run, in the connector's order."""
+    """Reads the resources of one run, in the connector's order. `ReadRules` says which reads each gets."""
 
     def __init__(
         self, runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan, session: ReadingSession, connector: Connector
     ) -> None:
         self._runtime, self._claimed, self._session, self._connector = runtime, claimed, session, connector
-        self._plan = plan
+        self._rules = ReadRules.of_run(claimed, plan, timezone.get_default_timezone())
         self._window = HistoryWindow(plan.fiscal_years_back, now().date())
         self._result = RunResult()
         self._committer = PageCommitter(runtime.database, claimed)
 
     async def read_all(self) -> RunResult:
-        specs = [
-            spec for spec in await self._connector.list_resources(self._session) if spec.key in self._plan.resources
-        ]
-        if self._claimed.resources is not None:
-            specs = [spec for spec in specs if spec.key in self._claimed.resources]
+        """Read what is not read yet. Raises the connector's errors, `Quarantined` and `Preempted`, after what was read is
+        committed."""
+        specs = self._rules.choose(await self._connector.list_resources(self._session))
         async with self._transaction() as connection:
             parts = await checkpoints.plan_resources(
                 connection,
@@ -122,9 +110,9 @@ class RunReader:
         try:
             for position, spec in enumerate(specs):
                 state, reason, checkpoint = parts[spec.key]
-                if state == "failed":
+                if state == ResourceState.FAILED:
                     self._result.broken[spec.key] = reason
-                elif state in ("waiting", "running"):
+                elif state in (ResourceState.WAITING, ResourceState.RUNNING):
                     is_first = position == 0 and self._claimed.resources is None
                     await self._read_or_record_failure(spec, checkpoint or CheckpointState(), is_first=is_first)
         except (ConnectorError, Quarantined, Preempted):
@@ -136,33 +124,35 @@ class RunReader:
 
     async def _read_or_record_failure(self, spec: ResourceSpec, checkpoint: CheckpointState, *, is_first: bool) -> None:
         """Read the resource; a refusal of it alone marks it unavailable. A company that refuses everything refuses its first
-        resource, which ends the run. Pending pages are committed first: they would overwrite the refusal."""
+        resource, which ends the run."""
         try:
             await self._read(spec, checkpoint)
         except (NotConsented, SetupMissing) as refusal:
             if is_first:
                 raise
-            await self._committer.flush()
-            async with self._transaction() as connection:
-                await checkpoints.reset_cursor(connection, self._claimed, spec.key)
-                await checkpoints.mark_unavailable(connection, self._claimed, spec.key, str(refusal))
-                await checkpoints.finish_resource(connection, self._claimed, spec.key, "skipped", str(refusal))
+            await self._record_failure(spec.key, ResourceState.SKIPPED, str(refusal))
         except UnexpectedResponse as error:
             log.error(
                 "unexpected_response", run=self._claimed.id, resource=spec.key, code=error.code, reason=str(error)
             )
             self._result.broken[spec.key] = str(error)
-            await self._committer.flush()
-            async with self._transaction() as connection:
-                await checkpoints.reset_cursor(connection, self._claimed, spec.key)
-                await checkpoints.finish_resource(connection, self._claimed, spec.key, "failed", str(error))
+            await self._record_failure(spec.key, ResourceState.FAILED, str(error))
+
+    async def _record_failure(self, resource: str, state: ResourceState, reason: str) -> None:
+        """Store that the resource was not read, so that its next read starts anew. Pending pages are committed first: they
+        would overwrite it."""
+        await self._committer.flush()
+        async with self._transaction() as connection:
+            await checkpoints.reset_cursor(connection, self._claimed, resource)
+            if state == ResourceState.SKIPPED:
+                await checkpoints.mark_unavailable(connection, self._claimed, resource, reason)
+            await checkpoints.finish_resource(connection, self._claimed, resource, state, reason)
 
     async def _read(self, spec: ResourceSpec, checkpoint: CheckpointState) -> None:
-        if not checkpoint.resume_cursor or self._predates_request(checkpoint):
-            checkpoint = self._start_read(spec, checkpoint)
-        checkpoint = await self._read_to_end(spec, checkpoint)
-        if self._needs_full_read_after(checkpoint):
-            await self._read_to_end(spec, self._start_read(spec, checkpoint, complete=True))
+        following: CheckpointState | None = self._rules.first_read(spec, checkpoint, now())
+        while following is not None:
+            ended = await self._read_to_end(spec, following)
+            following = self._rules.next_read(ended, now())
 
     async def _read_to_end(self, spec: ResourceSpec, checkpoint: CheckpointState) -> CheckpointState:
         """Read page by page until the source has no more. Returns the checkpoint, from which another read can begin."""
@@ -172,43 +162,10 @@ class RunReader:
             page = await self._connector.read_page(
                 self._session, spec.key, ReadMode(checkpoint.read_mode), self._window, cursor
             )
-            more_follows = self._needs_full_read_after(checkpoint)
+            more_follows = self._rules.full_read_follows(checkpoint, now())
             checkpoint = await self._committer.add(PendingPage(writer, spec.key, checkpoint, page, more_follows))
             if not checkpoint.resume_cursor:
                 return checkpoint
-
-    def _predates_request(self, checkpoint: CheckpointState) -> bool:
-        """Return whether the read that was begun is older than the request of a full read, which means one from then on."""
-        started = checkpoint.read_started_at
-        return self._claimed.full and (started is None or started < self._claimed.created_at)
-
-    def _is_full_due(self, checkpoint: CheckpointState) -> bool:
-        """Return whether a full read is due: at first, on demand, on the weekday, and when more fiscal years are wanted."""
-        plan = self._plan
-        return (
-            self._claimed.full or not checkpoint.incremental_cursor
-            or checkpoint.fiscal_years_back < plan.fiscal_years_back
-            or full_comparison_is_due(checkpoint.last_full_at, plan.full_comparison_weekday, now())
-        )  # fmt: skip
-
-    def _needs_full_read_after(self, checkpoint: CheckpointState) -> bool:
-        """Return whether a full read comes after this one. Changes are read before all is compared: an entry that moved to
-        another period is then in the books, and its absence from the old period is no deletion."""
-        return checkpoint.read_mode == ReadMode.MODIFIED_SINCE and self._is_full_due(checkpoint)
-
-    def _start_read(
-        self, spec: ResourceSpec, checkpoint: CheckpointState, *, complete: bool = False
-    ) -> CheckpointState:
-        """Return the checkpoint of a new read: full, or in the first mode of the resource, the best for what changed."""
-        changes_first = bool(checkpoint.incremental_cursor) and not checkpoint.is_baseline and spec.key in CHILDREN
-        is_full = complete or (self._is_full_due(checkpoint) and not changes_first)
-        mode = ReadMode.FULL if is_full else spec.read_modes[0]
-        years = self._plan.fiscal_years_back if is_full else checkpoint.fiscal_years_back
-        return replace(
-            checkpoint, resume_cursor="", read_mode=mode, read_id=checkpoint.read_id + 1, read_started_at=now(),
-            fiscal_years_back=years,
-            is_verifying_deletes=False, is_inconsistent=False, seen_count=0,
-        )  # fmt: skip
 
     def _transaction(self) -> AbstractAsyncContextManager[Connection]:
         return claims.fenced_transaction(self._runtime.database, self._claimed)

@@ -7,14 +7,13 @@ from django.db import connection
 from koppel.administrations.effective_settings import resolve_settings
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import set_status
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.errors import RunTakenOver
+from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 
-_HOLD = """
-SELECT 1 FROM sync_run
- WHERE organisation_id = %s AND id = %s AND attempt = %s AND state = 'running' FOR NO KEY UPDATE
-"""
+_SQL = load_statements("koppel.sync")
 
 
 @dataclass(frozen=True)
@@ -46,5 +45,11 @@ def start_run(claimed: ClaimedRun) -> SyncPlan:
 def _is_ours(claimed: ClaimedRun) -> bool:
     """And stays ours until the caller's transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute(_HOLD, [claimed.organisation_id, claimed.id, claimed.attempt])
+        cursor.execute(
+            _SQL["lock_run"],
+            {
+                "organisation": claimed.organisation_id, "run": claimed.id, "attempt": claimed.attempt,
+                "running": RunState.RUNNING,
+            },
+        )  # fmt: skip
         return cursor.fetchone() is not None

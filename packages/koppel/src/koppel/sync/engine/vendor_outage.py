@@ -1,17 +1,17 @@
 """A vendor that is down: known from the connection's health, so that its runs wait together."""
 
+from koppel.connections.models import ConnectionState
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
 
-OUTAGE = "outage"
 OUTAGE_SECONDS = (2.0, 300.0)
+_SQL = load_statements("koppel.sync")
 
 
 async def outage_seconds(connection: Connection, connection_id: int) -> float | None:
     """How long to wait for a vendor that is down: about as long as it has been, so that the pauses double. None: it is up."""
     result = await connection.execute(
-        "SELECT extract(epoch FROM now() - degraded_since)::float8 FROM connections_connection"
-        " WHERE id = %s AND state = 'degraded'",
-        [connection_id],
+        _SQL["get_outage_seconds"], {"connection": connection_id, "degraded": ConnectionState.DEGRADED}
     )
     row = await result.fetchone()
     least, most = OUTAGE_SECONDS

@@ -5,49 +5,44 @@ A run that a worker holds is taken from it: the worker notices at its next page,
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection as database
 
 from koppel.connections.hooks import StopReason
+from koppel.connections.vault import RENEWAL_SLOW
+from koppel.kit.database.sql_files import load_statements
+from koppel.sync.models import RunState
+from koppel.sync.runs.claims import OUTAGE
 
-_PUT_BACK = """
-UPDATE sync_run run SET state = 'queued', not_before = NULL FROM administrations_administration a
- WHERE a.id = run.administration_id AND a.organisation_id = run.organisation_id
-   AND a.organisation_id = %s AND a.connection_id = %s AND run.state = 'running'
-"""
-_BEGIN_AGAIN = """
-UPDATE sync_run SET state = 'queued', not_before = NULL
- WHERE organisation_id = %s AND administration_id = ANY(%s) AND state = 'running'
-"""
-_CANCEL = """
-UPDATE sync_run run SET state = 'cancelled', finished_at = now(), reason_code = 'connection_removed', reason = ''
-  FROM administrations_administration a
- WHERE a.id = run.administration_id AND a.organisation_id = run.organisation_id
-   AND a.organisation_id = %s AND a.connection_id = %s AND run.state IN ('queued', 'running')
-"""
-_WAKE = """
-UPDATE sync_run run SET not_before = now() FROM administrations_administration a
- WHERE a.id = run.administration_id AND a.organisation_id = run.organisation_id
-   AND a.organisation_id = %s AND a.connection_id = %s
-   AND run.state = 'queued' AND run.not_before > now()
-   AND (run.reason_code IN ('outage', 'renewal_slow') OR run.failures > 0)
-"""
+_SQL = load_statements("koppel.sync")
+_STATES = {"queued": RunState.QUEUED, "running": RunState.RUNNING, "cancelled": RunState.CANCELLED}
+_WAITING_CODES = [OUTAGE, RENEWAL_SLOW]
+"""Why a run waits that goes on as soon as the vendor answers again."""
 
 
 def stop_runs(organisation_id: int, connection_id: int, halt: StopReason) -> None:
-    """In the caller's transaction and scope."""
-    statement = _PUT_BACK if halt is StopReason.PAUSE else _CANCEL
+    """Requeue or cancel the open runs of a connection, in the caller's transaction and scope."""
+    statement = _SQL["requeue_runs_of_connection"] if halt is StopReason.PAUSE else _SQL["cancel_runs_of_connection"]
+    parameters = _params(organisation_id, connection=connection_id, code="connection_removed")
     with database.cursor() as cursor:
-        cursor.execute(statement, [organisation_id, connection_id])
+        cursor.execute(statement, parameters)
 
 
 def restart_runs(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """Another company stands there: what is read now is not written, and the run begins again with the guard, which ends it."""
+    """Requeue the runs of administrations in whose place another company stands. What is read now is not written, and the
+    run begins again with the guard, which ends it."""
+    parameters = _params(organisation_id, administrations=list(administration_ids))
     with database.cursor() as cursor:
-        cursor.execute(_BEGIN_AGAIN, [organisation_id, list(administration_ids)])
+        cursor.execute(_SQL["requeue_runs_of_administrations"], parameters)
 
 
 def resume_waiting_runs(organisation_id: int, connection_id: int) -> None:
-    """The vendor answers again. In the caller's transaction and scope."""
+    """Let runs go on at once whose vendor answers again, in the caller's transaction and scope."""
+    parameters = _params(organisation_id, connection=connection_id, codes=_WAITING_CODES)
     with database.cursor() as cursor:
-        cursor.execute(_WAKE, [organisation_id, connection_id])
+        cursor.execute(_SQL["resume_waiting_runs_of_connection"], parameters)
+
+
+def _params(organisation_id: int, **parameters: Any) -> dict[str, Any]:
+    return {**_STATES, "organisation": organisation_id, **parameters}

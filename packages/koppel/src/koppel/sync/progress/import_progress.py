@@ -7,6 +7,7 @@ administrations.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.core.paginator import Paginator
 from django.db.models import Case, IntegerField, Sum, Value, When
 from django.db.models.functions import Greatest
 
@@ -78,17 +79,17 @@ def import_page(
     ]
     group = group if group in STATUS_GROUPS else ""
     total = dict(groups)[group] if group else state.total
-    pages = max(1, -(-total // size))
-    number = min(max(number, 1), pages)
-    ids = _ids(actor, import_id, group)
-    page_ids = list(ids[(number - 1) * size : number * size])
+    page = Paginator(range(total), size).get_page(number)
+    start = (page.number - 1) * size
+    page_ids = list(_ids(actor, import_id, group)[start : start + size])
     running_ids = list(_ids(actor, import_id, "configuring")[:RUNNING_SHOWN_MAX])
     progress = progress_of_runs(actor.organisation_id, sorted({*page_ids, *running_ids}))
     running = [progress[key] for key in running_ids if key in progress]
     percent = state.percent(run.percent or 0 for run in running)
     longest = max((run.seconds_left or 0 for run in running), default=0)
     return ImportPage(
-        state, _lines(actor, page_ids, progress), group, [(name, count) for name, count in groups if count], number, pages,
+        state, _lines(actor, page_ids, progress), group, [(name, count) for name, count in groups if count], page.number,
+        page.paginator.num_pages,
         percent=percent, seconds_left=state.seconds_left(percent, longest),
     )  # fmt: skip
 

@@ -11,8 +11,10 @@ from datetime import datetime
 
 from django.db import connection
 
+from koppel.connector.contract import ReadMode
 from koppel.kit.clock import now
-from koppel.sync.models import OPEN_STATES, ResourceState, Run, RunResource
+from koppel.kit.database.sql_files import load_statements
+from koppel.sync.models import OPEN_STATES, ResourceState, Run, RunResource, RunState
 
 FINISHED_STATES = (ResourceState.DONE, ResourceState.SKIPPED, ResourceState.FAILED)
 DEFAULT_SECONDS = {"entries": 12.0, "balances": 3.0, "contacts": 1.5}
@@ -22,6 +24,8 @@ MAX_FRACTION_WHILE_RUNNING = 0.97
 PACE_FROM_SECONDS = 3.0
 PACE_BETWEEN = (0.2, 10.0)
 RECENT_RUNS = 200
+_SQL = load_statements("koppel.sync")
+_STATES = {"succeeded": RunState.SUCCEEDED, "done": ResourceState.DONE, "full": ReadMode.FULL}
 
 
 @dataclass(frozen=True)
@@ -175,38 +179,17 @@ def _pace_factor(run: Run, completed_seconds: float, at: datetime) -> float:
     return min(max(elapsed / completed_seconds, PACE_BETWEEN[0]), PACE_BETWEEN[1])
 
 
-_LAST_RUNS = """
-SELECT last.administration_id, rr.resource, extract(epoch FROM rr.finished_at - rr.started_at)::float8
-  FROM unnest(%s::bigint[]) AS wanted (administration_id)
- CROSS JOIN LATERAL (
-   SELECT run.id, run.administration_id FROM sync_run run
-    WHERE run.administration_id = wanted.administration_id AND run.state = 'succeeded' AND NOT run.full
-    ORDER BY run.created_at DESC LIMIT 1) AS last
-  JOIN sync_run_resource rr ON rr.run_id = last.id
- WHERE rr.state = 'done' AND rr.finished_at IS NOT NULL AND rr.started_at IS NOT NULL AND last.id <> (
-   SELECT min(first.id) FROM sync_run first WHERE first.administration_id = last.administration_id)
-"""
-# The first run reads everything and says little about the later ones.
-
-_OTHERS = """
-SELECT rr.resource, avg(extract(epoch FROM rr.finished_at - rr.started_at))::float8,
-       (sum(extract(epoch FROM rr.finished_at - rr.started_at))
-        / nullif(sum(greatest(rr.lines, rr.rows)), 0))::float8
-  FROM (SELECT id FROM sync_run WHERE organisation_id = %s AND state = 'succeeded' AND finished_at IS NOT NULL
-         ORDER BY finished_at DESC LIMIT %s) AS recent
-  JOIN sync_run_resource rr ON rr.run_id = recent.id
- WHERE rr.state = 'done' AND rr.mode = 'full' AND rr.finished_at IS NOT NULL AND rr.started_at IS NOT NULL
- GROUP BY rr.resource
-"""
-
-
 def _duration_history(organisation_id: int, administration_ids: Sequence[int]) -> DurationHistory:
     with connection.cursor() as cursor:
-        cursor.execute(_LAST_RUNS, [list(administration_ids)])
+        cursor.execute(
+            _SQL["list_durations_of_administrations"], {**_STATES, "administrations": list(administration_ids)}
+        )
         runs_of_administration = {
             (administration_id, resource): seconds for administration_id, resource, seconds in cursor.fetchall()
         }
-        cursor.execute(_OTHERS, [organisation_id, RECENT_RUNS])
+        cursor.execute(
+            _SQL["list_durations_of_organisation"], {**_STATES, "organisation": organisation_id, "limit": RECENT_RUNS}
+        )
         durations_of_others = {
             resource: Throughput(seconds, per_row) for resource, seconds, per_row in cursor.fetchall()
         }

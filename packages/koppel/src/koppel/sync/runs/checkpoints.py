@@ -1,13 +1,17 @@
 """How far each resource got, and what a run counts of it: the rows that are written with every page, over async psycopg."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 import msgspec
 
+from koppel.connector.contract import ReadMode
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
+from koppel.sync.models import ResourceState
 from koppel.sync.runs.claims import ClaimedRun
 
 
@@ -49,31 +53,45 @@ class ResourceDelta:
     rejected: int = 0
 
 
+_SQL = load_statements("koppel.sync")
+_COLUMNS = tuple(field.name for field in fields(CheckpointState))
+_COUNTS = tuple(field.name for field in fields(ResourceDelta) if field.type is int)
+_TYPES = {str: "text", int: "bigint", bool: "bool", datetime: "timestamptz"}
+
+
+def _typed_columns(kind: type[CheckpointState | ResourceDelta]) -> Iterator[str]:
+    """Yield each field with its type in PostgreSQL, as `json_to_recordset` takes them."""
+    for field in fields(kind):
+        [python_type] = {*(get_args(field.type) or (field.type,))} - {NoneType}
+        yield f"{field.name} {_TYPES[python_type]}"
+
+
+_LIST_RUN_RESOURCES = _SQL["list_run_resources"].format(
+    checkpoint_columns=", ".join(f"checkpoint.{name}" for name in _COLUMNS)
+)
+_SAVE_CHECKPOINTS = _SQL["save_checkpoints"].format(
+    columns=", ".join(_COLUMNS),
+    typed_columns=", ".join((*_typed_columns(CheckpointState), *_typed_columns(ResourceDelta))),
+    increments=", ".join(f"{name} = part.{name} + kept.{name}" for name in _COUNTS),
+    replacements=", ".join(f"{name} = excluded.{name}" for name in _COLUMNS),
+)
+
+
 async def plan_resources(
     connection: Connection, claimed: ClaimedRun, resources: Sequence[tuple[str, str]]
 ) -> dict[str, tuple[str, str, CheckpointState | None]]:
     """Store the resources of the run (resource, reason or '') once. Returns the state of each with its reason and its
     checkpoint; None when it was never read."""
     await connection.execute(
-        "INSERT INTO sync_run_resource (organisation_id, run_id, resource, position, state, mode, pages, rows, lines,"
-        " added, changed, deleted, rejected, reason)"
-        " SELECT %s, %s, resource, ordinal - 1, CASE reason WHEN '' THEN 'waiting' ELSE 'skipped' END, '',"
-        " 0, 0, 0, 0, 0, 0, 0, reason"
-        " FROM unnest(%b::text[], %b::text[]) WITH ORDINALITY AS planned (resource, reason, ordinal)"
-        " ON CONFLICT (run_id, resource) DO NOTHING",
-        [
-            claimed.organisation_id,
-            claimed.id,
-            [key for key, _reason in resources],
-            [reason for _key, reason in resources],
-        ],
-    )
-    names = ", ".join(f"checkpoint.{row.name}" for row in fields(CheckpointState))
+        _SQL["insert_run_resources"],
+        {
+            "organisation": claimed.organisation_id, "run": claimed.id,
+            "resources": [key for key, _reason in resources], "reasons": [reason for _key, reason in resources],
+            "waiting": ResourceState.WAITING, "skipped": ResourceState.SKIPPED,
+        },
+    )  # fmt: skip
     rows = await connection.execute(
-        f"SELECT part.resource, part.state, part.reason, checkpoint.id, {names} FROM sync_run_resource part"  # noqa: S608
-        " LEFT JOIN sync_checkpoint checkpoint ON checkpoint.administration_id = %s AND checkpoint.resource = part.resource"
-        " WHERE part.run_id = %s",
-        [claimed.administration_id, claimed.id],
+        _LIST_RUN_RESOURCES, {"administration": claimed.administration_id, "run": claimed.id}
     )
     return {
         str(resource): (str(state), str(reason), CheckpointState(*values) if checkpoint_id else None)
@@ -90,54 +108,21 @@ async def save_checkpoints(connection: Connection, claimed: ClaimedRun, updates:
     for resource, checkpoint, delta in updates:
         added = {"resource": resource, **vars(checkpoint), **vars(delta)}
         if before := rows.get(resource):
-            added |= {name: getattr(delta, name) + before[name] for name in _COUNTED}
+            added |= {name: getattr(delta, name) + before[name] for name in _COUNTS}
         rows[resource] = added
     await connection.execute(
         _SAVE_CHECKPOINTS,
         {
             "rows": msgspec.json.encode(list(rows.values())).decode(), "organisation": claimed.organisation_id,
-            "administration": claimed.administration_id, "run": claimed.id,
+            "administration": claimed.administration_id, "run": claimed.id, "done": ResourceState.DONE,
         },
     )  # fmt: skip
-
-
-_CHECKPOINT_COLUMNS = {
-    "resume_cursor": "text", "read_mode": "text", "read_id": "bigint", "read_started_at": "timestamptz",
-    "incremental_cursor": "text", "complete_as_of": "timestamptz", "last_full_at": "timestamptz", "fiscal_years_back": "int",
-    "is_verifying_deletes": "bool", "is_inconsistent": "bool", "seen_count": "bigint",
-}  # fmt: skip
-_COUNTED = ("pages", "rows", "lines", "added", "changed", "deleted", "rejected")
-_UPDATE_COLUMNS = {
-    "resource": "text",
-    **_CHECKPOINT_COLUMNS,
-    "state": "text",
-    "mode": "text",
-    "expected_total": "int",
-    **dict.fromkeys(_COUNTED, "int"),
-}
-_SAVE_CHECKPOINTS = f"""
-WITH kept AS (
-  SELECT * FROM json_to_recordset(%(rows)s::json) AS ({", ".join(f'"{name}" {kind}' for name, kind in _UPDATE_COLUMNS.items())})
-), counted AS (
-  UPDATE sync_run_resource part
-     SET {", ".join(f'"{name}" = part."{name}" + kept."{name}"' for name in _COUNTED)}, state = kept.state, mode = kept.mode,
-         expected_total = coalesce(kept.expected_total, part.expected_total), started_at = coalesce(part.started_at, now()),
-         finished_at = CASE WHEN kept.state = 'done' THEN now() END
-    FROM kept WHERE part.run_id = %(run)s AND part.resource = kept.resource)
-INSERT INTO sync_checkpoint
-  (organisation_id, administration_id, resource, {", ".join(_CHECKPOINT_COLUMNS)}, available, unavailable_reason)
-SELECT %(organisation)s, %(administration)s, resource, {", ".join(_CHECKPOINT_COLUMNS)}, true, '' FROM kept
-    ON CONFLICT (administration_id, resource) DO UPDATE
-   SET {", ".join(f"{name} = excluded.{name}" for name in _CHECKPOINT_COLUMNS)}, available = true, unavailable_reason = ''
-"""  # noqa: S608 - names of ours alone
 
 
 async def finish_resource(connection: Connection, claimed: ClaimedRun, resource: str, state: str, reason: str) -> None:
     """Store that a resource could not be read: skipped or failed, with the reason."""
     await connection.execute(
-        "UPDATE sync_run_resource SET state = %s, reason = %s, started_at = coalesce(started_at, now()),"
-        " finished_at = now() WHERE run_id = %s AND resource = %s",
-        [state, reason, claimed.id, resource],
+        _SQL["finish_run_resource"], {"state": state, "reason": reason, "run": claimed.id, "resource": resource}
     )
 
 
@@ -145,20 +130,16 @@ async def reset_cursor(connection: Connection, claimed: ClaimedRun, resource: st
     """Make a read that was refused or not understood start again next time, a full one as a full one: its cursor may be invalid
     at the source, and would be refused for ever."""
     await connection.execute(
-        "UPDATE sync_checkpoint SET resume_cursor = '', is_verifying_deletes = false, seen_count = 0, fiscal_years_back ="
-        " CASE WHEN resume_cursor <> '' AND read_mode = 'full' THEN -1 ELSE fiscal_years_back END"
-        " WHERE administration_id = %s AND resource = %s",
-        [claimed.administration_id, resource],
+        _SQL["reset_checkpoint_cursor"],
+        {"administration": claimed.administration_id, "resource": resource, "full": ReadMode.FULL},
     )
 
 
 async def mark_unavailable(connection: Connection, claimed: ClaimedRun, resource: str, reason: str) -> None:
     await connection.execute(
-        "INSERT INTO sync_checkpoint (organisation_id, administration_id, resource, resume_cursor, read_mode, read_id,"
-        " incremental_cursor, fiscal_years_back, is_verifying_deletes, is_inconsistent, seen_count, available,"
-        " unavailable_reason)"
-        " VALUES (%s, %s, %s, '', '', 0, '', 0, false, false, 0, false, %s)"
-        " ON CONFLICT (administration_id, resource)"
-        " DO UPDATE SET available = false, unavailable_reason = excluded.unavailable_reason",
-        [claimed.organisation_id, claimed.administration_id, resource, reason],
-    )
+        _SQL["mark_resource_unavailable"],
+        {
+            "organisation": claimed.organisation_id, "administration": claimed.administration_id, "resource": resource,
+            "reason": reason,
+        },
+    )  # fmt: skip

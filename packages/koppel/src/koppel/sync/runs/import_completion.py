@@ -3,7 +3,7 @@
 from django.urls import reverse
 
 from koppel.administrations.models import Administration, Status
-from koppel.kit.locks import LockName, lock_until_commit
+from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 

@@ -8,45 +8,25 @@ without anybody knowing beforehand which are small. A run whose connection is pa
 
 from dataclasses import dataclass
 
+from koppel.connections.models import ConnectionState
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
+from koppel.sync.models import RunState, Trigger
 from koppel.sync.runs import claims
 from koppel.sync.runs.claims import STALLED_SECONDS, ClaimedRun
 
 CHANNEL = "koppel_runs"
 """PostgreSQL notifies here when runs are added."""
 
-_MAY_START = "run.state = 'queued' AND (run.not_before IS NULL OR run.not_before <= now())"
-_STALLED = f"run.state = 'running' AND run.heartbeat_at < now() - interval '{STALLED_SECONDS} seconds'"
-_CHOOSE = f"""
-WITH busy AS MATERIALIZED (
-  SELECT organisation_id, count(*) AS runs FROM sync_run WHERE state = 'running' GROUP BY organisation_id
-), due AS MATERIALIZED (
-  SELECT run.id, 0 AS rank FROM sync_run run WHERE {_STALLED}
-   UNION ALL
-  SELECT run.id, CASE WHEN run.trigger = 'manual' THEN 0 ELSE coalesce(busy.runs, 0) + row_number() OVER (
-           PARTITION BY run.organisation_id ORDER BY run.trigger, run.attempt, run.id) END
-    FROM sync_run run
-    JOIN administrations_administration a ON a.id = run.administration_id
-    JOIN connections_connection c ON c.id = a.connection_id
-    LEFT JOIN busy ON busy.organisation_id = run.organisation_id
-   WHERE {_MAY_START} AND c.state <> 'paused'
-)
-SELECT run.id FROM due JOIN sync_run run ON run.id = due.id
- WHERE ({_MAY_START}) OR ({_STALLED})
- ORDER BY due.rank, run.id LIMIT %s FOR NO KEY UPDATE OF run SKIP LOCKED
-"""  # noqa: S608 - as above
-# 'import' < 'manual' < 'schedule': the order of triggers is that of the alphabet.
-
-_NEXT = """
-SELECT extract(epoch FROM min(not_before) - now())::float8 FROM sync_run WHERE state = 'queued' AND not_before > now()
-"""
-_WAITING = f"""
-SELECT EXISTS (
-  SELECT FROM sync_run run
-    JOIN administrations_administration a ON a.id = run.administration_id
-    JOIN connections_connection c ON c.id = a.connection_id
-   WHERE ({_MAY_START} AND c.state <> 'paused') OR ({_STALLED}))
-"""  # noqa: S608 - names of ours alone
+_SQL = load_statements("koppel.sync")
+_LITERALS = {
+    "queued": f"'{RunState.QUEUED}'", "running": f"'{RunState.RUNNING}'", "manual": f"'{Trigger.MANUAL}'",
+    "paused": f"'{ConnectionState.PAUSED}'", "stalled_seconds": STALLED_SECONDS,
+}  # fmt: skip
+_CHOOSE_RUNS = _SQL["choose_runs"].format(**_LITERALS)
+_SECONDS_TO_NEXT_RUN = _SQL["get_seconds_to_next_run"].format(**_LITERALS)
+_HAS_WAITING_RUN = _SQL["has_waiting_run"].format(**_LITERALS)
+_RELEASE_RUNS = _SQL["release_runs"].format(**_LITERALS)
 
 
 @dataclass(frozen=True)
@@ -59,23 +39,21 @@ class ClaimedRuns:
 
 async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedRuns:
     """Claim at most `room` runs, in a transaction of the installation's scope: all organisations share one queue."""
-    rows = await connection.execute(_CHOOSE, [room])
+    rows = await connection.execute(_CHOOSE_RUNS, {"room": room})
     ids = [run_id for (run_id,) in await rows.fetchall()]
     runs = await claims.claim_runs(connection, ids, worker) if ids else []
-    row = await (await connection.execute(_NEXT)).fetchone()
+    row = await (await connection.execute(_SECONDS_TO_NEXT_RUN)).fetchone()
     runs.sort(key=lambda claimed: ids.index(claimed.id))
     return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]))
 
 
 async def has_waiting(connection: Connection) -> bool:
     """Return whether a run could start now if there were room."""
-    row = await (await connection.execute(_WAITING)).fetchone()
+    row = await (await connection.execute(_HAS_WAITING_RUN)).fetchone()
     return bool(row and row[0])
 
 
 async def release_claims(connection: Connection, worker: str) -> int:
     """Requeue the runs of a worker that stops. Its own tasks must have ended."""
-    cursor = await connection.execute(
-        "UPDATE sync_run SET state = 'queued', not_before = NULL WHERE worker = %s AND state = 'running'", [worker]
-    )
+    cursor = await connection.execute(_RELEASE_RUNS, {"worker": worker})
     return cursor.rowcount

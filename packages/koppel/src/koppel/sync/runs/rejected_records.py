@@ -5,7 +5,10 @@ from datetime import datetime
 
 from koppel.connector.contract import RejectedRecord
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
 from koppel.sync.runs.claims import ClaimedRun
+
+_SQL = load_statements("koppel.sync")
 
 
 async def store(connection: Connection, claimed: ClaimedRun, resource: str, rejected: Sequence[RejectedRecord]) -> None:
@@ -13,23 +16,16 @@ async def store(connection: Connection, claimed: ClaimedRun, resource: str, reje
         return
     async with connection.cursor() as cursor:
         await cursor.executemany(
-            "INSERT INTO sync_rejected_record"
-            " (organisation_id, administration_id, run_id, resource, external_id, reason, raw, at)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, now()) ON CONFLICT (administration_id, resource, external_id)"
-            " DO UPDATE SET run_id = excluded.run_id, reason = excluded.reason, raw = excluded.raw, at = now()",
+            _SQL["upsert_rejected_record"],
             [
-                (
-                    claimed.organisation_id,
-                    claimed.administration_id,
-                    claimed.id,
-                    resource,
-                    record.external_id,
-                    record.reason,
-                    record.raw,
-                )
+                {
+                    "organisation": claimed.organisation_id, "administration": claimed.administration_id,
+                    "run": claimed.id, "resource": resource, "key": record.external_id, "reason": record.reason,
+                    "raw": record.raw,
+                }
                 for record in rejected
             ],
-        )
+        )  # fmt: skip
 
 
 async def delete_older(
@@ -37,16 +33,15 @@ async def delete_older(
 ) -> None:
     """Delete the rejected records that a complete read did not reject again: they are gone at the source, or readable now."""
     await connection.execute(
-        "DELETE FROM sync_rejected_record"
-        " WHERE administration_id = %s AND resource = ANY(%s) AND run_id <> %s AND at < %s",
-        [claimed.administration_id, list(resources), claimed.id, before],
-    )
+        _SQL["delete_older_rejected_records"],
+        {
+            "administration": claimed.administration_id, "resources": list(resources), "run": claimed.id,
+            "before": before,
+        },
+    )  # fmt: skip
 
 
 def delete_cte(staged: str) -> str:
     """Return a query of a WITH clause that deletes the records that are staged now, as they were normalised. Parameters:
     `administration`, `resource`."""
-    return (
-        "understood AS (DELETE FROM sync_rejected_record WHERE administration_id = %(administration)s"  # noqa: S608
-        f" AND resource = %(resource)s AND external_id IN (SELECT external_id FROM {staged}))"
-    )
+    return f"understood AS ({_SQL['delete_staged_rejected_records'].format(staged=staged)})"

@@ -20,8 +20,8 @@ from koppel.connections.rate_limits import on_before_request
 from koppel.connections.sessions import Runtime
 from koppel.kit import quarantine
 from koppel.kit.backoff import Backoff
+from koppel.kit.database.locks import LockName, keep_session_lock
 from koppel.kit.database.pool import open_lock_connection
-from koppel.kit.locks import LockName, keep_session_lock
 from koppel.sync.engine import execute_run
 from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue

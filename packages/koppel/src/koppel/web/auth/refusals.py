@@ -1,5 +1,6 @@
-"""What a person or a program gets when a request is refused: the one place of all pages, and of what REST refuses before an
-operation begins."""
+"""The answer to a refused request: the one place for all pages, and for refusals of REST before an operation
+begins.
+"""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -43,7 +44,7 @@ def refusal_response(
 
 
 def json_refusal(error: KoppelError) -> JsonResponse:
-    """Return the refusal as REST has it."""
+    """Return the refusal in the form of REST."""
     return JsonResponse({"error": error.code, **error.details}, status=error.status, headers=dict(error.headers))
 
 

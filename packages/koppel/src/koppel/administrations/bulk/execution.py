@@ -1,0 +1,158 @@
+"""Carry out what was started, or undo it, chunk by chunk.
+
+Each chunk is one transaction that locks its items, looks again at what is true now, changes it and says so on each item. A
+worker that dies takes its chunk back with it; two workers take different chunks; nothing happens twice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from django.db import connection
+from django.db.models import QuerySet
+from django.utils import timezone
+from psycopg.types.json import Jsonb
+
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, get_action
+from koppel.administrations.bulk.messages import mask_params, mask_values
+from koppel.administrations.bulk.reversal import plan_reversals
+from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
+from koppel.administrations.scope import visible_to
+from koppel.audit.models import Interface
+from koppel.audit.services import record
+from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.models import Membership
+from koppel.organisations.roles import Actor, Role, least_privileged
+
+CHUNK_ITEMS = 500
+AUDITED_ITEMS_MAX = 20
+PENDING = (BulkState.QUEUED, BulkState.RUNNING)
+
+
+def process_chunk(organisation_id: int, operation_id: int) -> bool:
+    """Carry out one chunk; True while there may be more. In the organisation's scope, each in a transaction of its own."""
+    operation = BulkOperation.objects.filter(organisation_id=organisation_id, pk=operation_id).first()
+    if operation is None or operation.state not in (*PENDING, BulkState.UNDOING):
+        return False
+    undoes = operation.state == BulkState.UNDOING
+    pending_state = ItemState.CHANGED if undoes else ItemState.WAITING
+    pending = BulkItem.objects.filter(organisation_id=organisation_id, operation=operation, state=pending_state)
+    items = list(pending.select_for_update(skip_locked=True, of=("self",)).order_by("pk")[:CHUNK_ITEMS])
+    if not items:
+        _finish(operation, pending, undoes=undoes)
+        return False
+    if operation.state == BulkState.QUEUED:
+        BulkOperation.objects.filter(organisation_id=organisation_id, pk=operation_id, state=BulkState.QUEUED).update(
+            state=BulkState.RUNNING
+        )
+    _execute_chunk(operation, get_action(operation.action), items, undoes=undoes)
+    return True
+
+
+def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: bool) -> None:
+    """Close it when nothing is left. Items that another worker holds are still pending: that one closes it."""
+    if pending.exists():
+        return
+    queryset = BulkOperation.objects.filter(organisation_id=operation.organisation_id, pk=operation.pk)
+    if undoes:
+        queryset.filter(state=BulkState.UNDOING).update(state=BulkState.UNDONE)
+    else:
+        queryset.filter(state__in=PENDING).update(state=BulkState.DONE, finished_at=timezone.now())
+
+
+def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence[BulkItem], *, undoes: bool) -> None:
+    actor = _actor(operation)
+    if actor is None or not actor.can(action.permission):
+        unchanged_state = ItemState.KEPT if undoes else ItemState.SKIPPED
+        _store(operation, [(item, unchanged_state, PlannedChange("not_allowed")) for item in items])
+        return
+    visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items]).order_by("pk")
+    administrations = {one.pk: one for one in visible.select_for_update(of=("self",), no_key=True)}
+    changes = (
+        plan_reversals(actor, administrations, items)
+        if undoes
+        else _plan(actor, action, operation, administrations, items)
+    )
+    changed = {
+        key: verdict.after for key, verdict in changes.items() if not verdict.reason_code or (undoes and verdict.after)
+    }
+    action.execute(actor, changed)
+    _store(operation, [(item, *_result(changes.get(item.administration_id), undoes=undoes)) for item in items])
+    if changed and (in_trail := action.audit_action(operation.params)):
+        record(
+            actor.organisation_id,
+            actor.audit,
+            "administrations.undone" if undoes else in_trail,
+            subject=("bulk_operation", operation.pk, ""),
+            details=_audit_details(operation, administrations, {key: changes[key] for key in changed}),
+        )
+
+
+def _audit_details(
+    operation: BulkOperation, administrations: Mapping[int, Administration], changed: Mapping[int, PlannedChange]
+) -> dict[str, object]:
+    """Return ids, parameters, and for few what was before and after; of many each item keeps that itself."""
+    details: dict[str, object] = {**mask_params(operation.params), "administrations": sorted(changed)}
+    details.pop("problems", None)
+    if len(changed) <= AUDITED_ITEMS_MAX:
+        countries = {key: administrations[key].country for key in changed}
+        details["before"] = {str(key): dict(mask_values(one.before, countries[key])) for key, one in changed.items()}
+        details["after"] = {str(key): dict(mask_values(one.after, countries[key])) for key, one in changed.items()}
+    return details
+
+
+def _plan(
+    actor: Actor,
+    action: BulkAction,
+    operation: BulkOperation,
+    administrations: Mapping[int, Administration],
+    items: Iterable[BulkItem],
+) -> dict[int, PlannedChange]:
+    params_by_id = {
+        item.administration_id: {**operation.params, **item.params}
+        for item in items
+        if item.administration_id in administrations
+    }
+    return action.plan(actor, list(administrations.values()), params_by_id)
+
+
+def _result(change: PlannedChange | None, *, undoes: bool) -> tuple[ItemState, PlannedChange]:
+    if change is None:
+        return (ItemState.KEPT if undoes else ItemState.SKIPPED), PlannedChange("not_found")
+    if undoes:
+        return (ItemState.KEPT if change.reason_code else ItemState.UNDONE), PlannedChange(change.reason_code)
+    return (ItemState.SKIPPED if change.reason_code else ItemState.CHANGED), change
+
+
+_STORE = """
+UPDATE administrations_bulk_item item
+   SET state = done.state, reason_code = done.reason_code,
+       before = coalesce(done.before, item.before), after = coalesce(done.after, item.after)
+  FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::jsonb[], %s::jsonb[]) AS done(id, state, reason_code, before, after)
+ WHERE item.organisation_id = %s AND item.id = done.id
+"""
+
+
+def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState, PlannedChange]]) -> None:
+    """Store what really happened in place of what the preview foresaw."""
+    rows = [
+        (
+            item.pk,
+            state_now.value,
+            change.reason_code,
+            Jsonb(dict(change.before)) if state_now is ItemState.CHANGED else None,
+            Jsonb(dict(change.after)) if state_now is ItemState.CHANGED else None,
+        )
+        for item, state_now, change in results
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, [*map(list, zip(*rows, strict=True)), operation.organisation_id])
+
+
+def _actor(operation: BulkOperation) -> Actor | None:
+    """Return who started it, with their role of now but no more than they had then. None: no longer a member."""
+    member = Membership.objects.filter(organisation_id=operation.organisation_id, pk=operation.membership_id or 0)
+    user_id = member.values_list("user_id", flat=True).first()
+    actor = resolve_actor(user_id, operation.organisation_id, operation.ip_address, Interface(operation.interface))
+    if actor is None or actor.membership_id != operation.membership_id:
+        return None
+    return replace(actor, role=least_privileged(Role(operation.role), actor.role), name=operation.actor_name)

@@ -1,0 +1,75 @@
+"""What bulk operations there are, and what became of their items."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+
+from koppel.administrations.bulk.actions import get_action
+from koppel.administrations.errors import NotFound
+from koppel.administrations.models import BulkItem, BulkOperation, BulkState, ItemState
+from koppel.organisations.roles import Actor, Permission
+
+UNDO_HOURS = 24
+
+
+@dataclass(frozen=True)
+class ItemCounts:
+    """Of an operation's items."""
+
+    waiting: int
+    changed: int
+    skipped: int
+    undone: int
+    kept: int
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.changed + self.skipped + self.undone + self.kept
+
+
+def get_operation(actor: Actor, operation_id: int) -> BulkOperation:
+    """Return an operation that the actor may see: an own one; as Administrator or Team leader any that was started.
+
+    Raises `NotFound`."""
+    queryset = BulkOperation.objects.filter(organisation_id=actor.organisation_id, pk=operation_id)
+    operation = queryset.select_related("membership__user").first()
+    if operation is None:
+        raise NotFound
+    is_foreign = operation.membership_id != actor.membership_id
+    if is_foreign and (not actor.can(Permission.MANAGE_PEOPLE) or operation.state == BulkState.DRAFT):
+        raise NotFound
+    return operation
+
+
+def list_operations(actor: Actor, limit: int = 50) -> "QuerySet[BulkOperation]":
+    """List what was started, newest first."""
+    queryset = BulkOperation.objects.filter(organisation_id=actor.organisation_id).exclude(state=BulkState.DRAFT)
+    if not actor.can(Permission.MANAGE_PEOPLE):
+        queryset = queryset.filter(membership_id=actor.membership_id)
+    return queryset.order_by("-created_at", "-pk")[:limit]
+
+
+def undoable_operation_of_import(actor: Actor, import_id: int) -> int | None:
+    """Return the id of what the wizard assigned in this import, while it can be undone; None when nothing was."""
+    queryset = BulkOperation.objects.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, query=f"import={import_id}"
+    )
+    return next((one.pk for one in queryset.order_by("pk") if can_undo(one)), None)
+
+
+def count_items(operation: BulkOperation) -> ItemCounts:
+    queryset = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation)
+    by_state = dict(queryset.values_list("state").annotate(Count("pk")).order_by())
+    return ItemCounts(**{one.value: by_state.get(one.value, 0) for one in ItemState})
+
+
+def can_undo(operation: BulkOperation) -> bool:
+    since = timezone.now() - timedelta(hours=UNDO_HOURS)
+    finished = operation.finished_at
+    return (
+        operation.state == BulkState.DONE
+        and get_action(operation.action).is_undoable
+        and bool(finished and finished > since)
+    )

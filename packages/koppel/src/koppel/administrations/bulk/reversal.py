@@ -1,0 +1,92 @@
+"""Taking back what bulk work did, as far as nobody has changed it since."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from koppel.administrations.bulk import snapshot
+from koppel.administrations.bulk.actions import PlannedChange, Values
+from koppel.administrations.bulk.snapshot import People
+from koppel.administrations.models import Administration, BulkItem
+from koppel.organisations.roles import Actor
+
+
+@dataclass(frozen=True)
+class RecordedChange:
+    """What an item says was there before, and what the operation made of it."""
+
+    before: Values
+    after: Values
+
+
+def plan_reversals(
+    actor: Actor, administrations: Mapping[int, Administration], items: Iterable[BulkItem]
+) -> dict[int, PlannedChange]:
+    """Plan what is taken back of each administration that the actor sees."""
+    changes = {
+        item.administration_id: RecordedChange(item.before, item.after)
+        for item in items
+        if item.administration_id in administrations
+    }
+    people_by_id = snapshot.people_on(actor.organisation_id, changes)
+    not_offered = snapshot.archived_ids(actor.organisation_id, [change.before for change in changes.values()])
+    is_any_restricted = any(administrations[key].restricted for key in changes)
+    live_members = snapshot.live_members(actor.organisation_id) if is_any_restricted else frozenset()
+    return {
+        key: plan_reversal(administrations[key], people_by_id.get(key, {}), change, live_members, not_offered)
+        for key, change in changes.items()
+    }
+
+
+def plan_reversal(
+    administration: Administration,
+    current_people: People,
+    change: RecordedChange,
+    live_members: Collection[int],
+    not_offered: Mapping[str, Collection[int]],
+) -> PlannedChange:
+    """Plan what takes the change back; `changed_since` where that is less than all of it."""
+    columns = _columns_to_restore(administration, change, not_offered)
+    people = _people_to_restore(current_people, change)
+    if administration.restricted and not _may_restore_people(current_people, change, people, live_members):
+        people = {}
+    changed_count = len(change.after.get("columns", {})) + len(change.after.get("people", {}))
+    if len(columns) + len(people) == changed_count:
+        return PlannedChange(after={"columns": columns, "people": people})
+    if not columns and not people:
+        return PlannedChange("changed_since")
+    return PlannedChange("changed_since", after={"columns": columns, "people": people})
+
+
+def _columns_to_restore(
+    administration: Administration, change: RecordedChange, not_offered: Mapping[str, Collection[int]]
+) -> dict[str, Any]:
+    """Return the earlier values of columns that still hold what the operation set, without what was archived meanwhile."""
+    before, after = change.before.get("columns", {}), change.after.get("columns", {})
+    current = snapshot.read(administration, after)
+    return {
+        name: before[name]
+        for name in after
+        if current[name] == after[name] and before[name] not in not_offered.get(name, ())
+    }
+
+
+def _people_to_restore(current_people: People, change: RecordedChange) -> dict[str, bool | None]:
+    """Return the earlier assignments, by membership id, of those who are on it as the operation left them."""
+    before, after = change.before.get("people", {}), change.after.get("people", {})
+    return {member: before[member] for member in after if current_people.get(int(member)) == after[member]}
+
+
+def _may_restore_people(
+    current_people: People,
+    change: RecordedChange,
+    people: Mapping[str, bool | None],
+    live_members: Collection[int],
+) -> bool:
+    """Return whether a restricted administration was restricted then too, and somebody who may sign in stays named on it.
+
+    When it was restricted since, whom it is for was decided anew."""
+    moves = {int(member): automatic for member, automatic in people.items()}
+    return bool(change.before.get("restricted")) and not snapshot.removes_last_active_member(
+        current_people, moves, live_members
+    )

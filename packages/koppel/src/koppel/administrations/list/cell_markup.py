@@ -1,0 +1,162 @@
+"""The cells of a page as markup.
+
+A page has up to 1,500 cells; writing them here, with words looked up once, takes a third of the time that a template takes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+
+from koppel.administrations import hooks
+from koppel.administrations.list.cell_values import display_number, sector_title
+from koppel.administrations.list.row_context import RowContext
+from koppel.administrations.models import Administration, Status
+from koppel.company_registers.sectors.sections import SECTIONS
+
+DASH = SafeString('<span class="hint">–</span>')
+SHOWN_PEOPLE = 2
+REASON_CHARACTERS = 90
+
+
+@dataclass(frozen=True)
+class PageContext:
+    """What the cells of one page share. `labels` holds the reader's words, `statuses` the markup of each status."""
+
+    rows: RowContext
+    labels: Mapping[str, str]
+    statuses: Mapping[str, SafeString]
+    list_url: str
+
+
+def page_context(rows: RowContext) -> PageContext:
+    labels = {
+        "doubtful": _("This number looks doubtful."),
+        "restricted": _("Restricted"),
+        "retry": _("Retry"),
+        "left": _("Client left"),
+        "planned": _("To be deactivated"),
+        "progress": _("Progress"),
+    }
+    statuses = {value: render_to_string("web/parts/status.html", {"status": value}) for value in Status.values}
+    return PageContext(rows, labels, statuses, reverse("administrations:list"))
+
+
+def text_cell(text: str) -> SafeString:
+    return format_html("{}", text) if text else DASH
+
+
+def moment(at: datetime | None) -> SafeString:
+    """Write a moment, today and yesterday by their names: whether books are fresh is seen at a glance."""
+    if not at:
+        return DASH
+    local = timezone.localtime(at)
+    days_ago = (timezone.localdate() - local.date()).days
+    day = _("today") if days_ago == 0 else _("yesterday") if days_ago == 1 else ""
+    text = f"{day} {date_format(local, 'TIME_FORMAT')}" if day else date_format(local, "SHORT_DATETIME_FORMAT")
+    return format_html('<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), text)
+
+
+def name_cell(administration: Administration, page: PageContext) -> SafeString:
+    mark = ""
+    if administration.restricted:
+        mark = format_html(' <span class="tag" title="{0}">{0}</span>', page.labels["restricted"])
+    return format_html(
+        '<a id="open-{0}" href="{1}{0}/">{2}</a>{3}', str(administration.pk), page.list_url, administration.name, mark
+    )
+
+
+def number_cell(administration: Administration, page: PageContext) -> SafeString:
+    if not administration.number:
+        return DASH
+    if not administration.number_note:
+        return format_html("{}", display_number(administration))
+    return format_html(
+        '{0} <span class="status status-warn" title="{1}">◆<span class="visually-hidden">{1}</span></span>',
+        display_number(administration),
+        page.labels["doubtful"],
+    )
+
+
+def status_cell(administration: Administration, page: PageContext) -> SafeString:
+    """Write the status with its day, its progress and its reason, as far as it has them."""
+    parts = [page.statuses[administration.status]]
+    if administration.client_left_on:
+        parts.append(_dated_hint(page.labels["left"], administration.client_left_on))
+    elif administration.scheduled_deactivation_on:
+        parts.append(_dated_hint(page.labels["planned"], administration.scheduled_deactivation_on))
+    progress = page.rows.progress.get(administration.pk)
+    if progress and progress.percent is not None and administration.status != Status.ACTIVE:
+        bar = '{0}% <progress max="100" value="{0}" aria-label="{1}"></progress>'
+        parts.append(format_html(bar, progress.percent, page.labels["progress"]))
+    if administration.status_reason:
+        parts.append(_reason(administration, page))
+    return SafeString(" ".join(parts))
+
+
+def _dated_hint(label: str, day: date) -> SafeString:
+    return format_html('<span class="hint">{} {}</span>', label, date_format(day, "SHORT_DATE_FORMAT"))
+
+
+def _reason(administration: Administration, page: PageContext) -> SafeString:
+    text = Truncator(administration.status_reason).chars(REASON_CHARACTERS)
+    reason = format_html('<span class="hint">{}</span>', text)
+    if administration.status != Status.FAILED or not (url := hooks.sync_url(administration.pk)):
+        return reason
+    link = '{} <a id="retry-{}" href="{}">{}<span class="visually-hidden"> {}</span></a>'
+    return format_html(link, reason, str(administration.pk), url, page.labels["retry"], administration.name)
+
+
+def complete_cell(administration: Administration, page: PageContext) -> SafeString:
+    """Write as of when it is complete; before the first time, what is being read."""
+    progress = page.rows.progress.get(administration.pk)
+    if progress and progress.resource and administration.complete_as_of is None:
+        return render_to_string("web/parts/resource_progress.html", {"progress": progress})
+    return moment(administration.complete_as_of)
+
+
+def people_cell(administration: Administration, page: PageContext) -> SafeString:
+    names = page.rows.people.get(administration.pk, ())
+    if not names:
+        return DASH
+    more = f" +{len(names) - SHOWN_PEOPLE}" if len(names) > SHOWN_PEOPLE else ""
+    return format_html('<span title="{}">{}{}</span>', ", ".join(names), ", ".join(names[:SHOWN_PEOPLE]), more)
+
+
+def template_cell(administration: Administration, page: PageContext) -> SafeString:
+    if not administration.template:
+        return DASH
+    return format_html('<span class="short" title="{0}">{0}</span>', administration.template.name)
+
+
+def sector_cell(administration: Administration, page: PageContext) -> SafeString:
+    if not administration.sector:
+        return DASH
+    return format_html(
+        '<span title="{}">{}</span>', SECTIONS.get(administration.sector, ""), sector_title(administration)
+    )
+
+
+def imported_cell(administration: Administration, page: PageContext) -> SafeString:
+    return moment(administration.created_at)
+
+
+def issues_cell(administration: Administration, page: PageContext) -> SafeString:
+    count = page.rows.issues.get(administration.pk, 0)
+    if not count:
+        return DASH
+    return format_html(
+        '<a class="status status-warn" href="{}{}/">◆ {}<span class="visually-hidden"> {}</span></a>',
+        page.list_url,
+        str(administration.pk),
+        str(count),
+        administration.name,
+    )

@@ -1,0 +1,43 @@
+"""What the rows of one page need besides their own columns, read with one query each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from koppel.administrations.hooks import Progress, progress_of
+from koppel.administrations.models import Administration, Assignment, Favourite
+from koppel.issues.queries import count_open
+from koppel.organisations.roles import Actor
+
+
+@dataclass(frozen=True)
+class RowContext:
+    """By administration id: the sync under way, the number of open issues, the names of the people chosen."""
+
+    progress: Mapping[int, Progress]
+    issues: Mapping[int, int]
+    people: Mapping[int, Sequence[str]]
+    favourite_ids: frozenset[int]
+
+
+def load_row_context(actor: Actor, administrations: Sequence[Administration], columns: Sequence[str]) -> RowContext:
+    """Read it, without what none of the columns shows."""
+    ids = [administration.pk for administration in administrations]
+    favourites = Favourite.objects.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, administration_id__in=ids
+    )
+    return RowContext(
+        progress=progress_of(actor.organisation_id, ids),
+        issues=count_open(actor.organisation_id, "administration", ids) if "issues" in columns else {},
+        people=_people_on(actor, ids) if "people" in columns else {},
+        favourite_ids=frozenset(favourites.values_list("administration_id", flat=True)),
+    )
+
+
+def _people_on(actor: Actor, ids: Sequence[int]) -> dict[int, list[str]]:
+    assignments = Assignment.objects.filter(
+        organisation_id=actor.organisation_id, administration_id__in=ids, automatic=False
+    ).select_related("membership__user")
+    names: dict[int, list[str]] = {}
+    for assignment in assignments.order_by("membership__user__name"):
+        names.setdefault(assignment.administration_id, []).append(str(assignment.membership.user))
+    return names

@@ -1,0 +1,31 @@
+-- Reads of the books for pages and exports.
+
+-- name: list_account_lines
+-- The lines of an account in a fiscal year, oldest first, with the sum of what was booked until then, and their number.
+WITH card (entry, booked_on, period, journal, number, status, description, reference, contact,
+           debit, credit, running, place) AS (
+  SELECT entry.external_id, entry.booked_on, entry.period, entry.journal, entry.number, entry.status,
+    coalesce(nullif(line.description, ''), entry.description, ''), coalesce(line.reference, ''),
+    coalesce(line.contact, ''), line.debit, line.credit,
+    sum(CASE WHEN entry.status = %(posted)s AND entry.balance_type = %(actual)s
+             THEN line.debit - line.credit ELSE 0 END) OVER place,
+    row_number() OVER place
+  FROM books_entry_line line
+  JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
+  WHERE line.administration_id = %(administration)s AND line.account = %(account)s
+    AND line.deleted_at IS NULL AND entry.deleted_at IS NULL AND left(entry.period, 4) = %(year)s
+  WINDOW place AS (ORDER BY entry.booked_on, entry.period, entry.external_id, line.line_number, line.external_id)
+)
+SELECT card.*, count(*) OVER () FROM card
+WHERE %(search)s = '' OR concat_ws(' ', journal, number, description, reference, contact) ILIKE %(pattern)s
+ORDER BY place LIMIT %(limit)s OFFSET %(offset)s;
+
+-- name: count_rows
+SELECT {resource}, count(*) FROM {table} WHERE administration_id = %(administration)s AND deleted_at IS NULL;
+
+-- name: list_lines_with_entry
+SELECT {columns}
+  FROM books_entry_line line
+  LEFT JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
+ WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL
+ ORDER BY entry.booked_on, line.entry, line.line_number, line.external_id;

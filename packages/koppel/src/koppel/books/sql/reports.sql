@@ -1,0 +1,97 @@
+-- Reports of one administration. Only posted entries of the actual ledger count.
+-- `{series}` is what the source states apart for one account (by ledger, branch, subaccount).
+
+-- name: get_series
+-- An expression. Statements whose keys differ in the period alone follow one another.
+CASE WHEN right(external_id, length(period)) = period THEN left(external_id, -length(period))
+     ELSE replace(external_id, period, '') END;
+
+-- name: trial_balance
+WITH stated AS (
+  SELECT account, {series} AS series, period, opening, closing
+  FROM books_balance
+  WHERE administration_id = %(administration)s AND deleted_at IS NULL AND balance_type = %(actual)s
+    AND left(period, 4) = %(year)s AND period <= %(until)s
+), opening AS (
+  SELECT account, sum(opening) AS amount FROM (
+    SELECT DISTINCT ON (account, series) account, opening FROM stated ORDER BY account, series, period
+  ) first GROUP BY account
+), closing AS (
+  SELECT account, sum(closing) AS amount FROM (
+    SELECT DISTINCT ON (account, series) account, closing FROM stated ORDER BY account, series, period DESC
+  ) last GROUP BY account
+), movement AS (
+  SELECT line.account, sum(line.debit) AS debit, sum(line.credit) AS credit
+  FROM books_entry_line line
+  JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
+  WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
+    AND entry.status = %(posted)s AND entry.balance_type = %(actual)s
+    AND left(entry.period, 4) = %(year)s AND entry.period <= %(until)s
+  GROUP BY line.account
+), used AS (
+  SELECT account FROM opening UNION SELECT account FROM closing UNION SELECT account FROM movement
+)
+SELECT used.account, coalesce(chart.name, ''), coalesce(chart.kind, ''), coalesce(opening.amount, 0),
+  coalesce(movement.debit, 0), coalesce(movement.credit, 0), closing.amount
+FROM used
+LEFT JOIN opening USING (account) LEFT JOIN closing USING (account) LEFT JOIN movement USING (account)
+LEFT JOIN LATERAL (
+  SELECT name, kind FROM books_account
+  WHERE administration_id = %(administration)s AND code = used.account ORDER BY deleted_at NULLS FIRST LIMIT 1
+) chart ON true
+ORDER BY used.account;
+
+-- name: list_differing_accounts
+WITH stated AS (
+  SELECT left(period, 4) AS year, account, {series} AS series, period, opening, closing
+  FROM books_balance
+  WHERE administration_id = %(administration)s AND deleted_at IS NULL AND balance_type = %(actual)s
+), opening AS (
+  SELECT year, account, sum(opening) AS amount FROM (
+    SELECT DISTINCT ON (year, account, series) year, account, opening
+    FROM stated ORDER BY year, account, series, period
+  ) first GROUP BY year, account
+), closing AS (
+  SELECT year, account, sum(closing) AS amount FROM (
+    SELECT DISTINCT ON (year, account, series) year, account, closing
+    FROM stated ORDER BY year, account, series, period DESC
+  ) last GROUP BY year, account
+), movement AS (
+  SELECT left(entry.period, 4) AS year, line.account, sum(line.debit - line.credit) AS amount
+  FROM books_entry_line line
+  JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
+  WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
+    AND entry.status = %(posted)s AND entry.balance_type = %(actual)s
+  GROUP BY 1, 2
+)
+SELECT * FROM (
+  SELECT year, account, coalesce(opening.amount, 0) + coalesce(movement.amount, 0) - closing.amount AS difference
+  FROM closing LEFT JOIN opening USING (year, account) LEFT JOIN movement USING (year, account)
+) compared WHERE difference <> 0 ORDER BY year, account;
+
+-- name: list_movements_by_period
+SELECT line.account, entry.period, sum(line.debit - line.credit)
+FROM books_entry_line line
+JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
+WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
+  AND entry.status = %(posted)s AND entry.balance_type = %(actual)s AND left(entry.period, 4) = %(year)s
+GROUP BY 1, 2;
+
+-- name: list_results_by_period
+SELECT entry.period,
+  coalesce(sum(line.credit - line.debit) FILTER (WHERE chart.kind = %(income)s), 0),
+  coalesce(sum(line.debit - line.credit) FILTER (WHERE chart.kind = %(expense)s), 0)
+FROM books_entry entry
+JOIN books_entry_line line ON line.administration_id = entry.administration_id AND line.entry = entry.external_id
+  AND line.deleted_at IS NULL
+JOIN books_account chart ON chart.administration_id = line.administration_id AND chart.code = line.account
+  AND chart.deleted_at IS NULL
+WHERE entry.administration_id = %(administration)s AND entry.deleted_at IS NULL
+  AND entry.status = %(posted)s AND entry.balance_type = %(actual)s AND left(entry.period, 4) = %(year)s
+GROUP BY entry.period ORDER BY entry.period;
+
+-- name: list_fiscal_years
+SELECT left(period, 4), max(period) FROM (
+  SELECT period FROM books_entry WHERE administration_id = %(administration)s AND deleted_at IS NULL
+  UNION SELECT period FROM books_balance WHERE administration_id = %(administration)s AND deleted_at IS NULL
+) used GROUP BY 1 ORDER BY 1 DESC;

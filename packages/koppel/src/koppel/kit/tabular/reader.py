@@ -1,0 +1,227 @@
+"""Read tables as people upload and paste them: the encoding, the delimiter and the headings are seen from the table itself.
+
+The cells are split by Python's csv. Two ready-made detectors were tried and not taken. charset-normalizer reads short lists
+of names in cp1252 as cp1250, so that `Møller` becomes `Mřller`; a file that is neither UTF-8 nor marked as UTF-16 is one of
+Windows in Western Europe. csv.Sniffer finds no delimiter in a list of one column, nor where lines leave off their last cells.
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from itertools import chain, islice
+from typing import Literal
+
+from django.utils.translation import gettext as _
+
+from koppel.kit.errors import KoppelError
+from koppel.kit.tabular.writers import FORMULA_STARTS
+
+Quoting = Literal[0, 3]
+"""One of csv's: `QUOTE_MINIMAL`, `QUOTE_NONE`."""
+DELIMITERS = ("\t", ";", ",", "|")
+"""In this order where two fit equally well: a comma stands in names and amounts too, a tab in none."""
+SAMPLE_ROWS = 50
+"""So many of the first rows decide which delimiter it is."""
+NO_DELIMITER = "\x1f"
+"""Splits a table of one column; no text has it, because control characters are taken out."""
+END = "\x1e"
+"""The line after the last one. Inside a cell it shows that a quotation mark was never closed."""
+CONTROL_CHARACTERS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+SEPARATOR_LINE = re.compile(r'\A"?sep=([\t;,|])"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+"""Excel's own first line of a CSV, which is no row."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`size`: bytes of a file, characters of a text. A cell of Excel holds 32,767 characters."""
+
+    size: int = 5 * 1024 * 1024
+    rows: int = 20_000
+    columns: int = 1000
+    cell_characters: int = 32_767
+
+
+@dataclass(frozen=True)
+class Row:
+    """`number` counts from 1 as a spreadsheet does: blank rows too, a cell of several lines once. A blank row has no cells."""
+
+    number: int
+    cells: tuple[str, ...]
+
+    @property
+    def is_blank(self) -> bool:
+        return not any(cell.strip() for cell in self.cells)
+
+
+class TableProblem(StrEnum):
+    """Why something cannot be read as a table."""
+
+    TOO_LARGE = "too_large"
+    TOO_MANY_ROWS = "too_many_rows"
+    TOO_MANY_CELLS = "too_many_cells"
+    CELL_TOO_LONG = "cell_too_long"
+    OPEN_QUOTE = "open_quote"
+
+
+class TableError(KoppelError):
+    """The one error of this module. `row` is the row's number, 0 where it is the table as a whole."""
+
+    code = "unreadable_table"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(self, problem: TableProblem, limit: int = 0, row: int = 0) -> None:
+        self.problem, self.limit, self.row = problem, limit, row
+        super().__init__(_message(problem) % {"row": row, "limit": limit})
+
+
+def decode(content: bytes, limits: Limits = Limits()) -> str:
+    """Return the text of a file: UTF-8, UTF-16 with its mark, else cp1252. Raises `TableError` when it is too large."""
+    if len(content) > limits.size:
+        raise TableError(TableProblem.TOO_LARGE, limits.size)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def read_rows(
+    text: str,
+    limits: Limits = Limits(),
+    *,
+    has_header: bool = False,
+    split_share: float = 0.5,
+    has_quotes: bool = True,
+) -> Iterator[Row]:
+    """Yield every row with its cells as they are, up to a cell that cannot be read. Raises `TableError` where it comes to it.
+
+    A delimiter splits more than `split_share` of the rows, and the first one when that has the headings; otherwise the table
+    has one column. Without `has_quotes` a quotation mark is a letter like another."""
+    if len(text) > limits.size:
+        raise TableError(TableProblem.TOO_LARGE, limits.size)
+    quoting: Quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
+    text = CONTROL_CHARACTERS.sub(" ", text.removeprefix("\ufeff").replace("\0", ""))
+    if separator_line := SEPARATOR_LINE.match(text):
+        text, delimiter = text[separator_line.end() :], separator_line[1]
+    else:
+        delimiter = _detect_delimiter(text, quoting, has_header=has_header, split_share=split_share)
+    return _rows(text, delimiter, quoting, limits)
+
+
+def heading_keys(cells: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Return the key of each heading, '' for one that `names` does not have; it has them in small letters."""
+    return [names.get(cell.strip().casefold().rstrip(":").rstrip(), "") for cell in cells]
+
+
+def unescape_formula(cell: str) -> str:
+    """Take off the apostrophe that `writers.escape_formula` puts before what begins like a formula."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+
+
+def _rows(text: str, delimiter: str, quoting: Quoting, limits: Limits) -> Iterator[Row]:
+    records = csv.reader(chain(io.StringIO(text, newline=""), [END]), delimiter=delimiter, quoting=quoting)
+    number = 0
+    while True:
+        number += 1
+        try:
+            cells = next(records)
+        except csv.Error:  # The one error without `strict`: more characters than csv lets a cell have.
+            raise TableError(TableProblem.CELL_TOO_LONG, limits.cell_characters, number) from None
+        if cells == [END]:
+            return
+        if cells and cells[-1].endswith(END):
+            raise TableError(TableProblem.OPEN_QUOTE, row=number)
+        _require_bounded(cells, number, limits)
+        yield Row(number, tuple(cells))
+
+
+def _require_bounded(cells: Sequence[str], number: int, limits: Limits) -> None:
+    if number > limits.rows:
+        raise TableError(TableProblem.TOO_MANY_ROWS, limits.rows, number)
+    if len(cells) > limits.columns:
+        raise TableError(TableProblem.TOO_MANY_CELLS, limits.columns, number)
+    if any(len(cell) > limits.cell_characters for cell in cells):
+        raise TableError(TableProblem.CELL_TOO_LONG, limits.cell_characters, number)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """How a delimiter splits the first rows that are not blank.
+
+    `is_strict`: every quotation mark begins or ends a cell, or is doubled. `split_share`: the share of rows with more than one
+    cell. `quotes`: quotation marks inside the cells. `same_share`: the share of rows with the most frequent number of cells."""
+
+    delimiter: str
+    is_strict: bool
+    splits_first: bool
+    split_share: float
+    quotes: int
+    same_share: float
+
+    @property
+    def rank(self) -> tuple[bool, bool, float, int, float]:
+        return self.is_strict, self.splits_first, self.split_share, -self.quotes, self.same_share
+
+
+def _detect_delimiter(text: str, quoting: Quoting, *, has_header: bool, split_share: float) -> str:
+    """Return the best one, else `NO_DELIMITER`. Quotation marks that only fit with one delimiter show that it is this one."""
+    are_quotes_proof = not _split(text, NO_DELIMITER, quoting).is_strict
+    candidates = [
+        split
+        for split in (_split(text, delimiter, quoting) for delimiter in DELIMITERS)
+        if split.splits_first or not has_header
+        if split.split_share > (0 if are_quotes_proof and split.is_strict else split_share)
+    ]
+    return max(candidates, key=lambda split: split.rank).delimiter if candidates else NO_DELIMITER
+
+
+def _split(text: str, delimiter: str, quoting: Quoting) -> _Split:
+    sample, is_strict = _sample(text, delimiter, quoting)
+    widths = [len(cells) for cells in sample if len(cells) > 1]
+    most_frequent = Counter(widths).most_common(1)
+    total = len(sample) or 1
+    return _Split(
+        delimiter,
+        is_strict,
+        splits_first=bool(sample and len(sample[0]) > 1),
+        split_share=len(widths) / total,
+        quotes=sum(cell.count('"') for cells in sample for cell in cells),
+        same_share=most_frequent[0][1] / total if most_frequent else 0.0,
+    )
+
+
+def _sample(text: str, delimiter: str, quoting: Quoting) -> tuple[list[list[str]], bool]:
+    """Return the first rows that are not blank, and whether they can be read strictly."""
+    rows: list[list[str]] = []
+    for is_strict in (True, False):
+        lines = io.StringIO(text, newline="")
+        records = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=is_strict)
+        rows = []
+        try:
+            rows.extend(
+                islice((cells for cells in records if len(cells) > 1 or any(map(str.strip, cells))), SAMPLE_ROWS)
+            )
+        except csv.Error:
+            continue
+        return rows, is_strict
+    return rows, False
+
+
+def _message(problem: TableProblem) -> str:
+    messages = {
+        TableProblem.TOO_LARGE: _("This file is too large."),
+        TableProblem.TOO_MANY_ROWS: _("The file has more than %(limit)d lines. Split it."),
+        TableProblem.TOO_MANY_CELLS: _("Line %(row)d has more than %(limit)d cells."),
+        TableProblem.CELL_TOO_LONG: _(
+            "Line %(row)d cannot be read as a table: a cell has more than %(limit)d characters."
+            " Is a quotation mark missing somewhere?"
+        ),
+        TableProblem.OPEN_QUOTE: _("Line %(row)d cannot be read as a table. Is a quotation mark missing somewhere?"),
+    }
+    return messages[problem]

@@ -1,0 +1,67 @@
+"""What `koppel divisions` and `koppel templates` have in common: list, archive and merge."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+import typer
+
+from koppel.kit.cli.output import AsJson, print_record, print_rows
+from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+from koppel.organisations.groups.named_group import GroupType
+from koppel.organisations.roles import Actor, Permission
+
+
+class Summary(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class GroupCommands:
+    """`list_help`, `archive_help` and `merge_help` are what `--help` says of each command."""
+
+    group_type: GroupType[Any]
+    columns: Sequence[str]
+    list_summaries: Callable[[Actor], Sequence[Summary]]
+    merge: Callable[[Actor, int, int], int]
+    list_help: str
+    archive_help: str
+    merge_help: str
+
+    def add_to(self, app: typer.Typer) -> None:
+        """Add the three commands."""
+        kind = self.group_type.kind.value
+        id_help = f"Id of the {kind}; `koppel {kind}s list` has them."
+
+        @app.command("list", help=self.list_help)
+        def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+            with acting_as(person, organisation) as actor:
+                actor.require(Permission.MANAGE_PEOPLE)
+                rows = self.list_summaries(actor)
+            print_rows(rows, self.columns, as_json=as_json)
+
+        @app.command("archive", help=self.archive_help)
+        def archive(
+            group_id: Annotated[int, typer.Argument(metavar=kind.upper(), help=id_help)],
+            restore: Annotated[bool, typer.Option("--back", help="Take it out of the archive.")] = False,
+            person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
+        ) -> None:  # fmt: skip
+            with acting_as(person, organisation) as actor:
+                self.group_type.set_archived(actor, group_id, archived=not restore)
+                self.print_summary(actor, group_id, as_json=as_json)
+
+        @app.command("merge", help=self.merge_help)
+        def merge(
+            group_id: Annotated[int, typer.Argument(metavar=kind.upper(), help=id_help)],
+            into: Annotated[int, typer.Argument(help="Id of the one that remains.")],
+            person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
+        ) -> None:  # fmt: skip
+            with acting_as(person, organisation) as actor:
+                moved_count = self.merge(actor, group_id, into)
+            print_record({"id": group_id, "into": into, "administrations": moved_count}, as_json=as_json)
+
+    def print_summary(self, actor: Actor, group_id: int, *, as_json: bool) -> None:
+        """Print one of them as the list shows it."""
+        summary = next(summary for summary in self.list_summaries(actor) if summary.id == group_id)
+        print_record(summary, as_json=as_json)

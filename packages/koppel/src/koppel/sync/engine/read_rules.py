@@ -1,0 +1,95 @@
+"""Which reads a resource needs in a run, and with which checkpoint each begins. This decides only; `run_reader` reads.
+
+Changes are read before all is compared: an entry that moved to another period is then in the books, and its absence from
+the old period is no deletion.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, tzinfo
+
+from koppel.connector.contract import ReadMode, ResourceSpec
+from koppel.sync.engine.run_start import SyncPlan
+from koppel.sync.runs.checkpoints import CheckpointState
+from koppel.sync.runs.claims import ClaimedRun
+
+CHILDREN = {"entries": "entry_lines"}
+"""A resource whose records bring others, which are read with it alone."""
+
+
+@dataclass(frozen=True)
+class ReadRules:
+    """What a run asks of the reads of its resources."""
+
+    resources: frozenset[str]
+    fiscal_years_back: int
+    full_comparison_weekday: int
+    """From Monday = 0."""
+    full_requested_at: datetime | None
+    """When full reads were asked for; None: they were not."""
+    zone: tzinfo
+    """Of the installation, which says when a day begins."""
+
+    @classmethod
+    def of_run(cls, claimed: ClaimedRun, plan: SyncPlan, zone: tzinfo) -> "ReadRules":
+        resources = frozenset(plan.resources)
+        if claimed.resources is not None:
+            resources &= frozenset(claimed.resources)
+        requested_at = claimed.created_at if claimed.full else None
+        return cls(resources, plan.fiscal_years_back, plan.full_comparison_weekday, requested_at, zone)
+
+    def choose(self, specs: Sequence[ResourceSpec]) -> list[ResourceSpec]:
+        """Return the resources of the run, in the connector's order."""
+        return [spec for spec in specs if spec.key in self.resources]
+
+    def first_read(self, spec: ResourceSpec, checkpoint: CheckpointState, at: datetime) -> CheckpointState:
+        """Return the checkpoint from which to read: one that was begun goes on, unless full reads were asked for since."""
+        if checkpoint.resume_cursor and not self._predates_request(checkpoint):
+            return checkpoint
+        changes_first = bool(checkpoint.incremental_cursor) and not checkpoint.is_baseline and spec.key in CHILDREN
+        if self._is_full_due(checkpoint, at) and not changes_first:
+            return self._full_read(checkpoint, at)
+        return _new_read(checkpoint, spec.read_modes[0], checkpoint.fiscal_years_back, at)
+
+    def next_read(self, checkpoint: CheckpointState, at: datetime) -> CheckpointState | None:
+        """Return the checkpoint of the read that comes after one that ended; None when there is none."""
+        return self._full_read(checkpoint, at) if self.full_read_follows(checkpoint, at) else None
+
+    def full_read_follows(self, checkpoint: CheckpointState, at: datetime) -> bool:
+        """Return whether a full read comes after this read."""
+        return checkpoint.read_mode == ReadMode.MODIFIED_SINCE and self._is_full_due(checkpoint, at)
+
+    def _is_full_due(self, checkpoint: CheckpointState, at: datetime) -> bool:
+        """Return whether a full read is due: at first, on demand, on the weekday, and when more fiscal years are wanted."""
+        return (
+            self.full_requested_at is not None
+            or not checkpoint.incremental_cursor
+            or checkpoint.fiscal_years_back < self.fiscal_years_back
+            or full_comparison_is_due(checkpoint.last_full_at, self.full_comparison_weekday, at, self.zone)
+        )
+
+    def _predates_request(self, checkpoint: CheckpointState) -> bool:
+        """Return whether the read that was begun is older than the request of full reads, which means one from then on."""
+        if self.full_requested_at is None:
+            return False
+        return checkpoint.read_started_at is None or checkpoint.read_started_at < self.full_requested_at
+
+    def _full_read(self, checkpoint: CheckpointState, at: datetime) -> CheckpointState:
+        return _new_read(checkpoint, ReadMode.FULL, self.fiscal_years_back, at)
+
+
+def _new_read(checkpoint: CheckpointState, mode: ReadMode, fiscal_years_back: int, at: datetime) -> CheckpointState:
+    return replace(
+        checkpoint, resume_cursor="", read_mode=mode, read_id=checkpoint.read_id + 1, read_started_at=at,
+        fiscal_years_back=fiscal_years_back, is_verifying_deletes=False, is_inconsistent=False, seen_count=0,
+    )  # fmt: skip
+
+
+def full_comparison_is_due(last: datetime | None, weekday: int, at: datetime, zone: tzinfo) -> bool:
+    """Return whether the weekday of the full comparison has come since the last one. A day that was missed is caught up at
+    the next run."""
+    if last is None:
+        return True
+    today = at.astimezone(zone).date()
+    newest = today - timedelta(days=(today.weekday() - weekday) % 7)
+    return last.astimezone(zone).date() < newest

@@ -1,0 +1,35 @@
+-- Do the books agree with themselves and with the source? Asked after something changed.
+
+-- name: list_unbalanced_entries
+SELECT entry.external_id, entry.number, line.difference
+  FROM (SELECT administration_id, entry, sum(debit - credit) AS difference FROM books_entry_line
+         WHERE administration_id = %(administration)s AND deleted_at IS NULL
+         GROUP BY administration_id, entry HAVING sum(debit - credit) <> 0) line
+  JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
+ WHERE entry.administration_id = %(administration)s AND entry.deleted_at IS NULL
+ ORDER BY entry.external_id LIMIT %(limit)s;
+
+-- name: count_rejected_records
+SELECT resource, count(*), min(reason) FROM sync_rejected_record
+ WHERE organisation_id = %(organisation)s AND administration_id = %(administration)s GROUP BY resource;
+
+-- name: list_changed_closed_periods
+SELECT period, count(*), max(run_id) FROM sync_change
+ WHERE administration_id = %(administration)s AND at > now() - interval '30 days' AND in_closed_period
+   AND resource = ANY(%(resources)s)
+ GROUP BY period ORDER BY period;
+
+-- name: has_changes_since_last_check
+WITH since AS (
+  SELECT coalesce(max(id), 0) AS id, coalesce(max(created_at), '-infinity') AS created_at FROM (
+    SELECT id, created_at FROM sync_run
+     WHERE administration_id = %(administration)s AND state = %(succeeded)s AND id <> %(run)s
+     ORDER BY created_at DESC LIMIT 1
+  ) newest
+)
+SELECT EXISTS (SELECT FROM since JOIN sync_change change
+                   ON change.administration_id = %(administration)s AND change.run_id > since.id)
+    OR EXISTS (SELECT FROM since JOIN sync_run run
+                   ON run.administration_id = %(administration)s AND run.created_at > since.created_at
+                 JOIN sync_run_resource run_resource ON run_resource.run_id = run.id
+                WHERE run_resource.added + run_resource.changed + run_resource.deleted + run_resource.rejected > 0);
