@@ -8,9 +8,9 @@ from django.test import Client
 from koppel.administrations import restriction
 from koppel.connections import summaries
 from koppel.connections.companies.changes import mark_unreachable
+from koppel.connections.companies.company_rows import list_company_rows
 from koppel.connections.health.timeline import start_timeline_event
 from koppel.connections.models import RemoteCompany
-from koppel.connections.summaries import company_rows
 from koppel.connector.errors import NotConsented
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
@@ -50,7 +50,7 @@ def test_of_many_the_troubled_ones_are_shown(anna: Connected, monkeypatch: pytes
         )
     mark_unreachable(organisation_id, last, NotConsented("no_role", "No role."))
     with organisation_scope(organisation_id):
-        rows = company_rows(anna.actor, reload_connection(anna))
+        rows = list_company_rows(anna.actor, reload_connection(anna))
     assert [row.health for row in rows] == ["unreachable", "ok"]
     assert rows[0].company.pk == last
 

@@ -1,5 +1,6 @@
 """What somebody else did meanwhile: a connection changes hands, is paused or removed while a sign-in or a job is under way."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from threading import Thread
 from typing import Any
@@ -9,8 +10,8 @@ from django.db import connections
 from django.utils import timezone
 
 from koppel.connections import lifecycle
-from koppel.connections.consent import completion
-from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
+from koppel.connections.consent import attempts, completion
+from koppel.connections.consent.attempts import ConsentOutcome, begin_consent, complete_consent, receive_callback
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.health.expiry import notify_expiring_and_review_owners
 from koppel.connections.health.states import record_failure
@@ -29,7 +30,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Membership, Organisation
 from koppel.organisations.roles import Actor
 from tests.connections.factories import event_kinds, import_first, reload_connection, sign_in
-from tests.fixtures.stack import Connected, MakeConnected
+from tests.fixtures.stack import Connected, MakeConnected, wait_until
 
 
 @pytest.fixture
@@ -84,6 +85,74 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
     assert revoked(anna)[-1], "nobody will use what was given"
     with organisation_scope(anna.actor.organisation_id):
         assert bytes(ConsentAttempt.objects.get(pk=attempt_id).secrets) == b""
+
+
+class Tab(Thread):
+    """A browser's tab that comes back from the vendor."""
+
+    def __init__(self, person: Actor, attempt_id: int) -> None:
+        super().__init__()
+        self.person, self.attempt_id = person, attempt_id
+        self.outcome: ConsentOutcome | ConsentRefused | None = None
+
+    def run(self) -> None:
+        try:
+            self.outcome = complete_consent(self.person, self.attempt_id)
+        except ConsentRefused as refusal:
+            self.outcome = refusal
+        finally:
+            connections.close_all()
+
+
+@pytest.fixture
+def two_tabs(anna: Connected) -> Iterator[tuple[Tab, Tab]]:
+    """Both come back with one sign-in. The first exchanges its code, and the vendor does not answer yet."""
+    attempt_id = finish_consent(anna)
+    first, second = Tab(anna.actor, attempt_id), Tab(anna.actor, attempt_id)
+    anna.sandbox.forget_calls()
+    anna.sandbox.hold("/connect/token")
+    first.start()
+    wait_until(anna.sandbox.holds)
+    second.start()
+    yield first, second
+    anna.sandbox.release()
+    for tab in (first, second):
+        tab.join()
+
+
+def test_a_doubled_click_waits_for_the_outcome_of_the_first(anna: Connected, two_tabs: tuple[Tab, Tab]) -> None:
+    first, second = two_tabs
+    second.join(0.2)
+    assert (second.is_alive(), second.outcome) == (True, None)
+    anna.sandbox.release()
+    for tab in two_tabs:
+        tab.join()
+    assert isinstance(first.outcome, ConsentOutcome)
+    assert first.outcome == second.outcome
+    assert len(anna.sandbox.calls("/connect/token")) == 1
+
+
+@pytest.mark.usefixtures("one_second")
+def test_a_doubled_click_does_not_wait_for_ever(two_tabs: tuple[Tab, Tab]) -> None:
+    two_tabs[1].join()
+    assert isinstance(two_tabs[1].outcome, ConsentRefused)
+    assert two_tabs[1].outcome.code == "already_used"
+
+
+@pytest.fixture
+def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "DUPLICATE_REQUEST_WAIT_SECONDS", 1)
+
+
+def test_a_sign_in_whose_process_died_with_the_code_keeps_nobody_waiting(
+    anna: Connected,
+) -> None:
+    """It was killed between the code and the answer: nobody has the lock any more."""
+    attempt_id = finish_consent(anna)
+    within(anna, ConsentAttempt.objects.filter(pk=attempt_id).update, consumed_at=timezone.now())
+    with pytest.raises(ConsentRefused) as refused:
+        complete_consent(anna.actor, attempt_id)
+    assert refused.value.code == "already_used"
 
 
 def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(

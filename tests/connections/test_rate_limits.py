@@ -1,20 +1,21 @@
-"""Budgets in PostgreSQL, between processes' `Budgets` objects and the real sandbox over HTTP. The firm's worker acts."""
+"""Quotas in PostgreSQL, between the rate limiters of processes and the real sandbox over HTTP. The firm's worker acts."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from koppel.connections.rate_limits import limiter
-from koppel.connections.rate_limits.limiter import QuotaKey, RateLimiter
+from koppel.connections.rate_limits import QuotaKey, RateLimiter, leases, rate_limited, reporter
 from koppel.connections.rate_limits.quota import LEASE_SECONDS
 from koppel.connections.sessions.runtime import Runtime, runtime
 from koppel.connections.sessions.vendor_sessions import describing_session
+from koppel.connector.contract import rate_limits_of
 from koppel.connector.errors import RateLimited
 from koppel.connector.registry import connector
 from koppel.kit.database.embedded_postgres import Addresses
@@ -23,6 +24,11 @@ from koppel.kit.tenancy import organisation_scope, set_scope_sql
 from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected
 
 HOURLY = {"x-ratelimit-limit": "100", "x-ratelimit-policy": "4-fixed-window", "x-ratelimit-reset": "3600"}
+
+
+def record(here: RateLimiter, key: QuotaKey, organisation_id: int, answer: Response) -> None:
+    """As a session does: the connector reads what the answer states."""
+    here.record_answer(key, organisation_id, answer, rate_limits_of(connector("visma_net"), answer))
 
 
 def in_workers(work: Callable[[list[Runtime]], Awaitable[Any]], count: int) -> Any:
@@ -86,7 +92,7 @@ def test_a_worker_asks_the_database_far_less_often_than_it_calls(
     connected: MakeConnected, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Besides what it reports once a second, and slow calls take many."""
-    monkeypatch.setattr(limiter, "REPORT_SECONDS", 3600)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 3600)
     firm = connected()
     company = first_company(firm)
 
@@ -110,20 +116,19 @@ def test_another_worker_goes_on_when_one_died_with_a_slice(clean_database: None)
             RateLimiter(runtimes[1].database),
         )
         await dead.acquire(key, 1)
-        dead.record_response(key, 1, left(99))
+        record(dead, key, 1, left(99))
         await dead.acquire(key, 1)  # holds fifty calls now, makes one, and is never heard of again
-        assert dead._reporting is not None
-        dead._reporting.cancel()
+        await dead.reporter.stop()
         async with runtimes[0].database.installation_transaction() as connection:
             await age_leases(connection, LEASE_SECONDS + 1)
         await living.acquire(key, 1)
         with pytest.raises(RateLimited):
             await again.acquire(key, 1)  # how much is left is not certain until the living one has its answer
-        living.record_response(key, 1, left(97))
+        record(living, key, 1, left(97))
         await living.close()
         for calls in range(96, -1, -1):
             await again.acquire(key, 1)
-            again.record_response(key, 1, left(calls))
+            record(again, key, 1, left(calls))
         with pytest.raises(RateLimited):
             await again.acquire(key, 1)
         await again.close()
@@ -146,7 +151,7 @@ def test_when_the_vendor_is_down_it_is_left_alone_for_all_companies(clean_databa
         for company in range(12):
             for _index in range(5):
                 await here.acquire(QuotaKey(1, str(company)), 1)
-                here.record_response(QuotaKey(1, str(company)), 1, Response(502, {}, b""))
+                record(here, QuotaKey(1, str(company)), 1, Response(502, {}, b""))
         await here.close()
         other = RateLimiter(runtimes[1].database)
         with pytest.raises(RateLimited) as refused:
@@ -198,7 +203,7 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
         here, other = RateLimiter(runtimes[0].database), RateLimiter(runtimes[1].database)
         odd, well = QuotaKey(1, "odd"), QuotaKey(1, "well")
         await here.acquire(odd, 1)
-        here.record_response(odd, 1, Response(status, headers, b""))
+        record(here, odd, 1, Response(status, headers, b""))
         await here.close()
         refused, granted = await asyncio.gather(other.acquire(odd, 1), other.acquire(well, 1), return_exceptions=True)
         assert granted is None
@@ -216,15 +221,15 @@ def test_who_asks_while_an_idle_slice_is_given_back_gets_another(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database is slow over the report that gives it back; meanwhile the next run of the company begins."""
-    monkeypatch.setattr(limiter, "IDLE_SECONDS", -1.0)
-    monkeypatch.setattr(limiter, "REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(leases, "IDLE_SECONDS", -1.0)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.01)
     key, other = QuotaKey(1, "company"), QuotaKey(1, "other")
 
     async def story(runtimes: list[Runtime]) -> None:
         here = RateLimiter(runtimes[0].database)
         with _held_budget(database_addresses) as held:
             await here.acquire(key, 1)
-            here.record_response(key, 1, remaining(99))
+            record(here, key, 1, remaining(99))
             await held.lock(key)
             runs = [asyncio.create_task(here.acquire(one, 1)) for one in (key, other)]
             await asyncio.sleep(0)
@@ -239,14 +244,14 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second asks while the database still thinks about the first: neither takes away what the other was given."""
-    monkeypatch.setattr(limiter, "REPORT_SECONDS", 3600)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 3600)
     key = QuotaKey(1, "company")
 
     async def story(runtimes: list[Runtime]) -> None:
         here = RateLimiter(runtimes[0].database)
         with _held_budget(database_addresses) as held:
             await here.acquire(key, 1)
-            here.record_response(key, 1, remaining(99))
+            record(here, key, 1, remaining(99))
             await held.lock(key)
             first = asyncio.create_task(here.acquire(key, 1))
             await held.is_waited_for()
@@ -262,9 +267,9 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
 
 def test_slices_that_go_to_and_fro_make_no_call_too_many(clean_database: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workers with many runs of two firms; whatever lies idle for a moment is given back, and everything is reported."""
-    monkeypatch.setattr(limiter, "IDLE_SECONDS", 0.02)
-    monkeypatch.setattr(limiter, "RENEW_SECONDS", 0.0)
-    monkeypatch.setattr(limiter, "REPORT_SECONDS", 0.001)
+    monkeypatch.setattr(leases, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.001)
     key, quota, calls = QuotaKey(1, "company"), 100, 0
 
     async def run(here: RateLimiter, firm: int) -> None:
@@ -280,7 +285,7 @@ def test_slices_that_go_to_and_fro_make_no_call_too_many(clean_database: None, m
             calls += 1
             left = quota - calls
             await asyncio.sleep(0)
-            here.record_response(key, firm, remaining(left))
+            record(here, key, firm, remaining(left))
 
     async def story(runtimes: list[Runtime]) -> None:
         workers = [RateLimiter(one.database) for one in runtimes]
@@ -307,7 +312,7 @@ class _Holder:
             "SELECT FROM connections_rate_limit WHERE app_id = %s AND company = %s FOR UPDATE",
             [key.app_id, key.company],
         )
-        if limiter.REPORT_SECONDS < 1:
+        if reporter.REPORT_SECONDS < 1:
             await self.is_waited_for()
 
     async def is_waited_for(self) -> None:
@@ -328,3 +333,23 @@ class _Holder:
 def _held_budget(database_addresses: Addresses) -> Iterator[_Holder]:
     with psycopg.connect(database_addresses.superuser_url) as connection:
         yield _Holder(connection)
+
+
+def test_a_connector_that_fails_over_a_header_leaves_no_call_uncounted() -> None:
+    class Failing(SimpleNamespace):
+        def rate_limits(self, response: Response) -> None:
+            raise KeyError("x-ratelimit-limit")
+
+    counted: list[Any] = []
+
+    async def acquire(*_quota: Any) -> None:
+        pass
+
+    async def send(*_arguments: Any, **_options: Any) -> Response:
+        return remaining(5)
+
+    rate_limiter: Any = SimpleNamespace(acquire=acquire, record_answer=lambda *arguments: counted.append(arguments))
+    http: Any = SimpleNamespace(send=send)
+    limited = rate_limited(http, rate_limiter, cast("Any", Failing()), QuotaKey(1, "company"), 1)
+    assert asyncio.run(limited.send("GET", "https://vendor.test/")).status == 200
+    assert [arguments[3] for arguments in counted] == [()]

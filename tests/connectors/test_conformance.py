@@ -1,19 +1,21 @@
 """The connector keeps the contract's rules against its sandbox, page sizes small so that reads have many pages."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from koppel.connections.sessions.runtime import runtime
 from koppel.connections.sessions.vendor_sessions import reading_session
 from koppel.connector import conformance
-from koppel.connector.contract import HistoryWindow, ReadMode, Session
+from koppel.connector.contract import HistoryWindow, RateLimitStatus, ReadMode, Session
 from koppel.connector.errors import NotConsented, RateLimited, SetupMissing, UnexpectedResponse, Unreachable
 from koppel.connector.registry import connectors
-from koppel.kit.http.client import HttpClient
+from koppel.kit.http.client import HttpClient, Response
 from tests.fixtures.stack import MakeConnected
 from tests.sync.factories import Synced, import_company
 
@@ -77,8 +79,59 @@ def test_what_the_vendor_does_becomes_an_error_of_the_contract(
         assert error.retry_after_seconds >= 7
 
 
+def test_limits_are_read_from_real_answers_and_never_from_hostile_headers(imported: Synced) -> None:
+    imported.sandbox.control("settings", {"quota": 40, "quota_seconds": 600})
+
+    async def work(session: Session) -> Response:
+        return await session.send("GET", f"{session.base_urls['api']}/v1/organization")
+
+    (limit,) = conformance.check_rate_limits(connector(), with_session(imported, work))
+    assert (limit.limit, limit.policy) == (40, "4-fixed-window")
+    assert 0 <= limit.remaining < 40
+    assert 0 < limit.reset_seconds <= 600
+
+
+def test_the_suite_finds_a_connector_that_believes_or_breaks_over_any_header() -> None:
+    answer = Response(200, {"x-left": "5"}, b"")
+
+    class Breaking(SimpleNamespace):
+        def rate_limits(self, response: Response) -> list[RateLimitStatus]:
+            return [RateLimitStatus(10, int(response.headers["x-left"]), 1.0)]
+
+    class Inventing(SimpleNamespace):
+        def rate_limits(self, response: Response) -> list[RateLimitStatus]:
+            return [RateLimitStatus(10, 5, 1.0)]
+
+    for faulty, words in ((Breaking(), "KeyError"), (Inventing(), "without headers")):
+        with pytest.raises(conformance.ConformanceError, match=f"C18: .*{words}"):
+            conformance.check_rate_limits(cast("Any", faulty), answer)
+    assert conformance.check_rate_limits(cast("Any", SimpleNamespace()), answer) == (), "It reads no limits."
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"), [("7", 7.0), ("0", 0.0), ("-5", 0.0), ("1e300", 1e300), ("inf", None), ("nan", None)]
+)
+def test_a_reset_is_a_time_to_come_or_nothing(reset: str, seconds: float | None) -> None:
+    headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "-3", "x-ratelimit-reset": reset}
+    limits = connector().rate_limits(Response(200, headers, b""))
+    expected = [] if seconds is None else [RateLimitStatus(10, 0, pytest.approx(seconds))]
+    assert list(limits) == expected
+
+
+def test_a_reset_in_seconds_since_1970_counts_from_now() -> None:
+    headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "3", "x-ratelimit-reset": str(time.time() + 90)}
+    (limit,) = connector().rate_limits(Response(200, headers, b""))
+    assert 80 < limit.reset_seconds <= 90
+
+
+@pytest.mark.parametrize("policy", ["p" * 101, "a\x00b", "\udcff"])
+def test_no_limit_has_a_name_that_cannot_be_stored(policy: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        RateLimitStatus(10, 5, 1.0, policy)
+
+
 def test_every_rule_names_who_answers_for_it() -> None:
-    assert [rule.key for rule in conformance.RULES] == [f"C{number}" for number in range(1, 18)]
+    assert [rule.key for rule in conformance.RULES] == [f"C{number}" for number in range(1, 19)]
     assert {rule.responsible for rule in conformance.RULES} == {"connector", "hub", "nobody"}
 
 

@@ -30,7 +30,10 @@ from koppel.books.read.queries import entry_with_lines, list_rows
 from koppel.books.reports.trial_balance import differing_accounts, trial_balance
 from koppel.books.storage import row_deletion, writer
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
-from koppel.connections.rate_limits import limiter
+from koppel.connections.rate_limits.leases import LeaseKey, QuotaKey
+from koppel.connections.rate_limits.quota import UsageReport
+from koppel.connections.rate_limits.quota_store import QuotaStore
+from koppel.connections.sessions import vendor_sessions
 from koppel.connections.vault import grant_locks
 from koppel.connections.vault.grant_store import GrantStore
 from koppel.connector.contract import Record, Tokens
@@ -59,6 +62,7 @@ from tests.plans.rows import fill
 LARGE = 1000
 """Rows from which on a table, or a partition of one, may not be read from end to end."""
 FIRM, ADMINISTRATION, RUN, GRANT = 1, 7, 70, 13
+CONNECTION, COMPANY = 2, 7
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 CLAIMED = ClaimedRun(RUN, 1, FIRM, ADMINISTRATION, 2, ADMINISTRATION, "visma_net", False, None, 0, 0, "schedule", NOW)
 BOSS = Actor(FIRM, 1, 1, "Anna", Role.ADMINISTRATOR)
@@ -236,21 +240,30 @@ async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Databa
 
 async def _grant_locks(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
     ids = list(range(1, 101))
-    await connection.execute(
-        grant_locks._TRY_LOCKS, [ids, [lock_key(LockName.GRANT, one) for one in ids], [1] * 100, [0] * 100]
-    )
+    keys = [lock_key(LockName.GRANT, grant_id) for grant_id in ids]
+    values = {"ids": ids, "keys": keys, "generations": [1] * 100, "failures": [0] * 100}
+    await connection.execute(grant_locks.TRY_LOCKS_SQL, values)
 
 
-async def _budgets(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
-    companies = [f"c{number}" for number in range(1, 21)]
-    await connection.execute(limiter._READ, [[1] * 20, companies])
-    await connection.execute(limiter._WRITE, [[1] * 20, companies, ["{}"] * 20])
+async def _sessions(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
+    statements = vendor_sessions.SQL
+    await connection.execute(statements["read_session_grant"], {"grant_id": GRANT, "removed": "removed"})
+    await connection.execute(vendor_sessions.READ_COMPANY_SQL, {"remote_company_id": COMPANY})
+    await connection.execute(statements["choose_company_to_check"], {"connection_id": CONNECTION})
+    await connection.execute(statements["record_connection_answered"], {"connection_id": CONNECTION})
+    await connection.execute(statements["record_company_answered"], {"company_id": COMPANY})
+
+
+async def _quotas(_connection: AsyncConnection[tuple[Any, ...]], database: Database) -> None:
+    keys = [LeaseKey(QuotaKey(1, f"c{number}"), FIRM) for number in range(1, 21)]
+    await QuotaStore(database, "worker").settle({key: UsageReport(calls=1) for key in keys}, keys, 0.0)
 
 
 @pytest.mark.parametrize(
     ("work", "scope"),
     [(_claim, INSTALLATION), (_run, FIRM), (_checkpoint, FIRM), (_page, FIRM), (_vault, FIRM), (_grant_locks, INSTALLATION),
-     (_budgets, INSTALLATION)],
+     (_sessions, FIRM),
+     (_quotas, INSTALLATION)],
 )  # fmt: skip
 def test_workers_and_vault(
     work: AsyncWork, scope: int, filled: Addresses, tables: Tables, monkeypatch: pytest.MonkeyPatch

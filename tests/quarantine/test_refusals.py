@@ -17,9 +17,10 @@ from koppel.cli.checks.connectivity import mail as mail_finding
 from koppel.cli.checks.connectivity import try_mail
 from koppel.cli.checks.installation import findings
 from koppel.connections.models import ConsentPurpose
+from koppel.kit.encryption import Secret
+from koppel.kit.encryption.fields import encrypt_column
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.encryption import encrypt, provider_secret_aad
 from koppel.organisations.models import IdentityProvider, User
 from koppel.organisations.roles import Role
 from koppel.web.permission_matrix import routes
@@ -50,10 +51,12 @@ def provider_of(world: World) -> int:
     """An identity provider of the firm that nobody answers for."""
     firm = world.boss.organisation_id
     with organisation_scope(firm):
-        return IdentityProvider.objects.create(
-            organisation_id=firm, name="Inlog", issuer="http://127.0.0.1:9", client_id="koppel", is_active=True,
-            client_secret=encrypt(b"secret", provider_secret_aad(firm)),
-        ).pk  # fmt: skip
+        provider = IdentityProvider(
+            organisation_id=firm, name="Inlog", issuer="http://127.0.0.1:9", client_id="koppel", is_active=True
+        )
+        provider.client_secret = encrypt_column(provider, "client_secret", Secret("secret"))
+        provider.save()
+        return provider.pk
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])

@@ -9,7 +9,7 @@ class Clock:
         self._offset = 0.0
 
     def seconds(self) -> float:
-        """Seconds since 1970, as the sandbox sees it."""
+        """Return the seconds since 1970, as the sandbox sees it."""
         return time.time() + self._offset
 
     def now(self) -> datetime:

@@ -15,8 +15,8 @@ IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "sour
 class Company:
     """`number` and `vat_number` are what its people once typed into the accounting system, faults included.
 
-    `source` is the SIE file's name, or None when it was generated. `units` are (number, name) of its branches. `closed`: its
-    people ended it; `licensed` False: the vendor's licence ran out."""
+    `source` is the SIE file's name, or None when it was generated. `units` are (number, name) of its branches.
+    `closed`: its people ended it; `licensed` False: the vendor's licence ran out."""
 
     id: int
     tenant_id: str
@@ -57,7 +57,7 @@ class Company:
         self._books = books
 
     def contents(self) -> dict[str, Any]:
-        """Who it is and its books: all but the ids under which the vendor knows it."""
+        """Return who it is and its books: all but the ids under which the vendor knows it."""
         return {name: getattr(self, name) for name in (*IDENTITY, "make_books", "_books")}
 
     def fill(self, contents: dict[str, Any]) -> None:

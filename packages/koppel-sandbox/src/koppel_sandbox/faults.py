@@ -15,11 +15,13 @@ CALLS_MAX = 100_000
 
 @dataclass
 class Fault:
-    """Applies to the next `times` calls whose path matches `path` (a regular expression, any case), after `skip` of them.
+    """Applies to the next `times` calls whose path matches `path` (a regular expression, any case), after
+    `skip` of them.
 
-    `kind`: status, down, html, truncate, garbage, drop, slow, hold, duplicate, replace. All but down spoil the answer of a call
-    that was performed; down answers as status does and performs nothing. hold keeps the answer back until the faults are
-    cleared. `body` is the text of kind status; kind replace puts it wherever the answer has `old`."""
+    `kind`: status, down, html, truncate, garbage, drop, slow, hold, duplicate, replace. All but down spoil the
+    answer of a call that was performed; down answers as status does and performs nothing. hold keeps the answer
+    back until the faults are cleared. `body` is the text of kind status; kind replace puts it wherever the
+    answer has `old`."""
 
     path: str
     kind: str = "status"
@@ -41,20 +43,20 @@ class Faults:
     held_answers: list[asyncio.Event] = field(default_factory=list)
 
     async def hold(self) -> None:
-        """Until `clear`."""
+        """Wait until `clear`."""
         released = asyncio.Event()
         self.held_answers.append(released)
         await released.wait()
 
     def clear(self) -> None:
-        """No more faults; answers that were held back go out."""
+        """Forget all faults; answers that were held back go out."""
         self.waiting.clear()
         for released in self.held_answers:
             released.set()
         self.held_answers.clear()
 
     def forget_calls(self) -> None:
-        """Those under way too: they are noted in the list that stood when they began."""
+        """Forget calls, those under way too: they are noted in the list that stood when they began."""
         self.calls = deque(maxlen=CALLS_MAX)
 
     def reset(self) -> None:
@@ -77,7 +79,7 @@ class Faults:
 
 
 async def apply(state: Faults, fault: Fault, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-    """The answer as the fault leaves it."""
+    """Return the answer as the fault leaves it."""
     if fault.kind == "hold":
         await state.hold()
         return response

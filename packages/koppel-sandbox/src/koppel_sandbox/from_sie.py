@@ -20,7 +20,7 @@ VAT = [("01", "Utgående moms 25 %", "Output", Decimal(25)), ("02", "Ingående m
 
 
 def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
-    """The companies, and why each refused file was refused, by file name. Raises `NotADirectoryError`."""
+    """Return the companies, and why each refused file was refused, by file name. Raises `NotADirectoryError`."""
     if not folder.is_dir():
         raise NotADirectoryError(f"--sie must name a folder: {folder}")
     files: list[sie.SieFile] = []
@@ -34,10 +34,10 @@ def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
 
 
 def _keyed(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
-    """Each file with a word for who its company is, which no other file of the folder has.
+    """Return each file with a word for who its company is, which no other file of the folder has.
 
-    Files of one company and one year are told apart by their file names, all of them: when a second one comes the first has to
-    be another company too, for nothing says which of the two was there before."""
+    Files of one company and one year are told apart by their file names, all of them: when a second one comes
+    the first has to be another company too, for nothing says which of the two was there before."""
     keys = [_key(file) for file in files]
     return [
         (file, key if keys.count(key) == 1 else f"{key}/{file.source}") for file, key in zip(files, keys, strict=True)
@@ -45,14 +45,14 @@ def _keyed(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
 
 
 def _key(file: sie.SieFile) -> str:
-    """Its number, its name and its fiscal year. Never its place in the folder, which grows."""
+    """Return its number, its name and its fiscal year. Never its place in the folder, which grows."""
     number = re.sub(r"[^0-9A-Z]", "", file.number.upper())
     name = " ".join(unicodedata.normalize("NFKC", file.name).casefold().split())
     return f"{number}/{name}/{file.starts_on or ''}"
 
 
 def _id_of(key: str) -> int:
-    """Far above the ids of generated companies, and within 32 bits."""
+    """Return an id far above the ids of generated companies, and within 32 bits."""
     return FIRST_ID + int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % IDS
 
 
@@ -91,7 +91,7 @@ def _books(file: sie.SieFile) -> Books:
 
 
 def _kind(file: sie.SieFile, code: str) -> str:
-    """#KTYP where it is given, else the class of the Swedish BAS chart that the number begins with."""
+    """Return #KTYP where it is given, else the class of the Swedish BAS chart that the number begins with."""
     if kind := KINDS.get(file.kinds.get(code, "")):
         return kind
     return {"1": "asset", "2": "liability", "3": "income"}.get(code[:1], "expense")
@@ -110,7 +110,8 @@ def _periods(file: sie.SieFile) -> list[Period]:
 
 
 def _entries(file: sie.SieFile, periods: list[Period]) -> list[Entry]:
-    """Voucher numbers repeat in real files, and may be missing: the second gets `-2`, so that each stays an entry."""
+    """Return the entries. Voucher numbers repeat in real files, and may be missing: the second gets `-2`, so
+    that each stays an entry."""
     used: dict[str, int] = {}
     entries = []
     for voucher in file.vouchers:
@@ -138,7 +139,7 @@ def _values(file: sie.SieFile) -> dict[tuple[str, str], str]:
 
 
 def differences(books: Books) -> dict[str, Decimal]:
-    """By account: the closing balance that the file states less opening balance and movement."""
+    """Return by account: the closing balance that the file states less opening balance and movement."""
     closing_balances: dict[str, Decimal] = dict(books.opening)
     for entry in books.entries:
         for line in entry.lines:

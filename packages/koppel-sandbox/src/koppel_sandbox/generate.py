@@ -23,7 +23,7 @@ ROTATION = ("NL", "NL", "NO", "SE", "NL", "DK", "NO", "FI", "NL", "SE")
 
 
 def companies(count: int, lines_max: int, seed: int, today: date) -> list[Company]:
-    """`count` companies with 200 to `lines_max` entry lines, sizes spread evenly on a logarithmic scale."""
+    """Make `count` companies with 200 to `lines_max` entry lines, sizes spread evenly on a logarithmic scale."""
     generated: list[Company] = []
     names: set[str] = set()
     for index in range(count):
@@ -71,7 +71,8 @@ def _clean_number(country: str, seed: int) -> str:
 
 
 def _as_typed(index: int, country: Country, number: str) -> tuple[str, str]:
-    """What stands in the accounting system's two fields: mostly right, sometimes messy, swapped, a dummy or nothing."""
+    """Return what stands in the accounting system's two fields: mostly right, sometimes messy, swapped, a dummy
+    or nothing."""
     vat = country.vat(number)
     if index % WITHOUT_NUMBER == 5:
         return "", ""
@@ -117,7 +118,7 @@ class _Bookkeeper:
         return books
 
     def _periods(self) -> list[Period]:
-        """The fiscal year before this one, and this one up to the current month."""
+        """Return the fiscal year before this one, and this one up to the current month."""
         first_month = 7 if self.broken_year else 1
         start_year = self.today.year - (1 if self.today.month < first_month else 0)
         periods = []

@@ -23,7 +23,8 @@ class Account:
 
 @dataclass(slots=True)
 class Period:
-    """`number` counts within the fiscal year, from 1; a fiscal year is named after the calendar year in which it starts."""
+    """`number` counts within the fiscal year, from 1; a fiscal year is named after the calendar year in which
+    it starts."""
 
     year: int
     number: int
@@ -106,7 +107,7 @@ class Books:
     terms: list[tuple[str, str, int]] = field(default_factory=list)
 
     def balances(self) -> list[Balance]:
-        """One per touched account and period, up to the last period that has begun to be used."""
+        """Return one per touched account and period, up to the last period that has begun to be used."""
         return list(_balances(self))
 
     @property
@@ -119,7 +120,7 @@ class Books:
 
 
 def period_of(periods: list[Period], day: date) -> Period:
-    """The period of a day; days outside all periods belong to the nearest one."""
+    """Return the period of a day; days outside all periods belong to the nearest one."""
     index = bisect.bisect_right([one.starts_on for one in periods], day) - 1
     return periods[max(index, 0)]
 

@@ -25,7 +25,7 @@ class Country:
     days: str
 
     def name(self, dice: random.Random, qualifier: str = "") -> str:
-        """A made-up name; a place may tell it from its namesakes."""
+        """Return a made-up name; a place may tell it from its namesakes."""
         parts = (dice.choice(self.trades), dice.choice(self.families), qualifier, self.form)
         return " ".join(filter(None, parts))
 

@@ -1,8 +1,7 @@
 """Reads SIE type 4 files as accounting programs really write them: three encodings, faults and all.
 
-Format: https://sie.se/format/ (type 4, edition 4B/4C). Lines of an entry are `#TRANS` only; `#RTRANS` and `#BTRANS` are
-corrections' history. Amounts keep the file's own digits.
-"""
+Format: https://sie.se/format/ (type 4, edition 4B/4C). Lines of an entry are `#TRANS` only; `#RTRANS` and
+`#BTRANS` are corrections' history. Amounts keep the file's own digits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -79,7 +78,7 @@ def read(path: Path) -> SieFile:
 
 
 def _decode(raw: bytes) -> str:
-    """`#FORMAT PC8` says CP437, but programs write Latin-1 and UTF-8 under the same label."""
+    """Decode a file. `#FORMAT PC8` says CP437, but programs write Latin-1 and UTF-8 under the same label."""
     if raw.startswith(b"\xef\xbb\xbf"):
         return raw[3:].decode("utf-8", errors="replace")
     if all(byte < 128 for byte in raw):
@@ -95,7 +94,8 @@ def _decode(raw: bytes) -> str:
 
 
 def _fields(line: str) -> list[str]:
-    """Fields are separated by blanks; quotes keep blanks together; `{…}` is one field; a backslash escapes a quote."""
+    """Split a line: fields are separated by blanks; quotes keep blanks together; `{…}` is one field; a
+    backslash escapes a quote."""
     fields: list[str] = []
     position, end = 0, len(line)
     while position < end:
@@ -180,13 +180,13 @@ def _read_fact(sie_file: SieFile, label: str, rest: list[str]) -> None:
 
 
 def _voucher(rest: list[str]) -> Voucher:
-    """Without a date of its own it gets one in the end (`_complete`): a voucher is never left out."""
+    """Read a voucher. Without a date of its own it gets one in the end (`_complete`): a voucher is never left out."""
     series, number, day, text = (*(one.strip() for one in rest[:4]), "", "", "", "")[:4]
     return Voucher(series, number, _date(day) or NO_DATE, text)
 
 
 def _line(rest: list[str]) -> SieLine | None:
-    """`account {objects} amount [date] [text]`; some programs leave the braces out."""
+    """Read `account {objects} amount [date] [text]`; some programs leave the braces out."""
     if len(rest) < 2:
         return None
     account, after = rest[0].strip(), rest[1:]
@@ -206,7 +206,7 @@ def _line(rest: list[str]) -> SieLine | None:
 
 
 def _complete(sie_file: SieFile) -> None:
-    """What a file may leave out: a name, the year, accounts that entries use."""
+    """Add what a file may leave out: a name, the year, accounts that entries use."""
     sie_file.name = sie_file.name or Path(sie_file.source).stem
     for voucher in sie_file.vouchers:
         if voucher.booked_on == NO_DATE:

@@ -79,7 +79,7 @@ if not SECRET_KEY:
     SECRET_KEY = "only-for-checks-that-store-nothing"  # noqa: S105 - `koppel check` and `koppel web` refuse to run with it
 
 VAULT_KEYS = os.environ.get("KOPPEL_VAULT_KEYS", "")
-"""`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.encryption.Keyring.parse`."""
+"""`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.encryption.ciphers.Keyring.parse`."""
 
 DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
 """Where `secrets.json` is, when the keys come from there."""

@@ -40,8 +40,8 @@ class Registers:
         return web.json_response({"entries": rows})
 
     async def change(self, request: web.Request) -> web.Response:
-        """`{"country", "number"}` with `name`, `activity`, `rsin`, `vat`, `closed_on` to make or change an entry, `gone` to
-        take it out, `removed` for Norway's 410, `reset` alone to begin again."""
+        """Take `{"country", "number"}` with `name`, `activity`, `rsin`, `vat`, `closed_on` to make or change an
+        entry, `gone` to take it out, `removed` for Norway's 410, `reset` alone to begin again."""
         payload = await request.json()
         if payload.get("reset"):
             self.reset()

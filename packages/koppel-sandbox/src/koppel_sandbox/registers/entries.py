@@ -1,4 +1,5 @@
-"""What the registers hold: each company of the sandbox as its register knows it, which is not always how its books call it."""
+"""What the registers hold: each company of the sandbox as its register knows it, which is not always how its
+books call it."""
 
 import re
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ class Entries:
 
 
 def entries_of(companies: list[Company]) -> Entries:
-    """The same companies give the same entries, in their order."""
+    """Return the entries of companies: the same ones for the same companies, in their order."""
     rows = [_entry(place, company) for place, company in enumerate(companies) if company.country in ACTIVITIES]
     return Entries([one for one in rows if one is not None] + _test_companies())
 
@@ -84,7 +85,8 @@ def _entry(index: int, company: Company) -> Entry | None:
 
 
 def _number(company: Company) -> str:
-    """What was typed into the accounting system, cleaned; a company without a good number has one here all the same."""
+    """Return what was typed into the accounting system, cleaned; a company without a good number has one here
+    all the same."""
     typed = digits(company.number)
     length = {"NL": 8, "NO": 9, "SE": 10, "DK": 8, "FI": 8}[company.country]
     if len(typed) == length and len(set(typed)) > 1 and typed != "12345678":
@@ -97,7 +99,7 @@ def _number(company: Company) -> str:
 
 
 def _test_companies() -> list[Entry]:
-    """Numbers that the Dutch register publishes for its own test service; names are ours."""
+    """Return numbers that the Dutch register publishes for its own test service; names are ours."""
     test_numbers = {
         "69599084": ("Eenmanszaak Test", "Eenmanszaak", "9602"),
         "68750110": ("Test Besloten B.V.", "BeslotenVennootschap", "1011"),

@@ -46,7 +46,7 @@ class AdminApi:
         ]
 
     async def companies(self, request: web.Request) -> web.Response:
-        """All companies; with `?counts=1` also what their books hold (makes the books of all)."""
+        """List all companies; with `?counts=1` also what their books hold (makes the books of all)."""
         rows = []
         for company in self.connect.companies:
             rows.append(
@@ -59,7 +59,8 @@ class AdminApi:
         return _json(_company_summary(company) | await self._counts(company))
 
     async def change_company(self, request: web.Request) -> web.Response:
-        """`{"name", "number", "vat_number", "closed", "licensed"}`: as if somebody changed the company at the vendor."""
+        """Take `{"name", "number", "vat_number", "closed", "licensed"}`: as if somebody changed the company at
+        the vendor."""
         company, payload = self._company(request), await request.json()
         for name in ("name", "number", "vat_number", "closed", "licensed"):
             setattr(company, name, payload.get(name, getattr(company, name)))
@@ -68,8 +69,9 @@ class AdminApi:
         return _json(_company_summary(company))
 
     async def rotate(self, request: web.Request) -> web.Response:
-        """`{"companies": [id, …]}`, at least two: each id now stands for the company of the next one, the last for that of
-        the first; who it is, and its books. As in a system that numbers its companies by their place in a list."""
+        """Take `{"companies": [id, …]}`, at least two: each id now stands for the company of the next one, the
+        last for that of the first; who it is, and its books. As in a system that numbers its companies by their
+        place in a list."""
         companies = [self._company_of(str(key)) for key in (await request.json())["companies"]]
         if len(companies) < 2 or len({company.id for company in companies}) != len(companies):
             raise web.HTTPBadRequest
@@ -80,13 +82,14 @@ class AdminApi:
         return _json({"companies": [_company_summary(company) for company in companies]})
 
     async def batches(self, request: web.Request) -> web.Response:
-        """What an exact copy of the journal would hold: `[{module, number, period, lines: [line number]}]`."""
+        """List what an exact copy of the journal would hold: `[{module, number, period, lines: [line number]}]`."""
         encoded = await self.erp.encoded_books(self._company(request))
         return _json([changes.batch_summary(one) for one in encoded.batches])
 
     async def change_batches(self, request: web.Request) -> web.Response:
-        """`changes.apply` says what can be asked; stamped with the sandbox's clock. With `{"after": {"path", "calls"}}` it
-        happens when so many more calls to the path have been answered: while a client is paging."""
+        """Change batches; `changes.apply` says what can be asked; stamped with the sandbox's clock. With
+        `{"after": {"path", "calls"}}` it happens when so many more calls to the path have been answered: while
+        a client is paging."""
         company, payload = self._company(request), await request.json()
         encoded = await self.erp.encoded_books(company)
         if "after" in payload:
@@ -97,7 +100,7 @@ class AdminApi:
         return _json(changes.apply(encoded, payload, shapes.moment(self.clock.now())))
 
     async def change_paging(self, request: web.Request) -> web.Response:
-        """`{"page_size_max", "stated_page_size_max", "copies"}` of one company; see `EncodedBooks`."""
+        """Set `{"page_size_max", "stated_page_size_max", "copies"}` of one company; see `EncodedBooks`."""
         encoded = await self.erp.encoded_books(self._company(request))
         for name, value in (await request.json()).items():
             if name not in ("page_size_max", "stated_page_size_max", "copies"):
@@ -119,7 +122,7 @@ class AdminApi:
         return _json(asdict(fault))
 
     async def all_faults(self, _request: web.Request) -> web.Response:
-        """Those that wait for a call, and how many answers are held back just now."""
+        """List those that wait for a call, and how many answers are held back just now."""
         return _json({"waiting": [asdict(one) for one in self.faults.waiting], "held": len(self.faults.held_answers)})
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
@@ -127,9 +130,9 @@ class AdminApi:
         return _json({})
 
     async def settings(self, request: web.Request) -> web.Response:
-        """`latency_seconds`, `quotas` (`{policy: [calls, seconds]}`; `quota` and `quota_seconds` turn the hourly one alone),
-        `names_issuer`, `strict_redirects`, per client `{"clients": {id: {field: value}}}`, per user
-        `{"reach": {email: count}}`, with `reach_in_seconds` when the change of role takes a while."""
+        """Set `latency_seconds`, `quotas` (`{policy: [calls, seconds]}`; `quota` and `quota_seconds` turn the
+        hourly one alone), `names_issuer`, `strict_redirects`, per client `{"clients": {id: {field: value}}}`,
+        per user `{"reach": {email: count}}`, with `reach_in_seconds` when the change of role takes a while."""
         payload = await request.json()
         self.faults.latency_seconds = float(payload.get("latency_seconds", self.faults.latency_seconds))
         self.limits.change(payload)
@@ -152,7 +155,8 @@ class AdminApi:
         return _json({})
 
     async def reset(self, _request: web.Request) -> web.Response:
-        """As it was at the start: clock, faults, quota, people, apps, consents, companies and their books."""
+        """Make all as it was at the start: clock, faults, quota, people, apps, consents, companies and their
+        books."""
         for company, first in zip(self.connect.companies, self._first, strict=True):
             company.__dict__.update(first.__dict__)
         self.clock.reset()

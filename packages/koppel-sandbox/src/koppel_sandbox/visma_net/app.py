@@ -28,7 +28,7 @@ COMPANY = web.RequestKey("company", int)
 
 
 def build(companies: list[Company], refusals: dict[str, str], seed: int, redirect_uris: list[str]) -> web.Application:
-    """`refusals` says why a SIE file is not among the companies."""
+    """Build the app. `refusals` says why a SIE file is not among the companies."""
     clock, limits, found_faults = Clock(), Limits(), Faults()
     erp = Erp(clock)
     connect = Connect(clock, Tokens(seed), companies, redirect_uris)
@@ -76,7 +76,7 @@ class Gateway:
         return answer
 
     def _contexts(self, access: AccessToken) -> web.Response:
-        """The retired list of companies: `[{id, name, type}]`."""
+        """Answer with the retired list of companies: `[{id, name, type}]`."""
         user = self.connect.user_of(access.subject)
         if user is None or access.tenant_id is not None:
             return message(403, "Not available for this application.")
@@ -101,13 +101,14 @@ class Gateway:
         return company
 
     def _has_role(self, access: AccessToken, company: Company) -> bool:
-        """A service needs no user; a person needs the API User role, which can be taken away from a living token."""
+        """Whether the caller has its role: a service needs no user; a person needs the API User role, which can
+        be taken away from a living token."""
         user = self.connect.user_of(access.subject) if access.subject else None
         return not access.subject or (user is not None and self.connect.reaches(user, company))
 
 
 def _fault(code: str, text: str, status: int) -> web.Response:
-    """An error of the old gateway."""
+    """Answer with an error of the old gateway."""
     body = {
         "ExceptionType": "IPPException",
         "ExceptionMessage": text,

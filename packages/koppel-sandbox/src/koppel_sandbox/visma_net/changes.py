@@ -1,4 +1,5 @@
-"""What somebody may do to a company's batches while a client is reading: edit, delete, insert, touch all; now or later."""
+"""What somebody may do to a company's batches while a client is reading: edit, delete, insert, touch all; now
+or later."""
 
 import json
 import re
@@ -15,9 +16,9 @@ LINE_NUMBER = re.compile(rb'^\{"lineNumber":(\d+)')
 
 
 def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[str, int]:
-    """`delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `move`: {number: period},
-    `insert`: {new number: like which number} (at the front), `touch_all`: true. A batch is stamped when it is changed. How
-    many of each were done."""
+    """Apply `delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `move`:
+    {number: period}, `insert`: {new number: like which number} (at the front), `touch_all`: true. A batch is
+    stamped when it is changed. How many of each were done."""
     deleted_numbers, edits, lines = set(change.get("delete", ())), change.get("edit", {}), change.get("drop_lines", {})
     moves = change.get("move", {})
     before = len(encoded.batches)
@@ -42,7 +43,7 @@ def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[
 
 
 def batch_summary(batch: Batch) -> dict[str, Any]:
-    """What a batch is known by, and its line numbers."""
+    """Return what a batch is known by, and its line numbers."""
     module, number = batch.key
     return {
         "module": module,
@@ -53,7 +54,7 @@ def batch_summary(batch: Batch) -> dict[str, Any]:
 
 
 def run_due(encoded: EncodedBooks, path: str, stamp: str) -> None:
-    """A call to `path` was answered: what was planned for this moment happens."""
+    """Make the changes that were planned for the moment at which a call to `path` is answered."""
     for scheduled in list(encoded.scheduled_changes):
         if scheduled.path in path:
             scheduled.calls -= 1
@@ -69,7 +70,7 @@ def _describe(batch: Batch, description: str) -> None:
 
 
 def _move(batch: Batch, period: str) -> None:
-    """Posted again in another period."""
+    """Post it again in another period."""
     batch.head = PERIOD.sub(rb"\1" + shapes.encode(period), batch.head)
     batch.period = period
 

@@ -1,7 +1,8 @@
-"""Visma Connect: discovery, authorize, sign-in, company selector, consent, token, revocation, introspection, userinfo, JWKS.
+"""Visma Connect: discovery, authorize, sign-in, company selector, consent, token, revocation, introspection,
+userinfo, JWKS.
 
-The consent page is shown at every authorisation, not only at an app's first use, so that Allow and Cancel can be tried.
-"""
+The consent page is shown at every authorisation, not only at an app's first use, so that Allow and Cancel can
+be tried."""
 
 import asyncio
 import base64
@@ -80,7 +81,7 @@ class Connect:
         ]
 
     def reset(self) -> None:
-        """People and apps as at the start; every consent is forgotten."""
+        """Make people and apps as at the start, and forget every consent."""
         self.clients, self.users = clients(), users()
         self.names_issuer, self.strict_redirects = True, False
         self.tokens.forget()
@@ -88,12 +89,12 @@ class Connect:
             kept.clear()
 
     def reached_by(self, user: User) -> list[Company]:
-        """Where the user has the API User role now; a closed company is nowhere."""
+        """Return where the user has the API User role now; a closed company is nowhere."""
         reach = user.reach_at(self.clock.seconds())
         return [one for one in self.companies[:reach] if not one.closed]
 
     def reaches(self, user: User, company: Company) -> bool:
-        """As `reached_by`, for one company: asked at every call."""
+        """Whether the user reaches one company, as `reached_by`: asked at every call."""
         reach = user.reach_at(self.clock.seconds())
         return not company.closed and (reach is None or self._position_by_id[company.id] < reach)
 
@@ -283,7 +284,8 @@ class Connect:
         raise web.HTTPFound(f"{pending.redirect_uri}{joint}{urlencode(fields)}")
 
     def _is_registered(self, client: Client, redirect_uri: str) -> bool:
-        """As registered, or (a sandbox's kindness, unless `strict_redirects`) Koppel's callback on this machine."""
+        """Whether it is as registered, or (a sandbox's kindness, unless `strict_redirects`) Koppel's callback
+        on this machine."""
         if redirect_uri in (*client.redirect_uris, *self.redirect_uris) or self.strict_redirects:
             return redirect_uri in (*client.redirect_uris, *self.redirect_uris)
         parts = urlsplit(redirect_uri)
@@ -342,7 +344,8 @@ class Connect:
         return answer
 
     def _may_name(self, client: Client, tenant: str) -> bool:
-        """A company that approved the app, or its customer tenant, which yields a token that the API does not take."""
+        """Whether it is a company that approved the app, or its customer tenant, which yields a token that the
+        API does not take."""
         for company in self.companies:
             if tenant == company.customer_tenant_id:
                 return True

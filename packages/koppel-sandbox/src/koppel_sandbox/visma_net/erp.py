@@ -1,9 +1,8 @@
 """The ERP API: which company a call is for, routing without regard to case, paging with its quirks, limits.
 
-Quirks kept from the real API: totals sit inside every item; a `pageSize` above the maximum is cut silently; journal pages count
-lines and split a batch; about half of the lists are not paged at all; `lastModifiedDateTime` without its condition is ignored,
-except on the two endpoints that know no condition.
-"""
+Quirks kept from the real API: totals sit inside every item; a `pageSize` above the maximum is cut silently;
+journal pages count lines and split a batch; about half of the lists are not paged at all;
+`lastModifiedDateTime` without its condition is ignored, except on the two endpoints that know no condition."""
 
 import asyncio
 import operator
@@ -50,7 +49,7 @@ class Erp:
         self._locks: dict[int, asyncio.Lock] = {}
 
     def forget(self, company_ids: Collection[int] | None = None) -> None:
-        """What was made for sending, of these companies or of all."""
+        """Forget what was made for sending, of these companies or of all."""
         for company_id in list(self._stored) if company_ids is None else company_ids:
             self._stored.pop(company_id, None)
 
@@ -62,7 +61,8 @@ class Erp:
         return self._stored[company.id]
 
     async def answer(self, company: Company, path: str, query: Query) -> web.Response:
-        """`path` in lower case, without the old gateway's prefix. `query` names are in lower case."""
+        """Answer a call. `path` is in lower case, without the old gateway's prefix. `query` names are in lower
+        case."""
         if path == "/v1/organization" and not company.has_books:
             return _json(shapes.encode(shapes.organizations(company)))
         encoded = await self.encoded_books(company)
@@ -90,7 +90,7 @@ class Erp:
 
 
 def message(status: int, text: str) -> web.Response:
-    """A business error of the current API."""
+    """Answer with a business error of the current API."""
     return web.json_response({"message": text}, status=status)
 
 
@@ -149,7 +149,7 @@ def _envelope(encoded: EncodedBooks, rows: list[dict[str, Any]], query: Query) -
 
 
 def _selected(query: Query) -> tuple[str, str] | None:
-    """(periodId, lastModifiedDateTime in the stored form); None when both mandatory parameters are missing."""
+    """Return (periodId, lastModifiedDateTime in the stored form); None when both mandatory parameters are missing."""
     period, since = query.get("periodid", ""), query.get("lastmodifieddatetime", "")
     if not period and not since:
         return None
@@ -175,7 +175,7 @@ def _journal(encoded: EncodedBooks, query: Query) -> web.Response:
 
 
 def _lines(encoded: EncodedBooks, batches: list[Batch], first: int, last: int) -> bytes:
-    """A page that counts lines: a batch at its edge is split."""
+    """Cut a page that counts lines: a batch at its edge is split."""
     line_count = sum(len(one.lines) for one in batches)
     tail = b'],"metadata":' + shapes.encode(_metadata(encoded, line_count * encoded.copies)) + b"}"
     parts: list[bytes] = []

@@ -61,7 +61,7 @@ def consent(request_id: str, app: str, user: str, scopes: Iterable[str]) -> web.
 
 
 def post_back(redirect_uri: str, fields: Mapping[str, str]) -> web.Response:
-    """`response_mode=form_post`: a form that sends itself."""
+    """Answer `response_mode=form_post`: a form that sends itself."""
     inputs = "".join(
         f'<input type="hidden" name="{escape(key)}" value="{escape(value)}">' for key, value in fields.items()
     )

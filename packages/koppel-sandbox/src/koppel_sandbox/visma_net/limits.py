@@ -1,9 +1,9 @@
-"""Call limits: fixed windows per company and client, which begin with their first call, and the headers that tell of them.
+"""Call limits: fixed windows per company and client, which begin with their first call, and the headers that
+tell of them.
 
-The vendor documents one window of an hour and the four headers; its number is not published (15,000 was the last one known).
-Several windows are there for tests of clients. An answer tells of the window with the fewest calls left, of two alike the one
-that ends last. A refused call counts too.
-"""
+The vendor documents one window of an hour and the four headers; its number is not published (15,000 was the
+last one known). Several windows are there for tests of clients. An answer tells of the window with the fewest
+calls left, of two alike the one that ends last. A refused call counts too."""
 
 import math
 from collections.abc import Mapping
@@ -32,7 +32,8 @@ class Limits:
         self._windows.clear()
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """From the control plane: `quotas` replaces all, `quota` and `quota_seconds` turn the hourly one."""
+        """Change the quotas from the control plane: `quotas` replaces all, `quota` and `quota_seconds` turn the
+        hourly one."""
         if "quotas" in settings:
             self.quotas = {
                 str(policy): (int(calls), float(seconds)) for policy, (calls, seconds) in settings["quotas"].items()

@@ -19,7 +19,7 @@ COUNTRY_NAMES = {"NL": "Netherlands", "NO": "Norway", "SE": "Sweden", "DK": "Den
 
 
 def amount(value: Decimal) -> Decimal:
-    """With four decimals, as the real API writes amounts; more only if the value has more."""
+    """Write an amount with four decimals, as the real API writes amounts; more only if the value has more."""
     exponent = value.as_tuple().exponent
     return value.quantize(FOUR_PLACES) if isinstance(exponent, int) and exponent > -5 else value
 
@@ -29,7 +29,7 @@ def day(value: date) -> str:
 
 
 def moment(value: datetime) -> str:
-    """Zone-less, with hundredths."""
+    """Write a time without a zone, with hundredths."""
     return f"{value.strftime('%Y-%m-%dT%H:%M:%S')}.{value.microsecond // 10000:02d}"
 
 
@@ -151,7 +151,7 @@ def departments(company: Company) -> list[dict[str, Any]]:
 
 
 def dimension(company: Company) -> dict[str, Any]:
-    """The one dimension with values: the segments of the subaccount."""
+    """Return the one dimension with values: the segments of the subaccount."""
     books = company.books
     return {
         "id": "SUBACCOUNT",
@@ -234,7 +234,8 @@ def credit_terms(company: Company) -> list[dict[str, Any]]:
 
 
 def balances(company: Company) -> Iterable[tuple[str, str, bytes]]:
-    """(period, when it was changed, JSON object without its end and metadata). A balance changes with its entries."""
+    """Return (period, when it was changed, JSON object without its end and metadata). A balance changes with
+    its entries."""
     books = company.books
     changed: dict[tuple[str, str], datetime] = {}
     for entry in books.entries:
@@ -270,7 +271,7 @@ def _balance(company: Company, books: Books, stated: Balance, stamp: str) -> dic
 
 
 def batch(company: Company, entry: Entry) -> tuple[bytes, list[bytes]]:
-    """(JSON object up to and with `"journalTransactionLines":[`, its lines as JSON objects)."""
+    """Return (JSON object up to and with `"journalTransactionLines":[`, its lines as JSON objects)."""
     debit = amount(sum((line.amount for line in entry.lines if line.amount > 0), Decimal(0)))
     credit = amount(-sum((line.amount for line in entry.lines if line.amount < 0), Decimal(0)))
     head = {

@@ -25,7 +25,7 @@ class TokenControl:
         ]
 
     async def give_consents(self, request: web.Request) -> web.Response:
-        """`{"client_id", "email", "count", "tenant_id"}`: so many consents, as if given in the browser.
+        """Take `{"client_id", "email", "count", "tenant_id"}`: so many consents, as if given in the browser.
 
         Token answers, each with its `family`."""
         payload = await request.json()
@@ -42,7 +42,8 @@ class TokenControl:
         return web.json_response({"grants": grants})
 
     async def tokens(self, request: web.Request) -> web.Response:
-        """Counts of the token endpoint; `?families=1` also each family, `?texts=1` also every token text that was issued."""
+        """Return counts of the token endpoint; `?families=1` also each family, `?texts=1` also every token text
+        that was issued."""
         tokens = self.connect.tokens
         summary: dict[str, Any] = vars(tokens.counts) | {}
         summary["revoked"] = sum(family.revoked for family in tokens.families.values())
@@ -70,7 +71,7 @@ class TokenControl:
         return web.json_response({"revoked": len(families)})
 
     async def approve(self, request: web.Request) -> web.Response:
-        """`{"client_id", "tenant_id", "approved": true}`: a company approves a service app, or takes that back.
+        """Take `{"client_id", "tenant_id", "approved": true}`: a company approves a service app, or takes that back.
 
         From the first such act on, only tenants that approved get tokens; a withdrawal also ends those given."""
         payload = await request.json()

@@ -1,10 +1,10 @@
-"""Tokens of Visma Connect: RS256 access and id tokens; refresh tokens that are used once (with a grace period, after which
-reuse revokes the family) or again and again, as the app is set in the developer portal.
+"""Tokens of Visma Connect: RS256 access and id tokens; refresh tokens that are used once (with a grace period,
+after which reuse revokes the family) or again and again, as the app is set in the developer portal.
 
-A refresh token carries its own facts and a signature, so that it outlives a restart of the sandbox, as a real one outlives a
-deployment. Which generation of a family was used last is remembered in memory only. An app can also be told to refuse a refresh
-before a time; Visma Connect is not known to do that, but others are, and a client must be shown to obey.
-"""
+A refresh token carries its own facts and a signature, so that it outlives a restart of the sandbox, as a real
+one outlives a deployment. Which generation of a family was used last is remembered in memory only. An app can
+also be told to refuse a refresh before a time; Visma Connect is not known to do that, but others are, and a
+client must be shown to obey."""
 
 import base64
 import hashlib
@@ -91,7 +91,7 @@ class Tokens:
     def issue(
         self, issuer: str, client: Client, subject: str, scope: str, now: float, tenant_id: str | None, family: str
     ) -> dict[str, Any]:
-        """The token endpoint's answer, without `id_token`."""
+        """Return the token endpoint's answer, without `id_token`."""
         ends = now + client.access_seconds
         claims: dict[str, Any] = {
             "iss": issuer,
@@ -122,7 +122,7 @@ class Tokens:
         return answer
 
     def refresh(self, issuer: str, token: str, client: Client, now: float) -> dict[str, Any]:
-        """The token endpoint's answer to a refresh token. A one-time token is used up; used again within the grace period it
+        """Answer a refresh token. A one-time token is used up; used again within the grace period it
         is honoured again, after it the whole family is revoked. Raises `OAuthError`."""
         facts = self._unpack(token)
         if facts is None or facts["c"] != client.client_id:
@@ -167,7 +167,7 @@ class Tokens:
             del self.access[token]
 
     def end_access(self, client_id: str, tenant_id: str) -> None:
-        """Access tokens of an app for a tenant are no longer accepted."""
+        """Accept access tokens of an app for a tenant no longer."""
         for token in [
             text
             for text, access in self.access.items()

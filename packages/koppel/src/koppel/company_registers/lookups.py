@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from koppel.company_registers.clients import register_for
-from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery, RegisterResult
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery, RegisterResult
 from koppel.company_registers.hooks import lookup_answered
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
@@ -91,7 +90,7 @@ def to_lookup_result(row: Lookup) -> LookupResult:
         legal_name=row.legal_name,
         closed_on=row.closed_on,
         activity=activity,
-        candidates=tuple(Candidate(**one) for one in row.candidates),
+        candidates=tuple(row.candidates),
         answered_at=row.answered_at,
         reason=row.reason,
     )
@@ -139,6 +138,6 @@ def _columns(result: RegisterResult) -> Mapping[str, Any]:
         "activity_code": activity.code[:20] if activity else "",
         "activity_scheme": activity.scheme if activity else "",
         "activity_label": activity.label[:400] if activity else "",
-        "candidates": [asdict(one) for one in result.candidates],
+        "candidates": list(result.candidates),
         "reason": result.reason,
     }

@@ -8,12 +8,14 @@ from pydantic import AwareDatetime
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
-from koppel.connections.companies.same_company import OTHER_COMPANY
+from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose, ImportPolicy
+from koppel.kit.database.json_fields import MessageContext
 from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest, needs
@@ -23,9 +25,9 @@ router = Router()
 
 
 class ConnectionOut(Schema):
-    """`state` is pending, active, degraded (Koppel is retrying), needs_reauth (somebody must sign in) or paused.
-    `awaiting_sign_in` administrations wait for a sign-in, `failing` ones cannot be reached for reasons of their own. `owner`
-    and `pending_owner` are ids of members."""
+    """`state` is pending, active, degraded (Koppel is retrying), needs_reauth (somebody must sign in) or
+    paused. `awaiting_sign_in` administrations wait for a sign-in, `failing` ones cannot be reached for reasons
+    of their own. `owner` and `pending_owner` are ids of members."""
 
     id: int
     system: str
@@ -52,12 +54,12 @@ class TimelineEventOut(Schema):
     ended_at: datetime | None
     count: int
     actor_name: str
-    context: dict[str, object]
+    context: MessageContext
 
 
 class CompanyOut(Schema):
-    """An imported company. `health` is ok, failing, awaiting_sign_in, unreachable, unlisted or other_company; `message` says
-    why."""
+    """An imported company. `health` is ok, failing, awaiting_sign_in, unreachable, unlisted or other_company;
+    `message` says why."""
 
     administration: int
     name: str
@@ -80,10 +82,10 @@ class ConnectionCheckOut(Schema):
 
 
 class CompanyChangeOut(Schema):
-    """What a person has yet to settle about an imported company. `code` is company_renamed, company_code_changed,
-    company_number_changed, company_number_missing, or other_company: name and number are both different from what was
-    confirmed, and nothing is read. `other_company_confirmed`: somebody said that it is another company. The numbers are '' but
-    for these two."""
+    """What a person has yet to settle about an imported company. `code` is company_renamed,
+    company_code_changed, company_number_changed, company_number_missing, or other_company: name and number are
+    both different from what was confirmed, and nothing is read. `other_company_confirmed`: somebody said that
+    it is another company. The numbers are '' but for these two."""
 
     administration: int
     name: str
@@ -96,10 +98,10 @@ class CompanyChangeOut(Schema):
 
 
 class ChangeResolutionIn(Input):
-    """`accept`: take the change over, or leave the administration as it is; for other_company: it is the same company, or it is
-    not. `viewed_at`: when you read the changes; what is said or claimed since then is refused. `fingerprints`: those of the
-    changes that you read; when what is there now has another fingerprint, nothing is resolved. For other_company `viewed_at`
-    must be given."""
+    """`accept`: take the change over, or leave the administration as it is; for other_company: it is the same
+    company, or it is not. `viewed_at`: when you read the changes; what is said or claimed since then is
+    refused. `fingerprints`: those of the changes that you read; when what is there now has another fingerprint,
+    nothing is resolved. For other_company `viewed_at` must be given."""
 
     administrations: list[int] = []
     code: str = ""
@@ -153,23 +155,23 @@ class SignInOut(Schema):
 
 @router.get("", response=list[ConnectionOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
-    """All connections of the firm; those that need somebody first."""
+def list_connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
+    """List all connections of the firm; those that need somebody first."""
     return [_out(card) for card in summaries.list_summaries(request.actor)]
 
 
 @router.get("/{connection_id}", response=ConnectionOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
-    """One connection with its health."""
-    return _out(summaries.summarize(queries.connection_for(request.actor, connection_id)))
+def get_connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
+    """Show one connection with its health."""
+    return _out(summaries.summarize(queries.get_connection(request.actor, connection_id)))
 
 
 @router.get("/{connection_id}/events", response=list[TimelineEventOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def events(request: AuthenticatedRequest, connection_id: int) -> list[TimelineEventOut]:
-    """The timeline, newest first, at most 100."""
-    events_page = queries.timeline(request.actor, queries.connection_for(request.actor, connection_id))
+def list_events(request: AuthenticatedRequest, connection_id: int) -> list[TimelineEventOut]:
+    """List the timeline, newest first, at most 100."""
+    events_page = queries.timeline(request.actor, queries.get_connection(request.actor, connection_id))
     return [
         TimelineEventOut(
             kind=event.kind,
@@ -185,9 +187,9 @@ def events(request: AuthenticatedRequest, connection_id: int) -> list[TimelineEv
 
 @router.get("/{connection_id}/administrations", response=list[CompanyOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def administrations(request: AuthenticatedRequest, connection_id: int) -> list[CompanyOut]:
-    """The health of each administration, troubled ones first, at most 500."""
-    rows = summaries.company_rows(request.actor, queries.connection_for(request.actor, connection_id))
+def list_administrations(request: AuthenticatedRequest, connection_id: int) -> list[CompanyOut]:
+    """List the health of each administration, troubled ones first, at most 500."""
+    rows = list_company_rows(request.actor, queries.get_connection(request.actor, connection_id))
     return [
         CompanyOut(
             administration=row.administration_id, name=row.administration, source_id=row.company.external_id,
@@ -199,9 +201,9 @@ def administrations(request: AuthenticatedRequest, connection_id: int) -> list[C
 
 @router.get("/{connection_id}/changes", response=list[CompanyChangeOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyChangeOut]:
-    """What is different at the accounting system and waits for a person, those that stop a sync first."""
-    open_changes = summaries.open_changes(request.actor, queries.connection_for(request.actor, connection_id))
+def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyChangeOut]:
+    """List what is different at the accounting system and waits for a person, those that stop a sync first."""
+    open_changes = list_open_changes(request.actor, queries.get_connection(request.actor, connection_id))
     return [
         CompanyChangeOut(**{name: getattr(change, name) for name in CompanyChangeOut.model_fields})
         for change in open_changes
@@ -209,12 +211,14 @@ def changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyCh
 
 
 @router.post("/{connection_id}/changes", response=ChangesResolvedOut)
-def settle(request: AuthenticatedRequest, connection_id: int, answer: ChangeResolutionIn) -> ChangesResolvedOut:
-    """One answer for some administrations of a connection."""
+def resolve_changes(
+    request: AuthenticatedRequest, connection_id: int, answer: ChangeResolutionIn
+) -> ChangesResolvedOut:
+    """Settle changes of some administrations of a connection with one answer."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if answer.accept is None:
         raise Refused(_("Say what you decide: `accept` is true or false."))
-    if answer.viewed_at is None and answer.code == OTHER_COMPANY:
+    if answer.viewed_at is None and answer.code == ConnectionIssue.OTHER_COMPANY:
         raise Refused(_("Say when you read the changes: `viewed_at`."))
     count = resolution.resolve_changes(
         request.actor,
@@ -229,8 +233,8 @@ def settle(request: AuthenticatedRequest, connection_id: int, answer: ChangeReso
 
 
 @router.post("/{connection_id}/probe", response=ConnectionCheckOut, url_name="connection_probe")
-def probe(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckOut:
-    """One cheap call, now. Runs outside a transaction."""
+def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckOut:
+    """Make one cheap call, now. Runs outside a transaction."""
     check = check_connection(request.actor, connection_id)
     return ConnectionCheckOut(
         answered=check.answered, state=check.state, company=check.company, milliseconds=check.milliseconds,
@@ -239,22 +243,22 @@ def probe(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckO
 
 
 @router.post("/{connection_id}/pause", response=Changed)
-def pause(request: AuthenticatedRequest, connection_id: int) -> Changed:
-    """Nothing is read until it is resumed; a run under way waits where it is."""
+def pause_connection(request: AuthenticatedRequest, connection_id: int) -> Changed:
+    """Pause a connection: nothing is read until it is resumed; a run under way waits where it is."""
     return Changed(changed=lifecycle.pause_connection(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/resume", response=Changed)
-def resume(request: AuthenticatedRequest, connection_id: int) -> Changed:
-    """What waited goes on."""
+def resume_connection(request: AuthenticatedRequest, connection_id: int) -> Changed:
+    """Resume a connection: what waited goes on."""
     return Changed(changed=lifecycle.resume(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/reconnect", response=SignInOut)
-def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
+def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
     """Begin to sign in again; a person goes on in a browser."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
-    connection = queries.connection_for(request.actor, connection_id)
+    connection = queries.get_connection(request.actor, connection_id)
     url = begin_consent(
         request.actor, connection.app_id, ConsentPurpose.RECONNECT, connection.get_absolute_url(),
         connection_id=connection.pk,
@@ -264,27 +268,27 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
 
 
 @router.post("/{connection_id}/owner", response=Changed)
-def owner(request: AuthenticatedRequest, connection_id: int, payload: OwnerIn) -> Changed:
+def request_transfer(request: AuthenticatedRequest, connection_id: int, payload: OwnerIn) -> Changed:
     """Ask a member to take over: it changes when they have signed in at the accounting system."""
     return Changed(changed=ownership.request_transfer(request.actor, connection_id, payload.member))
 
 
 @router.post("/{connection_id}/import-policy", response=Changed)
-def import_policy(request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyIn) -> Changed:
-    """Which companies others than the owner may import: all, none, or the selected ones."""
+def set_import_policy(request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyIn) -> Changed:
+    """Set which companies others than the owner may import: all, none, or the selected ones."""
     lifecycle.set_import_policy(request.actor, connection_id, payload.policy, payload.companies)
     return Changed(changed=True)
 
 
 @router.get("/{connection_id}/removal", response=RemovalOut)
 @needs(Permission.MANAGE_CONNECTIONS)
-def removal(request: AuthenticatedRequest, connection_id: int) -> RemovalOut:
-    """What removing the connection would do."""
+def preview_removal(request: AuthenticatedRequest, connection_id: int) -> RemovalOut:
+    """Show what removing the connection would do."""
     return _removal(lifecycle.preview_removal(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/removal", response=RemovalOut)
-def remove(request: AuthenticatedRequest, connection_id: int, payload: RemovalIn) -> RemovalOut:
+def remove_connection(request: AuthenticatedRequest, connection_id: int, payload: RemovalIn) -> RemovalOut:
     """Remove the connection; its tokens are withdrawn at the accounting system."""
     return _removal(
         lifecycle.remove_connection(request.actor, connection_id, payload.policy, fingerprint=payload.fingerprint)

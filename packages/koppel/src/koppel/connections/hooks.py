@@ -112,5 +112,5 @@ administration_url = SingleHook[[int], str](lambda _administration_id: "")
 
 
 def exclude_restricted(actor: Actor, companies: "QuerySet[RemoteCompany]") -> "QuerySet[RemoteCompany]":
-    """Those of which the actor may read the name."""
+    """Return those of which the actor may read the name."""
     return companies.exclude(pk__in=restricted_company_ids(actor))

@@ -1,10 +1,14 @@
-"""Tables of a link to an accounting system. Secrets are sealed envelopes (`koppel.kit.encryption`), bound to their row."""
+"""Tables of a link to an accounting system. Secrets are encrypted and bound to their row."""
+
+from typing import Any
 
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.database.json_fields import MessageContext, TypedJSONField
+from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.models import Membership, Organisation
 
@@ -12,9 +16,9 @@ from koppel.organisations.models import Membership, Organisation
 class AppRegistration(models.Model):
     """Client id and secret at the vendor, for one environment. `organisation` NULL: belongs to the installation.
 
-    `base_urls` override the environment's base URLs (a sandbox on another port). `name` is the firm's own word for it, ''
-    where it has none. A removed one stays for the history, without its secret.
-    `refresh_token_days`: how long a refresh token lives, where the app may choose and the vendor does not say."""
+    `base_urls` override the environment's base URLs (a sandbox on another port). `name` is the firm's own word
+    for it, '' where it has none. A removed one stays for the history, without its secret. `refresh_token_days`:
+    how long a refresh token lives, where the app may choose and the vendor does not say."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
@@ -23,8 +27,8 @@ class AppRegistration(models.Model):
     consent_mode = models.CharField(max_length=40)
     name = models.CharField(max_length=120, default="")
     client_id = models.CharField(max_length=200)
-    client_secret = models.BinaryField()
-    base_urls = models.JSONField(default=dict)
+    client_secret = EncryptedField(row_key=("connector", "client_id"))
+    base_urls = TypedJSONField(dict[str, str], default=dict)
     refresh_token_days = models.PositiveSmallIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True)
@@ -54,11 +58,13 @@ class ImportPolicy(models.TextChoices):
 
 
 class Connection(TenantModel):
-    """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state to a person.
+    """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state to
+    a person.
 
-    `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since then, `next_probe_at` is when
-    the next one is due. `pending_owner` takes over by signing in at the vendor; until then it runs on the old owner's account.
-    `expiry_notified_for` is the end of the consent that a notification was sent about."""
+    `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since then,
+    `next_probe_at` is when the next one is due. `pending_owner` takes over by signing in at the vendor; until
+    then it runs on the old owner's account. `expiry_notified_for` is the end of the consent that a notification
+    was sent about."""
 
     connector = models.CharField(max_length=60)
     app = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="connections")
@@ -91,14 +97,16 @@ class Connection(TenantModel):
 class Grant(TenantModel):
     """One consent: one set of tokens. `subject` is the vendor's immutable id of who signed in.
 
-    `generation` counts stored token answers. `refresh_started_at` is the committed intent of a refresh whose answer is not
-    stored yet; `refresh_error` says why it is not: '' while the call is under way, and after a crash. `refresh_token`
-    NULL: none was given. `failures` counts failed calls in a row that nobody has to act on; no other is made before `retry_at`.
-    `maintain_at` is when token maintenance should look at it, NULL = never. `last_forced_refresh_at`: when an access token was
-    last renewed because the vendor refused it. `invalid_since` NULL = it gives tokens; `invalid_reason` is `code: message`.
+    `generation` counts stored token answers. `refresh_started_at` is the committed intent of a refresh whose
+    answer is not stored yet; `refresh_error` says why it is not: '' while the call is under way, and after a
+    crash. `refresh_token` NULL: none was given. `failures` counts failed calls in a row that nobody has to act
+    on; no other is made before `retry_at`. `maintain_at` is when token maintenance should look at it, NULL =
+    never. `last_forced_refresh_at`: when an access token was last renewed because the vendor refused it.
+    `invalid_since` NULL = it gives tokens; `invalid_reason` is `code: message`.
 
-    `account` is what a person recognises of `subject`. `is_pending_transfer`: given by a pending owner, and used for nothing
-    until it is known to reach the same companies. `transferred_by`: the membership that signed in to take over."""
+    `account` is what a person recognises of `subject`. `is_pending_transfer`: given by a pending owner, and
+    used for nothing until it is known to reach the same companies. `transferred_by`: the membership that signed
+    in to take over."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="grants")
     subject = models.CharField(max_length=200)
@@ -106,8 +114,8 @@ class Grant(TenantModel):
     is_pending_transfer = models.BooleanField(default=False)
     transferred_by = models.BigIntegerField(null=True)
     company_id = models.CharField(max_length=200, default="")
-    access_token = models.BinaryField()
-    refresh_token = models.BinaryField(null=True)
+    access_token = EncryptedField()
+    refresh_token = EncryptedField(null=True)
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     refresh_expires_at = models.DateTimeField(null=True)
@@ -140,14 +148,16 @@ class Grant(TenantModel):
 class RemoteCompany(TenantModel):
     """What a grant can reach, as the vendor lists it; not yet ours. Identity is filled in by a background job.
 
-    `external_id` is the vendor's immutable id; `name` is as listed, `legal_name` as the company describes itself.
-    `unreachable_reason` '' = can be reached. `is_listed`: the vendor's last list had it, at `last_listed_at`. `branches` are
-    organisations or branches within it: [code, name, number]. `importable_by_others`: by members who do not own the
-    connection. `failing_since`: since then no call about this company was answered, and Koppel tries again.
+    `external_id` is the vendor's immutable id; `name` is as listed, `legal_name` as the company describes
+    itself. `unreachable_reason` '' = can be reached. `is_listed`: the vendor's last list had it, at
+    `last_listed_at`. `branches` are organisations or branches within it: [code, name, number].
+    `importable_by_others`: by members who do not own the connection. `failing_since`: since then no call about
+    this company was answered, and Koppel tries again.
 
-    `confirmed_name` and `confirmed_number` are what a person last confirmed of an imported company, '' = not known then.
-    `claimed_at` is set while the vendor describes another company under this id: `claimed_name` and `claimed_number` are what
-    it says, nothing is read until a person decides, and `claim_rejected_at` is when a person said it is another company."""
+    `confirmed_name` and `confirmed_number` are what a person last confirmed of an imported company, '' = not
+    known then. `claimed_at` is set while the vendor describes another company under this id: `claimed_name` and
+    `claimed_number` are what it says, nothing is read until a person decides, and `claim_rejected_at` is when a
+    person said it is another company."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
@@ -155,13 +165,13 @@ class RemoteCompany(TenantModel):
     name = models.CharField(max_length=300)
     legal_name = models.CharField(max_length=300, default="")
     code = models.CharField(max_length=100, default="")
-    routing = models.JSONField(default=dict)
+    routing = TypedJSONField(dict[str, str], default=dict)
     number = models.CharField(max_length=100, default="")
     vat_number = models.CharField(max_length=100, default="")
     country = models.CharField(max_length=2, default="")
     base_currency = models.CharField(max_length=3, default="")
     industry_code = models.CharField(max_length=60, default="")
-    branches = models.JSONField(default=list)
+    branches = TypedJSONField(list[tuple[str, str, str | None]], default=list)
     described_at = models.DateTimeField(null=True)
     unreachable_code = models.CharField(max_length=60, default="")
     unreachable_reason = models.TextField(default="")
@@ -188,16 +198,54 @@ class RemoteCompany(TenantModel):
         return self.name
 
 
+class TimelineKind(models.TextChoices):
+    """What happened to a connection; the label is the message, filled with the event's context."""
+
+    CONNECTED = "connected", _("Connected as %(account)s")
+    RECONNECTED = "reconnected", _("Signed in again as %(account)s")
+    COMPANY_ADDED = "company_added", _("A company was added by signing in as %(account)s")
+    LOST = "lost", _("Consent lost")
+    PARTLY_LOST = "partly_lost", _("Consent lost for %(companies)s")
+    REFRESHED = "refreshed", _("Tokens renewed")
+    DEGRADED = "degraded", _("The accounting system did not answer")
+    RECOVERED = "recovered", _("The accounting system answers again")
+    CONSENT_EXPIRING = "consent_expiring", _("The consent ends on %(day)s; the owner was told")
+    PAUSED = "paused", _("Paused")
+    RESUMED = "resumed", _("Resumed")
+    TRANSFER_REQUESTED = "transfer_requested", _("%(owner)s was asked to take over")
+    TRANSFER_CANCELLED = "transfer_cancelled", _("%(owner)s keeps the connection")
+    OWNER_CHANGED = "owner_changed", _("%(owner)s has taken over; it runs on %(account)s")
+    IMPORT_POLICY_CHANGED = "import_policy_changed", _("%(count)s companies released for import")
+    REMOVED = "removed", _("Removed")
+    REVOKED = "revoked", _("Tokens of %(account)s withdrawn at the accounting system")
+    COMPANY_UNLISTED = "company_unlisted", _("%(name)s is no longer reached")
+    COMPANY_RELISTED = "company_relisted", _("%(name)s is reached again")
+    COMPANY_ACCESS_LOST = "company_access_lost", _("No access to %(name)s any more")
+    COMPANY_ACCESS_RESTORED = "company_access_restored", _("Access to %(name)s again")
+    COMPANY_RENAMED = "company_renamed", _("%(old)s is called %(new)s now")
+    COMPANY_CODE_CHANGED = "company_code_changed", _("%(name)s has the code %(new)s now")
+    COMPANY_NUMBER_CHANGED = "company_number_changed", _("%(name)s has the number %(new)s now")
+    OTHER_COMPANY = (
+        "other_company",
+        _("%(old)s (%(old_number)s) is %(new)s (%(new_number)s) now: stopped until somebody decides"),
+    )
+    COMPANY_RESTORED = "company_restored", _("%(name)s is the confirmed company again")
+    SAME_COMPANY_CONFIRMED = (
+        "same_company_confirmed",
+        _("%(new)s (%(new_number)s) was confirmed as the same company as %(old)s"),
+    )
+
+
 class TimelineEvent(TenantModel):
-    """An event of a connection's timeline. What lasts has an end in `ended_at` (NULL while it lasts); what repeats is folded
-    into one event that happened `count` times. `context` fills the message of its `kind`."""
+    """An event of a connection's timeline. What lasts has an end in `ended_at` (NULL while it lasts); what
+    repeats is folded into one event that happened `count` times. `context` fills the message of its `kind`."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="events")
     at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
     count = models.IntegerField(default=1)
     kind = models.CharField(max_length=40)
-    context = models.JSONField(default=dict)
+    context = TypedJSONField(MessageContext, default=dict)
     actor_name = models.CharField(max_length=200, default="")
 
     class Meta:
@@ -216,13 +264,14 @@ class ConsentPurpose(models.TextChoices):
 
 
 class ConsentAttempt(TenantModel):
-    """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; verifier and nonce are sealed in `secrets`, and
-    after them the token of a consent that was refused, until it is withdrawn at the vendor.
+    """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; `secrets` holds verifier and
+    nonce, and after them the token of a consent that was refused, until it is withdrawn at the vendor.
 
-    Bound to the person who began it. `callback` holds the encrypted inbound parameters, stored before they are used
-    (`form_post` arrives without our cookies). `consumed_at`: completed or refused once; a replayed `state` finds it consumed,
-    and `granted_at` or `error` (`code: message`) tells how it ended. `browser_hash` '' = not bound to a browser.
-    `return_to` is a path within Koppel. `connection` is set when the sign-in is for a connection that exists."""
+    Bound to the person who began it. `callback` holds the encrypted inbound parameters, stored before they are
+    used (`form_post` arrives without our cookies). `consumed_at`: completed or refused once; a replayed `state`
+    finds it consumed, and `granted_at` or `error` (`code: message`) tells how it ended. `browser_hash` '' = not
+    bound to a browser. `return_to` is a path within Koppel. `connection` is set when the sign-in is for a
+    connection that exists."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
     app = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="+")
@@ -232,8 +281,8 @@ class ConsentAttempt(TenantModel):
     purpose = models.CharField(max_length=20, choices=ConsentPurpose)
     state_hash = models.CharField(max_length=64, unique=True)
     browser_hash = models.CharField(max_length=64, default="")
-    secrets = models.BinaryField()
-    callback = models.BinaryField(null=True)
+    secrets = EncryptedField(row_key=("state_hash",))
+    callback = EncryptedField(null=True, row_key=("state_hash",))
     return_to = models.CharField(max_length=300)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
@@ -249,16 +298,22 @@ class ConsentAttempt(TenantModel):
         return f"consent attempt {self.pk}"
 
 
-class RateLimit(models.Model):
-    """How many calls are left for one company through one app registration, for all workers and organisations together:
-    the vendor counts per company and client, whoever asks. `company` '' = the app registration as a whole (errors only).
+RateLimitState = dict[str, Any]
+"""Open here: only `rate_limits` reads and writes it, by SQL, as its `QuotaState`."""
 
-    `state` is a `koppel.connections.rate_limits.quota.QuotaState`. Of the installation: only its scope sees these rows."""
+
+class RateLimit(models.Model):
+    """How many calls are left for one company through one app registration, for all workers and organisations
+    together: the vendor counts per company and client, whoever asks. `company` '' = the app registration as a
+    whole (errors only).
+
+    `state` is a `koppel.connections.rate_limits.quota.QuotaState`. Of the installation: only its scope sees
+    these rows."""
 
     pk = models.CompositePrimaryKey("app_id", "company")
     app_id = models.BigIntegerField()
     company = models.TextField()
-    state = models.JSONField(default=dict)
+    state = TypedJSONField(RateLimitState, default=dict)
     updated_at = models.DateTimeField()
 
     class Meta:

@@ -8,7 +8,14 @@ from django.utils.translation import gettext as _
 from koppel.connections.app_registrations.services import descriptor_of, environment_of, mode_of, registrations_of
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.hooks import exclude_restricted
-from koppel.connections.models import AppRegistration, Connection, ConnectionState, RemoteCompany, TimelineEvent
+from koppel.connections.models import (
+    AppRegistration,
+    Connection,
+    ConnectionState,
+    RemoteCompany,
+    TimelineEvent,
+    TimelineKind,
+)
 from koppel.connections.vendor_http import base_urls_of
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
@@ -26,10 +33,8 @@ class AppChoice:
 
 
 def connections_of(actor: Actor) -> "QuerySet[Connection]":
-    """Live connections by system and account, with `administration_count` and their owner."""
-    connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(
-        state=ConnectionState.REMOVED
-    )
+    """Return live connections by system and account, with `administration_count` and their owner."""
+    connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED)
     return (
         connections.select_related("owner__user", "pending_owner__user", "app")
         .annotate(administration_count=Count("administrations", distinct=True))
@@ -37,25 +42,17 @@ def connections_of(actor: Actor) -> "QuerySet[Connection]":
     )
 
 
-def connection_for(actor: Actor, connection_id: int) -> Connection:
-    """One of `connections_of`, for who reads about it. Raises `NoSuchConnection`."""
+def get_connection(actor: Actor, connection_id: int) -> Connection:
+    """Return one of `connections_of`. Raises `NoSuchConnection`."""
     connection = connections_of(actor).filter(pk=connection_id).first()
     if connection is None:
         raise NoSuchConnection
     return connection
 
 
-def get_connection(actor: Actor, connection_id: int) -> Connection:
-    """A live connection of the actor's organisation, with its app registration. Raises `NoSuchConnection`."""
-    queryset = Connection.objects.filter(organisation_id=actor.organisation_id, pk=connection_id)
-    connection = queryset.exclude(state=ConnectionState.REMOVED).select_related("app").first()
-    if connection is None:
-        raise NoSuchConnection
-    return connection
-
-
 def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
-    """Why nothing can be read through the connection now, as a sentence; '' when it can. In the caller's scope."""
+    """Return a sentence on why nothing can be read through the connection now; '' when it can. In the caller's
+    scope."""
     if connection.state == ConnectionState.PAUSED:
         return _("The connection is paused. Resume it first.")
     if connection.state == ConnectionState.REMOVED:
@@ -66,8 +63,9 @@ def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
 
 
 def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[TimelineEvent]:
-    """The newest first, without what happened to companies that do not exist for the actor. Renewals of tokens are one line,
-    made from what the grants know: how often, and when last."""
+    """Return the newest first, without what happened to companies that do not exist for the actor.
+
+    Renewals of tokens are one line, made from what the grants know: how often, and when last."""
     events_of_connection = connection.events.filter(organisation_id=connection.organisation_id)
     hidden = _hidden_names(actor, connection)
     events = [
@@ -80,12 +78,12 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Tim
     renewal_count = sum(generation - 1 for generation, _issued_at in grants) - signed_in
     if renewal_count > 0:
         last = max(issued_at for _generation, issued_at in grants)
-        events.append(TimelineEvent(kind="refreshed", at=last, count=renewal_count, connection=connection))
+        events.append(TimelineEvent(kind=TimelineKind.REFRESHED, at=last, count=renewal_count, connection=connection))
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 
 def _hidden_names(actor: Actor, connection: Connection) -> set[str]:
-    """What the companies of the connection are called of which the actor may not read the name."""
+    """Return the names of the companies of the connection of which the actor may not read the name."""
     companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
     hidden = companies.exclude(pk__in=exclude_restricted(actor, companies).values("pk"))
     return {name for names in hidden.values_list("name", "legal_name", "confirmed_name") for name in names if name}
@@ -105,7 +103,8 @@ def _without(event: TimelineEvent, names: set[str]) -> TimelineEvent:
 
 
 def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
-    """All that the connection lists and exists for the actor, by name: for whoever decides what is released."""
+    """Return all that the connection lists and exists for the actor, by name: for whoever decides what is
+    released."""
     companies = RemoteCompany.objects.filter(
         organisation_id=connection.organisation_id, connection=connection, is_listed=True
     )
@@ -117,17 +116,16 @@ def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCo
 
 
 def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
-    """What the connection lists and the actor may see: who consented sees all, others what was released for import."""
-    companies = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id, connection=connection, is_listed=True
-    )
+    """Return what the connection lists and the actor may see: who consented sees all, others what was released
+    for import."""
+    companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection, is_listed=True)
     if connection.owner_id != actor.membership_id:
         companies = companies.filter(importable_by_others=True)
     return companies.order_by("name", "pk")
 
 
 def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
-    """Ways to sign in with the app registrations of the organisation and the installation, best way first.
+    """Return ways to sign in with the app registrations of the organisation and the installation, best way first.
 
     A way that the connector does not offer in that environment is left out."""
     choices = []
@@ -140,6 +138,6 @@ def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
 
 
 def sign_in_origins(actor: Actor) -> list[str]:
-    """Where the forms of a page may lead: the sign-in pages of the app registrations."""
+    """Return where the forms of a page may lead: the sign-in pages of the app registrations."""
     apps = [registration for registration in registrations_of(actor) if descriptor_of(registration)]
     return sorted({origin_of(base_urls_of(app)["identity"]) for app in apps if "identity" in base_urls_of(app)})

@@ -1,33 +1,25 @@
-"""What the pages of connections show, read in a few queries however many connections there are."""
+"""Connections as the list shows them, read in a few queries however many connections there are."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db.models import Count
 from django.utils.translation import gettext as _
 
-from koppel.connections.companies import resolution
-from koppel.connections.companies.changes import QUESTIONS
-from koppel.connections.companies.same_company import OTHER_COMPANY, OTHER_COMPANY_CONFIRMED, OTHER_COMPANY_MESSAGE
+from koppel.connections.companies.company_rows import FAILING, LOST, imported_through
 from koppel.connections.health import DayHealth, consent_expiry, daily_health
-from koppel.connections.hooks import exclude_restricted
-from koppel.connections.models import Connection, ConnectionState, RemoteCompany
+from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import connections_of
 from koppel.connector.registry import connectors
-from koppel.issues.models import Issue
 from koppel.organisations.roles import Actor
-
-LOST = Q(grant__invalid_since__isnull=False)
-FAILING = ~Q(unreachable_code="") | Q(is_listed=False)
-ROWS_MAX = 500
 
 
 @dataclass(frozen=True)
 class ConnectionSummary:
-    """A connection on the list. `awaiting_sign_in` administrations cannot be read until somebody signs in; `failing` ones for
-    reasons of their own, `reason` being one of these."""
+    """A connection on the list. `awaiting_sign_in` administrations cannot be read until somebody signs in;
+    `failing` ones for reasons of their own, `reason` being one of these."""
 
     connection: Connection
     system: str
@@ -43,123 +35,19 @@ class ConnectionSummary:
         return self.awaiting_sign_in > 0 or self.connection.state == ConnectionState.NEEDS_REAUTH
 
 
-@dataclass(frozen=True)
-class Change:
-    """Something about a company that is different at the vendor. `field` is name, code or number."""
-
-    code: str
-    field: str
-    old: str
-    new: str
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class OpenChange:
-    """What a person has yet to settle about an administration; the numbers are '' unless it may be another company."""
-
-    administration: int
-    name: str
-    code: str
-    old: str
-    new: str
-    old_number: str = ""
-    new_number: str = ""
-    fingerprint: str = field(init=False)
-    """What an answer is bound to."""
-
-    def __post_init__(self) -> None:
-        fingerprint = resolution.fingerprint_of(
-            self.administration, self.old, self.new, self.old_number, self.new_number
-        )
-        object.__setattr__(self, "fingerprint", fingerprint)
-
-    @property
-    def is_confirmed_other(self) -> bool:
-        return self.code == OTHER_COMPANY_CONFIRMED
-
-
-@dataclass(frozen=True)
-class CompanyRow:
-    """An imported company on a connection's page. `health` is ok, failing, awaiting_sign_in, unreachable, unlisted or
-    other_company."""
-
-    company: RemoteCompany
-    administration_id: int
-    administration: str
-    status: str
-    health: str
-    message: str
-    since: datetime | None
-    changes: list[Change] = field(default_factory=list)
-
-
 def list_summaries(actor: Actor) -> list[ConnectionSummary]:
-    """All live connections; those that need somebody first."""
+    """Return all live connections; those that need somebody first."""
     return sorted(_summarize_all(connections_of(actor)), key=lambda card: not card.needs_sign_in)
 
 
 def summarize(connection: Connection) -> ConnectionSummary:
-    """One connection of `queries.connections_of`, as on the list."""
+    """Return one connection of `queries.connections_of`, as on the list."""
     return _summarize_all([connection])[0]
 
 
 def list_needing_sign_in(actor: Actor, system: str = "") -> list[ConnectionSummary]:
-    """Connections (of one system) for which somebody must sign in."""
-    return [one for one in list_summaries(actor) if one.needs_sign_in and system in ("", one.connection.connector)]
-
-
-def company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
-    """The imported companies that exist for the actor, with their health, failing ones first. At most `ROWS_MAX`."""
-    imported = exclude_restricted(actor, _imported([connection])).select_related("grant")
-    companies = list(
-        imported.annotate(needs_attention=_needs_attention()).order_by("-needs_attention", "name", "pk")[:ROWS_MAX]
-    )
-    visible_companies = imported.filter(pk__in=[company.pk for company in companies])
-    administration_rows = visible_companies.values_list(
-        "pk", "administrations__pk", "administrations__name", "administrations__status"
-    )
-    administrations = {row[0]: row[1:] for row in administration_rows}
-    changes = _changes(connection.organisation_id, [row[0] for row in administrations.values()])
-    rows = [
-        CompanyRow(
-            company,
-            *administrations[company.pk],
-            *_health(connection, company),
-            changes.get(administrations[company.pk][0], []),
-        )
-        for company in companies
-    ]
-    return sorted(rows, key=lambda row: row.health == "ok" and not row.changes)
-
-
-def other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
-    """Administrations under whose id another company stands at the accounting system, those to be decided first."""
-    claimed_companies = resolution.imported_companies(actor, connection.pk).exclude(claimed_at=None)
-    columns = ("confirmed_name", "claimed_name", "confirmed_number", "claimed_number")
-    rows = claimed_companies.order_by("name", "pk").values_list(
-        "administrations__pk", "administrations__name", "claim_rejected_at", *columns
-    )
-    changes = [
-        OpenChange(key, name, OTHER_COMPANY_CONFIRMED if denied else OTHER_COMPANY, *texts)
-        for key, name, denied, *texts in rows
-    ]
-    return sorted(changes, key=lambda change: change.is_confirmed_other)
-
-
-def open_changes(actor: Actor, connection: Connection) -> list[OpenChange]:
-    """Everything that waits for a person's word about the companies of a connection."""
-    imported = exclude_restricted(actor, _imported([connection])).values_list(
-        "administrations__pk", "administrations__name"
-    )
-    names = dict(imported)
-    changed = _changes(connection.organisation_id, list(names))
-    company_changes = [
-        OpenChange(key, names[key], change.code, change.old, change.new)
-        for key, changes in changed.items()
-        for change in changes
-    ]
-    return other_companies(actor, connection) + company_changes
+    """Return the connections (of one system) for which somebody must sign in."""
+    return [card for card in list_summaries(actor) if card.needs_sign_in and system in ("", card.connection.connector)]
 
 
 def _summarize_all(connections: Iterable[Connection]) -> list[ConnectionSummary]:
@@ -184,19 +72,9 @@ def _summary(
     return ConnectionSummary(connection, title, days, ends, count, awaiting_sign_in, failing, reason)
 
 
-def _needs_attention() -> Any:
-    """Whether a row is one of those that come first."""
-    changed = Issue.objects.filter(
-        organisation_id=OuterRef("organisation_id"), subject_kind="administration", subject_id=OuterRef("administrations"),
-        code__in=QUESTIONS, resolved_at=None,
-    )  # fmt: skip
-    needs_attention = FAILING | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
-    return ExpressionWrapper(needs_attention | Exists(changed), output_field=BooleanField())
-
-
 def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
     return (
-        _imported(connections)
+        imported_through(connections)
         .values("connection_id")
         .annotate(
             count=Count("pk", distinct=True),
@@ -208,45 +86,8 @@ def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
 
 
 def _first_reason(connection: Connection) -> str:
-    """Without a name: the card is for everybody who sees connections."""
-    if _imported([connection]).filter(is_listed=False).exists():
+    """Return why an administration is not read, without a name: the card is for everybody who sees connections."""
+    if imported_through([connection]).filter(is_listed=False).exists():
         return _("What was read is no longer reached by this sign-in.")
-    company = _imported([connection]).exclude(unreachable_code="").order_by("name").first()
+    company = imported_through([connection]).exclude(unreachable_code="").order_by("name").first()
     return _(company.unreachable_reason) if company else ""
-
-
-def _imported(connections: Sequence[Connection]) -> "QuerySet[RemoteCompany]":
-    return RemoteCompany.objects.filter(connection__in=connections, administrations__isnull=False)
-
-
-def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, datetime | None]:
-    """(health, message, since) of one imported company; the first that applies."""
-    if company.grant.invalid_since or connection.state == ConnectionState.NEEDS_REAUTH:
-        return "awaiting_sign_in", _("Waits until somebody signs in again."), company.grant.invalid_since
-    if not company.is_listed:
-        return "unlisted", _("The sign-in no longer reaches it. The books that were read stay."), None
-    if company.claimed_at:
-        return OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.claimed_at
-    if company.unreachable_code:
-        return "unreachable", _(company.unreachable_reason), company.described_at
-    if company.failing_since:
-        return "failing", _("The accounting system does not answer for it. Koppel tries again."), company.failing_since
-    return "ok", "", None
-
-
-def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, list[Change]]:
-    changes = Issue.objects.filter(
-        organisation_id=organisation_id, subject_kind="administration", subject_id__in=administration_ids,
-        code__in=QUESTIONS, resolved_at=None,
-    )  # fmt: skip
-    by_administration: dict[int, list[Change]] = {}
-    for issue in changes.order_by("raised_at"):
-        context = {key: str(issue.context.get(key, "")) for key in ("field", "old", "new")}
-        by_administration.setdefault(issue.subject_id, []).append(
-            Change(
-                code=issue.code,
-                **context,
-                fingerprint=resolution.fingerprint_of(issue.subject_id, context["old"], context["new"]),
-            )
-        )
-    return by_administration

@@ -1,6 +1,7 @@
 """Jobs of connections."""
 
 import asyncio
+from datetime import timedelta
 
 import structlog
 from procrastinate import RetryStrategy
@@ -8,22 +9,27 @@ from procrastinate.contrib.django import app
 
 from koppel.connections.companies.descriptions import AT_A_TIME, describe_all
 from koppel.connections.health import notify_expiring_and_review_owners
-from koppel.connections.lifecycle.connection_check import DUE_FOR_CHECK, check_once
+from koppel.connections.lifecycle.connection_check import check_once, claim_due_checks
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.sessions import current_worker
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.quarantine.job_requeue import put_back_in_quarantine
 
+SQL = load_statements("koppel.connections")
+DESCRIBED_FOR = timedelta(days=1)
+"""A company's description is read anew after so long."""
 FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
 log = structlog.get_logger(__name__)
 
 
 @app.task(name="connections.describe_companies", retry=RetryAfterOutage())
 async def describe_companies(organisation_id: int, connection_id: int) -> None:
-    """Fill in the identity of the connection's companies: fixed fields, one cheap call each. Books are never read here."""
+    """Fill in the identity of the connection's companies: fixed fields, one cheap call each. Books are never
+    read here."""
     async with put_back_in_quarantine(describe_companies, organisation_id=organisation_id, connection_id=connection_id):
         await quarantine.refuse_async()
         await _describe_all(organisation_id, connection_id)
@@ -32,32 +38,24 @@ async def describe_companies(organisation_id: int, connection_id: int) -> None:
 async def _describe_all(organisation_id: int, connection_id: int) -> None:
     runtime = current_worker()
     async with runtime.database.tenant_transaction(organisation_id) as connection:
-        cursor = await connection.execute(_UNDESCRIBED, [connection_id])
-        rows = await cursor.fetchall()
+        values = {"connection_id": connection_id, "described_for": DESCRIBED_FOR}
+        rows = await (await connection.execute(SQL["list_undescribed_companies"], values)).fetchall()
     await describe_all(runtime, organisation_id, rows)
     log.info("companies_described", connection=connection_id, count=len(rows))
 
 
-_UNDESCRIBED = """
-SELECT r.id, c.connector FROM connections_remote_company r
-  JOIN connections_connection c ON c.id = r.connection_id AND c.organisation_id = r.organisation_id
- WHERE r.connection_id = %s AND r.is_listed
-   AND (r.described_at IS NULL OR r.described_at < now() - interval '1 day' OR r.claimed_at IS NOT NULL) ORDER BY r.name
-"""
 AT_ONCE_MAX = 200
 
 
 @app.periodic(cron="* * * * *")
 @app.task(name="connections.check_health", queueing_lock="connections.check_health", pass_context=False)
 async def check_health(timestamp: int) -> None:
-    """Each minute: probe what is degraded or has been idle for long, and tell whose consent is about to end. Not in
+    """Probe what is degraded or has been idle for long, and notify of consents about to end, each minute. Not in
     quarantine."""
     if await quarantine.current_async() is not None:
         return
     runtime = current_worker()
-    async with runtime.database.installation_transaction() as connection:
-        checks = await connection.execute(DUE_FOR_CHECK, [AT_ONCE_MAX])
-        due = await checks.fetchall()
+    due = await claim_due_checks(runtime.database, AT_ONCE_MAX)
     turns = asyncio.Semaphore(AT_A_TIME)
 
     async def check(organisation_id: int, connection_id: int) -> None:
@@ -78,7 +76,8 @@ async def check_health(timestamp: int) -> None:
 
 @app.task(name="connections.revoke_grants", retry=RetryAfterOutage(FOR_DAYS))
 async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
-    """Withdraw the tokens of grants that are no longer used at the vendor, then forget them. Tried again for a day or two."""
+    """Withdraw the tokens of grants that are no longer used at the vendor, then forget them. Tried again for a
+    day or two."""
     async with put_back_in_quarantine(revoke_grants, organisation_id=organisation_id, grant_ids=grant_ids):
         await revoke(current_worker(), organisation_id, grant_ids)
 

@@ -1,4 +1,5 @@
-"""Where the vendor is called: the base URLs of an app registration, and the contract's `Http` that calls no other host."""
+"""Where the vendor is called: the base URLs of an app registration, and the contract's `Http` that calls no
+other host."""
 
 from collections.abc import Mapping
 
@@ -14,8 +15,8 @@ SANDBOX = "sandbox"
 
 
 def base_urls_of(app: AppRegistration) -> dict[str, str]:
-    """The environment's base URLs, with the app registration's own ones over them. Where a sandbox listens is the
-    installation's to say, not an organisation's."""
+    """Return the environment's base URLs, with the app registration's own ones over them. Where a sandbox
+    listens is the installation's to say, not an organisation's."""
     environments = {environment.key: environment for environment in connector(app.connector).descriptor.environments}
     configured = environments.get(app.environment)
     usual = dict(configured.base_urls) if configured else {}

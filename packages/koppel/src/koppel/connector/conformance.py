@@ -1,19 +1,33 @@
-"""The conformance suite: rules C1–C17 that a connector and the hub keep together, runnable against any connector's sandbox.
+"""The conformance suite: rules C1–C18 that a connector and the hub keep together, runnable against any
+connector's sandbox.
 
-`RULES` says each rule in a sentence and who answers for it. Rules of the connector alone are checked by `check_reading`,
-`check_normalising` and `check_error` here; those of the hub's vault, engine and database are what a connector may rely on, and
-are proved by the hub's own tests. A failed check raises `ConformanceError`.
-"""
+`RULES` says each rule in a sentence and who answers for it. Rules of the connector alone are checked by
+`check_reading`, `check_normalising`, `check_error` and `check_rate_limits` here; those of the hub's vault,
+engine and database are what a connector may rely on, and are proved by the hub's own tests. A failed check
+raises `ConformanceError`."""
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from decimal import Decimal
 
-from koppel.connector.contract import Connector, DeleteMode, HistoryWindow, Page, ReadMode, ResourceSpec, Session
+from koppel.connector.contract import (
+    Connector,
+    DeleteMode,
+    HistoryWindow,
+    Page,
+    RateLimitStatus,
+    ReadMode,
+    ResourceSpec,
+    Session,
+    rate_limits_of,
+)
 from koppel.connector.errors import ConnectorError
 from koppel.connector.rows import ROWS
+from koppel.kit.http.client import Response
 
 PAGES_MAX = 10_000
+HOSTILE_HEADERS = ("", "-1", "-1e9", "inf", "-inf", "nan", "1e400", "9" * 30, "9" * 5000, "1.5", "soon", "\x00", "٣")
+"""Values that a broken or hostile server sends where a number belongs."""
 
 
 class ConformanceError(AssertionError):
@@ -47,13 +61,15 @@ RULES = (
     Rule("C15", "No secret stands in an error's text.", "connector"),
     Rule("C16", "Normalising depends on nothing but the bytes.", "connector"),
     Rule("C17", "A company outside the consent is told from an outage.", "connector"),
+    Rule("C18", "Rate limits are read from headers as possible numbers, or not at all.", "connector"),
 )  # fmt: skip
 
 ReadFrom = Callable[[str | None], Awaitable[Page]]
 
 
 async def check_reading(connector: Connector, session: Session, window: HistoryWindow) -> dict[str, list[Page]]:
-    """Check C5, C8, C9 and C17 on every resource of the session's company. Returns the pages of each complete read."""
+    """Check C5, C8, C9 and C17 on every resource of the session's company. Returns the pages of each complete
+    read."""
     pages_by_resource: dict[str, list[Page]] = {}
     for spec in await connector.list_resources(session):
         _check_spec(spec)
@@ -74,7 +90,8 @@ def check_normalising(connector: Connector, pages: dict[str, list[Page]]) -> Non
 async def check_error(
     call: Callable[[], Awaitable[object]], expected: Collection[type[ConnectorError]], secrets: Sequence[str] = ()
 ) -> ConnectorError:
-    """Check C11, C12, C15 and C17: a call to a misbehaving vendor raises one of the expected errors, without a secret in it.
+    """Check C11, C12, C15 and C17: a call to a misbehaving vendor raises one of the expected errors, without a
+    secret in it.
 
     Returns the error."""
     try:
@@ -89,6 +106,29 @@ async def check_error(
     except Exception as error:
         raise ConformanceError(f"C12: {type(error).__name__} is not of the contract.") from error
     raise ConformanceError(f"C12: nothing was raised, {_names(expected)} expected.")
+
+
+def check_rate_limits(connector: Connector, answer: Response) -> Sequence[RateLimitStatus]:
+    """Check C18 on a real answer, without each of its headers, and with each of them hostile.
+
+    Returns the limits that the answer itself states; none for a connector that reads no limits."""
+    for name in answer.headers:
+        others = {header: value for header, value in answer.headers.items() if header != name}
+        for headers in (others, *({**others, name: value} for value in HOSTILE_HEADERS)):
+            _stated_limits(connector, dataclasses.replace(answer, headers=headers), name)
+    if _stated_limits(connector, dataclasses.replace(answer, headers={}), "all"):
+        raise ConformanceError("C18: an answer without headers states a limit.")
+    return _stated_limits(connector, answer, "none")
+
+
+def _stated_limits(connector: Connector, answer: Response, changed: str) -> Sequence[RateLimitStatus]:
+    try:
+        limits = rate_limits_of(connector, answer)
+    except Exception as error:
+        raise ConformanceError(f"C18: {type(error).__name__} over the header {changed}.") from error
+    if len({limit.policy for limit in limits}) < len(limits):
+        raise ConformanceError("C18: two limits have the same policy.")
+    return limits
 
 
 async def read_to_end(read: ReadFrom, cursor: str | None = None) -> list[Page]:
@@ -128,7 +168,8 @@ def _check_spec(spec: ResourceSpec) -> None:
 
 
 def _check_end(spec: ResourceSpec, pages: Sequence[Page]) -> None:
-    """Check that only the last page has a checkpoint, and that a complete read has a snapshot where absence means deletion."""
+    """Check that only the last page has a checkpoint, and that a complete read has a snapshot where absence
+    means deletion."""
     if any(page.checkpoint for page in pages[:-1]):
         raise ConformanceError(f"C9: {spec.key} gives a checkpoint before the end of the read.")
     if spec.delete_mode is DeleteMode.BY_ABSENCE and not any(page.snapshot for page in pages):

@@ -1,13 +1,15 @@
-"""What the hub asks of a connector. A connector is stateless protocol code: vault, cursors, budgets and storage are the hub's.
+"""What the hub asks of a connector. A connector is stateless protocol code: vault, cursors, quotas and storage
+are the hub's.
 
 Every call names the company through its `Session`; there is no "current company".
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -19,8 +21,8 @@ from koppel.kit.http.client import Response
 class ReadMode(StrEnum):
     """How a resource can be read; each resource states its modes, best first.
 
-    FULL: everything. MODIFIED_SINCE: what changed since a checkpoint. COMPARED: everything, but an answer that is byte for byte
-    that of the checkpoint is `unchanged` and brings no records."""
+    FULL: everything. MODIFIED_SINCE: what changed since a checkpoint. COMPARED: everything, but an answer that
+    is byte for byte that of the checkpoint is `unchanged` and brings no records."""
 
     FULL = "full"
     MODIFIED_SINCE = "modified_since"
@@ -39,12 +41,13 @@ class DeleteMode(StrEnum):
 class ConsentMode:
     """A way to consent. `collects_many`: one sign-in reaches one company, so the wizard may ask for another sign-in.
 
-    `by_company_id`: nobody signs in; companies are named by their id, and the app asks for a token for each of them with its
-    own credentials (`Connector.service_token`). Such a grant has a `company_id` and no refresh token. `company_id_pattern`
-    finds such ids in a pasted text, `company_id_title` says what they are called and `company_id_help` where to find them.
+    `by_company_id`: nobody signs in; companies are named by their id, and the app asks for a token for each of
+    them with its own credentials (`Connector.service_token`). Such a grant has a `company_id` and no refresh
+    token. `company_id_pattern` finds such ids in a pasted text, `company_id_title` says what they are called
+    and `company_id_help` where to find them.
 
-    `scopes` are what the app must be allowed to ask for, where that differs from the descriptor's. `advice` is shown where the
-    way is chosen: what is better or worse about it."""
+    `scopes` are what the app must be allowed to ask for, where that differs from the descriptor's. `advice` is
+    shown where the way is chosen: what is better or worse about it."""
 
     key: str
     title: str
@@ -72,15 +75,17 @@ class Environment:
 class Descriptor:
     """Static facts about the accounting system. `title` is what a person sees; texts are translated by the connector.
 
-    `refresh_not_before`: counted from issue, the vendor refuses an earlier refresh. `keep_alive_within`: a grant whose tokens
-    are not renewed for this long may die; the vault renews them in half that time, also when nothing is due.
+    `refresh_not_before`: counted from issue, the vendor refuses an earlier refresh. `keep_alive_within`: a
+    grant whose tokens are not renewed for this long may die; the vault renews them in half that time, also when
+    nothing is due.
 
-    `identity_paths` are the ends of the paths that list and describe companies: a session that is not made for an imported
-    administration may call no other. `company_header` is the header (in lower case) that names the company of a call, and
-    the key of `Company.routing` that it must equal; None where the token alone decides.
+    `identity_paths` are the ends of the paths that list and describe companies: a session that is not made for
+    an imported administration may call no other. `company_header` is the header (in lower case) that names the
+    company of a call, and the key of `Company.routing` that it must equal; None where the token alone decides.
 
-    `revoking_spares_later_consents`: `revoke` ends what came of the token's own sign-in, and a later sign-in of the same person
-    lives on. Where it ends the person's whole consent, or nobody knows, a sign-in that replaces another must not revoke it."""
+    `revoking_spares_later_consents`: `revoke` ends what came of the token's own sign-in, and a later sign-in of
+    the same person lives on. Where it ends the person's whole consent, or nobody knows, a sign-in that replaces
+    another must not revoke it."""
 
     key: str
     title: str
@@ -158,7 +163,8 @@ class Consent:
 
 @dataclass(frozen=True)
 class Company:
-    """A company that a grant can reach, as the vendor lists it. `external_id` never changes; `routing` is the connector's."""
+    """A company that a grant can reach, as the vendor lists it. `external_id` never changes; `routing` is the
+    connector's."""
 
     external_id: str
     name: str
@@ -194,7 +200,8 @@ class ResourceSpec:
 
 @dataclass(frozen=True)
 class HistoryWindow:
-    """How much history is wanted: entries and balances of the current fiscal year and `fiscal_years_back` before it."""
+    """How much history is wanted: entries and balances of the current fiscal year and `fiscal_years_back`
+    before it."""
 
     fiscal_years_back: int
     today: date
@@ -258,8 +265,34 @@ class Page:
     unchanged: bool = False
 
 
+CALLS_MAX = 1_000_000_000
+POLICY_LENGTH_MAX = 100
+
+
+@dataclass(frozen=True)
+class RateLimitStatus:
+    """What an answer states about one of the vendor's call limits: `remaining` calls of `limit` until
+    `reset_seconds` from now. `policy` tells several limits apart.
+
+    Raises `ValueError` for what no limit can have."""
+
+    limit: int
+    remaining: int
+    reset_seconds: float
+    policy: str = ""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.limit <= CALLS_MAX and 0 <= self.remaining <= CALLS_MAX):
+            raise ValueError("No rate limit has so many calls.")
+        if not math.isfinite(self.reset_seconds) or self.reset_seconds < 0:
+            raise ValueError("No rate limit is reset then.")
+        if len(self.policy) > POLICY_LENGTH_MAX or not self.policy.isprintable():
+            raise ValueError("No rate limit has such a name.")
+
+
 class Http(Protocol):
-    """Outbound HTTP without a token: for token endpoints. Raises `Unreachable` for network failures, never for a status."""
+    """Outbound HTTP without a token: for token endpoints. Raises `Unreachable` for network failures, never for
+    a status."""
 
     async def send(
         self,
@@ -273,7 +306,8 @@ class Http(Protocol):
 
 
 class Session(Protocol):
-    """Made by the hub for one grant and, except while listing, one company. Adds the access token; limited and redacted."""
+    """Made by the hub for one grant and, except while listing, one company. Adds the access token; limited and
+    redacted."""
 
     base_urls: Mapping[str, str]
     consent_mode: str
@@ -304,52 +338,73 @@ class Connector(Protocol):
         ...
 
     async def refresh(self, http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
-        """Called by the vault alone. `refresh_token` of the answer None: the old one stays in use.
+        """Renew the tokens; called by the vault alone. `refresh_token` of the answer None: the old one stays in use.
 
-        Raises `ConsentLost` when a person must act: `invalid_grant` when the grant is dead, any other code when the app
-        registration is refused (`invalid_client`), in which case the grant is kept for when that is put right.
-        `Unreachable` and `RateLimited` when nobody has to act."""
+        Raises `ConsentLost` when a person must act: `invalid_grant` when the grant is dead, any other code when
+        the app registration is refused (`invalid_client`), in which case the grant is kept for when that is put
+        right. `Unreachable` and `RateLimited` when nobody has to act."""
         ...
 
     async def service_token(self, http: Http, app: AppCredentials, company_id: str) -> Tokens:
-        """An access token for one company with the app's own credentials; called for modes that are `by_company_id` alone.
+        """Return an access token for one company with the app's own credentials; called for modes that are
+        `by_company_id` alone.
 
         Raises `SetupMissing` when the company is unknown or did not approve the app."""
         ...
 
     async def check_app(self, http: Http, app: AppCredentials, redirect_uri: str) -> None:
-        """Real calls that prove an app registration: id and secret, and where people sign in its redirect address and scopes.
+        """Prove an app registration by real calls: id and secret, and where people sign in its redirect address
+        and scopes.
 
-        Nothing is granted by it. Raises the contract's errors, with `SetupMissing` for what somebody must correct at the
-        vendor and `ConsentLost("invalid_client")` for a wrong id or secret."""
+        Nothing is granted by it. Raises the contract's errors, with `SetupMissing` for what somebody must
+        correct at the vendor and `ConsentLost("invalid_client")` for a wrong id or secret."""
         ...
 
     async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None:
-        """Withdraw what came of the sign-in that brought this token, at the vendor; one that is dead already is no error."""
+        """Withdraw what came of the sign-in that brought this token, at the vendor; one that is dead already is
+        no error."""
         ...
 
     def company_of(self, access_token: Secret) -> str | None:
-        """The immutable id of the one company that this token reaches, where the token itself says so."""
+        """Return the immutable id of the one company that this token reaches, where the token itself says so."""
         ...
 
     async def list_companies(self, session: Session) -> Sequence[Company]: ...
 
     async def describe_company(self, session: Session) -> CompanyDescription:
-        """Identity of the session's company; one cheap call, so it is the health probe too."""
+        """Return the identity of the session's company; one cheap call, so it is the health probe too."""
         ...
 
     async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:
-        """In the order in which they should be read."""
+        """Return the resources in the order in which they should be read."""
         ...
 
     async def read_page(
         self, session: Session, resource: str, mode: ReadMode, window: HistoryWindow, cursor: str | None
     ) -> Page:
-        """`cursor` None starts a complete read; MODIFIED_SINCE and COMPARED start from a checkpoint."""
+        """Read one page. `cursor` None starts a complete read; MODIFIED_SINCE and COMPARED start from a
+        checkpoint."""
         ...
 
     def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
-        """Pure: the same bytes give the same row. `entry_lines` are the children of the entry with the key `parent`.
+        """Return the row of a payload. Pure: the same bytes give the same row. `entry_lines` are the children
+        of the entry with the key `parent`.
 
         Raises `ValueError` with a reason."""
         ...
+
+
+@runtime_checkable
+class RateLimitSource(Protocol):
+    """What a connector also is when the vendor states its call limits in its answers.
+
+    Without it the hub learns of a limit from refusals (`RateLimited`) alone."""
+
+    def rate_limits(self, response: Response) -> Sequence[RateLimitStatus]:
+        """Return the limits that an answer of any status states; none where it states nothing, or nothing that
+        can be true."""
+        ...
+
+
+def rate_limits_of(connector: Connector, response: Response) -> Sequence[RateLimitStatus]:
+    return connector.rate_limits(response) if isinstance(connector, RateLimitSource) else ()

@@ -10,13 +10,13 @@ GROUP = "koppel.connectors"
 
 @cache
 def connectors() -> dict[str, Connector]:
-    """All connectors by key, in order of their title."""
+    """Return all connectors by key, in order of their title."""
     installed: list[Connector] = [point.load() for point in entry_points(group=GROUP)]
     return {loaded.descriptor.key: loaded for loaded in sorted(installed, key=lambda loaded: loaded.descriptor.title)}
 
 
 def connector(key: str) -> Connector:
-    """The connector with this key. Raises `LookupError` when its package is not installed."""
+    """Return the connector with this key. Raises `LookupError` when its package is not installed."""
     try:
         return connectors()[key]
     except KeyError:

@@ -1,10 +1,15 @@
 """Events, the notifications that members get of them, and their delivery by mail and webhook."""
 
+from collections.abc import Mapping
+
+import msgspec
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.database.json_fields import MessageContext, MessageValue, TypedJSONField
+from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.models import Membership
 
@@ -19,6 +24,19 @@ class EventState(models.TextChoices):
     RECOVERED = "recovered"
 
 
+class IssueReference(msgspec.Struct, frozen=True):
+    """The first of the issues that an event is about: the issue itself may be gone when somebody reads of it."""
+
+    code: str
+    facts: MessageContext = {}
+
+
+EventContext = dict[str, MessageValue | IssueReference]
+"""What fills the placeholders of an event's message, by their names, and the first issue under the name issue."""
+EventFacts = Mapping[str, MessageValue | IssueReference]
+"""The same, for who only reads it."""
+
+
 class Event(TenantModel):
     """One event, however often and for however many administrations it is announced while it lasts.
 
@@ -30,9 +48,9 @@ class Event(TenantModel):
     key = models.CharField(max_length=120)
     subject_kind = models.CharField(max_length=40, default="")
     subject_id = models.BigIntegerField(null=True)
-    context = models.JSONField(default=dict)
-    administrations = models.JSONField(default=dict)
-    notified_administrations = models.JSONField(default=list)
+    context = TypedJSONField(EventContext, default=dict)
+    administrations = TypedJSONField(dict[int, EventContext], default=dict)
+    notified_administrations = TypedJSONField(list[int], default=list)
     link = models.CharField(max_length=300, default="")
     responsible = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
@@ -86,7 +104,7 @@ class Notification(TenantModel):
     )
     round = models.IntegerField(default=1)
     event_type = models.CharField(max_length=60)
-    context = models.JSONField(default=dict)
+    context = TypedJSONField(EventContext, default=dict)
     link = models.CharField(max_length=300, default="")
     reason = models.CharField(max_length=20, choices=NotificationReason, default=NotificationReason.RESPONSIBLE)
     on_screen = models.BooleanField(default=True)
@@ -223,16 +241,16 @@ class WebhookEndpoint(TenantModel):
     """An address of the organisation that is called about events. `events` empty: of all of them. `divisions` (ids) empty: of
     the whole organisation; else of what touches administrations of these, and of these alone.
 
-    `secret` is encrypted. The one before it signs as well until `previous_until`, so that a receiver can change without missing
+    The `previous_secret` signs as well until `previous_until`, so that a receiver can change without missing
     anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
     it off, a code of `webhooks.event_types`."""
 
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)
-    events = models.JSONField(default=list)
-    divisions = models.JSONField(default=list)
-    secret = models.BinaryField(default=b"")
-    previous_secret = models.BinaryField(null=True)
+    events = TypedJSONField(list[str], default=list)
+    divisions = TypedJSONField(list[int], default=list)
+    secret = EncryptedField(default=b"")
+    previous_secret = EncryptedField(null=True, bound_as="secret")
     previous_until = models.DateTimeField(null=True)
     is_active = models.BooleanField(default=True)
     created_by = models.ForeignKey(

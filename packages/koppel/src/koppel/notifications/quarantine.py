@@ -12,6 +12,7 @@ from koppel.audit.services import record
 from koppel.kit import quarantine
 from koppel.kit.quarantine import periods
 from koppel.kit.tenancy import installation_scope
+from koppel.notifications.audit_actions import QuarantineAction
 from koppel.notifications.models import DeliveryState, EmailDelivery, WebhookDelivery, WebhookEndpoint
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor
@@ -32,7 +33,7 @@ def begin(operator: Actor) -> bool:
     with installation_scope("quarantine"):
         began = periods.begin(operator.name)
         if began:
-            _record(operator, "quarantine.started")
+            _record(operator, QuarantineAction.STARTED)
     quarantine.forget()
     return began
 
@@ -46,7 +47,7 @@ def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
         dropped = Pending(0, 0) if sends_pending else _drop_before(period.began_at)
         # The days of silence were ours, not the receiver's.
         WebhookEndpoint.objects.exclude(failing_since=None).update(failing_since=None)
-        _record(operator, "quarantine.ended", mails=dropped.mails, messages=dropped.messages)
+        _record(operator, QuarantineAction.ENDED, mails=dropped.mails, messages=dropped.messages)
     quarantine.forget()
     return dropped
 
@@ -74,7 +75,7 @@ def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
     return WebhookDelivery.objects.filter(pk__in=delivery_ids)
 
 
-def _record(operator: Actor, action: str, **details: object) -> None:
+def _record(operator: Actor, action: QuarantineAction, **details: object) -> None:
     """Write to the audit log of every organisation: it concerns the work of all."""
     for organisation_id in Organisation.objects.order_by("pk").values_list("pk", flat=True):
         record(organisation_id, operator.audit, action, details=details)

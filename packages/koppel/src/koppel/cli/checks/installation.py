@@ -16,13 +16,12 @@ from koppel.connections.vault import key_uses
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import is_free
-from koppel.kit.encryption import Keyring
+from koppel.kit.encryption import Keyring, keyring
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 from koppel.kit.web import paths
 from koppel.organisations.bootstrap import InstallationState, installation_state, summaries
-from koppel.organisations.encryption import keyring
 from koppel.web.build.built import stale_build_warnings
 from koppel.web.build.static_files import outdated_groups
 

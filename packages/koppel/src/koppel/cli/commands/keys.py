@@ -11,9 +11,8 @@ from koppel.connections.vault import WrongKey, key_uses, require_matching_keys, 
 from koppel.kit.cli.errors import CheckFailed, CommandError
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.kit.database.embedded_postgres import write_private
-from koppel.kit.encryption import Keyring
+from koppel.kit.encryption import Keyring, keyring
 from koppel.organisations.commands.acting import shell_account
-from koppel.organisations.encryption import keyring
 
 app = typer.Typer(no_args_is_help=True)
 

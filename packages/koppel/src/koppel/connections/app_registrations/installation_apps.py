@@ -1,4 +1,5 @@
-"""App registrations of the installation: they serve every organisation, and are kept by whoever runs it, from the shell."""
+"""App registrations of the installation: they serve every organisation, and are kept by whoever runs it, from
+the shell."""
 
 import structlog
 from django.db.models import Count, Q, QuerySet
@@ -23,7 +24,8 @@ log = structlog.get_logger(__name__)
 
 
 def consent_options() -> list[str]:
-    """System, environment and mode, parted by slashes, of every way to sign in that an app can be registered for."""
+    """Return system, environment and mode, parted by slashes, of every way to sign in that an app can be
+    registered for."""
     return [
         f"{option.descriptor.key}/{environment.key}/{mode}"
         for option in connectors().values()
@@ -33,7 +35,7 @@ def consent_options() -> list[str]:
 
 
 def apps() -> list[AppRegistration]:
-    """With `connection_count` of live connections in all organisations."""
+    """Return the apps of the installation, with `connection_count` of live connections in all organisations."""
     with installation_scope("apps of the installation"):
         return list(_installation_apps())
 
@@ -63,7 +65,8 @@ def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
 
 
 def remove_app(by: str, app_id: int) -> None:
-    """With its secret. Raises `NoSuchConnection`, `RegistrationRefused` when a connection of any organisation uses it."""
+    """Remove an app and its secret. Raises `NoSuchConnection`, `RegistrationRefused` when a connection of any
+    organisation uses it."""
     with installation_scope("app of the installation"):
         app = _get_app(app_id)
         if app.connections.exclude(state=ConnectionState.REMOVED).exists():
@@ -75,7 +78,8 @@ def remove_app(by: str, app_id: int) -> None:
 
 
 def check_app(app_id: int) -> AppCheck:
-    """A real call at the vendor; when all is well, grants that it had failed are tried again. Raises `NoSuchConnection`."""
+    """Make a real call at the vendor; when all is well, grants that it had failed are tried again. Raises
+    `NoSuchConnection`."""
     with installation_scope("app of the installation"):
         app = _get_app(app_id)
     outcome = check_with_vendor(app)

@@ -1,4 +1,5 @@
-"""Use cases of app registrations: Koppel's client id and secret at a vendor, for one environment and one way to consent.
+"""Use cases of app registrations: Koppel's client id and secret at a vendor, for one environment and one way to
+consent.
 
 Those of the installation are kept by whoever runs it and serve every organisation; an Administrator keeps the
 organisation's own. The secret goes in and never comes out.
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.app_registrations.redirects import redirect_uri
+from koppel.connections.audit_actions import AppRegistrationAction
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.sessions import Runtime, run_sync
@@ -31,8 +33,8 @@ REFRESH_TOKEN_DAYS_MAX = 3650
 
 @dataclass(frozen=True)
 class AppRegistrationInput:
-    """What a person enters. `client_secret` None keeps the one that is there; `refresh_token_days` as chosen in the vendor's
-    portal, None = unknown, and then nobody is told before a consent ends."""
+    """What a person enters. `client_secret` None keeps the one that is there; `refresh_token_days` as chosen in
+    the vendor's portal, None = unknown, and then nobody is told before a consent ends."""
 
     connector: str
     environment: str
@@ -64,7 +66,7 @@ def register_app(
     name: str = "",
     refresh_token_days: int | None = None,
 ) -> AppRegistration:
-    """Keep an app registration; its secret is sealed. Joins the caller's transaction and scope."""
+    """Store an app registration, its secret encrypted. Joins the caller's transaction and scope."""
     return AppRegistration.objects.create(
         organisation_id=organisation_id,
         connector=connector,
@@ -79,7 +81,8 @@ def register_app(
 
 
 def registrations_of(actor: Actor) -> "QuerySet[AppRegistration]":
-    """The organisation's own and those of the installation that it may use, with `connection_count` of its live ones."""
+    """Return the organisation's own and those of the installation that it may use, with `connection_count` of
+    its live ones."""
     registrations = AppRegistration.objects.filter(Q(organisation=None) | Q(organisation_id=actor.organisation_id))
     live = Q(connections__organisation_id=actor.organisation_id) & ~Q(connections__state=ConnectionState.REMOVED)
     counted = registrations.filter(removed_at=None).annotate(
@@ -89,7 +92,7 @@ def registrations_of(actor: Actor) -> "QuerySet[AppRegistration]":
 
 
 def app_for(actor: Actor, app_id: int) -> AppRegistration:
-    """One of the organisation or of the installation. Raises `NoSuchConnection`."""
+    """Return one of the organisation or of the installation. Raises `NoSuchConnection`."""
     app = registrations_of(actor).filter(pk=app_id).first()
     if app is None:
         raise NoSuchConnection
@@ -97,7 +100,8 @@ def app_for(actor: Actor, app_id: int) -> AppRegistration:
 
 
 def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> AppRegistration:
-    """Make or change one of the organisation's own. Raises `NoSuchConnection`, `RegistrationRefused` with its problems."""
+    """Make or change one of the organisation's own. Raises `NoSuchConnection`, `RegistrationRefused` with its
+    problems."""
     actor.require(Permission.MANAGE_ORGANISATION)
     app = _get_app(actor, app_id) if app_id is not None else None
     problems = _problems(actor, app, values)
@@ -107,14 +111,15 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
         app = _create(actor, values)
     else:
         _change(app, values)
-    action = "app_registration.created" if app_id is None else "app_registration.changed"
+    action = AppRegistrationAction.CREATED if app_id is None else AppRegistrationAction.CHANGED
     details = {"environment": app.environment, "mode": app.consent_mode, "secret_changed": bool(values.client_secret)}
     record(actor.organisation_id, actor.audit, action, subject=("app", app.pk, app.client_id), details=details)
     return app
 
 
 def remove_app(actor: Actor, app_id: int) -> None:
-    """Take one of the organisation's own away, with its secret. Raises `NoSuchConnection`, `RegistrationRefused` when used."""
+    """Take one of the organisation's own away, with its secret. Raises `NoSuchConnection`,
+    `RegistrationRefused` when used."""
     actor.require(Permission.MANAGE_ORGANISATION)
     app = _get_app(actor, app_id)
     if app.connections.exclude(state=ConnectionState.REMOVED).exists():
@@ -123,7 +128,7 @@ def remove_app(actor: Actor, app_id: int) -> None:
         )
     AppRegistration.objects.filter(pk=app.pk).update(removed_at=timezone.now(), client_secret=b"")
     subject = ("app", app.pk, app.client_id)
-    record(actor.organisation_id, actor.audit, "app_registration.removed", subject=subject)
+    record(actor.organisation_id, actor.audit, AppRegistrationAction.REMOVED, subject=subject)
 
 
 def check_app(actor: Actor, app_id: int) -> AppCheck:
@@ -157,19 +162,19 @@ def check_with_vendor(app: AppRegistration) -> AppCheck:
 
 
 def descriptor_of(app: AppRegistration) -> Descriptor | None:
-    """None when the connector is not installed any more."""
+    """Return the connector's descriptor; None when it is not installed any more."""
     connector = connectors().get(app.connector)
     return connector.descriptor if connector else None
 
 
 def mode_of(app: AppRegistration) -> ConsentMode | None:
-    """The way to consent; None when the connector does not know it (any more)."""
+    """Return the way to consent; None when the connector does not know it (any more)."""
     modes = descriptor_of(app)
     return next((mode for mode in modes.consent_modes if mode.key == app.consent_mode), None) if modes else None
 
 
 def environment_of(app: AppRegistration) -> Environment | None:
-    """Where it points; None when the connector does not know it (any more)."""
+    """Return where it points; None when the connector does not know it (any more)."""
     environments = descriptor_of(app)
     return (
         next((environment for environment in environments.environments if environment.key == app.environment), None)
@@ -200,7 +205,7 @@ def _create(actor: Actor, values: AppRegistrationInput) -> AppRegistration:
 
 
 def _change(app: AppRegistration, values: AppRegistrationInput) -> None:
-    """The system, its environment and the way to consent stay: connections were made with them."""
+    """Change all but system, environment and way to consent, which stay: connections were made with them."""
     app.name, app.client_id, app.refresh_token_days = values.name, values.client_id, values.refresh_token_days
     if values.client_secret:
         app.client_secret = encrypt_client_secret(values.client_secret, app.connector, app.client_id)
@@ -209,8 +214,9 @@ def _change(app: AppRegistration, values: AppRegistrationInput) -> None:
 
 
 def _base_urls_like(values: AppRegistrationInput) -> dict[str, str]:
-    """A sandbox may listen elsewhere than the connector thinks: whoever runs the installation said where. An organisation
-    cannot say it, or its Administrator could send Koppel to any address within the installation's network."""
+    """Return base URLs like those of the installation. A sandbox may listen elsewhere than the connector
+    thinks: whoever runs the installation said where. An organisation cannot say it, or its Administrator could
+    send Koppel to any address within the installation's network."""
     environments = AppRegistration.objects.filter(
         organisation=None, connector=values.connector, environment=values.environment, removed_at=None
     )
@@ -218,7 +224,7 @@ def _base_urls_like(values: AppRegistrationInput) -> dict[str, str]:
 
 
 def problems_of(app: AppRegistration | None, values: AppRegistrationInput) -> dict[str, str]:
-    """By field; whose it is does not matter. `app`: the one that is changed."""
+    """Return what is wrong, by field; whose it is does not matter. `app`: the one that is changed."""
     problems = {} if app else _problems_of_option(values)
     if not values.client_id or len(values.client_id) > CLIENT_ID_CHARACTERS_MAX:
         problems["client_id"] = _("Enter the client id, as the vendor's portal shows it.")

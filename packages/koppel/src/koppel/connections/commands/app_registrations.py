@@ -20,7 +20,7 @@ COLUMNS = ("id", "consent_option", "client_id", "name", "connections")
 
 
 @app.command("add")
-def add(
+def add_app(
     option: Annotated[str, typer.Argument(help="system/environment/way to sign in; a wrong value lists all.")],
     client_id: Annotated[str, typer.Option(help="The client id that the vendor's portal shows.")],
     name: Annotated[str, typer.Option(help="Your own name for it.")] = "",
@@ -41,7 +41,7 @@ def add(
 
 
 @app.command("list")
-def list_all(as_json: AsJson = False) -> None:
+def list_apps(as_json: AsJson = False) -> None:
     """List the installation's app registrations, with the number of connections that use each."""
     rows = [
         {
@@ -57,7 +57,7 @@ def list_all(as_json: AsJson = False) -> None:
 
 
 @app.command("test")
-def try_one(app_id: AppIdArgument, as_json: AsJson = False) -> None:
+def check_app(app_id: AppIdArgument, as_json: AsJson = False) -> None:
     """Make a real call at the vendor that grants nothing. Exit code 1 when it is refused."""
     with user_errors():
         outcome = installation_apps.check_app(app_id)
@@ -67,7 +67,7 @@ def try_one(app_id: AppIdArgument, as_json: AsJson = False) -> None:
 
 
 @app.command("remove")
-def remove(app_id: AppIdArgument, as_json: AsJson = False) -> None:
+def remove_app(app_id: AppIdArgument, as_json: AsJson = False) -> None:
     """Remove an unused app registration, with its secret."""
     with user_errors():
         installation_apps.remove_app(shell_account(), app_id)
@@ -75,6 +75,6 @@ def remove(app_id: AppIdArgument, as_json: AsJson = False) -> None:
 
 
 def _secret() -> Secret | None:
-    """Never an argument: those stand in the shell's history and in the list of processes."""
+    """Read the secret, never from an argument: those stand in the shell's history and in the list of processes."""
     text = getpass.getpass("Client secret: ") if sys.stdin.isatty() else sys.stdin.readline()
     return Secret(text.strip()) if text.strip() else None

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
+from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.lifecycle import ownership
@@ -54,7 +55,7 @@ class ConnectionRow:
 
 
 @app.command("list")
-def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+def list_connections(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
     """List all connections; those that need a person come first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
@@ -63,18 +64,18 @@ def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJ
 
 
 @app.command("show")
-def show(
+def show_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Show a connection with the health of its administrations and its timeline."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
-        summary = queries.connection_for(actor, connection)
+        summary = queries.get_connection(actor, connection)
         line = _line(summaries.summarize(summary))
         companies = [
             {"administration": row.administration_id, "name": row.administration, "health": row.health,
              "message": row.message, "since": row.since}
-            for row in summaries.company_rows(actor, summary)
+            for row in list_company_rows(actor, summary)
         ]  # fmt: skip
         timeline = [
             {
@@ -95,7 +96,7 @@ def show(
 
 
 @app.command("probe")
-def probe(
+def check_connection_now(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Make one cheap call. Exit code 1 when the accounting system does not answer."""
@@ -106,7 +107,7 @@ def probe(
 
 
 @app.command("pause")
-def pause(
+def pause_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Pause a connection: nothing is read until it is resumed."""
@@ -116,7 +117,7 @@ def pause(
 
 
 @app.command("resume")
-def resume(
+def resume_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Resume a paused connection."""
@@ -126,13 +127,13 @@ def resume(
 
 
 @app.command("reconnect")
-def reconnect(
+def reconnect_connection(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Print the address at which to sign in again, in a browser that is signed in to Koppel as the same member."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_CONNECTIONS)
-        summary = queries.connection_for(actor, connection)
+        summary = queries.get_connection(actor, connection)
         return_path = summary.get_absolute_url()
         url = begin_consent(
             actor, summary.app_id, ConsentPurpose.RECONNECT, return_path, connection_id=summary.pk, force_sign_in=True
@@ -141,19 +142,19 @@ def reconnect(
 
 
 @app.command("changes")
-def changes(
+def list_changes(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """List changes at the accounting system that wait for a person; changes that stop a sync come first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
-        rows = summaries.open_changes(actor, queries.connection_for(actor, connection))
+        rows = list_open_changes(actor, queries.get_connection(actor, connection))
     columns = ("administration", "name", "code", "old", "new", "old_number", "new_number", "fingerprint")
     print_rows(rows, columns, as_json=as_json)
 
 
 @app.command("resolve")
-def resolve(
+def resolve_changes(
     connection: ConnectionIdArgument,
     code: Annotated[str, typer.Option(help="Which changes: a code of `koppel connections changes`.")],
     accept: Annotated[
@@ -182,7 +183,7 @@ def resolve(
             raise Refused(_("Say --accept or --leave."))
         administration_ids = administration or []
         if everything:
-            open_changes = summaries.open_changes(actor, queries.connection_for(actor, connection))
+            open_changes = list_open_changes(actor, queries.get_connection(actor, connection))
             administration_ids = sorted({change.administration for change in open_changes if change.code == code})
         if not administration_ids and not everything:
             raise Refused(_("Name the administrations, or say --all."))
@@ -212,7 +213,7 @@ def request_transfer(
 
 
 @app.command("remove")
-def remove(
+def remove_connection(
     connection: ConnectionIdArgument,
     policy: Annotated[
         RemovalPolicy, typer.Option(help="What happens to its administrations: move, wait or deactivate.")

@@ -1,12 +1,10 @@
 """Use cases of a sign-in at the vendor: begin it, keep the vendor's answer, exchange its code once.
 
-An attempt is bound four ways: to the person who began it, to the browser it began in, to the flow it returns to, and to the
-vendor's answer by `state` and `nonce`.
-"""
+An attempt is bound four ways: to the person who began it, to the browser it began in, to the flow it returns
+to, and to the vendor's answer by `state` and `nonce`."""
 
 import hashlib
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,29 +17,31 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.app_registrations.services import app_for
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.consent.completion import store_consent
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.lifecycle.revocation import revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, run_sync
-from koppel.connections.vault import KEY_MISSING, consent_attempt_aad, credentials
+from koppel.connections.vault import KEY_MISSING, credentials
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
+from koppel.kit.database.locks import LockName, LockTimeout, session_lock
 from koppel.kit.encryption import DecryptionError, Secret
+from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.encryption import keyring
 from koppel.organisations.roles import Actor, Permission
 
 log = structlog.get_logger(__name__)
 
 ATTEMPT_LIFETIME = timedelta(minutes=30)
 DUPLICATE_REQUEST_WAIT_SECONDS = 15
-"""How long a second request for the same answer waits for the first one's outcome (a doubled click)."""
+"""How long a second request for the same sign-in waits for the outcome of the first (a doubled click)."""
 
 
 @dataclass(frozen=True)
@@ -68,28 +68,27 @@ def begin_consent(
     """Store an attempt and return the vendor's address to send the browser to.
 
     `return_to` is a path within Koppel. `browser` is the value of the browser's cookie
-    (`connections.consent.browser_binding`); '' leaves the attempt unbound. Raises `NoSuchConnection`, `ConsentRefused`
-    and `Quarantined`."""
+    (`connections.consent.browser_binding`); '' leaves the attempt unbound. Raises `NoSuchConnection`,
+    `ConsentRefused` and `Quarantined`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     app = app_for(actor, app_id)
     if connection_id is not None:
         get_connection(actor, connection_id)
     state, nonce, verifier = (secrets.token_urlsafe(32) for _each in range(3))
-    state_hash = _hash(state)
-    hidden = msgspec.json.encode({"nonce": nonce, "verifier": verifier})
-    ConsentAttempt.objects.create(
+    attempt = ConsentAttempt(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,
         app=app,
         connection_id=connection_id,
         purpose=purpose,
-        state_hash=state_hash,
+        state_hash=_hash(state),
         browser_hash=_hash(browser) if browser else "",
-        secrets=keyring().encrypt(hidden, consent_attempt_aad(state_hash, "secrets")),
         return_to=return_to,
         expires_at=timezone.now() + ATTEMPT_LIFETIME,
     )
+    attempt.secrets = encrypt_column(attempt, "secrets", _json_secret({"nonce": nonce, "verifier": verifier}))
+    attempt.save()
     request = ConsentRequest(redirect_uri(), state, nonce, Secret(verifier), language, force_sign_in)
     try:
         step = connector(app.connector).begin_consent(credentials(app), request)
@@ -106,14 +105,13 @@ def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
     """Store the vendor's answer under its `state`. Returns the attempt's id; None for an unknown state.
 
     A second answer to the same state changes nothing."""
-    state_hash = _hash(state)
     with installation_scope("consent callback"):
-        attempt = ConsentAttempt.objects.select_for_update().filter(state_hash=state_hash).first()
+        attempt = ConsentAttempt.objects.select_for_update().filter(state_hash=_hash(state)).first()
         if attempt is None:
             return None
         if attempt.callback is None:
-            sealed = keyring().encrypt(msgspec.json.encode(dict(inbound)), consent_attempt_aad(state_hash, "callback"))
-            attempt.callback, attempt.callback_at = sealed, timezone.now()
+            attempt.callback = encrypt_column(attempt, "callback", _json_secret(inbound))
+            attempt.callback_at = timezone.now()
             attempt.save(update_fields=["callback", "callback_at"])
         return attempt.pk
 
@@ -126,15 +124,25 @@ def return_path(actor: Actor, attempt_id: int) -> str:
 
 
 def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
-    """Exchange the code once and store the grant, outside any transaction. A repetition returns the same outcome.
+    """Exchange the code once and store the grant, outside any transaction. A repetition returns the same
+    outcome, also one that comes meanwhile: it waits for it.
 
-    Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect; `Quarantined`
-    before the code is used."""
+    Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect;
+    `Quarantined` before the code is used."""
     quarantine.refuse()
+    ids, timeout_seconds = (actor.organisation_id, attempt_id), DUPLICATE_REQUEST_WAIT_SECONDS
+    try:
+        with session_lock(LockName.CONSENT_ATTEMPT, *ids, timeout_seconds=timeout_seconds):
+            return _complete(actor, attempt_id, browser)
+    except LockTimeout:
+        raise _already_used() from None
+
+
+def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
     with organisation_scope(actor.organisation_id):
         attempt = _claim(actor, attempt_id, browser)
     if attempt.consumed_at is not None:
-        return _await_first_outcome(actor, attempt)
+        return _outcome(attempt)
     try:
         consent = _exchange(attempt, attempt.app)
     except Exception as error:
@@ -175,11 +183,12 @@ def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> No
     connection = attempt.connection
     subject = ("connection", connection.pk if connection else 0, connection.account if connection else "")
     details = {"account": account, "reason": code}
-    record(actor.organisation_id, actor.audit, "connection.sign_in_refused", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, ConnectionAction.SIGN_IN_REFUSED, subject=subject, details=details)
 
 
 def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
-    """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is ours to use."""
+    """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is ours
+    to use."""
     attempts = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
     attempt = attempts.filter(organisation_id=actor.organisation_id, pk=attempt_id).first()
     if attempt is None or attempt.membership_id != actor.membership_id:
@@ -199,10 +208,7 @@ def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
 
 
 def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
-    row = attempt.state_hash
-    hidden = msgspec.json.decode(keyring().decrypt(bytes(attempt.secrets), consent_attempt_aad(row, "secrets")))
-    answer = keyring().decrypt(bytes(attempt.callback or b""), consent_attempt_aad(row, "callback"))
-    inbound = msgspec.json.decode(answer, type=dict[str, str])
+    hidden, inbound = _decrypted_json(attempt, "secrets"), _decrypted_json(attempt, "callback")
     request = ConsentRequest(redirect_uri(), inbound.get("state", ""), hidden["nonce"], Secret(hidden["verifier"]))
 
     async def exchange(current: Runtime) -> Consent:
@@ -212,19 +218,27 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
     return run_sync(exchange)
 
 
-def _await_first_outcome(actor: Actor, attempt: ConsentAttempt) -> ConsentOutcome:
-    """Return the outcome of the first request, waiting for it after a doubled click."""
-    deadline = time.monotonic() + DUPLICATE_REQUEST_WAIT_SECONDS
-    while attempt.granted_at is None or attempt.connection is None:
-        if attempt.error:
-            code, _colon, message = attempt.error.partition(": ")
-            raise ConsentRefused(code, message)
-        if time.monotonic() > deadline:
-            raise ConsentRefused("already_used", _("This sign-in was used before. Please start again."))
-        time.sleep(0.2)
-        with organisation_scope(actor.organisation_id):
-            attempt = ConsentAttempt.objects.select_related("connection").get(pk=attempt.pk)
+def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
+    """Return how an attempt ended that was used before. Raises `ConsentRefused` when it was refused, or
+    interrupted."""
+    if attempt.error:
+        code, _colon, message = attempt.error.partition(": ")
+        raise ConsentRefused(code, message)
+    if attempt.granted_at is None or attempt.connection is None:
+        raise _already_used()
     return ConsentOutcome(attempt.connection.pk, attempt.purpose, attempt.return_to, attempt.connection.account)
+
+
+def _already_used() -> ConsentRefused:
+    return ConsentRefused("already_used", _("This sign-in was used before. Please start again."))
+
+
+def _json_secret(values: Mapping[str, str]) -> Secret:
+    return Secret(msgspec.json.encode(dict(values)).decode())
+
+
+def _decrypted_json(attempt: ConsentAttempt, column: str) -> dict[str, str]:
+    return msgspec.json.decode(decrypt_column(attempt, column).reveal(), type=dict[str, str])
 
 
 def _hash(text: str) -> str:

@@ -1,44 +1,33 @@
-"""Before something ends: whose consent is about to expire, and which connections run on the account of somebody who left."""
+"""Before something ends: whose consent is about to expire, and which connections run on the account of somebody
+who left."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection as database
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from koppel.connections.event_types import ConnectionEvent
 from koppel.connections.health.timeline import add_timeline_event
-from koppel.connections.models import Connection, ConnectionState
+from koppel.connections.issue_types import ConnectionIssue
+from koppel.connections.models import Connection, ConnectionState, TimelineKind
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 
+SQL = load_statements("koppel.connections")
+AT_ONCE_MAX = 500
 NOTICE = timedelta(days=7)
-"""How long before a consent ends its owner is told, once for all that end within a day: many are given one after the other."""
+"""How long before a consent ends its owner is told, once for all that end within a day: many are given one
+after the other."""
 SILENCE = timedelta(days=1)
 """After this long without an answer of the vendor there is an issue; until then nobody is bothered."""
 ALIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
-
-_ENDS = """
-SELECT c.organisation_id, c.id,
-       min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_token_days * interval '1 day')) AS ends
-  FROM connections_connection c
-  JOIN connections_app_registration a ON a.id = c.app_id
-  JOIN connections_grant g ON g.connection_id = c.id AND g.organisation_id = c.organisation_id
- WHERE g.invalid_since IS NULL AND NOT g.is_pending_transfer AND g.refresh_token IS NOT NULL AND c.state <> 'removed'
-   AND {which}
- GROUP BY c.organisation_id, c.id, c.expiry_notified_for
-"""
-_NEAR = f"""
-SELECT * FROM ({_ENDS.format(which="c.state IN ('active', 'degraded', 'paused')")}
-HAVING min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_token_days * interval '1 day'))
-       < now() + %s * interval '1 second'
-   AND (c.expiry_notified_for IS NULL
-        OR min(coalesce(g.refresh_expires_at, g.issued_at + a.refresh_token_days * interval '1 day'))
-           NOT BETWEEN c.expiry_notified_for AND c.expiry_notified_for + interval '1 day')) AS near LIMIT 500
-"""  # noqa: S608 - names of ours alone
 
 
 @dataclass(frozen=True)
@@ -49,12 +38,13 @@ class _Ending:
 
 
 def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
-    """When the consents of these connections end, the first grant of each; absent where nobody knows. In the caller's scope."""
+    """Return when the first consent of each connection ends; absent where nobody knows. In the caller's scope."""
     if not connection_ids:
         return {}
     with database.cursor() as cursor:
-        cursor.execute(_ENDS.format(which="c.id = ANY(%s)"), [connection_ids])
-        return {key: ends for _organisation, key, ends in cursor.fetchall() if ends is not None}
+        values: dict[str, Any] = {"connection_ids": connection_ids, "removed": ConnectionState.REMOVED.value}
+        cursor.execute(SQL["read_consent_expiry"], values)
+        return {connection_id: ends for connection_id, ends in cursor.fetchall() if ends is not None}
 
 
 def has_expiry_soon(connection_id: int) -> bool:
@@ -64,25 +54,30 @@ def has_expiry_soon(connection_id: int) -> bool:
 
 
 def notify_expiring_and_review_owners() -> int:
-    """Notify of consents about to end; raise `owner_left` and `vendor_unresponsive`; resolve `owner_left` where the owner is
-    back. Returns the number of expiring consents examined."""
+    """Notify of consents about to end; raise `owner_left` and `vendor_unresponsive`; resolve `owner_left` where
+    the owner is back. Returns the number of expiring consents examined."""
     with installation_scope("consents about to end"):
-        with database.cursor() as cursor:
-            cursor.execute(_NEAR, [NOTICE.total_seconds()])
-            near = [_Ending(*row) for row in cursor.fetchall()]
-        orphaned = list(_orphans().values_list("organisation_id", "pk"))
-        silent = list(_silent().values_list("organisation_id", "pk"))
+        near = _list_expiring()
+        orphaned = list(_orphaned_connections().values_list("organisation_id", "pk"))
+        silent = list(_silent_connections().values_list("organisation_id", "pk"))
         resolved_issues = list(_owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned]))
     for ending in near:
         _notify(ending)
     for organisation_id, connection_id in orphaned:
-        _raise(organisation_id, connection_id, "owner_left")
+        _raise_issue(organisation_id, connection_id, ConnectionIssue.OWNER_LEFT)
     for organisation_id, connection_id in silent:
-        _raise(organisation_id, connection_id, "vendor_unresponsive")
+        _raise_issue(organisation_id, connection_id, ConnectionIssue.VENDOR_UNRESPONSIVE)
     for issue in resolved_issues:
         with organisation_scope(issue.organisation_id):
             resolve_owner_left(issue.organisation_id, issue.subject_id)
     return len(near)
+
+
+def _list_expiring() -> list[_Ending]:
+    values: dict[str, Any] = {"states": [state.value for state in ALIVE], "notice": NOTICE, "limit": AT_ONCE_MAX}
+    with database.cursor() as cursor:
+        cursor.execute(SQL["list_expiring_consents"], values)
+        return [_Ending(*row) for row in cursor.fetchall()]
 
 
 def _notify(ending: _Ending) -> None:
@@ -96,31 +91,33 @@ def _notify(ending: _Ending) -> None:
         connection.expiry_notified_for = ending.at
         connection.save(update_fields=["expiry_notified_for"])
         context = {"account": connection.account, "day": timezone.localdate(ending.at).isoformat()}
-        add_timeline_event(connection, "consent_expiring", context)
-        raise_issue(connection.organisation_id, "consent_expiring", ("connection", connection.pk), context)
+        add_timeline_event(connection, TimelineKind.CONSENT_EXPIRING, context)
+        raise_issue(
+            connection.organisation_id, ConnectionIssue.CONSENT_EXPIRING, ("connection", connection.pk), context
+        )
         open_event(
-            connection.organisation_id, "consent_expiring", EventKey("connection", connection.pk),
+            connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, EventKey("connection", connection.pk),
             subject=("connection", connection.pk),
             responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
 
 
-def _orphans() -> "QuerySet[Connection]":
-    """Connections whose owner may no longer act."""
+def _orphaned_connections() -> "QuerySet[Connection]":
+    """Return the connections whose owner may no longer act."""
     has_inactive_owner = Q(owner__is_active=False) | Q(owner__expires_at__lt=timezone.now())
     return Connection.objects.filter(has_inactive_owner).exclude(state=ConnectionState.REMOVED)
 
 
 def _owner_left_issues() -> "QuerySet[Issue]":
-    return Issue.objects.filter(code="owner_left", subject_kind="connection", resolved_at=None)
+    return Issue.objects.filter(code=ConnectionIssue.OWNER_LEFT, subject_kind="connection", resolved_at=None)
 
 
-def _silent() -> "QuerySet[Connection]":
-    """So long that somebody should look, although Koppel keeps trying."""
+def _silent_connections() -> "QuerySet[Connection]":
+    """Return connections that are degraded for so long that somebody should look, although Koppel keeps trying."""
     return Connection.objects.filter(state=ConnectionState.DEGRADED, degraded_since__lt=timezone.now() - SILENCE)
 
 
-def _raise(organisation_id: int, connection_id: int, code: str) -> None:
+def _raise_issue(organisation_id: int, connection_id: int, code: ConnectionIssue) -> None:
     with organisation_scope(organisation_id):
         connection = Connection.objects.select_related("owner__user").get(pk=connection_id)
         context = {"account": connection.account, "owner": str(connection.owner.user), "reason": connection.reason}
@@ -128,5 +125,5 @@ def _raise(organisation_id: int, connection_id: int, code: str) -> None:
 
 
 def resolve_owner_left(organisation_id: int, connection_id: int) -> None:
-    """The connection has an owner who can act. In the caller's transaction."""
-    resolve_issues(organisation_id, ("connection", connection_id), "owner_left")
+    """Resolve the issue, because the connection has an owner who can act. In the caller's transaction."""
+    resolve_issues(organisation_id, ("connection", connection_id), ConnectionIssue.OWNER_LEFT)

@@ -3,19 +3,15 @@
 from time import monotonic
 
 from koppel.connections.health import states
+from koppel.connections.models import ConnectionState
 from koppel.kit.database.pool import Database
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 
+SQL = load_statements("koppel.connections")
 ANSWERED_SECONDS = 5.0
 """How often it is written down that a company was answered; a recovery is noticed within this time."""
 MISSED_SECONDS = 1.0
-
-_ANSWERED = """
-UPDATE connections_connection SET last_contact_at = now() WHERE id = %s RETURNING state
-"""
-_COMPANY_ANSWERED = """
-UPDATE connections_remote_company SET last_contact_at = now(), failing_since = NULL, failing_reason = '' WHERE id = %s
-"""
 
 
 class HealthReporter:
@@ -26,7 +22,7 @@ class HealthReporter:
         self._written: dict[tuple[str, int], float] = {}
 
     async def record_success(self, organisation_id: int, connection_id: int, company_id: int | None) -> None:
-        """The vendor is there, whatever it said."""
+        """Record that the vendor is there, whatever it said."""
         connection_due = self._is_due(("answered", connection_id), ANSWERED_SECONDS)
         company_due = company_id is not None and self._is_due(("company", company_id), ANSWERED_SECONDS)
         if not connection_due and not company_due:
@@ -34,17 +30,18 @@ class HealthReporter:
         state = ""
         async with self._database.tenant_transaction(organisation_id) as connection:
             if connection_due:
-                row = await (await connection.execute(_ANSWERED, [connection_id])).fetchone()
+                values = {"connection_id": connection_id}
+                row = await (await connection.execute(SQL["record_connection_answered"], values)).fetchone()
                 state = str(row[0]) if row else ""
             if company_due:
-                await connection.execute(_COMPANY_ANSWERED, [company_id])
-        if state in ("degraded", "needs_reauth"):
+                await connection.execute(SQL["record_company_answered"], {"company_id": company_id})
+        if state in (ConnectionState.DEGRADED, ConnectionState.NEEDS_REAUTH):
             await run_in_thread(lambda: states.record_success(organisation_id, connection_id))
 
     async def record_failure(
         self, organisation_id: int, connection_id: int, company_id: int | None, message: str, *, connection_wide: bool
     ) -> None:
-        """No answer, or one that says that the vendor is out of order."""
+        """Record that no answer came, or one that says that the vendor is out of order."""
         self._written.pop(("answered", connection_id), None)
         self._written.pop(("company", company_id or 0), None)
         if self._is_due(("missed", company_id or -connection_id), MISSED_SECONDS):
@@ -55,7 +52,7 @@ class HealthReporter:
             )
 
     async def record_consent_lost(self, organisation_id: int, connection_id: int, message: str) -> None:
-        """A person must sign in."""
+        """Record that a person must sign in."""
         self._written.pop(("answered", connection_id), None)
         if self._is_due(("lost", connection_id), MISSED_SECONDS):
             await run_in_thread(lambda: states.require_reauth(organisation_id, connection_id, message))

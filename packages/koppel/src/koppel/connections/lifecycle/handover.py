@@ -13,45 +13,47 @@ from koppel.organisations.people.hooks import OwnedItem, OwnershipProvider
 from koppel.organisations.roles import Actor
 
 
-def hand_over_question(actor: Actor, leaver: int, heir: int) -> Confirmation:
+def hand_over_question(actor: Actor, departing_member_id: int, new_owner_id: int) -> Confirmation:
     """Return the confirmation page for handing over all connections of one person. Raises `Refused`."""
-    person = owned_connections(actor, leaver).person
-    items = _connections_to_transfer(actor, leaver, heir, False)
-    names = {"leaver": person, "heir": next((str(one.user) for one in possible_owners(actor) if one.pk == heir), "")}
+    person = owned_connections(actor, departing_member_id).person
+    items = _connections_to_transfer(actor, departing_member_id, new_owner_id, False)
+    new_owner = next((str(member.user) for member in possible_owners(actor) if member.pk == new_owner_id), "")
+    names = {"leaver": person, "heir": new_owner}
     return Confirmation(
         title=_("Hand over"),
         question=_("Ask %(heir)s to take over the connections of %(leaver)s?") % names,
         button=_("Hand over"),
-        cancel_url=reverse("connections:offboarding", args=[leaver]),
+        cancel_url=reverse("connections:offboarding", args=[departing_member_id]),
         consequences=[
             _("Each connection changes hands when %(heir)s has signed in for it; until then it runs as it does now.")
             % names
         ],
         groups=[Group(_("Connections"), [name for _key, name in items])] if items else (),
-        fields={"membership": str(heir)},
-        facts=[leaver, [key for key, _name in items]],
+        fields={"membership": str(new_owner_id)},
+        facts=[departing_member_id, [key for key, _name in items]],
         nav_section="connections",
     )
 
 
-def _connections_to_transfer(actor: Actor, leaver: int, heir: int, _deactivate: bool) -> list[tuple[int, str]]:
-    """Return (id, name) of the connections that `heir` is not asked to take over yet. Raises `Refused` when they may not."""
-    connections = owned_connections(actor, leaver).connections
-    if connections and heir not in {member.pk for member in possible_owners(actor)}:
+def _connections_to_transfer(
+    actor: Actor, departing_member_id: int, new_owner_id: int, _deactivate: bool
+) -> list[tuple[int, str]]:
+    """Return (id, name) of the connections that the new owner is not asked to take over yet. Raises `Refused`
+    for a member who may not."""
+    connections = owned_connections(actor, departing_member_id).connections
+    if connections and new_owner_id not in {member.pk for member in possible_owners(actor)}:
         raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
     titles = {key: connector.descriptor.title for key, connector in connectors().items()}
     return [
         (connection.pk, f"{titles.get(connection.connector, connection.connector)} {connection.account}")
         for connection in connections
-        if connection.pending_owner_id != heir
+        if connection.pending_owner_id != new_owner_id
     ]
 
 
 def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
     """Count the person's connections that nobody is asked to take over yet."""
-    connections = Connection.objects.filter(
-        organisation_id=actor.organisation_id, owner_id=membership_id, pending_owner=None
-    )
+    connections = Connection.objects.for_actor(actor).filter(owner_id=membership_id, pending_owner=None)
     count = connections.exclude(state=ConnectionState.REMOVED).count()
     label = ngettext("%(count)s connection runs on this account", "%(count)s connections run on this account", count)
     consequence = _(

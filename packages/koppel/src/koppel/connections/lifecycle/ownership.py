@@ -1,23 +1,25 @@
 """The owner of a connection, whose account it runs on, and its transfer to another person.
 
-Koppel can give a connection another owner; only a sign-in at the vendor can give it another account. So a transfer begins
-with a request and ends when the new owner has signed in with an account that reaches the same companies. Until then the
-connection runs on the old account, and its page says so.
-"""
+Koppel can give a connection another owner; only a sign-in at the vendor can give it another account. So a
+transfer begins with a request and ends when the new owner has signed in with an account that reaches the same
+companies. Until then the connection runs on the old account, and its page says so."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
+from koppel.connections.event_types import ConnectionEvent
 from koppel.connections.health import add_timeline_event, grants_of, lock_connection, mark_signed_in, resolve_owner_left
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_token
-from koppel.connections.models import Connection, ConsentAttempt, Grant, RemoteCompany
+from koppel.connections.lifecycle.transfer_state import TransferState
+from koppel.connections.models import Connection, ConsentAttempt, Grant
 from koppel.connections.queries import connections_of
 from koppel.connections.sessions import Runtime, listing_session, run_sync
 from koppel.connections.vault import store_grant, superseded_refresh_token
@@ -57,7 +59,8 @@ def possible_owners(actor: Actor) -> list[Membership]:
 
 
 def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bool:
-    """Ask somebody to take a connection over; the owner's own name takes the request back. False when nothing changes.
+    """Ask somebody to take a connection over; the owner's own name takes the request back. False when nothing
+    changes.
 
     Where nobody signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
@@ -76,23 +79,30 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
     if new_owner.pk == connection.owner_id:
         connection.pending_owner = None
         connection.save(update_fields=["pending_owner"])
-        _record(actor, connection, "transfer_cancelled", str(new_owner.user))
+        _record(actor, connection, ConnectionAction.TRANSFER_CANCELLED, str(new_owner.user))
     elif _needs_no_sign_in(connection):
         _change_owner(actor, connection, new_owner, connection.account)
     else:
         connection.pending_owner = new_owner
         connection.save(update_fields=["pending_owner"])
-        _record(actor, connection, "transfer_requested", str(new_owner.user))
+        _record(actor, connection, ConnectionAction.TRANSFER_REQUESTED, str(new_owner.user))
         context = {"by": actor.name, "account": connection.account}
         if new_owner.pk != actor.membership_id:
-            notify(actor.organisation_id, "transfer_requested", [new_owner.pk], context, connection.get_absolute_url())
+            notify(
+                actor.organisation_id,
+                ConnectionEvent.TRANSFER_REQUESTED,
+                [new_owner.pk],
+                context,
+                connection.get_absolute_url(),
+            )
     return True
 
 
 def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
-    """Return what stops when this person's account at the vendor is closed. Raises `Refused` for a person who is no member."""
+    """Return what stops when this person's account at the vendor is closed. Raises `Refused` for a person who
+    is no member."""
     actor.require(Permission.MANAGE_CONNECTIONS)
-    person = Membership.objects.filter(organisation_id=actor.organisation_id, pk=membership_id).first()
+    person = Membership.objects.for_actor(actor).filter(pk=membership_id).first()
     if person is None:
         raise Refused(_("This person is not a member of your organisation."))
     return OwnedConnections(str(person.user), list(connections_of(actor).filter(owner_id=membership_id)))
@@ -130,10 +140,11 @@ def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent)
 def complete_transfer(actor: Actor, connection_id: int) -> bool:
     """Compare what the new account reaches with what is imported, and switch to it. Outside any transaction.
 
-    False: further companies still run on the old account (one sign-in for each). Raises `ConsentRefused`, after giving the
-    new consent back, when the account does not reach what is imported; and the connector's errors."""
+    False: further companies still run on the old account (one sign-in for each). Raises `ConsentRefused`, after
+    giving the new consent back, when the account does not reach what is imported; and the connector's
+    errors."""
     with organisation_scope(actor.organisation_id):
-        grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+        grants = Grant.objects.for_actor(actor).filter(connection_id=connection_id)
         candidates = list(grants.filter(is_pending_transfer=True, invalid_since=None).select_related("connection"))
     for grant in candidates:
         reached = _reached_by(actor, grant)
@@ -141,7 +152,7 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
             connection = lock_connection(actor.organisation_id, connection_id)
             if connection is None or connection.pending_owner_id != actor.membership_id:
                 raise _transfer_not_requested()
-            missing = _move_companies(actor, connection, grant, reached)
+            missing = _move_or_give_back(actor, TransferState(connection, actor.membership_id), grant, reached)
             if not missing:
                 _complete_transfer(actor, connection, grant.account)
         if missing:
@@ -154,18 +165,15 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
 
 
 def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
-    """Return the names of imported companies that the next owner has yet to sign in for; '' before the first sign-in, and when
-    all are done."""
+    """Return the names of imported companies that the next owner has yet to sign in for; '' before the first
+    sign-in, and when all are done."""
     if connection.pending_owner_id is None:
         return ""
-    old = _previous_grants(connection, connection.pending_owner_id)
-    if not grants_of(connection).filter(transferred_by=connection.pending_owner_id).exclude(pk__in=old).exists():
+    transfer = TransferState(connection, connection.pending_owner_id)
+    if not transfer.has_begun:
         return ""
-    companies = RemoteCompany.objects.filter(
-        organisation_id=connection.organisation_id, connection=connection, grant__in=old
-    )
-    waiting = exclude_restricted(actor, companies.filter(administrations__isnull=False)).distinct()
-    return _name_list(list(waiting.order_by("name").values_list("name", flat=True)))
+    companies = exclude_restricted(actor, transfer.awaiting_companies())
+    return _name_list(list(companies.order_by("name").values_list("name", flat=True)))
 
 
 def _transfer_not_requested() -> ConsentRefused:
@@ -180,41 +188,23 @@ def _reached_by(actor: Actor, grant: Grant) -> set[str]:
     return run_sync(listing)
 
 
-def _move_companies(actor: Actor, connection: Connection, grant: Grant, reached: Iterable[str]) -> list[str]:
-    """Move the companies that it reaches to the new grant. Returns the names of imported companies that it does not reach; then
-    none is moved."""
-    companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
-    concerned = companies.filter(external_id=grant.company_id) if grant.company_id else companies
-    lacking = concerned.filter(administrations__isnull=False).exclude(external_id__in=reached).distinct()
-    is_strange = bool(grant.company_id) and not concerned.exists()
-    if lacking.exists() or is_strange:
-        revoke_later(connection.organisation_id, [grant.pk])
-        unreachable_companies = exclude_restricted(actor, companies if is_strange else lacking)
-        return list(unreachable_companies.order_by("name").values_list("name", flat=True)) or [connection.account]
-    concerned.filter(external_id__in=reached).update(grant=grant)
-    Grant.objects.filter(pk=grant.pk).update(is_pending_transfer=False)
-    return []
+def _move_or_give_back(actor: Actor, transfer: TransferState, grant: Grant, reached: Collection[str]) -> list[str]:
+    """Let the new grant serve its companies. When it does not reach what is imported, revoke it and return the
+    names."""
+    unreached = transfer.unreached_companies(grant, reached)
+    if unreached is None:
+        transfer.move_companies(grant, reached)
+        return []
+    connection = transfer.connection
+    revoke_later(connection.organisation_id, [grant.pk])
+    companies = exclude_restricted(actor, unreached)
+    return list(companies.order_by("name").values_list("name", flat=True)) or [connection.account]
 
 
 def _complete_transfer(actor: Actor, connection: Connection, account: str) -> None:
-    """Revoke the grants of old accounts that no imported company uses; when none is left, change the owner.
-
-    The new owner may have signed in with several accounts: where one reaches one company, each may need its own."""
-    old = _previous_grants(connection, actor.membership_id)
-    serving = set(old.filter(companies__administrations__isnull=False).values_list("pk", flat=True))
-    idle = [grant for grant in old.values_list("pk", flat=True) if grant not in serving]
-    revoke_later(actor.organisation_id, idle)
-    if serving:
-        return
-    RemoteCompany.objects.filter(organisation_id=actor.organisation_id, grant_id__in=idle).update(is_listed=False)
-    _change_owner(actor, connection, Membership.objects.get(pk=actor.membership_id), account)
-
-
-def _previous_grants(connection: Connection, membership_id: int) -> "QuerySet[Grant]":
-    """Return the grants of accounts other than those with which this member signed in to take over."""
-    grants = grants_of(connection)
-    pending = grants.filter(transferred_by=membership_id, is_pending_transfer=False).values_list("subject", flat=True)
-    return grants.exclude(subject__in=list(pending))
+    """Change the owner when no imported company uses a previous account any more."""
+    if TransferState(connection, actor.membership_id).retire_previous_grants():
+        _change_owner(actor, connection, Membership.objects.get(pk=actor.membership_id), account)
 
 
 def _name_list(names: Sequence[str]) -> str:
@@ -237,9 +227,15 @@ def _change_owner(actor: Actor, connection: Connection, new_owner: Membership, a
     connection.save(update_fields=["owner", "pending_owner"])
     mark_signed_in(connection, account)
     resolve_owner_left(actor.organisation_id, connection.pk)
-    _record(actor, connection, "owner_changed", str(new_owner.user))
+    _record(actor, connection, ConnectionAction.OWNER_CHANGED, str(new_owner.user))
     context = {"owner": str(new_owner.user), "account": connection.account}
-    notify(actor.organisation_id, "transfer_completed", [previous_owner.pk], context, connection.get_absolute_url())
+    notify(
+        actor.organisation_id,
+        ConnectionEvent.TRANSFER_COMPLETED,
+        [previous_owner.pk],
+        context,
+        connection.get_absolute_url(),
+    )
 
 
 def _needs_no_sign_in(connection: Connection) -> bool:
@@ -247,8 +243,9 @@ def _needs_no_sign_in(connection: Connection) -> bool:
     return any(mode.by_company_id for mode in modes if mode.key == connection.app.consent_mode)
 
 
-def _record(actor: Actor, connection: Connection, kind: str, name: str) -> None:
+def _record(actor: Actor, connection: Connection, action: ConnectionAction, name: str) -> None:
+    """Write to the timeline and to the audit log."""
     context = {"owner": name, "account": connection.account}
-    add_timeline_event(connection, kind, context, actor.name)
+    add_timeline_event(connection, timeline_kind(action), context, actor.name)
     subject = ("connection", connection.pk, connection.account)
-    record(actor.organisation_id, actor.audit, f"connection.{kind}", subject=subject, details=context)
+    record(actor.organisation_id, actor.audit, action, subject=subject, details=context)

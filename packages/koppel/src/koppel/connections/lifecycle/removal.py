@@ -6,11 +6,12 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.connections.health import add_timeline_event, end_timeline_event
+from koppel.connections.audit_actions import ConnectionAction
+from koppel.connections.health import LASTING_KINDS, add_timeline_event, end_timeline_event
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.lifecycle.revocation import revoke_later
-from koppel.connections.models import ConnectionState, Grant, RemoteCompany
+from koppel.connections.models import ConnectionState, Grant, RemoteCompany, TimelineKind
 from koppel.connections.queries import get_connection
 from koppel.issues.services import resolve_issues
 from koppel.organisations.errors import Refused
@@ -45,15 +46,18 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     """Return what removing the connection would do. Raises `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = get_connection(actor, connection_id)
-    companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection)
     imported = companies.filter(administrations__isnull=False).distinct()
-    elsewhere = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id,
-        external_id=OuterRef("external_id"),
-        is_listed=True,
-        connection__connector=connection.connector,
-        connection__state__in=LIVE,
-    ).exclude(connection=connection)
+    elsewhere = (
+        RemoteCompany.objects.for_actor(actor)
+        .filter(
+            external_id=OuterRef("external_id"),
+            is_listed=True,
+            connection__connector=connection.connector,
+            connection__state__in=LIVE,
+        )
+        .exclude(connection=connection)
+    )
     count = imported.count()
     return Removal(
         connection_id,
@@ -82,13 +86,20 @@ def remove_connection(
     stop_runs(actor.organisation_id, connection_id, StopReason.REMOVE)
     connection.state, connection.pending_owner, connection.degraded_since = ConnectionState.REMOVED, None, None
     connection.save(update_fields=["state", "pending_owner", "degraded_since"])
-    grants = Grant.objects.filter(organisation_id=actor.organisation_id, connection=connection)
+    grants = Grant.objects.for_actor(actor).filter(connection=connection)
     revoke_later(actor.organisation_id, list(grants.values_list("pk", flat=True)))
     resolve_issues(actor.organisation_id, ("connection", connection_id))
-    for kind in ("degraded", "lost", "partly_lost", "paused"):
+    for kind in LASTING_KINDS:
         end_timeline_event(connection, kind)
-    add_timeline_event(connection, "removed", {"policy": policy.value, "count": removal.administrations}, actor.name)
-    record_change(actor, "removed", connection, {"policy": policy.value, "administrations": removal.administrations})
+    add_timeline_event(
+        connection, TimelineKind.REMOVED, {"policy": policy.value, "count": removal.administrations}, actor.name
+    )
+    record_change(
+        actor,
+        ConnectionAction.REMOVED,
+        connection,
+        {"policy": policy.value, "administrations": removal.administrations},
+    )
     return removal
 
 

@@ -6,18 +6,18 @@ import structlog
 from django.utils import timezone
 
 from koppel.connections.health import SUPERSEDED, add_timeline_event
-from koppel.connections.models import AppRegistration, ConsentAttempt, Grant
+from koppel.connections.models import AppRegistration, ConsentAttempt, Grant, TimelineKind
 from koppel.connections.sessions import Runtime
-from koppel.connections.vault import consent_attempt_aad, credentials, decrypt_token
+from koppel.connections.vault import credentials
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import Secret
+from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.encryption import keyring
 
 log = structlog.get_logger(__name__)
 ERASED = b""
@@ -44,7 +44,8 @@ async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -
 
 
 def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
-    """Mark grants as invalid, and enqueue a job that revokes them at the vendor. In the caller's transaction and scope."""
+    """Mark grants as invalid, and enqueue a job that revokes them at the vendor. In the caller's transaction
+    and scope."""
     grants = Grant.objects.filter(organisation_id=organisation_id, pk__in=grant_ids)
     grants.filter(invalid_since=None).update(
         invalid_since=timezone.now(), invalid_reason=f"{SUPERSEDED} The consent was given back."
@@ -63,8 +64,7 @@ def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
     """Enqueue a job that revokes a token which this sign-in did not use or replaced.
 
     Until then the token is stored encrypted in place of the attempt's own secrets, which are no longer needed."""
-    sealed = keyring().encrypt(token.reveal().encode(), consent_attempt_aad(attempt.state_hash, "secrets"))
-    ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=sealed)
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=encrypt_column(attempt, "secrets", token))
     enqueue("connections.revoke_unused_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk)
 
 
@@ -88,9 +88,7 @@ def _unused_token(organisation_id: int, attempt_id: int) -> tuple[AppRegistratio
         attempt = queryset.exclude(secrets=ERASED).first()
     if attempt is None:
         return None
-    return attempt.app, Secret(
-        keyring().decrypt(bytes(attempt.secrets), consent_attempt_aad(attempt.state_hash, "secrets")).decode()
-    )
+    return attempt.app, decrypt_column(attempt, "secrets")
 
 
 def _erase_unused_token(organisation_id: int, attempt_id: int) -> None:
@@ -99,8 +97,8 @@ def _erase_unused_token(organisation_id: int, attempt_id: int) -> None:
 
 
 def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, Secret] | None:
-    """Return the app, the generation and the token to revoke: the refresh token, which revokes its whole family, or else the
-    access token.
+    """Return the app, the generation and the token to revoke: the refresh token, which revokes its whole
+    family, or else the access token.
 
     None for a valid grant: the same account was signed in again before this job."""
     with organisation_scope(organisation_id):
@@ -109,8 +107,7 @@ def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistrati
     if grant is None or not bytes(grant.access_token):
         return None
     column = "refresh_token" if grant.refresh_token else "access_token"
-    sealed = bytes(grant.refresh_token or grant.access_token)
-    return grant.connection.app, grant.generation, decrypt_token(sealed, organisation_id, grant_id, column)
+    return grant.connection.app, grant.generation, decrypt_column(grant, column)
 
 
 def _erase_tokens(organisation_id: int, grant_id: int, generation: int) -> None:
@@ -119,4 +116,4 @@ def _erase_tokens(organisation_id: int, grant_id: int, generation: int) -> None:
         grants = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id, generation=generation)
         if grants.exclude(invalid_since=None).update(access_token=ERASED, refresh_token=None):
             connection = grants.select_related("connection").get().connection
-            add_timeline_event(connection, "revoked", {"account": connection.account})
+            add_timeline_event(connection, TimelineKind.REVOKED, {"account": connection.account})

@@ -1,9 +1,8 @@
 """Sessions: what a connector gets to call the vendor with. The session itself holds the consent's scope.
 
-A `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads books; it is made
-from an administration that was imported, and refuses to name another company. A token that turns out to be another
-company's is not used. Nothing else in Koppel carries a token.
-"""
+A `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads
+books; it is made from an administration that was imported, and refuses to name another company. A token that
+turns out to be another company's is not used. Nothing else in Koppel carries a token."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +14,8 @@ from django.utils.translation import gettext_noop as _
 
 from koppel.connections.health import SUPERSEDED_CODE
 from koppel.connections.hooks import find_imported_company
-from koppel.connections.models import AppRegistration
-from koppel.connections.rate_limits import rate_limited
+from koppel.connections.models import AppRegistration, ConnectionState
+from koppel.connections.rate_limits import QuotaKey, rate_limited
 from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
@@ -24,10 +23,12 @@ from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
 from koppel.kit.database.pool import Connection
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
 
+SQL = load_statements("koppel.connections")
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses this company with a fresh token.")
 REPLACED = _("Another sign-in reads this company now. Koppel goes on with that one.")
@@ -38,8 +39,9 @@ _Call = tuple[Sequence[str], ...]
 
 @dataclass(frozen=True)
 class SessionTarget:
-    """The grant that a session uses. `company_id` is set when the grant reaches one company only, `remote_company_id` when the
-    session is for one. `is_pending_transfer`: no company uses the grant yet, so none is affected when it is lost."""
+    """The grant that a session uses. `company_id` is set when the grant reaches one company only,
+    `remote_company_id` when the session is for one. `is_pending_transfer`: no company uses the grant yet, so
+    none is affected when it is lost."""
 
     organisation_id: int
     connection_id: int
@@ -52,7 +54,8 @@ class SessionTarget:
 class AuthorizedSession:
     """The contract's `Session`. It refreshes a refused token once; a second refusal is about the company.
 
-    When one session finds a consent withdrawn, the others of the process do not call with its token (`token_probe`)."""
+    When one session finds a consent withdrawn, the others of the process do not call with its token
+    (`token_probe`)."""
 
     def __init__(self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None) -> None:
         self.base_urls: Mapping[str, str] = base_urls_of(app)
@@ -62,9 +65,8 @@ class AuthorizedSession:
         self._vault, self._health, self._connector = runtime.vault, runtime.health, connector(app.connector)
         self._token_probe = runtime.token_probe
         http = OriginRestrictedHttp(runtime.http, self.base_urls)
-        self._http = rate_limited(
-            http, runtime.rate_limiter, app.pk, company.external_id if company else None, target.organisation_id
-        )
+        quota = QuotaKey(app.pk, company.external_id) if company else None
+        self._http = rate_limited(http, runtime.rate_limiter, self._connector, quota, target.organisation_id)
         self._checked_token: Secret | None = None
 
     async def send(
@@ -128,7 +130,8 @@ class AuthorizedSession:
         return "other_company" if names_other_company(self._connector, self.company, headers) else ""
 
     async def _token(self, refused: Secret | None = None) -> Secret:
-        """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's own company."""
+        """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's own
+        company."""
         target = self.target
         try:
             token = await self._vault.access_token(target.organisation_id, target.grant_id, refused)
@@ -159,7 +162,8 @@ class AuthorizedSession:
 
 
 class DiscoverySession(AuthorizedSession):
-    """Lists and describes companies, also those that are not imported. It refuses every other call, so it reads no books."""
+    """Lists and describes companies, also those that are not imported. It refuses every other call, so it reads
+    no books."""
 
     def _refusal_reason(self, method: str, url: str, headers: Mapping[str, str]) -> str:
         path = urlsplit(url).path
@@ -186,7 +190,8 @@ class ReadingSession(AuthorizedSession):
 
     @contextlib.contextmanager
     def prefetching(self) -> Iterator[None]:
-        """Record the vendor's answers to the calls in this block; the first repetition of each call gets the recorded answer.
+        """Record the vendor's answers to the calls in this block; the first repetition of each call gets the
+        recorded answer.
 
         Describing a company and reading its details are often the same call, and a company has few calls."""
         self._recording = {}
@@ -224,27 +229,16 @@ def names_other_company(vendor: Connector, company: Company | None, headers: Map
     return named is not None and (company is None or named != company.routing.get(key, company.external_id))
 
 
-_GRANT = """
-SELECT g.connection_id, g.company_id, g.is_pending_transfer,
-       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.base_urls
-  FROM connections_grant g
-  JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
-  JOIN connections_app_registration a ON a.id = c.app_id
- WHERE g.id = %s AND c.state <> 'removed'
-"""
-
 DESCRIBED = (
     "legal_name", "number", "vat_number", "country", "base_currency", "industry_code", "branches", "unreachable_code",
     "described_at", "confirmed_name", "confirmed_number", "claimed_at",
 )  # fmt: skip
-_COMPANY = f"""
-SELECT grant_id, connection_id, external_id, name, code, routing, {", ".join(DESCRIBED)}
-  FROM connections_remote_company WHERE id = %s
-"""  # noqa: S608 - only our own names
+READ_COMPANY_SQL = SQL["read_session_company"].format(described_columns=", ".join(DESCRIBED))
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
-    """Return a session for `list_companies`. One for a grant of one company names that company. Raises `LookupError`."""
+    """Return a session for `list_companies`. One for a grant of one company names that company. Raises
+    `LookupError`."""
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         app, target = await _session_target(connection, organisation_id, grant_id)
     company = Company(target.company_id, "") if target.company_id else None
@@ -300,7 +294,7 @@ class _StoredCompany:
 
 async def _load_company(connection: Connection, remote_company_id: int) -> _StoredCompany | None:
     """Return the company, None when the scope's organisation does not have it."""
-    cursor = await connection.execute(_COMPANY, [remote_company_id])
+    cursor = await connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
     row = await cursor.fetchone()
     return (
         _StoredCompany(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True))) if row else None
@@ -310,7 +304,9 @@ async def _load_company(connection: Connection, remote_company_id: int) -> _Stor
 async def _session_target(
     connection: Connection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
 ) -> tuple[AppRegistration, SessionTarget]:
-    cursor = await connection.execute(_GRANT, [grant_id])
+    cursor = await connection.execute(
+        SQL["read_session_grant"], {"grant_id": grant_id, "removed": ConnectionState.REMOVED.value}
+    )
     row = await cursor.fetchone()
     if row is None:
         raise LookupError(f"grant {grant_id}")

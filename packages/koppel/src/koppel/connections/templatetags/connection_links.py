@@ -9,17 +9,17 @@ register = template.Library()
 
 @register.simple_tag
 def new_connection_url() -> str:
-    """The page on which a person makes a connection."""
+    """Return the page on which a person makes a connection."""
     return hooks.new_connection_url()
 
 
 @register.simple_tag
 def import_url(connection_id: int | None = None) -> str:
-    """The page on which companies of a connection, or of one that is chosen there, are imported."""
+    """Return the page on which companies of a connection, or of one that is chosen there, are imported."""
     return hooks.import_url(connection_id)
 
 
 @register.simple_tag
 def administration_url(administration_id: int) -> str:
-    """The page of an administration."""
+    """Return the page of an administration."""
     return hooks.administration_url(administration_id)

@@ -1,13 +1,11 @@
 """The vault: the one owner of every token.
 
-It guarantees that no grant is refreshed twice at a time, in any process; that a new token is stored before it is used; and that
-after a crash, a pause or a lost answer a grant works, or says why a person must sign in again. Secrets are encrypted with a
-named key and bound to their row. Begin with `token_refresh`.
-"""
+It guarantees that no grant is refreshed twice at a time, in any process; that a new token is stored before it
+is used; and that after a crash, a pause or a lost answer a grant works, or says why a person must sign in
+again. Secrets are encrypted with a named key and bound to their row. Begin with `token_refresh`."""
 
 from koppel.connections.vault.encryption import (
     KEY_MISSING,
-    consent_attempt_aad,
     credentials,
     decrypt_token,
     encrypt_client_secret,
@@ -28,7 +26,6 @@ __all__ = [
     "Vault",
     "WrongKey",
     "clear_app_failures",
-    "consent_attempt_aad",
     "credentials",
     "decrypt_token",
     "encrypt_client_secret",

@@ -22,7 +22,8 @@ token_calls = Unfinished(Path(settings.DATA_DIR) / TOKEN_CALLS if settings.DATA_
 
 
 def end_with_last_call() -> None:
-    """Make a web process end 5 s after a signal to stop, or with its last call to a token endpoint. Call in the main thread.
+    """Make a web process end 5 s after a signal to stop, or with its last call to a token endpoint. Call in the
+    main thread.
 
     Without it the server would wait for slow requests as long as for tokens."""
     if threading.current_thread() is not threading.main_thread():
@@ -34,7 +35,7 @@ def end_with_last_call() -> None:
 
 
 def _end_after_signal(ours: socket.socket, _theirs: socket.socket) -> None:
-    """The second socket is kept open here: the interpreter writes the numbers of signals to it."""
+    """Keep the second socket open: the interpreter writes the numbers of signals to it."""
     while ours.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
         pass
     began = time.monotonic()

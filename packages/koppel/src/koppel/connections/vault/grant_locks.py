@@ -1,9 +1,8 @@
 """The locks of grants: session advisory locks of PostgreSQL, all of a process on one connection.
 
-Connections are few and waiting is common, so nothing waits inside PostgreSQL: one task tries the locks of all requests in
-one statement, which also says which of the grants another process has changed meanwhile. When the connection is lost, its
-locks are lost with it: the task opens another and tries them again.
-"""
+Connections are few and waiting is common, so nothing waits inside PostgreSQL: one task tries the locks of all
+requests in one statement, which also says which of the grants another process has changed meanwhile. When the
+connection is lost, its locks are lost with it: the task opens another and tries them again."""
 
 import asyncio
 import contextlib
@@ -15,9 +14,11 @@ import structlog
 
 from koppel.kit.database.locks import TRY_SESSION_LOCK_SQL, LockName, lock_key, release_session_locks, try_session_locks
 from koppel.kit.database.pool import Connection, open_lock_connection
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.03, 0.3
+TRY_LOCKS_SQL = load_statements("koppel.connections")["try_grant_locks"].format(try_session_lock=TRY_SESSION_LOCK_SQL)
 HEARTBEAT_SECONDS = 0.5
 ONCE_SECONDS_MAX = 10
 
@@ -25,8 +26,8 @@ log = structlog.get_logger(__name__)
 
 
 class LockOutcome(Enum):
-    """ACQUIRED: the lock is held and must be released. STALE: the grant has changed, read it again. BUSY: another process has
-    the lock."""
+    """ACQUIRED: the lock is held and must be released. STALE: the grant has changed, read it again. BUSY:
+    another process has the lock."""
 
     ACQUIRED = "acquired"
     STALE = "stale"
@@ -42,7 +43,8 @@ class _LockRequest:
 
 
 class GrantLocks:
-    """The grant locks of one process. At most one task may wait for a grant at a time, because session locks are re-entrant."""
+    """The grant locks of one process. At most one task may wait for a grant at a time, because session locks
+    are re-entrant."""
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
@@ -124,8 +126,8 @@ class GrantLocks:
             self._session_locks -= done
 
     async def _reacquire(self, connection: Connection) -> None:
-        """Try the locks of a lost connection again. One that another process took meanwhile stays missing: then the row's
-        generation keeps this process from storing anything."""
+        """Try the locks of a lost connection again. One that another process took meanwhile stays missing: then
+        the row's generation keeps this process from storing anything."""
         if missing := self._held - self._session_locks:
             self._session_locks |= await try_session_locks(connection, LockName.GRANT, missing)
 
@@ -133,13 +135,13 @@ class GrantLocks:
         requests = {key: request for key, request in self._waiting.items() if not request.outcome.done()}
         if not requests:
             return False
-        columns = [
-            list(requests),
-            [lock_key(LockName.GRANT, grant_id) for grant_id in requests],
-            [request.generation for request in requests.values()],
-            [request.failures for request in requests.values()],
-        ]
-        rows = await connection.execute(_TRY_LOCKS, columns)
+        columns = {
+            "ids": list(requests),
+            "keys": [lock_key(LockName.GRANT, grant_id) for grant_id in requests],
+            "generations": [request.generation for request in requests.values()],
+            "failures": [request.failures for request in requests.values()],
+        }
+        rows = await connection.execute(TRY_LOCKS_SQL, columns)
         answered = False
         for grant_id, is_stale, is_acquired in await rows.fetchall():
             if is_acquired:
@@ -164,15 +166,3 @@ class GrantLocks:
                 await self._connection.close()
         self._connection = None
         self._session_locks.clear()
-
-
-_TRY_LOCKS = f"""
-WITH requested AS (
-       SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::int[]) AS request(id, key, generation, failures)),
-     checked AS MATERIALIZED (
-       SELECT requested.id, requested.key,
-              g.id IS NULL OR g.generation <> requested.generation OR g.failures <> requested.failures
-              OR g.invalid_since IS NOT NULL AS is_stale
-         FROM requested LEFT JOIN connections_grant g ON g.id = requested.id)
-SELECT id, is_stale, CASE WHEN is_stale THEN false ELSE {TRY_SESSION_LOCK_SQL}(key) END FROM checked
-"""  # noqa: S608 - a function's name

@@ -1,8 +1,7 @@
 """Show on the connection what the vault finds out about a grant: lost, degraded, recovered.
 
-`mark_lost` changes grant and connection in one transaction, so that no crash leaves a lost grant on a connection that looks
-well.
-"""
+`mark_lost` changes grant and connection in one transaction, so that no crash leaves a lost grant on a
+connection that looks well."""
 
 from django.utils.translation import gettext_noop
 
@@ -43,12 +42,14 @@ def mark_lost(organisation_id: int, grant_id: int, generation: int, code: str, m
 
 
 def mark_app_refused(organisation_id: int, connection_id: int, message: str) -> None:
-    """The vendor refuses the app registration: a person must correct it, after which the grants work again."""
+    """Require a sign-in, because the vendor refuses the app registration: a person must correct it, after which
+    the grants work again."""
     require_reauth(organisation_id, connection_id, message)
 
 
 def mark_degraded(organisation_id: int, connection_id: int, message: str) -> None:
-    """Mark the connection as degraded, because callers have no token while Koppel retries. No notification is sent."""
+    """Mark the connection as degraded, because callers have no token while Koppel retries. No notification is
+    sent."""
     record_failure(organisation_id, connection_id, None, message, connection_wide=True)
 
 

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from koppel.connections.models import AppRegistration
+from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.vault.encryption import decrypt_token, encrypt_token
 from koppel.connector.contract import Descriptor, Tokens
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
 from koppel.kit.database.pool import Database
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.encryption import DecryptionError, Secret
 
+SQL = load_statements("koppel.connections")
 MARGIN = timedelta(seconds=60)
-"""A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a tenth."""
+"""A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a
+tenth."""
 CLOCKS_DIFFER = timedelta(seconds=1)
 """Ours and the vendor's do not run alike; a refresh that is refused as too early costs more than a second."""
 
@@ -55,7 +58,7 @@ class GrantSnapshot:
 
     @property
     def refresh_token(self) -> Secret | None:
-        """Decrypted at each access, so only when it is sent. Raises `DecryptionError`."""
+        """The token, decrypted at each access, so only when it is sent. Raises `DecryptionError`."""
         if not self.encrypted_refresh_token:
             return None
         return decrypt_token(self.encrypted_refresh_token, self.organisation_id, self.id, "refresh_token")
@@ -103,7 +106,7 @@ class GrantStore:
         try:
             async with self._database.tenant_transaction(organisation_id) as connection:
                 self._pending_reads.pop(organisation_id)
-                snapshots = await connection.execute(_READ, [list(requested)])
+                snapshots = await connection.execute(SQL["read_grants"], {"grant_ids": list(requested)})
                 rows = {int(row[0]): row[1:] for row in await snapshots.fetchall()}
             for grant_id, future in requested.items():
                 try:
@@ -125,15 +128,19 @@ class GrantStore:
 
     async def mark_refresh_started(self, grant: GrantSnapshot, maintain_at: datetime) -> bool:
         """Commit the intent to refresh. False when another process has changed the grant since it was read."""
-        values = [maintain_at, grant.id, grant.generation, grant.started_at]
-        return await self._update(grant, _MARK_REFRESH_STARTED, values)
+        values = {"maintain_at": maintain_at, "started_at": grant.started_at}
+        return await self._update(grant, "mark_refresh_started", values)
 
     async def withdraw(self, grant: GrantSnapshot) -> bool:
         """Withdraw the intent to refresh, because nothing was sent. `grant` is as read before the intent was stored.
 
         Returns False when the grant has moved on since."""
-        values = [grant.started_at, grant.refresh_error, grant.maintain_at, grant.id, grant.generation]
-        return await self._update(grant, _WITHDRAW, values)
+        values = {
+            "started_at": grant.started_at,
+            "refresh_error": grant.refresh_error,
+            "maintain_at": grant.maintain_at,
+        }
+        return await self._update(grant, "withdraw_refresh", values)
 
     async def store_tokens(
         self,
@@ -142,88 +149,50 @@ class GrantStore:
         maintain_at: datetime | None,
         last_forced_refresh_at: datetime | None,
     ) -> bool:
-        """Commit the vendor's answer. False when the grant has changed meanwhile: by a new consent or another process."""
+        """Commit the vendor's answer. False when the grant has changed meanwhile: by a new consent or another
+        process."""
         identity, renewed = (grant.organisation_id, grant.id), tokens.refresh_token
-        values = [
-            encrypt_token(tokens.access_token, *identity, "access_token"),
-            encrypt_token(renewed, *identity, "refresh_token") if renewed else None,
-            tokens.issued_at,
-            tokens.expires_at,
-            tokens.refresh_expires_at,
-            maintain_at,
-            last_forced_refresh_at,
-            grant.id,
-            grant.generation,
-        ]
-        return await self._update(grant, _STORE_TOKENS, values)
+        values = {
+            "access_token": encrypt_token(tokens.access_token, *identity, "access_token"),
+            "refresh_token": encrypt_token(renewed, *identity, "refresh_token") if renewed else None,
+            "issued_at": tokens.issued_at,
+            "expires_at": tokens.expires_at,
+            "refresh_expires_at": tokens.refresh_expires_at,
+            "maintain_at": maintain_at,
+            "last_forced_refresh_at": last_forced_refresh_at,
+        }
+        return await self._update(grant, "store_tokens", values)
 
     async def record_failure(
         self, grant: GrantSnapshot, failure: tuple[str, str], retry_at: datetime, refresh_error: str | None
     ) -> bool:
         """Store a failure for which nobody has to act. False when the grant has moved on since.
 
-        `refresh_error` None: the vendor did nothing, so the intent is withdrawn; else the intent stays, with this code."""
-        values = [*failure, retry_at, retry_at, refresh_error is None, refresh_error or "", grant.id, grant.generation]
-        return await self._update(grant, _RECORD_FAILURE, values)
+        `refresh_error` None: the vendor did nothing, so the intent is withdrawn; else the intent stays, with
+        this code."""
+        code, reason = failure
+        values = {
+            "code": code,
+            "reason": reason,
+            "retry_at": retry_at,
+            "withdraws_intent": refresh_error is None,
+            "refresh_error": refresh_error or "",
+        }
+        return await self._update(grant, "record_refresh_failure", values)
 
     async def due(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
         """Return (organisation, grant) of what token maintenance should look at, the longest overdue first."""
         async with self._database.installation_transaction() as connection:
-            rows = await connection.execute(_DUE, [now(), leave_out, limit])
+            values = {"now": now(), "leave_out": leave_out, "limit": limit, "removed": ConnectionState.REMOVED.value}
+            rows = await connection.execute(SQL["list_due_grants"], values)
             return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
-    async def _update(self, grant: GrantSnapshot, statement: str, values: list[Any]) -> bool:
+    async def _update(self, grant: GrantSnapshot, statement: str, values: dict[str, Any]) -> bool:
+        """Execute a named statement on the grant's row, as it was read. Returns whether it changed the row."""
         async with self._database.tenant_transaction(grant.organisation_id) as connection:
-            row = await connection.execute(statement, values)
+            identity = {"grant_id": grant.id, "generation": grant.generation}
+            row = await connection.execute(SQL[statement], identity | values)
             return row.rowcount > 0
-
-
-_READ = """
-SELECT g.id, g.connection_id, g.company_id, g.access_token, g.refresh_token, g.issued_at, g.expires_at, g.generation,
-       g.refresh_started_at, extract(epoch FROM clock_timestamp() - g.refresh_started_at)::float8, g.refresh_error,
-       g.failures, g.failure_code, g.failure_reason, g.retry_at, g.maintain_at, g.last_forced_refresh_at,
-       g.invalid_since, g.invalid_reason,
-       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.base_urls
-  FROM connections_grant g
-  JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
-  JOIN connections_app_registration a ON a.id = c.app_id
- WHERE g.id = ANY(%s)
-"""
-
-_MARK_REFRESH_STARTED = """
-UPDATE connections_grant
-   SET refresh_started_at = clock_timestamp(), refresh_error = '', maintain_at = %s
- WHERE id = %s AND generation = %s AND refresh_started_at IS NOT DISTINCT FROM %s AND invalid_since IS NULL
-"""
-
-_WITHDRAW = """
-UPDATE connections_grant SET refresh_started_at = %s, refresh_error = %s, maintain_at = %s
- WHERE id = %s AND generation = %s AND invalid_since IS NULL
-"""
-
-_STORE_TOKENS = """
-UPDATE connections_grant
-   SET access_token = %s, refresh_token = coalesce(%s, refresh_token), issued_at = %s, expires_at = %s,
-       refresh_expires_at = coalesce(%s, refresh_expires_at), maintain_at = %s, last_forced_refresh_at = %s,
-       generation = generation + 1,
-       refresh_started_at = NULL, refresh_error = '', failures = 0, failure_code = '', failure_reason = '', retry_at = NULL
- WHERE id = %s AND generation = %s
-"""
-
-_RECORD_FAILURE = """
-UPDATE connections_grant
-   SET failures = failures + 1, failure_code = %s, failure_reason = %s, retry_at = %s, maintain_at = %s,
-       refresh_started_at = CASE WHEN %s THEN NULL ELSE refresh_started_at END, refresh_error = %s
- WHERE id = %s AND generation = %s AND invalid_since IS NULL
-"""
-
-_DUE = """
-SELECT g.organisation_id, g.id
-  FROM connections_grant g
-  JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
- WHERE g.invalid_since IS NULL AND g.maintain_at <= %s AND g.id <> ALL(%s::bigint[]) AND c.state <> 'removed'
- ORDER BY g.maintain_at LIMIT %s
-"""
 
 
 def _snapshot(organisation_id: int, grant_id: int, row: tuple[Any, ...]) -> GrantSnapshot:

@@ -1,39 +1,40 @@
-"""Re-encrypt every secret with the current key, while everything runs; and count the secrets that cannot be decrypted.
+"""Re-encrypt every secret with the current key, while everything runs; and count the secrets that cannot be
+decrypted.
 
 A key that decrypts none of the secrets under its name is the wrong key: then nothing is changed.
 
-A batch is one transaction that locks its rows, so a token that is refreshed meanwhile is neither lost nor overwritten. Secrets
-under the current key are not selected again: after an interruption, the next run continues. Secrets that cannot be decrypted
-are counted and left as they are.
-"""
+A batch is one transaction that locks its rows, so a token that is refreshed meanwhile is neither lost nor
+overwritten. Secrets under the current key are not selected again: after an interruption, the next run
+continues. Secrets that cannot be decrypted are counted and left as they are."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain
 
+from django.db.models import Model
+
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
+from koppel.connections.audit_actions import VaultAction
 from koppel.connections.vault.encrypted_columns import (
-    ENCRYPTED_TABLES,
-    EncryptedRow,
-    EncryptedTable,
     all_ciphertexts,
+    ciphertexts_of,
+    encrypted_models,
     lock_rows_under_other_keys,
-    replace_ciphertexts,
 )
-from koppel.kit.encryption import DecryptionError, key_id_of
+from koppel.kit.encryption import DecryptionError, key_id_of, keyring
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope
 from koppel.organisations.access.mfa_secrets import ciphertexts as mfa_ciphertexts
 from koppel.organisations.access.mfa_secrets import reencrypt_all
-from koppel.organisations.encryption import keyring
 
 BATCH_ROWS = 200
 
 
 @dataclass
 class Rotation:
-    """What a rotation did. `unreadable`: how many secrets stay under each key; `reason`: why the first was not decrypted."""
+    """What a rotation did. `unreadable`: how many secrets stay under each key; `reason`: why the first was not
+    decrypted."""
 
     key: str
     actor: AuditActor
@@ -60,13 +61,13 @@ def require_matching_keys() -> None:
 def rotate_keys(operator: str) -> Rotation:
     """Re-encrypt all secrets with the keyring's first key. Raises `WrongKey`.
 
-    Each organisation's audit log says who did it, in the transaction that first changes one of its secrets, so that an
-    interrupted rotation is in the log too."""
+    Each organisation's audit log says who did it, in the transaction that first changes one of its secrets, so
+    that an interrupted rotation is in the log too."""
     require_matching_keys()
     rotation = Rotation(keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, interface=Interface.CLI))
-    for table in ENCRYPTED_TABLES:
+    for model in encrypted_models():
         last = 0
-        while (last := _reencrypt_batch(table, last, rotation)) > 0:
+        while (last := _reencrypt_batch(model, last, rotation)) > 0:
             pass
     reencrypted, unreadable = reencrypt_all()
     rotation.reencrypted += reencrypted
@@ -110,33 +111,33 @@ def _count_broken_under(key: str, rotation: Rotation) -> None:
             rotation.reason = rotation.reason or use.reason
 
 
-def _reencrypt_batch(table: EncryptedTable, after: int, rotation: Rotation) -> int:
+def _reencrypt_batch(model: type[Model], after: int, rotation: Rotation) -> int:
     """Re-encrypt a batch and return its last id; 0 when nothing is left."""
     with installation_scope("key rotation"):
-        rows = lock_rows_under_other_keys(table, rotation.key, after, BATCH_ROWS)
+        rows = lock_rows_under_other_keys(model, rotation.key, after, BATCH_ROWS)
         for row in rows:
             if fresh := _reencrypted(row, rotation):
-                replace_ciphertexts(row, fresh)
+                model._base_manager.filter(pk=row.pk).update(**fresh)
                 rotation.reencrypted += len(fresh)
-                _audit(row.organisation_id, rotation)
-    return rows[-1].id if rows else 0
+                _audit(getattr(row, "organisation_id", None), rotation)
+    return rows[-1].pk if rows else 0
 
 
 def _audit(organisation_id: int | None, rotation: Rotation) -> None:
     """Write to the organisation's audit log, once. In the batch's transaction."""
     if organisation_id is not None and organisation_id not in rotation.organisations:
         rotation.organisations.add(organisation_id)
-        record(organisation_id, rotation.actor, "keys.rotated", details={"key": rotation.key})
+        record(organisation_id, rotation.actor, VaultAction.KEYS_ROTATED, details={"key": rotation.key})
 
 
-def _reencrypted(row: EncryptedRow, rotation: Rotation) -> dict[str, bytes]:
-    """Return new ciphertexts by column, of those that were under another key and could be decrypted."""
+def _reencrypted(row: Model, rotation: Rotation) -> dict[str, bytes]:
+    """Return new ciphertexts by field, of those that were under another key and could be decrypted."""
     fresh = {}
-    for column, ciphertext in row.ciphertexts.items():
-        aad = row.aad(column)
+    for column, ciphertext in ciphertexts_of(row):
+        aad = column.aad_of(row)
         try:
             if key_id_of(ciphertext) != rotation.key:
-                fresh[column] = keyring().encrypt(keyring().decrypt(ciphertext, aad), aad)
+                fresh[column.name] = keyring().encrypt(keyring().decrypt(ciphertext, aad), aad)
         except DecryptionError as reason:
             rotation.reason = rotation.reason or str(reason)
             rotation.unreadable[_key_name(ciphertext)] += 1

@@ -17,10 +17,10 @@ from django.views.decorators.http import require_POST
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
-from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.lifecycle.handover import hand_over_question
@@ -37,7 +37,7 @@ ConnectionAction = Callable[[AuthenticatedRequest, int], HttpResponse]
 
 
 def _kept(action: ConnectionAction) -> ConnectionAction:
-    """A refusal is a sentence on the connection's page; a connection that is gone says so on the list."""
+    """Show a refusal on the connection's page, and on the list that a connection is gone."""
 
     @wraps(action)
     def view(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
@@ -55,9 +55,9 @@ def _kept(action: ConnectionAction) -> ConnectionAction:
 
 @require_POST
 @_kept
-def reconnect(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
-    connection = queries.connection_for(request.actor, connection_id)
+    connection = queries.get_connection(request.actor, connection_id)
     return_path = (
         f"{reverse('connections:reconnect_all')}?{urlencode({'since': since})}"
         if (since := _since(request))
@@ -77,8 +77,8 @@ def reconnect(request: AuthenticatedRequest, connection_id: int) -> HttpResponse
 @require_POST
 @_kept
 def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """The new owner signs in with an account of their own."""
-    connection = queries.connection_for(request.actor, connection_id)
+    """Let the new owner sign in with an account of their own."""
+    connection = queries.get_connection(request.actor, connection_id)
     return sign_in_at_vendor(
         request, request.actor, connection.app_id, ConsentPurpose.TRANSFER, connection.get_absolute_url(),
         connection_id=connection.pk, force_sign_in=True,
@@ -87,8 +87,8 @@ def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpRe
 
 @require_POST
 @outside_transaction
-def probe(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """One cheap call, now."""
+def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+    """Make one cheap call, now."""
     try:
         check = check_connection(request.actor, connection_id)
     except NoSuchConnection:
@@ -105,7 +105,7 @@ def probe(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
 
 @require_POST
 @_kept
-def pause(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+def pause_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     if lifecycle.pause_connection(request.actor, connection_id):
         messages.success(request, _("Paused. Nothing is read until somebody resumes it."))
     return _to(connection_id)
@@ -113,7 +113,7 @@ def pause(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
 
 @require_POST
 @_kept
-def resume(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+def resume_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     if lifecycle.resume(request.actor, connection_id):
         messages.success(request, _("Resumed. What waited goes on now."))
     return _to(connection_id)
@@ -121,10 +121,10 @@ def resume(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
 
 @require_POST
 @_kept
-def owner(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+def request_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Ask somebody to take the connection over; the owner's own name takes that back."""
     if ownership.request_transfer(request.actor, connection_id, _number(request, "membership")):
-        connection = queries.connection_for(request.actor, connection_id)
+        connection = queries.get_connection(request.actor, connection_id)
         noted = _("Noted. Until the new owner has signed in, it runs on the old account.")
         messages.success(
             request, noted if connection.pending_owner_id else _("%s is its owner.") % connection.owner.user
@@ -134,8 +134,8 @@ def owner(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
 
 @require_POST
 @_kept
-def import_policy(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """Which companies others than the owner may import."""
+def set_import_policy(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+    """Set which companies others than the owner may import."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     policy = request.POST.get("import_policy", "")
     if policy not in ImportPolicy.values:
@@ -149,19 +149,19 @@ def import_policy(request: AuthenticatedRequest, connection_id: int) -> HttpResp
 
 @require_POST
 @_kept
-def change(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """Take over what changed at the accounting system, or leave it; of another company: yes, it is the same, or no. For one
-    administration, or for all that are ticked."""
+def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+    """Take over what changed at the accounting system, or leave it; of another company: yes, it is the same, or
+    no. For one administration, or for all that are ticked."""
     code, accept = request.POST.get("code", ""), request.POST.get("accept") == "1"
     ids = numbers_of(request.POST.getlist("administration"))
-    if not ids and code == OTHER_COMPANY:
+    if not ids and code == ConnectionIssue.OTHER_COMPANY:
         raise Refused(_("Tick the administrations that you decide about."))
-    viewed_at = _viewed_at(request) if code == OTHER_COMPANY else None
+    viewed_at = _viewed_at(request) if code == ConnectionIssue.OTHER_COMPANY else None
     fingerprints = request.POST.getlist("fingerprint")
     count = resolution.resolve_changes(
         request.actor, connection_id, ids or [0], code, accept=accept, viewed_at=viewed_at, fingerprints=fingerprints
     )
-    if code != OTHER_COMPANY:
+    if code != ConnectionIssue.OTHER_COMPANY:
         return _to(connection_id, "#companies")
     if count and accept:
         text = ngettext("%d administration goes on.", "%d administrations go on.", count)
@@ -173,8 +173,8 @@ def change(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
 
 
 @_kept
-def remove(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """First what would happen, with a choice; then, sent from there, it happens."""
+def remove_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+    """Show what would happen, with a choice; when the choice is sent, remove the connection."""
     if request.method != "POST":
         return _removal_page(request, connection_id)
     policy = request.POST.get("policy", "")
@@ -192,8 +192,8 @@ def remove(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     return redirect("connections:list")
 
 
-def reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
-    """Everything that needs a sign-in, one after the other, with what is done already."""
+def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
+    """Show everything that needs a sign-in, one after the other, with what is done already."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     since = _since(request) or timezone.now().isoformat()
     broken = summaries.list_needing_sign_in(request.actor)
@@ -214,8 +214,8 @@ def reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "connections/reconnect_all.html", context)
 
 
-def offboarding(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """What hangs on somebody who leaves, and handing it over in one act."""
+def hand_over_connections(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
+    """Show what runs on the account of somebody who leaves, and hand it over at once."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     try:
         if request.method == "POST":
@@ -248,7 +248,7 @@ def _removal_page(request: AuthenticatedRequest, connection_id: int) -> HttpResp
     removal = lifecycle.preview_removal(request.actor, connection_id)
     context = {
         "removal": removal,
-        "card": summaries.summarize(queries.connection_for(request.actor, connection_id)),
+        "card": summaries.summarize(queries.get_connection(request.actor, connection_id)),
         "may_remove": not removal.needs_administrator or request.actor.can(Permission.MANAGE_ORGANISATION),
         "nav_section": "connections",
     }
@@ -264,7 +264,8 @@ def numbers_of(texts: Iterable[str]) -> list[int]:
 
 
 def _viewed_at(request: AuthenticatedRequest) -> datetime:
-    """When the page was made on which the person answers. Raises `Refused`: without it nobody knows what was answered."""
+    """Return when the page was made on which the person answers. Raises `Refused`: without it nobody knows what
+    was answered."""
     try:
         moment = parse_datetime(request.POST.get("viewed_at", ""))
     except ValueError:
@@ -279,7 +280,7 @@ def _number(request: AuthenticatedRequest, name: str) -> int:
 
 
 def _since(request: AuthenticatedRequest) -> str:
-    """Since when a round of signing in again is under way; '' when there is none."""
+    """Return since when a round of signing in again is under way; '' when there is none."""
     text = request.POST.get("since", "") or request.GET.get("since", "")
     try:
         moment = parse_datetime(text)

@@ -25,8 +25,8 @@ TESTED = "app_registration_tested"
 """In the session: the outcome of the last test, shown once."""
 
 
-def apps(request: AuthenticatedRequest) -> HttpResponse:
-    """All that the organisation may use, and a form for another one."""
+def manage_apps(request: AuthenticatedRequest) -> HttpResponse:
+    """Show all that the organisation may use, and a form for another one."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     problems: dict[str, str] = {}
     if request.method == "POST":
@@ -43,8 +43,8 @@ def apps(request: AuthenticatedRequest) -> HttpResponse:
 
 
 @require_POST
-def change(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
-    """Name, client id, and the secret where a new one was typed."""
+def change_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
+    """Change name, client id, and the secret where a new one was typed."""
     try:
         registrations.save_app(request.actor, app_id, _values(request, "", "", ""))
     except NoSuchConnection:
@@ -56,7 +56,7 @@ def change(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
 
 
 @require_POST
-def remove(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
+def remove_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
     """Take an unused one away."""
     try:
         registrations.remove_app(request.actor, app_id)
@@ -71,8 +71,8 @@ def remove(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
 
 @require_POST
 @outside_transaction
-def test(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
-    """A real call at the vendor; the outcome is shown beside the app."""
+def check_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
+    """Make a real call at the vendor; the outcome is shown beside the app."""
     try:
         outcome = registrations.check_app(request.actor, app_id)
     except NoSuchConnection:
@@ -99,12 +99,12 @@ def _values(request: AuthenticatedRequest, connector_key: str, environment: str,
 
 
 def _days(text: str) -> int | None:
-    """None when nothing was entered; what is no number is out of range."""
+    """Return the number; None when nothing was entered; what is no number is out of range."""
     return (int(text) if text.isdecimal() and len(text) < 6 else 0) if text else None
 
 
 def _page(request: AuthenticatedRequest, problems: dict[str, str], changed: int | None) -> HttpResponse:
-    """`changed`: the app whose form had the problems; None = the form for a new one."""
+    """Show the page. `changed`: the app whose form had the problems; None = the form for a new one."""
     tested = request.session.pop(TESTED, None)
     rows = []
     for app in registrations.registrations_of(request.actor):
@@ -128,7 +128,8 @@ def _page(request: AuthenticatedRequest, problems: dict[str, str], changed: int 
 
 
 def _consent_options(descriptor: Descriptor) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], list[Way]]:
-    """(title, [(environment, [(value, mode's title)])], [(mode, scopes)]): what may be chosen for a new app."""
+    """Return (title, [(environment, [(value, mode's title)])], [(mode, scopes)]): what may be chosen for a new
+    app."""
     modes = {option.key: option for option in descriptor.consent_modes}
     groups = [
         (

@@ -1,4 +1,4 @@
-"""The way back from a sign-in at the vendor: `callback` keeps the vendor's answer, `complete` uses it."""
+"""The way back from a sign-in at the vendor: `receive_callback` stores the vendor's answer, `complete_consent` uses it."""
 
 from urllib.parse import urlencode
 
@@ -30,8 +30,8 @@ ANSWER_CHARACTERS_MAX = 4000
 @csrf_exempt
 @public
 @require_http_methods(["GET", "POST"])
-def callback(request: AuthenticatedRequest) -> HttpResponse:
-    """The vendor's answer, by query or form_post: kept by its `state`, then on to a page that has our cookies.
+def receive_callback(request: AuthenticatedRequest) -> HttpResponse:
+    """Store the vendor's answer, by query or form_post, by its `state`, and go on to a page that has our cookies.
 
     Nothing of the answer is shown, logged or used here."""
     params = request.POST if request.method == "POST" else request.GET
@@ -47,7 +47,7 @@ def callback(request: AuthenticatedRequest) -> HttpResponse:
 
 
 @outside_transaction
-def complete(request: AuthenticatedRequest) -> HttpResponse:
+def complete_consent(request: AuthenticatedRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
     text = request.GET.get("attempt", "")
     attempt_id = id_of(text) or 0

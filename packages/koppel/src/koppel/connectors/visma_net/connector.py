@@ -16,6 +16,7 @@ from koppel.connector.contract import (
     HistoryWindow,
     Http,
     Page,
+    RateLimitStatus,
     ReadMode,
     Redirect,
     ResourceSpec,
@@ -29,8 +30,10 @@ from koppel.connectors.visma_net.client import get, parse, require_success
 from koppel.connectors.visma_net.cursors import Delta, decode_cursor
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
 from koppel.connectors.visma_net.periods import read_periods
+from koppel.connectors.visma_net.rate_limits import stated_rate_limits
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
+from koppel.kit.http.client import Response
 
 ORDER = (
     "company_details", "periods", "accounts", "vat_codes", "journals", "cost_codes", "projects", "contacts",
@@ -87,7 +90,8 @@ class VismaNet:
         return consent.company_of(access_token)
 
     async def list_companies(self, session: Session) -> Sequence[Company]:
-        """The retired context endpoint in company-list mode; else the one company of the token."""
+        """Return the companies of the retired context endpoint in company-list mode; else the one company of
+        the token."""
         if session.consent_mode == COMPANY_LIST:
             url = f"{session.base_urls['legacy']}/API/resources/v1/context"
             contexts: list[_Context] = parse(require_success(await session.send("GET", url)), list[_Context])
@@ -98,7 +102,8 @@ class VismaNet:
         return [Company(session.company.external_id, description.name)]
 
     async def describe_company(self, session: Session) -> CompanyDescription:
-        """From `GET /v1/organization`. With several organisations the first one stands for the company; all are in `branches`.
+        """Describe the company by `GET /v1/organization`. With several organisations the first one stands for
+        the company; all are in `branches`.
 
         An empty answer is what the old gateway gives for a company that the user does not reach."""
         try:
@@ -125,7 +130,8 @@ class VismaNet:
         )
 
     async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:
-        """All are part of the general ledger that every company has; what a licence lacks shows when it is read."""
+        """Return all resources: they are part of the general ledger that every company has. What a licence
+        lacks shows when it is read."""
         return [
             ResourceSpec(
                 key,
@@ -145,6 +151,9 @@ class VismaNet:
             names = tuple(await read_periods(session, window))
             read_cursor = msgspec.structs.replace(read_cursor, names=names, oldest=names[0] if names else "")
         return await journal_data.read(session, resource, read_cursor)
+
+    def rate_limits(self, response: Response) -> Sequence[RateLimitStatus]:
+        return stated_rate_limits(response.headers)
 
     def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
         """Raises `ValueError` (which msgspec's errors are) with a reason."""

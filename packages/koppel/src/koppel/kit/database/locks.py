@@ -4,11 +4,14 @@ A lock is a name and the ids it is about. Its key is a 64-bit hash of both, so t
 as large as a bigint. A transaction lock ends with its transaction, a session lock when it is released or its session ends.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from hashlib import blake2b
 
+from django.db import DatabaseError, OperationalError, transaction
 from django.db import connection as django_connection
+from psycopg.errors import LockNotAvailable
 
 from koppel.kit.database.pool import Connection
 
@@ -18,6 +21,8 @@ LOCK_UNTIL_COMMIT_SQL = "SELECT pg_advisory_xact_lock(%s)"
 TRY_SESSION_LOCK_SQL = "pg_try_advisory_lock"
 """A function of one key, for statements that decide in SQL which locks to try."""
 _TRY_UNTIL_COMMIT_SQL = "SELECT pg_try_advisory_xact_lock(%s)"
+_LOCK_SESSION_SQL = "SELECT set_config('lock_timeout', %s, true), pg_advisory_lock(%s)"
+_UNLOCK_SESSION_SQL = "SELECT pg_advisory_unlock(%s)"
 _KEEP_SESSION_LOCK_SQL = "SELECT %s OR pg_try_advisory_lock(%s)"
 _TRY_SESSION_LOCKS_SQL = "SELECT key FROM unnest(%s::bigint[]) key WHERE pg_try_advisory_lock(key)"
 _RELEASE_SESSION_LOCKS_SQL = "SELECT pg_advisory_unlock(key) FROM unnest(%s::bigint[]) key"
@@ -31,6 +36,9 @@ class LockName(StrEnum):
     once, by one process."""
     NEW_CONNECTION = "connections.new_connection"
     """Of an organisation. The end of a sign-in, until its commit: two sign-ins of one account find the same connection."""
+    CONSENT_ATTEMPT = "connections.consent_attempt"
+    """Of an organisation and one of its sign-ins. The exchange of its code, in the session of the request: a second request
+    for the same sign-in waits for the outcome."""
     PREDECESSORS = "administrations.predecessors"
     """Of an organisation. Who says what an administration continues, until the commit: a circle may close over rows that
     nobody holds."""
@@ -42,6 +50,10 @@ class LockName(StrEnum):
     """Of the installation. Who requests the runs that are due, until its commit; others leave it to them."""
     LEADER = "sync.leader"
     """Of the installation. One worker of all, in its session: it alone keeps the schedule."""
+
+
+class LockTimeout(Exception):
+    """Another session held the lock for as long as the caller would wait."""
 
 
 def lock_key(name: LockName, *ids: int) -> int:
@@ -61,6 +73,37 @@ def try_lock_until_commit(name: LockName, *ids: int) -> bool:
     with django_connection.cursor() as cursor:
         cursor.execute(_TRY_UNTIL_COMMIT_SQL, [lock_key(name, *ids)])
         return bool(cursor.fetchone()[0])
+
+
+@contextmanager
+def session_lock(name: LockName, *ids: int, timeout_seconds: int) -> Iterator[None]:
+    """Hold the lock for the length of the block, in the session of Django's connection, so that the block may call vendors.
+
+    It ends with the session, so a process that is killed keeps nobody waiting. Raises `LockTimeout`, and `RuntimeError` within
+    a transaction."""
+    if django_connection.in_atomic_block:
+        raise RuntimeError("A session lock for a block is taken outside of transactions.")
+    key = lock_key(name, *ids)
+    try:
+        # The transaction ends at once: only the timeout is its own.
+        with transaction.atomic(), django_connection.cursor() as cursor:
+            cursor.execute(_LOCK_SESSION_SQL, [f"{timeout_seconds}s", key])
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            raise LockTimeout(name) from None
+        raise
+    try:
+        yield
+    finally:
+        _unlock_session(key)
+
+
+def _unlock_session(key: int) -> None:
+    try:
+        with django_connection.cursor() as cursor:
+            cursor.execute(_UNLOCK_SESSION_SQL, [key])
+    except DatabaseError:
+        django_connection.close()  # and the lock with it
 
 
 async def keep_session_lock(connection: Connection, name: LockName, *ids: int, is_held: bool) -> bool:

@@ -7,6 +7,7 @@ from datetime import date
 from koppel.audit.services import record
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.notifications.audience.recipients import active_members
+from koppel.notifications.audit_actions import NotificationAction
 from koppel.notifications.event_types import event_types
 from koppel.notifications.models import (
     Channel,
@@ -135,7 +136,7 @@ def _record(actor: Actor, details: dict[str, object]) -> None:
     record(
         actor.organisation_id,
         actor.audit,
-        "notifications.delivery_settings_changed",
+        NotificationAction.DELIVERY_SETTINGS_CHANGED,
         subject=("membership", actor.membership_id, actor.name),
         details=details,
     )

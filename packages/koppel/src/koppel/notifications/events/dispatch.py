@@ -88,7 +88,7 @@ def dispatch_updates(organisation_id: int) -> int:
 
 def _dispatch_update(event: Event) -> int:
     added = {
-        key: context for key, context in event.administrations.items() if int(key) not in event.notified_administrations
+        key: context for key, context in event.administrations.items() if key not in event.notified_administrations
     }
     if not added:
         return 0
@@ -105,7 +105,7 @@ def _dispatch_update(event: Event) -> int:
 
 
 def _administration_ids(event: Event) -> list[int]:
-    return sorted(int(key) for key in event.administrations)
+    return sorted(event.administrations)
 
 
 def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:

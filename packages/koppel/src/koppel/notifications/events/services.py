@@ -3,7 +3,6 @@
 Opening with the same event type and key again joins the open event, so that it is notified once.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
@@ -11,12 +10,21 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from koppel.kit.database.json_fields import encode
 from koppel.notifications.audience.hooks import SubjectRef, subject_of
-from koppel.notifications.event_types import get_event_type, superseding_types
+from koppel.notifications.event_types import EventCode, EventType, get_event_type, superseded_types
 from koppel.notifications.events.dispatch import dispatch
 from koppel.notifications.events.hooks import events_closed
 from koppel.notifications.events.keys import EventKey
-from koppel.notifications.models import DeliveryState, EmailDelivery, Event, EventState, Notification
+from koppel.notifications.models import (
+    DeliveryState,
+    EmailDelivery,
+    Event,
+    EventContext,
+    EventFacts,
+    EventState,
+    Notification,
+)
 
 _OPEN = """
 INSERT INTO notifications_event AS h
@@ -37,13 +45,13 @@ SELECT EXISTS (SELECT FROM notifications_event
 
 def open_event(
     organisation_id: int,
-    event_type: str,
+    event_type: EventCode,
     key: EventKey,
     *,
     subject: SubjectRef = ("", None),
     responsible: int | None = None,
-    administrations: Mapping[int, Mapping[str, Any]] | None = None,
-    context: Mapping[str, Any] | None = None,
+    administrations: Mapping[int, EventFacts] | None = None,
+    context: EventFacts | None = None,
     link: str = "",
 ) -> None:
     """Open an event, or join the open one. `administrations`: those it touches, each with its `name` and context of its own.
@@ -51,7 +59,7 @@ def open_event(
 
     Without `responsible` the subject's is looked up. It is dispatched at once, or after the delay of its event type."""
     definition = get_event_type(event_type)
-    if _is_superseded(organisation_id, event_type, key):
+    if _is_superseded(organisation_id, definition, key):
         return
     values: dict[str, Any] = {
         "organisation": organisation_id,
@@ -59,10 +67,8 @@ def open_event(
         "key": str(key),
         "kind": subject[0],
         "about": subject[1],
-        "facts": json.dumps(dict(context or {})),
-        "administrations": json.dumps(
-            {str(administration_id): dict(details) for administration_id, details in (administrations or {}).items()}
-        ),
+        "facts": encode(context or {}, EventContext),
+        "administrations": encode(administrations or {}, dict[int, EventContext]),
         "link": link[:300],
         "responsible": responsible if responsible is not None else subject_of(organisation_id, subject).responsible,
         "due": timezone.now() + timedelta(seconds=definition.confirm_seconds),
@@ -70,13 +76,13 @@ def open_event(
     with connection.cursor() as cursor:
         cursor.execute(_OPEN, values)
         event_id, is_new = cursor.fetchone()
-    for superseded in definition.supersedes:
+    for superseded in superseded_types(event_type):
         close_event(organisation_id, superseded, key)
     if is_new and not definition.confirm_seconds:
         dispatch(organisation_id, event_id)
 
 
-def close_event(organisation_id: int, event_type: str, key: EventKey) -> int:
+def close_event(organisation_id: int, event_type: EventCode, key: EventKey) -> int:
     """Close the event. Nobody is notified of one still pending; waiting mails are dropped; the next opening is a new event."""
     now = timezone.now()
     events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=str(key))
@@ -93,7 +99,9 @@ def close_event(organisation_id: int, event_type: str, key: EventKey) -> int:
     return recovered + len(notified)
 
 
-def close_event_for(organisation_id: int, event_type: str, key: EventKey, administration_ids: Collection[int]) -> None:
+def close_event_for(
+    organisation_id: int, event_type: EventCode, key: EventKey, administration_ids: Collection[int]
+) -> None:
     """Close the event for these administrations, and altogether when it touches no other."""
     if not _is_open(organisation_id, event_type, key):
         return
@@ -101,12 +109,11 @@ def close_event_for(organisation_id: int, event_type: str, key: EventKey, admini
         organisation_id=organisation_id, event_type=event_type, key=str(key),
         state__in=[EventState.PENDING, EventState.NOTIFIED],
     )  # fmt: skip
-    recovered_ids = {str(administration_id) for administration_id in administration_ids}
     for event in events:
         remaining = {
-            administration_key: name
-            for administration_key, name in event.administrations.items()
-            if administration_key not in recovered_ids
+            administration_id: context
+            for administration_id, context in event.administrations.items()
+            if administration_id not in administration_ids
         }
         if not remaining:
             close_event(organisation_id, event_type, key)
@@ -114,9 +121,9 @@ def close_event_for(organisation_id: int, event_type: str, key: EventKey, admini
             event.administrations, event.notified_administrations = (
                 remaining,
                 [
-                    administration_key
-                    for administration_key in event.notified_administrations
-                    if str(administration_key) not in recovered_ids
+                    administration_id
+                    for administration_id in event.notified_administrations
+                    if administration_id not in administration_ids
                 ],
             )
             event.save(update_fields=["administrations", "notified_administrations"])
@@ -129,10 +136,10 @@ def _is_open(organisation_id: int, event_type: str, key: EventKey) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _is_superseded(organisation_id: int, event_type: str, key: EventKey) -> bool:
+def _is_superseded(organisation_id: int, definition: EventType, key: EventKey) -> bool:
     """Return whether an open event includes this one: a lost connection includes the failing syncs of its
     administrations."""
-    superseding = superseding_types(event_type)
+    superseding = definition.superseded_by
     return bool(superseding) and Event.objects.filter(
         organisation_id=organisation_id, event_type__in=superseding, key=str(key),
         state__in=[EventState.PENDING, EventState.NOTIFIED],

@@ -9,12 +9,11 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.web.client_ip import client_ip
-from koppel.notifications.event_types import EventType
+from koppel.notifications.event_types import EventType, NotificationEvent
 from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import KnownDevice
 from koppel.organisations.models import Membership, User
 
-EVENT = "new_sign_in"
 BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
 NAMES = {"Edg": "Edge", "OPR": "Opera"}
 SYSTEMS = {
@@ -27,8 +26,9 @@ SYSTEMS = {
 }
 
 
-EVENT_TYPES = {
-    EVENT: EventType(
+EVENT_TYPES = (
+    EventType(
+        NotificationEvent.NEW_SIGN_IN,
         _(
             "Somebody signed in as you from a new browser: %(browser)s, address %(address)s."
             " Was it not you? Change your password."
@@ -36,8 +36,8 @@ EVENT_TYPES = {
         label=_("A sign-in from a new browser"),
         is_momentary=True,
         is_private=True,
-    )
-}
+    ),
+)
 
 
 def alert_new_device(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
@@ -67,7 +67,9 @@ def _record_device(organisation_id: int, membership_id: int, agent: str, address
     )
     if is_new and not is_first:
         facts = {"browser": browser, "address": address or "–"}
-        notify(organisation_id, EVENT, [membership_id], facts, reverse("account_change_password"))
+        notify(
+            organisation_id, NotificationEvent.NEW_SIGN_IN, [membership_id], facts, reverse("account_change_password")
+        )
 
 
 def browser_of(agent: str) -> str:

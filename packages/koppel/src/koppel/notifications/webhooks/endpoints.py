@@ -16,18 +16,18 @@ from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
+from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.kit.text import clean_text
+from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.errors import NoSuchWebhook
-from koppel.notifications.event_types import webhook_event_types
+from koppel.notifications.event_types import NotificationEvent, webhook_event_types
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from koppel.notifications.webhooks import event_types
 from koppel.notifications.webhooks.delivery_queue import enqueue_delivery
 from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.notifications.webhooks.payloads import TEST, test_payload
 from koppel.notifications.webhooks.signing import new_secret
-from koppel.organisations.encryption import decrypt, encrypt
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division
 from koppel.organisations.roles import Actor, Permission
@@ -75,7 +75,7 @@ def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secr
         name=cleaned.name, url=cleaned.url, events=list(cleaned.events), divisions=list(cleaned.divisions),
     )  # fmt: skip
     secret = _store_new_secret(webhook)
-    _record(actor.audit, webhook, "webhook.created", after=_audit_details(cleaned))
+    _record(actor.audit, webhook, WebhookAction.CREATED, after=_audit_details(cleaned))
     return webhook, secret
 
 
@@ -91,7 +91,9 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookEndpointInput) ->
     )
     webhook.save(update_fields=["name", "url", "events", "divisions"])
     if before != cleaned:
-        _record(actor.audit, webhook, "webhook.changed", before=_audit_details(before), after=_audit_details(cleaned))
+        _record(
+            actor.audit, webhook, WebhookAction.CHANGED, before=_audit_details(before), after=_audit_details(cleaned)
+        )
     return webhook
 
 
@@ -104,26 +106,24 @@ def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
     webhook.save(update_fields=["is_active", "failing_since", "disabled_reason"])
     if not on:
         _fail_pending_deliveries(webhook)
-    _record(actor.audit, webhook, "webhook.enabled" if on else "webhook.disabled")
+    _record(actor.audit, webhook, WebhookAction.ENABLED if on else WebhookAction.DISABLED)
     return webhook
 
 
 def renew_secret(actor: Actor, webhook_id: int) -> Secret:
     """Return a new secret, which is shown once; the old one signs as well for a day."""
     webhook = get_webhook(actor, webhook_id)
-    webhook.previous_secret = encrypt(
-        current_secret(webhook).reveal().encode(), secret_aad(webhook.organisation_id, webhook.pk)
-    )
+    webhook.previous_secret = encrypt_column(webhook, "previous_secret", current_secret(webhook))
     webhook.previous_until = timezone.now() + PREVIOUS_SECRET_VALID_FOR
     secret = _store_new_secret(webhook)
-    _record(actor.audit, webhook, "webhook.secret_rotated")
+    _record(actor.audit, webhook, WebhookAction.SECRET_ROTATED)
     return secret
 
 
 def remove_webhook(actor: Actor, webhook_id: int) -> None:
     """Delete the webhook with its log."""
     webhook = get_webhook(actor, webhook_id)
-    _record(actor.audit, webhook, "webhook.removed", before={"url": webhook.url})
+    _record(actor.audit, webhook, WebhookAction.REMOVED, before={"url": webhook.url})
     webhook.delete()
 
 
@@ -133,7 +133,7 @@ def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     _require_active(webhook)
-    _record(actor.audit, webhook, "webhook.tested")
+    _record(actor.audit, webhook, WebhookAction.TESTED)
     return enqueue_delivery(webhook, TEST, test_payload(webhook))
 
 
@@ -151,7 +151,7 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
         state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), leased_until=None, reason=""
     )
     if count:
-        _record(actor.audit, webhook, "webhook.redelivered", count=count)
+        _record(actor.audit, webhook, WebhookAction.REDELIVERED, count=count)
         WEBHOOK_OUTBOX.enqueue({"organisation_id": actor.organisation_id, "webhook_id": webhook.pk})
     return count
 
@@ -172,10 +172,10 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
     if not stopped.update(is_active=False, disabled_reason=reason):
         return
     _fail_pending_deliveries(webhook)
-    _record(SYSTEM_ACTOR, webhook, "webhook.auto_disabled", reason=reason)
+    _record(SYSTEM_ACTOR, webhook, WebhookAction.AUTO_DISABLED, reason=reason)
     open_event(
         webhook.organisation_id,
-        event_types.WEBHOOK_DISABLED,
+        NotificationEvent.WEBHOOK_DISABLED,
         EventKey("webhook", webhook.pk),
         responsible=webhook.created_by_id,
         context={"name": webhook.name, "reason": reason},
@@ -185,26 +185,20 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
 
 def current_secret(webhook: WebhookEndpoint) -> Secret:
     """Return the secret. Raises `DecryptionError`."""
-    return Secret(decrypt(bytes(webhook.secret), secret_aad(webhook.organisation_id, webhook.pk)).decode())
+    return decrypt_column(webhook, "secret")
 
 
 def secrets_in_use(webhook: WebhookEndpoint) -> list[Secret]:
     """Return the secrets that sign, the newest first. Raises `DecryptionError`."""
     secrets = [current_secret(webhook)]
     if webhook.previous_secret and webhook.previous_until and webhook.previous_until > timezone.now():
-        aad = secret_aad(webhook.organisation_id, webhook.pk)
-        secrets.append(Secret(decrypt(bytes(webhook.previous_secret), aad).decode()))
+        secrets.append(decrypt_column(webhook, "previous_secret"))
     return secrets
-
-
-def secret_aad(organisation_id: int, webhook_id: int) -> str:
-    """Return what binds a webhook's encrypted secrets to its row."""
-    return f"notifications_webhook_endpoint|{organisation_id}|{webhook_id}|secret"
 
 
 def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
     secret = new_secret()
-    webhook.secret = encrypt(secret.reveal().encode(), secret_aad(webhook.organisation_id, webhook.pk))
+    webhook.secret = encrypt_column(webhook, "secret", secret)
     webhook.save(update_fields=["secret", "previous_secret", "previous_until"])
     return secret
 
@@ -259,5 +253,5 @@ def _fail_pending_deliveries(webhook: WebhookEndpoint) -> None:
     waiting.update(state=DeliveryState.FAILED, reason="disabled")
 
 
-def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: str, **details: object) -> None:
+def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: WebhookAction, **details: object) -> None:
     record(webhook.organisation_id, audit_actor, action, subject=("webhook", webhook.pk, webhook.name), details=details)

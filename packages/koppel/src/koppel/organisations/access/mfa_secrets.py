@@ -11,19 +11,18 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
-from koppel.kit.encryption import DecryptionError, key_id_of
-from koppel.organisations.encryption import decrypt, encrypt, keyring
+from koppel.kit.encryption import DecryptionError, key_id_of, keyring
 
 AAD = "mfa_authenticator"
 
 
 def encrypt_text(text: str) -> str:
-    return base64.b64encode(encrypt(text.encode(), AAD)).decode()
+    return base64.b64encode(keyring().encrypt(text.encode(), AAD)).decode()
 
 
 def decrypt_text(text: str) -> str:
     """Raises `DecryptionError`."""
-    return decrypt(base64.b64decode(text), AAD).decode()
+    return keyring().decrypt(base64.b64decode(text), AAD).decode()
 
 
 def ciphertexts() -> Iterator[tuple[bytes, str]]:

@@ -1,4 +1,5 @@
-"""A worker's claims on runs, over async psycopg: claim, heartbeat, requeue. Every page is written in a `fenced_transaction`."""
+"""A worker's claims on runs, over async psycopg: claim, heartbeat, requeue. Every page is written in a
+`fenced_transaction`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,7 +54,8 @@ async def claim_runs(connection: Connection, run_ids: list[int], worker: str) ->
 
 @asynccontextmanager
 async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIterator[Connection]:
-    """Open a transaction in the organisation's scope that locks the run. Raises `RunTakenOver` when it is no longer ours."""
+    """Open a transaction in the organisation's scope that locks the run. Raises `RunTakenOver` when it is no
+    longer ours."""
     guard = _SQL["fence_run"].format(run=claimed.id, attempt=claimed.attempt, running=f"'{RunState.RUNNING}'")
     try:
         async with database.tenant_transaction(claimed.organisation_id, guard=guard) as connection:
@@ -91,9 +93,11 @@ async def requeue_after_crash(connection: Connection, claimed: ClaimedRun, secon
 
 
 async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason: str) -> float:
-    """Requeue the run while our own database answers with errors, for about as long as the outage lasts already.
+    """Requeue the run while our own database answers with errors, for about as long as the outage lasts
+    already.
 
-    Returns the seconds of the outage so far, 0 at first. After a quarter of an hour without errors it is a new outage."""
+    Returns the seconds of the outage so far, 0 at first. After a quarter of an hour without errors it is a
+    new outage."""
     cursor = await connection.execute(
         _SQL["requeue_run_for_outage"],
         {

@@ -1,7 +1,8 @@
-"""Claims runs from the queue while there is room, executes them concurrently, and requeues them when the worker stops.
+"""Claims runs from the queue while there is room, executes them concurrently, and requeues them when the
+worker stops.
 
-New runs announce themselves (`LISTEN`); runs that wait for a time are looked for when it comes. A long run gives up its place
-at a page when others wait for one, and goes on later from its checkpoint.
+New runs announce themselves (`LISTEN`); runs that wait for a time are looked for when it comes. A long run
+gives up its place at a page when others wait for one, and goes on later from its checkpoint.
 """
 
 import asyncio
@@ -121,7 +122,8 @@ class Dispatcher:
         return context
 
     def _time_slice(self, claimed: ClaimedRun) -> Callable[[], None]:
-        """Raise when the run must stop, before each call to the vendor: everything that was read is or can be written then."""
+        """Raise when the run must stop, before each call to the vendor: everything that was read is or can be
+        written then."""
         ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(claimed.attempt - 1, 3)
 
         def ask() -> None:
@@ -131,8 +133,8 @@ class Dispatcher:
         return ask
 
     async def _listen(self) -> None:
-        """Wake up when runs are added, and become the leader when there is none. One session does both, and is renewed
-        when it breaks."""
+        """Wake up when runs are added, and become the leader when there is none. One session does both, and
+        is renewed when it breaks."""
         while True:
             try:
                 async with await open_lock_connection() as connection:

@@ -1,4 +1,5 @@
-"""The worker: takes runs from their queue, works off jobs, looks after what dead workers left, and one keeps the schedule."""
+"""The worker: takes runs from their queue, works off jobs, looks after what dead workers left, and one keeps
+the schedule."""
 
 import asyncio
 import gc

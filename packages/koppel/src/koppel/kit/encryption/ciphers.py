@@ -1,8 +1,7 @@
-"""Secrets: a type that cannot be printed, and AES-GCM envelopes bound to their row.
+"""Secrets: a type that cannot be printed, and AES-GCM ciphertexts bound to the row they belong to.
 
-An envelope is `version(1) | key id length(1) | key id | nonce(12) | ciphertext`. The associated data names
-the row (`table|organisation|row|column`), so that a ciphertext moved to another row is refused.
-"""
+A ciphertext is `VERSION(1) | key id length(1) | key id | nonce(12) | encrypted and tag(16)`. The associated
+data names the row (`table|organisation|row|column`), so that a ciphertext moved to another row is refused."""
 
 import base64
 import hashlib
@@ -15,10 +14,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VERSION = 1
 NONCE_BYTES = 12
+TAG_BYTES = 16
 
 
 class Secret:
-    """A text that must not be shown. `reveal()` returns it."""
+    """A text that must not be shown. Only `reveal()` gives it."""
 
     __slots__ = ("_text",)
 
@@ -50,7 +50,8 @@ class Secret:
 
 
 class DecryptionError(Exception):
-    """An envelope cannot be opened: unknown key id, damaged bytes, or bytes of another row. Nothing is destroyed."""
+    """A ciphertext cannot be decrypted: unknown key id, damaged bytes, or bytes of another row. Nothing is
+    destroyed."""
 
 
 class Keyring:
@@ -109,7 +110,12 @@ class Keyring:
 
 
 def key_id_of(ciphertext: bytes) -> str:
-    """Return the id of the key that encrypted this envelope. Raises `DecryptionError` when it is no envelope."""
+    """Return the id of the key that made this ciphertext. Raises `DecryptionError` when it is none."""
     if len(ciphertext) < 2 or ciphertext[0] != VERSION:
         raise DecryptionError("These bytes are not a sealed secret.")
     return ciphertext[2 : 2 + ciphertext[1]].decode(errors="replace")
+
+
+def is_ciphertext(value: bytes) -> bool:
+    """Whether these bytes have the form of a ciphertext. Says nothing about who made it."""
+    return len(value) >= 2 and value[0] == VERSION and len(value) >= 2 + value[1] + NONCE_BYTES + TAG_BYTES

@@ -1,0 +1,78 @@
+"""The page of one connection: health, administrations, what others may import, its owner, and what happened."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+
+from koppel.connections import queries
+from koppel.connections.companies.company_rows import (
+    CompanyRow,
+    OpenChange,
+    list_company_rows,
+    list_other_companies,
+)
+from koppel.connections.hooks import exclude_restricted
+from koppel.connections.lifecycle import ownership
+from koppel.connections.models import Connection, RemoteCompany, TimelineEvent
+from koppel.connections.summaries import ConnectionSummary, summarize
+from koppel.connector.registry import connectors
+from koppel.issues.queries import IssueView, open_issues
+from koppel.organisations.models import Membership
+from koppel.organisations.roles import Actor, Permission
+
+
+@dataclass(frozen=True)
+class ConnectionPage:
+    """What the page shows to one actor. Who may not change the connection gets no `listed` companies and no
+    `others`."""
+
+    connection: Connection
+    card: ConnectionSummary
+    setup_requirements: str
+    """What the accounting system must be set to; '' for one that is not installed any more."""
+    events: list[TimelineEvent]
+    rows: list[CompanyRow]
+    other_companies: list[OpenChange]
+    companies: int
+    """How many the actor may see."""
+    listed: list[RemoteCompany]
+    """Companies that may be released for import."""
+    others: list[Membership]
+    """Members who may take the connection over."""
+    issues: list[IssueView]
+    may_change: bool
+    companies_awaiting_transfer: str
+    is_pending_owner: bool
+    now: datetime
+
+
+def load_connection_page(actor: Actor, connection_id: int) -> ConnectionPage:
+    """Read the page. Raises `NoSuchConnection`."""
+    connection = queries.get_connection(actor, connection_id)
+    may_change = actor.can(Permission.MANAGE_CONNECTIONS)
+    return ConnectionPage(
+        connection=connection,
+        card=summarize(connection),
+        setup_requirements=_setup_requirements(connection),
+        events=queries.timeline(actor, connection),
+        rows=list_company_rows(actor, connection),
+        other_companies=list_other_companies(actor, connection),
+        companies=exclude_restricted(actor, queries.companies_of(actor, connection)).count(),
+        listed=list(queries.listed_companies(actor, connection)) if may_change else [],
+        others=_possible_new_owners(actor, connection) if may_change else [],
+        issues=open_issues(connection.organisation_id, "connection", [connection.pk]).get(connection.pk, []),
+        may_change=may_change,
+        companies_awaiting_transfer=ownership.companies_awaiting_transfer(actor, connection),
+        is_pending_owner=connection.pending_owner_id == actor.membership_id,
+        now=timezone.now(),
+    )
+
+
+def _setup_requirements(connection: Connection) -> str:
+    connector = connectors().get(connection.connector)
+    return str(connector.descriptor.setup_requirements) if connector else ""
+
+
+def _possible_new_owners(actor: Actor, connection: Connection) -> list[Membership]:
+    return [member for member in ownership.possible_owners(actor) if member.pk != connection.owner_id]
