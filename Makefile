@@ -6,7 +6,9 @@ UV := $(TOOLS)/bin/uv
 READY := .koppel/ready
 ARGS ?=
 ID ?=
-PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
+# One more than the cores of a small machine: a test that waits for a process or a browser leaves its core to another.
+TEST_PROCESSES ?= 3
+PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder)
 
 .PHONY: help install demo demo-once test drills check style types imports setup-tests coverage hooks bench docs wheel built clean
 

@@ -28,7 +28,7 @@ from koppel.notifications.email.smtp import SmtpSession
 from koppel.notifications.models import EmailDelivery, WebhookDelivery
 from koppel.notifications.webhooks import delivery as webhook_delivery
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.notifications.webhooks.outbox import BATCH_SIZE, WEBHOOK_OUTBOX
 from koppel.organisations.roles import Actor
 from tests.company_registers.factories import work
@@ -85,7 +85,7 @@ def webhook_id(anna: Actor, program: Receiver) -> int:
 
 def add_webhook(actor: Actor, program: Receiver) -> int:
     with organisation_scope(actor.organisation_id):
-        return endpoints.add(actor, WebhookEndpointInput("Tickets", program.url))[0].pk
+        return endpoints.create_webhook(actor, WebhookInput(name="Tickets", url=program.url))[0].pk
 
 
 def open_events(actor: Actor, count: int) -> None:

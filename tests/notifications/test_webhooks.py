@@ -354,21 +354,21 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     address = f"/organisation/webhooks/{hook}/"
     assert secret not in browser.get(address).content.decode()
     program.answers = [(500, {})]
-    browser.post(f"{address}action", {"action": "test"})
+    browser.post(f"{address}test")
     assert "on its way" in browser.get(f"{address}log").content.decode()
     send(anna)
     log_text = browser.get(f"{address}log").content.decode()
     assert "500 It did not accept the message." in log_text
     assert "no &lt;b&gt;thanks&lt;/b&gt;" in log_text
     assert is_signed_with(secret, program.got[0])
-    browser.post(f"{address}action", {"action": "off"})
+    browser.post(f"{address}active", {"active": ""})
     assert "The webhook was switched off." in browser.get(f"{address}?state=failed").content.decode()
-    browser.post(f"{address}action", {"action": "on"})
+    browser.post(f"{address}active", {"active": "1"})
     assert "1 message is sent again." in browser.post(f"{address}redeliver", follow=True).content.decode()
     assert send(anna) == 1
-    renewed = browser.post(f"{address}action", {"action": "secret"}).content.decode()
+    renewed = browser.post(f"{address}secret").content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
-    assert "is removed" in browser.post(f"{address}action", {"action": "remove"}, follow=True).content.decode()
+    assert "is removed" in browser.post(f"{address}remove", follow=True).content.decode()
     assert browser.get(address).status_code == 404
 
 

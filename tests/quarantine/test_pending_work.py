@@ -29,7 +29,7 @@ from koppel.notifications.models import EmailDelivery, WebhookDelivery, WebhookE
 from koppel.notifications.tasks import run_maintenance
 from koppel.notifications.webhooks import delivery as webhook_delivery
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
@@ -162,7 +162,7 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
     anna: Actor, program: Receiver, mailoutbox: list[EmailMessage]
 ) -> None:
     with organisation_scope(anna.organisation_id):
-        endpoints.add(anna, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
+        endpoints.create_webhook(anna, WebhookInput(name="Tickets", url=program.url, events=[NEWS]))
     open_test_event(anna, NEWS, "before", context={"name": "before"})
     koppel_quarantine("on")
     open_test_event(anna, NEWS, "meanwhile", context={"name": "meanwhile"})
@@ -191,7 +191,7 @@ def test_a_quarantine_that_begins_while_they_are_sent_stops_them(
     anna: Actor, program: Receiver, monkeypatch: pytest.MonkeyPatch, mailoutbox: list[EmailMessage]
 ) -> None:
     with organisation_scope(anna.organisation_id):
-        endpoints.add(anna, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
+        endpoints.create_webhook(anna, WebhookInput(name="Tickets", url=program.url, events=[NEWS]))
     open_test_event(anna, NEWS, context={"name": "x"})
 
     async def never() -> None:

@@ -7,7 +7,7 @@ import typer
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.notifications.models import WebhookEndpoint
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
 app = typer.Typer(no_args_is_help=True)
@@ -40,7 +40,9 @@ def add_webhook(
 ) -> None:
     """Create a webhook. Its secret is printed once."""
     with acting_as(person, organisation) as actor:
-        created, secret = endpoints.add(actor, WebhookEndpointInput(name, url, event or (), division or ()))
+        created, secret = endpoints.create_webhook(
+            actor, WebhookInput(name=name, url=url, events=event or [], divisions=division or [])
+        )
     print_record({**_to_row(created), "secret": secret.reveal()}, as_json=as_json)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from django.utils.translation import gettext as _
+
 from koppel.audit.services import record
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.notifications.audience.recipients import active_members
@@ -17,6 +19,7 @@ from koppel.notifications.models import (
     Preference,
     PreferenceScope,
 )
+from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor
 
@@ -94,11 +97,11 @@ def delivery_settings_of(actor: Actor) -> DeliverySettings:
     return DeliverySettings.objects.filter(**owner).first() or DeliverySettings(**owner)
 
 
-def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None) -> bool:
-    """Store the settings. Returns False, and stores nothing, when the stand-in is not a colleague who can
-    sign in."""
+def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None) -> None:
+    """Store when mail is sent, and who stands in until when. Raises `Refused` for a stand-in who cannot sign in."""
     if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:
-        return False
+        message = _("Choose a colleague who can sign in as your stand-in. Nothing was stored.")
+        raise Refused(message, field="stand_in")
     DeliverySettings.objects.update_or_create(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,
@@ -106,7 +109,6 @@ def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None
     )
     last_day = away_until.isoformat() if away_until else None
     _record(actor, {"digest": digest, "stand_in": stand_in, "away_until": last_day})
-    return True
 
 
 def colleagues(actor: Actor) -> list[Membership]:
