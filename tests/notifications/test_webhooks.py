@@ -73,7 +73,9 @@ def create_webhook(browser: Client, url: str, *events: str) -> dict[str, Any]:
 
 
 def send(anna: Actor) -> int:
-    return delivery.send_due(anna.organisation_id)
+    with organisation_scope(anna.organisation_id):
+        webhook_ids = list(WebhookEndpoint.objects.order_by("pk").values_list("pk", flat=True))
+    return sum(asyncio.run(delivery.send_due(anna.organisation_id, webhook_id)) for webhook_id in webhook_ids)
 
 
 def log(browser: Client, webhook: int) -> list[dict[str, Any]]:
@@ -86,7 +88,7 @@ def make_due(anna: Actor, **failing: timedelta) -> None:
     with organisation_scope(anna.organisation_id):
         past = timezone.now() - timedelta(hours=1)
         WebhookDelivery.objects.filter(state="waiting").update(due_at=past)
-        WebhookDelivery.objects.filter(state="claimed").update(claimed_at=past)
+        WebhookDelivery.objects.filter(state="claimed").update(leased_until=past)
         if failing:
             WebhookEndpoint.objects.update(failing_since=timezone.now() - failing["since"])
 

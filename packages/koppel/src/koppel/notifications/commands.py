@@ -21,7 +21,7 @@ DELIVERY_COLUMNS = ("id", "created_at", "event", "state", "attempts", "response_
 
 
 @app.command("list")
-def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+def list_webhooks(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
     """List the organisation's webhooks."""
     with acting_as(person, organisation) as actor:
         rows = [_to_row(webhook) for webhook in endpoints.list_webhooks(actor)]
@@ -29,7 +29,7 @@ def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJ
 
 
 @app.command("add")
-def add(
+def add_webhook(
     name: Annotated[str, typer.Argument(help="Purpose.")],
     url: Annotated[str, typer.Argument(help="Address that Koppel calls.")],
     event: Events = None,
@@ -47,7 +47,9 @@ def add(
 
 
 @app.command("remove")
-def remove(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+def remove_webhook(
+    webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
     """Remove a webhook with its log."""
     with acting_as(person, organisation) as actor:
         endpoints.remove_webhook(actor, webhook)
@@ -55,7 +57,7 @@ def remove(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation 
 
 
 @app.command("switch")
-def switch(
+def switch_webhook(
     webhook: WebhookId,
     on: Annotated[bool, typer.Option("--on/--off", help="Send events to it, or not.")],
     person: ActAs = "",
@@ -89,7 +91,9 @@ def send_test(
 
 
 @app.command("log")
-def log(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+def list_deliveries(
+    webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
     """Show its messages and their outcome, newest first."""
     with acting_as(person, organisation) as actor:
         deliveries = endpoints.list_deliveries(actor, webhook)

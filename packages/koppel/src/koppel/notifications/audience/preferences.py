@@ -38,7 +38,7 @@ class PreferenceRow:
 
 
 def list_preferences(actor: Actor) -> list[PreferenceRow]:
-    """By name, in the language that is active."""
+    """Return the actor's preferences, ordered by label in the active language."""
     preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     scopes = {(choice.event_type, choice.channel): choice.scope for choice in preferences}
     preference_rows = [
@@ -55,7 +55,8 @@ def list_preferences(actor: Actor) -> list[PreferenceRow]:
 
 
 def update_preferences(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> None:
-    """(event, channel) to scope. The ordinary choice needs no row. Raises `UnknownParameter`; nothing is stored then."""
+    """Store scopes by (event, channel); a default scope needs no row. Raises `UnknownParameter` and stores
+    nothing then."""
     _require_known(scopes)
     preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     before = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences}
@@ -91,7 +92,7 @@ def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
 
 
 def delivery_settings_of(actor: Actor) -> DeliverySettings:
-    """The person's own; an unsaved ordinary one when nothing was ever arranged."""
+    """Return the member's delivery settings; unsaved defaults when there are none."""
     owner = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
     return DeliverySettings.objects.filter(**owner).first() or DeliverySettings(**owner)
 
@@ -111,13 +112,13 @@ def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None
 
 
 def colleagues(actor: Actor) -> list[Membership]:
-    """Who may stand in: everybody else who can sign in."""
+    """Return who may stand in: all other members who can sign in."""
     members = active_members(actor.organisation_id).exclude(pk=actor.membership_id).select_related("user")
     return list(members.order_by("user__name", "pk"))
 
 
 def unsubscribe(organisation_id: int, membership_id: int, event: str) -> None:
-    """No more mail about this event to this person: the way out in every mail. In scope."""
+    """Turn off mail about this event for this member. In scope."""
     Preference.objects.update_or_create(
         organisation_id=organisation_id,
         membership_id=membership_id,

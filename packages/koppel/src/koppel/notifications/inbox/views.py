@@ -52,7 +52,7 @@ def mark_notices(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def open_notice(request: AuthenticatedRequest, notice_id: int) -> HttpResponse:
-    """Where the notice leads; following it is reading it."""
+    """Mark the notice as read and redirect to what it is about."""
     notice = queries.notice_for(request.actor, notice_id)
     if notice is None:
         raise Http404
@@ -97,7 +97,7 @@ def _save_preferences(request: AuthenticatedRequest, form: PreferencesForm) -> N
 @csrf_exempt
 @public
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """The way out in every mail, without signing in: the signed link is the authority (RFC 8058 posts to it)."""
+    """Turn off mail about an event without signing in: the signed link is the authority (RFC 8058 posts to it)."""
     parsed = read_unsubscribe(token)
     if parsed is None:
         raise Http404

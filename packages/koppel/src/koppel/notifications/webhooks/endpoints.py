@@ -16,15 +16,16 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
-from koppel.kit.jobs import enqueue
 from koppel.kit.text import clean_text
 from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import NotificationEvent, webhook_event_types
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks.delivery_queue import enqueue_delivery
 from koppel.notifications.webhooks.inputs import WebhookInput
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.notifications.webhooks.payloads import TEST, test_payload
 from koppel.notifications.webhooks.signing import new_secret
 from koppel.organisations.errors import Refused
@@ -45,7 +46,7 @@ def list_webhooks(actor: Actor) -> list[WebhookEndpoint]:
 
 
 def get_webhook(actor: Actor, webhook_id: int) -> WebhookEndpoint:
-    """Raises `NoSuchWebhook`, `NotAllowed`."""
+    """Return the webhook. Raises `NoSuchWebhook`, `NotAllowed`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     webhook = WebhookEndpoint.objects.for_actor(actor).filter(pk=webhook_id).first()
     if webhook is None:
@@ -87,7 +88,7 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> Webhook
 
 
 def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
-    """Switched off, nothing is told; what waits is kept in the log as failed, to be sent again by hand."""
+    """Switch the webhook on or off. Off, its waiting messages fail, and can be sent again from the log."""
     webhook = get_webhook(actor, webhook_id)
     if webhook.is_active == on:
         return webhook
@@ -100,7 +101,7 @@ def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
 
 
 def renew_secret(actor: Actor, webhook_id: int) -> Secret:
-    """A new secret, shown once; the old one signs too for a day."""
+    """Return a new secret, which is shown once; the old one signs as well for a day."""
     webhook = get_webhook(actor, webhook_id)
     webhook.previous_secret = encrypt_column(webhook, "previous_secret", current_secret(webhook))
     webhook.previous_until = timezone.now() + PREVIOUS_SECRET_VALID_FOR
@@ -117,7 +118,8 @@ def remove_webhook(actor: Actor, webhook_id: int) -> None:
 
 
 def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
-    """A message of no meaning, sent within seconds; the log says what came back. Raises `Refused` and `Quarantined`."""
+    """Create a test message, which is sent within seconds; the log shows the answer. Raises `Refused` and
+    `Quarantined`."""
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     _require_active(webhook)
@@ -126,8 +128,8 @@ def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
 
 
 def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:
-    """Send these again, under the id they had; all that failed when none is named. How many. Raises `Refused` and
-    `Quarantined`."""
+    """Send these messages again under the ids they had; all that failed when none is named. Returns how many.
+    Raises `Refused` and `Quarantined`."""
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     _require_active(webhook)
@@ -136,16 +138,16 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
         Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
     )
     count = deliveries.filter(condition).update(
-        state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason=""
+        state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), leased_until=None, reason=""
     )
     if count:
         _record(actor.audit, webhook, WebhookAction.REDELIVERED, count=count)
-        enqueue("notifications.send_webhooks", organisation_id=actor.organisation_id)
+        WEBHOOK_OUTBOX.enqueue({"organisation_id": actor.organisation_id, "webhook_id": webhook.pk})
     return count
 
 
 def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: int = 100) -> list[WebhookDelivery]:
-    """The newest first. Raises `NoSuchWebhook`."""
+    """Return the webhook's messages, the newest first. Raises `NoSuchWebhook`."""
     webhook = get_webhook(actor, webhook_id)
     deliveries = WebhookDelivery.objects.for_actor(actor).filter(webhook=webhook)
     if state:
@@ -154,8 +156,8 @@ def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: in
 
 
 def disable(webhook: WebhookEndpoint, reason: str) -> None:
-    """It accepted nothing for days, or is gone: switched off, and whoever made it is told. `reason` is a code of
-    `webhooks.event_types.REASONS`. In scope."""
+    """Switch off a webhook that is gone or accepted nothing for days, and notify who created it. `reason` is
+    a code of `webhooks.event_types.REASONS`. In scope."""
     stopped = WebhookEndpoint.objects.filter(organisation_id=webhook.organisation_id, pk=webhook.pk, is_active=True)
     if not stopped.update(is_active=False, disabled_reason=reason):
         return
@@ -164,7 +166,7 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
     open_event(
         webhook.organisation_id,
         NotificationEvent.WEBHOOK_DISABLED,
-        f"webhook {webhook.pk}",
+        EventKey("webhook", webhook.pk),
         responsible=webhook.created_by_id,
         context={"name": webhook.name, "reason": reason},
         link=webhook.get_absolute_url(),
@@ -172,12 +174,12 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
 
 
 def current_secret(webhook: WebhookEndpoint) -> Secret:
-    """Raises `DecryptionError`."""
+    """Return the secret. Raises `DecryptionError`."""
     return decrypt_column(webhook, "secret")
 
 
 def secrets_in_use(webhook: WebhookEndpoint) -> list[Secret]:
-    """The newest first. Raises `DecryptionError`."""
+    """Return the secrets that sign, the newest first. Raises `DecryptionError`."""
     secrets = [current_secret(webhook)]
     if webhook.previous_secret and webhook.previous_until and webhook.previous_until > timezone.now():
         secrets.append(decrypt_column(webhook, "previous_secret"))
@@ -192,7 +194,8 @@ def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
 
 
 def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
-    """Cleaned up. Whether the address may be called is decided when it is: names move. Raises `Refused`."""
+    """Return the input normalised. Whether the address may be called is decided when it is: names move.
+    Raises `Refused`."""
     name, url = clean_text(data.name, 100), clean_text(data.url)
     if not name:
         raise Refused(_("A name is needed."), field="name")
@@ -225,7 +228,7 @@ def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> list[int
 
 
 def _audit_details(data: WebhookInput) -> dict[str, object]:
-    """For the audit log, divisions by name: they may be gone when it is read."""
+    """Return the input with names of divisions: they may be gone when the audit log is read."""
     names = Division.objects.filter(pk__in=list(data.divisions)).order_by("name").values_list("name", flat=True)
     return {**vars(data), "divisions": list(names)}
 
