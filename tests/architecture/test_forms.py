@@ -47,7 +47,7 @@ def _raw_reads(tree: ast.AST) -> Iterator[int]:
             yield node.lineno
 
 
-PENDING = ("administrations/", "connections/", "notifications/")
+PENDING = ("administrations/", "connections/")
 
 
 def _sources() -> Iterator[tuple[str, Path, ast.Module]]:
