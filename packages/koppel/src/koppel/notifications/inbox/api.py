@@ -60,7 +60,7 @@ class PreferenceIO(Input):
 
 
 @router.get("", response=NoticeList)
-def notices(
+def list_notices(
     request: AuthenticatedRequest, unread: bool = False, page: Annotated[int, Query(ge=1, le=100_000)] = 1
 ) -> NoticeList:
     """List your notices, newest first, 50 per page."""
@@ -70,7 +70,7 @@ def notices(
 
 
 @router.post("/read", response=ReadOut)
-def read(request: AuthenticatedRequest, payload: ReadIn) -> ReadOut:
+def mark_notices_read(request: AuthenticatedRequest, payload: ReadIn) -> ReadOut:
     """Mark your notices as read."""
     return ReadOut(read=mark_read(request.actor, payload.ids[:IDS_MAX] if payload.ids is not None else None))
 

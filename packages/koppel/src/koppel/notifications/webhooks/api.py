@@ -9,24 +9,13 @@ from ninja.responses import Status
 from koppel.kit.web.schemas import Input
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
 router = Router()
 ID_MAX = 2**63 - 1
 WebhookId = Annotated[int, Path(ge=1, le=ID_MAX)]
-
-
-class WebhookIn(Input):
-    """`events` empty: all of them. `divisions` (ids) empty: the whole organisation; else events of their
-    administrations.
-    """
-
-    name: str
-    url: str
-    events: list[str] = []
-    divisions: list[Annotated[int, Query(ge=1, le=ID_MAX)]] = []
 
 
 class WebhookOut(Schema):
@@ -92,33 +81,33 @@ class RedeliverOut(Schema):
 
 @router.get("", response=list[WebhookOut])
 @needs(Permission.MANAGE_ORGANISATION)
-def listing(request: AuthenticatedRequest) -> list[WebhookOut]:
+def list_webhooks(request: AuthenticatedRequest) -> list[WebhookOut]:
     """List the organisation's webhooks, by name."""
     return [_to_schema(webhook) for webhook in endpoints.list_webhooks(request.actor)]
 
 
 @router.post("", response={201: WebhookCreated})
-def create(request: AuthenticatedRequest, payload: WebhookIn) -> Status[WebhookCreated]:
+def create_webhook(request: AuthenticatedRequest, payload: WebhookInput) -> Status[WebhookCreated]:
     """Create a webhook."""
-    webhook, secret = endpoints.add(request.actor, _to_input(payload))
+    webhook, secret = endpoints.create_webhook(request.actor, payload)
     return Status(201, WebhookCreated(**_to_schema(webhook).dict(), secret=secret.reveal()))
 
 
 @router.put("/{webhook_id}", response=WebhookOut)
-def change(request: AuthenticatedRequest, webhook_id: WebhookId, payload: WebhookIn) -> WebhookOut:
+def change_webhook(request: AuthenticatedRequest, webhook_id: WebhookId, payload: WebhookInput) -> WebhookOut:
     """Change name, address, events and divisions; absent fields get their defaults."""
-    return _to_schema(endpoints.change_webhook(request.actor, webhook_id, _to_input(payload)))
+    return _to_schema(endpoints.change_webhook(request.actor, webhook_id, payload))
 
 
 @router.delete("/{webhook_id}", response={204: None})
-def remove(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[None]:
+def remove_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[None]:
     """Remove a webhook with its log."""
     endpoints.remove_webhook(request.actor, webhook_id)
     return Status(204, None)
 
 
 @router.put("/{webhook_id}/active", response=WebhookOut)
-def switch(request: AuthenticatedRequest, webhook_id: WebhookId, payload: ActiveIn) -> WebhookOut:
+def set_active(request: AuthenticatedRequest, webhook_id: WebhookId, payload: ActiveIn) -> WebhookOut:
     """Switch a webhook on or off."""
     return _to_schema(endpoints.set_enabled(request.actor, webhook_id, on=payload.active))
 
@@ -137,7 +126,7 @@ def send_test(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[De
 
 @router.get("/{webhook_id}/deliveries", response=list[DeliveryOut])
 @needs(Permission.MANAGE_ORGANISATION)
-def deliveries(
+def list_deliveries(
     request: AuthenticatedRequest,
     webhook_id: WebhookId,
     state: DeliveryState | None = None,
@@ -152,10 +141,6 @@ def deliveries(
 def redeliver(request: AuthenticatedRequest, webhook_id: WebhookId, payload: RedeliverIn) -> RedeliverOut:
     """Send messages again, under the ids they had."""
     return RedeliverOut(count=endpoints.redeliver(request.actor, webhook_id, payload.ids))
-
-
-def _to_input(payload: WebhookIn) -> WebhookEndpointInput:
-    return WebhookEndpointInput(payload.name, payload.url, payload.events, payload.divisions)
 
 
 def _to_schema(webhook: WebhookEndpoint) -> WebhookOut:
