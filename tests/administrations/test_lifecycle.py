@@ -21,10 +21,11 @@ from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import Event, Notification, WebhookDelivery
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Change, Checkpoint, Run, RunResource
@@ -179,12 +180,20 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
 
 def people_and_programs_are_told_of(boss: Actor, administration: Administration, sibling: Administration) -> None:
     with organisation_scope(boss.organisation_id):
-        endpoints.add(boss, WebhookEndpointInput("Tickets", "https://tickets.example.test/"))
+        endpoints.create_webhook(boss, WebhookInput(name="Tickets", url="https://tickets.example.test/"))
         both = {company.pk: {"name": company.name, "reason": company.name} for company in (administration, sibling)}
         responsible = boss.membership_id
-        open_event(boss.organisation_id, "connection_lost", "both", responsible=responsible, administrations=both)
+        open_event(
+            boss.organisation_id, "connection_lost", EventKey("both", 1), responsible=responsible, administrations=both
+        )
         alone = {administration.pk: both[administration.pk]}
-        open_event(boss.organisation_id, "connection_lost", "alone", responsible=responsible, administrations=alone)
+        open_event(
+            boss.organisation_id,
+            "connection_lost",
+            EventKey("alone", 1),
+            responsible=responsible,
+            administrations=alone,
+        )
         assert (Notification.objects.count(), WebhookDelivery.objects.count()) == (2, 2)
 
 

@@ -8,6 +8,7 @@ from django.db.models import F
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.event_types import EventCode, EventType, event_types, render_message
 from koppel.notifications.events.dispatch import dispatch_due, dispatch_updates
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event, open_event
 from koppel.notifications.models import EmailDelivery, Event, Notification, Preference
 from koppel.organisations.models import Membership
@@ -35,13 +36,16 @@ for event_type in (
 def open_test_event(actor: Actor, event: EventCode = NEWS, key: str = "one", **values: Any) -> None:
     with organisation_scope(actor.organisation_id):
         open_event(
-            actor.organisation_id, event, key, **{"responsible": actor.membership_id, "link": "/issues/", **values}
+            actor.organisation_id,
+            event,
+            EventKey(key, 1),
+            **{"responsible": actor.membership_id, "link": "/issues/", **values},
         )
 
 
 def close_test_event(actor: Actor, event: EventCode, key: str = "one") -> None:
     with organisation_scope(actor.organisation_id):
-        close_event(actor.organisation_id, event, key)
+        close_event(actor.organisation_id, event, EventKey(key, 1))
 
 
 def pass_quarter_hour(actor: Actor) -> None:

@@ -1,6 +1,7 @@
 """An account belongs to its person: what one firm, or its identity provider, says of somebody changes nothing for that person
 elsewhere, joins them to nothing, and is told to them."""
 
+import asyncio
 import io
 import json
 import re
@@ -21,7 +22,7 @@ from koppel.notifications.email import delivery
 from koppel.notifications.models import Notification
 from koppel.organisations.commands import people as people_commands
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import FederatedIdentity, Invitation, Membership, User
 from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Role
@@ -69,7 +70,7 @@ def opens(client: Client) -> int:
 def invited(boss: Actor, email: str, role: Role = Role.TEAM_LEADER, language: str = "en") -> str:
     """The path of the link in the mail."""
     with organisation_scope(boss.organisation_id):
-        invitation = invitations.invite(boss, InvitationData(email, "", role, language=language))
+        invitation = invitations.invite(boss, InvitationInput(email=email, role=role), language=language)
         return "/invitation/" + invitations.link_of(invitation).partition("/invitation/")[2]
 
 
@@ -294,8 +295,7 @@ def test_a_link_is_told_to_the_person_by_mail_and_on_screen(eve: Actor, ada: Act
     idp.says(sub="ada")
     link(ada, ada)
     assert notices_of(ada) == ["sign_in_linked"]
-    with organisation_scope(ada.organisation_id):
-        delivery.send_due(ada.organisation_id)
+    asyncio.run(delivery.send_due(ada.organisation_id))
     assert [(message.to, "may sign you in" in message.body) for message in mail.outbox] == [([email_of(ada)], True)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -17,7 +18,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.groups.divisions import create_division
 from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
 from tests.fixtures.concurrency import at_the_same_moment
@@ -85,9 +86,7 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
 
 def test_two_who_invite_the_same_colleague_at_the_same_moment_read_that_it_is_done(actor: Any) -> None:
     boss = actor("administrator")
-    outcome = at_the_same_moment(
-        boss, lambda: invitations.invite(boss, InvitationData("nieuw@example.test", "", Role.USER))
-    )
+    outcome = at_the_same_moment(boss, lambda: invitations.invite(boss, InvitationInput(email="nieuw@example.test")))
     assert isinstance(outcome, Refused)
     assert "is invited already" in str(outcome)
     with organisation_scope(boss.organisation_id):
@@ -244,6 +243,20 @@ def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settin
         ada = Invitation.objects.get(email="a@example.test")
         assert (ada.role, len(ada.divisions)) == (Role.TEAM_LEADER, 1)
     assert "invited already" in client.post(MANY, {"text": LINES}).content.decode()
+
+
+def test_a_list_is_read_in_any_encoding_and_by_any_delimiter(actor: Any) -> None:
+    """Here one that Excel saved as Unicode text, with a line that Excel writes for itself."""
+    client = signed_in(actor())
+    text = "sep=|\r\nE-mail|Naam|Rol\r\nm@example.test|Møller; Sønn|reader\r\n"
+    upload = SimpleUploadedFile("people.txt", text.encode("utf-16"))
+    page = client.post(MANY, {"file": upload}).content.decode()
+    assert ("1 person will be invited" in page, "Møller; Sønn" in page) == (True, True)
+
+
+def test_a_line_that_cannot_be_read_is_named(actor: Any) -> None:
+    text = 'a@example.test;Ada\nb@example.test;"Bo\n'
+    assert "Line 2 cannot be read as a table." in signed_in(actor()).post(MANY, {"text": text}).content.decode()
 
 
 def test_a_list_of_nothing_is_said(actor: Any) -> None:

@@ -30,6 +30,7 @@ class Lookup(TenantModel):
     requested_at = models.DateTimeField(default=timezone.now)
     answered_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
     reason = models.CharField(max_length=60, default="")
 

@@ -1,4 +1,4 @@
-"""Connections over REST: their health, and the acts of the pages."""
+"""Connections over REST: their health, and the actions of the pages."""
 
 from datetime import datetime
 
@@ -25,9 +25,11 @@ router = Router()
 
 
 class ConnectionOut(Schema):
-    """`state` is pending, active, degraded (Koppel is retrying), needs_reauth (somebody must sign in) or
-    paused. `awaiting_sign_in` administrations wait for a sign-in, `failing` ones cannot be reached for reasons
-    of their own. `owner` and `pending_owner` are ids of members."""
+    """`state` is pending, active, degraded (Koppel retries), needs_reauth (a person must sign in) or paused.
+
+    `awaiting_sign_in` administrations wait for a sign-in; `failing` ones cannot be reached for other reasons.
+    `owner` and `pending_owner` are ids of members.
+    """
 
     id: int
     system: str
@@ -47,7 +49,7 @@ class ConnectionOut(Schema):
 
 
 class TimelineEventOut(Schema):
-    """`ended_at` ends what lasts; what repeats is one event that happened `count` times."""
+    """`ended_at` ends a lasting event; a repeated one is one event with a `count`."""
 
     kind: str
     at: datetime
@@ -111,13 +113,15 @@ class ChangeResolutionIn(Input):
 
 
 class ChangesResolvedOut(Schema):
-    """How many were open; what was resolved before is no mistake."""
+    """The number of open changes; resolving one again is no error."""
 
     resolved: int
 
 
 class RemovalOut(Schema):
-    """What a removal would do; send `fingerprint` back with it, so that nothing else is done than what was shown."""
+    """The effect of a removal; send `fingerprint` back with it, so that nothing else is done than what was
+    shown.
+    """
 
     administrations: int
     reached_elsewhere: int
@@ -142,7 +146,7 @@ class ImportPolicyIn(Input):
 
 
 class Changed(Schema):
-    """False when there was nothing to do: an act asked twice is done once."""
+    """False when there was nothing to do: a repeated action has no further effect."""
 
     changed: bool
 

@@ -75,7 +75,8 @@ def get_event_type(event_type: str) -> EventType:
 
 
 def render_message(event_type: str, facts: EventFacts) -> str:
-    """In the language that is active. Facts may be older than the words: a missing one shows as a dash."""
+    """Return the event's text in the active language. Facts may be older than the text: a missing one shows
+    as a dash."""
     definition = get_event_type(event_type)
     number = facts.get(definition.count_key)
     is_plural = isinstance(number, int) and number > 1
@@ -85,24 +86,24 @@ def render_message(event_type: str, facts: EventFacts) -> str:
 
 
 def webhook_event_types() -> dict[str, EventType]:
-    """Those that an organisation's own programs may be told of."""
+    """Return the event types that webhooks may receive."""
     return {
         name: definition for name, definition in event_types.items() if definition.label and not definition.is_private
     }
 
 
 def audience_labels() -> dict[str, StrOrPromise]:
-    """Events of which the settings of administrations say who is told, with their labels."""
+    """Return the labels of the events whose recipients the settings of administrations choose."""
     return {name: definition.label for name, definition in event_types.items() if definition.by_administration}
 
 
 def covered_issue_codes() -> set[str]:
-    """Issue codes that have a notice of their own."""
+    """Return the codes of issues that have an event of their own."""
     return {code for definition in event_types.values() for code in definition.covers_issues}
 
 
 def superseded_types(event_type: EventCode) -> list[EventCode]:
-    """Events that say less than this one."""
+    """Return the event types that this one includes."""
     return [definition.code for definition in event_types.values() if event_type in definition.superseded_by]
 
 

@@ -29,7 +29,7 @@ class Pending:
 
 
 def begin(operator: Actor) -> bool:
-    """From now on nothing leaves. False when it was so already."""
+    """Begin a quarantine: from now on nothing leaves. Returns False when one is on already."""
     with installation_scope("quarantine"):
         began = periods.begin(operator.name)
         if began:
@@ -39,7 +39,7 @@ def begin(operator: Actor) -> bool:
 
 
 def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
-    """Everything goes on. What is not sent any more, of before the quarantine; None when there was no quarantine."""
+    """End the quarantine. Returns what of before it is not sent any more; None when there was none."""
     with installation_scope("quarantine"):
         period = periods.end(operator.name, sends_pending=sends_pending)
         if period is None:
@@ -53,7 +53,7 @@ def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
 
 
 def pending_since_before(began_at: datetime) -> Pending:
-    """What `end` would not send."""
+    """Return what `end` would not send."""
     with installation_scope("quarantine"):
         return Pending(_mails(began_at).count(), _messages(began_at).count())
 
@@ -76,6 +76,6 @@ def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
 
 
 def _record(operator: Actor, action: QuarantineAction, **details: object) -> None:
-    """In the audit log of every organisation: it concerns the work of all."""
+    """Write to the audit log of every organisation: it concerns the work of all."""
     for organisation_id in Organisation.objects.order_by("pk").values_list("pk", flat=True):
         record(organisation_id, operator.audit, action, details=details)

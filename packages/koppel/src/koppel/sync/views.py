@@ -85,7 +85,7 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
 def sync_now(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Start a sync of everything, or of the named resources; a full one compares with all that the source has."""
     administration = get_administration_or_404(request.actor, administration_id)
-    if request_run(request.actor, administration.pk, SyncForm(request.POST).input_or_refusal()):
+    if request_run(request.actor, administration.pk, SyncForm.of(request).input_or_refusal()):
         messages.success(request, _("The sync of %(name)s has begun.") % {"name": administration.name})
     else:
         messages.info(request, _("A sync of %(name)s is under way already.") % {"name": administration.name})

@@ -7,7 +7,7 @@ from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import get_locked, visible_to
 from koppel.audit.services import record
-from koppel.kit.locks import LockName, lock_until_commit
+from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 

@@ -30,9 +30,9 @@ from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
+from koppel.kit.database.locks import LockName, LockTimeout, session_lock
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
-from koppel.kit.locks import LockName, LockTimeout, session_lock
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.roles import Actor, Permission

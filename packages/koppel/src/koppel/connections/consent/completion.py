@@ -14,7 +14,7 @@ from koppel.connections.lifecycle.revocation import revoke_unused_token
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
 from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
-from koppel.kit.locks import LockName, lock_until_commit
+from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.organisations.roles import Actor
 
 

@@ -19,8 +19,8 @@ from koppel.connections.models import AppRegistration, Connection, ConnectionSta
 from koppel.connections.queries import get_connection
 from koppel.connections.vault import store_grant
 from koppel.connector.contract import ConsentMode, Tokens
+from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.kit.encryption import Secret
-from koppel.kit.locks import LockName, lock_until_commit
 from koppel.organisations.roles import Actor, Permission
 
 IDS_MAX = 5000

@@ -17,6 +17,7 @@ from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 
 SQL = load_statements("koppel.connections")
@@ -95,7 +96,7 @@ def _notify(ending: _Ending) -> None:
             connection.organisation_id, ConnectionIssue.CONSENT_EXPIRING, ("connection", connection.pk), context
         )
         open_event(
-            connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, f"connection {connection.pk}",
+            connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, EventKey("connection", connection.pk),
             subject=("connection", connection.pk),
             responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip

@@ -19,6 +19,7 @@ from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany, TimelineKind
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event, open_event
 
 SETTLED = timedelta(seconds=10)
@@ -101,7 +102,7 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
         start_timeline_event(connection, TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST, context)
         event = ConnectionEvent.PARTLY_LOST if partly else ConnectionEvent.LOST
         open_event(
-            organisation_id, event, f"connection {connection_id}", subject=("connection", connection_id),
+            organisation_id, event, EventKey("connection", connection_id), subject=("connection", connection_id),
             responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
     log.warning("connection_lost", connection=connection_id, partly=partly)
@@ -168,12 +169,12 @@ def _resolve_consent_lost(connection: Connection) -> None:
     resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_LOST)
     if not has_expiry_soon(connection.pk):
         resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_EXPIRING)
-        close_event(connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, f"connection {connection.pk}")
-    close_event(connection.organisation_id, ConnectionEvent.LOST, f"connection {connection.pk}")
+        close_event(connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, EventKey("connection", connection.pk))
+    close_event(connection.organisation_id, ConnectionEvent.LOST, EventKey("connection", connection.pk))
     end_timeline_event(connection, TimelineKind.LOST)
     if not grants_of(connection).exclude(invalid_since=None).exists():
         resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_PARTLY_LOST)
-        close_event(connection.organisation_id, ConnectionEvent.PARTLY_LOST, f"connection {connection.pk}")
+        close_event(connection.organisation_id, ConnectionEvent.PARTLY_LOST, EventKey("connection", connection.pk))
         end_timeline_event(connection, TimelineKind.PARTLY_LOST)
 
 

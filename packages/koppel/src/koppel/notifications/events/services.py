@@ -15,6 +15,7 @@ from koppel.notifications.audience.hooks import SubjectRef, subject_of
 from koppel.notifications.event_types import EventCode, EventType, get_event_type, superseded_types
 from koppel.notifications.events.dispatch import dispatch
 from koppel.notifications.events.hooks import events_closed
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.models import (
     DeliveryState,
     EmailDelivery,
@@ -45,7 +46,7 @@ SELECT EXISTS (SELECT FROM notifications_event
 def open_event(
     organisation_id: int,
     event_type: EventCode,
-    key: str,
+    key: EventKey,
     *,
     subject: SubjectRef = ("", None),
     responsible: int | None = None,
@@ -63,7 +64,7 @@ def open_event(
     values: dict[str, Any] = {
         "organisation": organisation_id,
         "event": event_type,
-        "key": key[:120],
+        "key": str(key),
         "kind": subject[0],
         "about": subject[1],
         "facts": encode(context or {}, EventContext),
@@ -81,10 +82,10 @@ def open_event(
         dispatch(organisation_id, event_id)
 
 
-def close_event(organisation_id: int, event_type: EventCode, key: str) -> int:
+def close_event(organisation_id: int, event_type: EventCode, key: EventKey) -> int:
     """Close the event. Nobody is notified of one still pending; waiting mails are dropped; the next opening is a new event."""
     now = timezone.now()
-    events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=key[:120])
+    events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=str(key))
     recovered = events.filter(state=EventState.PENDING).update(state=EventState.RECOVERED, closed_at=now)
     notified = list(events.filter(state=EventState.NOTIFIED).values_list("pk", flat=True))
     if notified:
@@ -98,12 +99,14 @@ def close_event(organisation_id: int, event_type: EventCode, key: str) -> int:
     return recovered + len(notified)
 
 
-def close_event_for(organisation_id: int, event_type: EventCode, key: str, administration_ids: Collection[int]) -> None:
-    """Over for these administrations; it is over altogether when it touches no other."""
+def close_event_for(
+    organisation_id: int, event_type: EventCode, key: EventKey, administration_ids: Collection[int]
+) -> None:
+    """Close the event for these administrations, and altogether when it touches no other."""
     if not _is_open(organisation_id, event_type, key):
         return
     events = Event.objects.select_for_update().filter(
-        organisation_id=organisation_id, event_type=event_type, key=key[:120],
+        organisation_id=organisation_id, event_type=event_type, key=str(key),
         state__in=[EventState.PENDING, EventState.NOTIFIED],
     )  # fmt: skip
     for event in events:
@@ -126,17 +129,18 @@ def close_event_for(organisation_id: int, event_type: EventCode, key: str, admin
             event.save(update_fields=["administrations", "notified_administrations"])
 
 
-def _is_open(organisation_id: int, event_type: str, key: str) -> bool:
-    """Every sync that went well asks this, so Django does not compile it each time."""
+def _is_open(organisation_id: int, event_type: str, key: EventKey) -> bool:
+    """Ask in plain SQL: every successful sync asks, and compiling a queryset would cost more than the query."""
     with connection.cursor() as cursor:
-        cursor.execute(_IS_OPEN, [organisation_id, event_type, key[:120]])
+        cursor.execute(_IS_OPEN, [organisation_id, event_type, str(key)])
         return bool(cursor.fetchone()[0])
 
 
-def _is_superseded(organisation_id: int, definition: EventType, key: str) -> bool:
-    """An event under way says all this and more: a lost connection, of whose administrations nothing can be synced."""
+def _is_superseded(organisation_id: int, definition: EventType, key: EventKey) -> bool:
+    """Return whether an open event includes this one: a lost connection includes the failing syncs of its
+    administrations."""
     superseding = definition.superseded_by
     return bool(superseding) and Event.objects.filter(
-        organisation_id=organisation_id, event_type__in=superseding, key=key[:120],
+        organisation_id=organisation_id, event_type__in=superseding, key=str(key),
         state__in=[EventState.PENDING, EventState.NOTIFIED],
     ).exists()  # fmt: skip

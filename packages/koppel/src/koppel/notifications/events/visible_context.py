@@ -6,13 +6,13 @@ NAMES_MAX = 12
 
 
 def count_in(facts: EventFacts, key: str, default: int = 0) -> int:
-    """A count among the facts; `default` when there is none."""
+    """Return a count among the facts; `default` when there is none."""
     count = facts.get(key)
     return count if isinstance(count, int) else default
 
 
 def visible_context(event: Event, visible_ids: frozenset[int] | None) -> EventContext:
-    """Only administrations in `visible_ids` are named and counted (None: all); of a single one its own facts are told too."""
+    """Name and count only administrations in `visible_ids` (None: all); a single one adds its own facts."""
     affected = event.administrations
     visible = [details for key, details in affected.items() if visible_ids is None or key in visible_ids]
     context = dict(event.context)

@@ -20,7 +20,7 @@ def notify(
     context: EventFacts,
     link: str = "",
 ) -> None:
-    """One notice to each of these people, once per call however often a person is named. In the caller's transaction."""
+    """Notify each of these members once per call, however often one is named. In the caller's transaction."""
     recipient_ids = (
         active_members(organisation_id).filter(pk__in=set(membership_ids)).order_by("pk").values_list("pk", flat=True)
     )

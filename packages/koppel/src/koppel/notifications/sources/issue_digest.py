@@ -14,6 +14,7 @@ from koppel.issues.models import Issue
 from koppel.issues.queries import render_issue_message
 from koppel.notifications.audience.hooks import Subject, subject_of
 from koppel.notifications.event_types import EventType, NotificationEvent, covered_issue_codes
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 from koppel.notifications.events.visible_context import count_in
 from koppel.notifications.models import EventContext, EventFacts, IssueReference
@@ -24,7 +25,8 @@ BATCH_SIZE = 2000
 
 
 def notify_new_issues(organisation_id: int) -> int:
-    """One notice to each responsible person about all that is new and did not heal. How many issues. In scope."""
+    """Notify each responsible member once about all new issues that did not resolve themselves. Returns how
+    many issues. In scope."""
     pending = Issue.objects.select_for_update(skip_locked=True).filter(
         organisation_id=organisation_id, resolved_at=None, notified_at=None, raised_at__lt=timezone.now() - SETTLE_TIME
     )
@@ -50,7 +52,8 @@ def _open_digest_event(
     issues: list[Issue],
     subjects: Mapping[tuple[str, int], Subject],
 ) -> None:
-    """Issues of administrations are told by administration, so that a colleague hears of those he or she may see."""
+    """Open one event with the issues by administration, so that each recipient reads of those that he or she
+    may see."""
     facts: EventContext = {}
     administrations: dict[int, EventContext] = {}
     for issue in issues:
@@ -63,7 +66,7 @@ def _open_digest_event(
     open_event(
         organisation_id,
         NotificationEvent.ISSUE_RAISED,
-        f"issues {issues[0].pk}",
+        EventKey("issues", issues[0].pk),
         responsible=responsible,
         administrations=administrations,
         context=facts,
@@ -72,7 +75,7 @@ def _open_digest_event(
 
 
 def _localize(facts: EventFacts) -> EventFacts:
-    """The first issue's sentence; the issue itself may be gone by the time somebody reads about it."""
+    """Add the first issue's text; the issue itself may be gone by the time the notice is read."""
     issue = facts.get("issue")
     if not isinstance(issue, IssueReference):
         return {}

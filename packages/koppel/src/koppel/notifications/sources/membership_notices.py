@@ -45,7 +45,7 @@ def notify_sign_in_linked(membership: Membership, provider: IdentityProvider) ->
 
 
 def _notify(event: NotificationEvent, membership: Membership, facts: Mapping[str, str]) -> None:
-    """Wherever the person works: they may never look into the organisation that did this by itself."""
+    """Notify the person in every organisation: he or she may never visit the one that did this."""
     name = Organisation.objects.get(pk=membership.organisation_id).name
     with installation_scope("account changed"):
         memberships = list(active_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk"))

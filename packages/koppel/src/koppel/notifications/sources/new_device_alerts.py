@@ -41,7 +41,7 @@ EVENT_TYPES = (
 
 
 def alert_new_device(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    """Receives the signal of every sign-in."""
+    """Notify the person of a sign-in from a new browser. Receives the signal of every sign-in."""
     if request is None or user is None:
         return
     agent, address = request.META.get("HTTP_USER_AGENT", ""), client_ip(request)
@@ -58,7 +58,7 @@ def alert_new_device(request: HttpRequest | None = None, user: User | None = Non
 
 
 def _record_device(organisation_id: int, membership_id: int, agent: str, address: str) -> None:
-    """The very first browser is no news: it is where the person chose the password."""
+    """Store the device and notify of a new one; not of the first, on which the password was chosen."""
     browser = browser_of(agent)
     devices = KnownDevice.objects.filter(organisation_id=organisation_id, membership_id=membership_id)
     is_first = not devices.exists()
@@ -73,13 +73,13 @@ def _record_device(organisation_id: int, membership_id: int, agent: str, address
 
 
 def browser_of(agent: str) -> str:
-    """`Firefox, Windows`; the version is left out, or every update would be a new browser."""
+    """Return a name such as `Firefox, Windows`, without the version, or every update would be a new browser."""
     browser = next((name for name in BROWSERS if f"{name}/" in agent), "")
     system = next((name for mark, name in SYSTEMS.items() if mark in agent), "")
     return ", ".join(filter(None, (NAMES.get(browser, browser), system))) or agent[:60] or "–"
 
 
 def _fingerprint(browser: str, address: str) -> str:
-    """Browser and network: an address that changes within its network is still at home."""
+    """Return a hash of browser and network: another address of the same network is no news."""
     network = address.rpartition(".")[0] if "." in address else ":".join(address.split(":")[:4])
     return hashlib.sha256(f"{browser}\n{network}".encode()).hexdigest()

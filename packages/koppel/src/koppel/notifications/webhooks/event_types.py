@@ -27,7 +27,7 @@ REASONS = {
 
 
 def reason_text(reason: str) -> str:
-    """In the language that is active; '' for none."""
+    """Return the reason's text in the active language; '' for none."""
     return str(REASONS.get(reason, reason))
 
 

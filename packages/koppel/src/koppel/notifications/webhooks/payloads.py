@@ -19,7 +19,7 @@ TEST = "test"
 
 
 def test_payload(webhook: WebhookEndpoint) -> dict[str, Any]:
-    """Shaped like every other."""
+    """Return a test message, shaped like every other."""
     return {
         "type": TEST,
         "state": "opened",
@@ -33,7 +33,8 @@ def test_payload(webhook: WebhookEndpoint) -> dict[str, Any]:
 
 
 def event_payload(event: Event, divisions: Collection[int], *, is_closing: bool) -> dict[str, Any] | None:
-    """None when all that it touches is for named people only, or nothing of these divisions (empty: of all)."""
+    """Return the message; None when all that the event touches is restricted, or outside these divisions
+    (empty: all)."""
     affected = set(event.administrations)
     if event.subject_kind == "administration" and event.subject_id is not None:
         affected.add(event.subject_id)

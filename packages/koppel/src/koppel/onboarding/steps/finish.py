@@ -6,7 +6,7 @@ from uuid import UUID
 from koppel.administrations.models import ConfirmedIdentity
 from koppel.administrations.services import NewAdministration, import_companies
 from koppel.company_registers.numbers.identity import Identity
-from koppel.kit.locks import LockName, lock_until_commit
+from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.onboarding.flow import get_flow
 from koppel.onboarding.models import CompanyAssignment, DisplayedIdentity, Flow, FlowState, Import
 from koppel.onboarding.steps.choose import list_company_choices

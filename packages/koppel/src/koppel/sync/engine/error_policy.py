@@ -16,11 +16,11 @@ from koppel.connector.errors import (
     UnexpectedResponse,
     Unreachable,
 )
+from koppel.kit.backoff import Backoff, with_jitter
 from koppel.sync.issue_types import SyncIssue
 
 FAILURES_MAX = 8
-BACK_OFF_SECONDS = 2.0
-BACK_OFF_SECONDS_MAX = 300.0
+VENDOR_BACKOFF = Backoff(base_seconds=2.0, cap_seconds=300.0)
 
 
 class Action(StrEnum):
@@ -74,6 +74,6 @@ def wait_seconds(error: ConnectorError, failures: int) -> float:
     retry_after = float(getattr(error, "retry_after_seconds", 0))
     if not POLICIES[type(error)].counts_as_failure or error.code == RENEWAL_SLOW:
         return retry_after + random.uniform(0, 1)  # noqa: S311 - jitter
-    pause: float = min(BACK_OFF_SECONDS * 2**failures, BACK_OFF_SECONDS_MAX)
+    pause = VENDOR_BACKOFF.seconds(failures)
     backoff = max(retry_after if failures else min(retry_after, pause), pause)
-    return min(backoff * random.uniform(0.8, 1.2), BACK_OFF_SECONDS_MAX)  # noqa: S311 - jitter
+    return min(with_jitter(backoff), VENDOR_BACKOFF.cap_seconds)

@@ -17,6 +17,7 @@ from koppel.connector.errors import ConnectorError
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event_for, open_event
 from koppel.sync.checks import check, is_due
 from koppel.sync.engine.error_policy import POLICIES, Action, ErrorPolicy
@@ -132,5 +133,5 @@ def _notify_failure(claimed: ClaimedRun, name: str, message: str) -> None:
     )
 
 
-def _key(claimed: ClaimedRun) -> str:
-    return f"connection {claimed.connection_id}"
+def _key(claimed: ClaimedRun) -> EventKey:
+    return EventKey("connection", claimed.connection_id)

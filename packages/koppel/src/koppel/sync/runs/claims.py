@@ -1,7 +1,6 @@
 """A worker's claims on runs, over async psycopg: claim, heartbeat, requeue. Every page is written in a
 `fenced_transaction`."""
 
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from datetime import datetime
 from psycopg.rows import class_row
 
 from koppel.connections.models import ConnectionState
-from koppel.kit.database.outage import PAUSE_SECONDS, PAUSE_SECONDS_MAX
+from koppel.kit.backoff import with_jitter
+from koppel.kit.database.outage import OUTAGE_BACKOFF
 from koppel.kit.database.pool import Connection, Database, GuardFailed
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.errors import RunTakenOver
@@ -102,7 +102,7 @@ async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason
         _SQL["requeue_run_for_outage"],
         {
             **_claim_params(claimed), "code": "database", "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
-            "least": PAUSE_SECONDS, "most": PAUSE_SECONDS_MAX, "spread": random.uniform(0.8, 1.2),  # noqa: S311 - jitter
+            "least": OUTAGE_BACKOFF.base_seconds, "most": OUTAGE_BACKOFF.cap_seconds, "spread": with_jitter(1.0),
         },
     )  # fmt: skip
     row = await cursor.fetchone()

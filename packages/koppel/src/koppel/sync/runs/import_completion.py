@@ -3,7 +3,8 @@
 from django.urls import reverse
 
 from koppel.administrations.models import Administration, Status
-from koppel.kit.locks import LockName, lock_until_commit
+from koppel.kit.database.locks import LockName, lock_until_commit
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 from koppel.sync.event_types import SyncEvent
 
@@ -24,7 +25,7 @@ def notify_import_finished(organisation_id: int, administration_id: int) -> None
     open_event(
         organisation_id,
         SyncEvent.IMPORT_FINISHED if active else SyncEvent.IMPORT_FAILED,
-        f"import {import_id}",
+        EventKey("import", import_id),
         responsible=importer,
         administrations={
             administration: {"name": name} for administration, name in of_import.values_list("pk", "name")[:500]

@@ -14,7 +14,7 @@ from koppel.audit.services import record
 from koppel.connections.models import ConnectionState
 from koppel.connections.queries import reconnect_hint
 from koppel.kit import quarantine
-from koppel.kit.locks import LockName, try_lock_until_commit
+from koppel.kit.database.locks import LockName, try_lock_until_commit
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.roles import Actor, Permission
 from koppel.sync.audit_actions import SyncAction

@@ -8,7 +8,6 @@ gives up its place at a page when others wait for one, and goes on later from it
 import asyncio
 import contextlib
 import os
-import random
 import socket
 import time
 import uuid
@@ -21,8 +20,9 @@ import structlog
 from koppel.connections.rate_limits import on_before_request
 from koppel.connections.sessions import Runtime
 from koppel.kit import quarantine
+from koppel.kit.backoff import Backoff
+from koppel.kit.database.locks import LockName, keep_session_lock
 from koppel.kit.database.pool import open_lock_connection
-from koppel.kit.locks import LockName, keep_session_lock
 from koppel.sync.engine import execute_run
 from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
@@ -33,6 +33,8 @@ TIME_SLICE_SECONDS = 20.0
 """A run's first turn; each later one is twice as long, at most eight times."""
 LOOK_SECONDS = 5.0
 """So often at least, for what a dead worker left: with 15 s of silence that makes 20 s to a takeover."""
+QUEUE_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=LOOK_SECONDS)
+"""While the queue cannot be read."""
 GATHER_SECONDS = 0.03
 """Places that become free within this time are filled with one look."""
 STOP_SECONDS = 3.0
@@ -63,8 +65,8 @@ class Dispatcher:
                     misses = 0
                 except (psycopg.Error, TimeoutError) as error:
                     log.warning("queue_read_failed", error=type(error).__name__, reason=str(error)[:200])
+                    pause = QUEUE_BACKOFF.jittered_seconds(misses)
                     misses += 1
-                    pause = min(2.0 ** min(misses - 1, 10), LOOK_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
                     await asyncio.sleep(GATHER_SECONDS)
