@@ -456,6 +456,12 @@ def test_what_is_no_table_is_refused_with_a_sentence(firm: Firm, text: str) -> N
     assert any(words in answer.content.decode() for words in ("cannot be read as a table", "No line of the file"))
 
 
+def test_a_line_of_a_file_that_cannot_be_read_is_named(firm: Firm) -> None:
+    text = 'code;sector\nV00000;A\n\n"V00001;B\n'
+    page = browser_of(firm.boss).post("/administrations/bulk/csv/", {"text": text}, follow=True).content.decode()
+    assert "Line 4 cannot be read as a table." in page
+
+
 def test_what_is_activated_without_a_connection_waits_for_one(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss, status="deactivated", activated_at=timezone.now())

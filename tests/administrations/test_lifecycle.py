@@ -9,20 +9,23 @@ from django.db import connection
 from django.utils import timezone
 from psycopg import sql
 
+from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.hooks import stop_syncs
 from koppel.administrations.lifecycle import erasure, offboarding, predecessors
 from koppel.administrations.models import Administration, Favourite
 from koppel.administrations.tasks import erase, process_due_dates
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import record
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import Event, Notification, WebhookDelivery
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Change, Checkpoint, Run, RunResource
@@ -115,13 +118,13 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
     fill(boss, administration)
     with organisation_scope(boss.organisation_id):
         subject = ("administration", administration.pk, administration.name)
-        record(boss.organisation_id, boss.audit, "administration.identified", subject=subject, details={"n": "x"})
+        record(boss.organisation_id, boss.audit, AdministrationAction.IDENTIFIED, subject=subject, details={"n": "x"})
         values = {str(administration.pk): {"number": "68750110"}, str(sibling.pk): {"number": "69599084"}}
         ids = [administration.pk, sibling.pk]
         details = {"administrations": ids, "before": {}, "after": values}
-        record(boss.organisation_id, boss.audit, "administrations.assigned", details=details)
+        record(boss.organisation_id, boss.audit, BulkAuditAction.ASSIGNED, details=details)
         details = {"companies": [sibling.name, administration.name], "said": f'a "{administration.name}'}
-        record(boss.organisation_id, boss.audit, "connection.companies_shared", details=details)
+        record(boss.organisation_id, boss.audit, ConnectionAction.COMPANIES_SHARED, details=details)
         with connection.cursor() as cursor:
             cursor.execute("SELECT audit_forget(%s, %s)", [boss.organisation_id, administration.pk])
         assert AuditEntry.objects.get(action="administration.identified").subject_name == administration.name, (
@@ -177,12 +180,20 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
 
 def people_and_programs_are_told_of(boss: Actor, administration: Administration, sibling: Administration) -> None:
     with organisation_scope(boss.organisation_id):
-        endpoints.add(boss, WebhookEndpointInput("Tickets", "https://tickets.example.test/"))
+        endpoints.create_webhook(boss, WebhookInput(name="Tickets", url="https://tickets.example.test/"))
         both = {company.pk: {"name": company.name, "reason": company.name} for company in (administration, sibling)}
         responsible = boss.membership_id
-        open_event(boss.organisation_id, "connection_lost", "both", responsible=responsible, administrations=both)
+        open_event(
+            boss.organisation_id, "connection_lost", EventKey("both", 1), responsible=responsible, administrations=both
+        )
         alone = {administration.pk: both[administration.pk]}
-        open_event(boss.organisation_id, "connection_lost", "alone", responsible=responsible, administrations=alone)
+        open_event(
+            boss.organisation_id,
+            "connection_lost",
+            EventKey("alone", 1),
+            responsible=responsible,
+            administrations=alone,
+        )
         assert (Notification.objects.count(), WebhookDelivery.objects.count()) == (2, 2)
 
 

@@ -43,7 +43,7 @@ def test_the_page_asks_and_keeps_who_answered(boss: Actor) -> None:
     assert now(boss, administration.pk).number == ""
     browser.post(page, {"number": NUMBER, "same_company": "1"})
     stored = now(boss, administration.pk)
-    assert (stored.number, stored.confirmed_identity["name"]) == (NUMBER, "Nordlys Gruppen AS")
+    assert (stored.number, stored.confirmed_identity.name) == (NUMBER, "Nordlys Gruppen AS")
     with organisation_scope(boss.organisation_id):
         assert AuditEntry.objects.get(action="administration.company_confirmed").subject_id == administration.pk
     assert "confirmed as the same company" in browser.get(page).content.decode()

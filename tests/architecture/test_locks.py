@@ -1,4 +1,4 @@
-"""Every advisory lock has a name and a sentence in `koppel.kit.locks`, and no two locks share a key."""
+"""Every advisory lock has a name and a sentence in `koppel.kit.database.locks`, and no two locks share a key."""
 
 import ast
 import inspect
@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koppel.kit import locks
+from koppel.kit.database import locks
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.locks import LockName, lock_key
+from koppel.kit.database.locks import LockName, lock_key
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ROOT / "packages" / "koppel" / "src" / "koppel" / "kit" / "locks.py"
+LOCKS = ROOT / "packages" / "koppel" / "src" / "koppel" / "kit" / "database" / "locks.py"
 FOLDERS = ("packages", "tests", "bench")
 SUFFIXES = (".py", ".sql", ".html", ".js")
 FUNCTIONS = ("pg_advisory_", "pg_try_advisory_")

@@ -10,8 +10,10 @@ import pytest
 from django.utils import timezone
 
 from koppel.administrations import restriction
+from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.audit.services import AuditActor, record
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations import tasks
@@ -126,16 +128,16 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
     with organisation_scope(boss.organisation_id):
         for administration in (secret, other):
             record(
-                firm.pk, boss.audit, "administration.identified",
+                firm.pk, boss.audit, AdministrationAction.IDENTIFIED,
                 subject=("administration", administration.pk, administration.name),
                 details={"after": {"number": f"nr-{administration.name[:5]}"}},
             )  # fmt: skip
         values = {str(secret.pk): {"sector": "veiled"}, str(other.pk): {"sector": "shown"}}
         record(
-            firm.pk, boss.audit, "administrations.changed", subject=("bulk_operation", 1, ""),
+            firm.pk, boss.audit, BulkAuditAction.CHANGED, subject=("bulk_operation", 1, ""),
             details={"administrations": [secret.pk, other.pk], "after": values},
         )  # fmt: skip
-        record(firm.pk, boss.audit, "connection.companies_shared", details={"companies": [secret.name, other.name]})
+        record(firm.pk, boss.audit, ConnectionAction.COMPANIES_SHARED, details={"companies": [secret.name, other.name]})
         restriction.set_access(boss, secret.pk, restricted=True, membership_ids=[named.membership_id])
 
     def read(person: Actor, query: str) -> str:

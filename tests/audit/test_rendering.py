@@ -14,6 +14,7 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.administrations import restriction
+from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.audit_log.commands import app as audit_commands
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
@@ -202,7 +203,7 @@ def test_what_was_erased_is_called_removed_and_never_by_the_name_of_another(firm
     with organisation_scope(firm.boss.organisation_id):
         tenant = {"organisation_id": firm.boss.organisation_id}
         details = {"administrations": [firm.id + 5000]}
-        record(firm.boss.organisation_id, firm.boss.audit, "administrations.moved", details=details)
+        record(firm.boss.organisation_id, firm.boss.audit, BulkAuditAction.MOVED, details=details)
         assert AuditEntry.objects.filter(**tenant).exists()
     assert "Administrations a removed administration" in firm.activity()
 

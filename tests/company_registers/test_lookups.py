@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.company_registers import lookups
 from koppel.company_registers.clients import rate_limit, register_for
@@ -13,6 +14,7 @@ from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, 
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.models import Lookup, RegisterRateLimit
+from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.company_registers.sectors.activities import Activity, Section
 from koppel.company_registers.tasks import enqueue_due
 from koppel.connections.sessions.runtime import as_worker
@@ -249,7 +251,10 @@ def test_what_a_dead_worker_held_is_handed_out_again(registers: Sandbox, boss: A
     query = number("NL", "69599084")
     with organisation_scope(boss.organisation_id):
         request_lookups(boss.organisation_id, [query])
-        Lookup.objects.update(due_at=timezone.now() - timedelta(seconds=1))  # its lease ran out
+        assert LOOKUP_OUTBOX.claim({"organisation_id": boss.organisation_id})
+        Lookup.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    with installation_scope("test"):
+        ProcrastinateJob.objects.all().delete()  # it died with the job
 
     async def within() -> None:
         async with HttpClient() as http, as_worker(http, size=4) as _runtime:
@@ -257,10 +262,11 @@ def test_what_a_dead_worker_held_is_handed_out_again(registers: Sandbox, boss: A
 
     asyncio.run(within())
     with installation_scope("test"):
-        from procrastinate.contrib.django.models import ProcrastinateJob
-
         waiting = ProcrastinateJob.objects.filter(task_name="company_registers.look_up", status="todo")
-        assert waiting.filter(args={"organisation_id": boss.organisation_id}).count() == 2
+        assert waiting.filter(args={"organisation_id": boss.organisation_id}).count() == 1
+    work(boss)
+    with organisation_scope(boss.organisation_id):
+        assert Lookup.objects.get().answered_at
 
 
 @pytest.mark.parametrize(

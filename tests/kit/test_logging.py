@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from koppel.kit.encryption import Secret
-from koppel.kit.logging import configure, log_context
+from koppel.kit.logging import configure
 from koppel.kit.logging.redaction import LOG_LINE
 
 
@@ -35,7 +35,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_a_line_is_json_and_carries_run_and_administration(lines: Any) -> None:
     configure(human=False)
-    with log_context(run=7, administration=3):
+    with structlog.contextvars.bound_contextvars(run=7, administration=3):
         structlog.get_logger("koppel.sync").info("page_committed", rows=500)
     structlog.get_logger("koppel.sync").info("idle")
     first, second = lines()

@@ -6,36 +6,46 @@ from typing import Any
 from django.db.models import F
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.event_types import EventType, event_types, render_message
+from koppel.notifications.event_types import EventCode, EventType, event_types, render_message
 from koppel.notifications.events.dispatch import dispatch_due, dispatch_updates
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event, open_event
 from koppel.notifications.models import EmailDelivery, Event, Notification, Preference
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor
 
-TROUBLE, NEWS, WORSE = "test_trouble", "test_news", "test_worse"
-event_types.register_all(
-    {
-        TROUBLE: EventType(
-            "Trouble at %(name)s: %(reason)s", plural_message="Trouble at %(count)s: %(names)s", label="Trouble",
-            confirm_seconds=900,
-        ),
-        NEWS: EventType("News of %(name)s", label="News"),
-        WORSE: EventType("All is lost at %(account)s", label="Worse", supersedes=(TROUBLE,)),
-    }
-)  # fmt: skip
+
+class MadeUpEvent(EventCode):
+    TROUBLE = "test_trouble"
+    NEWS = "test_news"
+    WORSE = "test_worse"
 
 
-def open_test_event(actor: Actor, event: str = NEWS, key: str = "one", **values: Any) -> None:
+TROUBLE, NEWS, WORSE = MadeUpEvent
+for event_type in (
+    EventType(
+        TROUBLE, "Trouble at %(name)s: %(reason)s", plural_message="Trouble at %(count)s: %(names)s", label="Trouble",
+        confirm_seconds=900, superseded_by=(WORSE,),
+    ),
+    EventType(NEWS, "News of %(name)s", label="News"),
+    EventType(WORSE, "All is lost at %(account)s", label="Worse"),
+):  # fmt: skip
+    event_types.register(event_type.code, event_type)
+
+
+def open_test_event(actor: Actor, event: EventCode = NEWS, key: str = "one", **values: Any) -> None:
     with organisation_scope(actor.organisation_id):
         open_event(
-            actor.organisation_id, event, key, **{"responsible": actor.membership_id, "link": "/issues/", **values}
+            actor.organisation_id,
+            event,
+            EventKey(key, 1),
+            **{"responsible": actor.membership_id, "link": "/issues/", **values},
         )
 
 
-def close_test_event(actor: Actor, event: str, key: str = "one") -> None:
+def close_test_event(actor: Actor, event: EventCode, key: str = "one") -> None:
     with organisation_scope(actor.organisation_id):
-        close_event(actor.organisation_id, event, key)
+        close_event(actor.organisation_id, event, EventKey(key, 1))
 
 
 def pass_quarter_hour(actor: Actor) -> None:

@@ -17,6 +17,7 @@ from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.erasure import erase_administration
 from koppel.notifications.events.hooks import event_opened
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event_for
 from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import DeliverySettings, Event
@@ -102,7 +103,7 @@ def test_what_was_well_in_between_is_told_again(firm: Firm) -> None:
         open_test_event(firm.ben, TROUBLE, administrations=administration_payload(number))
     pass_quarter_hour(firm.ben)
     with organisation_scope(firm.ben.organisation_id):
-        close_event_for(firm.ben.organisation_id, TROUBLE, "one", [2])
+        close_event_for(firm.ben.organisation_id, TROUBLE, EventKey("one", 1), [2])
     pass_day(firm.ben)
     open_test_event(firm.ben, TROUBLE, administrations=administration_payload(2, "locked"))
     pass_day(firm.ben)
@@ -371,7 +372,7 @@ def test_what_cannot_be_told_keeps_nobody_else_uninformed(firm: Firm, actor: Any
     """A fault of ours at one event: neither its firm's other news nor the firms after it wait for a new version."""
 
     def breaks(event: Event) -> None:
-        if event.key == "broken":
+        if event.key == "broken 1":
             raise KeyError("a fault of ours")
 
     other = actor("administrator", name="Zoë")
@@ -379,10 +380,10 @@ def test_what_cannot_be_told_keeps_nobody_else_uninformed(firm: Firm, actor: Any
         open_test_event(boss, TROUBLE, "broken", administrations=administration_payload(2))
         open_test_event(boss, TROUBLE, "good", administrations=administration_payload(1))
         with organisation_scope(boss.organisation_id):
-            Event.objects.filter(key="broken").update(due_at=timezone.now() - timedelta(hours=2))
-            Event.objects.filter(key="good").update(due_at=timezone.now() - timedelta(hours=1))
+            Event.objects.filter(key="broken 1").update(due_at=timezone.now() - timedelta(hours=2))
+            Event.objects.filter(key="good 1").update(due_at=timezone.now() - timedelta(hours=1))
     with event_opened.only(breaks):
         asyncio.run(run_maintenance(timestamp=0))
     assert [screen_messages(boss) for boss in (firm.anna, other)] == [["Trouble at Company 1: no answer"]] * 2
     with organisation_scope(firm.anna.organisation_id):
-        assert Event.objects.get(key="broken").state == "pending", "it is told once the fault is put right"
+        assert Event.objects.get(key="broken 1").state == "pending", "it is told once the fault is put right"

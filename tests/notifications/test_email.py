@@ -60,14 +60,14 @@ def open_news_event(actor: Actor, key: str = "one", name: str = "Bakkerij De Haa
 
 
 def send(actor: Actor) -> int:
-    return delivery.send_due(actor.organisation_id)
+    return asyncio.run(delivery.send_due(actor.organisation_id))
 
 
 def make_due(actor: Actor) -> None:
     """As if the pauses were over."""
     with organisation_scope(actor.organisation_id):
         past = timezone.now() - timedelta(hours=1)
-        EmailDelivery.objects.filter(claimed_at__isnull=False).update(claimed_at=past)
+        EmailDelivery.objects.filter(leased_until__isnull=False).update(leased_until=past)
         EmailDelivery.objects.filter(state="waiting").update(due_at=past)
 
 
@@ -244,7 +244,9 @@ def test_a_killed_worker_neither_loses_a_mail_nor_sends_it_twice(
     mail.holds.set()
     assert mails(anna) == ["sending", "waiting"]
     with organisation_scope(anna.organisation_id):  # the second was claimed when its process died
-        EmailDelivery.objects.filter(state="waiting").update(state="claimed", claimed_at=timezone.now())
+        EmailDelivery.objects.filter(state="waiting").update(
+            state="claimed", leased_until=timezone.now() + timedelta(minutes=2)
+        )
     make_due(anna)
     asyncio.run(run_maintenance(timestamp=0))
     with run_worker(database_addresses.superuser_url):
@@ -340,8 +342,6 @@ def test_who_was_taken_over_changes_nothing_of_what_the_other_found_out(
     def sleeps(*args: Any) -> Any:
         monkeypatch.setattr(SmtpSession, "_open_connection", original_connection)
         make_due(anna)
-        with organisation_scope(anna.organisation_id):
-            delivery.requeue_stale_claims(anna.organisation_id)
         send(anna)
         assert mails(anna) == ["failed"]
         return original_connection(*args)

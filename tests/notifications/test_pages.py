@@ -78,8 +78,13 @@ def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(anna: Actor, brow
     with organisation_scope(anna.organisation_id):
         firm = Organisation.objects.get(pk=anna.organisation_id)
     ben = actor("user", organisation=firm, name="Ben")
-    form_data = {f"screen-{NEWS}": "all", f"mail-{NEWS}": "none", f"screen-{TROUBLE}": "none", "digest": "daily",
+    form_data = {f"screen-{NEWS}": "all", f"mail-{NEWS}": "none", "digest": "daily",
              "stand_in": ben.membership_id, "away_until": "2026-12-24"}  # fmt: skip
+    hidden = browser.post("/notices/preferences/", form_data | {f"screen-{TROUBLE}": "none"}).content.decode()
+    assert "none is not one of the available choices" in hidden
+    assert 'value="2026-12-24"' in hidden, "what was typed stays"
+    with organisation_scope(anna.organisation_id):
+        assert not Preference.objects.exists()
     text = browser.post("/notices/preferences/", form_data, follow=True).content.decode()
     assert "Your choices are stored." in text
     with organisation_scope(anna.organisation_id):

@@ -73,7 +73,9 @@ def create_webhook(browser: Client, url: str, *events: str) -> dict[str, Any]:
 
 
 def send(anna: Actor) -> int:
-    return delivery.send_due(anna.organisation_id)
+    with organisation_scope(anna.organisation_id):
+        webhook_ids = list(WebhookEndpoint.objects.order_by("pk").values_list("pk", flat=True))
+    return sum(asyncio.run(delivery.send_due(anna.organisation_id, webhook_id)) for webhook_id in webhook_ids)
 
 
 def log(browser: Client, webhook: int) -> list[dict[str, Any]]:
@@ -86,7 +88,7 @@ def make_due(anna: Actor, **failing: timedelta) -> None:
     with organisation_scope(anna.organisation_id):
         past = timezone.now() - timedelta(hours=1)
         WebhookDelivery.objects.filter(state="waiting").update(due_at=past)
-        WebhookDelivery.objects.filter(state="claimed").update(claimed_at=past)
+        WebhookDelivery.objects.filter(state="claimed").update(leased_until=past)
         if failing:
             WebhookEndpoint.objects.update(failing_since=timezone.now() - failing["since"])
 
@@ -352,21 +354,21 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     address = f"/organisation/webhooks/{hook}/"
     assert secret not in browser.get(address).content.decode()
     program.answers = [(500, {})]
-    browser.post(f"{address}action", {"action": "test"})
+    browser.post(f"{address}test")
     assert "on its way" in browser.get(f"{address}log").content.decode()
     send(anna)
     log_text = browser.get(f"{address}log").content.decode()
     assert "500 It did not accept the message." in log_text
     assert "no &lt;b&gt;thanks&lt;/b&gt;" in log_text
     assert is_signed_with(secret, program.got[0])
-    browser.post(f"{address}action", {"action": "off"})
+    browser.post(f"{address}active", {"active": ""})
     assert "The webhook was switched off." in browser.get(f"{address}?state=failed").content.decode()
-    browser.post(f"{address}action", {"action": "on"})
+    browser.post(f"{address}active", {"active": "1"})
     assert "1 message is sent again." in browser.post(f"{address}redeliver", follow=True).content.decode()
     assert send(anna) == 1
-    renewed = browser.post(f"{address}action", {"action": "secret"}).content.decode()
+    renewed = browser.post(f"{address}secret").content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
-    assert "is removed" in browser.post(f"{address}action", {"action": "remove"}, follow=True).content.decode()
+    assert "is removed" in browser.post(f"{address}remove", follow=True).content.decode()
     assert browser.get(address).status_code == 404
 
 

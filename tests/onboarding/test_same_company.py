@@ -79,8 +79,8 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
     assert path_of(identify(anna, {first: {"number": DERIVED}, **tests})) == f"{anna.flow}assign"
     anna.client.post(f"{anna.flow}assign", {"action": "finish", "company": [first]})
     administration = next(it for it in imported(anna.actor) if it.name == "Nordlys Solberg")
-    assert administration.confirmed_identity["name"] == "Nordlys Gruppen AS"
-    assert administration.confirmed_identity["by"] == anna.actor.membership_id
+    assert administration.confirmed_identity.name == "Nordlys Gruppen AS"
+    assert administration.confirmed_identity.by == anna.actor.membership_id
     with organisation_scope(anna.actor.organisation_id):
         entry = AuditEntry.objects.get(action="administration.company_confirmed")
     assert (entry.subject_id, entry.details["confirmed_name"]) == (administration.pk, "Nordlys Gruppen AS")

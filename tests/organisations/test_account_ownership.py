@@ -1,6 +1,7 @@
 """An account belongs to its person: what one firm, or its identity provider, says of somebody changes nothing for that person
 elsewhere, joins them to nothing, and is told to them."""
 
+import asyncio
 import io
 import json
 import re
@@ -294,8 +295,7 @@ def test_a_link_is_told_to_the_person_by_mail_and_on_screen(eve: Actor, ada: Act
     idp.says(sub="ada")
     link(ada, ada)
     assert notices_of(ada) == ["sign_in_linked"]
-    with organisation_scope(ada.organisation_id):
-        delivery.send_due(ada.organisation_id)
+    asyncio.run(delivery.send_due(ada.organisation_id))
     assert [(message.to, "may sign you in" in message.body) for message in mail.outbox] == [([email_of(ada)], True)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -244,6 +245,20 @@ def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settin
         ada = Invitation.objects.get(email="a@example.test")
         assert (ada.role, len(ada.divisions)) == (Role.TEAM_LEADER, 1)
     assert "invited already" in client.post(MANY, {"text": LINES}).content.decode()
+
+
+def test_a_list_is_read_in_any_encoding_and_by_any_delimiter(actor: Any) -> None:
+    """Here one that Excel saved as Unicode text, with a line that Excel writes for itself."""
+    client = signed_in(actor())
+    text = "sep=|\r\nE-mail|Naam|Rol\r\nm@example.test|Møller; Sønn|reader\r\n"
+    upload = SimpleUploadedFile("people.txt", text.encode("utf-16"))
+    page = client.post(MANY, {"file": upload}).content.decode()
+    assert ("1 person will be invited" in page, "Møller; Sønn" in page) == (True, True)
+
+
+def test_a_line_that_cannot_be_read_is_named(actor: Any) -> None:
+    text = 'a@example.test;Ada\nb@example.test;"Bo\n'
+    assert "Line 2 cannot be read as a table." in signed_in(actor()).post(MANY, {"text": text}).content.decode()
 
 
 def test_a_list_of_nothing_is_said(actor: Any) -> None:

@@ -118,6 +118,8 @@ def _fill_notifications(connection: Connection) -> None:
     rows(connection, "notifications_webhook_endpoint", ORGANISATIONS, id="n", organisation_id="n", is_active="true")
     rows(connection, "notifications_webhook_delivery", count, **of_organisation, webhook_id=of_organisation["organisation_id"],
          event_id="n", message_id="gen_random_uuid()", state=waiting, due_at="now() - interval '1 minute'")  # fmt: skip
+    rows(connection, "company_registers_lookup", count, **of_organisation, country="'NO'", kind="'number'", value="n",
+         due_at="CASE n % 500 WHEN 0 THEN now() - interval '1 minute' END")  # fmt: skip
     rows(connection, "issues_issue", count, **of_organisation, subject_kind="'administration'", code="'c'",
          subject_id=f"1 + (n - 1) / {per_organisation // ADMINISTRATIONS_EACH}", resolved_at="now()")  # fmt: skip
     rows(connection, "audit_entry", count, **of_organisation, action="'administration.changed'")

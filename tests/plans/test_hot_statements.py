@@ -29,6 +29,7 @@ from koppel.books.read.changefeed import list_records
 from koppel.books.read.queries import entry_with_lines, list_rows
 from koppel.books.reports.trial_balance import differing_accounts, trial_balance
 from koppel.books.storage import row_deletion, writer
+from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.connections.rate_limits.leases import LeaseKey, QuotaKey
 from koppel.connections.rate_limits.quota import UsageReport
 from koppel.connections.rate_limits.quota_store import QuotaStore
@@ -39,14 +40,14 @@ from koppel.connector.contract import Record, Tokens
 from koppel.connector.rows import EntryRow
 from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
 from koppel.kit.database.embedded_postgres.binaries import Binaries, find_binaries
+from koppel.kit.database.locks import LockName, lock_key
 from koppel.kit.database.pool import Database
 from koppel.kit.encryption import DecryptionError, Secret
-from koppel.kit.locks import LockName, lock_key
 from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope, set_scope_sql
-from koppel.notifications.email import delivery as email_delivery
+from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.events.dispatch import dispatch_due
 from koppel.notifications.inbox import queries as inbox
-from koppel.notifications.webhooks import delivery as webhook_delivery
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.organisations.roles import Actor, Role
 from koppel.sync.changes import log
 from koppel.sync.changes.queries import ChangeFilter, changes_of
@@ -298,8 +299,11 @@ def test_workers_and_vault(
         lambda: (inbox.unread_count(BOSS), inbox.newest_id(BOSS), inbox.page_of(BOSS)),
         lambda: list(entries_of(FIRM, AuditFilter())[:100]),
         lambda: dispatch_due(FIRM),
-        lambda: email_delivery._claim(FIRM),
-        lambda: webhook_delivery._claim(FIRM),
+        lambda: EMAIL_OUTBOX.claim({"organisation_id": FIRM}),
+        lambda: WEBHOOK_OUTBOX.claim({"organisation_id": FIRM, "webhook_id": FIRM}),
+        lambda: LOOKUP_OUTBOX.claim({"organisation_id": FIRM}),
+        lambda: EMAIL_OUTBOX.schedule({"organisation_id": FIRM}),
+        lambda: WEBHOOK_OUTBOX.schedule({"organisation_id": FIRM, "webhook_id": FIRM}),
     ],
 )  # fmt: skip
 def test_pages_rest_and_jobs(work: Callable[[], object], tables: Tables) -> None:
@@ -312,6 +316,8 @@ def test_pages_rest_and_jobs(work: Callable[[], object], tables: Tables) -> None
 def test_the_schedule(tables: Tables) -> None:
     with installation_scope("test"), rolled_back(), explained() as plans:
         request_due_runs()
+        for outbox in (EMAIL_OUTBOX, WEBHOOK_OUTBOX, LOOKUP_OUTBOX):
+            outbox.enqueue_due()
     assert_indexed(plans, tables)
 
 

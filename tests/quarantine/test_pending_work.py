@@ -21,14 +21,15 @@ from koppel.connections.vault import token_refresh
 from koppel.issues.models import Issue
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.http.client import HttpClient
+from koppel.kit.jobs import outbox
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.email import delivery
-from koppel.notifications.models import EmailDelivery, WebhookDelivery
+from koppel.notifications.models import EmailDelivery, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.tasks import run_maintenance
 from koppel.notifications.webhooks import delivery as webhook_delivery
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
@@ -161,11 +162,11 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
     anna: Actor, program: Receiver, mailoutbox: list[EmailMessage]
 ) -> None:
     with organisation_scope(anna.organisation_id):
-        endpoints.add(anna, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
+        endpoints.create_webhook(anna, WebhookInput(name="Tickets", url=program.url, events=[NEWS]))
     open_test_event(anna, NEWS, "before", context={"name": "before"})
     koppel_quarantine("on")
     open_test_event(anna, NEWS, "meanwhile", context={"name": "meanwhile"})
-    assert (delivery.send_due(anna.organisation_id), webhook_delivery.send_due(anna.organisation_id)) == (0, 0)
+    assert send_all(anna) == (0, 0)
     asyncio.run(run_maintenance(0))
     assert (mailoutbox, program.got) == ([], [])
     assert states(anna) == ([("waiting", 0)] * 2, [("waiting", 0)] * 2)
@@ -173,7 +174,7 @@ def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
     assert koppel_quarantine("status")["mails_from_before"] == 1
     ended = koppel_quarantine("off")
     assert (ended["mails_not_sent"], ended["webhook_messages_not_sent"]) == (1, 1)
-    assert (delivery.send_due(anna.organisation_id), webhook_delivery.send_due(anna.organisation_id)) == (1, 1)
+    assert send_all(anna) == (1, 1)
     assert [one.subject for one in mailoutbox] == ["News of meanwhile"]
     assert [one["message"]["en"] for one in program.messages()] == ["News of meanwhile"]
 
@@ -182,7 +183,7 @@ def test_the_operator_may_have_what_waited_sent(anna: Actor, mailoutbox: list[Em
     open_test_event(anna, NEWS, "before", context={"name": "before"})
     koppel_quarantine("on")
     assert koppel_quarantine("off", "--send-pending")["mails_not_sent"] == 0
-    assert delivery.send_due(anna.organisation_id) == 1
+    assert send_all(anna) == (1, 0)
     assert [one.subject for one in mailoutbox] == ["News of before"]
 
 
@@ -190,22 +191,27 @@ def test_a_quarantine_that_begins_while_they_are_sent_stops_them(
     anna: Actor, program: Receiver, monkeypatch: pytest.MonkeyPatch, mailoutbox: list[EmailMessage]
 ) -> None:
     with organisation_scope(anna.organisation_id):
-        endpoints.add(anna, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
+        endpoints.create_webhook(anna, WebhookInput(name="Tickets", url=program.url, events=[NEWS]))
     open_test_event(anna, NEWS, context={"name": "x"})
-    never = type("Quarantine", (), {"current": staticmethod(lambda: None), "CODE": "quarantined"})
+
+    async def never() -> None:
+        """As it was when they were taken from the queue."""
+
     koppel_quarantine("on")
-    for module in (delivery, webhook_delivery):
-        monkeypatch.setattr(module, "quarantine", never)  # as it was when they were taken from the queue
-    monkeypatch.setattr(webhook_delivery, "_claim", once(webhook_delivery._claim))
-    assert (delivery.send_due(anna.organisation_id), webhook_delivery.send_due(anna.organisation_id)) == (0, 0)
+    monkeypatch.setattr(outbox, "quarantine", type("Quarantine", (), {"current_async": staticmethod(never)}))
+    assert send_all(anna) == (0, 0)
     assert states(anna) == ([("waiting", 0)], [("waiting", 0)])
     assert (mailoutbox, program.got) == ([], [])
 
 
-def once(claim: Any) -> Any:
-    """What is put back would be taken again at once."""
-    rounds = [claim]
-    return lambda organisation_id: rounds.pop()(organisation_id) if rounds else None
+def send_all(anna: Actor) -> tuple[int, int]:
+    """How many mails and how many messages were sent."""
+    with organisation_scope(anna.organisation_id):
+        webhook_ids = list(WebhookEndpoint.objects.values_list("pk", flat=True))
+    sent = asyncio.run(delivery.send_due(anna.organisation_id))
+    return sent, sum(
+        asyncio.run(webhook_delivery.send_due(anna.organisation_id, webhook_id)) for webhook_id in webhook_ids
+    )
 
 
 def states(anna: Actor) -> tuple[list[Any], list[Any]]:

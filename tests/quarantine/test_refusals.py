@@ -70,7 +70,7 @@ def test_a_person_reads_why_nothing_happens_and_who_ends_it(quarantined: World, 
     ]
     forms: list[tuple[str, dict[str, Any]]] = [(act, {}) for act in acts]
     forms.append(("/connections/new/", {"connector": "visma_net"}))
-    forms.append((f"/organisation/webhooks/{quarantined.webhook_id}/action", {"action": "test"}))
+    forms.append((f"/organisation/webhooks/{quarantined.webhook_id}/test", {}))
     for address, form in forms:
         answer = client.post(address, form)
         assert answer.status_code == 503, address

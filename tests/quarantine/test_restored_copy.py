@@ -21,7 +21,7 @@ from koppel.connections.models import Grant
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.invitations import services as invitations
 from koppel.sync.models import Run
 from koppel.sync.runs.services import request_run
@@ -61,7 +61,7 @@ def firm(connected: MakeConnected, program: Receiver) -> Connected:
         wait_until(lambda: _states(connected_firm) == ["succeeded", "succeeded"])
         wait_until_described(connected_firm)
     with organisation_scope(connected_firm.actor.organisation_id):
-        endpoints.add(connected_firm.actor, WebhookEndpointInput("Tickets", program.url, (NEWS,)))
+        endpoints.create_webhook(connected_firm.actor, WebhookInput(name="Tickets", url=program.url, events=[NEWS]))
         invitations.invite(
             connected_firm.actor, invitations.InvitationData("ben@example.test", "Ben", connected_firm.actor.role)
         )
@@ -77,9 +77,7 @@ def copy(firm: Connected, database_addresses: Addresses) -> Iterator[Addresses]:
     """Restored from the original in this moment."""
     connections.close_all()
     with psycopg.connect(database_addresses.superuser_url.replace("/koppel", "/postgres"), autocommit=True) as server:
-        server.execute(
-            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = 'koppel' AND usename = 'koppel_app'"
-        )
+        server.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = 'koppel'")
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(COPY)))
         server.execute(sql.SQL("CREATE DATABASE {} OWNER koppel_owner TEMPLATE koppel").format(sql.Identifier(COPY)))
         yield Addresses(*(f"{url}_copy" for url in (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from koppel.administrations.models import Administration
 from koppel.connections.models import Connection
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.locks import LOCK_UNTIL_COMMIT_SQL, LockName, lock_key
+from koppel.kit.database.locks import LOCK_UNTIL_COMMIT_SQL, LockName, lock_key
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Run
 from koppel.sync.runs.schedule import HOURS, is_due, newest_moment, next_moment, spread_of

@@ -16,7 +16,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import WebhookDelivery
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.groups.divisions import create_division
 from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.groups.settings_templates import save_template
@@ -94,7 +94,9 @@ def changed_run(administration: Administration) -> int:
 def _webhook(boss: Actor) -> int:
     """With a message that was not accepted."""
     with organisation_scope(boss.organisation_id):
-        webhook, _secret = endpoints.add(boss, WebhookEndpointInput("Tickets", "https://tickets.example.test/hook"))
+        webhook, _secret = endpoints.create_webhook(
+            boss, WebhookInput(name="Tickets", url="https://tickets.example.test/hook")
+        )
         WebhookDelivery.objects.create(
             organisation_id=boss.organisation_id, webhook=webhook, message_id="msg_1", event_type="sync_failing",
             body='{"a":1}',

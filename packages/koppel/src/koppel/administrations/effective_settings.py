@@ -10,6 +10,7 @@ from typing import Any
 
 from koppel.administrations.models import Administration
 from koppel.organisations.hooks import audience_events
+from koppel.organisations.models import SettingsMap
 from koppel.organisations.settings_schema import (
     AUDIENCE_DEFAULT,
     DEFAULTS,
@@ -81,7 +82,7 @@ def effective_settings(administration: Administration) -> EffectiveSettings:
 
 
 def resolve_settings(
-    administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
+    administration_settings: SettingsMap, template: SettingsMap, organisation: SettingsMap
 ) -> EffectiveSettings:
     """Resolve each setting, nearest first. What the organisation switched off is off: resources, and syncing itself."""
     resolved = {key: _resolve_setting(key, administration_settings, template, organisation) for key in DEFAULTS}
@@ -109,7 +110,7 @@ def resolve_settings(
 
 
 def _resolve_audiences(
-    administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
+    administration_settings: SettingsMap, template: SettingsMap, organisation: SettingsMap
 ) -> Mapping[str, Setting]:
     """Resolve who is notified, nearest first, event by event."""
     nearest_first = [
@@ -127,13 +128,14 @@ def _resolve_audiences(
 
 
 def _resolve_setting(
-    key: str, administration_settings: Mapping[str, Any], template: Mapping[str, Any], organisation: Mapping[str, Any]
+    key: str, administration_settings: SettingsMap, template: SettingsMap, organisation: SettingsMap
 ) -> Setting:
-    for source, values in (
+    nearest_first: tuple[tuple[Source, Mapping[str, object]], ...] = (
         (Source.ADMINISTRATION, administration_settings),
         (Source.TEMPLATE, template),
         (Source.ORGANISATION, organisation),
-    ):
+    )
+    for source, values in nearest_first:
         if key in values:
             return Setting(key, values[key], source)
     return Setting(key, DEFAULTS[key], Source.DEFAULT)

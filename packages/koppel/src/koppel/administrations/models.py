@@ -1,13 +1,17 @@
 """A client's books as Koppel knows them; the books themselves are in `koppel.books`."""
 
+from typing import TypedDict
+
+import msgspec
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import Connection, RemoteCompany
+from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.database.text_search import Folded
 from koppel.kit.tenancy.models import TenantModel
-from koppel.organisations.models import Division, Membership, Template
+from koppel.organisations.models import Division, Membership, SettingsMap, Template
 
 
 class Status(models.TextChoices):
@@ -17,6 +21,18 @@ class Status(models.TextChoices):
     FAILED = "failed", _("Failed")
     BLOCKED = "blocked", _("Needs attention")
     DEACTIVATED = "deactivated", _("Deactivated")
+
+
+class ConfirmedIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The name and number that a person confirmed to be the same company, who (a membership) and when. `at` '': nobody did."""
+
+    name: str = ""
+    number: str = ""
+    by: int | None = None
+    at: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.at)
 
 
 class Administration(TenantModel):
@@ -48,7 +64,7 @@ class Administration(TenantModel):
     no_number_reason = models.CharField(max_length=40, default="")
     sector = models.CharField(max_length=4, default="")
     sector_scheme = models.CharField(max_length=20, default="")
-    confirmed_identity = models.JSONField(default=dict)
+    confirmed_identity = TypedJSONField(ConfirmedIdentity, default=dict)
     client_number = models.CharField(max_length=60, default="")
     status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
     status_reason = models.TextField(default="")
@@ -70,7 +86,7 @@ class Administration(TenantModel):
         related_name="administrations",
     )
     restricted = models.BooleanField(default=False)
-    settings = models.JSONField(default=dict)
+    settings = TypedJSONField(SettingsMap, default=dict)
     imported_by = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="+"
     )
@@ -186,6 +202,34 @@ class BulkState(models.TextChoices):
     UNDONE = "undone", _("Undone")
 
 
+class BulkParameters(TypedDict, total=False):
+    """Parameters of a bulk action, as its action validated them. A key that is not there is left as it is; an
+    action of a higher app that needs another one adds it here.
+
+    `per_item`: the values are those of the items. `problems`: lines of a file that could not be used (number, text, why)."""
+
+    division: int | None
+    template: int | None
+    add: list[int]
+    remove: list[int]
+    number: str
+    reason: str
+    sector: str
+    client_number: str
+    on: str
+    per_item: bool
+    problems: list[tuple[int, str, str]]
+
+
+class BulkValues(TypedDict, total=False):
+    """The part of an administration's state that an action touches. `people` maps membership ids to whether they are there
+    by default, None for those who are not there."""
+
+    columns: dict[str, str | int | bool | None]
+    people: dict[str, bool | None]
+    restricted: bool
+
+
 class BulkOperation(TenantModel):
     """One action on many administrations: previewed as a draft, started once, executed in chunks, perhaps undone.
 
@@ -200,7 +244,7 @@ class BulkOperation(TenantModel):
     role = models.CharField(max_length=20)
     interface = models.CharField(max_length=20)
     action = models.CharField(max_length=40)
-    params = models.JSONField(default=dict)
+    params = TypedJSONField(BulkParameters, default=dict)
     query = models.TextField(default="")
     state = models.CharField(max_length=20, choices=BulkState, default=BulkState.DRAFT)
     total = models.IntegerField(default=0)
@@ -237,9 +281,9 @@ class BulkItem(TenantModel):
     administration_id = models.BigIntegerField()
     state = models.CharField(max_length=20, choices=ItemState, default=ItemState.WAITING)
     reason_code = models.CharField(max_length=60, default="")
-    params = models.JSONField(default=dict)
-    before = models.JSONField(default=dict)
-    after = models.JSONField(default=dict)
+    params = TypedJSONField(BulkParameters, default=dict)
+    before = TypedJSONField(BulkValues, default=dict)
+    after = TypedJSONField(BulkValues, default=dict)
 
     class Meta:
         db_table = "administrations_bulk_item"

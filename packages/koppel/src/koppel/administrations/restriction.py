@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration, Assignment
 from koppel.administrations.scope import audited_not_found, visible_to
@@ -54,7 +55,7 @@ def set_access(actor: Actor, administration_id: int, *, restricted: bool, member
     if administration.restricted != restricted:
         administration.restricted = restricted
         administration.save(update_fields=["restricted"])
-    action = "administration.restricted" if restricted else "administration.unrestricted"
+    action = AdministrationAction.RESTRICTED if restricted else AdministrationAction.UNRESTRICTED
     details = {"before": before, "after": sorted(member.pk for member in members)}
     record(
         actor.organisation_id, actor.audit, action, subject=("administration", administration.pk, ""), details=details
@@ -107,7 +108,7 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
     _add_members(administration, members)
     details = {"after": [member.pk for member in members]}
     record(
-        actor.organisation_id, actor.audit, "administration.reassigned", subject=("administration", administration.pk, ""),
+        actor.organisation_id, actor.audit, AdministrationAction.REASSIGNED, subject=("administration", administration.pk, ""),
         details=details,
     )  # fmt: skip
 

@@ -8,15 +8,17 @@ from typing import Any
 from django.utils import timezone
 
 from koppel.administrations import bulk
+from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.bulk import PlannedChange
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity.services import handle_import, record_confirmed
-from koppel.administrations.models import Administration, Assignment, Favourite, Status
+from koppel.administrations.models import Administration, Assignment, ConfirmedIdentity, Favourite, Status
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.services import record
 from koppel.connections.companies.same_company import confirm_identity, same_name
 from koppel.connections.models import RemoteCompany
-from koppel.organisations.models import Division, Membership, Template
+from koppel.kit.database.json_fields import to_shape
+from koppel.organisations.models import Division, Membership, SettingsMap, Template
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.settings_schema import validate_settings
 
@@ -34,7 +36,7 @@ class NewAdministration:
     no_number_reason: str = ""
     sector: str = ""
     sector_scheme: str = ""
-    confirmed_identity: Mapping[str, Any] = field(default_factory=dict)
+    confirmed_identity: ConfirmedIdentity = field(default_factory=ConfirmedIdentity)
     division_id: int | None = None
     template_id: int | None = None
     membership_ids: tuple[int, ...] = ()
@@ -64,7 +66,7 @@ def import_companies(
     record(
         actor.organisation_id,
         actor.audit,
-        "administrations.imported",
+        BulkAuditAction.IMPORTED,
         subject=("connection", connection_id, ""),
         details={"import": import_id, "administrations": sorted(ids.values())},
     )
@@ -82,14 +84,14 @@ def change_settings(actor: Actor, administration_id: int, values: Mapping[str, A
         raise audited_not_found(actor, administration_id)
     before = dict(administration.settings)
     merged = {**administration.settings, **values}
-    administration.settings = {key: value for key, value in merged.items() if value is not None}
+    administration.settings = to_shape({key: value for key, value in merged.items() if value is not None}, SettingsMap)
     if administration.settings == before:
         return
     administration.save(update_fields=["settings"])
     record(
         actor.organisation_id,
         actor.audit,
-        "administration.settings_changed",
+        AdministrationAction.SETTINGS_CHANGED,
         subject=("administration", administration.pk, administration.name),
         details={"before": before, "after": administration.settings},
     )
@@ -145,7 +147,7 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministra
         no_number_reason=new.no_number_reason,
         sector=new.sector,
         sector_scheme=new.sector_scheme,
-        confirmed_identity=dict(new.confirmed_identity),
+        confirmed_identity=new.confirmed_identity,
         division_id=new.division_id,
         template_id=new.template_id,
         imported_by_id=actor.membership_id,
@@ -196,7 +198,7 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
 def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:
     """Return what the wizard assigned beyond what every import gets: it can be undone like bulk work in the list."""
     columns = {"division_id": new.division_id, "template_id": new.template_id}
-    after = {name: value for name, value in columns.items() if value is not None}
+    after: dict[str, str | int | bool | None] = {name: value for name, value in columns.items() if value is not None}
     if not after and not new.membership_ids:
         return PlannedChange()
     before: dict[str, bool | None] = {str(member): True if member in default else None for member in new.membership_ids}

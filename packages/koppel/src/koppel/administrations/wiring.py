@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from koppel.administrations import hooks
+from koppel.administrations.audit_actions import AUDIT_ACTIONS
 from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
 from koppel.administrations.hooks import Card
 from koppel.administrations.identity.services import handle_lookup_result
@@ -15,6 +16,7 @@ from koppel.administrations.issue_types import ISSUE_TYPES
 from koppel.administrations.listeners import connection, group_usage, handover, notification_audience
 from koppel.administrations.listeners.import_lookup import find_imported_company
 from koppel.administrations.scope import restricted_company_ids
+from koppel.audit.hooks import audit_actions
 from koppel.company_registers.hooks import lookup_answered
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types
@@ -43,7 +45,10 @@ audience_hooks.audience_of.register(notification_audience.audience_of)
 audience_hooks.fallback_recipients.register(notification_audience.fallback_recipients)
 audience_hooks.subjects.register("administration", notification_audience.describe_subject)
 
-issue_types.register_all(ISSUE_TYPES)
+for action in AUDIT_ACTIONS:
+    audit_actions.register(action.value, action)
+for issue_type in ISSUE_TYPES:
+    issue_types.register(issue_type.code, issue_type)
 bulk_actions.register_all(STANDARD_ACTIONS)
 hooks.cards.register("register", Card("administrations:register_card", 60))
 

@@ -1,8 +1,12 @@
 """The audit log. The application role may insert and read, never change: see `koppel.kit.tenancy.privileges`."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.database.json_fields import TypedJSONField
 
 
 class ActorKind(models.TextChoices):
@@ -19,6 +23,10 @@ class Interface(models.TextChoices):
     API = "api", _("API")
     CLI = "cli", _("Command line")
     JOB = "job", _("Job")
+
+
+AuditDetails = dict[str, Any]
+"""Open: every action has details of its own, and entries of years ago stay as they were written."""
 
 
 class AuditEntry(models.Model):
@@ -39,7 +47,7 @@ class AuditEntry(models.Model):
     subject_kind = models.CharField(max_length=40, default="")
     subject_id = models.BigIntegerField(null=True)
     subject_name = models.TextField(default="")
-    details = models.JSONField(default=dict)
+    details = TypedJSONField(AuditDetails, default=dict)
 
     class Meta:
         db_table = "audit_entry"

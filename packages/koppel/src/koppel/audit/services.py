@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from koppel.audit.audit_actions import AuditAction
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 
 
@@ -21,7 +22,7 @@ class AuditActor:
 def record(
     organisation_id: int,
     actor: AuditActor,
-    action: str,
+    action: AuditAction,
     *,
     subject: tuple[str, int | None, str] = ("", None, ""),
     details: Mapping[str, Any] | None = None,

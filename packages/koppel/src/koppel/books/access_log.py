@@ -9,11 +9,11 @@ from koppel.administrations.scope import administration_for
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import record
+from koppel.books.audit_actions import BooksAction
 from koppel.organisations.roles import Actor
 
 AUDIT_INTERVAL = timedelta(hours=1)
 """Turning the pages of one ledger is one opening, not a hundred."""
-AUDIT_ACTION = "books.accessed"
 
 
 def open_books(actor: Actor, administration_id: int) -> Administration:
@@ -42,10 +42,10 @@ def audit_access(actor: Actor, administration: Administration) -> None:
         subject_id=administration.pk,
         at__gt=timezone.now() - AUDIT_INTERVAL,
     )
-    if not recent.filter(action=AUDIT_ACTION, actor_id=actor.user_id, interface=actor.interface).exists():
+    if not recent.filter(action=BooksAction.ACCESSED, actor_id=actor.user_id, interface=actor.interface).exists():
         record(
             actor.organisation_id,
             actor.audit,
-            AUDIT_ACTION,
+            BooksAction.ACCESSED,
             subject=("administration", administration.pk, administration.name),
         )

@@ -10,8 +10,7 @@ from pydantic import AwareDatetime
 from koppel.books.access_log import open_books
 from koppel.books.errors import UnknownResource
 from koppel.books.models import MODELS_BY_RESOURCE, TIME_COLUMNS
-from koppel.books.read import queries
-from koppel.books.read.changefeed import RECORDS_MAX, list_records
+from koppel.books.read import changefeed, queries
 from koppel.books.reports.period_selection import require_period, require_year
 from koppel.books.reports.trial_balance import trial_balance
 from koppel.connector.rows import ROWS
@@ -67,7 +66,7 @@ class TrialBalanceOut(Schema):
 
 
 @router.get("/{administration_id}/books", response=Counts)
-def counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
+def get_counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
     """Return the rows per resource and the sums of all entry lines: enough to tell whether a copy is complete."""
     administration = open_books(request.actor, administration_id)
     debit, credit = queries.debit_credit_totals(administration.pk)
@@ -75,7 +74,9 @@ def counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
 
 
 @router.get("/{administration_id}/books/trial-balance", response=TrialBalanceOut)
-def balance(request: AuthenticatedRequest, administration_id: int, year: str = "", until: str = "") -> TrialBalanceOut:
+def get_trial_balance(
+    request: AuthenticatedRequest, administration_id: int, year: str = "", until: str = ""
+) -> TrialBalanceOut:
     """Return the trial balance of the newest fiscal year, or of `year`; `until`: a period `YYYYPP`."""
     administration = open_books(request.actor, administration_id)
     year = require_year(administration.pk, year)
@@ -115,9 +116,9 @@ def list_rows(
 
 
 @router.get("/{administration_id}/books/{resource}/records", response=RecordsOut)
-def records_of(
+def list_records(
     request: AuthenticatedRequest, administration_id: int, resource: str, after: str = "",
-    changed_since: AwareDatetime | None = None, limit: Annotated[int, Query(ge=1, le=RECORDS_MAX)] = 500,
+    changed_since: AwareDatetime | None = None, limit: Annotated[int, Query(ge=1, le=changefeed.RECORDS_MAX)] = 500,
 ) -> RecordsOut:  # fmt: skip
     """Return records for programs that keep a copy: every record of a resource, `entry_lines` too, page by page. With
     `changed_since` only what Koppel wrote since then, and what was deleted at the source, with `deleted_at`. What
@@ -125,7 +126,9 @@ def records_of(
     administration = open_books(request.actor, administration_id)
     if resource not in MODELS_BY_RESOURCE:
         raise UnknownResource
-    record_page = list_records(administration.pk, resource, after=after, changed_since=changed_since, limit=limit)
+    record_page = changefeed.list_records(
+        administration.pk, resource, after=after, changed_since=changed_since, limit=limit
+    )
     columns = ("external_id", *ROWS[resource].__struct_fields__, *TIME_COLUMNS)
     items = [{name: _format_amount(getattr(row, name)) for name in columns} for row in record_page.rows]
     return RecordsOut(items=items, next=record_page.next, as_of=record_page.as_of)

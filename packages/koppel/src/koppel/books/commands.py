@@ -28,7 +28,7 @@ FileFormat = Annotated[Format, typer.Option("--format", help="csv, xlsx or parqu
 
 
 @app.command("resource")
-def resource(
+def export_resource(
     administration: Administration,
     resource: Annotated[str, typer.Argument(help="accounts, entries, entry_lines …; `koppel export counts` has them.")],
     file_format: FileFormat = Format.CSV,
@@ -44,7 +44,7 @@ def resource(
 
 
 @app.command("books")
-def books(
+def export_books(
     administration: Administration,
     file_format: FileFormat = Format.PARQUET,
     out: OutputFile = None,
@@ -59,7 +59,7 @@ def books(
 
 
 @app.command("counts")
-def counts(
+def show_counts(
     administration: Administration, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Show how many rows each resource of an administration has."""

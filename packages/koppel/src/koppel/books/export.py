@@ -1,4 +1,5 @@
-"""The books as files: one resource as CSV, Excel or Parquet, or all of an administration in one ZIP. Exports are audited."""
+"""The books as files: one resource as CSV, Excel or Parquet, or all of an administration in one ZIP. Exports
+are audited."""
 
 import json
 import zipfile
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
 from koppel.audit.services import record
+from koppel.books.audit_actions import BooksAction
 from koppel.books.errors import UnknownResource
 from koppel.books.fields import Amount
 from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
@@ -136,4 +138,4 @@ def record_export(actor: Actor, administration: Administration, resources: list[
     """Audit who exported which books."""
     details = {"resources": resources, "format": str(file_format)}
     subject = ("administration", administration.pk, administration.name)
-    record(actor.organisation_id, actor.audit, "books.exported", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, BooksAction.EXPORTED, subject=subject, details=details)

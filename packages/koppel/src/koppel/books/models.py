@@ -1,5 +1,5 @@
-"""Canonical ledger tables, one per resource. The typed columns are the fields of its row in `koppel.connector.rows`, and are
-declared there alone.
+"""Canonical ledger tables, one per resource. The typed columns are the fields of its row in
+`koppel.connector.rows`, and are declared there alone.
 
 Every row is kept under (administration, external_id). `raw` is the vendor's payload, byte for byte;
 `content_hash` is its SHA-256, so that an unchanged record writes nothing. `deleted_at`: proved absent by a

@@ -33,7 +33,7 @@ FORMAT = one_of(*Format)
 
 @takes(q=TEXT, year=TEXT, until=TEXT, page=PAGE)
 def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Accounts with their balances: where one begins."""
+    """Show accounts with their balances: where one begins."""
     administration = open_books_or_404(request.actor, administration_id)
     year, to_period = _year_and_period(request, administration)
     report = trial_balance(administration.pk, year, to_period)
@@ -56,7 +56,7 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
 
 @takes(q=TEXT, year=TEXT, page=PAGE)
 def account(request: AuthenticatedRequest, administration_id: int, code: str) -> HttpResponse:
-    """The lines of an account in a fiscal year, with a running balance."""
+    """Show the lines of an account in a fiscal year, with a running balance."""
     administration = open_books_or_404(request.actor, administration_id)
     year, _until = _year_and_period(request, administration)
     balance = trial_balance(administration.pk, year, f"{year}99")
@@ -76,7 +76,7 @@ def account(request: AuthenticatedRequest, administration_id: int, code: str) ->
 
 
 def entry(request: AuthenticatedRequest, administration_id: int, external_id: str) -> HttpResponse:
-    """One entry with all its lines; says so when debit and credit differ."""
+    """Show one entry with all its lines; say so when debit and credit differ."""
     administration = open_books_or_404(request.actor, administration_id)
     entry_and_lines = queries.entry_with_lines(administration.pk, external_id)
     if entry_and_lines is None:
@@ -93,7 +93,7 @@ def entry(request: AuthenticatedRequest, administration_id: int, external_id: st
 
 @takes(year=TEXT, until=TEXT, view=one_of("periods"), only=one_of("differences"), format=FORMAT)
 def trial_balance_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
-    """Opening, movement, closing; every account checked against the source's closing balance."""
+    """Show opening, movement and closing; every account checked against the source's closing balance."""
     administration = open_books_or_404(request.actor, administration_id)
     year, to_period = _year_and_period(request, administration)
     report = trial_balance(administration.pk, year, to_period)
@@ -116,7 +116,7 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
 
 @takes(q=TEXT, page=PAGE, format=FORMAT)
 def table(request: AuthenticatedRequest, administration_id: int, resource: str) -> HttpResponseBase:
-    """Any resource as a searchable table, or as a file."""
+    """Show any resource as a searchable table, or send it as a file."""
     administration = open_books_or_404(request.actor, administration_id)
     if resource not in export.EXPORTED:
         raise Http404
@@ -147,7 +147,7 @@ def _cell_of(row: object, name: str) -> object:
 
 @takes(format=FORMAT)
 def export_all(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
-    """All books as one ZIP."""
+    """Send all books as one ZIP."""
     administration = open_books_or_404(request.actor, administration_id)
     try:
         exported = export.export_all(request.actor, administration, _requested_format(request) or Format.PARQUET)
@@ -159,7 +159,7 @@ def export_all(request: AuthenticatedRequest, administration_id: int) -> HttpRes
 
 
 def result_chart(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Income and cost per period of the newest year, as a card of the Overview."""
+    """Show income and cost per period of the newest year, as a card of the Overview."""
     administration = open_books_or_404(request.actor, administration_id)
     years = fiscal_years(administration.pk)
     year = next(iter(years), "")
@@ -184,7 +184,7 @@ def _render(
 
 
 def _year_and_period(request: AuthenticatedRequest, administration: Administration) -> tuple[str, str]:
-    """The fiscal year and last period asked for, else the newest there is. Raises `UnknownParameter`."""
+    """Return the fiscal year and last period asked for, else the newest there is. Raises `UnknownParameter`."""
     year = require_year(administration.pk, request.parameters["year"] or "")
     return year, require_period(year, request.parameters.get("until") or "")
 

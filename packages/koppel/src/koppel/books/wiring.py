@@ -11,6 +11,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.hooks import Card, Tab, cards, erase_data, export_url, tabs
+from koppel.audit.hooks import audit_actions
+from koppel.books.audit_actions import AUDIT_ACTIONS
 from koppel.books.read.labels import RESOURCES
 from koppel.books.sql_access.views import create_views, drop_views
 from koppel.books.storage.erasure import erase_books
@@ -37,6 +39,8 @@ def _export_url(administration_id: int) -> str:
 
 pre_migrate.connect(_drop_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
 post_migrate.connect(_make_views, sender=apps.get_app_config("books"), dispatch_uid="koppel.books.views")
+for action in AUDIT_ACTIONS:
+    audit_actions.register(action.value, action)
 erase_data.register(erase_books)
 resource_labels.register_all(RESOURCES)
 tabs.register("books", Tab(_("Books"), "books:overview", 20))

@@ -17,14 +17,14 @@ from typing import IO
 
 import structlog
 
+from koppel.kit.backoff import Backoff
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, death_signal_prefix
 from koppel.kit.http.unfinished_calls import TOKEN_STOP_SECONDS, is_unfinished
 
 STEADY_SECONDS = 10
 """A program that ran this long was well; its restart is not counted as another failure."""
-PAUSE_SECONDS_MAX = 30
-DOUBLINGS_MAX = 16
-"""After a night of failures the power itself would be no number that Python can halve."""
+RESTART_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=30.5)
+"""Less its base, so that the first restart is at once and the longest pause half a minute."""
 STOP_SECONDS = 8
 STORE_SECONDS = 15
 """More than the programs themselves wait for a token: what came in the last moment is stored."""
@@ -166,7 +166,7 @@ class Supervisor:
         now = time.monotonic()
         if now - program.started_at > STEADY_SECONDS:
             program.failures = 0
-        pause = min(PAUSE_SECONDS_MAX, 0.5 * 2 ** min(program.failures, DOUBLINGS_MAX) - 0.5)
+        pause = RESTART_BACKOFF.seconds(program.failures) - RESTART_BACKOFF.base_seconds
         if now - program.started_at < pause:
             return
         code = program.process.returncode if program.process is not None else None

@@ -13,12 +13,12 @@ _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d
 
 
 def _is_of_a_word(letter: str) -> bool:
-    """Marks too: in many scripts they are the vowels."""
+    """Return whether the character belongs to a word. Marks do too: in many scripts they are the vowels."""
     return letter.isalnum() or unicodedata.category(letter)[0] == "M"
 
 
 def core_of(name: str) -> str:
-    """The words of a name without capitals, accents, signs and the legal form, which books often leave
+    """Return the words of a name without capitals, accents, signs and the legal form, which books often leave
     out."""
     plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
     plain = "".join(letter for letter in plain if not "\u0300" <= letter <= "\u036f")

@@ -27,14 +27,14 @@ class LookupResult:
 
     @property
     def exists(self) -> bool:
-        """The company is in the register, alive or closed."""
+        """Whether the company is in the register, active or closed."""
         return self.outcome in (LookupOutcome.FOUND, LookupOutcome.CLOSED)
 
     @property
     def sector(self) -> Section | None:
-        """From the activity code, with its revision; None when the register gave none that can be mapped."""
+        """The sector by activity code and its revision; None when the register gave none that can be mapped."""
         return sector_of(self.activity.code, self.activity.scheme) if self.activity else None
 
     def has_different_name(self, name: str) -> bool:
-        """Whether the register's name is another than this one, beyond capitals, dots and the legal form."""
+        """Return whether the register's name differs beyond capitals, dots and the legal form."""
         return self.exists and bool(self.legal_name) and core_of(self.legal_name) != core_of(name)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +9,13 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from koppel.company_registers.clients import register_for
-from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery, RegisterResult
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery, RegisterResult
 from koppel.company_registers.hooks import lookup_answered
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
 from koppel.company_registers.numbers import NumberStatus, check_number
+from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.company_registers.sectors.activities import Activity
-from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
 
 FRESH_FOR = timedelta(days=30)
@@ -24,7 +23,7 @@ FRESH_FOR = timedelta(days=30)
 
 
 def build_query(country: str, number: str = "", vat_number: str = "", name: str = "") -> RegisterQuery | None:
-    """What to ask about a company of which this is stated. None: no register can say anything.
+    """Return the query for a company of which this is stated; None when no register can say anything.
 
     A good or doubtful number is asked itself; a Dutch RSIN, typed or within the VAT number, leads to it;
     without either the name is searched for, which only ever proposes."""
@@ -34,7 +33,8 @@ def build_query(country: str, number: str = "", vat_number: str = "", name: str 
 
 
 def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, refresh: bool = False) -> int:
-    """Have these asked by a job after commit, in the caller's transaction and scope. How many will be asked.
+    """Request these look-ups in the caller's transaction and scope; a job makes them after commit. Returns
+    how many.
 
     What was answered lately is not asked again, unless `refresh`."""
     requested = list(dict.fromkeys(queries))
@@ -51,12 +51,12 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
         stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
     count = len(new) + stale.update(due_at=now, attempts=0, requested_at=now)
     if count:
-        enqueue("company_registers.look_up", organisation_id=organisation_id)
+        LOOKUP_OUTBOX.enqueue({"organisation_id": organisation_id})
     return count
 
 
 def cached_results(organisation_id: int, queries: Iterable[RegisterQuery]) -> dict[RegisterQuery, LookupResult]:
-    """What is known about each; a question that was never asked is absent. In the caller's scope."""
+    """Return what is known about each query; one that was never made is absent. In the caller's scope."""
     requested = set(queries)
     results = (to_lookup_result(one) for one in _rows(organisation_id, list(requested)))
     return {one.query: one for one in results if one.query in requested}
@@ -71,7 +71,7 @@ def store_result(organisation_id: int, lookup_id: int, result: RegisterResult) -
         before = to_lookup_result(row)
         for name, value in _columns(result).items():
             setattr(row, name, value)
-        row.answered_at, row.due_at, row.attempts = timezone.now(), None, 0
+        row.answered_at, row.due_at, row.leased_until, row.attempts = timezone.now(), None, None, 0
         row.save()
         after = to_lookup_result(row)
         lookup_answered(organisation_id, before, after)
@@ -90,7 +90,7 @@ def to_lookup_result(row: Lookup) -> LookupResult:
         legal_name=row.legal_name,
         closed_on=row.closed_on,
         activity=activity,
-        candidates=tuple(Candidate(**one) for one in row.candidates),
+        candidates=tuple(row.candidates),
         answered_at=row.answered_at,
         reason=row.reason,
     )
@@ -108,7 +108,7 @@ def _build_query(country: str, number: str, vat_number: str, name: str) -> Regis
 
 
 def _rsin(number: str, vat_number: str) -> str:
-    """Typed itself, or the nine digits of a legal entity's VAT number. A sole trader's VAT number leads
+    """Return an RSIN that was typed, or the nine digits of a legal entity's VAT number. A sole trader's leads
     nowhere."""
     for text in (number, re.sub(r"[^A-Z0-9]", "", vat_number.upper())):
         if match := re.fullmatch(r"(?:NL)?(\d{9})(?:B\d{2})?", text):
@@ -117,7 +117,8 @@ def _rsin(number: str, vat_number: str) -> str:
 
 
 def _rows(organisation_id: int, queries: list[RegisterQuery]) -> "QuerySet[Lookup]":
-    """The rows of these questions. Values of different kinds do not meet, so one list of values is enough."""
+    """Return the rows of these queries. Values of different kinds do not meet, so one list of values is
+    enough."""
     return Lookup.objects.filter(
         organisation_id=organisation_id,
         country__in={one.country for one in queries},
@@ -137,6 +138,6 @@ def _columns(result: RegisterResult) -> Mapping[str, Any]:
         "activity_code": activity.code[:20] if activity else "",
         "activity_scheme": activity.scheme if activity else "",
         "activity_label": activity.label[:400] if activity else "",
-        "candidates": [asdict(one) for one in result.candidates],
+        "candidates": list(result.candidates),
         "reason": result.reason,
     }

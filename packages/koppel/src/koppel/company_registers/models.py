@@ -3,7 +3,8 @@
 from django.db import models
 from django.utils import timezone
 
-from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
+from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind
+from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.tenancy.models import TenantModel
 
 
@@ -25,10 +26,11 @@ class Lookup(TenantModel):
     activity_code = models.CharField(max_length=20, default="")
     activity_scheme = models.CharField(max_length=20, default="")
     activity_label = models.CharField(max_length=400, default="")
-    candidates = models.JSONField(default=list)
+    candidates = TypedJSONField(list[Candidate], default=list)
     requested_at = models.DateTimeField(default=timezone.now)
     answered_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
     reason = models.CharField(max_length=60, default="")
 

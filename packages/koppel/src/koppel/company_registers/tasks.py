@@ -1,9 +1,13 @@
-"""Jobs of registers: ask what waits. Calls are made between transactions, within each register's budget."""
+"""Jobs of registers: make the look-ups that wait. Calls are made between transactions, within each register's rate limit."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import date
+from functools import partial
+from typing import Any
 
 import structlog
+from django.db.models import Case, F, Value, When
 from procrastinate.contrib.django import app
 
 from koppel.company_registers.clients import rate_limit, register_for
@@ -16,121 +20,87 @@ from koppel.company_registers.clients.protocol import (
     RegisterUnavailable,
 )
 from koppel.company_registers.lookups import store_result
+from koppel.company_registers.models import Lookup
+from koppel.company_registers.outbox import LOOKUP_OUTBOX, RETRY_BACKOFF
 from koppel.connections.sessions import Runtime, current_worker
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage, is_outage
 from koppel.kit.database.threads import run_in_thread
+from koppel.kit.jobs.outbox import BatchResult, Claim, take_turn
 from koppel.kit.quarantine import Quarantined
+from koppel.kit.tenancy import organisation_scope
 
 CONCURRENCY = 8
-BATCH_SIZE = 100
-LEASE_SECONDS = 120
-"""A worker that dies loses what it holds to the next one after so long."""
 RATE_LIMIT_WAIT_SECONDS_MAX = 5.0
-"""A job waits so long for its turn at a register; longer, and the question waits in the table instead of in a worker."""
-RETRY_SECONDS, RETRY_SECONDS_MAX = 30.0, 6 * 3600.0
-ATTEMPTS_MAX = 40
-"""With the pauses between them about nine days."""
+"""A job waits so long for its turn at a register; longer, and the look-up waits in the table instead of in a worker."""
 
 SINGLE_LOOKUP_ERRORS = ("status_500", "unexpected_answer", "crashed")
 """Troubles that say nothing about the register's other answers."""
 
 log = structlog.get_logger(__name__)
 
-_CLAIM = """
-UPDATE company_registers_lookup SET due_at = now() + %(lease)s * interval '1 second'
- WHERE id IN (
-   SELECT id FROM company_registers_lookup WHERE organisation_id = %(organisation)s AND due_at <= now()
-    ORDER BY due_at, id LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
-RETURNING id, country, kind, value, attempts
-"""
-_RESCHEDULE = """
-UPDATE company_registers_lookup
-   SET due_at = CASE WHEN %(give_up)s THEN NULL ELSE now() + %(seconds)s * interval '1 second' END,
-       attempts = attempts + %(counts)s, reason = %(reason)s,
-       source = CASE WHEN answered_at IS NULL THEN %(source)s ELSE source END,
-       outcome = CASE WHEN answered_at IS NULL AND %(counts)s > 0 THEN 'unavailable' ELSE outcome END
- WHERE id = %(id)s
-"""
-
 
 @app.task(name="company_registers.look_up", retry=RetryAfterOutage())
 async def look_up(organisation_id: int) -> None:
-    """Ask everything of this organisation that is due. In quarantine it stays due."""
-    runtime = current_worker()
-    query_count = 0
-    while await quarantine.current_async() is None and (rows := await _claim(runtime, organisation_id)):
-        turns = asyncio.Semaphore(CONCURRENCY)
-        await asyncio.gather(*(_process_lookup(runtime, organisation_id, turns, *row) for row in rows))
-        query_count += len(rows)
-    if query_count:
-        log.info("registers_queried", count=query_count)
+    """Make the organisation's look-ups that are due. In quarantine they stay due."""
+    count = await take_turn(LOOKUP_OUTBOX, {"organisation_id": organisation_id}, _look_up_batch)
+    if count:
+        log.info("registers_queried", count=count)
 
 
 @app.periodic(cron="* * * * *")
 @app.task(name="company_registers.enqueue_due")
 async def enqueue_due(timestamp: int) -> None:
-    """Hand out what has waited long enough: after a pause, or from a worker that died."""
-    if await quarantine.current_async() is not None:
-        return
-    async with current_worker().database.installation_transaction() as connection:
-        cursor = await connection.execute(
-            "SELECT DISTINCT organisation_id FROM company_registers_lookup WHERE due_at <= now()"
-        )
-        waiting = [int(row[0]) for row in await cursor.fetchall()]
-
-    def enqueue() -> None:
-        for organisation_id in waiting:
-            look_up.defer(organisation_id=organisation_id)
-
-    # Procrastinate's own thread would keep a connection that the database has closed meanwhile.
-    await run_in_thread(enqueue)
+    """Enqueue jobs for look-ups that are due: after a quarantine, or of a worker that died."""
+    if await quarantine.current_async() is None:
+        await run_in_thread(LOOKUP_OUTBOX.enqueue_due)
 
 
-async def _claim(runtime: Runtime, organisation_id: int) -> list[tuple[int, str, str, str, int]]:
-    async with runtime.database.tenant_transaction(organisation_id) as connection:
-        params = {"organisation": organisation_id, "batch": BATCH_SIZE, "lease": LEASE_SECONDS}
-        cursor = await connection.execute(_CLAIM, params)
-        return await cursor.fetchall()
+async def _look_up_batch(claim: Claim) -> BatchResult:
+    """Make a batch of look-ups at once. Raises `Quarantined` when some of it was stopped."""
+    runtime, turns = current_worker(), asyncio.Semaphore(CONCURRENCY)
+    lookups = await run_in_thread(partial(_load, claim))
+    results = await asyncio.gather(
+        *(_process_lookup(runtime, claim, turns, lookup) for lookup in lookups), return_exceptions=True
+    )
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return BatchResult(delivered=len(lookups))
 
 
-async def _process_lookup(
-    runtime: Runtime, organisation_id: int, turns: asyncio.Semaphore, lookup_id: int, country: str, kind: str, value: str,
-    attempts: int,
-) -> None:  # fmt: skip
-    query = RegisterQuery(country, QueryKind(kind), value)
+def _load(claim: Claim) -> list[Lookup]:
+    with organisation_scope(claim.organisation_id):
+        return list(claim.rows().order_by("due_at", "pk"))
+
+
+async def _process_lookup(runtime: Runtime, claim: Claim, turns: asyncio.Semaphore, lookup: Lookup) -> None:
+    query = RegisterQuery(lookup.country, QueryKind(lookup.kind), lookup.value)
     register = register_for(query)
     if register is None:  # switched off since
-        await _reschedule(runtime, organisation_id, lookup_id, "", "not_supported", give_up=True)
+        await run_in_thread(partial(claim.settle, {"due_at": None, "reason": "not_supported"}, ids=[lookup.pk]))
         return
     async with turns:
-        wait = await _wait_for_rate_limit(runtime, register)
-        if wait:
-            await _reschedule(runtime, organisation_id, lookup_id, register.name, "waiting", wait)
+        if wait := await _wait_for_rate_limit(runtime, register):
+            values = {"reason": "waiting", **_source(register)}
+            await run_in_thread(partial(claim.put_back, ids=[lookup.pk], seconds=wait, values=values))
             return
-        try:
-            result = await _query_register(runtime, register, query)
-        except Quarantined:
-            await _reschedule(runtime, organisation_id, lookup_id, "", quarantine.CODE)
-            return
-    failure = (
-        result
-        if isinstance(result, RegisterUnavailable)
-        else await _store(organisation_id, lookup_id, register, result)
-    )
+        result = await _query_register(runtime, register, query)
+    failure = result if isinstance(result, RegisterUnavailable) else await _store(claim, lookup, register, result)
     if failure is not None:
-        await _handle_unavailable(runtime, organisation_id, lookup_id, register, failure, attempts)
+        await _handle_unavailable(runtime, claim, lookup, register, failure)
 
 
 async def _store(
-    organisation_id: int, lookup_id: int, register: Register, result: RegisterResult
+    claim: Claim, lookup: Lookup, register: Register, result: RegisterResult
 ) -> RegisterUnavailable | None:
-    """None when it is stored. An answer that cannot be is asked for later, and like every trouble not for ever."""
+    """Store the answer; None when that succeeded. One that cannot be stored is asked for later, and not for
+    ever."""
     try:
-        await run_in_thread(lambda: store_result(organisation_id, lookup_id, result))
+        await run_in_thread(lambda: store_result(claim.organisation_id, lookup.pk, result))
     except Exception as error:
         if is_outage(error):
-            raise  # the answer is asked for again when the lease is over, and no attempt is counted
+            raise  # the answer is asked for again when the lease is over
         log.exception("register_result_not_stored", register=register.name)
         return RegisterUnavailable("crashed", 600)
     return None
@@ -152,7 +122,8 @@ async def _query_register(
 
 
 async def _wait_for_rate_limit(runtime: Runtime, register: Register) -> float:
-    """Wait for a call of the register's budget. 0.0 when it may be made, else the seconds that are worth waiting elsewhere."""
+    """Wait for a call within the register's rate limit. Returns 0.0 when it may be made, else the seconds
+    that are not worth waiting for here."""
     waited = 0.0
     while True:
         async with runtime.database.installation_transaction() as connection:
@@ -164,33 +135,25 @@ async def _wait_for_rate_limit(runtime: Runtime, register: Register) -> float:
 
 
 async def _handle_unavailable(
-    runtime: Runtime,
-    organisation_id: int,
-    lookup_id: int,
-    register: Register,
-    failure: RegisterUnavailable,
-    attempts: int,
+    runtime: Runtime, claim: Claim, lookup: Lookup, register: Register, failure: RegisterUnavailable
 ) -> None:
-    """Later, and mostly for all: who asks a register that is down eight times at once gets eight time-outs."""
-    seconds = max(failure.retry_after_seconds, min(RETRY_SECONDS * 2**attempts, RETRY_SECONDS_MAX))
-    log.warning(
-        "register_unavailable", register=register.name, reason=failure.reason, outcome=LookupOutcome.UNAVAILABLE.value
-    )
+    """Retry later, and mostly keep all from calling: eight calls at once to a register that is down are eight
+    time-outs."""
+    unavailable = LookupOutcome.UNAVAILABLE
+    log.warning("register_unavailable", register=register.name, reason=failure.reason, outcome=unavailable.value)
     if failure.reason not in SINGLE_LOOKUP_ERRORS:
+        seconds = failure.retry_after_seconds or RETRY_BACKOFF.base_seconds
         async with runtime.database.installation_transaction() as connection:
-            await rate_limit.back_off(
-                connection, register.name, min(seconds, failure.retry_after_seconds or RETRY_SECONDS)
-            )
-    give_up = attempts + 1 >= ATTEMPTS_MAX
-    await _reschedule(
-        runtime, organisation_id, lookup_id, register.name, failure.reason, seconds, counts=1, give_up=give_up
-    )
+            await rate_limit.back_off(connection, register.name, seconds)
+    values = {**_source(register), "outcome": _unless_answered("outcome", unavailable)}
+    retry = partial(claim.retry, failure.reason, ids=[lookup.pk])
+    await run_in_thread(partial(retry, seconds_min=failure.retry_after_seconds, values=values))
 
 
-async def _reschedule(
-    runtime: Runtime, organisation_id: int, lookup_id: int, source: str, reason: str, seconds: float = 0.0,
-    *, counts: int = 0, give_up: bool = False,
-) -> None:  # fmt: skip
-    async with runtime.database.tenant_transaction(organisation_id) as connection:
-        params = {"id": lookup_id, "source": source, "reason": reason[:60], "seconds": seconds, "counts": counts}
-        await connection.execute(_RESCHEDULE, params | {"give_up": give_up})
+def _source(register: Register) -> Mapping[str, Any]:
+    return {"source": _unless_answered("source", register.name)}
+
+
+def _unless_answered(column: str, value: str) -> Case:
+    """Keep what an earlier answer said."""
+    return Case(When(answered_at=None, then=Value(value)), default=F(column))

@@ -5,4 +5,4 @@ from django.urls import path
 from koppel.company_registers import views
 
 app_name = "registers"
-urlpatterns = [path("sectors", views.sectors, name="sectors")]
+urlpatterns = [path("sectors", views.search_sectors, name="sectors")]

@@ -12,8 +12,8 @@ SHOWN_MAX = 24
 
 
 @takes(q=TEXT)
-def sectors(request: AuthenticatedRequest) -> HttpResponse:
-    """What a few letters may mean: `{"sectors": [{letter, text, because, example}]}`; without any, all 22."""
+def search_sectors(request: AuthenticatedRequest) -> HttpResponse:
+    """Return what a few letters may mean: `{"sectors": [{letter, text, because, example}]}`; without any, all 22."""
     choices = search((request.parameters["q"] or "")[:100], get_language() or "en")[:SHOWN_MAX]
     rows = [
         {

@@ -1,4 +1,4 @@
-"""Connections over REST: their health, and the acts of the pages."""
+"""Connections over REST: their health, and the actions of the pages."""
 
 from datetime import datetime
 
@@ -9,12 +9,13 @@ from pydantic import AwareDatetime
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
-from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose, ImportPolicy
+from koppel.kit.database.json_fields import MessageContext
 from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest, needs
@@ -24,9 +25,11 @@ router = Router()
 
 
 class ConnectionOut(Schema):
-    """`state` is pending, active, degraded (Koppel is retrying), needs_reauth (somebody must sign in) or
-    paused. `awaiting_sign_in` administrations wait for a sign-in, `failing` ones cannot be reached for reasons
-    of their own. `owner` and `pending_owner` are ids of members."""
+    """`state` is pending, active, degraded (Koppel retries), needs_reauth (a person must sign in) or paused.
+
+    `awaiting_sign_in` administrations wait for a sign-in; `failing` ones cannot be reached for other reasons.
+    `owner` and `pending_owner` are ids of members.
+    """
 
     id: int
     system: str
@@ -46,14 +49,14 @@ class ConnectionOut(Schema):
 
 
 class TimelineEventOut(Schema):
-    """`ended_at` ends what lasts; what repeats is one event that happened `count` times."""
+    """`ended_at` ends a lasting event; a repeated one is one event with a `count`."""
 
     kind: str
     at: datetime
     ended_at: datetime | None
     count: int
     actor_name: str
-    context: dict[str, object]
+    context: MessageContext
 
 
 class CompanyOut(Schema):
@@ -110,13 +113,15 @@ class ChangeResolutionIn(Input):
 
 
 class ChangesResolvedOut(Schema):
-    """How many were open; what was resolved before is no mistake."""
+    """The number of open changes; resolving one again is no error."""
 
     resolved: int
 
 
 class RemovalOut(Schema):
-    """What a removal would do; send `fingerprint` back with it, so that nothing else is done than what was shown."""
+    """The effect of a removal; send `fingerprint` back with it, so that nothing else is done than what was
+    shown.
+    """
 
     administrations: int
     reached_elsewhere: int
@@ -141,7 +146,7 @@ class ImportPolicyIn(Input):
 
 
 class Changed(Schema):
-    """False when there was nothing to do: an act asked twice is done once."""
+    """False when there was nothing to do: a repeated action has no further effect."""
 
     changed: bool
 
@@ -217,7 +222,7 @@ def resolve_changes(
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if answer.accept is None:
         raise Refused(_("Say what you decide: `accept` is true or false."))
-    if answer.viewed_at is None and answer.code == OTHER_COMPANY:
+    if answer.viewed_at is None and answer.code == ConnectionIssue.OTHER_COMPANY:
         raise Refused(_("Say when you read the changes: `viewed_at`."))
     count = resolution.resolve_changes(
         request.actor,

@@ -2,22 +2,44 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from koppel.connections.issue_types import EXPIRING, LOST, PARTLY_LOST
+from koppel.connections.issue_types import EXPIRING, LOST, PARTLY_LOST, ConnectionIssue
 from koppel.connections.models import Connection
 from koppel.notifications.audience.hooks import Subject
-from koppel.notifications.event_types import EventType
+from koppel.notifications.event_types import EventCode, EventType
 
-EVENT_TYPES = {
-    "connection_lost": EventType(
-        LOST, label=_("A connection is lost"), supersedes=("sync_failing",), covers_issues=("consent_lost",)
+
+class ConnectionEvent(EventCode):
+    """Events of connections."""
+
+    LOST = "connection_lost"
+    PARTLY_LOST = "connection_partly_lost"
+    CONSENT_EXPIRING = "consent_expiring"
+    TRANSFER_REQUESTED = "transfer_requested"
+    TRANSFER_COMPLETED = "transfer_completed"
+
+
+EVENT_TYPES = (
+    EventType(
+        ConnectionEvent.LOST, LOST, label=_("A connection is lost"), covers_issues=(ConnectionIssue.CONSENT_LOST,)
     ),
-    "connection_partly_lost": EventType(
-        PARTLY_LOST, label=_("A part of a connection is lost"), covers_issues=("consent_partly_lost",)
+    EventType(
+        ConnectionEvent.PARTLY_LOST,
+        PARTLY_LOST,
+        label=_("A part of a connection is lost"),
+        covers_issues=(ConnectionIssue.CONSENT_PARTLY_LOST,),
     ),
-    "consent_expiring": EventType(EXPIRING, label=_("A consent is about to end"), covers_issues=("consent_expiring",)),
-    "transfer_requested": EventType(_("%(by)s asks you to take over the connection of %(account)s: sign in once.")),
-    "transfer_completed": EventType(_("%(owner)s has taken over the connection of %(account)s.")),
-}
+    EventType(
+        ConnectionEvent.CONSENT_EXPIRING,
+        EXPIRING,
+        label=_("A consent is about to end"),
+        covers_issues=(ConnectionIssue.CONSENT_EXPIRING,),
+    ),
+    EventType(
+        ConnectionEvent.TRANSFER_REQUESTED,
+        _("%(by)s asks you to take over the connection of %(account)s: sign in once."),
+    ),
+    EventType(ConnectionEvent.TRANSFER_COMPLETED, _("%(owner)s has taken over the connection of %(account)s.")),
+)
 
 
 def describe_subject(organisation_id: int, connection_id: int) -> Subject:

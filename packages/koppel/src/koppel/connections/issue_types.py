@@ -1,86 +1,111 @@
 """The words and buttons of this app's issues."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from koppel.connections.companies.changes import NUMBER_MISSING
-from koppel.connections.companies.same_company import OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
-from koppel.issues.issue_types import IssueType
+from koppel.issues.issue_types import IssueCode, IssueType
+from koppel.kit.database.json_fields import MessageFacts
 
 LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
 PARTLY_LOST = _("A part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s")
 EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, and nothing stops.")
 
 
-def _own_url(connection_id: int, _context: Mapping[str, Any]) -> str:
+class ConnectionIssue(IssueCode):
+    """Issues of connections and of the companies that they reach."""
+
+    CONSENT_LOST = "consent_lost"
+    CONSENT_PARTLY_LOST = "consent_partly_lost"
+    CONSENT_EXPIRING = "consent_expiring"
+    OWNER_LEFT = "owner_left"
+    VENDOR_UNRESPONSIVE = "vendor_unresponsive"
+    COMPANY_UNLISTED = "company_unlisted"
+    COMPANY_RENAMED = "company_renamed"
+    COMPANY_CODE_CHANGED = "company_code_changed"
+    COMPANY_NUMBER_CHANGED = "company_number_changed"
+    COMPANY_NUMBER_MISSING = "company_number_missing"
+    OTHER_COMPANY = "other_company"
+    OTHER_COMPANY_CONFIRMED = "other_company_confirmed"
+
+
+def _own_url(connection_id: int, _context: MessageFacts) -> str:
     return reverse("connections:detail", args=[connection_id])
 
 
-def _companies_url(_administration_id: int, context: Mapping[str, Any]) -> str:
+def _companies_url(_administration_id: int, context: MessageFacts) -> str:
     return f"{_connection_url(context)}#companies"
 
 
-def _same_company_url(_administration_id: int, context: Mapping[str, Any]) -> str:
+def _same_company_url(_administration_id: int, context: MessageFacts) -> str:
     return f"{_connection_url(context)}#same-company"
 
 
-def _connection_url(context: Mapping[str, Any]) -> str:
+def _connection_url(context: MessageFacts) -> str:
     """Return the page of the connection that an issue of an administration names; all of them when it names none."""
     connection_id = context.get("connection")
     return reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")
 
 
-ISSUE_TYPES = {
-    "consent_lost": IssueType(
+ISSUE_TYPES = (
+    IssueType(
+        ConnectionIssue.CONSENT_LOST,
         LOST,
         _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped."),
         _("Sign in again"),
         _own_url,
     ),
-    "consent_partly_lost": IssueType(
-        PARTLY_LOST, _("The other administrations of this connection go on."), _("Sign in again"), _own_url
+    IssueType(
+        ConnectionIssue.CONSENT_PARTLY_LOST,
+        PARTLY_LOST,
+        _("The other administrations of this connection go on."),
+        _("Sign in again"),
+        _own_url,
     ),
-    "consent_expiring": IssueType(EXPIRING, "", _("Sign in again"), _own_url),
-    "owner_left": IssueType(
+    IssueType(ConnectionIssue.CONSENT_EXPIRING, EXPIRING, "", _("Sign in again"), _own_url),
+    IssueType(
+        ConnectionIssue.OWNER_LEFT,
         _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
         _("It goes on until that account is closed at the accounting system. Let somebody else take it over."),
         _("Choose a new owner"),
         _own_url,
     ),
-    "vendor_unresponsive": IssueType(
+    IssueType(
+        ConnectionIssue.VENDOR_UNRESPONSIVE,
         _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
         _("Koppel keeps trying. Look there whether it is known, or ask its support."),
         _("Show the connection"),
         _own_url,
     ),
-    "company_unlisted": IssueType(
+    IssueType(
+        ConnectionIssue.COMPANY_UNLISTED,
         _("The sign-in of %(account)s no longer reaches %(name)s."),
         _("The company was closed, or the user lost access to it. The books that were read stay."),
         _("Show the connection"),
         _companies_url,
     ),
-    "company_renamed": IssueType(
+    IssueType(
+        ConnectionIssue.COMPANY_RENAMED,
         _("%(old)s is called %(new)s at the accounting system now."),
         _("The syncs go on."),
         _("Take it over or leave it"),
         _companies_url,
     ),
-    "company_code_changed": IssueType(
+    IssueType(
+        ConnectionIssue.COMPANY_CODE_CHANGED,
         _("%(name)s has another code at the accounting system: %(new)s instead of %(old)s."),
         _("The syncs go on."),
         _("Take it over or leave it"),
         _companies_url,
     ),
-    "company_number_changed": IssueType(
+    IssueType(
+        ConnectionIssue.COMPANY_NUMBER_CHANGED,
         _("%(name)s has another number at the accounting system: %(new)s instead of %(old)s."),
         _("The syncs go on."),
         _("Take it over or leave it"),
         _companies_url,
     ),
-    NUMBER_MISSING: IssueType(
+    IssueType(
+        ConnectionIssue.COMPANY_NUMBER_MISSING,
         _(
             "The accounting system states no number for %(name)s any more; it was %(old)s. Is it still the same company?"
         ),
@@ -88,7 +113,8 @@ ISSUE_TYPES = {
         _("Settle it"),
         _companies_url,
     ),
-    OTHER_COMPANY: IssueType(
+    IssueType(
+        ConnectionIssue.OTHER_COMPANY,
         _(
             "Is this the same company? Confirmed was %(old)s (%(old_number)s); at the accounting system it is"
             " %(new)s (%(new_number)s) now."
@@ -97,7 +123,8 @@ ISSUE_TYPES = {
         _("Decide"),
         _same_company_url,
     ),
-    OTHER_COMPANY_CONFIRMED: IssueType(
+    IssueType(
+        ConnectionIssue.OTHER_COMPANY_CONFIRMED,
         _(
             "Another company stands at the accounting system: %(new)s (%(new_number)s) instead of %(old)s (%(old_number)s)."
         ),
@@ -108,4 +135,4 @@ ISSUE_TYPES = {
         _("Show the connection"),
         _same_company_url,
     ),
-}
+)

@@ -1,10 +1,13 @@
 """Tables of a link to an accounting system. Secrets are encrypted and bound to their row."""
 
+from typing import Any
+
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.database.json_fields import MessageContext, TypedJSONField
 from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.models import Membership, Organisation
@@ -25,7 +28,7 @@ class AppRegistration(models.Model):
     name = models.CharField(max_length=120, default="")
     client_id = models.CharField(max_length=200)
     client_secret = EncryptedField(row_key=("connector", "client_id"))
-    base_urls = models.JSONField(default=dict)
+    base_urls = TypedJSONField(dict[str, str], default=dict)
     refresh_token_days = models.PositiveSmallIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True)
@@ -162,13 +165,13 @@ class RemoteCompany(TenantModel):
     name = models.CharField(max_length=300)
     legal_name = models.CharField(max_length=300, default="")
     code = models.CharField(max_length=100, default="")
-    routing = models.JSONField(default=dict)
+    routing = TypedJSONField(dict[str, str], default=dict)
     number = models.CharField(max_length=100, default="")
     vat_number = models.CharField(max_length=100, default="")
     country = models.CharField(max_length=2, default="")
     base_currency = models.CharField(max_length=3, default="")
     industry_code = models.CharField(max_length=60, default="")
-    branches = models.JSONField(default=list)
+    branches = TypedJSONField(list[tuple[str, str, str | None]], default=list)
     described_at = models.DateTimeField(null=True)
     unreachable_code = models.CharField(max_length=60, default="")
     unreachable_reason = models.TextField(default="")
@@ -195,6 +198,44 @@ class RemoteCompany(TenantModel):
         return self.name
 
 
+class TimelineKind(models.TextChoices):
+    """What happened to a connection; the label is the message, filled with the event's context."""
+
+    CONNECTED = "connected", _("Connected as %(account)s")
+    RECONNECTED = "reconnected", _("Signed in again as %(account)s")
+    COMPANY_ADDED = "company_added", _("A company was added by signing in as %(account)s")
+    LOST = "lost", _("Consent lost")
+    PARTLY_LOST = "partly_lost", _("Consent lost for %(companies)s")
+    REFRESHED = "refreshed", _("Tokens renewed")
+    DEGRADED = "degraded", _("The accounting system did not answer")
+    RECOVERED = "recovered", _("The accounting system answers again")
+    CONSENT_EXPIRING = "consent_expiring", _("The consent ends on %(day)s; the owner was told")
+    PAUSED = "paused", _("Paused")
+    RESUMED = "resumed", _("Resumed")
+    TRANSFER_REQUESTED = "transfer_requested", _("%(owner)s was asked to take over")
+    TRANSFER_CANCELLED = "transfer_cancelled", _("%(owner)s keeps the connection")
+    OWNER_CHANGED = "owner_changed", _("%(owner)s has taken over; it runs on %(account)s")
+    IMPORT_POLICY_CHANGED = "import_policy_changed", _("%(count)s companies released for import")
+    REMOVED = "removed", _("Removed")
+    REVOKED = "revoked", _("Tokens of %(account)s withdrawn at the accounting system")
+    COMPANY_UNLISTED = "company_unlisted", _("%(name)s is no longer reached")
+    COMPANY_RELISTED = "company_relisted", _("%(name)s is reached again")
+    COMPANY_ACCESS_LOST = "company_access_lost", _("No access to %(name)s any more")
+    COMPANY_ACCESS_RESTORED = "company_access_restored", _("Access to %(name)s again")
+    COMPANY_RENAMED = "company_renamed", _("%(old)s is called %(new)s now")
+    COMPANY_CODE_CHANGED = "company_code_changed", _("%(name)s has the code %(new)s now")
+    COMPANY_NUMBER_CHANGED = "company_number_changed", _("%(name)s has the number %(new)s now")
+    OTHER_COMPANY = (
+        "other_company",
+        _("%(old)s (%(old_number)s) is %(new)s (%(new_number)s) now: stopped until somebody decides"),
+    )
+    COMPANY_RESTORED = "company_restored", _("%(name)s is the confirmed company again")
+    SAME_COMPANY_CONFIRMED = (
+        "same_company_confirmed",
+        _("%(new)s (%(new_number)s) was confirmed as the same company as %(old)s"),
+    )
+
+
 class TimelineEvent(TenantModel):
     """An event of a connection's timeline. What lasts has an end in `ended_at` (NULL while it lasts); what
     repeats is folded into one event that happened `count` times. `context` fills the message of its `kind`."""
@@ -204,7 +245,7 @@ class TimelineEvent(TenantModel):
     ended_at = models.DateTimeField(null=True)
     count = models.IntegerField(default=1)
     kind = models.CharField(max_length=40)
-    context = models.JSONField(default=dict)
+    context = TypedJSONField(MessageContext, default=dict)
     actor_name = models.CharField(max_length=200, default="")
 
     class Meta:
@@ -257,6 +298,10 @@ class ConsentAttempt(TenantModel):
         return f"consent attempt {self.pk}"
 
 
+RateLimitState = dict[str, Any]
+"""Open here: only `rate_limits` reads and writes it, by SQL, as its `QuotaState`."""
+
+
 class RateLimit(models.Model):
     """How many calls are left for one company through one app registration, for all workers and organisations
     together: the vendor counts per company and client, whoever asks. `company` '' = the app registration as a
@@ -268,7 +313,7 @@ class RateLimit(models.Model):
     pk = models.CompositePrimaryKey("app_id", "company")
     app_id = models.BigIntegerField()
     company = models.TextField()
-    state = models.JSONField(default=dict)
+    state = TypedJSONField(RateLimitState, default=dict)
     updated_at = models.DateTimeField()
 
     class Meta:

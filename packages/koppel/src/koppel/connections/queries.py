@@ -8,7 +8,14 @@ from django.utils.translation import gettext as _
 from koppel.connections.app_registrations.services import descriptor_of, environment_of, mode_of, registrations_of
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.hooks import exclude_restricted
-from koppel.connections.models import AppRegistration, Connection, ConnectionState, RemoteCompany, TimelineEvent
+from koppel.connections.models import (
+    AppRegistration,
+    Connection,
+    ConnectionState,
+    RemoteCompany,
+    TimelineEvent,
+    TimelineKind,
+)
 from koppel.connections.vendor_http import base_urls_of
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
@@ -71,7 +78,7 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Tim
     renewal_count = sum(generation - 1 for generation, _issued_at in grants) - signed_in
     if renewal_count > 0:
         last = max(issued_at for _generation, issued_at in grants)
-        events.append(TimelineEvent(kind="refreshed", at=last, count=renewal_count, connection=connection))
+        events.append(TimelineEvent(kind=TimelineKind.REFRESHED, at=last, count=renewal_count, connection=connection))
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 

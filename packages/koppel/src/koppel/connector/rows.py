@@ -1,4 +1,5 @@
-"""Canonical rows: what a connector's records become. Each field is a column of the resource's table in `books`, in this order.
+"""Canonical rows: what a connector's records become. Each field is a column of the resource's table in
+`books`, in this order.
 
 Amounts are `Decimal`, exact as the source wrote them. Dates are the source's business dates, without zone.
 Periods are `YYYYPP`, PP being the period's number in its fiscal year.

@@ -1,16 +1,22 @@
-"""The words and the button of every issue code. An app registers its own codes in its `wiring`."""
+"""The words and the button of every issue code.
 
-from collections.abc import Callable, Mapping
+An app declares its codes and their types in its `issue_types` and registers them in its `wiring`."""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.database.json_fields import MessageFacts
 from koppel.kit.hooks import Registry
 
 StrOrPromise = str | Promise
-Context = Mapping[str, Any]
+
+
+class IssueCode(StrEnum):
+    """Base of every app's issue codes."""
 
 
 @dataclass(frozen=True)
@@ -18,16 +24,25 @@ class IssueType:
     """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact that
     counts. `link` gives the path of the button."""
 
+    code: IssueCode
     message: StrOrPromise
     advice: StrOrPromise = ""
     button: StrOrPromise = ""
-    link: Callable[[int, Context], str] | None = None
+    link: Callable[[int, MessageFacts], str] | None = None
 
 
 issue_types = Registry[IssueType]()
 """By issue code."""
-UNKNOWN_ISSUE_TYPE = IssueType(_("Something needs attention (%(code)s)."))
+
+
+class _UnknownIssue(IssueCode):
+    """What stands for a code of which the app is gone."""
+
+    UNKNOWN = ""
+
+
+_UNKNOWN_ISSUE_TYPE = IssueType(_UnknownIssue.UNKNOWN, _("Something needs attention (%(code)s)."))
 
 
 def get_issue_type(code: str) -> IssueType:
-    return issue_types.get(code, UNKNOWN_ISSUE_TYPE)
+    return issue_types.get(code, _UNKNOWN_ISSUE_TYPE)

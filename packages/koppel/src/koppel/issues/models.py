@@ -1,5 +1,6 @@
 from django.db import models
 
+from koppel.kit.database.json_fields import MessageContext, TypedJSONField
 from koppel.kit.tenancy.models import TenantModel
 
 
@@ -13,7 +14,7 @@ class Issue(TenantModel):
     subject_kind = models.CharField(max_length=40)
     subject_id = models.BigIntegerField()
     detail_key = models.CharField(max_length=200, default="")
-    context = models.JSONField(default=dict)
+    context = TypedJSONField(MessageContext, default=dict)
     raised_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(auto_now=True)
     resolved_at = models.DateTimeField(null=True)

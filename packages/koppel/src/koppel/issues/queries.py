@@ -1,6 +1,6 @@
 """Reads of open issues, with their words."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from koppel.connector.period_format import format_period
 from koppel.issues.issue_types import StrOrPromise, get_issue_type
 from koppel.issues.models import Issue
+from koppel.kit.database.json_fields import MessageContext
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class IssueView:
     advice: str
     button: str
     link: str
-    context: dict[str, object]
+    context: MessageContext
     raised_at: datetime
 
 
@@ -66,12 +67,12 @@ def view_of(issue: Issue) -> IssueView:
     )
 
 
-def render_issue_message(code: str, context: dict[str, object]) -> str:
+def render_issue_message(code: str, context: Mapping[str, object]) -> str:
     """In the language that is active, also when the issue itself is gone."""
     return _interpolate(get_issue_type(code).message, {"code": code, **context})
 
 
-def _interpolate(template: StrOrPromise, context: dict[str, object]) -> str:
+def _interpolate(template: StrOrPromise, context: Mapping[str, object]) -> str:
     """Facts may be older than the words: a missing one shows as a dash, never as a failed page. A vendor's reason was kept
     as the connector said it, without a language; it is translated where it is shown, and a period written for a person."""
     formatters: dict[str, Callable[[str], str]] = {"reason": gettext, "period": format_period}

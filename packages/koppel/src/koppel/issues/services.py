@@ -1,13 +1,13 @@
 """Raise and resolve. Both join the caller's transaction and scope."""
 
-import json
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
 
 from django.db import connection
 from django.utils import timezone
 
+from koppel.issues.issue_types import IssueCode
 from koppel.issues.models import Issue
+from koppel.kit.database.json_fields import MessageContext, MessageFacts, encode
 
 Subject = tuple[str, int]
 """What the issue is about: (`administration` | `connection`, its id)."""
@@ -22,13 +22,18 @@ RETURNING xmax = 0
 
 
 def raise_issue(
-    organisation_id: int, code: str, subject: Subject, context: Mapping[str, Any] | None = None, *, detail_key: str = ""
+    organisation_id: int,
+    code: IssueCode,
+    subject: Subject,
+    context: MessageFacts | None = None,
+    *,
+    detail_key: str = "",
 ) -> bool:
     """Open an issue, or refresh the context of the open one. True when it is new. `context` must be JSON, without secrets."""
     with connection.cursor() as cursor:
         kind, subject_id = subject
         cursor.execute(
-            _RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], json.dumps(dict(context or {}))]
+            _RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], encode(context or {}, MessageContext)]
         )
         return bool(cursor.fetchone()[0])
 
@@ -62,7 +67,7 @@ SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, context, now()
 
 
 def reconcile_issues(
-    organisation_id: int, subject: Subject, current: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    organisation_id: int, subject: Subject, current: Mapping[IssueCode, Mapping[str, MessageFacts]]
 ) -> None:
     """Of these codes exactly these details are open afterwards, each with its context: {code: {detail: context}}."""
     rows = {(code, detail[:200]): context for code, details in current.items() for detail, context in details.items()}
@@ -70,21 +75,21 @@ def reconcile_issues(
         cursor.execute(
             _RECONCILE,
             {
-                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": list(current),
-                "of": [code for code, _detail in rows], "details": [detail for _code, detail in rows],
-                "context": [json.dumps(dict(context)) for context in rows.values()],
+                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": _values(current),
+                "of": _values(code for code, _detail in rows), "details": [detail for _code, detail in rows],
+                "context": [encode(context, MessageContext) for context in rows.values()],
             },
         )  # fmt: skip
 
 
-def has_open_issues(organisation_id: int, subject: Subject, codes: Collection[str]) -> bool:
+def has_open_issues(organisation_id: int, subject: Subject, codes: Collection[IssueCode]) -> bool:
     """Whether any of these codes is open for the subject."""
     with connection.cursor() as cursor:
-        cursor.execute(_HAS_OPEN, [organisation_id, *subject, list(codes)])
+        cursor.execute(_HAS_OPEN, [organisation_id, *subject, _values(codes)])
         return bool(cursor.fetchone()[0])
 
 
-def resolve_issues_bulk(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[str]) -> int:
+def resolve_issues_bulk(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[IssueCode]) -> int:
     """Close the open issues of these codes of many subjects. How many were open."""
     issues = Issue.objects.filter(
         organisation_id=organisation_id, subject_kind=kind, subject_id__in=ids, code__in=codes, resolved_at=None
@@ -92,14 +97,19 @@ def resolve_issues_bulk(organisation_id: int, kind: str, ids: Collection[int], c
     return issues.update(resolved_at=timezone.now())
 
 
-def resolve_issues(organisation_id: int, subject: Subject, *codes: str, detail_key: str | None = None) -> int:
+def resolve_issues(organisation_id: int, subject: Subject, *codes: IssueCode, detail_key: str | None = None) -> int:
     """Close the subject's open issues (of these codes, of this detail). How many were open."""
     with connection.cursor() as cursor:
         cursor.execute(
             _RESOLVE,
             {
-                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": list(codes) or None,
+                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": _values(codes) or None,
                 "detail": detail_key,
             },
         )  # fmt: skip
         return int(cursor.rowcount)
+
+
+def _values(codes: Iterable[IssueCode]) -> list[str]:
+    """As plain text: psycopg dumps no list of members of several enums."""
+    return [str(code) for code in codes]

@@ -7,7 +7,7 @@ import typer
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.notifications.models import WebhookEndpoint
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
 app = typer.Typer(no_args_is_help=True)
@@ -21,7 +21,7 @@ DELIVERY_COLUMNS = ("id", "created_at", "event", "state", "attempts", "response_
 
 
 @app.command("list")
-def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+def list_webhooks(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
     """List the organisation's webhooks."""
     with acting_as(person, organisation) as actor:
         rows = [_to_row(webhook) for webhook in endpoints.list_webhooks(actor)]
@@ -29,7 +29,7 @@ def list_all(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJ
 
 
 @app.command("add")
-def add(
+def add_webhook(
     name: Annotated[str, typer.Argument(help="Purpose.")],
     url: Annotated[str, typer.Argument(help="Address that Koppel calls.")],
     event: Events = None,
@@ -40,12 +40,16 @@ def add(
 ) -> None:
     """Create a webhook. Its secret is printed once."""
     with acting_as(person, organisation) as actor:
-        created, secret = endpoints.add(actor, WebhookEndpointInput(name, url, event or (), division or ()))
+        created, secret = endpoints.create_webhook(
+            actor, WebhookInput(name=name, url=url, events=event or [], divisions=division or [])
+        )
     print_record({**_to_row(created), "secret": secret.reveal()}, as_json=as_json)
 
 
 @app.command("remove")
-def remove(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+def remove_webhook(
+    webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
     """Remove a webhook with its log."""
     with acting_as(person, organisation) as actor:
         endpoints.remove_webhook(actor, webhook)
@@ -53,7 +57,7 @@ def remove(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation 
 
 
 @app.command("switch")
-def switch(
+def switch_webhook(
     webhook: WebhookId,
     on: Annotated[bool, typer.Option("--on/--off", help="Send events to it, or not.")],
     person: ActAs = "",
@@ -87,7 +91,9 @@ def send_test(
 
 
 @app.command("log")
-def log(webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
+def list_deliveries(
+    webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
     """Show its messages and their outcome, newest first."""
     with acting_as(person, organisation) as actor:
         deliveries = endpoints.list_deliveries(actor, webhook)

@@ -1,17 +1,42 @@
-"""The words of every event. An app registers its own in its `wiring`."""
+"""The words of every event.
 
-from collections.abc import Callable, Mapping
+An app declares its codes and their types in its `event_types` and registers them in its `wiring`."""
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from koppel.issues.issue_types import IssueCode
 from koppel.kit.hooks import Registry
+from koppel.notifications.models import EventFacts
 
 StrOrPromise = str | Promise
 
 UNKNOWN = _("Something happened (%(event)s).")
+
+
+class EventCode(StrEnum):
+    """Base of every app's event codes."""
+
+
+class NotificationEvent(EventCode):
+    """Events that this app opens itself."""
+
+    ISSUE_RAISED = "issue_raised"
+    NEW_SIGN_IN = "new_sign_in"
+    MEMBERSHIP_BEGAN = "membership_began"
+    SIGN_IN_LINKED = "sign_in_linked"
+    WEBHOOK_DISABLED = "webhook_disabled"
+
+
+class _UnknownEvent(EventCode):
+    """What stands for a code of which the app is gone."""
+
+    UNKNOWN = ""
 
 
 @dataclass(frozen=True)
@@ -21,20 +46,21 @@ class EventType:
     without one is not shown there.
 
     `count_key`: the fact that says how many there are. `localize(facts)` adds facts whose words depend on the
-    reader's language. `confirm_seconds`: trouble that is over by then was never told. `supersedes`: events with
-    the same key that say less. `covers_issues`: issue codes for which this event tells people already.
+    reader's language. `confirm_seconds`: trouble that is over by then was never told. `superseded_by`: events
+    with the same key that say more. `covers_issues`: issue codes for which this event tells people already.
     `is_momentary`: told, it is over; the next announcement with its key is news. `is_private`: nobody's business
     but the person's; webhooks are not told. `by_administration`: the settings of the administrations that it
     touches say who is told."""
 
+    code: EventCode
     message: StrOrPromise
     plural_message: StrOrPromise = ""
     label: StrOrPromise = ""
     count_key: str = "count"
-    localize: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    localize: Callable[[EventFacts], EventFacts] | None = None
     confirm_seconds: float = 0.0
-    supersedes: tuple[str, ...] = ()
-    covers_issues: tuple[str, ...] = ()
+    superseded_by: tuple[EventCode, ...] = ()
+    covers_issues: tuple[IssueCode, ...] = ()
     is_momentary: bool = False
     is_private: bool = False
     by_administration: bool = False
@@ -45,11 +71,12 @@ event_types = Registry[EventType]()
 
 
 def get_event_type(event_type: str) -> EventType:
-    return event_types.get(event_type) or EventType(UNKNOWN)
+    return event_types.get(event_type) or EventType(_UnknownEvent.UNKNOWN, UNKNOWN)
 
 
-def render_message(event_type: str, facts: Mapping[str, Any]) -> str:
-    """In the language that is active. Facts may be older than the words: a missing one shows as a dash."""
+def render_message(event_type: str, facts: EventFacts) -> str:
+    """Return the event's text in the active language. Facts may be older than the text: a missing one shows
+    as a dash."""
     definition = get_event_type(event_type)
     number = facts.get(definition.count_key)
     is_plural = isinstance(number, int) and number > 1
@@ -59,25 +86,25 @@ def render_message(event_type: str, facts: Mapping[str, Any]) -> str:
 
 
 def webhook_event_types() -> dict[str, EventType]:
-    """Those that an organisation's own programs may be told of."""
+    """Return the event types that webhooks may receive."""
     return {
         name: definition for name, definition in event_types.items() if definition.label and not definition.is_private
     }
 
 
 def audience_labels() -> dict[str, StrOrPromise]:
-    """Events of which the settings of administrations say who is told, with their labels."""
+    """Return the labels of the events whose recipients the settings of administrations choose."""
     return {name: definition.label for name, definition in event_types.items() if definition.by_administration}
 
 
 def covered_issue_codes() -> set[str]:
-    """Issue codes that have a notice of their own."""
+    """Return the codes of issues that have an event of their own."""
     return {code for definition in event_types.values() for code in definition.covers_issues}
 
 
-def superseding_types(event_type: str) -> list[str]:
-    """Events that say more than this one."""
-    return [name for name, definition in event_types.items() if event_type in definition.supersedes]
+def superseded_types(event_type: EventCode) -> list[EventCode]:
+    """Return the event types that this one includes."""
+    return [definition.code for definition in event_types.values() if event_type in definition.superseded_by]
 
 
 class _DashForMissing(dict[str, Any]):

@@ -1,10 +1,14 @@
 """Events, the notifications that members get of them, and their delivery by mail and webhook."""
 
+from collections.abc import Mapping
+
+import msgspec
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.database.json_fields import MessageContext, MessageValue, TypedJSONField
 from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.models import Membership
@@ -20,6 +24,19 @@ class EventState(models.TextChoices):
     RECOVERED = "recovered"
 
 
+class IssueReference(msgspec.Struct, frozen=True):
+    """The first of the issues that an event is about: the issue itself may be gone when somebody reads of it."""
+
+    code: str
+    facts: MessageContext = {}
+
+
+EventContext = dict[str, MessageValue | IssueReference]
+"""What fills the placeholders of an event's message, by their names, and the first issue under the name issue."""
+EventFacts = Mapping[str, MessageValue | IssueReference]
+"""The same, for who only reads it."""
+
+
 class Event(TenantModel):
     """One event, however often and for however many administrations it is announced while it lasts.
 
@@ -31,9 +48,9 @@ class Event(TenantModel):
     key = models.CharField(max_length=120)
     subject_kind = models.CharField(max_length=40, default="")
     subject_id = models.BigIntegerField(null=True)
-    context = models.JSONField(default=dict)
-    administrations = models.JSONField(default=dict)
-    notified_administrations = models.JSONField(default=list)
+    context = TypedJSONField(EventContext, default=dict)
+    administrations = TypedJSONField(dict[int, EventContext], default=dict)
+    notified_administrations = TypedJSONField(list[int], default=list)
     link = models.CharField(max_length=300, default="")
     responsible = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
@@ -87,7 +104,7 @@ class Notification(TenantModel):
     )
     round = models.IntegerField(default=1)
     event_type = models.CharField(max_length=60)
-    context = models.JSONField(default=dict)
+    context = TypedJSONField(EventContext, default=dict)
     link = models.CharField(max_length=300, default="")
     reason = models.CharField(max_length=20, choices=NotificationReason, default=NotificationReason.RESPONSIBLE)
     on_screen = models.BooleanField(default=True)
@@ -129,7 +146,7 @@ class EmailDelivery(TenantModel):
     is_digest = models.BooleanField(default=False)
     state = models.CharField(max_length=20, choices=DeliveryState, default=DeliveryState.WAITING)
     due_at = models.DateTimeField(default=timezone.now)
-    claimed_at = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
     reason = models.CharField(max_length=300, default="")
@@ -230,8 +247,8 @@ class WebhookEndpoint(TenantModel):
 
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)
-    events = models.JSONField(default=list)
-    divisions = models.JSONField(default=list)
+    events = TypedJSONField(list[str], default=list)
+    divisions = TypedJSONField(list[int], default=list)
     secret = EncryptedField(default=b"")
     previous_secret = EncryptedField(null=True, bound_as="secret")
     previous_until = models.DateTimeField(null=True)
@@ -269,7 +286,7 @@ class WebhookDelivery(TenantModel):
     body = models.TextField()
     state = models.CharField(max_length=20, choices=DeliveryState, default=DeliveryState.WAITING)
     due_at = models.DateTimeField(default=timezone.now)
-    claimed_at = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
     response_status = models.IntegerField(null=True)

@@ -12,6 +12,7 @@ from koppel.audit.services import record
 from koppel.kit import quarantine
 from koppel.kit.quarantine import periods
 from koppel.kit.tenancy import installation_scope
+from koppel.notifications.audit_actions import QuarantineAction
 from koppel.notifications.models import DeliveryState, EmailDelivery, WebhookDelivery, WebhookEndpoint
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor
@@ -28,17 +29,17 @@ class Pending:
 
 
 def begin(operator: Actor) -> bool:
-    """From now on nothing leaves. False when it was so already."""
+    """Begin a quarantine: from now on nothing leaves. Returns False when one is on already."""
     with installation_scope("quarantine"):
         began = periods.begin(operator.name)
         if began:
-            _record(operator, "quarantine.started")
+            _record(operator, QuarantineAction.STARTED)
     quarantine.forget()
     return began
 
 
 def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
-    """Everything goes on. What is not sent any more, of before the quarantine; None when there was no quarantine."""
+    """End the quarantine. Returns what of before it is not sent any more; None when there was none."""
     with installation_scope("quarantine"):
         period = periods.end(operator.name, sends_pending=sends_pending)
         if period is None:
@@ -46,13 +47,13 @@ def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
         dropped = Pending(0, 0) if sends_pending else _drop_before(period.began_at)
         # The days of silence were ours, not the receiver's.
         WebhookEndpoint.objects.exclude(failing_since=None).update(failing_since=None)
-        _record(operator, "quarantine.ended", mails=dropped.mails, messages=dropped.messages)
+        _record(operator, QuarantineAction.ENDED, mails=dropped.mails, messages=dropped.messages)
     quarantine.forget()
     return dropped
 
 
 def pending_since_before(began_at: datetime) -> Pending:
-    """What `end` would not send."""
+    """Return what `end` would not send."""
     with installation_scope("quarantine"):
         return Pending(_mails(began_at).count(), _messages(began_at).count())
 
@@ -74,7 +75,7 @@ def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
     return WebhookDelivery.objects.filter(pk__in=delivery_ids)
 
 
-def _record(operator: Actor, action: str, **details: object) -> None:
-    """In the audit log of every organisation: it concerns the work of all."""
+def _record(operator: Actor, action: QuarantineAction, **details: object) -> None:
+    """Write to the audit log of every organisation: it concerns the work of all."""
     for organisation_id in Organisation.objects.order_by("pk").values_list("pk", flat=True):
         record(organisation_id, operator.audit, action, details=details)

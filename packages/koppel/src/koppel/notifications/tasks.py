@@ -15,6 +15,7 @@ from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.email import delivery
+from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.events.dispatch import dispatch_due, dispatch_updates, ongoing_events
 from koppel.notifications.models import (
     DeliveryState,
@@ -27,8 +28,10 @@ from koppel.notifications.models import (
 )
 from koppel.notifications.sources.issue_digest import SETTLE_TIME, notify_new_issues
 from koppel.notifications.webhooks import delivery as webhook_delivery
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 
-Steps = tuple[Callable[[int], object], ...]
+STEPS: tuple[Callable[[int], object], ...] = (notify_new_issues, dispatch_due, dispatch_updates)
+OUTBOXES = (EMAIL_OUTBOX, WEBHOOK_OUTBOX)
 READ_RETENTION = timedelta(days=180)
 UNREAD_RETENTION = timedelta(days=730)
 WEBHOOK_LOG_RETENTION = timedelta(days=30)
@@ -39,58 +42,51 @@ log = structlog.get_logger(__name__)
 @app.task(name="notifications.send_mails", retry=RetryAfterOutage())
 async def send_mails(organisation_id: int) -> None:
     """Send the organisation's mails whose time has come."""
-    sent = await run_in_thread(lambda: delivery.send_due(organisation_id))
+    sent = await delivery.send_due(organisation_id)
     if sent:
         log.info("mails_sent", organisation=organisation_id, count=sent)
 
 
 @app.task(name="notifications.send_webhooks", retry=RetryAfterOutage())
-async def send_webhooks(organisation_id: int) -> None:
-    """Send the organisation's webhook messages whose time has come."""
-    sent = await run_in_thread(lambda: webhook_delivery.send_due(organisation_id))
+async def send_webhooks(organisation_id: int, webhook_id: int) -> None:
+    """Send the webhook's messages whose time has come."""
+    sent = await webhook_delivery.send_due(organisation_id, webhook_id)
     if sent:
-        log.info("webhooks_sent", organisation=organisation_id, count=sent)
+        log.info("webhooks_sent", organisation=organisation_id, webhook=webhook_id, count=sent)
 
 
 @app.periodic(cron="* * * * *")
 @app.task(name="notifications.run_maintenance")
 async def run_maintenance(timestamp: int) -> None:
-    """Every minute, for every organisation where something waits. In quarantine people are told on screen alone."""
-    in_app: Steps = (notify_new_issues, dispatch_due, dispatch_updates)
-    steps = in_app if await quarantine.current_async() else (*in_app, _defer_mails, _defer_webhooks)
+    """Notify of what is due, every minute, and have what is due delivered. In quarantine notices appear on
+    screen only."""
     for organisation_id in await run_in_thread(_organisations_with_work):
-        for step in steps:
+        for step in STEPS:
             try:
                 await run_in_thread(partial(_run_step, step, organisation_id))
             except Exception:
                 # A failing step stops neither the next step nor other organisations.
-                log.exception(
-                    "notification_maintenance_failed", organisation=organisation_id, step=step.__name__.strip("_")
-                )
+                log.exception("notification_maintenance_failed", organisation=organisation_id, step=step.__name__)
+    if await quarantine.current_async() is None:
+        for outbox in OUTBOXES:
+            await run_in_thread(outbox.enqueue_due)
 
 
 @app.periodic(cron="17 3 * * *")
 @app.task(name="notifications.delete_old")
 async def delete_old(timestamp: int) -> None:
-    """Old notices go, with what they came from; unread ones stay longer."""
+    """Delete old notices with their mails and events; unread ones are kept longer."""
     await run_in_thread(_delete_old)
 
 
 def _organisations_with_work() -> list[int]:
     now = timezone.now()
-    in_progress = [DeliveryState.CLAIMED, DeliveryState.SENDING]
     with installation_scope("notices that wait"):
         events = Event.objects.filter(state=EventState.PENDING, due_at__lte=now)
-        mails = EmailDelivery.objects.filter(Q(state=DeliveryState.WAITING, due_at__lte=now) | Q(state__in=in_progress))
-        messages = WebhookDelivery.objects.filter(
-            Q(state=DeliveryState.WAITING, due_at__lte=now) | Q(state=DeliveryState.CLAIMED)
-        )
         issues = Issue.objects.filter(resolved_at=None, notified_at=None, raised_at__lt=now - SETTLE_TIME)
         organisation_ids = {
             *events.values_list("organisation_id", flat=True),
             *ongoing_events().values_list("organisation_id", flat=True),
-            *mails.values_list("organisation_id", flat=True),
-            *messages.values_list("organisation_id", flat=True),
             *issues.values_list("organisation_id", flat=True).distinct(),
         }
     return sorted(organisation_ids)
@@ -99,24 +95,6 @@ def _organisations_with_work() -> list[int]:
 def _run_step(step: Callable[[int], object], organisation_id: int) -> None:
     with organisation_scope(organisation_id):
         step(organisation_id)
-
-
-def _defer_mails(organisation_id: int) -> None:
-    delivery.requeue_stale_claims(organisation_id)
-    waiting = EmailDelivery.objects.filter(
-        organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
-    )
-    if waiting.exists():
-        send_mails.defer(organisation_id=organisation_id)
-
-
-def _defer_webhooks(organisation_id: int) -> None:
-    webhook_delivery.requeue_stale_claims(organisation_id)
-    messages = WebhookDelivery.objects.filter(
-        organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now()
-    )
-    if messages.exists():
-        send_webhooks.defer(organisation_id=organisation_id)
 
 
 def _delete_old() -> None:

@@ -4,6 +4,8 @@ Imported once, by `AppConfig.ready`."""
 
 from django.contrib.auth.signals import user_logged_in
 
+from koppel.audit.hooks import audit_actions
+from koppel.notifications.audit_actions import AUDIT_ACTIONS
 from koppel.notifications.event_types import audience_labels, event_types
 from koppel.notifications.events.hooks import event_opened, events_closed
 from koppel.notifications.sources import issue_digest, membership_notices, new_device_alerts
@@ -13,8 +15,11 @@ from koppel.notifications.webhooks.division_usage import move_webhooks
 from koppel.organisations.groups.hooks import move_usage
 from koppel.organisations.hooks import audience_events, membership_began, sign_in_linked
 
+for action in AUDIT_ACTIONS:
+    audit_actions.register(action.value, action)
 for source in (issue_digest, new_device_alerts, membership_notices, webhook_event_types):
-    event_types.register_all(source.EVENT_TYPES)
+    for event_type in source.EVENT_TYPES:
+        event_types.register(event_type.code, event_type)
 audience_events.register(audience_labels)
 user_logged_in.connect(
     new_device_alerts.alert_new_device, dispatch_uid="koppel.notifications.sources.new_device_alerts"

@@ -1,6 +1,5 @@
 """The wizard's state in the database: start a flow, get it, save a step. A flow belongs to one person and expires."""
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from django.utils import timezone
 from koppel.connections.models import ConsentAttempt
 from koppel.connections.queries import get_connection
 from koppel.kit import quarantine
+from koppel.kit.database.json_fields import encode
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow
 from koppel.onboarding.models import Flow, FlowState, Step
 from koppel.organisations.roles import Actor, Permission
@@ -114,15 +114,16 @@ def save_step(flow: Flow, step: Step, *fields: str) -> None:
     flow.save(update_fields=["step", "expires_at", *fields])
 
 
-def save_values(flow: Flow, column: str, values: Mapping[str, Any]) -> None:
+def save_values(flow: Flow, column: str, values: Mapping[int, Any]) -> None:
     """Merge `values` by company into the JSON of `column`; other companies stay, so two tabs lose nothing."""
     getattr(flow, column).update(values)
+    stored = encode(values, Flow._meta.get_field(column).shape)  # type: ignore[union-attr]
     flow.expires_at = timezone.now() + LIFETIME
     with database.cursor() as cursor:
         cursor.execute(
             f"UPDATE onboarding_flow SET {column} = {column} || %s::jsonb, expires_at = %s"  # noqa: S608
             " WHERE organisation_id = %s AND id = %s",
-            [json.dumps(dict(values)), flow.expires_at, flow.organisation_id, flow.pk],
+            [stored, flow.expires_at, flow.organisation_id, flow.pk],
         )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
-from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connector.registry import connectors
@@ -85,10 +84,8 @@ class IdentifyForm(Form[Input]):
     pasted = forms.CharField(required=False, strip=False)
     file = ListFileField()
 
-    def __init__(
-        self, data: QueryDict, company_ids: Iterable[int], files: MultiValueDict[str, Any] | None = None
-    ) -> None:
-        super().__init__(data, files)
+    def __init__(self, data: QueryDict, company_ids: Iterable[int], **options: Any) -> None:
+        super().__init__(data, **options)
         self._chosen_ids = list(company_ids)
         self._company_ids = [key for key in self._chosen_ids if f"number-{key}" in data]
         for key in self._company_ids:

@@ -2,10 +2,12 @@
 
 import uuid
 
+import msgspec
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import AppRegistration, Connection
+from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.models import Membership
 
@@ -40,6 +42,41 @@ class Import(TenantModel):
         return f"import {self.pk} of {self.count}"
 
 
+class DisplayedIdentity(msgspec.Struct, frozen=True, array_like=True):
+    """The name and number of a company as the person saw them."""
+
+    name: str = ""
+    number: str = ""
+
+
+class TypedIdentity(msgspec.Struct, frozen=True):
+    """What was typed at Identify, valid or not."""
+
+    number: str = ""
+    reason: str = ""
+    sector: str = ""
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """The answer to “is this the same company?”: what it was about, the answer, who gave it (a membership) and when."""
+
+    listed_name: str
+    register_name: str
+    number: str
+    stated_number: str
+    is_same: bool
+    by: int | None
+    at: str
+
+
+class CompanyAssignment(msgspec.Struct, frozen=True):
+    """What a new administration is assigned to: ids."""
+
+    division: int | None = None
+    template: int | None = None
+    users: list[int] = []
+
+
 class Flow(TenantModel):
     """One walk through the wizard by one person. `step` is the furthest step reached; earlier ones may be revisited.
 
@@ -60,13 +97,13 @@ class Flow(TenantModel):
     step = models.CharField(max_length=20, choices=Step, default=Step.SYSTEM)
     state = models.CharField(max_length=20, choices=FlowState, default=FlowState.OPEN)
     origin = models.CharField(max_length=60, default="")
-    connection_ids = models.JSONField(default=list)
-    chosen_company_ids = models.JSONField(default=list)
-    offered_company_ids = models.JSONField(default=list)
-    displayed_identities = models.JSONField(default=dict, db_default={})
-    typed_identities = models.JSONField(default=dict)
-    confirmations = models.JSONField(default=dict)
-    assignments = models.JSONField(default=dict)
+    connection_ids = TypedJSONField(list[int], default=list)
+    chosen_company_ids = TypedJSONField(list[int], default=list)
+    offered_company_ids = TypedJSONField(list[int], default=list)
+    displayed_identities = TypedJSONField(dict[int, DisplayedIdentity], default=dict, db_default={})
+    typed_identities = TypedJSONField(dict[int, TypedIdentity], default=dict)
+    confirmations = TypedJSONField(dict[int, Confirmation], default=dict)
+    assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)
     import_record = models.ForeignKey(
         Import, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
     )

@@ -24,6 +24,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.text import clean_text
 from koppel.organisations.access import mfa
 from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.audit_actions import OrganisationAction, PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.services import InvitationData
@@ -109,7 +110,10 @@ def create_organisation(operator: Actor, name: str, administrator: InvitationDat
         with organisation_scope(organisation.pk):
             actor = replace(operator, organisation_id=organisation.pk)
             record(
-                organisation.pk, actor.audit, "organisation.created", subject=("organisation", organisation.pk, name)
+                organisation.pk,
+                actor.audit,
+                OrganisationAction.CREATED,
+                subject=("organisation", organisation.pk, name),
             )
             invitation = invitations.invite(actor, administrator)
     invitation.organisation = organisation
@@ -195,9 +199,9 @@ def _organisations_of(user: User) -> Iterator[tuple[int, int]]:
 def _password_link(
     operator: Actor, user: User, organisations: list[tuple[int, int]], *, resets_mfa: bool
 ) -> RecoveryLink:
-    actions = ["person.recovery_link_created"]
+    actions = [PersonAction.RECOVERY_LINK_CREATED]
     if resets_mfa and mfa.remove_mfa(user.pk):
-        actions.append("person.mfa_reset")
+        actions.append(PersonAction.MFA_RESET)
     for organisation_id, membership_id in organisations:
         subject = ("person", membership_id, str(user))
         for action in actions:

@@ -1,6 +1,6 @@
 """Tables of the firm: organisation, people, divisions, templates."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 from urllib.parse import urlsplit
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
@@ -9,6 +9,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.email_domains import domain_of, normalised
@@ -51,6 +52,16 @@ class User(AbstractUser):
         return self.name or self.email
 
 
+class SettingsMap(TypedDict, total=False):
+    """Settings as they are stored: a key that is not there is not set. `settings_schema` says what they may be."""
+
+    resources: list[str]
+    fiscal_years_back: int
+    schedule: str
+    full_comparison_weekday: int
+    notify: dict[str, str]
+
+
 class Organisation(models.Model):
     """The accounting firm: the tenant.
 
@@ -60,9 +71,9 @@ class Organisation(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200)
-    settings = models.JSONField(default=dict)
+    settings = TypedJSONField(SettingsMap, default=dict)
     requires_mfa = models.BooleanField(default=False)
-    email_domains = models.JSONField(default=list)
+    email_domains = TypedJSONField(list[str], default=list)
     audit_years = models.PositiveSmallIntegerField(default=7)
     operator_access_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -144,7 +155,7 @@ class Template(TenantModel):
     full_comparison_weekday, notify."""
 
     name = models.CharField(max_length=120)
-    settings = models.JSONField(default=dict)
+    settings = TypedJSONField(SettingsMap, default=dict)
     archived_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -198,7 +209,7 @@ class Invitation(TenantModel):
     email = models.EmailField()
     name = models.CharField(max_length=200, default="", blank=True)
     role = models.CharField(max_length=20, choices=Role)
-    divisions = models.JSONField(default=list)
+    divisions = TypedJSONField(list[int], default=list)
     member_until = models.DateTimeField(null=True)
     invited_by = models.ForeignKey(
         Membership, on_delete=models.PROTECT, db_constraint=False, related_name="+", null=True

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.kit.text import clean_text
+from koppel.organisations.audit_actions import OrganisationAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor, Permission
@@ -16,19 +17,19 @@ from koppel.organisations.settings_schema import validate_settings
 def change_organisation(actor: Actor, *, name: str, settings: Mapping[str, Any]) -> None:
     """Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    validate_settings(settings)
+    stored = validate_settings(settings)
     name = clean_text(name, 200)
     if not name:
         raise Refused(_("A name is needed."))
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     before = {"name": organisation.name, "settings": organisation.settings}
-    after = {"name": name, "settings": dict(settings)}
-    organisation.name, organisation.settings = name, dict(settings)
+    after = {"name": name, "settings": stored}
+    organisation.name, organisation.settings = name, stored
     organisation.save(update_fields=["name", "settings"])
     record(
         actor.organisation_id,
         actor.audit,
-        "organisation.changed",
+        OrganisationAction.CHANGED,
         subject=("organisation", actor.organisation_id, name),
         details={"before": before, "after": after},
     )

@@ -8,8 +8,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.connector.rows import ROWS
+from koppel.kit.database.json_fields import to_shape
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import audience_events, resource_labels
+from koppel.organisations.models import SettingsMap
 
 RESOURCES = tuple(key for key in ROWS if key != "entry_lines")
 SCHEDULE_NAMES = {
@@ -61,10 +63,9 @@ def resource_label(key: str) -> str:
     return str(resource_labels.get(key, key))
 
 
-def notification_audiences(settings: Mapping[str, Any]) -> dict[str, str]:
+def notification_audiences(settings: SettingsMap) -> dict[str, str]:
     """Return the audience of each event that these settings configure."""
-    audiences = settings.get("notify")
-    return dict(audiences) if isinstance(audiences, Mapping) else {}
+    return dict(settings.get("notify", {}))
 
 
 def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -92,7 +93,7 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
     return problems
 
 
-def parse_settings_form(form: QueryDict) -> dict[str, Any]:
+def parse_settings_form(form: QueryDict) -> SettingsMap:
     """Return the settings of a form. An empty field is not set, so that the value below applies. Raises
     `Refused` with a sentence.
     """
@@ -106,8 +107,7 @@ def parse_settings_form(form: QueryDict) -> dict[str, Any]:
         values["schedule"] = schedule
     if notify := {key: audience for key in audience_events() if (audience := form.get(f"notify-{key}", ""))}:
         values["notify"] = notify
-    validate_settings(values)
-    return values
+    return validate_settings(values)
 
 
 def _strange(key: str, value: Any) -> str:
@@ -129,8 +129,11 @@ def _strange(key: str, value: Any) -> str:
     return f" (“{'”, “'.join(strange)}”; {', '.join(possible[key])})" if strange else ""
 
 
-def validate_settings(values: Mapping[str, Any]) -> None:
-    """Raises `Refused`, naming the invalid settings."""
+def validate_settings(values: Mapping[str, Any]) -> SettingsMap:
+    """Return the settings as they can be stored. Raises `Refused`, naming the invalid ones."""
     if problems := problems_with(values):
         names = ", ".join(f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
         raise Refused(_("These settings cannot be stored: %s.") % names)
+    return to_shape(
+        {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}, SettingsMap
+    )

@@ -135,7 +135,7 @@ class ImportOut(Schema):
 
 
 @router.get("/{administration_id}/sync", response=SyncOut)
-def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any]:
+def get_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any]:
     """Return the progress of the open run, and the newest run."""
     administration = administration_for(request.actor, administration_id)
     run = next(iter(recent_runs(administration, 1)), None)
@@ -148,20 +148,20 @@ def sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, Any
 
 
 @router.post("/{administration_id}/sync", response={202: RequestedOut})
-def start(request: AuthenticatedRequest, administration_id: int, payload: SyncInput) -> Status[dict[str, bool]]:
+def start_sync(request: AuthenticatedRequest, administration_id: int, payload: SyncInput) -> Status[dict[str, bool]]:
     """Sync now, or try again what failed."""
     created = request_run(request.actor, administration_id, payload)
     return Status(202, {"created": created})
 
 
 @router.post("/{administration_id}/sync/cancel", response=CancelledOut)
-def cancel(request: AuthenticatedRequest, administration_id: int) -> dict[str, bool]:
+def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, bool]:
     """Stop the open run at its page. What was read stays."""
     return {"cancelled": cancel_run(request.actor, administration_id)}
 
 
 @router.get("/{administration_id}/sync/runs", response=list[RunOut])
-def runs(
+def list_runs(
     request: AuthenticatedRequest, administration_id: int, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> list[RunOut]:
     """List runs, the newest first."""
@@ -223,7 +223,7 @@ class ResourceStateOut(Schema):
 
 
 @router.get("/{administration_id}/sync/resources", response=list[ResourceStateOut])
-def resources(request: AuthenticatedRequest, administration_id: int) -> list[ResourceStateOut]:
+def list_resources(request: AuthenticatedRequest, administration_id: int) -> list[ResourceStateOut]:
     """Return how complete each resource is."""
     checkpoints = checkpoints_of(administration_for(request.actor, administration_id))
     return [
@@ -263,7 +263,7 @@ class ChangesOut(Schema):
 
 
 @router.get("/{administration_id}/sync/runs/{run_id}/changes", response=ChangesOut)
-def changes(
+def list_changes(
     request: AuthenticatedRequest, administration_id: int, run_id: int, resource: Resource | None = None,
     kind: ChangeKind | None = None, search: str = "", in_closed_period: bool = False,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,

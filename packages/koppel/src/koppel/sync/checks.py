@@ -7,12 +7,15 @@ from django.db import connection
 
 from koppel.administrations.models import Administration
 from koppel.books.reports.trial_balance import differing_accounts
+from koppel.issues.issue_types import IssueCode
 from koppel.issues.services import has_open_issues, reconcile_issues
+from koppel.kit.database.json_fields import MessageContext
 from koppel.kit.database.sql_files import load_statements
+from koppel.sync.issue_types import SyncIssue
 from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 
-Problems = dict[str, dict[str, object]]
+Problems = dict[str, MessageContext]
 """The facts of what is wrong, by the issue's detail."""
 UNBALANCED_MAX = 100
 ACCOUNTS_NAMED = 40
@@ -20,8 +23,8 @@ _SQL = load_statements("koppel.sync")
 
 
 def is_due(claimed: ClaimedRun) -> bool:
-    """Whether anything changed since the run before this one that ended well: in an earlier attempt too, whose worker died,
-    or in a run that was stopped. What is wrong is looked at again each time."""
+    """Return whether anything changed since the run before this one that ended well: in an earlier attempt
+    too, whose worker died, or in a run that was stopped. What is wrong is looked at again each time."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["has_changes_since_last_check"],
@@ -73,7 +76,8 @@ def _rejected(organisation_id: int, administration_id: int) -> Problems:
 
 
 def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
-    """Whoever filed accounts on a closed period wants to know that it moved. Told for a month after the last change."""
+    """Return the closed periods that changed in the last month: whoever filed accounts on one wants to know
+    that it moved."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_changed_closed_periods"],
@@ -83,15 +87,15 @@ def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
     return {period: {"period": period, "count": count, "run": run} for period, count, run in rows}
 
 
-_CHECKS: dict[str, Callable[[int, int], Problems]] = {
-    "entry_unbalanced": _unbalanced,
-    "balance_differs": _balances,
-    "records_rejected": _rejected,
-    "closed_period_changed": _closed_periods,
+_CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
+    SyncIssue.ENTRY_UNBALANCED: _unbalanced,
+    SyncIssue.BALANCE_DIFFERS: _balances,
+    SyncIssue.RECORDS_REJECTED: _rejected,
+    SyncIssue.CLOSED_PERIOD_CHANGED: _closed_periods,
 }
 
 
 def format_amount(amount: Decimal) -> str:
-    """Exact, with two decimals where two are enough: `-67800.00`, not `-67800.0000`."""
+    """Return the amount as text, exact, with two decimals where two are enough: `-67800.00`, not `-67800.0000`."""
     cents = amount.quantize(Decimal("0.01"))
     return str(cents if cents == amount else amount.normalize())

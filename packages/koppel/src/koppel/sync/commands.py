@@ -56,7 +56,7 @@ class Line:
 
 
 @app.command("start")
-def start(
+def start_sync(
     administration: AdministrationId,
     full: Annotated[bool, typer.Option("--full", help="Read everything again and find what was deleted.")] = False,
     resource: Annotated[
@@ -81,7 +81,7 @@ def start(
 
 
 @app.command("status")
-def status(
+def show_status(
     administrations: AdministrationIds = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
@@ -93,7 +93,7 @@ def status(
 
 
 @app.command("watch")
-def watch(
+def watch_syncs(
     administrations: AdministrationIds = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
@@ -107,7 +107,7 @@ def watch(
 
 
 @app.command("retry")
-def retry(
+def retry_syncs(
     administrations: AdministrationIds = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
@@ -129,7 +129,7 @@ def retry(
 
 
 @app.command("cancel")
-def cancel(
+def cancel_sync(
     administration: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Stop the open run of an administration; what was read stays."""

@@ -2,28 +2,48 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from koppel.notifications.event_types import EventType
+from koppel.connections.event_types import ConnectionEvent
+from koppel.notifications.event_types import EventCode, EventType
+from koppel.sync.issue_types import SyncIssue
 
 CONFIRM_SECONDS = 15 * 60.0
 """A sync that succeeds by then never failed for anybody."""
 
-EVENT_TYPES = {
-    "import_finished": EventType(
+
+class SyncEvent(EventCode):
+    """Events of imports and syncs."""
+
+    IMPORT_FINISHED = "import_finished"
+    IMPORT_FAILED = "import_failed"
+    SYNC_FAILING = "sync_failing"
+
+
+EVENT_TYPES = (
+    EventType(
+        SyncEvent.IMPORT_FINISHED,
         _("The import of %(total)s administrations is complete: %(active)s active, %(others)s need attention."),
         label=_("An import is complete"),
         by_administration=True,
     ),
-    "import_failed": EventType(
+    EventType(
+        SyncEvent.IMPORT_FAILED,
         _("The import of %(total)s administrations failed: none of them could be read."),
         label=_("An import failed"),
         by_administration=True,
     ),
-    "sync_failing": EventType(
+    EventType(
+        SyncEvent.SYNC_FAILING,
         _("The sync of %(name)s fails: %(reason)s"),
         plural_message=_("The sync of %(count)s administrations of one connection fails: %(names)s"),
         label=_("Syncs fail"),
         by_administration=True,
         confirm_seconds=CONFIRM_SECONDS,
-        covers_issues=("sync_failed", "not_consented", "setup_missing", "unexpected_response"),
+        superseded_by=(ConnectionEvent.LOST,),
+        covers_issues=(
+            SyncIssue.SYNC_FAILED,
+            SyncIssue.NOT_CONSENTED,
+            SyncIssue.SETUP_MISSING,
+            SyncIssue.UNEXPECTED_RESPONSE,
+        ),
     ),
-}
+)

@@ -1,13 +1,15 @@
-"""Runs, how far each resource got, and what changed. Runs are the exclusivity: at most one open run per administration.
+"""Runs, how far each resource got, and what changed. Runs are the exclusivity: at most one open run per
+administration.
 
-A worker that holds a run holds its `attempt` number; every page's transaction first checks that the number is still the
-run's own, so a worker that was stopped and continued cannot write beside its successor.
+A worker that holds a run holds its `attempt` number; every page's transaction first checks that the number is
+still the run's own, so a worker that was stopped and continued cannot write beside its successor.
 """
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.models import Administration
+from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.tenancy.models import TenantModel
 
 
@@ -32,18 +34,19 @@ class Trigger(models.TextChoices):
 class Run(TenantModel):
     """One sync of one administration.
 
-    `not_before`: waiting for the vendor (rate limit, unreachable) without holding a worker. `heartbeat_at` is renewed every
-    5 s by the worker that runs it; 15 s of silence means dead, and the sweeper hands the run to another worker.
-    `resources` NULL = all that the settings in force name. `failures` counts attempts that ended unreachable without a page in
-    between, `crashes` those that a fault of Koppel ended. From `outage_since` to `last_outage_at` our database answered with
-    errors; attempts that end so are not counted."""
+    `not_before`: waiting for the vendor (rate limit, unreachable) without holding a worker. `heartbeat_at` is
+    renewed every 5 s by the worker that runs it; 15 s of silence means dead, and the sweeper hands the run to
+    another worker. `resources` NULL = all that the settings in force name. `failures` counts attempts that
+    ended unreachable without a page in between, `crashes` those that a fault of Koppel ended. From
+    `outage_since` to `last_outage_at` our database answered with errors; attempts that end so are not
+    counted."""
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="runs"
     )
     trigger = models.CharField(max_length=20, choices=Trigger)
     full = models.BooleanField(default=False)
-    resources = models.JSONField(null=True)
+    resources = TypedJSONField(list[str], null=True)
     state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
     attempt = models.IntegerField(default=0)
     failures = models.IntegerField(default=0)
@@ -82,7 +85,7 @@ class Run(TenantModel):
 
     @property
     def seconds(self) -> int | None:
-        """How long it took, once it is over."""
+        """Return how long it took, once it is over."""
         return (
             round((self.finished_at - self.started_at).total_seconds())
             if self.started_at and self.finished_at
@@ -102,7 +105,8 @@ class ResourceState(models.TextChoices):
 
 
 class RunResource(TenantModel):
-    """One resource in one run. `expected_total` counts what the vendor says there is (entry lines for entries), if it says.
+    """One resource in one run. `expected_total` counts what the vendor says there is (entry lines for
+    entries), if it says.
 
     `rows` counts records read; `lines` the entry lines read with them."""
 
@@ -134,13 +138,14 @@ class RunResource(TenantModel):
 class Checkpoint(TenantModel):
     """How far a resource of an administration got; written only together with the records it covers.
 
-    `resume_cursor` is the place inside a read that is under way ('' = none), `read_mode` and `read_started_at` belong to it.
-    `incremental_cursor` is the vendor's mark from which the next incremental read starts. `complete_as_of` is the start of the
-    newest finished read; `last_full_at` that of the newest finished complete read, which looked `fiscal_years_back` years back.
+    `resume_cursor` is the place inside a read that is under way ('' = none), `read_mode` and
+    `read_started_at` belong to it. `incremental_cursor` is the vendor's mark from which the next incremental
+    read starts. `complete_as_of` is the start of the newest finished read; `last_full_at` that of the newest
+    finished complete read, which looked `fiscal_years_back` years back.
 
-    While a complete read is under way: `seen_count` is the number of keys kept in `sync_snapshot_key`; `is_verifying_deletes`:
-    rows were missed and their partition is read once more before they are called deleted; `is_inconsistent`: a partition could
-    not be proved, so the read does not count as complete."""
+    While a complete read is under way: `seen_count` is the number of keys kept in `sync_snapshot_key`;
+    `is_verifying_deletes`: rows were missed and their partition is read once more before they are called
+    deleted; `is_inconsistent`: a partition could not be proved, so the read does not count as complete."""
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="checkpoints"
@@ -169,8 +174,8 @@ class Checkpoint(TenantModel):
 
 
 class SnapshotKey(models.Model):
-    """Which keys a complete read has met, while it is under way; empty between reads. Unlogged: lost in a database crash,
-    after which the read under way starts again."""
+    """Which keys a complete read has met, while it is under way; empty between reads. Unlogged: lost in a
+    database crash, after which the read under way starts again."""
 
     pk = models.CompositePrimaryKey("administration_id", "resource", "read_id", "external_id")
     organisation_id = models.BigIntegerField()
@@ -193,9 +198,10 @@ class ChangeKind(models.TextChoices):
 
 
 class Change(models.Model):
-    """One record added, changed or deleted by a run, with the vendor's payload before and after (NULL: there was none). The
-    first complete read of a resource is the baseline: its rows are counted in the run and carry `first_seen`, and are not
-    repeated here. `period` is that of an entry, line or balance; `in_closed_period`: the source had closed it."""
+    """One record added, changed or deleted by a run, with the vendor's payload before and after (NULL: there
+    was none). The first complete read of a resource is the baseline: its rows are counted in the run and
+    carry `first_seen`, and are not repeated here. `period` is that of an entry, line or balance;
+    `in_closed_period`: the source had closed it."""
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.BigIntegerField()
@@ -223,7 +229,8 @@ class Change(models.Model):
 
 
 class RejectedRecord(TenantModel):
-    """A record of the vendor that could not be understood, with its bytes as evidence. Gone when it is understood later."""
+    """A record of the vendor that could not be understood, with its bytes as evidence. Gone when it is
+    understood later."""
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="rejected_records"

@@ -27,7 +27,7 @@ from koppel.sync.runs.services import cancel_run, request_run
 
 @takes()
 def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Per resource: rows, complete as of, what the last run did. Asks for itself again while a run is open."""
+    """Show per resource: rows, complete as of, what the last run did. Asks for itself again while a run is open."""
     administration = get_administration_or_404(request.actor, administration_id)
     runs = recent_runs(administration)
     rows = counts(administration.pk)
@@ -54,7 +54,7 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
 
 @takes(resource=lazy_choices(lambda: RESOURCES), kind=one_of(*ChangeKind.values), q=TEXT, closed=FLAG, page=PAGE)
 def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: int) -> HttpResponse:
-    """What one run read and changed, each record before and after. Filtered by the address."""
+    """Show what one run read and changed, each record before and after. Filtered by the address."""
     administration = get_administration_or_404(request.actor, administration_id)
     run = history.run_of(administration, run_id)
     if run is None:
@@ -85,7 +85,7 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
 def sync_now(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Start a sync of everything, or of the named resources; a full one compares with all that the source has."""
     administration = get_administration_or_404(request.actor, administration_id)
-    if request_run(request.actor, administration.pk, SyncForm(request.POST).input_or_refusal()):
+    if request_run(request.actor, administration.pk, SyncForm.of(request).input_or_refusal()):
         messages.success(request, _("The sync of %(name)s has begun.") % {"name": administration.name})
     else:
         messages.info(request, _("A sync of %(name)s is under way already.") % {"name": administration.name})
@@ -107,7 +107,7 @@ def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> HttpRe
 
 @takes(status=one_of(*import_progress.STATUS_GROUPS), page=PAGE)
 def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
-    """A page of an import, all or those of one status. Asks for itself again until the import is over."""
+    """Show a page of an import, all or those of one status. Asks for itself again until the import is over."""
     request.actor.require(Permission.VIEW)
     status, number = request.parameters["status"] or "", request.parameters["page"] or 1
     import_lines = import_progress.import_page(request.actor, import_id, status, number)

@@ -8,9 +8,11 @@ from django.utils.translation import gettext_lazy as _
 from koppel.administrations import hooks as administration_hooks
 from koppel.administrations.bulk import bulk_actions
 from koppel.administrations.hooks import Tab
+from koppel.audit.hooks import audit_actions
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types
 from koppel.notifications.event_types import event_types
+from koppel.sync.audit_actions import AUDIT_ACTIONS
 from koppel.sync.bulk_actions import SYNC_ACTION
 from koppel.sync.event_types import EVENT_TYPES
 from koppel.sync.issue_types import ISSUE_TYPES
@@ -34,8 +36,12 @@ administration_hooks.erase_data.register(administration.erase_sync_data)
 administration_hooks.tabs.register("sync", Tab(_("Sync"), "sync:overview", 30))
 
 bulk_actions.register(SYNC_ACTION.key, SYNC_ACTION)
-issue_types.register_all(ISSUE_TYPES)
-event_types.register_all(EVENT_TYPES)
+for action in AUDIT_ACTIONS:
+    audit_actions.register(action.value, action)
+for issue_type in ISSUE_TYPES:
+    issue_types.register(issue_type.code, issue_type)
+for event_type in EVENT_TYPES:
+    event_types.register(event_type.code, event_type)
 
 
 def _overview_url(administration_id: int) -> str:

@@ -58,7 +58,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     A session that an identity provider opened has its own choice where the person works elsewhere too: the
     provider must not change the language there.
     """
-    form = LanguageForm(request.POST)
+    form = LanguageForm.of(request)
     response = HttpResponseRedirect(return_url(request, reverse("web:dashboard")))
     if form.is_valid():
         language = form.cleaned_data["language"]

@@ -6,13 +6,10 @@ from allauth.account.signals import password_changed, password_set
 from django.contrib.auth.signals import user_logged_in
 from django.urls import reverse
 
-from koppel.audit.hooks import action_labels
 from koppel.issues.hooks import issues_url
 from koppel.organisations import hooks as organisation_hooks
-from koppel.web.audit.action_labels import AUDIT_ACTION_LABELS
 from koppel.web.auth.session_tracking import end_other_sessions, track_sign_in
 
-action_labels.register_all(AUDIT_ACTION_LABELS)
 user_logged_in.connect(track_sign_in, dispatch_uid="koppel.web.auth.session_tracking")
 for changed in (password_changed, password_set):
     changed.connect(end_other_sessions, dispatch_uid="koppel.web.auth.session_tracking.password")

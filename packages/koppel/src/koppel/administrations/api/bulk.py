@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from ninja import Query, Router, Schema, Status
 
 from koppel.administrations import bulk
-from koppel.administrations.bulk import Selection, Values, get_action, parse_bulk_filter
-from koppel.administrations.models import BulkItem, BulkOperation, ItemState
+from koppel.administrations.bulk import Selection, get_action, parse_bulk_filter
+from koppel.administrations.models import BulkItem, BulkOperation, BulkValues, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.kit.web.schemas import Input
 from koppel.organisations.requests import AuthenticatedRequest
@@ -106,7 +106,7 @@ def list_items(
     visible = visible_to(request.actor).filter(pk__in=[bulk_item.administration_id for bulk_item in page])
     countries = dict(visible.values_list("pk", "country"))
 
-    def visible_values(item: BulkItem, values: Values) -> dict[str, Any]:
+    def visible_values(item: BulkItem, values: BulkValues) -> dict[str, Any]:
         """Return nothing of an administration that the reader may not see."""
         country = countries.get(item.administration_id)
         return {} if country is None else dict(bulk.mask_values(values, country))

@@ -50,6 +50,6 @@ def _settings(actor: Actor, administration_id: int) -> SettingsOut:
     return SettingsOut(
         effective_values={key: getattr(in_force, key) for key in COMPARED_KEYS},
         sources={key: source.value for key, source in in_force.sources.items()},
-        values=administration.settings,
+        values=dict(administration.settings),
         limited_by_organisation=sorted(in_force.limited_keys),
     )

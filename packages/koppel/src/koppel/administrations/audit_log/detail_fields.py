@@ -9,6 +9,9 @@ from enum import StrEnum
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from koppel.administrations.audit_actions import AdministrationAction
+from koppel.organisations.audit_actions import DivisionAction, TemplateAction
+
 
 class Kind(StrEnum):
     """Of what an id is the id."""
@@ -93,17 +96,17 @@ KINDS: Mapping[str, Kind] = {
 """What ids are in a field of this name, whatever the action."""
 
 KINDS_OF_ACTION: Mapping[tuple[str, str], Kind] = {
-    ("division.merged", "into"): Kind.DIVISION,
-    ("template.merged", "into"): Kind.TEMPLATE,
+    (DivisionAction.MERGED, "into"): Kind.DIVISION,
+    (TemplateAction.MERGED, "into"): Kind.TEMPLATE,
 }
 """Fields that mean different things by action."""
 
 WHOLE_STATE: Mapping[str, str] = {
-    "administration.unrestricted": "people",
-    "administration.predecessor_set": "predecessor",
-    "administration.reassigned": "people",
-    "administration.restricted": "people",
-    "division.members_changed": "people",
+    AdministrationAction.UNRESTRICTED: "people",
+    AdministrationAction.PREDECESSOR_SET: "predecessor",
+    AdministrationAction.REASSIGNED: "people",
+    AdministrationAction.RESTRICTED: "people",
+    DivisionAction.MEMBERS_CHANGED: "people",
 }
 """Actions whose `before` and `after` are no fields but the value itself, of this one."""
 

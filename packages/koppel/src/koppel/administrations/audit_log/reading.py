@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import visible_to
-from koppel.audit.hooks import action_labels
+from koppel.audit.hooks import audit_actions
 from koppel.audit.models import AuditEntry
 from koppel.audit.queries import AuditFilter, entries_of
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
@@ -85,10 +85,10 @@ def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
     entries = AuditEntry.objects.filter(organisation_id=actor.organisation_id)
     if (
         audit_filter.action
-        and audit_filter.action not in action_labels
+        and audit_filter.action not in audit_actions
         and not entries.filter(action=audit_filter.action).exists()
     ):
-        raise UnknownParameter([unknown_value("action", audit_filter.action, sorted(action_labels))])
+        raise UnknownParameter([unknown_value("action", audit_filter.action, sorted(audit_actions))])
     if audit_filter.person is None:
         return
     members = Membership.objects.filter(organisation_id=actor.organisation_id, user_id=audit_filter.person)

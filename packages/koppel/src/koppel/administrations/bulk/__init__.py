@@ -36,12 +36,15 @@ from koppel.administrations.bulk.queries import (
     undoable_operation_of_import,
 )
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter
+from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
 from koppel.administrations.bulk.standard_actions import STANDARD_ACTIONS
 
 __all__ = [
     "STANDARD_ACTIONS",
     "UNDO_HOURS",
     "BulkAction",
+    "BulkReason",
+    "CommonReason",
     "NameLookup",
     "PlannedChange",
     "Selection",

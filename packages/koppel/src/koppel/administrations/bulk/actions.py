@@ -7,57 +7,60 @@ from typing import Any
 
 from django.utils.functional import Promise
 
-from koppel.administrations.models import Administration
+from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
+from koppel.administrations.models import Administration, BulkParameters, BulkValues
+from koppel.audit.audit_actions import AuditAction
+from koppel.kit.database.json_fields import to_shape
 from koppel.kit.hooks import Registry
 from koppel.kit.web.parameters import UnknownParameter, shortened, unknown_name
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
 Values = Mapping[str, Any]
-"""Parameters of an action, or a part of an administration's state; JSON."""
+"""Parameters as a person or a program gave them, before `BulkAction.validate`."""
 
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """What an action means for one administration. `reason_code` is a key of `bulk.messages.REASON_LABELS` or of the
-    action's `reasons` when it changes nothing.
+    """What an action means for one administration. `reason_code` says why it changes nothing: one of
+    `CommonReason`, or of the action's `reasons`.
 
     `before` and `after` describe only what is touched: {"columns": {name: value}, "people": {id: automatic or
     None}}."""
 
-    reason_code: str = ""
-    before: Values = field(default_factory=dict)
-    after: Values = field(default_factory=dict)
+    reason_code: BulkReason | None = None
+    before: BulkValues = field(default_factory=BulkValues)
+    after: BulkValues = field(default_factory=BulkValues)
 
 
-Planner = Callable[[Actor, Sequence[Administration], Mapping[int, Values]], dict[int, PlannedChange]]
+Planner = Callable[[Actor, Sequence[Administration], Mapping[int, BulkParameters]], dict[int, PlannedChange]]
 """Looks, changes nothing: the preview and the job ask the same judge. The parameters are given per
 administration."""
-Executor = Callable[[Actor, Mapping[int, Values]], None]
+Executor = Callable[[Actor, Mapping[int, BulkValues]], None]
 """Makes what `after` says of each come true, set by set, in the caller's transaction."""
 
 
 @dataclass(frozen=True)
 class BulkAction:
-    """`validate` gives the parameters as stored, or raises `Refused` with a sentence. `audit_code` is the
-    action in the audit log, '' for none; `audit_code_of` decides by the parameters."""
+    """`validate` gives the parameters as stored, or raises `Refused` with a sentence. `audit_action`
+    is recorded, None for nothing; `choose_audit_action` decides by the parameters."""
 
     key: str
     label: str | Promise
     permission: Permission
-    audit_code: str
-    validate: Callable[[Actor, Values], Values]
+    audit_action: AuditAction | None
+    validate: Callable[[Actor, Values], BulkParameters]
     plan: Planner
     execute: Executor
     is_undoable: bool = False
     parameters: frozenset[str] = frozenset()
     """Keys that `validate` reads; another one is refused."""
-    audit_code_of: Callable[[Values], str] | None = None
-    reasons: Mapping[str, str | Promise] = field(default_factory=dict)
-    """The words of the reason codes that only its planner gives."""
+    choose_audit_action: Callable[[BulkParameters], AuditAction] | None = None
+    reasons: type[BulkReason] = CommonReason
+    """Reasons that only its planner gives."""
 
-    def audit_action(self, params: Values) -> str:
-        return self.audit_code_of(params) if self.audit_code_of else self.audit_code
+    def audit_action_of(self, params: BulkParameters) -> AuditAction | None:
+        return self.choose_audit_action(params) if self.choose_audit_action else self.audit_action
 
 
 bulk_actions = Registry[BulkAction]()
@@ -70,6 +73,11 @@ def get_action(key: str) -> BulkAction:
     if key not in bulk_actions:
         raise Refused(f"There is no bulk action {shortened(key)!r}; there are: {', '.join(sorted(bulk_actions))}.")
     return bulk_actions[key]
+
+
+def merged_parameters(params: BulkParameters, item_params: Values) -> BulkParameters:
+    """Return the parameters of an operation with those of one of its items."""
+    return to_shape({**params, **item_params}, BulkParameters)
 
 
 def refuse_unknown(action: BulkAction, values: Values) -> None:

@@ -7,11 +7,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.hooks import queue_first_syncs, stop_syncs
 from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_held
-from koppel.administrations.models import Administration, Status
+from koppel.administrations.models import Administration, BulkParameters, BulkValues, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.kit.text import clean_text
 from koppel.kit.web.parameters import day_of, shortened
@@ -22,7 +24,7 @@ STOPPABLE_STATUSES = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
 CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 
 
-def validate_deactivate(actor: Actor, params: Values) -> Values:
+def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
     """Return `reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises `Refused`."""
     text = str(params.get("on") or "").strip()
     on = day_of(text)
@@ -35,13 +37,13 @@ def validate_deactivate(actor: Actor, params: Values) -> Values:
 
 
 def plan_deactivate(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     return {one.pk: _plan_stop(one, params_by_id[one.pk]) for one in administrations}
 
 
 def plan_activate(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     connections = Connection.objects.filter(
         organisation_id=actor.organisation_id,
@@ -65,31 +67,31 @@ def plan_activate(
     }
 
 
-def execute_deactivate(actor: Actor, changes: Mapping[int, Values]) -> None:
+def execute_deactivate(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     """Deactivate them; runs that wait or run are stopped at their last page."""
     snapshot.write(actor.organisation_id, changes)
     if administration_ids := _with_status(changes, Status.DEACTIVATED):
         stop_syncs(actor.organisation_id, administration_ids)
 
 
-def execute_activate(actor: Actor, changes: Mapping[int, Values]) -> None:
+def execute_activate(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     """Activate them; one that was never completely read is queued again for its first sync."""
     snapshot.write(actor.organisation_id, changes)
     if administration_ids := _with_status(changes, Status.QUEUED):
         queue_first_syncs(actor, administration_ids)
 
 
-def _with_status(changes: Mapping[int, Values], status: Status) -> list[int]:
+def _with_status(changes: Mapping[int, BulkValues], status: Status) -> list[int]:
     return [key for key, values in changes.items() if values["columns"].get("status") == status]
 
 
-def _plan_stop(administration: Administration, params: Values) -> PlannedChange:
+def _plan_stop(administration: Administration, params: BulkParameters) -> PlannedChange:
     if administration.client_left_on:
-        return PlannedChange("client_left")
+        return PlannedChange(CommonReason.CLIENT_LEFT)
     if administration.status == Status.DEACTIVATED:
-        return PlannedChange("unchanged")
+        return PlannedChange(CommonReason.UNCHANGED)
     if administration.status not in STOPPABLE_STATUSES:
-        return PlannedChange("being_imported")
+        return PlannedChange(CommonReason.BEING_IMPORTED)
     reason, later = params.get("reason", ""), params.get("on", "")
     if later:
         return _planned_change(administration, {"scheduled_deactivation_on": later, "deactivation_reason": reason})
@@ -101,11 +103,11 @@ def _plan_stop(administration: Administration, params: Values) -> PlannedChange:
 def _plan_start(administration: Administration, *, is_reached: bool, is_held: bool) -> PlannedChange:
     """Plan the next status. Without its connection it waits for another; what may be another company waits for a person."""
     if administration.client_left_on:
-        return PlannedChange("client_left")
+        return PlannedChange(CommonReason.CLIENT_LEFT)
     if administration.scheduled_deactivation_on and administration.status != Status.DEACTIVATED:
         return _planned_change(administration, {"scheduled_deactivation_on": None, "deactivation_reason": ""})
     if administration.status != Status.DEACTIVATED:
-        return PlannedChange("unchanged")
+        return PlannedChange(CommonReason.UNCHANGED)
     status = Status.ACTIVE if administration.activated_at else Status.QUEUED
     calm = {
         "deactivated_on": None,
@@ -124,7 +126,7 @@ def _planned_change(administration: Administration, columns: Mapping[str, Any]) 
     before = snapshot.read(administration, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
     if not after:
-        return PlannedChange("unchanged")
+        return PlannedChange(CommonReason.UNCHANGED)
     return PlannedChange(before={"columns": {name: before[name] for name in after}}, after={"columns": after})
 
 
@@ -133,7 +135,7 @@ ACTIONS = (
         key="activate",
         label=gettext_lazy("Activate"),
         permission=Permission.IMPORT_ADMINISTRATIONS,
-        audit_code="administrations.activated",
+        audit_action=BulkAuditAction.ACTIVATED,
         validate=lambda actor, params: {},
         plan=plan_activate,
         execute=execute_activate,
@@ -143,7 +145,7 @@ ACTIONS = (
         parameters=frozenset({"reason", "on"}),
         label=gettext_lazy("Deactivate"),
         permission=Permission.IMPORT_ADMINISTRATIONS,
-        audit_code="administrations.deactivated",
+        audit_action=BulkAuditAction.DEACTIVATED,
         validate=validate_deactivate,
         plan=plan_deactivate,
         execute=execute_deactivate,

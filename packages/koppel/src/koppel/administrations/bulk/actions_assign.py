@@ -6,14 +6,17 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.errors import NotFound
 from koppel.administrations.identity import services as identity
-from koppel.administrations.models import Administration
+from koppel.administrations.models import Administration, BulkParameters, BulkValues
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
+from koppel.kit.database.json_fields import to_shape
 from koppel.kit.text import clean_text
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
@@ -25,14 +28,14 @@ SET_KEYS = frozenset({"number", "reason", "sector", "client_number"})
 CLIENT_NUMBER_MAX = 60
 
 
-def validate_item(actor: Actor, params: Values) -> Values:
+def validate_item(actor: Actor, params: Values) -> BulkParameters:
     """Validate as `validate_values` does. Raises `NotFound` too, for what is not this organisation's."""
-    values = dict(validate_values(actor, params))
+    values = validate_values(actor, params)
     _require_same_organisation(actor, values)
     return values
 
 
-def validate_values(actor: Actor, params: Values) -> Values:
+def validate_values(actor: Actor, params: Values) -> BulkParameters:
     """Return the values of `ASSIGN_KEYS` and `SET_KEYS` that were given; division and template None take it away.
 
     Looks nothing up, as a file has thousands of lines. Raises `Refused`."""
@@ -46,7 +49,7 @@ def validate_values(actor: Actor, params: Values) -> Values:
         raise Refused(unknown_value("reason", values["reason"], REASONS).message)
     if set(values.get("add", ())) & set(values.get("remove", ())):
         raise Refused(_("The same person cannot be added and taken off."))
-    return values
+    return to_shape(values, BulkParameters)
 
 
 def _parse_value(key: str, value: Any) -> Any:
@@ -66,7 +69,7 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def validate_params(actor: Actor, params: Values) -> Values:
+def validate_params(actor: Actor, params: Values) -> BulkParameters:
     """Validate what is the same for all as `validate_item` does; at least one value must be given."""
     values = validate_item(actor, params)
     if not values and not params.get("per_item"):
@@ -75,14 +78,14 @@ def validate_params(actor: Actor, params: Values) -> Values:
 
 
 def plan(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     touches_people = any(values.get("add") or values.get("remove") for values in params_by_id.values())
     people = snapshot.people_on(actor.organisation_id, params_by_id) if touches_people else {}
     restricted = touches_people and any(administration.restricted for administration in administrations)
     live = snapshot.live_members(actor.organisation_id) if restricted else frozenset()
     states = [
-        {"columns": {"division_id": item_values.get("division"), "template_id": item_values.get("template")}}
+        BulkValues(columns={"division_id": item_values.get("division"), "template_id": item_values.get("template")})
         for item_values in params_by_id.values()
     ]
     archived = snapshot.archived_ids(actor.organisation_id, states)
@@ -93,46 +96,47 @@ def plan(
         for administration in administrations
     }
     new = [
-        (administration, changes[administration.pk].after.get("columns", {}).get("number"))
+        (administration, str(changes[administration.pk].after.get("columns", {}).get("number") or ""))
         for administration in administrations
     ]
     conflicts = identity.other_names(actor.organisation_id, [pair for pair in new if pair[1]])
-    changes |= dict.fromkeys(conflicts, PlannedChange("other_company"))
+    changes |= dict.fromkeys(conflicts, PlannedChange(CommonReason.OTHER_COMPANY))
     return {
-        key: PlannedChange("archived") if _uses_archived(change.after, archived) else change
+        key: PlannedChange(CommonReason.ARCHIVED) if _uses_archived(change.after, archived) else change
         for key, change in changes.items()
     }
 
 
-def execute(actor: Actor, changes: Mapping[int, Values]) -> None:
+def execute(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     snapshot.write(actor.organisation_id, changes)
     identity.handle_bulk_change(
         actor.organisation_id, {key: values.get("columns", {}) for key, values in changes.items()}
     )
 
 
-def _uses_archived(after: Values, archived: Mapping[str, Collection[int]]) -> bool:
+def _uses_archived(after: BulkValues, archived: Mapping[str, Collection[int]]) -> bool:
     """Return whether the division or template was archived since it was chosen: nothing new is put there."""
     return any(after.get("columns", {}).get(column) in ids for column, ids in archived.items())
 
 
 def _plan_one(
-    administration: Administration, people: snapshot.People, values: Values, live: Collection[int]
+    administration: Administration, people: snapshot.People, values: BulkParameters, live: Collection[int]
 ) -> PlannedChange:
     columns: dict[str, Any] = {}
+    parameters: Mapping[str, object] = values
     for key, column in (("division", "division_id"), ("template", "template_id"), ("client_number", "client_number")):
-        if key in values:
-            columns[column] = values[key]
+        if key in parameters:
+            columns[column] = parameters[key]
     if "sector" in values:
         columns |= {"sector": values["sector"], "sector_scheme": SCHEME if values["sector"] else ""}
     if "reason" in values and "number" not in values:
         if administration.number:
-            return PlannedChange("has_number")
+            return PlannedChange(CommonReason.HAS_NUMBER)
         columns["no_number_reason"] = values["reason"]
     if "number" in values:
         number_check = check_number(values["number"], administration.country)
         if number_check.status is NumberStatus.INVALID:
-            return PlannedChange(f"number_{number_check.note}")
+            return PlannedChange(CommonReason(f"number_{number_check.note}"))
         columns |= {
             "number": number_check.number,
             "number_scheme": number_check.scheme,
@@ -140,14 +144,14 @@ def _plan_one(
         }
         columns["no_number_reason"] = ""
     if _breaks_identity_rule(administration, columns):
-        return PlannedChange("needs_sector")
+        return PlannedChange(CommonReason.NEEDS_SECTOR)
     before = snapshot.read(administration, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
     moves = _moves(people, values)
     if administration.restricted and moves and snapshot.removes_last_active_member(people, moves, live):
-        return PlannedChange("last_member")
+        return PlannedChange(CommonReason.LAST_MEMBER)
     if not after and not moves:
-        return PlannedChange("unchanged")
+        return PlannedChange(CommonReason.UNCHANGED)
     return PlannedChange(
         before={
             "columns": {name: before[name] for name in after},
@@ -167,13 +171,13 @@ def _breaks_identity_rule(administration: Administration, columns: Values) -> bo
     return is_asked and not number and not (reason and sector)
 
 
-def _moves(people: snapshot.People, values: Values) -> dict[int, bool | None]:
+def _moves(people: snapshot.People, values: BulkParameters) -> dict[int, bool | None]:
     """Return who comes on (chosen, even when on it by default already) and who goes off."""
     moves: dict[int, bool | None] = {one: False for one in values.get("add", ()) if people.get(one) is not False}
     return moves | {one: None for one in values.get("remove", ()) if one in people}
 
 
-def _require_same_organisation(actor: Actor, values: Values) -> None:
+def _require_same_organisation(actor: Actor, values: BulkParameters) -> None:
     tenant = {"organisation_id": actor.organisation_id}
     division, template = values.get("division"), values.get("template")
     if division is not None and not Division.objects.filter(**tenant, pk=division, archived_at=None).exists():
@@ -197,8 +201,10 @@ ACTIONS = (
         key="change",
         label=gettext_lazy("Assign and set"),
         permission=Permission.CHANGE_ADMINISTRATIONS,
-        audit_code="administrations.assigned",
-        audit_code_of=lambda params: f"administrations.{'assigned' if ASSIGN_KEYS & params.keys() else 'changed'}",
+        audit_action=BulkAuditAction.ASSIGNED,
+        choose_audit_action=lambda params: (
+            BulkAuditAction.ASSIGNED if ASSIGN_KEYS & params.keys() else BulkAuditAction.CHANGED
+        ),
         validate=validate_params,
         plan=plan,
         execute=execute,

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
-from koppel.administrations.models import Administration, Favourite
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange
+from koppel.administrations.bulk.skip_reasons import CommonReason
+from koppel.administrations.models import Administration, BulkParameters, BulkValues, Favourite
 from koppel.organisations.roles import Actor, Permission
 
 
@@ -15,27 +16,35 @@ def _favourite_ids(actor: Actor, ids: Sequence[int]) -> set[int]:
 
 
 def plan_favourite(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     favourites = _favourite_ids(actor, list(params_by_id))
-    return {one.pk: PlannedChange("unchanged") if one.pk in favourites else PlannedChange() for one in administrations}
+    return {
+        administration.pk: PlannedChange(CommonReason.UNCHANGED) if administration.pk in favourites else PlannedChange()
+        for administration in administrations
+    }
 
 
 def plan_unfavourite(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, Values]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     favourites = _favourite_ids(actor, list(params_by_id))
-    return {one.pk: PlannedChange() if one.pk in favourites else PlannedChange("unchanged") for one in administrations}
+    return {
+        administration.pk: PlannedChange() if administration.pk in favourites else PlannedChange(CommonReason.UNCHANGED)
+        for administration in administrations
+    }
 
 
-def execute_favourite(actor: Actor, changes: Mapping[int, Values]) -> None:
+def execute_favourite(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     owner = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
     Favourite.objects.bulk_create(
-        [Favourite(**owner, administration_id=one) for one in changes], ignore_conflicts=True, batch_size=2000
+        [Favourite(**owner, administration_id=administration) for administration in changes],
+        ignore_conflicts=True,
+        batch_size=2000,
     )
 
 
-def execute_unfavourite(actor: Actor, changes: Mapping[int, Values]) -> None:
+def execute_unfavourite(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     favourites.filter(administration_id__in=list(changes)).delete()
 
@@ -45,7 +54,7 @@ ACTIONS = (
         key="add_favourite",
         label=gettext_lazy("Add to favourites"),
         permission=Permission.VIEW,
-        audit_code="",
+        audit_action=None,
         validate=lambda actor, params: {},
         plan=plan_favourite,
         execute=execute_favourite,
@@ -54,7 +63,7 @@ ACTIONS = (
         key="remove_favourite",
         label=gettext_lazy("Remove from favourites"),
         permission=Permission.VIEW,
-        audit_code="",
+        audit_action=None,
         validate=lambda actor, params: {},
         plan=plan_unfavourite,
         execute=execute_unfavourite,

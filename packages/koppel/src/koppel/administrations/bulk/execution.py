@@ -12,13 +12,16 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, get_action
+from koppel.administrations.audit_actions import BulkAuditAction
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, get_action, merged_parameters
 from koppel.administrations.bulk.messages import mask_params, mask_values
 from koppel.administrations.bulk.reversal import plan_reversals
-from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
+from koppel.administrations.bulk.skip_reasons import CommonReason
+from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, BulkValues, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import Interface
 from koppel.audit.services import record
+from koppel.kit.database.json_fields import to_json
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Role, least_privileged
@@ -63,7 +66,7 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
     actor = _actor(operation)
     if actor is None or not actor.can(action.permission):
         unchanged_state = ItemState.KEPT if undoes else ItemState.SKIPPED
-        _store(operation, [(item, unchanged_state, PlannedChange("not_allowed")) for item in items])
+        _store(operation, [(item, unchanged_state, PlannedChange(CommonReason.NOT_ALLOWED)) for item in items])
         return
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items]).order_by("pk")
     administrations = {one.pk: one for one in visible.select_for_update(of=("self",), no_key=True)}
@@ -77,11 +80,11 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
     }
     action.execute(actor, changed)
     _store(operation, [(item, *_result(changes.get(item.administration_id), undoes=undoes)) for item in items])
-    if changed and (in_trail := action.audit_action(operation.params)):
+    if changed and (audit_action := action.audit_action_of(operation.params)):
         record(
             actor.organisation_id,
             actor.audit,
-            "administrations.undone" if undoes else in_trail,
+            BulkAuditAction.UNDONE if undoes else audit_action,
             subject=("bulk_operation", operation.pk, ""),
             details=_audit_details(operation, administrations, {key: changes[key] for key in changed}),
         )
@@ -108,7 +111,7 @@ def _plan(
     items: Iterable[BulkItem],
 ) -> dict[int, PlannedChange]:
     params_by_id = {
-        item.administration_id: {**operation.params, **item.params}
+        item.administration_id: merged_parameters(operation.params, item.params)
         for item in items
         if item.administration_id in administrations
     }
@@ -117,7 +120,7 @@ def _plan(
 
 def _result(change: PlannedChange | None, *, undoes: bool) -> tuple[ItemState, PlannedChange]:
     if change is None:
-        return (ItemState.KEPT if undoes else ItemState.SKIPPED), PlannedChange("not_found")
+        return (ItemState.KEPT if undoes else ItemState.SKIPPED), PlannedChange(CommonReason.NOT_FOUND)
     if undoes:
         return (ItemState.KEPT if change.reason_code else ItemState.UNDONE), PlannedChange(change.reason_code)
     return (ItemState.SKIPPED if change.reason_code else ItemState.CHANGED), change
@@ -138,9 +141,9 @@ def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState
         (
             item.pk,
             state_now.value,
-            change.reason_code,
-            Jsonb(dict(change.before)) if state_now is ItemState.CHANGED else None,
-            Jsonb(dict(change.after)) if state_now is ItemState.CHANGED else None,
+            str(change.reason_code or ""),
+            Jsonb(to_json(change.before, BulkValues)) if state_now is ItemState.CHANGED else None,
+            Jsonb(to_json(change.after, BulkValues)) if state_now is ItemState.CHANGED else None,
         )
         for item, state_now, change in results
     ]

@@ -11,14 +11,31 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, get_action, refuse_unknown
+from koppel.administrations.bulk.actions import (
+    BulkAction,
+    PlannedChange,
+    Values,
+    get_action,
+    merged_parameters,
+    refuse_unknown,
+)
 from koppel.administrations.bulk.execution import process_chunk
 from koppel.administrations.bulk.queries import can_undo, get_operation
+from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.errors import NotFound
 from koppel.administrations.list.query import ID_MAX, ListQuery
 from koppel.administrations.list.queryset import apply_filters
-from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
+from koppel.administrations.models import (
+    Administration,
+    BulkItem,
+    BulkOperation,
+    BulkParameters,
+    BulkState,
+    BulkValues,
+    ItemState,
+)
 from koppel.administrations.scope import visible_to
+from koppel.kit.database.json_fields import to_shape
 from koppel.kit.jobs import enqueue
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor
@@ -74,18 +91,18 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
         role=actor.role,
         interface=actor.interface,
         action=action.key,
-        params=dict(validated),
+        params=to_shape(validated, BulkParameters),
         query=query,
     )
     selected_ids = [administration.pk for administration in administrations]
     changes = action.plan(
         actor,
         administrations,
-        {key: {**validated, **selection.values_by_id.get(key, {})} for key in selected_ids},
+        {key: merged_parameters(validated, selection.values_by_id.get(key, {})) for key in selected_ids},
     )
     missing = [key for key in dict.fromkeys(selection.ids) if key not in changes]
     items = [_item(operation, key, changes[key], selection.values_by_id.get(key, {})) for key in selected_ids]
-    items += [_item(operation, key, PlannedChange("not_found"), {}) for key in missing]
+    items += [_item(operation, key, PlannedChange(CommonReason.NOT_FOUND), {}) for key in missing]
     BulkItem.objects.bulk_create(items, batch_size=2000)
     operation.total = len(items)
     operation.save(update_fields=["total"])
@@ -112,7 +129,8 @@ def record_completed(
     now = timezone.now()
     operation = BulkOperation.objects.create(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, actor_name=actor.name,
-        ip_address=actor.ip_address, role=actor.role, interface=actor.interface, action=action_key, params={"per_item": True},
+        ip_address=actor.ip_address, role=actor.role, interface=actor.interface, action=action_key,
+        params=BulkParameters(per_item=True),
         query=query, total=len(changes), state=BulkState.DONE, started_at=now, finished_at=now,
     )  # fmt: skip
     items = [_item(operation, key, verdict, {}) for key, verdict in changes.items()]
@@ -183,10 +201,10 @@ def _item(operation: BulkOperation, key: int, change: PlannedChange, values: Val
         operation=operation,
         administration_id=key,
         state=ItemState.SKIPPED if change.reason_code else ItemState.WAITING,
-        reason_code=change.reason_code,
-        params=dict(values),
-        before=dict(change.before),
-        after=dict(change.after),
+        reason_code=change.reason_code or "",
+        params=to_shape(values, BulkParameters),
+        before=to_shape(change.before, BulkValues),
+        after=to_shape(change.after, BulkValues),
     )
 
 

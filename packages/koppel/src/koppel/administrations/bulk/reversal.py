@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from koppel.administrations.bulk import snapshot
-from koppel.administrations.bulk.actions import PlannedChange, Values
+from koppel.administrations.bulk.actions import PlannedChange
+from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.bulk.snapshot import People
-from koppel.administrations.models import Administration, BulkItem
+from koppel.administrations.models import Administration, BulkItem, BulkValues
 from koppel.organisations.roles import Actor
 
 
@@ -15,8 +16,8 @@ from koppel.organisations.roles import Actor
 class RecordedChange:
     """What an item says was there before, and what the operation made of it."""
 
-    before: Values
-    after: Values
+    before: BulkValues
+    after: BulkValues
 
 
 def plan_reversals(
@@ -54,8 +55,8 @@ def plan_reversal(
     if len(columns) + len(people) == changed_count:
         return PlannedChange(after={"columns": columns, "people": people})
     if not columns and not people:
-        return PlannedChange("changed_since")
-    return PlannedChange("changed_since", after={"columns": columns, "people": people})
+        return PlannedChange(CommonReason.CHANGED_SINCE)
+    return PlannedChange(CommonReason.CHANGED_SINCE, after={"columns": columns, "people": people})
 
 
 def _columns_to_restore(

@@ -6,8 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from koppel.administrations.bulk.actions import Values
-from koppel.administrations.models import Administration, Assignment
+from koppel.administrations.models import Administration, Assignment, BulkValues
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.models import Division, Template
 
@@ -54,7 +53,7 @@ def live_members(organisation_id: int) -> frozenset[int]:
     return frozenset(active_memberships().filter(organisation_id=organisation_id).values_list("pk", flat=True))
 
 
-def archived_ids(organisation_id: int, states: Iterable[Values]) -> Mapping[str, frozenset[int]]:
+def archived_ids(organisation_id: int, states: Iterable[BulkValues]) -> Mapping[str, frozenset[int]]:
     """Return which of the divisions and templates that these states name are no longer offered, by column."""
     ids_by_column = {}
     for column, model in (("division_id", Division), ("template_id", Template)):
@@ -69,7 +68,7 @@ def removes_last_active_member(people: People, moves: Mapping[int, bool | None],
     return not any(flag is not None and member in live for member, flag in {**people, **moves}.items())
 
 
-def write(organisation_id: int, changes: Mapping[int, Values]) -> None:
+def write(organisation_id: int, changes: Mapping[int, BulkValues]) -> None:
     """Set the columns and people of each administration to `changes`; one statement per column."""
     by_column: dict[str, list[tuple[int, Any]]] = defaultdict(list)
     for key, values in changes.items():

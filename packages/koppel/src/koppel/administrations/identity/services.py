@@ -10,7 +10,9 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.models import Administration
+from koppel.administrations.audit_actions import AdministrationAction
+from koppel.administrations.issue_types import AdministrationIssue
+from koppel.administrations.models import Administration, ConfirmedIdentity
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
@@ -27,7 +29,6 @@ from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_b
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
 
-CLOSED, RENAMED, INCOMPLETE = "company_closed", "legal_name_changed", "identity_incomplete"
 NOT_FOUND = "not_found"
 """A number's note: its register does not know it."""
 REGISTER_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
@@ -70,12 +71,16 @@ def identify(
         record(
             actor.organisation_id,
             actor.audit,
-            "administration.identified",
+            AdministrationAction.IDENTIFIED,
             subject=_subject(administration),
             details=details,
         )
         resolve_issues(
-            administration.organisation_id, ("administration", administration.pk), CLOSED, RENAMED, INCOMPLETE
+            administration.organisation_id,
+            ("administration", administration.pk),
+            AdministrationIssue.COMPANY_CLOSED,
+            AdministrationIssue.LEGAL_NAME_CHANGED,
+            AdministrationIssue.IDENTITY_INCOMPLETE,
         )
     request_register_check(actor, [administration.pk])
     return identity
@@ -83,7 +88,13 @@ def identify(
 
 def handle_number_change(actor: Actor, administration: Administration) -> None:
     """Drop what was said of the old number, or of none, and have the register asked about the new one."""
-    resolve_issues(administration.organisation_id, ("administration", administration.pk), CLOSED, RENAMED, INCOMPLETE)
+    resolve_issues(
+        administration.organisation_id,
+        ("administration", administration.pk),
+        AdministrationIssue.COMPANY_CLOSED,
+        AdministrationIssue.LEGAL_NAME_CHANGED,
+        AdministrationIssue.IDENTITY_INCOMPLETE,
+    )
     request_register_check(actor, [administration.pk])
 
 
@@ -103,7 +114,10 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
     for administration in administrations:
         if not is_complete(administration):
             raise_issue(
-                organisation_id, INCOMPLETE, ("administration", administration.pk), {"name": administration.name}
+                organisation_id,
+                AdministrationIssue.IDENTITY_INCOMPLETE,
+                ("administration", administration.pk),
+                {"name": administration.name},
             )
     _request_lookups(organisation_id, administrations, refresh=False)
 
@@ -114,13 +128,13 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
     for administration in administrations.exclude(confirmed_identity={}):
         said = administration.confirmed_identity
         details = {
-            "confirmed_name": said["name"],
-            "confirmed_number": mask_number(said["number"], administration.country),
+            "confirmed_name": said.name,
+            "confirmed_number": mask_number(said.number, administration.country),
         }
         record(
             actor.organisation_id,
             actor.audit,
-            "administration.company_confirmed",
+            AdministrationAction.COMPANY_CONFIRMED,
             subject=_subject(administration),
             details=details,
         )
@@ -149,7 +163,7 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
         finding = findings.get(question) if question else None
         if finding and finding.query.kind is QueryKind.NUMBER and finding.has_different_name(administration.name):
             said = administration.confirmed_identity
-            is_said = said.get("number") == number and not finding.has_different_name(said["name"])
+            is_said = said.number == number and not finding.has_different_name(said.name)
             names |= {} if is_said else {key: finding.legal_name}
     return names
 
@@ -157,7 +171,7 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
 def confirm(actor: Actor, administration: Administration, name: str, number: str) -> None:
     """Record a person's word that the register's company of this name and number is this one."""
     at = timezone.now().isoformat()
-    administration.confirmed_identity = {"name": name, "number": number, "by": actor.membership_id, "at": at}
+    administration.confirmed_identity = ConfirmedIdentity(name, number, actor.membership_id, at)
     administration.save(update_fields=["confirmed_identity"])
     record_confirmed(actor, [administration.pk])
 
@@ -165,8 +179,8 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
 def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
     """Return whether a person has said of exactly this name and number that it is the same company."""
     said = administration.confirmed_identity
-    is_same_number = said.get("number") == administration.number
-    return bool(said and finding and is_same_number and not finding.has_different_name(said["name"]))
+    is_same_number = said.number == administration.number
+    return bool(said and finding and is_same_number and not finding.has_different_name(said.name))
 
 
 def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
@@ -176,13 +190,21 @@ def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[st
     touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=touched)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
-    resolve_issues_bulk(organisation_id, "administration", complete, [INCOMPLETE])
+    resolve_issues_bulk(organisation_id, "administration", complete, [AdministrationIssue.IDENTITY_INCOMPLETE])
     renumbered = [key for key in touched if "number" in columns[key]]
-    resolve_issues_bulk(organisation_id, "administration", renumbered, [CLOSED, RENAMED])
+    resolve_issues_bulk(
+        organisation_id,
+        "administration",
+        renumbered,
+        [AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED],
+    )
     for administration in administrations:
         if administration.pk not in complete:
             raise_issue(
-                organisation_id, INCOMPLETE, ("administration", administration.pk), {"name": administration.name}
+                organisation_id,
+                AdministrationIssue.IDENTITY_INCOMPLETE,
+                ("administration", administration.pk),
+                {"name": administration.name},
             )
 
 
@@ -209,12 +231,15 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
     if name := other_name(administration, administration.number):
         confirm(actor, administration, name, administration.number)
     subject = ("administration", administration.pk)
-    count = sum(resolve_issues(administration.organisation_id, subject, code) for code in (CLOSED, RENAMED))
+    count = sum(
+        resolve_issues(administration.organisation_id, subject, code)
+        for code in (AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED)
+    )
     if count:
         record(
             actor.organisation_id,
             actor.audit,
-            "administration.register_result_acknowledged",
+            AdministrationAction.REGISTER_RESULT_ACKNOWLEDGED,
             subject=_subject(administration),
         )
     return count
@@ -249,19 +274,19 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
         closed_on = after.closed_on.isoformat() if after.closed_on else "–"
         if before.outcome is not LookupOutcome.CLOSED or before is after:
             context = {"name": after.legal_name or administration.name, "closed_on": closed_on}
-            raise_issue(administration.organisation_id, CLOSED, subject, context)
+            raise_issue(administration.organisation_id, AdministrationIssue.COMPANY_CLOSED, subject, context)
     elif after.outcome is LookupOutcome.FOUND:
-        resolve_issues(administration.organisation_id, subject, CLOSED)
+        resolve_issues(administration.organisation_id, subject, AdministrationIssue.COMPANY_CLOSED)
     if before.exists and before.legal_name and after.has_different_name(before.legal_name):
         context = {"old": before.legal_name, "new": after.legal_name}
-        raise_issue(administration.organisation_id, RENAMED, subject, context)
+        raise_issue(administration.organisation_id, AdministrationIssue.LEGAL_NAME_CHANGED, subject, context)
     changed = _changed(administration, after)
     if changed:
         for name, value in changed.items():
             setattr(administration, name, value)
         administration.save(update_fields=list(changed))
         record(
-            administration.organisation_id, REGISTER_ACTOR, "administration.register_values_applied",
+            administration.organisation_id, REGISTER_ACTOR, AdministrationAction.REGISTER_VALUES_APPLIED,
             subject=_subject(administration),
             details={"source": after.source, **changed},
         )  # fmt: skip

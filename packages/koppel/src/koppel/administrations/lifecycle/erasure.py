@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 from django.utils import timezone
 
+from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.audit_log.reading import forget_administration
 from koppel.administrations.hooks import erase_data, stop_syncs
 from koppel.administrations.models import Administration, Assignment, BulkItem, Favourite, Status
@@ -58,7 +59,7 @@ def deactivate_planned(organisation_id: int) -> int:
         scheduled_deactivation_on=None,
     )
     stop_syncs(organisation_id, ids)
-    record(organisation_id, SYSTEM_ACTOR, "administrations.deactivated", details={"administrations": ids})
+    record(organisation_id, SYSTEM_ACTOR, BulkAuditAction.DEACTIVATED, details={"administrations": ids})
     return len(ids)
 
 
@@ -81,7 +82,7 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
     record(
         organisation_id,
         SYSTEM_ACTOR,
-        "administration.erased",
+        AdministrationAction.ERASED,
         subject=("administration", administration_id, ""),
         details=details,
     )

@@ -8,6 +8,7 @@ from datetime import date
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.hooks import stop_syncs
 from koppel.administrations.models import Status
 from koppel.administrations.scope import get_locked
@@ -29,7 +30,9 @@ def withdraw(actor: Actor, administration_id: int) -> None:
     is_queued = administration.status == Status.QUEUED and administration.activated_at is None
     administration.withdrawn_at, administration.status = timezone.now(), Status.DEACTIVATED
     administration.save(update_fields=["withdrawn_at", "status"])
-    _record(actor, administration.pk, "administration.import_cancelled" if is_queued else "administration.withdrawn")
+    _record(
+        actor, administration.pk, AdministrationAction.IMPORT_CANCELLED if is_queued else AdministrationAction.WITHDRAWN
+    )
     stop_syncs(actor.organisation_id, [administration.pk])
     enqueue("administrations.erase", organisation_id=actor.organisation_id, administration_id=administration.pk)
 
@@ -57,7 +60,7 @@ def offboard_client(actor: Actor, administration_id: int, *, client_left_on: dat
     )  # fmt: skip
     stop_syncs(actor.organisation_id, [administration.pk])
     details = {"client_left_on": client_left_on.isoformat(), "erase_on": erase_on.isoformat()}
-    _record(actor, administration.pk, "administration.offboarded", administration.name, details)
+    _record(actor, administration.pk, AdministrationAction.OFFBOARDED, administration.name, details)
 
 
 def cancel_offboarding(actor: Actor, administration_id: int) -> None:
@@ -66,11 +69,15 @@ def cancel_offboarding(actor: Actor, administration_id: int) -> None:
     administration = get_locked(actor, administration_id)
     administration.client_left_on = administration.erase_on = None
     administration.save(update_fields=["client_left_on", "erase_on"])
-    _record(actor, administration.pk, "administration.offboarding_cancelled", administration.name)
+    _record(actor, administration.pk, AdministrationAction.OFFBOARDING_CANCELLED, administration.name)
 
 
 def _record(
-    actor: Actor, administration_id: int, action: str, name: str = "", details: Mapping[str, object] | None = None
+    actor: Actor,
+    administration_id: int,
+    action: AdministrationAction,
+    name: str = "",
+    details: Mapping[str, object] | None = None,
 ) -> None:
     subject = ("administration", administration_id, name)
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

@@ -2,11 +2,12 @@
 
 from django.utils.translation import gettext as _
 
+from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import get_locked, visible_to
 from koppel.audit.services import record
-from koppel.kit.locks import LockName, lock_until_commit
+from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
@@ -27,7 +28,7 @@ def set_predecessor(actor: Actor, administration_id: int, predecessor_id: int | 
     administration.save(update_fields=["predecessor"])
     details = {"before": before, "after": predecessor_id}
     subject = ("administration", administration.pk, administration.name)
-    record(actor.organisation_id, actor.audit, "administration.predecessor_set", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, AdministrationAction.PREDECESSOR_SET, subject=subject, details=details)
 
 
 def list_duplicates(actor: Actor, administration: Administration) -> list[Administration]:

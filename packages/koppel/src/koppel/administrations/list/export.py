@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import IO
 
+from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.list.columns import COLUMNS, Column
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import ListQuery
@@ -26,7 +27,7 @@ def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes
     record(
         actor.organisation_id,
         actor.audit,
-        "administrations.exported",
+        BulkAuditAction.EXPORTED,
         details={"filter": query.to_query_string(), "rows": counted.count, "format": file_format.value},
     )
     return written

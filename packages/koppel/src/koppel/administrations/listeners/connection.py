@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.identity import services as identity
 from koppel.administrations.lifecycle.blocked_status import (
     AWAITING_CONNECTION,
@@ -103,7 +104,7 @@ def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "Q
         _guard(target)
     if moved_administrations:
         details = {"administrations": sorted(administration.pk for administration in moved_administrations)}
-        record(actor.organisation_id, actor.audit, "administrations.moved", details=details)
+        record(actor.organisation_id, actor.audit, BulkAuditAction.MOVED, details=details)
     return len(moved_administrations)
 
 

@@ -9,6 +9,7 @@ from django.db.models import Count
 from koppel.administrations.effective_settings import COMPARED_KEYS, resolve_settings
 from koppel.administrations.models import Administration
 from koppel.organisations.groups.hooks import GroupKind, SettingChange, SettingsImpact
+from koppel.organisations.models import SettingsMap
 from koppel.organisations.roles import Actor
 
 
@@ -31,7 +32,7 @@ def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: 
     return moved_count
 
 
-def settings_impact(organisation_id: int, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
+def settings_impact(organisation_id: int, template_id: int, settings: SettingsMap) -> SettingsImpact:
     """Compute what other settings of a template would do. Administrations with the same own settings share an answer."""
     administrations = Administration.objects.filter(
         organisation_id=organisation_id, template_id=template_id, withdrawn_at=None, restricted=False

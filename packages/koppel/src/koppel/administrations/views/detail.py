@@ -227,7 +227,7 @@ def _requested_settings(request: HttpRequest, administration: Administration) ->
                 or None
             }
         return {key: None} if key in DEFAULTS else {}
-    requested = {"resources": request.POST.getlist("resources"), **parse_settings_form(request.POST)}
+    requested: dict[str, Any] = {"resources": request.POST.getlist("resources"), **parse_settings_form(request.POST)}
     now = effective_settings(administration)
     audiences = {event: to for event, to in requested.pop("notify", {}).items() if to != now.notify[event]}
     changed = {key: value for key, value in requested.items() if not _is_effective(now, key, value)}

@@ -1,4 +1,5 @@
-"""Records of a resource in the order of their keys, for programs that keep a copy: all of them, or what changed since."""
+"""Records of a resource in the order of their keys, for programs that keep a copy: all of them, or what
+changed since."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ OVERLAP = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class RecordPage:
-    """A page. `next` is the key after which the following one begins, None at the end. `as_of`: whoever asks later for what
-    changed since then misses nothing, and may get again what changed shortly before."""
+    """A page. `next` is the key after which the following one begins, None at the end. `as_of`: whoever asks
+    later for what changed since then misses nothing, and may get again what changed shortly before."""
 
     rows: Sequence[BookRow]
     next: str | None
@@ -27,7 +28,8 @@ class RecordPage:
 def list_records(
     administration_id: int, resource: str, *, after: str = "", changed_since: datetime | None = None, limit: int = 500
 ) -> RecordPage:
-    """Return a page of records. With `changed_since` those that changed or were deleted since, else all that are not deleted.
+    """Return a page of records. With `changed_since` those that changed or were deleted since, else all that
+    are not deleted.
 
     Raises `KeyError` for an unknown resource."""
     as_of = now() - OVERLAP

@@ -1,4 +1,5 @@
-"""Reads of the books of one administration. The caller has shown that the actor may see it (`administrations.scope`)."""
+"""Reads of the books of one administration. The caller has shown that the actor may see it
+(`administrations.scope`)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def counts(administration_id: int) -> dict[str, int]:
 
 
 def debit_credit_totals(administration_id: int) -> tuple[Decimal, Decimal]:
-    """Debit and credit of all entry lines."""
+    """Return debit and credit of all entry lines."""
     lines = EntryLine.objects.filter(administration_id=administration_id, deleted_at=None)
     totals = lines.aggregate(debit=Sum("debit"), credit=Sum("credit"))
     return totals["debit"] or Decimal(0), totals["credit"] or Decimal(0)

@@ -17,7 +17,8 @@ def fiscal_years(administration_id: int) -> dict[str, str]:
 
 
 def require_year(administration_id: int, year: str) -> str:
-    """Return the fiscal year if there are books of it; for '' the newest, '' without books. Raises `UnknownParameter`."""
+    """Return the fiscal year if there are books of it; for '' the newest, '' without books. Raises
+    `UnknownParameter`."""
     years = list(fiscal_years(administration_id))
     if year and year not in years:
         raise UnknownParameter([unknown_value("year", year, years)])
@@ -25,7 +26,8 @@ def require_year(administration_id: int, year: str) -> str:
 
 
 def require_period(year: str, period: str) -> str:
-    """Return the period `YYYYPP` if it is one of this year; without one, the end of the year. Raises `UnknownParameter`."""
+    """Return the period `YYYYPP` if it is one of this year; without one, the end of the year. Raises
+    `UnknownParameter`."""
     if not period:
         return f"{year}99"
     if not (period.isascii() and period.isdecimal() and len(period) == PERIOD_DIGITS and period.startswith(year)):

@@ -1,4 +1,5 @@
-"""What moved in each period of a fiscal year: by account, and as income and cost. From posted entries of the actual ledger."""
+"""What moved in each period of a fiscal year: by account, and as income and cost. From posted entries of the
+actual ledger."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

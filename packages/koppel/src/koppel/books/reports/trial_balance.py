@@ -1,8 +1,9 @@
-"""The trial balance: opening, movement and closing per account, checked against the source's own closing balance.
+"""The trial balance: opening, movement and closing per account, checked against the source's own closing
+balance.
 
-Opening balances come from the source's first statement in the fiscal year, movements from the lines of posted entries of
-the actual ledger. Debit = credit proves little, so every account's closing is compared with what the source states.
-Amounts are in base currency, debit positive.
+Opening balances come from the source's first statement in the fiscal year, movements from the lines of posted
+entries of the actual ledger. Debit = credit proves little, so every account's closing is compared with what
+the source states. Amounts are in base currency, debit positive.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class AccountBalance:
 
     @property
     def difference(self) -> Decimal:
-        """Ours less the source's; 0 when the source states nothing to compare with."""
+        """Return ours less the source's; 0 when the source states nothing to compare with."""
         return self.closing - self.stated if self.stated is not None else ZERO
 
 
@@ -54,7 +55,7 @@ class TrialBalance:
         return tuple(one for one in self.accounts if one.difference)
 
     def total(self, column: str) -> Decimal:
-        """The sum of a column: opening, debit, credit, movement or closing."""
+        """Return the sum of a column: opening, debit, credit, movement or closing."""
         return sum((getattr(one, column) for one in self.accounts), ZERO)
 
 
@@ -65,7 +66,8 @@ _CONSTANTS = {"posted": POSTED, "actual": ACTUAL}
 
 
 def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> TrialBalance:
-    """Return the trial balance: opening at the start of `fiscal_year`, movement until and closing at the end of `to_period`."""
+    """Return the trial balance: opening at the start of `fiscal_year`, movement until and closing at the end
+    of `to_period`."""
     values: dict[str, int | str] = {
         **_CONSTANTS, "administration": administration_id, "year": fiscal_year, "until": to_period,
     }  # fmt: skip
@@ -75,8 +77,9 @@ def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> T
 
 
 def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Decimal]]]:
-    """Return by fiscal year the accounts whose closing balance differs from the source's, with the difference: ours less the
-    source's. Years and accounts that agree are absent; so are those of which the source states nothing."""
+    """Return by fiscal year the accounts whose closing balance differs from the source's, with the
+    difference: ours less the source's. Years and accounts that agree are absent; so are those of which the
+    source states nothing."""
     differences: dict[str, list[tuple[str, Decimal]]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_DIFFERING_ACCOUNTS, {**_CONSTANTS, "administration": administration_id})

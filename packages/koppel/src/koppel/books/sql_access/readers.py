@@ -1,4 +1,5 @@
-"""Who may read an organisation's books by SQL. A reader is a role of PostgreSQL; making one needs the owner's address."""
+"""Who may read an organisation's books by SQL. A reader is a role of PostgreSQL; making one needs the owner's
+address."""
 
 import re
 import secrets
@@ -14,6 +15,7 @@ from django.db import connections
 from psycopg import sql
 
 from koppel.audit.services import record
+from koppel.books.audit_actions import SqlReaderAction
 from koppel.books.errors import ReaderRefused
 from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, remedies
 from koppel.books.sql_access.views import grants
@@ -55,8 +57,8 @@ def readers(actor: Actor) -> list[Reader]:
 
 
 def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewReader:
-    """Create a role that reads this organisation's books and nothing else. `administrator_url`: the database address of
-    a role that may create roles, when the owner may not. Raises `ReaderRefused`."""
+    """Create a role that reads this organisation's books and nothing else. `administrator_url`: the database
+    address of a role that may create roles, when the owner may not. Raises `ReaderRefused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     role, password = role_name(name), secrets.token_urlsafe(24)
     with _as_owner() as owner:
@@ -67,7 +69,7 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
         owner.execute(_SQL["insert_reader"], {"role": role, "organisation": actor.organisation_id, "name": actor.name})
         for statement in grants(role):
             owner.execute(statement.encode())
-    record(actor.organisation_id, actor.audit, "sql_reader.created", subject=("sql_reader", None, role))
+    record(actor.organisation_id, actor.audit, SqlReaderAction.CREATED, subject=("sql_reader", None, role))
     return NewReader(role, Secret(_url_of(role, password)))
 
 
@@ -83,7 +85,7 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
             for statement in _revocations(role):
                 owner.execute(statement)
     _drop_role(administrator_url or _owner_url(), role)
-    record(actor.organisation_id, actor.audit, "sql_reader.removed", subject=("sql_reader", None, role))
+    record(actor.organisation_id, actor.audit, SqlReaderAction.REMOVED, subject=("sql_reader", None, role))
 
 
 def role_name(name: str) -> str:

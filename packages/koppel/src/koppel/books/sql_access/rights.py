@@ -1,7 +1,8 @@
-"""What a role that reads by SQL must not have: PostgreSQL gives some of it to everybody unless it is taken away.
+"""What a role that reads by SQL must not have: PostgreSQL gives some of it to everybody unless it is taken
+away.
 
-Who may create objects, even temporary ones, can lay names in the way of statements that others run. Nothing of Koppel's
-depends on that alone: its functions look nowhere but in the system's own schema.
+Who may create objects, even temporary ones, can lay names in the way of statements that others run. Nothing
+of Koppel's depends on that alone: its functions look nowhere but in the system's own schema.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,10 @@
-"""The schema `books`: a view for each table of the books, for programs that read by SQL. Made anew after every migration.
+"""The schema `books`: a view for each table of the books, for programs that read by SQL. Made anew after
+every migration.
 
-A reader's role may use these views and nothing beneath them. The views run with the owner's rights, under the same row level
-security as everybody: its policies ask `koppel_scope()`, which answers by the name of the reading role (decision 0007).
-Books of a restricted administration are for the people named on it, so no reader sees them.
+A reader's role may use these views and nothing beneath them. The views run with the owner's rights, under the
+same row level security as everybody: its policies ask `koppel_scope()`, which answers by the name of the
+reading role (decision 0007). Books of a restricted administration are for the people named on it, so no
+reader sees them.
 """
 
 from django.db import connections

@@ -1,4 +1,5 @@
-"""Deletions in the books: find the rows that the source no longer has, and mark them (`koppel.sync.engine.deletions`)."""
+"""Deletions in the books: find the rows that the source no longer has, and mark them
+(`koppel.sync.engine.deletions`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -22,10 +23,12 @@ async def missing_keys(
     read_keys_sql: str,
     values: Mapping[str, object],
 ) -> list[str]:
-    """Return the ids in the books that a complete read did not meet: those that `read_keys_sql` does not select.
+    """Return the ids in the books that a complete read did not meet: those that `read_keys_sql` does not
+    select.
 
-    That query may use the parameters `administration` and `resource`, and those in `values`. `partitions`: None for the whole
-    resource, else only rows of these are compared. A line is in the partition of its entry."""
+    That query may use the parameters `administration` and `resource`, and those in `values`. `partitions`:
+    None for the whole resource, else only rows of these are compared. A line is in the partition of its
+    entry."""
     parameters = {
         "administration": context.administration_id,
         "resource": resource,
@@ -50,7 +53,8 @@ async def existing_keys(connection: Connection, context: WriteContext, resource:
 async def missing_line_keys(
     connection: Connection, context: WriteContext, entries: Sequence[str], lines: Sequence[str]
 ) -> list[str]:
-    """Return the keys of lines of `entries` in the books that are not among `lines`, which are all that the source has."""
+    """Return the keys of lines of `entries` in the books that are not among `lines`, which are all that the
+    source has."""
     result = await connection.execute(
         _SQL["list_missing_line_keys"],
         {"administration": context.administration_id, "entries": list(entries), "lines": list(lines)},

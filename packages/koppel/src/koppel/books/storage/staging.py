@@ -1,7 +1,7 @@
 """Stages rows: COPY into a temporary table, from which one statement merges them into the books.
 
-PostgreSQL refuses COPY into a table under row level security; the temporary table is made once per connection. Amounts are
-staged as text: their decimals reach `numeric` as the source wrote them, and cheaper.
+PostgreSQL refuses COPY into a table under row level security; the temporary table is made once per
+connection. Amounts are staged as text: their decimals reach `numeric` as the source wrote them, and cheaper.
 """
 
 from collections.abc import Sequence
@@ -67,8 +67,8 @@ _staged: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
 
 
 async def copy_rows(connection: Connection, target: Table, rows: Sequence[tuple[Any, ...]], partition: int) -> None:
-    """Stage rows, each half in a table of its own, once in a transaction. A temporary table empties itself at each commit;
-    asking for it is cheaper than making it anew."""
+    """Stage rows, each half in a table of its own, once in a transaction. A temporary table empties itself at
+    each commit; asking for it is cheaper than making it anew."""
     columns, incoming = (*ENVELOPE_COLUMNS, *target.columns), target.staging_table(partition)
     staged = _staged.setdefault(connection, set())
     if any(map(_is_long, rows)):
@@ -106,8 +106,9 @@ def _is_long(row: tuple[Any, ...]) -> bool:
 
 
 def _create_table_sql(target: Table, name: str, *, is_long: bool = False) -> str:
-    """Return the SQL that makes a staging table. A commit empties every temporary table of the session and rebuilds the index
-    of its TOAST table, half a millisecond each; so a table has TOAST only for a transaction with a long row."""
+    """Return the SQL that makes a staging table. A commit empties every temporary table of the session and
+    rebuilds the index of its TOAST table, half a millisecond each; so a table has TOAST only for a
+    transaction with a long row."""
     columns = dict(zip((*ENVELOPE_COLUMNS, *target.columns), target.staged_types, strict=True))
     if is_long:
         typed_columns = ", ".join(map(" ".join, columns.items()))

@@ -1,7 +1,8 @@
-"""Writes pages of records into the books: only what is new or changed, with COPY, in the caller's transaction.
+"""Writes pages of records into the books: only what is new or changed, with COPY, in the caller's
+transaction.
 
-A record is compared by the SHA-256 of what tells its versions apart; an unchanged one is neither normalised nor written.
-The rows of a page are staged first (`koppel.books.storage.staging`).
+A record is compared by the SHA-256 of what tells its versions apart; an unchanged one is neither normalised
+nor written. The rows of a page are staged first (`koppel.books.storage.staging`).
 """
 
 import asyncio
@@ -49,17 +50,19 @@ class WriteResult:
 
     @property
     def has_changes(self) -> bool:
-        """Whether a row is to be written."""
+        """Return whether a row is to be written."""
         return bool(self.added or self.changed)
 
 
 async def insert_new(
     connection: Connection, context: WriteContext, levels: Sequence[RecordBatch], existing: Mapping[str, bytes | None]
 ) -> dict[str, WriteResult]:
-    """Insert the records of a first read. `existing` holds the digests of those of the first level that the books have already.
+    """Insert the records of a first read. `existing` holds the digests of those of the first level that the
+    books have already.
 
-    Raises `UniqueViolation` when the books have another one: the transaction is aborted, and the caller repeats the page with
-    `stage` and `merge`. PostgreSQL inserts one part while the rows of the next are made."""
+    Raises `UniqueViolation` when the books have another one: the transaction is aborted, and the caller
+    repeats the page with `stage` and `merge`. PostgreSQL inserts one part while the rows of the next are
+    made."""
     written = {resource: WriteResult() for resource, _records, _parents in levels}
     inserting = None
     try:
@@ -115,8 +118,8 @@ async def merge(
     change_log_ctes: str = "",
     values: Mapping[str, object] | None = None,
 ) -> None:
-    """Merge the staged rows into the books. `change_log_ctes`: queries of a WITH clause, which see the books before the merge;
-    `values`: their parameters."""
+    """Merge the staged rows into the books. `change_log_ctes`: queries of a WITH clause, which see the books
+    before the merge; `values`: their parameters."""
     await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
 
 
@@ -159,7 +162,8 @@ def _compared(
 def _make_storable(
     values: list[Any], raw: bytes, numeric_columns: Sequence[int], integer_columns: Sequence[int]
 ) -> None:
-    """Turn numeric_columns into text, in place. Raises `ValueError` for a value that a column of PostgreSQL cannot hold."""
+    """Turn numeric_columns into text, in place. Raises `ValueError` for a value that a column of PostgreSQL
+    cannot hold."""
     for column in numeric_columns:
         if (value := values[column]) is not None:
             values[column] = text = str(value)

@@ -18,7 +18,7 @@ MINUS = "\u2212"
 
 @register.filter
 def amount(value: Decimal | None) -> str:
-    """Two decimals, thousands separated as the language does, a real minus sign. '' for no amount."""
+    """Format an amount: two decimals, thousands separated as the language does, a real minus sign. '' for none."""
     if not isinstance(value, Decimal):
         return ""
     rounded = value.quantize(CENT, ROUND_HALF_UP) if value.adjusted() < 24 else value
@@ -33,13 +33,13 @@ def amount_or_blank(value: Decimal | None) -> str:
 
 @register.filter
 def word(value: str | None) -> str:
-    """A word of the books in the reader's language; an unknown one as the source wrote it."""
+    """Translate a word of the books; an unknown one stays as the source wrote it."""
     return str(VALUES.get(value or "", value or ""))
 
 
 @register.filter
 def period(value: str | None) -> str:
-    """`2026-11`, the same on every page."""
+    """Format a period, the same on every page: `2026-11`."""
     return format_period(value or "")
 
 
@@ -50,7 +50,7 @@ def is_amount(value: Any) -> bool:
 
 @register.filter
 def cell(value: Any) -> str:
-    """Any value of a table's column, as a person reads it."""
+    """Format any value of a table's column, as a person reads it."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -64,7 +64,7 @@ def cell(value: Any) -> str:
 
 @register.simple_tag(takes_context=True)
 def with_page(context: Any, page: int) -> str:
-    """The query string of this page with another page number."""
+    """Return the query string of this page with another page number."""
     query = context["request"].GET.copy()
     query["page"] = str(page)
     return str(query.urlencode())

@@ -6,7 +6,7 @@ from koppel.connections.app_registrations.services import register_app
 from koppel.connections.models import AppRegistration
 from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import installation_scope
-from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
+from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, SettingsMap, Template, User
 from koppel.organisations.roles import Role
 
 FIRM = "Voorbeeld Accountants (demo)"
@@ -31,7 +31,7 @@ PEOPLE = (
     DemoPerson("reader@demo.example", "Rosa Lezer", Role.READER, "Internationaal"),
 )
 DIVISIONS = ("Noord", "Zuid", "Internationaal")
-TEMPLATES = {
+TEMPLATES: dict[str, SettingsMap] = {
     "Standaard": {"fiscal_years_back": 1, "schedule": "daily"},
     "Alleen grootboek": {"resources": ["company_details", "periods", "accounts", "journals", "balances", "entries"]},
     "Nachtelijk, vijf jaar": {"fiscal_years_back": 5, "schedule": "night"},

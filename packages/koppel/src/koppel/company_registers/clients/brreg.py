@@ -55,7 +55,7 @@ class Brreg:
         return query.country == "NO" and query.kind is not QueryKind.RSIN
 
     async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
-        """Raises `RegisterUnavailable`."""
+        """Look the query up. Raises `RegisterUnavailable`."""
         if query.kind is QueryKind.NAME:
             return await self._search(http, query.value)
         response = await request(http, "GET", f"{self._url}/{query.value}")

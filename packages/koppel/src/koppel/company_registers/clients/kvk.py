@@ -82,7 +82,7 @@ class Kvk:
         return query.country == "NL"
 
     async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
-        """Raises `RegisterUnavailable`."""
+        """Look the query up. Raises `RegisterUnavailable`."""
         if query.kind is QueryKind.NUMBER:
             return await self._profile(http, query.value, today)
         key = "rsin" if query.kind is QueryKind.RSIN else "naam"
@@ -111,7 +111,7 @@ class Kvk:
         )
 
     async def _search(self, http: HttpClient, params: dict[str, str]) -> list[Candidate]:
-        """Each company once, though its branches are results of their own."""
+        """Return each company once, though its branches are results of their own."""
         response = await request(http, "GET", f"{self._url}/api/v2/zoeken", params=params, headers=self._headers)
         if _is_not_found(response):
             return []
@@ -124,7 +124,8 @@ class Kvk:
 
 
 def _is_not_found(response: Response) -> bool:
-    """A 404 of the register itself; any other refusal, an address that moved for instance, says nothing."""
+    """Return whether this is the register's own 404; any other, of an address that moved for instance, says
+    nothing."""
     if response.status == 200:
         return False
     try:
@@ -145,7 +146,7 @@ def _main_activity(profile: _Profile, today: date) -> Activity | None:
 
 
 def _date(text: str | None) -> date | None:
-    """`YYYYMMDD`; parts that are not known are zeros."""
+    """Parse `YYYYMMDD`, in which unknown parts are zeros."""
     try:
         return datetime.strptime(text or "", "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
     except ValueError:

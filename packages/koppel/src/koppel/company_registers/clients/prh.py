@@ -64,7 +64,7 @@ class Prh:
         return query.country == "FI" and query.kind is not QueryKind.RSIN
 
     async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
-        """Raises `RegisterUnavailable`."""
+        """Look the query up. Raises `RegisterUnavailable`."""
         key = "name" if query.kind is QueryKind.NAME else "businessId"
         response = await request(http, "GET", self._url, params={key: query.value})
         if response.status == 404:
@@ -92,7 +92,7 @@ class Prh:
 
 
 def _official_name(company: _Company) -> str:
-    """The one in use; auxiliary and parallel names and earlier ones are left aside."""
+    """Return the name in use, not auxiliary, parallel and earlier ones."""
     now = [one.name for one in company.names if one.type == OFFICIAL_NAME and one.endDate is None]
     return (now or [one.name for one in company.names] or [""])[0].strip()
 

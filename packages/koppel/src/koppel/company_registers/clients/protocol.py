@@ -87,7 +87,7 @@ class Register(Protocol):
     rate_limit: RateLimit
 
     def supports(self, query: RegisterQuery) -> bool:
-        """Whether this register can be asked this."""
+        """Return whether this register can answer the query."""
 
     async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
-        """Raises `RegisterUnavailable`."""
+        """Look the query up. Raises `RegisterUnavailable`."""

@@ -28,7 +28,7 @@ ON CONFLICT (source) DO UPDATE SET backoff_until = GREATEST(b.backoff_until, exc
 
 
 async def acquire(connection: Connection, source: str, limit: RateLimit) -> float:
-    """Count one call. 0.0 when it may be made now, else how many seconds to wait before asking again."""
+    """Count one call. Returns 0.0 when it may be made now, else how many seconds to wait before asking again."""
     params = {"source": source, "window": limit.seconds, "calls": limit.calls}
     if await (await connection.execute(_ACQUIRE, params)).fetchone():
         return 0.0
@@ -37,5 +37,5 @@ async def acquire(connection: Connection, source: str, limit: RateLimit) -> floa
 
 
 async def back_off(connection: Connection, source: str, seconds: float) -> None:
-    """The register asks for peace, or is down: nobody calls it for so long."""
+    """Have nobody call the register for so long: it asked for a pause, or is down."""
     await connection.execute(_BACK_OFF, {"source": source, "seconds": seconds})

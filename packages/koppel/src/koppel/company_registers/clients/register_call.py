@@ -23,7 +23,8 @@ async def request(
     content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """An answer with a status below 500 that is about the question. Raises `RegisterUnavailable` for everything else."""
+    """Make one call and return an answer to the question, of status below 500. Raises `RegisterUnavailable`
+    for everything else."""
     try:
         async with asyncio.timeout(SECONDS_MAX):
             response = await http.send(
@@ -43,7 +44,8 @@ async def request(
 
 
 def decode(response: Response, kind: type[T]) -> T:
-    """The typed body. A page, half a body or another shape than published is no answer."""
+    """Return the typed body. Raises `RegisterUnavailable` for a page, half a body or another shape than
+    published."""
     try:
         return msgspec.json.decode(response.body, type=kind)
     except msgspec.DecodeError:

@@ -52,7 +52,7 @@ class Vies:
         return bool(vat_of(query.country, query.value))
 
     async def look_up(self, http: HttpClient, query: RegisterQuery, today: date) -> RegisterResult:
-        """Raises `RegisterUnavailable`."""
+        """Look the query up. Raises `RegisterUnavailable`."""
         body = {"countryCode": query.country, "vatNumber": vat_of(query.country, query.value)}
         headers = {"Content-Type": "application/json"}
         response = await request(http, "POST", self._url, content=msgspec.json.encode(body), headers=headers)
@@ -71,7 +71,8 @@ class Vies:
 
 
 def vat_of(country: str, number: str) -> str:
-    """The VAT number, without the country's letters, that follows from a company's number; '' where it does not."""
+    """Return the VAT number that follows from a company's number, without the country's letters; '' where
+    none follows."""
     digits = re.sub(r"\D", "", number)
     if country not in COUNTRIES or not digits:
         return ""

@@ -38,13 +38,15 @@ def check_number(text: str, country: str) -> NumberCheck:
 
 
 def _as_placeholder(check: NumberCheck) -> NumberCheck:
-    """Never a company's number: vendors put it into sample books, and people type it to get past a field."""
+    """Return the check as refused: vendors put such a number into sample books, and people type it to get past
+    a field."""
     message = _("This is a made-up number, not this company's own. For a test company choose the reason “test / demo”.")
     return replace(check, status=NumberStatus.INVALID, note="dummy", message=message, suggested_reason="test_demo")
 
 
 def is_placeholder(compact_number: str, country: str) -> bool:
-    """One digit repeated, or a number of `PLACEHOLDERS`. Vendors' own sample books hold such numbers."""
+    """Return whether it is one digit repeated, or a number of `PLACEHOLDERS`. Vendors' sample books hold such
+    numbers."""
     digits = re.sub(r"[^0-9]", "", compact_number)
     repeated = len(digits) >= 6 and len(set(digits)) == 1
     # Check digits make 1111111-2 of a row of ones.

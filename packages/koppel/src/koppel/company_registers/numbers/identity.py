@@ -44,8 +44,8 @@ class IdentityProblem:
 def check_identity(
     *, country: str, number: str = "", reason: str = "", sector: str = "", allow_incomplete: bool = False
 ) -> Identity | list[IdentityProblem]:
-    """A doubtful number is accepted with its note: a wrong check digit must not stop real work. A number beats a
-    reason.
+    """Check a number or a reason. A doubtful number is accepted with its note: a wrong check digit must not
+    stop real work. A number beats a reason.
 
     `allow_incomplete`: nobody is there to ask (an unattended import), so nothing at all is accepted as well; what
     was given must still be right."""
@@ -68,7 +68,8 @@ def check_identity(
 
 
 def suggest_number(country: str, number: str, vat_number: str) -> tuple[str, NumberCheck | None]:
-    """What to fill in at first from what the accounting system states: its number, else the one inside its VAT number."""
+    """Return what to fill in at first: the number that the accounting system states, else the one in its VAT
+    number."""
     number_check = check_number(number, country) if number.strip() else None
     if number_check is not None and number_check.status is NumberStatus.VALID:
         return number_check.number, number_check

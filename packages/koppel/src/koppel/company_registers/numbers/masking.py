@@ -4,7 +4,7 @@ import re
 
 
 def is_personal(number: str, country: str) -> bool:
-    """Whether the number is a natural person's own: sole traders in Sweden and Latvia."""
+    """Return whether the number is a natural person's own: sole traders in Sweden and Latvia."""
     digits = re.sub(r"[^0-9]", "", number)
     if country == "SE":
         return len(digits) == 10 and digits[2] in "01"
@@ -12,5 +12,6 @@ def is_personal(number: str, country: str) -> bool:
 
 
 def mask_number(number: str, country: str) -> str:
-    """For lists, logs and exports: the end of a person's number is hidden, every other number is shown whole."""
+    """Return the number for lists, logs and exports: the end of a person's number is hidden, others are shown
+    whole."""
     return f"{number[:-4]}****" if is_personal(number, country) else number

@@ -16,7 +16,7 @@ REASONS: dict[str, str | Promise] = {
 
 
 def resolve_reason(text: str) -> str:
-    """The reason that somebody means by its word or its label in either language; '' when it is none."""
+    """Return the reason with this key or label in either language; '' when there is none."""
     normalized = text.strip().casefold()
     if normalized in REASONS:
         return normalized

@@ -66,7 +66,7 @@ class Section:
 
 
 def section_in_own_revision(code: str, scheme: str) -> Section | None:
-    """The section under which the code's own list files it. None for an unknown division or scheme."""
+    """Return the section under which the code's own list files it; None for an unknown division or scheme."""
     revision = REVISIONS.get(scheme)
     letters = _letters().get(_digits(code)[:2])
     if revision is None or letters is None:
@@ -76,7 +76,8 @@ def section_in_own_revision(code: str, scheme: str) -> Section | None:
 
 
 def sector_of(code: str, scheme: str) -> Section | None:
-    """The section of NACE Rev. 2.1, which is what Koppel stores as the sector. None when the code alone cannot say."""
+    """Return the section of NACE Rev. 2.1, which Koppel stores as the sector; None when the code alone cannot
+    say."""
     section = section_in_own_revision(code, scheme)
     if section is None or section.revision == REVISION_2_1:
         return section
@@ -86,13 +87,15 @@ def sector_of(code: str, scheme: str) -> Section | None:
 
 
 def sbi_scheme(code: str, read_on: date) -> str:
-    """The Dutch register names no version: four digits are SBI 2008; five are SBI 2025 when read after the change."""
+    """Return the revision of a Dutch code, which the register does not name: four digits are SBI 2008; five
+    are SBI 2025 when read after the change."""
     is_new = len(_digits(code)) == 5 and read_on >= SBI_CHANGED_ON
     return "SBI-2025" if is_new else "SBI-2008"
 
 
 def national_scheme(country: str, code: str) -> str:
-    """The revision of a code whose register names none: told by the class, which often exists in one revision only.
+    """Return the revision of a code whose register names none, by the class, which often exists in one
+    revision only.
 
     A class of both is taken for the new one: the registers renumbered before they said so."""
     old, new = NATIONAL[country]
@@ -113,7 +116,7 @@ def _digits(code: str) -> str:
 
 @cache
 def _letters() -> dict[str, tuple[str, str]]:
-    """Division to its letters in Rev. 2 and Rev. 2.1; '' where it does not exist."""
+    """Return each division's letters in Rev. 2 and Rev. 2.1; '' where it does not exist."""
     text = (
         files("koppel.company_registers.sectors").joinpath("data/division_to_section.csv").read_text(encoding="utf-8")
     )

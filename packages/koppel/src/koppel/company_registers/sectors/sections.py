@@ -77,14 +77,15 @@ class SectorChoice:
 
 @cache
 def divisions() -> tuple[tuple[str, str, str, str], ...]:
-    """(division, section, English, Dutch) of the 87 divisions."""
+    """Return (division, section, English, Dutch) of the 87 divisions."""
     text = files("koppel.company_registers.sectors").joinpath("data/divisions.tsv").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in text.splitlines() if line and not line.startswith("#"))
     return tuple((code, section, english, dutch) for code, section, english, dutch in rows)
 
 
 def search(text: str, language: str) -> list[SectorChoice]:
-    """What a few typed letters may mean: sections by name and example first, then through divisions, in both languages.
+    """Return what a few typed letters may mean: sections by name and example first, then through divisions,
+    in both languages.
 
     Divisions are shown in the person's language. Nothing typed gives all 22."""
     normalized = text.strip().casefold()
@@ -108,8 +109,8 @@ def search(text: str, language: str) -> list[SectorChoice]:
 
 
 def resolve_sector(text: str) -> str:
-    """The letter that somebody means by a letter, `K – Telecom and IT`, a section's or a division's name or number in
-    either language. '' when that is none or more than one section."""
+    """Return the letter for a letter, `K – Telecom and IT`, or a section's or division's name or number in
+    either language. '' when it means none or more than one section."""
     text = text.strip()
     letter = text[:1].upper()
     if letter in SECTIONS and not text[1:2].isalpha():
@@ -131,7 +132,7 @@ def _choice(letter: str, matched_division: str = "") -> SectorChoice:
 
 @cache
 def _words() -> dict[str, str]:
-    """Each section's name and example in every language, in small letters."""
+    """Return each section's name and example in every language, in lower case."""
     keywords = dict.fromkeys(SECTIONS, "")
     for language in LANGUAGES:
         with translation.override(language):
@@ -142,7 +143,7 @@ def _words() -> dict[str, str]:
 
 @cache
 def _names() -> dict[str, tuple[tuple[str, str], ...]]:
-    """Each language's (letter, name in small letters)."""
+    """Return each language's (letter, name in lower case)."""
     names = {}
     for language in LANGUAGES:
         with translation.override(language):

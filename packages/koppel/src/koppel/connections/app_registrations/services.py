@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.connections.app_registrations.redirects import redirect_uri
+from koppel.connections.audit_actions import AppRegistrationAction
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.sessions import Runtime, run_sync
@@ -110,7 +111,7 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
         app = _create(actor, values)
     else:
         _change(app, values)
-    action = "app_registration.created" if app_id is None else "app_registration.changed"
+    action = AppRegistrationAction.CREATED if app_id is None else AppRegistrationAction.CHANGED
     details = {"environment": app.environment, "mode": app.consent_mode, "secret_changed": bool(values.client_secret)}
     record(actor.organisation_id, actor.audit, action, subject=("app", app.pk, app.client_id), details=details)
     return app
@@ -127,7 +128,7 @@ def remove_app(actor: Actor, app_id: int) -> None:
         )
     AppRegistration.objects.filter(pk=app.pk).update(removed_at=timezone.now(), client_secret=b"")
     subject = ("app", app.pk, app.client_id)
-    record(actor.organisation_id, actor.audit, "app_registration.removed", subject=subject)
+    record(actor.organisation_id, actor.audit, AppRegistrationAction.REMOVED, subject=subject)
 
 
 def check_app(actor: Actor, app_id: int) -> AppCheck:

@@ -11,7 +11,6 @@ from typing import Any
 from django.utils import timezone
 
 from koppel.connections.companies.same_company import (
-    OTHER_COMPANY,
     OTHER_COMPANY_MESSAGE,
     VendorIdentity,
     apply_guard,
@@ -21,25 +20,26 @@ from koppel.connections.companies.same_company import (
 )
 from koppel.connections.errors import OtherCompany
 from koppel.connections.health import add_timeline_event
-from koppel.connections.models import RemoteCompany
+from koppel.connections.issue_types import ConnectionIssue
+from koppel.connections.models import RemoteCompany, TimelineKind
 from koppel.connections.sessions import ReadingSession
 from koppel.connector.contract import Company, CompanyDescription
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.database.json_fields import MessageContext, MessageFacts
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import organisation_scope
 
 CHANGES = {
-    "name": "company_renamed",
-    "legal_name": "company_renamed",
-    "code": "company_code_changed",
-    "number": "company_number_changed",
+    "name": ConnectionIssue.COMPANY_RENAMED,
+    "legal_name": ConnectionIssue.COMPANY_RENAMED,
+    "code": ConnectionIssue.COMPANY_CODE_CHANGED,
+    "number": ConnectionIssue.COMPANY_NUMBER_CHANGED,
 }
 """Which issue (and event of the timeline) a changed field raises."""
-NUMBER_MISSING = "company_number_missing"
-QUESTIONS = frozenset({*CHANGES.values(), NUMBER_MISSING})
+QUESTIONS = frozenset({*CHANGES.values(), ConnectionIssue.COMPANY_NUMBER_MISSING})
 """Issues that a person settles while the syncs go on."""
 REWRITE_AFTER = timedelta(hours=12)
 """An unchanged description is stored again after this time at the earliest."""
@@ -60,7 +60,7 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
     if _is_known(session.prefetched, description):
         return
     if not await run_in_thread(lambda: apply_description(organisation_id, company_id, description, interrupts=False)):
-        raise OtherCompany(OTHER_COMPANY, OTHER_COMPANY_MESSAGE)
+        raise OtherCompany(ConnectionIssue.OTHER_COMPANY, OTHER_COMPANY_MESSAGE)
 
 
 def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
@@ -108,7 +108,7 @@ def apply_description(
         _compare(company, {"legal_name": description.name, "number": description.number or ""})
         _raise_number_missing(company, description.number or "")
         if company.unreachable_code and company.administrations.exists():
-            add_timeline_event(company.connection, "company_access_restored", {"name": company.name})
+            add_timeline_event(company.connection, TimelineKind.COMPANY_ACCESS_RESTORED, {"name": company.name})
         if not company.legal_name or normalize_for_comparison(company.name) == normalize_for_comparison(
             company.legal_name
         ):
@@ -128,7 +128,7 @@ def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
             return
         if refusal is not None and not company.unreachable_code and company.administrations.exists():
             context = {"name": company.name, "reason": str(refusal), "code": refusal.code}
-            add_timeline_event(company.connection, "company_access_lost", context)
+            add_timeline_event(company.connection, TimelineKind.COMPANY_ACCESS_LOST, context)
         if refusal is not None:
             company.unreachable_code, company.unreachable_reason = refusal.code, str(refusal)
         company.described_at = timezone.now()
@@ -168,16 +168,20 @@ def reconcile_list(
     for existing in imported.select_related("connection").distinct():
         listing = listed.get(existing.external_id)
         subjects = [("administration", key) for key in existing.administrations.values_list("pk", flat=True)]
-        context = {"name": existing.name, "account": existing.connection.account, "connection": connection_id}
+        context: MessageContext = {
+            "name": existing.name,
+            "account": existing.connection.account,
+            "connection": connection_id,
+        }
         if listing is None and existing.is_listed:
-            add_timeline_event(existing.connection, "company_unlisted", context)
+            add_timeline_event(existing.connection, TimelineKind.COMPANY_UNLISTED, context)
             for subject in subjects:
-                raise_issue(organisation_id, "company_unlisted", subject, context)
+                raise_issue(organisation_id, ConnectionIssue.COMPANY_UNLISTED, subject, context)
         elif listing is not None:
             if not existing.is_listed:
-                add_timeline_event(existing.connection, "company_relisted", context)
+                add_timeline_event(existing.connection, TimelineKind.COMPANY_RELISTED, context)
             for subject in subjects:
-                resolve_issues(organisation_id, subject, "company_unlisted")
+                resolve_issues(organisation_id, subject, ConnectionIssue.COMPANY_UNLISTED)
             if existing.external_id not in unsure:
                 _compare(existing, {"name": listing.name, "code": listing.code})
 
@@ -193,7 +197,7 @@ def _compare(company: RemoteCompany, new_values: Mapping[str, str]) -> None:
         for administration_id in imported:
             _raise_change(company, administration_id, CHANGES[field], context)
         if imported:
-            add_timeline_event(company.connection, CHANGES[field], context)
+            add_timeline_event(company.connection, TimelineKind(CHANGES[field].value), context)
 
 
 def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
@@ -209,14 +213,14 @@ def _raise_number_missing(company: RemoteCompany, new: str) -> None:
     for administration_id in company.administrations.values_list("pk", flat=True):
         subject = ("administration", administration_id)
         if normalize_for_comparison(new):
-            resolve_issues(company.organisation_id, subject, NUMBER_MISSING)
+            resolve_issues(company.organisation_id, subject, ConnectionIssue.COMPANY_NUMBER_MISSING)
         elif company.number:
             context = {"name": company.name, "old": company.number, "new": "", "field": "number_missing"}
             context |= {"connection": str(company.connection_id)}
-            raise_issue(company.organisation_id, NUMBER_MISSING, subject, context)
+            raise_issue(company.organisation_id, ConnectionIssue.COMPANY_NUMBER_MISSING, subject, context)
 
 
-def _raise_change(company: RemoteCompany, administration_id: int, code: str, context: Mapping[str, object]) -> None:
+def _raise_change(company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: MessageFacts) -> None:
     """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one, it is resolved."""
     organisation_id, subject = company.organisation_id, ("administration", administration_id)
     existing = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)

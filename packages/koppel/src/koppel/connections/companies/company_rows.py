@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 
 from koppel.connections.companies import resolution
 from koppel.connections.companies.changes import QUESTIONS
-from koppel.connections.companies.same_company import OTHER_COMPANY, OTHER_COMPANY_CONFIRMED, OTHER_COMPANY_MESSAGE
+from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE
 from koppel.connections.hooks import exclude_restricted
+from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.issues.models import Issue
 from koppel.organisations.roles import Actor
@@ -55,7 +56,7 @@ class OpenChange:
 
     @property
     def is_confirmed_other(self) -> bool:
-        return self.code == OTHER_COMPANY_CONFIRMED
+        return self.code == ConnectionIssue.OTHER_COMPANY_CONFIRMED
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ def list_other_companies(actor: Actor, connection: Connection) -> list[OpenChang
         "administrations__pk", "administrations__name", "claim_rejected_at", *columns
     )
     changes = [
-        OpenChange(key, name, OTHER_COMPANY_CONFIRMED if denied else OTHER_COMPANY, *texts)
+        OpenChange(
+            key, name, ConnectionIssue.OTHER_COMPANY_CONFIRMED if denied else ConnectionIssue.OTHER_COMPANY, *texts
+        )
         for key, name, denied, *texts in rows
     ]
     return sorted(changes, key=lambda change: change.is_confirmed_other)
@@ -149,7 +152,7 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
     if not company.is_listed:
         return "unlisted", _("The sign-in no longer reaches it. The books that were read stay."), None
     if company.claimed_at:
-        return OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.claimed_at
+        return ConnectionIssue.OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.claimed_at
     if company.unreachable_code:
         return "unreachable", _(company.unreachable_reason), company.described_at
     if company.failing_since:

@@ -10,10 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
-from koppel.connections.companies.changes import NUMBER_MISSING, QUESTIONS
+from koppel.connections.audit_actions import ConnectionAction
+from koppel.connections.companies.changes import QUESTIONS
 from koppel.connections.companies.same_company import (
-    OTHER_COMPANY,
-    OTHER_COMPANY_CONFIRMED,
     claim_context,
     normalize_for_comparison,
     release,
@@ -23,13 +22,14 @@ from koppel.connections.companies.same_company import (
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.health import add_timeline_event
 from koppel.connections.hooks import accept_company_change, exclude_restricted, masked_number, restart_runs
-from koppel.connections.models import RemoteCompany
+from koppel.connections.issue_types import ConnectionIssue
+from koppel.connections.models import RemoteCompany, TimelineKind
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
-CODES = frozenset({*QUESTIONS, OTHER_COMPANY})
+CODES = frozenset({*QUESTIONS, ConnectionIssue.OTHER_COMPANY})
 ID_MAX = 2**63 - 1
 
 
@@ -57,8 +57,11 @@ def resolve_changes(
     if companies.keys() != requested_ids:
         raise NoSuchConnection
     _require_current(actor, companies, code, fingerprints, viewed_at)
-    if code != OTHER_COMPANY:
-        return sum(_resolve_change(actor, company, key, code, accept=accept) for key, company in companies.items())
+    if code != ConnectionIssue.OTHER_COMPANY:
+        return sum(
+            _resolve_change(actor, company, key, ConnectionIssue(code), accept=accept)
+            for key, company in companies.items()
+        )
     restart_runs(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
     return sum(_decide(actor, company, key, same=accept) for key, company in companies.items())
 
@@ -80,7 +83,7 @@ def _require_current(
     claimed = {key: company for key, company in companies.items() if company.claimed_at is not None}
     present = {key: _claim_fingerprint(key, company) for key, company in claimed.items()}
     changed_at = {key: company.claimed_at for key, company in claimed.items()}
-    if code != OTHER_COMPANY:
+    if code != ConnectionIssue.OTHER_COMPANY:
         issues = Issue.objects.for_actor(actor).filter(code=code, resolved_at=None, subject_kind="administration",
             subject_id__in=companies,
         )  # fmt: skip
@@ -123,14 +126,16 @@ def _companies(actor: Actor, connection_id: int, administration_ids: Collection[
     }
 
 
-def _resolve_change(actor: Actor, company: RemoteCompany, administration_id: int, code: str, *, accept: bool) -> bool:
+def _resolve_change(
+    actor: Actor, company: RemoteCompany, administration_id: int, code: ConnectionIssue, *, accept: bool
+) -> bool:
     subject = ("administration", administration_id)
     issues = Issue.objects.for_actor(actor).filter(code=code, resolved_at=None)
     issue = issues.filter(subject_kind=subject[0], subject_id=subject[1]).first()
     if issue is None:
         return False
     field, new = str(issue.context["field"]), str(issue.context["new"])
-    if accept and code != NUMBER_MISSING:
+    if accept and code != ConnectionIssue.COMPANY_NUMBER_MISSING:
         _accept_field(actor, administration_id, field, new)
     _confirm_field(company, field, new)
     resolve_issues(actor.organisation_id, subject, code)
@@ -160,7 +165,7 @@ def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, sam
     if company.claimed_at is None or (not same and company.claim_rejected_at is not None):
         return False
     details = {
-        "code": OTHER_COMPANY, "taken": same, "old": company.confirmed_name, "new": company.claimed_name,
+        "code": ConnectionIssue.OTHER_COMPANY, "taken": same, "old": company.confirmed_name, "new": company.claimed_name,
         "old_number": masked_number(company.confirmed_number, company.country),
         "new_number": masked_number(company.claimed_number, company.country),
     }  # fmt: skip
@@ -187,7 +192,7 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
         accept_company_change(actor, administration_id, "number", number)
     if normalize_for_comparison(company.name) == normalize_for_comparison(company.legal_name) or not company.legal_name:
         company.name = name
-    add_timeline_event(company.connection, "same_company_confirmed", claim_context(company), actor.name)
+    add_timeline_event(company.connection, TimelineKind.SAME_COMPANY_CONFIRMED, claim_context(company), actor.name)
     company.confirmed_name = company.legal_name = name
     company.confirmed_number, company.number = number, company.claimed_number
     resolve_issues(company.organisation_id, ("administration", administration_id), *QUESTIONS)
@@ -199,10 +204,12 @@ def _deny(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
     company.claim_rejected_at = timezone.now()
     company.save(update_fields=["claim_rejected_at"])
     subject = ("administration", administration_id)
-    resolve_issues(company.organisation_id, subject, OTHER_COMPANY)
-    raise_issue(company.organisation_id, OTHER_COMPANY_CONFIRMED, subject, claim_context(company))
+    resolve_issues(company.organisation_id, subject, ConnectionIssue.OTHER_COMPANY)
+    raise_issue(company.organisation_id, ConnectionIssue.OTHER_COMPANY_CONFIRMED, subject, claim_context(company))
 
 
 def _record(actor: Actor, company: RemoteCompany, administration_id: int, details: dict[str, object]) -> None:
     subject = ("administration", administration_id, company.name)
-    record(actor.organisation_id, actor.audit, "company.change_resolved", subject=subject, details=details)
+    record(
+        actor.organisation_id, actor.audit, ConnectionAction.COMPANY_CHANGE_RESOLVED, subject=subject, details=details
+    )

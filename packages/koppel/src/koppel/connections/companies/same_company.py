@@ -15,10 +15,11 @@ from django.utils.translation import gettext_noop as _
 
 from koppel.connections import hooks
 from koppel.connections.health import add_timeline_event
-from koppel.connections.models import RemoteCompany
+from koppel.connections.issue_types import ConnectionIssue
+from koppel.connections.models import RemoteCompany, TimelineKind
 from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.database.json_fields import MessageContext
 
-OTHER_COMPANY, OTHER_COMPANY_CONFIRMED = "other_company", "other_company_confirmed"
 """Issue codes: a person must decide; a person decided that it is another company."""
 OTHER_COMPANY_MESSAGE = _(
     "Is this the same company? Name and registration number at the accounting system are both different from what was"
@@ -128,7 +129,7 @@ def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts
         return True
     _store_first_description(company, described)
     if company.claimed_at is not None:
-        add_timeline_event(company.connection, "company_restored", {"name": company.confirmed_name})
+        add_timeline_event(company.connection, TimelineKind.COMPANY_RESTORED, {"name": company.confirmed_name})
         release(company, list(administrations), requested_by="")
     return False
 
@@ -176,12 +177,15 @@ def release(company: RemoteCompany, administration_ids: Iterable[int], *, reques
     forget_claim(company)
     for administration_id in ids:
         resolve_issues(
-            company.organisation_id, ("administration", administration_id), OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
+            company.organisation_id,
+            ("administration", administration_id),
+            ConnectionIssue.OTHER_COMPANY,
+            ConnectionIssue.OTHER_COMPANY_CONFIRMED,
         )
     hooks.unblock_administrations(company.organisation_id, ids, requested_by)
 
 
-def claim_context(company: RemoteCompany) -> dict[str, object]:
+def claim_context(company: RemoteCompany) -> MessageContext:
     """Return the context of issues and timeline events. A missing number is a dash."""
     return {
         "name": company.confirmed_name,
@@ -200,8 +204,8 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Ven
     company.claimed_name, company.claimed_number = claim.name, claim.number
     if is_new:
         company.claimed_at, company.claim_rejected_at = timezone.now(), None
-        add_timeline_event(company.connection, OTHER_COMPANY, claim_context(company))
-    code, other = OTHER_COMPANY, OTHER_COMPANY_CONFIRMED
+        add_timeline_event(company.connection, TimelineKind.OTHER_COMPANY, claim_context(company))
+    code, other = ConnectionIssue.OTHER_COMPANY, ConnectionIssue.OTHER_COMPANY_CONFIRMED
     if company.claim_rejected_at is not None:
         code, other = other, code
     for administration_id in administration_ids:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.app_registrations.services import app_for
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.consent.completion import store_consent
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.lifecycle.revocation import revoke_unused_consent
@@ -29,9 +30,9 @@ from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
+from koppel.kit.database.locks import LockName, LockTimeout, session_lock
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
-from koppel.kit.locks import LockName, LockTimeout, session_lock
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.roles import Actor, Permission
@@ -182,7 +183,7 @@ def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> No
     connection = attempt.connection
     subject = ("connection", connection.pk if connection else 0, connection.account if connection else "")
     details = {"account": account, "reason": code}
-    record(actor.organisation_id, actor.audit, "connection.sign_in_refused", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, ConnectionAction.SIGN_IN_REFUSED, subject=subject, details=details)
 
 
 def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:

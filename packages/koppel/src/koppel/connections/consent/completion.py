@@ -5,6 +5,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.health import SUPERSEDED, add_timeline_event, grants_of, lock_connection, mark_signed_in
 from koppel.connections.hooks import exclude_restricted
@@ -13,7 +14,7 @@ from koppel.connections.lifecycle.revocation import revoke_unused_token
 from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
 from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
-from koppel.kit.locks import LockName, lock_until_commit
+from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.organisations.roles import Actor
 
 
@@ -31,20 +32,18 @@ def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> in
         revoke_unused_token(attempt, replaced)
     before = connection.state
     mark_signed_in(connection, consent.account)
-    kind = _kind(attempt, before)
-    add_timeline_event(connection, kind, {"account": consent.account}, actor.name)
-    record(
-        actor.organisation_id, actor.audit, f"connection.{kind}", subject=("connection", connection.pk, consent.account)
-    )
+    action = _audit_action(attempt, before)
+    add_timeline_event(connection, timeline_kind(action), {"account": consent.account}, actor.name)
+    record(actor.organisation_id, actor.audit, action, subject=("connection", connection.pk, consent.account))
     ConsentAttempt.objects.filter(pk=attempt.pk).update(connection=connection, granted_at=timezone.now())
     return connection.pk
 
 
-def _kind(attempt: ConsentAttempt, before: str) -> str:
-    """Return the kind of the timeline event, which the audit action ends with."""
+def _audit_action(attempt: ConsentAttempt, before: str) -> ConnectionAction:
     if before == ConnectionState.PENDING:
-        return "connected"
-    return "company_added" if attempt.purpose == ConsentPurpose.ADD_COMPANY else "reconnected"
+        return ConnectionAction.CONNECTED
+    is_addition = attempt.purpose == ConsentPurpose.ADD_COMPANY
+    return ConnectionAction.COMPANY_ADDED if is_addition else ConnectionAction.RECONNECTED
 
 
 def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> Connection:

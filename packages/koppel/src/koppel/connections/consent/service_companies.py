@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from koppel.audit.services import record
 from koppel.connections.app_registrations.services import app_for, mode_of
+from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.companies.discovery import ask_for_descriptions
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.health import add_timeline_event
@@ -18,8 +19,8 @@ from koppel.connections.models import AppRegistration, Connection, ConnectionSta
 from koppel.connections.queries import get_connection
 from koppel.connections.vault import store_grant
 from koppel.connector.contract import ConsentMode, Tokens
+from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.kit.encryption import Secret
-from koppel.kit.locks import LockName, lock_until_commit
 from koppel.organisations.roles import Actor, Permission
 
 IDS_MAX = 5000
@@ -74,10 +75,12 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
     for company_id in new:
         _store_company(connection, company_id)
     if new:
-        kind = "connected" if is_new else "company_added"
-        add_timeline_event(connection, kind, {"account": connection.account, "count": len(new)}, actor.name)
+        action = ConnectionAction.CONNECTED if is_new else ConnectionAction.COMPANY_ADDED
+        add_timeline_event(
+            connection, timeline_kind(action), {"account": connection.account, "count": len(new)}, actor.name
+        )
         subject = ("connection", connection.pk, connection.account)
-        record(actor.organisation_id, actor.audit, f"connection.{kind}", subject=subject, details={"companies": new})
+        record(actor.organisation_id, actor.audit, action, subject=subject, details={"companies": new})
         ask_for_descriptions(actor.organisation_id, connection.pk)
     return AddResult(connection.pk, len(new), len(requested) - len(new))
 
@@ -115,7 +118,7 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
     if names:
         subject = ("connection", connection.pk, connection.account)
         details = {"companies": names}
-        record(actor.organisation_id, actor.audit, "connection.companies_removed", subject=subject, details=details)
+        record(actor.organisation_id, actor.audit, ConnectionAction.COMPANIES_REMOVED, subject=subject, details=details)
     return len(names)
 
 

@@ -5,7 +5,7 @@ warns before a consent ends, `history` shows days, and a `reporter` tells of cal
 """
 
 from koppel.connections.health.expiry import consent_expiry, notify_expiring_and_review_owners, resolve_owner_left
-from koppel.connections.health.history import DayHealth, daily_health
+from koppel.connections.health.history import LASTING_KINDS, DayHealth, daily_health
 from koppel.connections.health.reporter import HealthReporter
 from koppel.connections.health.states import (
     SUPERSEDED,
@@ -21,6 +21,7 @@ from koppel.connections.health.states import (
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 
 __all__ = [
+    "LASTING_KINDS",
     "SUPERSEDED",
     "SUPERSEDED_CODE",
     "DayHealth",

@@ -9,12 +9,15 @@ from django.db import connection as database
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from koppel.connections.event_types import ConnectionEvent
 from koppel.connections.health.timeline import add_timeline_event
-from koppel.connections.models import Connection, ConnectionState
+from koppel.connections.issue_types import ConnectionIssue
+from koppel.connections.models import Connection, ConnectionState, TimelineKind
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 
 SQL = load_statements("koppel.connections")
@@ -61,9 +64,9 @@ def notify_expiring_and_review_owners() -> int:
     for ending in near:
         _notify(ending)
     for organisation_id, connection_id in orphaned:
-        _raise_issue(organisation_id, connection_id, "owner_left")
+        _raise_issue(organisation_id, connection_id, ConnectionIssue.OWNER_LEFT)
     for organisation_id, connection_id in silent:
-        _raise_issue(organisation_id, connection_id, "vendor_unresponsive")
+        _raise_issue(organisation_id, connection_id, ConnectionIssue.VENDOR_UNRESPONSIVE)
     for issue in resolved_issues:
         with organisation_scope(issue.organisation_id):
             resolve_owner_left(issue.organisation_id, issue.subject_id)
@@ -88,10 +91,12 @@ def _notify(ending: _Ending) -> None:
         connection.expiry_notified_for = ending.at
         connection.save(update_fields=["expiry_notified_for"])
         context = {"account": connection.account, "day": timezone.localdate(ending.at).isoformat()}
-        add_timeline_event(connection, "consent_expiring", context)
-        raise_issue(connection.organisation_id, "consent_expiring", ("connection", connection.pk), context)
+        add_timeline_event(connection, TimelineKind.CONSENT_EXPIRING, context)
+        raise_issue(
+            connection.organisation_id, ConnectionIssue.CONSENT_EXPIRING, ("connection", connection.pk), context
+        )
         open_event(
-            connection.organisation_id, "consent_expiring", f"connection {connection.pk}",
+            connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, EventKey("connection", connection.pk),
             subject=("connection", connection.pk),
             responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
@@ -104,7 +109,7 @@ def _orphaned_connections() -> "QuerySet[Connection]":
 
 
 def _owner_left_issues() -> "QuerySet[Issue]":
-    return Issue.objects.filter(code="owner_left", subject_kind="connection", resolved_at=None)
+    return Issue.objects.filter(code=ConnectionIssue.OWNER_LEFT, subject_kind="connection", resolved_at=None)
 
 
 def _silent_connections() -> "QuerySet[Connection]":
@@ -112,7 +117,7 @@ def _silent_connections() -> "QuerySet[Connection]":
     return Connection.objects.filter(state=ConnectionState.DEGRADED, degraded_since__lt=timezone.now() - SILENCE)
 
 
-def _raise_issue(organisation_id: int, connection_id: int, code: str) -> None:
+def _raise_issue(organisation_id: int, connection_id: int, code: ConnectionIssue) -> None:
     with organisation_scope(organisation_id):
         connection = Connection.objects.select_related("owner__user").get(pk=connection_id)
         context = {"account": connection.account, "owner": str(connection.owner.user), "reason": connection.reason}
@@ -121,4 +126,4 @@ def _raise_issue(organisation_id: int, connection_id: int, code: str) -> None:
 
 def resolve_owner_left(organisation_id: int, connection_id: int) -> None:
     """Resolve the issue, because the connection has an owner who can act. In the caller's transaction."""
-    resolve_issues(organisation_id, ("connection", connection_id), "owner_left")
+    resolve_issues(organisation_id, ("connection", connection_id), ConnectionIssue.OWNER_LEFT)

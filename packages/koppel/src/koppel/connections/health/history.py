@@ -7,16 +7,16 @@ from datetime import date, datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from koppel.connections.models import Connection, TimelineEvent
+from koppel.connections.models import Connection, TimelineEvent, TimelineKind
 
 DAYS = 30
-WORST_FIRST = ("lost", "partly_lost", "degraded", "paused")
-"""Kinds of events that last. A day shows the first of them that occurred in it."""
+LASTING_KINDS = (TimelineKind.LOST, TimelineKind.PARTLY_LOST, TimelineKind.DEGRADED, TimelineKind.PAUSED)
+"""Kinds of events that last, the worst first: a day shows the first of them that occurred in it."""
 
 
 @dataclass(frozen=True)
 class DayHealth:
-    """`kind` is one of `WORST_FIRST`, `ok`, or `none` before there was a connection; `minutes` how long it lasted.
+    """`kind` is one of `LASTING_KINDS`, `ok`, or `none` before there was a connection; `minutes` how long it lasted.
 
     `height` of 24, from at least 6 upward, so that a short interruption is seen; `x` and `y` place it in the
     drawing."""
@@ -34,7 +34,7 @@ def daily_health(connections: Iterable[Connection]) -> dict[int, list[DayHealth]
     connections = list(connections)
     first = timezone.localdate() - timedelta(days=DAYS - 1)
     start = timezone.make_aware(datetime.combine(first, datetime.min.time()))
-    lasting = TimelineEvent.objects.filter(connection__in=connections, kind__in=WORST_FIRST)
+    lasting = TimelineEvent.objects.filter(connection__in=connections, kind__in=LASTING_KINDS)
     events: dict[int, list[TimelineEvent]] = {}
     for event in lasting.filter(Q(ended_at=None) | Q(ended_at__gte=start)):
         events.setdefault(event.connection_id, []).append(event)
@@ -60,5 +60,5 @@ def _worst(events: list[TimelineEvent], day: date) -> tuple[str, int]:
         overlap = (min(event.ended_at or end, end) - max(event.at, start)).total_seconds()
         if overlap > 0:
             lasted[event.kind] = lasted.get(event.kind, 0) + overlap
-    kind = next((timeline_event for timeline_event in WORST_FIRST if timeline_event in lasted), "ok")
+    kind = next((timeline_event for timeline_event in LASTING_KINDS if timeline_event in lasted), "ok")
     return kind, max(1, round(lasted[kind] / 60)) if kind in lasted else 0

@@ -11,12 +11,15 @@ import structlog
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from koppel.connections.event_types import ConnectionEvent
 from koppel.connections.health.expiry import has_expiry_soon
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 from koppel.connections.hooks import connection_recovered
-from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany
+from koppel.connections.issue_types import ConnectionIssue
+from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany, TimelineKind
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event, open_event
 
 SETTLED = timedelta(seconds=10)
@@ -58,7 +61,7 @@ def record_failure(
         connection.state, connection.reason, connection.degraded_since = ConnectionState.DEGRADED, message, since
         connection.probe_count, connection.next_probe_at = 0, since + FIRST_PROBE
         connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
-        start_timeline_event(connection, "degraded", {"reason": message})
+        start_timeline_event(connection, TimelineKind.DEGRADED, {"reason": message})
     log.warning("connection_degraded", connection=connection_id, reason=message)
 
 
@@ -71,7 +74,7 @@ def record_success(organisation_id: int, connection_id: int) -> None:
         before = connection.state
         _become_active(connection)
         if before == ConnectionState.NEEDS_REAUTH:
-            add_timeline_event(connection, "recovered", {})
+            add_timeline_event(connection, TimelineKind.RECOVERED, {})
         connection_recovered(organisation_id, connection_id)
     log.info("connection_recovered", connection=connection_id)
 
@@ -85,10 +88,10 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
         lost = grants_of(connection).exclude(invalid_since=None)
         partly = lost.exists() and derived_state(connection) == ConnectionState.ACTIVE
         context = {"account": connection.account, "reason": message, "companies": _companies_of(lost) if partly else ""}
-        code = "consent_partly_lost" if partly else "consent_lost"
+        code = ConnectionIssue.CONSENT_PARTLY_LOST if partly else ConnectionIssue.CONSENT_LOST
         is_new = raise_issue(organisation_id, code, ("connection", connection_id), context)
         if not partly and connection.state not in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
-            end_timeline_event(connection, "degraded")
+            end_timeline_event(connection, TimelineKind.DEGRADED)
             connection.state, connection.reason, connection.degraded_since = (
                 ConnectionState.NEEDS_REAUTH, message, None,
             )  # fmt: skip
@@ -96,10 +99,10 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
             connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
         if not is_new:
             return
-        start_timeline_event(connection, "partly_lost" if partly else "lost", context)
-        event = "connection_partly_lost" if partly else "connection_lost"
+        start_timeline_event(connection, TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST, context)
+        event = ConnectionEvent.PARTLY_LOST if partly else ConnectionEvent.LOST
         open_event(
-            organisation_id, event, f"connection {connection_id}", subject=("connection", connection_id),
+            organisation_id, event, EventKey("connection", connection_id), subject=("connection", connection_id),
             responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
     log.warning("connection_lost", connection=connection_id, partly=partly)
@@ -156,23 +159,23 @@ def _become_active(connection: Connection) -> None:
     connection.state, connection.reason, connection.degraded_since = ConnectionState.ACTIVE, "", None
     connection.probe_count, connection.next_probe_at = 0, None
     connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
-    end_timeline_event(connection, "degraded")
-    resolve_issues(connection.organisation_id, ("connection", connection.pk), "vendor_unresponsive")
+    end_timeline_event(connection, TimelineKind.DEGRADED)
+    resolve_issues(connection.organisation_id, ("connection", connection.pk), ConnectionIssue.VENDOR_UNRESPONSIVE)
     _resolve_consent_lost(connection)
 
 
 def _resolve_consent_lost(connection: Connection) -> None:
     subject = ("connection", connection.pk)
-    resolve_issues(connection.organisation_id, subject, "consent_lost")
+    resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_LOST)
     if not has_expiry_soon(connection.pk):
-        resolve_issues(connection.organisation_id, subject, "consent_expiring")
-        close_event(connection.organisation_id, "consent_expiring", f"connection {connection.pk}")
-    close_event(connection.organisation_id, "connection_lost", f"connection {connection.pk}")
-    end_timeline_event(connection, "lost")
+        resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_EXPIRING)
+        close_event(connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, EventKey("connection", connection.pk))
+    close_event(connection.organisation_id, ConnectionEvent.LOST, EventKey("connection", connection.pk))
+    end_timeline_event(connection, TimelineKind.LOST)
     if not grants_of(connection).exclude(invalid_since=None).exists():
-        resolve_issues(connection.organisation_id, subject, "consent_partly_lost")
-        close_event(connection.organisation_id, "connection_partly_lost", f"connection {connection.pk}")
-        end_timeline_event(connection, "partly_lost")
+        resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_PARTLY_LOST)
+        close_event(connection.organisation_id, ConnectionEvent.PARTLY_LOST, EventKey("connection", connection.pk))
+        end_timeline_event(connection, TimelineKind.PARTLY_LOST)
 
 
 def _concerns_all_companies(connection: Connection, company_id: int, message: str) -> bool:

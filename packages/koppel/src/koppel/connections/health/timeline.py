@@ -1,20 +1,19 @@
 """A connection's timeline: what happened once, what lasted from when to when, what repeats and is folded into
 one line."""
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from koppel.connections.models import Connection, TimelineEvent
+from koppel.connections.models import Connection, TimelineEvent, TimelineKind
+from koppel.kit.database.json_fields import MessageFacts
 
 FOLDED_WITHIN = timedelta(minutes=15)
 """An interruption that comes back sooner than this after the last one goes on in the same line."""
 
 
-def add_timeline_event(connection: Connection, kind: str, context: Mapping[str, Any], actor_name: str = "") -> None:
+def add_timeline_event(connection: Connection, kind: TimelineKind, context: MessageFacts, actor_name: str = "") -> None:
     """Add an event that happened now."""
     TimelineEvent.objects.create(
         organisation_id=connection.organisation_id,
@@ -25,7 +24,9 @@ def add_timeline_event(connection: Connection, kind: str, context: Mapping[str, 
     )
 
 
-def start_timeline_event(connection: Connection, kind: str, context: Mapping[str, Any], actor_name: str = "") -> None:
+def start_timeline_event(
+    connection: Connection, kind: TimelineKind, context: MessageFacts, actor_name: str = ""
+) -> None:
     """Start an event that lasts until `end_timeline_event`; one that ended a moment ago goes on."""
     open_events = _open_events(connection, kind)
     latest = open_events.filter(ended_at__gt=timezone.now() - FOLDED_WITHIN).first()
@@ -35,11 +36,11 @@ def start_timeline_event(connection: Connection, kind: str, context: Mapping[str
         open_events.filter(pk=latest.pk).update(ended_at=None, count=F("count") + 1, context=dict(context))
 
 
-def end_timeline_event(connection: Connection, kind: str) -> None:
+def end_timeline_event(connection: Connection, kind: TimelineKind) -> None:
     """End an event that lasted until now."""
     _open_events(connection, kind).filter(ended_at=None).update(ended_at=timezone.now())
 
 
-def _open_events(connection: Connection, kind: str) -> "QuerySet[TimelineEvent]":
+def _open_events(connection: Connection, kind: TimelineKind) -> "QuerySet[TimelineEvent]":
     events = TimelineEvent.objects.filter(organisation_id=connection.organisation_id, connection=connection, kind=kind)
     return events.order_by("-at", "-pk")

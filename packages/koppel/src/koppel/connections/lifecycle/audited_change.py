@@ -1,6 +1,7 @@
 """What every change of a connection begins and ends with: lock the row, and write to the audit log."""
 
 from koppel.audit.services import record
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.health import lock_connection
 from koppel.connections.models import Connection
@@ -16,6 +17,8 @@ def lock_for_change(actor: Actor, connection_id: int) -> Connection:
     return connection
 
 
-def record_change(actor: Actor, action: str, connection: Connection, details: dict[str, object] | None = None) -> None:
+def record_change(
+    actor: Actor, action: ConnectionAction, connection: Connection, details: dict[str, object] | None = None
+) -> None:
     subject = ("connection", connection.pk, connection.account)
-    record(actor.organisation_id, actor.audit, f"connection.{action}", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from time import monotonic
 
 from koppel.audit.services import record
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.companies.changes import apply_description, mark_unreachable
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
@@ -47,9 +48,8 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     quarantine.refuse()
     with organisation_scope(actor.organisation_id):
         connection = get_connection(actor, connection_id)
-        record(
-            actor.organisation_id, actor.audit, "connection.probed", subject=("connection", connection.pk, connection.account)
-        )  # fmt: skip
+        subject = ("connection", connection.pk, connection.account)
+        record(actor.organisation_id, actor.audit, ConnectionAction.PROBED, subject=subject)
 
     async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:
         return await check_once(current, actor.organisation_id, connection_id)

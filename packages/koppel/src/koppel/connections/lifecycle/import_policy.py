@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.health import add_timeline_event
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
-from koppel.connections.models import ImportPolicy, RemoteCompany
+from koppel.connections.models import ImportPolicy, RemoteCompany, TimelineKind
 from koppel.organisations.roles import Actor
 
 
@@ -21,6 +22,10 @@ def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, co
     connection.import_policy = policy
     connection.save(update_fields=["import_policy"])
     count = companies.filter(importable_by_others=True, is_listed=True).count()
-    add_timeline_event(connection, "import_policy_changed", {"policy": policy.value, "count": count}, actor.name)
-    record_change(actor, "import_policy_changed", connection, {"policy": policy.value, "companies": count})
+    add_timeline_event(
+        connection, TimelineKind.IMPORT_POLICY_CHANGED, {"policy": policy.value, "count": count}, actor.name
+    )
+    record_change(
+        actor, ConnectionAction.IMPORT_POLICY_CHANGED, connection, {"policy": policy.value, "companies": count}
+    )
     return count

@@ -12,7 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
+from koppel.connections.event_types import ConnectionEvent
 from koppel.connections.health import add_timeline_event, grants_of, lock_connection, mark_signed_in, resolve_owner_left
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_token
@@ -77,16 +79,22 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
     if new_owner.pk == connection.owner_id:
         connection.pending_owner = None
         connection.save(update_fields=["pending_owner"])
-        _record(actor, connection, "transfer_cancelled", str(new_owner.user))
+        _record(actor, connection, ConnectionAction.TRANSFER_CANCELLED, str(new_owner.user))
     elif _needs_no_sign_in(connection):
         _change_owner(actor, connection, new_owner, connection.account)
     else:
         connection.pending_owner = new_owner
         connection.save(update_fields=["pending_owner"])
-        _record(actor, connection, "transfer_requested", str(new_owner.user))
+        _record(actor, connection, ConnectionAction.TRANSFER_REQUESTED, str(new_owner.user))
         context = {"by": actor.name, "account": connection.account}
         if new_owner.pk != actor.membership_id:
-            notify(actor.organisation_id, "transfer_requested", [new_owner.pk], context, connection.get_absolute_url())
+            notify(
+                actor.organisation_id,
+                ConnectionEvent.TRANSFER_REQUESTED,
+                [new_owner.pk],
+                context,
+                connection.get_absolute_url(),
+            )
     return True
 
 
@@ -219,9 +227,15 @@ def _change_owner(actor: Actor, connection: Connection, new_owner: Membership, a
     connection.save(update_fields=["owner", "pending_owner"])
     mark_signed_in(connection, account)
     resolve_owner_left(actor.organisation_id, connection.pk)
-    _record(actor, connection, "owner_changed", str(new_owner.user))
+    _record(actor, connection, ConnectionAction.OWNER_CHANGED, str(new_owner.user))
     context = {"owner": str(new_owner.user), "account": connection.account}
-    notify(actor.organisation_id, "transfer_completed", [previous_owner.pk], context, connection.get_absolute_url())
+    notify(
+        actor.organisation_id,
+        ConnectionEvent.TRANSFER_COMPLETED,
+        [previous_owner.pk],
+        context,
+        connection.get_absolute_url(),
+    )
 
 
 def _needs_no_sign_in(connection: Connection) -> bool:
@@ -229,8 +243,9 @@ def _needs_no_sign_in(connection: Connection) -> bool:
     return any(mode.by_company_id for mode in modes if mode.key == connection.app.consent_mode)
 
 
-def _record(actor: Actor, connection: Connection, kind: str, name: str) -> None:
+def _record(actor: Actor, connection: Connection, action: ConnectionAction, name: str) -> None:
+    """Write to the timeline and to the audit log."""
     context = {"owner": name, "account": connection.account}
-    add_timeline_event(connection, kind, context, actor.name)
+    add_timeline_event(connection, timeline_kind(action), context, actor.name)
     subject = ("connection", connection.pk, connection.account)
-    record(actor.organisation_id, actor.audit, f"connection.{kind}", subject=subject, details=context)
+    record(actor.organisation_id, actor.audit, action, subject=subject, details=context)

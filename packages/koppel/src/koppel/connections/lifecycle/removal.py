@@ -6,11 +6,12 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.connections.health import add_timeline_event, end_timeline_event
+from koppel.connections.audit_actions import ConnectionAction
+from koppel.connections.health import LASTING_KINDS, add_timeline_event, end_timeline_event
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.lifecycle.revocation import revoke_later
-from koppel.connections.models import ConnectionState, Grant, RemoteCompany
+from koppel.connections.models import ConnectionState, Grant, RemoteCompany, TimelineKind
 from koppel.connections.queries import get_connection
 from koppel.issues.services import resolve_issues
 from koppel.organisations.errors import Refused
@@ -88,10 +89,17 @@ def remove_connection(
     grants = Grant.objects.for_actor(actor).filter(connection=connection)
     revoke_later(actor.organisation_id, list(grants.values_list("pk", flat=True)))
     resolve_issues(actor.organisation_id, ("connection", connection_id))
-    for kind in ("degraded", "lost", "partly_lost", "paused"):
+    for kind in LASTING_KINDS:
         end_timeline_event(connection, kind)
-    add_timeline_event(connection, "removed", {"policy": policy.value, "count": removal.administrations}, actor.name)
-    record_change(actor, "removed", connection, {"policy": policy.value, "administrations": removal.administrations})
+    add_timeline_event(
+        connection, TimelineKind.REMOVED, {"policy": policy.value, "count": removal.administrations}, actor.name
+    )
+    record_change(
+        actor,
+        ConnectionAction.REMOVED,
+        connection,
+        {"policy": policy.value, "administrations": removal.administrations},
+    )
     return removal
 
 

@@ -6,7 +6,7 @@ import structlog
 from django.utils import timezone
 
 from koppel.connections.health import SUPERSEDED, add_timeline_event
-from koppel.connections.models import AppRegistration, ConsentAttempt, Grant
+from koppel.connections.models import AppRegistration, ConsentAttempt, Grant, TimelineKind
 from koppel.connections.sessions import Runtime
 from koppel.connections.vault import credentials
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
@@ -116,4 +116,4 @@ def _erase_tokens(organisation_id: int, grant_id: int, generation: int) -> None:
         grants = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id, generation=generation)
         if grants.exclude(invalid_since=None).update(access_token=ERASED, refresh_token=None):
             connection = grants.select_related("connection").get().connection
-            add_timeline_event(connection, "revoked", {"account": connection.account})
+            add_timeline_event(connection, TimelineKind.REVOKED, {"account": connection.account})

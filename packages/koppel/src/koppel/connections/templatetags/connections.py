@@ -10,40 +10,23 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.health import DayHealth
-from koppel.connections.models import TimelineEvent
+from koppel.connections.models import TimelineEvent, TimelineKind
 
 register = template.Library()
-EVENTS = {
-    "connected": _("Connected as %(account)s"),
-    "reconnected": _("Signed in again as %(account)s"),
-    "company_added": _("A company was added by signing in as %(account)s"),
-    "lost": _("Consent lost"),
-    "partly_lost": _("Consent lost for %(companies)s"),
-    "refreshed": _("Tokens renewed"),
-    "degraded": _("The accounting system did not answer"),
-    "recovered": _("The accounting system answers again"),
-    "consent_expiring": _("The consent ends on %(day)s; the owner was told"),
-    "paused": _("Paused"),
-    "resumed": _("Resumed"),
-    "transfer_requested": _("%(owner)s was asked to take over"),
-    "transfer_cancelled": _("%(owner)s keeps the connection"),
-    "owner_changed": _("%(owner)s has taken over; it runs on %(account)s"),
-    "import_policy_changed": _("%(count)s companies released for import"),
-    "removed": _("Removed"),
-    "revoked": _("Tokens of %(account)s withdrawn at the accounting system"),
-    "company_unlisted": _("%(name)s is no longer reached"),
-    "company_relisted": _("%(name)s is reached again"),
-    "company_access_lost": _("No access to %(name)s any more"),
-    "company_access_restored": _("Access to %(name)s again"),
-    "company_renamed": _("%(old)s is called %(new)s now"),
-    "company_code_changed": _("%(name)s has the code %(new)s now"),
-    "company_number_changed": _("%(name)s has the number %(new)s now"),
-    "other_company": _("%(old)s (%(old_number)s) is %(new)s (%(new_number)s) now: stopped until somebody decides"),
-    "company_restored": _("%(name)s is the confirmed company again"),
-    "same_company_confirmed": _("%(new)s (%(new_number)s) was confirmed as the same company as %(old)s"),
-}
-BAD = ("lost", "partly_lost", "company_unlisted", "company_access_lost", "other_company")
-WARNING = ("degraded", "consent_expiring", "company_renamed", "company_code_changed", "company_number_changed")
+BAD = (
+    TimelineKind.LOST,
+    TimelineKind.PARTLY_LOST,
+    TimelineKind.COMPANY_UNLISTED,
+    TimelineKind.COMPANY_ACCESS_LOST,
+    TimelineKind.OTHER_COMPANY,
+)
+WARNING = (
+    TimelineKind.DEGRADED,
+    TimelineKind.CONSENT_EXPIRING,
+    TimelineKind.COMPANY_RENAMED,
+    TimelineKind.COMPANY_CODE_CHANGED,
+    TimelineKind.COMPANY_NUMBER_CHANGED,
+)
 DAY_KINDS = {
     "ok": _("well"),
     "none": _("not connected yet"),
@@ -63,8 +46,9 @@ class _Dashes(dict[str, Any]):
 
 @register.filter
 def event_message(event: TimelineEvent) -> str:
-    message = EVENTS.get(event.kind)
-    return str(message) % _Dashes(event.context) if message else event.kind
+    if event.kind not in TimelineKind.values:
+        return event.kind
+    return str(TimelineKind(event.kind).label) % _Dashes(event.context)
 
 
 @register.filter

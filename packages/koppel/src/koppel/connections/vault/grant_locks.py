@@ -12,9 +12,9 @@ from enum import Enum
 import psycopg
 import structlog
 
+from koppel.kit.database.locks import TRY_SESSION_LOCK_SQL, LockName, lock_key, release_session_locks, try_session_locks
 from koppel.kit.database.pool import Connection, open_lock_connection
 from koppel.kit.database.sql_files import load_statements
-from koppel.kit.locks import TRY_SESSION_LOCK_SQL, LockName, lock_key, release_session_locks, try_session_locks
 from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.03, 0.3

@@ -1,12 +1,12 @@
 """When to use a token, when to refresh it, and how long to wait after a failure: decisions about a `GrantSnapshot`."""
 
-import random
 from datetime import timedelta
 
 from django.utils.translation import gettext_noop
 
 from koppel.connections.vault.grant_store import GrantSnapshot
 from koppel.connector.errors import ConnectorError, ConsentLost, RateLimited, SetupMissing, Unreachable
+from koppel.kit.backoff import Backoff
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
 
@@ -23,7 +23,7 @@ SLOW = gettext_noop(
 )
 SLOW_PAUSE_SECONDS = 15.0
 """How long to wait before asking again for a token whose refresh is slow."""
-BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX = 5.0, 300.0
+REFRESH_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=300.0)
 REFUSAL_PAUSE = timedelta(seconds=60)
 """So long after a refresh that a refusal caused, another refusal causes none: the token is not the reason."""
 REFUSED_FOR_NOW = gettext_noop("The accounting system refuses the token and does not give another one yet.")
@@ -96,6 +96,5 @@ def recorded_failure(grant: GrantSnapshot, seconds: float) -> ConnectorError:
 
 def pause_seconds(error: ConnectorError, failures: int) -> float:
     """Return an exponential back-off with jitter; at least what the vendor asks for when it limits us."""
-    pause: float = min(BACK_OFF_SECONDS * 2 ** min(failures, 10), BACK_OFF_SECONDS_MAX)
-    pause *= random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+    pause = REFRESH_BACKOFF.jittered_seconds(failures)
     return max(pause, error.retry_after_seconds) if isinstance(error, RateLimited) else pause

@@ -25,9 +25,9 @@ from koppel.connections.vault.grant_locks import GrantLocks, LockOutcome
 from koppel.connections.vault.grant_store import GrantSnapshot, GrantStore
 from koppel.connections.vault.grants import keep_alive_at
 from koppel.connections.vault.refresh_policy import (
-    BACK_OFF_SECONDS_MAX,
     CALL_SECONDS_MAX,
     CALLER_SECONDS_MAX,
+    REFRESH_BACKOFF,
     SLOW,
     is_by_company_id,
     is_slow,
@@ -391,7 +391,7 @@ class Vault:
 
 
 def _key_missing() -> Unreachable:
-    return Unreachable(NO_KEY, KEY_MISSING, retry_after_seconds=BACK_OFF_SECONDS_MAX)
+    return Unreachable(NO_KEY, KEY_MISSING, retry_after_seconds=REFRESH_BACKOFF.cap_seconds)
 
 
 async def _call_token_endpoint(http: HttpClient, grant: GrantSnapshot) -> Tokens:

@@ -17,10 +17,10 @@ from django.views.decorators.http import require_POST
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
-from koppel.connections.companies.same_company import OTHER_COMPANY
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.lifecycle.handover import hand_over_question
@@ -154,14 +154,14 @@ def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpRe
     no. For one administration, or for all that are ticked."""
     code, accept = request.POST.get("code", ""), request.POST.get("accept") == "1"
     ids = numbers_of(request.POST.getlist("administration"))
-    if not ids and code == OTHER_COMPANY:
+    if not ids and code == ConnectionIssue.OTHER_COMPANY:
         raise Refused(_("Tick the administrations that you decide about."))
-    viewed_at = _viewed_at(request) if code == OTHER_COMPANY else None
+    viewed_at = _viewed_at(request) if code == ConnectionIssue.OTHER_COMPANY else None
     fingerprints = request.POST.getlist("fingerprint")
     count = resolution.resolve_changes(
         request.actor, connection_id, ids or [0], code, accept=accept, viewed_at=viewed_at, fingerprints=fingerprints
     )
-    if code != OTHER_COMPANY:
+    if code != ConnectionIssue.OTHER_COMPANY:
         return _to(connection_id, "#companies")
     if count and accept:
         text = ngettext("%d administration goes on.", "%d administrations go on.", count)

@@ -30,7 +30,7 @@ FORBIDDEN = _("Visma.net does not allow Koppel to read this. A scope or a role i
 
 
 async def get(session: Session, path: str, params: Mapping[str, str] | None = None) -> bytes:
-    """The body of `GET <api><path>` for the session's company. Raises the contract's errors."""
+    """Return the body of `GET <api><path>` for the session's company. Raises the contract's errors."""
     if session.consent_mode == COMPANY_LIST:
         url = f"{session.base_urls['legacy']}/API/controller/api{path}"
         company = session.company.routing.get("id", session.company.external_id) if session.company else ""
@@ -41,7 +41,7 @@ async def get(session: Session, path: str, params: Mapping[str, str] | None = No
 
 
 def require_success(answer: Response) -> bytes:
-    """The body of a 200 with JSON. Raises the contract's errors for anything else."""
+    """Return the body of a 200 with JSON. Raises the contract's errors for anything else."""
     if answer.status == 200:
         if not answer.headers.get("content-type", "").startswith("application/json"):
             raise Unreachable("not_json", PAGE, retry_after_seconds=30)
@@ -87,7 +87,7 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def seconds_of(text: str) -> float:
-    """`Retry-After` in seconds; a missing or absurd one becomes a minute or an hour."""
+    """Return `Retry-After` in seconds; a missing or absurd one becomes a minute or an hour."""
     try:
         return min(max(float(text), 1.0), RETRY_SECONDS_MAX)
     except ValueError:

@@ -90,7 +90,8 @@ class VismaNet:
         return consent.company_of(access_token)
 
     async def list_companies(self, session: Session) -> Sequence[Company]:
-        """The retired context endpoint in company-list mode; else the one company of the token."""
+        """Return the companies of the retired context endpoint in company-list mode; else the one company of
+        the token."""
         if session.consent_mode == COMPANY_LIST:
             url = f"{session.base_urls['legacy']}/API/resources/v1/context"
             contexts: list[_Context] = parse(require_success(await session.send("GET", url)), list[_Context])
@@ -101,7 +102,8 @@ class VismaNet:
         return [Company(session.company.external_id, description.name)]
 
     async def describe_company(self, session: Session) -> CompanyDescription:
-        """From `GET /v1/organization`. With several organisations the first one stands for the company; all are in `branches`.
+        """Describe the company by `GET /v1/organization`. With several organisations the first one stands for
+        the company; all are in `branches`.
 
         An empty answer is what the old gateway gives for a company that the user does not reach."""
         try:
@@ -128,7 +130,8 @@ class VismaNet:
         )
 
     async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:
-        """All are part of the general ledger that every company has; what a licence lacks shows when it is read."""
+        """Return all resources: they are part of the general ledger that every company has. What a licence
+        lacks shows when it is read."""
         return [
             ResourceSpec(
                 key,

@@ -112,7 +112,8 @@ def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
 
 
 async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]) -> Consent:
-    """Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token errors."""
+    """Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token
+    errors."""
     await _must_be_from_issuer(http, app, inbound)
     if error := inbound.get("error"):
         raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))
@@ -154,14 +155,15 @@ async def _accepted(http: Http, app: AppCredentials, request: ConsentRequest, an
 
 
 def _name_in(claims: Mapping[str, Any], key: str) -> str:
-    """Of a person or a company, as it can be kept; '' when there is none that can."""
+    """Return the name of a person or a company, as it can be kept; '' when there is none that can."""
     value = claims.get(key)
     text = value if isinstance(value, str) else ""
     return "" if len(text) > NAME_CHARACTERS_MAX or "\0" in text else text
 
 
 async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
-    """RFC 9207: an answer that names another issuer, or none where the vendor says that it always names itself, is a mix-up."""
+    """Refuse an answer that names another issuer, or none where the vendor says that it always names itself
+    (RFC 9207)."""
     identity = app.base_urls["identity"]
     discovery = json_object((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
     if discovery.get("issuer") != identity:
@@ -172,7 +174,7 @@ async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping
 
 
 def _must_be_enough(answer: TokenAnswer) -> None:
-    """Without a refresh token or the right to read, the connection would die within the hour."""
+    """Refuse tokens without a refresh token or the right to read: the connection would die within the hour."""
     granted = answer.scope.split()
     if answer.refresh_token is None or (granted and READ_SCOPE not in granted):
         raise SetupMissing("scope_missing", SCOPE_MISSING)
@@ -184,7 +186,8 @@ async def refresh(http: Http, app: AppCredentials, refresh_token: Secret) -> Tok
 
 
 async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Tokens:
-    """Client credentials for one tenant. There is no refresh token: when it expires, ask again.
+    """Ask for a token with the app's credentials, for one tenant. There is no refresh token: when it expires,
+    ask again.
 
     Both a company tenant and a customer tenant yield a token; with the latter the API answers 401."""
     form = {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES), "tenant_id": tenant_id}
@@ -195,11 +198,12 @@ async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Toke
 
 
 async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
-    """Proved with a code, or a tenant, that cannot exist: whoever is refused for that alone has been let in.
+    """Prove the app with a code, or a tenant, that cannot exist: whoever is refused for that alone has been
+    let in.
 
-    Where people sign in, the authorise page is asked for as a browser would; a redirect to the sign-in page means that Visma
-    knows the redirect address and the scopes. What the real page answers to a wrong address is not published; anything else
-    than such a redirect is taken for a refusal."""
+    Where people sign in, the authorise page is asked for as a browser would; a redirect to the sign-in page
+    means that Visma knows the redirect address and the scopes. What the real page answers to a wrong address
+    is not published; anything else than such a redirect is taken for a refusal."""
     if app.consent_mode == SERVICE:
         await _refused_for(http, app, {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES)})
         return
@@ -219,7 +223,7 @@ async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
 
 
 async def _refused_for(http: Http, app: AppCredentials, form: Mapping[str, str]) -> None:
-    """Returns when the token endpoint knows the app and minds only what was made up about the request."""
+    """Return when the token endpoint knows the app and minds only what was made up about the request."""
     try:
         await _token(http, app, form)
     except (ConsentDenied, SetupMissing) as error:
@@ -231,7 +235,8 @@ async def _refused_for(http: Http, app: AppCredentials, form: Mapping[str, str])
 
 
 async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
-    """RFC 7009, 2.2: a token that is dead already is answered with 200 too, so anything else is a refusal."""
+    """Revoke a token. One that is dead already is answered with 200 too (RFC 7009, 2.2), so anything else is
+    a refusal."""
     answer = await http.send(
         "POST",
         f"{app.base_urls['identity']}/connect/revocation",
@@ -242,7 +247,8 @@ async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
 
 
 def company_of(access_token: Secret) -> str | None:
-    """`tenant_id` of an access token that came straight from the token endpoint, so its signature need not be checked."""
+    """Return `tenant_id` of an access token. It came straight from the token endpoint, so its signature need
+    not be checked."""
     try:
         claims = msgspec.json.decode(jws.extract_compact(access_token.reveal().encode()).payload, type=dict[str, Any])
     except (JoseError, ValueError):
@@ -265,7 +271,8 @@ async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> To
 
 
 def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
-    """Token-endpoint errors: `invalid_grant` and what is wrong with the app are a person's job, a 429, 5xx or page is not."""
+    """Return the contract's error for one of the token endpoint: `invalid_grant` and what is wrong with the
+    app are a person's job, a 429, 5xx or page is not."""
     error = str(json_object(answer.body).get("error", ""))[:40]
     if answer.status == 429:
         seconds = seconds_of(answer.headers.get("retry-after", ""))
@@ -293,7 +300,7 @@ def _tokens(answer: TokenAnswer) -> Tokens:
 
 
 async def _verified(http: Http, app: AppCredentials, token: str, *, audience: str | None) -> dict[str, Any]:
-    """The claims of a signed token after a check of signature, issuer, expiry and (if given) audience."""
+    """Return the claims of a signed token after a check of signature, issuer, expiry and (if given) audience."""
     answer = await http.send("GET", f"{app.base_urls['identity']}/.well-known/openid-configuration/jwks")
     try:
         keys = KeySet.import_key_set(msgspec.json.decode(answer.body))

@@ -1,8 +1,9 @@
-"""Where a read is, and what comes next: a state machine that calls nobody and asks no clock. `master_data` and `journal_data`
-call the vendor, and say here what each answer states.
+"""Where a read is, and what comes next: a state machine that calls nobody and asks no clock. `master_data`
+and `journal_data` call the vendor, and say here what each answer states.
 
-Cursors are JSON, so that a read goes on in another process. Rules of the API that shape this: totals sit in every item
-(`metadata`), a large `pageSize` is cut silently, unpaged lists come whole, journal pages count lines and split a batch.
+Cursors are JSON, so that a read goes on in another process. Rules of the API that shape this: totals sit in
+every item (`metadata`), a large `pageSize` is cut silently, unpaged lists come whole, journal pages count
+lines and split a batch.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ TRIES_MAX = 3
 
 @dataclass(frozen=True)
 class Answer:
-    """What one answer states, as far as it decides what comes next. `total` and `page_size_max` are the vendor's own."""
+    """What one answer states, as far as it decides what comes next. `total` and `page_size_max` are the
+    vendor's own."""
 
     count: int
     total: int
@@ -51,7 +53,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something could not be read, so this part proves nothing absent."""
 
     def page_size(self, answer: Answer) -> int:
-        """Return what the vendor really uses, settled on the first page: what it says, or what it gave when there is more."""
+        """Return what the vendor really uses, settled on the first page: what it says, or what it gave when
+        there is more."""
         if self.size:
             return self.size
         size = min(PAGE_SIZE, answer.page_size_max or PAGE_SIZE)
@@ -149,7 +152,8 @@ C = TypeVar("C", bound=_Read)
 
 
 class Checkpoint(msgspec.Struct, tag="checkpoint", omit_defaults=True):
-    """From which the next read starts: the vendor's own clock, zone-less, or the fingerprints of lists that came whole."""
+    """From which the next read starts: the vendor's own clock, zone-less, or the fingerprints of lists that
+    came whole."""
 
     newest: str = ""
     fingerprints: dict[str, str] = {}
@@ -243,7 +247,8 @@ def _decode_flat(cursor: str) -> Cursor:
 
 
 def checkpoint(cursor: Cursor, at: datetime) -> str:
-    """Return the checkpoint of a read that ends `at` now; '' when nothing was seen from which a later read could start."""
+    """Return the checkpoint of a read that ends `at` now; '' when nothing was seen from which a later read
+    could start."""
     fingerprints = {} if isinstance(cursor, Delta) else cursor.fingerprints
     if not cursor.newest and not fingerprints:
         return ""
@@ -251,8 +256,9 @@ def checkpoint(cursor: Cursor, at: datetime) -> str:
 
 
 def _as_of_beginning(cursor: Cursor, at: datetime) -> str:
-    """Return the newest stamp seen, less what the read took: whoever edits a row that was passed already does so after the
-    read began, and no stamp seen is later than its end. No clock or zone of the vendor's is needed for that."""
+    """Return the newest stamp seen, less what the read took: whoever edits a row that was passed already does
+    so after the read began, and no stamp seen is later than its end. No clock or zone of the vendor's is
+    needed for that."""
     resume_from = cursor.resume_from if isinstance(cursor, Delta) else ""
     if isinstance(cursor, Delta) and cursor.must_reread:
         return resume_from

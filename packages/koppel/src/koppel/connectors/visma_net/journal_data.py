@@ -1,8 +1,8 @@
 """Entries and balances: read whole period by period, in between by a bare `lastModifiedDateTime`.
 
-Neither endpoint knows a condition (description of 24 April 2025), so that nothing proves a delta complete but the periods.
-A page of `/v2/journaltransaction` counts lines and may split a batch: head and lines are records of their own, so the parts
-of a batch meet under one key, and the head is compared without its lines.
+Neither endpoint knows a condition (description of 24 April 2025), so that nothing proves a delta complete but
+the periods. A page of `/v2/journaltransaction` counts lines and may split a batch: head and lines are records
+of their own, so the parts of a batch meet under one key, and the head is compared without its lines.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,7 +45,8 @@ LINE_NUMBER = b'{"lineNumber":'
 
 @dataclass(frozen=True)
 class ReadResult:
-    """A page as records. `count` is what the vendor's totals count: lines for entries. `stamps` of changes may be anything."""
+    """A page as records. `count` is what the vendor's totals count: lines for entries. `stamps` of changes
+    may be anything."""
 
     records: list[Record]
     rejected: list[RejectedRecord]
@@ -85,7 +86,8 @@ def _page_of_changes(step: Step[Delta], result: ReadResult, *, is_first: bool) -
 
 
 def _page_of_period(step: Step[Paging | Compare], result: ReadResult) -> Page:
-    """Return a page with a proof of the period at its end. What all periods hold is reckoned from those that were read."""
+    """Return a page with a proof of the period at its end. What all periods hold is reckoned from those that
+    were read."""
     cursor, progress, names = step.cursor, step.cursor.progress, step.cursor.names
     total = progress.expected + result.meta.totalCount
     expected = total * len(names) // (progress.position + 1)
@@ -122,7 +124,7 @@ _line_key = msgspec.json.Decoder(_LineKey)
 
 
 def _entries(body: bytes, period: str) -> ReadResult:
-    """`period` is the one asked for, or ''."""
+    """Return the entries of a page. `period` is the one asked for, or ''."""
     raws: list[msgspec.Raw] = parse(body, list[msgspec.Raw])
     records: dict[str, Record] = {}
     rejected: list[RejectedRecord] = []
@@ -160,7 +162,7 @@ def _entry(payload: bytes, head: _Head, lines: list[msgspec.Raw], period: str, *
 
 
 def _lines_in(payload: bytes) -> int:
-    """Of a batch that cannot be understood: the page counts them all the same."""
+    """Return the number of lines of a batch that cannot be understood: the page counts them all the same."""
     try:
         return len(_lines.decode(payload).journalTransactionLines or ())
     except msgspec.DecodeError:
@@ -168,14 +170,16 @@ def _lines_in(payload: bytes) -> int:
 
 
 def _child(key: str, payload: bytes, partition: str) -> Record:
-    """A line. Its number stands first, mostly; decoding a line for that alone would double the work of a page."""
+    """Return a line as a record. Its number stands first, mostly; decoding a line for that alone would double
+    the work of a page."""
     if payload.startswith(LINE_NUMBER) and (digits := payload[len(LINE_NUMBER) : payload.find(b",")]).isdigit():
         return Record(f"{key} {digits.decode()}", payload, partition)
     return Record(f"{key} {_line_key.decode(payload).lineNumber}", payload, partition)
 
 
 def _without_lines(payload: bytes, lines: list[msgspec.Raw]) -> bytes:
-    """The head as the vendor wrote it, without its lines and the page's totals. Cut out where that is safe, as it mostly is."""
+    """Return the head as the vendor wrote it, without its lines and the page's totals. Cut out where that is
+    safe, as it mostly is."""
     start, end = payload.find(LINES), payload.rfind(AFTER_LINES)
     is_safe = (
         0 < start < end and payload.find(LINES, start + 1) < 0
@@ -192,7 +196,7 @@ def _keys(record: Record) -> set[str]:
 
 
 def _merged(previous: Record, more: Record) -> Record:
-    """A batch that is twice on a page: the later head, all lines, of lines that are twice the later ones."""
+    """Merge a batch that is twice on a page: the later head, all lines, of lines that are twice the later ones."""
     lines = {one.external_id: one for one in (*previous.children, *more.children)}
     return msgspec.structs.replace(more, children=tuple(lines.values()), is_complete=False)
 

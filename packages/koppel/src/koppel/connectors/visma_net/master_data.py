@@ -1,6 +1,8 @@
-"""Lists: master data that comes whole or in pages, some of them in an envelope, each read in one or several parts.
+"""Lists: master data that comes whole or in pages, some of them in an envelope, each read in one or several
+parts.
 
-A part is what one address answers: it is compared with the last answer as a whole, and what it no longer names is gone.
+A part is what one address answers: it is compared with the last answer as a whole, and what it no longer
+names is gone.
 """
 
 import hashlib
@@ -32,7 +34,8 @@ from koppel.kit.clock import now
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`fields` make the key, `part` tells records of two endpoints in one resource apart. `wraps`: rows sit in `records`."""
+    """`fields` make the key, `part` tells records of two endpoints in one resource apart. `wraps`: rows sit
+    in `records`."""
 
     path: str
     fields: tuple[str, ...]
@@ -158,7 +161,7 @@ def _key(endpoint: Endpoint, item: Item) -> str:
 
 
 def _daybooks(ledgers: Sequence[Item]) -> list[Item]:
-    """Each actual ledger once per batch module, the others (budget, statistics) once."""
+    """Return each actual ledger once per batch module, the others (budget, statistics) once."""
     return [
         {**ledger, "module": msgspec.Raw(f'"{module}"'.encode())}
         for ledger in ledgers
@@ -212,7 +215,8 @@ def _partitions(part: str) -> frozenset[str] | None:
 
 
 def _end(resource: str, cursor: Cursor, result: _ReadResult, proof: Snapshot | None) -> Page:
-    """Return the last page of a part; after the last part the parts that are no longer listed are proved absent too."""
+    """Return the last page of a part; after the last part the parts that are no longer listed are proved
+    absent too."""
     names = () if isinstance(cursor, Delta) else cursor.names
     progress = cursor.progress
     if progress.position < len(ENDPOINTS[resource]) - 1 + len(names):

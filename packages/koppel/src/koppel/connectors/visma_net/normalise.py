@@ -266,15 +266,17 @@ def contact(raw: bytes) -> rows.ContactRow:
 
 
 def payment_term(raw: bytes) -> rows.PaymentTermRow:
-    """`dueDay1` counts days only for the type FixedNumberOfDays; the other types name a day of the month."""
+    """Normalise a payment term. `dueDay1` counts days only for the type FixedNumberOfDays; the other types
+    name a day of the month."""
     wire: Term = msgspec.json.decode(raw, type=Term)
     days = wire.dueDay1 if wire.dueDateType == "FixedNumberOfDays" else None
     return rows.PaymentTermRow(code=wire.termsId, name=_clean(wire.description) or wire.termsId, days=days)
 
 
 def balance(raw: bytes) -> rows.BalanceRow:
-    """The description does not say which sign a credit balance has. The record's own arithmetic tells: opening plus debit less
-    credit gives the closing balance when debits are positive, opening plus credit less debit when signs follow the account."""
+    """Normalise a balance. The description does not say which sign a credit balance has. The record's own
+    arithmetic tells: opening plus debit less credit gives the closing balance when debits are positive,
+    opening plus credit less debit when signs follow the account."""
     wire: BalanceWire = msgspec.json.decode(raw, type=BalanceWire)
     opening, closing = _amount(wire.beginningBalance), _amount(wire.yearToDateBalance)
     debit, credit = _amount(wire.periodToDateDebit), _amount(wire.periodToDateCredit)
@@ -334,7 +336,8 @@ _line = msgspec.json.Decoder(LineWire)
 
 
 def _clean(text: str | None) -> str | None:
-    """Without blanks around it; NUL, which PostgreSQL refuses in text, becomes a blank. Empty is None."""
+    """Return the text without blanks around it; NUL, which PostgreSQL refuses in text, becomes a blank. Empty
+    is None."""
     if not text:
         return None
     return (text.replace("\x00", " ") if "\x00" in text else text).strip() or None
@@ -345,7 +348,8 @@ def _dimensions(segments: list[LineSegment]) -> str:
 
 
 def _amount(value: Any) -> Any:
-    """Finite and below 10^18, else `ValueError`: JSON allows `1e400`, books do not."""
+    """Return the amount. Raises `ValueError` unless it is finite and below 10^18: JSON allows `1e400`, books
+    do not."""
     try:
         if value is None or AMOUNT_MIN < value < AMOUNT_MAX:
             return value
@@ -360,5 +364,5 @@ def _day(text: str | None) -> date | None:
 
 @lru_cache(maxsize=256)
 def _snake(text: str | None) -> str | None:
-    """`OnHold` becomes `on_hold`."""
+    """Return `on_hold` for `OnHold`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower() if text else None

@@ -20,8 +20,8 @@ async def read_periods(session: Session, window: HistoryWindow) -> list[str]:
 
 
 def periods_within(periods: Sequence[FinancialPeriod], window: HistoryWindow) -> list[str]:
-    """Return the `YYYYPP` of the newest fiscal year that has begun and the years before it that are wanted, oldest first. A
-    year without periods does not count."""
+    """Return the `YYYYPP` of the newest fiscal year that has begun and the years before it that are wanted,
+    oldest first. A year without periods does not count."""
     started_years = {period.year for period in periods if period.startDate[:10] <= window.today.isoformat()}
     years = sorted(started_years)[-(window.fiscal_years_back + 1) :]
     return sorted({period_key(period.year, period.period) for period in periods if period.year in years})

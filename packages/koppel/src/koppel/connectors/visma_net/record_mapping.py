@@ -1,4 +1,5 @@
-"""From the items of a page to records: keys, the vendor's bytes, and what is left out when two versions are compared."""
+"""From the items of a page to records: keys, the vendor's bytes, and what is left out when two versions are
+compared."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,8 +29,8 @@ _metadata = msgspec.json.Decoder(_WithMetadata)
 
 
 def totals(payloads: Iterable[bytes], count: int) -> Metadata:
-    """Return the totals, which sit in every item: those of the first that can be read, however odd the others are. Without
-    any, `count`."""
+    """Return the totals, which sit in every item: those of the first that can be read, however odd the others
+    are. Without any, `count`."""
     for payload in payloads:
         try:
             if metadata := _metadata.decode(payload).metadata:
@@ -47,7 +48,7 @@ def totals_of_items(items: Sequence[Item]) -> Metadata:
 
 
 def raw_record(item: Item, *left_out: str) -> bytes:
-    """The record as the vendor wrote it, without the page's totals: they change with every other record."""
+    """Return the record as the vendor wrote it, without the page's totals: they change with every other record."""
     parts = (
         msgspec.json.encode(name) + b":" + bytes(raw)
         for name, raw in item.items()
@@ -57,7 +58,7 @@ def raw_record(item: Item, *left_out: str) -> bytes:
 
 
 def without_stamps(payload: bytes) -> bytes:
-    """What tells versions apart."""
+    """Return what tells versions apart."""
     for stamp in _STAMPS:
         start = payload.find(stamp)
         while start >= 0:
@@ -68,19 +69,20 @@ def without_stamps(payload: bytes) -> bytes:
 
 
 def rejected_record(payload: bytes, error: Exception) -> RejectedRecord:
-    """Known by its bytes, for it has no key: two of them are two, and the same one again is the same."""
+    """Return a record that could not be read, known by its bytes, as it has no key: two of them are two, and
+    the same one again is the same."""
     return RejectedRecord(f"? {hashlib.sha256(payload).hexdigest()[:16]}", str(error)[:200], payload)
 
 
 def bounded_key(key: str) -> str:
-    """The key, if PostgreSQL can hold it. Raises `ValueError`."""
+    """Return the key, if PostgreSQL can hold it. Raises `ValueError`."""
     if "\0" in key:
         raise ValueError("Its key has a NUL in it.")
     return key
 
 
 def map_records(items: Sequence[Item], make: Callable[[Item], Record]) -> tuple[list[Record], list[RejectedRecord]]:
-    """Records, and what could not be one. Of a record that is there twice the newer one is kept."""
+    """Return records, and what could not be one. Of a record that is there twice the newer one is kept."""
     records: dict[str, tuple[str, Record]] = {}
     rejected: list[RejectedRecord] = []
     for item in items:
@@ -101,7 +103,7 @@ def stamp_of(item: Mapping[str, msgspec.Raw]) -> str:
 
 
 def text(raw: msgspec.Raw | None) -> str:
-    """A text or number of the vendor's as text; '' for null. Raises `UnexpectedResponse` for anything else."""
+    """Return a text or number of the vendor's as text; '' for null. Raises `UnexpectedResponse` for anything else."""
     if raw is None:
         return ""
     try:

@@ -14,8 +14,8 @@ FIRST = "1980"
 
 
 def newest_stamp(stamps: Iterable[str], at: datetime) -> str:
-    """Return the latest of the stamps, '' without one. One from the future is a clock gone wrong: following it would hide all
-    that comes before it. One that is no moment, or as old as a calendar, says nothing."""
+    """Return the latest of the stamps, '' without one. One from the future is a clock gone wrong: following
+    it would hide all that comes before it. One that is no moment, or as old as a calendar, says nothing."""
     limit = (at + FUTURE_MAX).strftime(STAMP)
     latest_first = sorted(set(stamps), reverse=True)
     return next((stamp for stamp in latest_first if FIRST < stamp < limit and _is_moment(stamp)), "")

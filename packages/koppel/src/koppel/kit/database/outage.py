@@ -4,12 +4,12 @@ An outage is waited out, however long, and counts as no failure. Every other err
 again a few times.
 """
 
-import random
-
 import psycopg
 from django.db import utils as django_errors
 from procrastinate import BaseRetryStrategy, RetryDecision, RetryStrategy
 from procrastinate.jobs import Job
+
+from koppel.kit.backoff import Backoff
 
 OUTAGE_CLASSES = ("08", "40", "53", "57")
 """SQLSTATE: connection lost; rolled back for another's sake; out of memory, disk or connections; cancelled or shut down."""
@@ -17,7 +17,7 @@ OUTAGE_STATES = ("25006", "26000", "55P03")
 """Read only, as a standby is; a prepared statement is gone, as behind a pooler; a lock was not to be had in time."""
 HARMLESS_CLASSES = ("40", "55")
 """Say nothing about the session in which they occurred."""
-PAUSE_SECONDS, PAUSE_SECONDS_MAX = 5.0, 60.0
+OUTAGE_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=60.0)
 _WITHOUT_STATE = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -63,7 +63,5 @@ class RetryAfterOutage(BaseRetryStrategy):
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         if is_outage(exception):
-            pause = min(PAUSE_SECONDS * 2 ** min(job.attempts, 10), PAUSE_SECONDS_MAX)
-            spread = random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-            return RetryDecision(retry_in={"seconds": round(pause * spread)})
+            return RetryDecision(retry_in={"seconds": round(OUTAGE_BACKOFF.jittered_seconds(job.attempts))})
         return self._otherwise.get_retry_decision(exception=exception, job=job) if self._otherwise else None

@@ -2,8 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -43,13 +42,6 @@ class _Handler(logging.StreamHandler[Any]):
         kind = getattr(sys.exc_info()[0], "__name__", "")
         with suppress(OSError, ValueError, AttributeError):
             sys.stderr.write(f"A line of the log could not be written: {record.name}, {record.levelname}, {kind}\n")
-
-
-@contextmanager
-def log_context(**context: Any) -> Iterator[None]:
-    """Add these values to each line logged within the block: `log_context(run=7, administration=3)`."""
-    with structlog.contextvars.bound_contextvars(**context):
-        yield
 
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -1,6 +1,6 @@
 """Forms of pages: fields with the types that use cases take, and one way to call a use case with what was typed.
 
-    form = DivisionForm(request.POST)
+    form = DivisionForm.of(request)
     with form.refusals():
         division = divisions.create_division(request.actor, form.input)
         return HttpResponseRedirect(…)
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -27,8 +27,9 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
 from koppel.kit.errors import KoppelError
+from koppel.kit.input_errors import sentence_of
 from koppel.kit.web.parameters import day_of, id_of, shortened
-from koppel.kit.web.schemas import Input, sentence_of
+from koppel.kit.web.schemas import Input
 
 InputT = TypeVar("InputT", bound=Input)
 ValueT = TypeVar("ValueT")
@@ -55,6 +56,14 @@ class Form(forms.Form, Generic[InputT]):
 
     input_type: ClassVar[type[Input]] = Input
     use_required_attribute = False
+
+    @classmethod
+    def of(cls, request: HttpRequest, *args: Any) -> Self:
+        """The form of a page: bound to what was sent by POST, else empty. `args` are further arguments of the form."""
+        if request.method != "POST":
+            return cls(None, *args)
+        # `args` are the further ones that a subclass takes.
+        return cls(request.POST, *args, files=request.FILES)  # type: ignore[misc]
 
     @property
     def values(self) -> dict[str, Any]:

@@ -71,7 +71,8 @@ subjects = Registry[Callable[[int, int], Subject]]()
 
 
 def subject_of(organisation_id: int, subject: SubjectRef) -> Subject:
-    """Nobody and nothing for a kind that no app knows: an Administrator is told then."""
+    """Return what the event is about. For a kind that no app knows it names nobody, and an Administrator is
+    notified."""
     kind, subject_id = subject
     describe = subjects.get(kind)
     return describe(organisation_id, subject_id) if describe and subject_id is not None else Subject()

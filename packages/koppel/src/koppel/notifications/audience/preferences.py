@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from django.utils.translation import gettext as _
+
 from koppel.audit.services import record
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.notifications.audience.recipients import active_members
+from koppel.notifications.audit_actions import NotificationAction
 from koppel.notifications.event_types import event_types
 from koppel.notifications.models import (
     Channel,
@@ -16,6 +19,7 @@ from koppel.notifications.models import (
     Preference,
     PreferenceScope,
 )
+from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor
 
@@ -34,7 +38,7 @@ class PreferenceRow:
 
 
 def list_preferences(actor: Actor) -> list[PreferenceRow]:
-    """By name, in the language that is active."""
+    """Return the actor's preferences, ordered by label in the active language."""
     preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     scopes = {(choice.event_type, choice.channel): choice.scope for choice in preferences}
     preference_rows = [
@@ -51,7 +55,8 @@ def list_preferences(actor: Actor) -> list[PreferenceRow]:
 
 
 def update_preferences(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> None:
-    """(event, channel) to scope. The ordinary choice needs no row. Raises `UnknownParameter`; nothing is stored then."""
+    """Store scopes by (event, channel); a default scope needs no row. Raises `UnknownParameter` and stores
+    nothing then."""
     _require_known(scopes)
     preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     before = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences}
@@ -87,15 +92,16 @@ def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
 
 
 def delivery_settings_of(actor: Actor) -> DeliverySettings:
-    """The person's own; an unsaved ordinary one when nothing was ever arranged."""
+    """Return the member's delivery settings; unsaved defaults when there are none."""
     owner = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
     return DeliverySettings.objects.filter(**owner).first() or DeliverySettings(**owner)
 
 
-def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None) -> bool:
-    """False when the stand-in is not a colleague who can sign in; nothing is stored then."""
+def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None) -> None:
+    """Store when mail is sent, and who stands in until when. Raises `Refused` for a stand-in who cannot sign in."""
     if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:
-        return False
+        message = _("Choose a colleague who can sign in as your stand-in. Nothing was stored.")
+        raise Refused(message, field="stand_in")
     DeliverySettings.objects.update_or_create(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,
@@ -103,17 +109,16 @@ def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None
     )
     last_day = away_until.isoformat() if away_until else None
     _record(actor, {"digest": digest, "stand_in": stand_in, "away_until": last_day})
-    return True
 
 
 def colleagues(actor: Actor) -> list[Membership]:
-    """Who may stand in: everybody else who can sign in."""
+    """Return who may stand in: all other members who can sign in."""
     members = active_members(actor.organisation_id).exclude(pk=actor.membership_id).select_related("user")
     return list(members.order_by("user__name", "pk"))
 
 
 def unsubscribe(organisation_id: int, membership_id: int, event: str) -> None:
-    """No more mail about this event to this person: the way out in every mail. In scope."""
+    """Turn off mail about this event for this member. In scope."""
     Preference.objects.update_or_create(
         organisation_id=organisation_id,
         membership_id=membership_id,
@@ -133,7 +138,7 @@ def _record(actor: Actor, details: dict[str, object]) -> None:
     record(
         actor.organisation_id,
         actor.audit,
-        "notifications.delivery_settings_changed",
+        NotificationAction.DELIVERY_SETTINGS_CHANGED,
         subject=("membership", actor.membership_id, actor.name),
         details=details,
     )

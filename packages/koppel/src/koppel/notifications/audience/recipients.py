@@ -40,8 +40,8 @@ class Recipient:
 
 
 def recipients_of(event: Event) -> list[Recipient]:
-    """The responsible one first, unless the settings of all that it touches tell nobody; then whom they name, then who asked.
-    In scope."""
+    """Return who is notified: the responsible member first, unless all settings say nobody; then those whom
+    settings name, then subscribers. In scope."""
     organisation_id, event_type = event.organisation_id, event.event_type
     affected = frozenset(int(key) for key in event.administrations)
     audiences = (
@@ -68,8 +68,10 @@ def recipients_of(event: Event) -> list[Recipient]:
 
 
 def _responsible(event: Event, first: int, reason: NotificationReason, affected: frozenset[int]) -> list[Recipient]:
-    """Who is responsible; of what does not exist for that person, somebody named on it instead. Of what nobody is named on any
-    more, the responsible one is told without its name: nothing happens unheard."""
+    """Return the responsible member; for administrations that he or she cannot see, somebody named on them
+    instead.
+
+    Where nobody is named any more, the responsible member is notified without their names, so that nothing is lost."""
     organisation_id, event_type = event.organisation_id, event.event_type
     fallbacks = fallback_recipients(organisation_id, first, affected) if affected else {}
     visible = affected - fallbacks.keys()
@@ -86,7 +88,7 @@ def _responsible(event: Event, first: int, reason: NotificationReason, affected:
 
 
 def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> list[Recipient]:
-    """On screen and by mail; mail that a person silenced stays silent."""
+    """Return those whom settings name, on screen and by mail; mail that a member turned off stays off."""
     by_member: dict[int, set[int]] = {}
     for administration, audience in audiences.items():
         for member in audience.members:
@@ -104,7 +106,8 @@ def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> l
 def responsible_recipient(
     organisation_id: int, event_type: str, membership_id: int, reason: NotificationReason
 ) -> Recipient:
-    """On screen always: a person may silence mail, not hide what only he or she is told."""
+    """Return the responsible member as a recipient, always on screen: mail can be turned off, the screen
+    cannot."""
     scope = scopes_of(organisation_id, event_type, [membership_id]).get(
         (membership_id, Channel.MAIL), PreferenceScope.MINE
     )
@@ -113,7 +116,8 @@ def responsible_recipient(
 
 
 def resolve_stand_in(organisation_id: int, membership_id: int | None) -> tuple[int | None, NotificationReason]:
-    """The person, or who acts instead: the chosen stand-in of somebody who is away or gone, else an Administrator."""
+    """Return the member, or who acts instead: the chosen stand-in of one who is away or gone, else an
+    Administrator."""
     visited: set[int] = set()
     candidate = membership_id
     for _hop in range(STAND_IN_HOPS_MAX):
@@ -132,7 +136,7 @@ def resolve_stand_in(organisation_id: int, membership_id: int | None) -> tuple[i
 
 
 def active_members(organisation_id: int) -> "QuerySet[Membership]":
-    """Members who may sign in today."""
+    """Return the members who may sign in today."""
     members = Membership.objects.filter(organisation_id=organisation_id, is_active=True, user__is_active=True)
     return members.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
@@ -140,7 +144,7 @@ def active_members(organisation_id: int) -> "QuerySet[Membership]":
 def scopes_of(
     organisation_id: int, event_type: str, membership_ids: Iterable[int] | None = None
 ) -> dict[tuple[int, str], str]:
-    """(membership, channel) to the chosen scope; who chose nothing is absent."""
+    """Return the chosen scope by (membership, channel); who chose nothing is absent."""
     preferences = Preference.objects.filter(organisation_id=organisation_id, event_type=event_type)
     if membership_ids is not None:
         preferences = preferences.filter(membership_id__in=list(membership_ids))

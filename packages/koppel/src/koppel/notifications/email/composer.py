@@ -32,7 +32,7 @@ class EmailItem:
 
 
 def build_email(membership: Membership, notices: Sequence[Notification], *, is_digest: bool) -> EmailMultiAlternatives:
-    """One mail with these notices. The same notices give the same Message-ID."""
+    """Build one mail with these notices. The same notices give the same Message-ID."""
     with translation.override(membership.user.language or settings.LANGUAGE_CODE):
         items = [_build_item(notice, is_digest=is_digest) for notice in notices]
         subject = _digest_subject(len(items)) if is_digest else items[0].message
@@ -57,7 +57,7 @@ def build_email(membership: Membership, notices: Sequence[Notification], *, is_d
 
 
 def read_unsubscribe(token: str) -> tuple[int, int, str] | None:
-    """(organisation, membership, event) of a link in a mail; None when it is not ours."""
+    """Return (organisation, membership, event) of a link in a mail; None when its signature is not ours."""
     try:
         organisation_id, membership_id, event = signing.loads(token, salt=UNSUBSCRIBE_SALT)
     except (signing.BadSignature, ValueError, TypeError):

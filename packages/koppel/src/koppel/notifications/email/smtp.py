@@ -26,20 +26,19 @@ class UnknownOutcome(Exception):
 
 
 class SmtpSession:
-    """One open line to the mail server, for several mails. Use as `with SmtpSession() as post`."""
+    """One connection to the mail server, for several mails."""
 
     def __init__(self) -> None:
         self._backend = get_connection()
 
-    def __enter__(self) -> "SmtpSession":
-        return self
-
-    def __exit__(self, *_error: object) -> None:
+    def close(self) -> None:
+        """Close the connection to the mail server, if there is one."""
         self._backend.close()
 
     def send(self, message: EmailMultiAlternatives, before_data: Callable[[], bool]) -> bool:
-        """`before_data` is asked right before the text is given; False stops, and is what comes back then. Raises
-        the errors above, and `Quarantined` before anything was said to the mail server."""
+        """Hand the mail over. `before_data` is called right before the text is sent; when it returns False
+        nothing is sent, and this returns False. Raises the errors above, and `Quarantined` before anything
+        was said to the mail server."""
         quarantine.refuse()
         if not isinstance(self._backend, EmailBackend):
             if not before_data():
@@ -61,7 +60,7 @@ class SmtpSession:
         return True
 
     def _open_connection(self, backend: EmailBackend, message: EmailMultiAlternatives) -> smtplib.SMTP:
-        """The mail server, having agreed to sender and receiver."""
+        """Return a connection on which the server has accepted sender and receiver."""
         try:
             backend.open()
             smtp: smtplib.SMTP | None = backend.connection

@@ -9,8 +9,8 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from koppel.kit.jobs import enqueue
 from koppel.notifications.audience.recipients import Recipient, recipients_of
+from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.event_types import event_types, get_event_type
 from koppel.notifications.events.hooks import event_opened
 from koppel.notifications.events.visible_context import visible_context
@@ -47,7 +47,7 @@ def dispatch(organisation_id: int, event_id: int) -> int:
 
 
 def dispatch_due(organisation_id: int) -> int:
-    """Dispatch every pending event that is due. The number of members notified."""
+    """Dispatch every pending event that is due. Returns the number of members notified."""
     due = Event.objects.filter(organisation_id=organisation_id, state=EventState.PENDING, due_at__lte=timezone.now())
     return sum(
         _try_dispatch(organisation_id, key) for key in list(due.order_by("due_at").values_list("pk", flat=True)[:500])
@@ -67,7 +67,8 @@ def _try_dispatch(organisation_id: int, event_id: int) -> int:
 
 
 def ongoing_events() -> "QuerySet[Event]":
-    """Events that were dispatched a day ago and opened again since: they may touch more administrations."""
+    """Return events that were dispatched a day ago and opened again since: they may touch more
+    administrations."""
     lasting_types = [
         event_type
         for event_type, definition in event_types.items()
@@ -87,7 +88,7 @@ def dispatch_updates(organisation_id: int) -> int:
 
 def _dispatch_update(event: Event) -> int:
     added = {
-        key: context for key, context in event.administrations.items() if int(key) not in event.notified_administrations
+        key: context for key, context in event.administrations.items() if key not in event.notified_administrations
     }
     if not added:
         return 0
@@ -104,11 +105,12 @@ def _dispatch_update(event: Event) -> int:
 
 
 def _administration_ids(event: Event) -> list[int]:
-    return sorted(int(key) for key in event.administrations)
+    return sorted(event.administrations)
 
 
 def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
-    """Notices for these people, with a mail for those who want it. The mails are sent by a job after commit."""
+    """Create notifications for these people, and mails for those who want them; a job sends the mails after
+    commit."""
     reachable = [recipient for recipient in recipients if recipient.channels]
     notices = Notification.objects.bulk_create(_build_notification(event, recipient) for recipient in reachable)
     mailed = [
@@ -117,12 +119,12 @@ def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
     if mailed:
         digests = _digest_subscribers(event.organisation_id, [notice.membership_id for notice in mailed])
         EmailDelivery.objects.bulk_create(_build_delivery(notice, notice.membership_id in digests) for notice in mailed)
-        enqueue("notifications.send_mails", organisation_id=event.organisation_id)
+        EMAIL_OUTBOX.enqueue({"organisation_id": event.organisation_id})
     return len(reachable)
 
 
 def next_digest(now: datetime) -> datetime:
-    """The next morning's digest; today's when it is still to come."""
+    """Return when the next morning's digest is due; today's when it is still to come."""
     local = timezone.localtime(now)
     today = local.replace(hour=DIGEST_AT.hour, minute=DIGEST_AT.minute, second=0, microsecond=0)
     return today if today > local else today + timedelta(days=1)

@@ -2,7 +2,7 @@
 
 from django.db.models import Q
 
-from koppel.notifications.events.visible_context import visible_context
+from koppel.notifications.events.visible_context import count_in, visible_context
 from koppel.notifications.models import EmailDelivery, Event, Notification, WebhookDelivery
 
 
@@ -13,7 +13,7 @@ def erase_administration(organisation_id: int, administration_id: int) -> None:
     key = str(administration_id)
     concerns = Q(administrations__has_key=key) | Q(subject_kind="administration", subject_id=administration_id)
     for event in Event.objects.select_for_update().filter(concerns, organisation_id=organisation_id).order_by("pk"):
-        removed = event.administrations.pop(key, None)
+        removed = event.administrations.pop(administration_id, None)
         WebhookDelivery.objects.filter(organisation_id=organisation_id, event=event).delete()
         notices = Notification.objects.filter(organisation_id=organisation_id, event=event)
         if not event.administrations:
@@ -28,13 +28,15 @@ def erase_administration(organisation_id: int, administration_id: int) -> None:
 
 def _remove_name(notice: Notification, event: Event, name: str) -> None:
     """Rewrite the notification without the name; it counts no administration that it did not count before."""
-    names = notice.context.get("names", "")
+    names = str(notice.context.get("names", ""))
     if not name or not _is_named(name, names):
         return
     remaining = {
-        int(key) for key, context in event.administrations.items() if _is_named(str(context.get("name", "")), names)
+        administration_id
+        for administration_id, context in event.administrations.items()
+        if _is_named(str(context.get("name", "")), names)
     }
-    count = int(notice.context.get("count", 1)) - 1
+    count = count_in(notice.context, "count", default=1) - 1
     if remaining and count > 0:
         notice.context = {**visible_context(event, frozenset(remaining)), "count": count}
         notice.save(update_fields=["context"])

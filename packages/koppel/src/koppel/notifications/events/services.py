@@ -3,7 +3,6 @@
 Opening with the same event type and key again joins the open event, so that it is notified once.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
@@ -11,11 +10,21 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from koppel.kit.database.json_fields import encode
 from koppel.notifications.audience.hooks import SubjectRef, subject_of
-from koppel.notifications.event_types import get_event_type, superseding_types
+from koppel.notifications.event_types import EventCode, EventType, get_event_type, superseded_types
 from koppel.notifications.events.dispatch import dispatch
 from koppel.notifications.events.hooks import events_closed
-from koppel.notifications.models import DeliveryState, EmailDelivery, Event, EventState, Notification
+from koppel.notifications.events.keys import EventKey
+from koppel.notifications.models import (
+    DeliveryState,
+    EmailDelivery,
+    Event,
+    EventContext,
+    EventFacts,
+    EventState,
+    Notification,
+)
 
 _OPEN = """
 INSERT INTO notifications_event AS h
@@ -36,13 +45,13 @@ SELECT EXISTS (SELECT FROM notifications_event
 
 def open_event(
     organisation_id: int,
-    event_type: str,
-    key: str,
+    event_type: EventCode,
+    key: EventKey,
     *,
     subject: SubjectRef = ("", None),
     responsible: int | None = None,
-    administrations: Mapping[int, Mapping[str, Any]] | None = None,
-    context: Mapping[str, Any] | None = None,
+    administrations: Mapping[int, EventFacts] | None = None,
+    context: EventFacts | None = None,
     link: str = "",
 ) -> None:
     """Open an event, or join the open one. `administrations`: those it touches, each with its `name` and context of its own.
@@ -50,18 +59,16 @@ def open_event(
 
     Without `responsible` the subject's is looked up. It is dispatched at once, or after the delay of its event type."""
     definition = get_event_type(event_type)
-    if _is_superseded(organisation_id, event_type, key):
+    if _is_superseded(organisation_id, definition, key):
         return
     values: dict[str, Any] = {
         "organisation": organisation_id,
         "event": event_type,
-        "key": key[:120],
+        "key": str(key),
         "kind": subject[0],
         "about": subject[1],
-        "facts": json.dumps(dict(context or {})),
-        "administrations": json.dumps(
-            {str(administration_id): dict(details) for administration_id, details in (administrations or {}).items()}
-        ),
+        "facts": encode(context or {}, EventContext),
+        "administrations": encode(administrations or {}, dict[int, EventContext]),
         "link": link[:300],
         "responsible": responsible if responsible is not None else subject_of(organisation_id, subject).responsible,
         "due": timezone.now() + timedelta(seconds=definition.confirm_seconds),
@@ -69,16 +76,16 @@ def open_event(
     with connection.cursor() as cursor:
         cursor.execute(_OPEN, values)
         event_id, is_new = cursor.fetchone()
-    for superseded in definition.supersedes:
+    for superseded in superseded_types(event_type):
         close_event(organisation_id, superseded, key)
     if is_new and not definition.confirm_seconds:
         dispatch(organisation_id, event_id)
 
 
-def close_event(organisation_id: int, event_type: str, key: str) -> int:
+def close_event(organisation_id: int, event_type: EventCode, key: EventKey) -> int:
     """Close the event. Nobody is notified of one still pending; waiting mails are dropped; the next opening is a new event."""
     now = timezone.now()
-    events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=key[:120])
+    events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=str(key))
     recovered = events.filter(state=EventState.PENDING).update(state=EventState.RECOVERED, closed_at=now)
     notified = list(events.filter(state=EventState.NOTIFIED).values_list("pk", flat=True))
     if notified:
@@ -92,20 +99,21 @@ def close_event(organisation_id: int, event_type: str, key: str) -> int:
     return recovered + len(notified)
 
 
-def close_event_for(organisation_id: int, event_type: str, key: str, administration_ids: Collection[int]) -> None:
-    """Over for these administrations; it is over altogether when it touches no other."""
+def close_event_for(
+    organisation_id: int, event_type: EventCode, key: EventKey, administration_ids: Collection[int]
+) -> None:
+    """Close the event for these administrations, and altogether when it touches no other."""
     if not _is_open(organisation_id, event_type, key):
         return
     events = Event.objects.select_for_update().filter(
-        organisation_id=organisation_id, event_type=event_type, key=key[:120],
+        organisation_id=organisation_id, event_type=event_type, key=str(key),
         state__in=[EventState.PENDING, EventState.NOTIFIED],
     )  # fmt: skip
-    recovered_ids = {str(administration_id) for administration_id in administration_ids}
     for event in events:
         remaining = {
-            administration_key: name
-            for administration_key, name in event.administrations.items()
-            if administration_key not in recovered_ids
+            administration_id: context
+            for administration_id, context in event.administrations.items()
+            if administration_id not in administration_ids
         }
         if not remaining:
             close_event(organisation_id, event_type, key)
@@ -113,25 +121,26 @@ def close_event_for(organisation_id: int, event_type: str, key: str, administrat
             event.administrations, event.notified_administrations = (
                 remaining,
                 [
-                    administration_key
-                    for administration_key in event.notified_administrations
-                    if str(administration_key) not in recovered_ids
+                    administration_id
+                    for administration_id in event.notified_administrations
+                    if administration_id not in administration_ids
                 ],
             )
             event.save(update_fields=["administrations", "notified_administrations"])
 
 
-def _is_open(organisation_id: int, event_type: str, key: str) -> bool:
-    """Every sync that went well asks this, so Django does not compile it each time."""
+def _is_open(organisation_id: int, event_type: str, key: EventKey) -> bool:
+    """Ask in plain SQL: every successful sync asks, and compiling a queryset would cost more than the query."""
     with connection.cursor() as cursor:
-        cursor.execute(_IS_OPEN, [organisation_id, event_type, key[:120]])
+        cursor.execute(_IS_OPEN, [organisation_id, event_type, str(key)])
         return bool(cursor.fetchone()[0])
 
 
-def _is_superseded(organisation_id: int, event_type: str, key: str) -> bool:
-    """An event under way says all this and more: a lost connection, of whose administrations nothing can be synced."""
-    superseding = superseding_types(event_type)
+def _is_superseded(organisation_id: int, definition: EventType, key: EventKey) -> bool:
+    """Return whether an open event includes this one: a lost connection includes the failing syncs of its
+    administrations."""
+    superseding = definition.superseded_by
     return bool(superseding) and Event.objects.filter(
-        organisation_id=organisation_id, event_type__in=superseding, key=key[:120],
+        organisation_id=organisation_id, event_type__in=superseding, key=str(key),
         state__in=[EventState.PENDING, EventState.NOTIFIED],
     ).exists()  # fmt: skip

@@ -18,8 +18,9 @@ IDS_MAX = 1000
 
 
 class NoticeOut(Schema):
-    """`event` is a stable word, `message` its text in the caller's language. `link` is a path within Koppel. `is_recovered`:
-    the trouble is over."""
+    """`event` is a stable code, `message` its text in the caller's language. `link` is a path within Koppel.
+    `is_recovered`: the problem is over.
+    """
 
     id: int
     event: str
@@ -31,7 +32,7 @@ class NoticeOut(Schema):
 
 
 class NoticeList(Schema):
-    """A page of notices. `total` counts all that fit."""
+    """A page of notices. `total` counts all that match."""
 
     total: int
     pages: int
@@ -39,19 +40,19 @@ class NoticeList(Schema):
 
 
 class ReadIn(Input):
-    """The notices that were read; none named: all."""
+    """The notices to mark; none: all."""
 
     ids: list[Annotated[int, Query(ge=1, le=ID_MAX)]] | None = None
 
 
 class ReadOut(Schema):
-    """How many were unread until now."""
+    """The number of notices that were unread."""
 
     read: int
 
 
 class PreferenceIO(Input):
-    """Of whose administrations an event is told by a channel."""
+    """The administrations about whose events a channel notifies."""
 
     event: str
     channel: Channel
@@ -59,24 +60,24 @@ class PreferenceIO(Input):
 
 
 @router.get("", response=NoticeList)
-def notices(
+def list_notices(
     request: AuthenticatedRequest, unread: bool = False, page: Annotated[int, Query(ge=1, le=100_000)] = 1
 ) -> NoticeList:
-    """Your notices, the newest first, 50 to a page."""
+    """List your notices, newest first, 50 per page."""
     result = queries.page_of(request.actor, unread_only=unread, number=page)
     items = [NoticeOut(**{name: getattr(notice, name) for name in NoticeOut.model_fields}) for notice in result.notices]
     return NoticeList(total=result.total, pages=result.pages, items=items)
 
 
 @router.post("/read", response=ReadOut)
-def read(request: AuthenticatedRequest, payload: ReadIn) -> ReadOut:
+def mark_notices_read(request: AuthenticatedRequest, payload: ReadIn) -> ReadOut:
     """Mark your notices as read."""
     return ReadOut(read=mark_read(request.actor, payload.ids[:IDS_MAX] if payload.ids is not None else None))
 
 
 @router.get("/preferences", response=list[PreferenceIO])
 def list_preferences(request: AuthenticatedRequest) -> list[PreferenceIO]:
-    """What you are told, for each event and channel."""
+    """List your preferences, for each event and channel."""
     return [
         PreferenceIO(event=row.event, channel=channel, scope=PreferenceScope(scope))
         for row in preferences.list_preferences(request.actor)
@@ -86,7 +87,7 @@ def list_preferences(request: AuthenticatedRequest) -> list[PreferenceIO]:
 
 @router.put("/preferences", response=list[PreferenceIO])
 def update_preferences(request: AuthenticatedRequest, payload: list[PreferenceIO]) -> list[PreferenceIO]:
-    """Change what you are told. What is not named stays."""
+    """Change your preferences. Omitted ones stay."""
     preferences.update_preferences(
         request.actor, {(choice.event, choice.channel): choice.scope for choice in payload[:IDS_MAX]}
     )

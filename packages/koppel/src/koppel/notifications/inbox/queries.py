@@ -35,7 +35,7 @@ class NoticePage:
 
 
 def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number: int = 1) -> NoticePage:
-    """The newest first."""
+    """Return a page of the actor's notices, the newest first."""
     notices = _own_notices(actor)
     if event:
         notices = notices.filter(event_type=event)
@@ -46,13 +46,13 @@ def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number:
 
 
 def notice_for(actor: Actor, notice_id: int) -> Notification | None:
-    """The actor's own notice, on screen or not: its mail leads here."""
+    """Return the actor's own notice, on screen or not: its mail leads here."""
     notices = Notification.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
     return notices.filter(pk=notice_id).first()
 
 
 def newest_id(actor: Actor) -> int:
-    """0 when there is none."""
+    """Return the id of the actor's newest notice; 0 when there is none."""
     return _own_notices(actor).order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
@@ -61,7 +61,7 @@ def unread_count(actor: Actor) -> int:
 
 
 def event_types_of(actor: Actor) -> list[tuple[str, str]]:
-    """(event, its name) of what the actor has notices of, for the filter."""
+    """Return (event, label) of what the actor has notices of, for the filter."""
     labels = {event: str(definition.label) for event, definition in event_types.items() if definition.label}
     present = set(_own_notices(actor).order_by().values_list("event_type", flat=True).distinct())
     return sorted(

@@ -1,22 +1,26 @@
 """Tell named people, and what a person does with notices. What happens by itself is announced (`events.services`)."""
 
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from django.utils import timezone
 
 from koppel.notifications.audience.recipients import active_members, responsible_recipient
+from koppel.notifications.event_types import EventCode
 from koppel.notifications.events.dispatch import create_notifications
-from koppel.notifications.models import Event, EventState, Notification, NotificationReason
+from koppel.notifications.models import Event, EventFacts, EventState, Notification, NotificationReason
 from koppel.notifications.webhooks.delivery_queue import enqueue_opened
 from koppel.organisations.roles import Actor
 
 
 def notify(
-    organisation_id: int, event_type: str, membership_ids: Iterable[int], context: Mapping[str, Any], link: str = ""
+    organisation_id: int,
+    event_type: EventCode,
+    membership_ids: Iterable[int],
+    context: EventFacts,
+    link: str = "",
 ) -> None:
-    """One notice to each of these people, once per call however often a person is named. In the caller's transaction."""
+    """Notify each of these members once per call, however often one is named. In the caller's transaction."""
     recipient_ids = (
         active_members(organisation_id).filter(pk__in=set(membership_ids)).order_by("pk").values_list("pk", flat=True)
     )

@@ -6,62 +6,53 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.web.decorators import public, takes
-from koppel.kit.web.parameters import PAGE, day_of, id_of, lazy_choices, one_of
+from koppel.kit.web.decorators import action_of, public, takes
+from koppel.kit.web.parameters import PAGE, lazy_choices, one_of
 from koppel.notifications.audience import preferences
 from koppel.notifications.email.composer import read_unsubscribe
 from koppel.notifications.event_types import event_types, get_event_type
+from koppel.notifications.forms import PreferencesForm, ReadForm
 from koppel.notifications.inbox import queries
 from koppel.notifications.inbox.services import mark_read, mark_unread
-from koppel.notifications.models import Channel, PreferenceScope
+from koppel.notifications.models import PreferenceScope
 from koppel.organisations.requests import AuthenticatedRequest
 
 
 @takes(show=one_of("unread"), event=lazy_choices(lambda: event_types), page=PAGE)
-def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """The newest first; `?show=unread` and `?event=` narrow it down."""
+def list_notices(request: AuthenticatedRequest) -> HttpResponse:
+    """Show the notices, the newest first; `?show=unread` and `?event=` narrow them down."""
     params = request.parameters
-    newest = queries.newest_id(request.actor)
-    page = queries.page_of(
-        request.actor,
-        event=params["event"] or "",
-        unread_only=params["show"] == "unread",
-        number=params["page"] or 1,
-    )
-    query = request.GET.copy()
-    query.pop("page", None)
     context = {
-        "page": page,
+        "newest": queries.newest_id(request.actor),
+        "page": queries.page_of(
+            request.actor,
+            event=params["event"] or "",
+            unread_only=params["show"] == "unread",
+            number=params["page"] or 1,
+        ),
         "kinds": queries.event_types_of(request.actor),
         "filters": params,
-        "query": query.urlencode(),
-        "here": request.GET.urlencode(),
-        "newest": newest,
+        "nav_section": "notices",
     }
-    return render(request, "notifications/list.html", context | {"nav_section": "notices"})
+    return render(request, "notifications/list.html", context)
 
 
-@require_POST
-def read(request: AuthenticatedRequest) -> HttpResponse:
-    """Mark one as read or unread, or all as read."""
-    notice_id, unread = request.POST.get("id", ""), request.POST.get("unread", "")
-    if key := id_of(unread):
-        mark_unread(request.actor, key)
+@action_of("notifications:list")
+def mark_notices(request: AuthenticatedRequest) -> HttpResponse:
+    """Mark one notice as read or unread, or all that the page could show as read: nobody has read what came since."""
+    values = ReadForm.of(request).values_or_refusal()
+    if values["unread"]:
+        mark_unread(request.actor, values["unread"])
     else:
-        newest = request.POST.get("newest", "")
-        # All that the page could know of: what came since has been read by nobody.
-        up_to = id_of(newest)
-        mark_read(request.actor, [key] if (key := id_of(notice_id)) else None, up_to=up_to)
-    query = request.POST.get("query", "")
-    url = reverse("notifications:list")
-    return HttpResponseRedirect(f"{url}?{query}" if query and "\n" not in query else url)
+        mark_read(request.actor, [values["id"]] if values["id"] else None, up_to=values["newest"])
+    url, query = reverse("notifications:list"), values["query"].removeprefix("?")
+    return HttpResponseRedirect(f"{url}?{query}" if query else url)
 
 
 def open_notice(request: AuthenticatedRequest, notice_id: int) -> HttpResponse:
-    """Where the notice leads; following it is reading it."""
+    """Mark the notice as read and redirect to what it is about."""
     notice = queries.notice_for(request.actor, notice_id)
     if notice is None:
         raise Http404
@@ -69,51 +60,44 @@ def open_notice(request: AuthenticatedRequest, notice_id: int) -> HttpResponse:
     return redirect(notice.link or "notifications:list")
 
 
-def preferences_page(request: AuthenticatedRequest) -> HttpResponse:
-    """Per event and channel: of whose administrations; the digest; who stands in."""
-    actor = request.actor
+def edit_preferences(request: AuthenticatedRequest) -> HttpResponse:
+    """Show and store per event and channel whose administrations it is about; the digest; who stands in."""
+    actor, rows = request.actor, preferences.list_preferences(request.actor)
+    form = PreferencesForm.of(request, rows)
     if request.method == "POST":
-        if _save(request):
+        with form.refusals():
+            _save_preferences(request, form)
             messages.success(request, _("Your choices are stored."))
             return HttpResponseRedirect(request.path)
-        messages.error(request, _("Choose a colleague who can sign in as your stand-in. Nothing was stored."))
     context = {
-        "rows": preferences.list_preferences(actor),
+        "form": form,
+        "rows": form.typed_rows(rows) if form.is_bound else rows,
         "screen_scopes": [(scope.value, scope.label) for scope in preferences.SCREEN_SCOPES],
         "mail_scopes": PreferenceScope.choices,
-        "delivery_settings": preferences.delivery_settings_of(actor),
+        "delivery_settings": form.typed_delivery_settings()
+        if form.is_bound
+        else preferences.delivery_settings_of(actor),
         "colleagues": preferences.colleagues(actor),
         "nav_section": "notices",
     }
     return render(request, "notifications/preferences.html", context)
 
 
-def _save(request: AuthenticatedRequest) -> bool:
-    form = request.POST
-    stand_in, away = form.get("stand_in", ""), form.get("away_until", "")
-    stored = preferences.update_delivery_settings(
+def _save_preferences(request: AuthenticatedRequest, form: PreferencesForm) -> None:
+    values = form.values
+    preferences.update_delivery_settings(
         request.actor,
-        digest=form.get("digest") == "daily",
-        stand_in=id_of(stand_in),
-        away_until=day_of(away),
+        digest=values["digest"] == "daily",
+        stand_in=values["stand_in"],
+        away_until=values["away_until"],
     )
-    if not stored:
-        return False
-    scopes = {}
-    for row in preferences.list_preferences(request.actor):
-        for channel in Channel.values:
-            scope = form.get(f"{channel}-{row.event}", "")
-            # The form does not offer to hide anything from the screen.
-            if scope and (channel, scope) != (Channel.SCREEN, PreferenceScope.NONE):
-                scopes[row.event, channel] = scope
-    preferences.update_preferences(request.actor, scopes)
-    return True
+    preferences.update_preferences(request.actor, form.scopes())
 
 
 @csrf_exempt
 @public
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """The way out in every mail, without signing in: the signed link is the authority (RFC 8058 posts to it)."""
+    """Turn off mail about an event without signing in: the signed link is the authority (RFC 8058 posts to it)."""
     parsed = read_unsubscribe(token)
     if parsed is None:
         raise Http404

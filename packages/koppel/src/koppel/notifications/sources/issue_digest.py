@@ -5,7 +5,6 @@ Raising an issue costs a sync nothing here: what is new and still open is found 
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -14,17 +13,20 @@ from koppel.issues.hooks import issues_url
 from koppel.issues.models import Issue
 from koppel.issues.queries import render_issue_message
 from koppel.notifications.audience.hooks import Subject, subject_of
-from koppel.notifications.event_types import EventType, covered_issue_codes
+from koppel.notifications.event_types import EventType, NotificationEvent, covered_issue_codes
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
+from koppel.notifications.events.visible_context import count_in
+from koppel.notifications.models import EventContext, EventFacts, IssueReference
 
-EVENT = "issue_raised"
 SETTLE_TIME = timedelta(minutes=10)
 """What the next sync or a colleague puts right by then was never trouble."""
 BATCH_SIZE = 2000
 
 
 def notify_new_issues(organisation_id: int) -> int:
-    """One notice to each responsible person about all that is new and did not heal. How many issues. In scope."""
+    """Notify each responsible member once about all new issues that did not resolve themselves. Returns how
+    many issues. In scope."""
     pending = Issue.objects.select_for_update(skip_locked=True).filter(
         organisation_id=organisation_id, resolved_at=None, notified_at=None, raised_at__lt=timezone.now() - SETTLE_TIME
     )
@@ -50,20 +52,21 @@ def _open_digest_event(
     issues: list[Issue],
     subjects: Mapping[tuple[str, int], Subject],
 ) -> None:
-    """Issues of administrations are told by administration, so that a colleague hears of those he or she may see."""
-    facts: dict[str, Any] = {}
-    administrations: dict[int, dict[str, Any]] = {}
+    """Open one event with the issues by administration, so that each recipient reads of those that he or she
+    may see."""
+    facts: EventContext = {}
+    administrations: dict[int, EventContext] = {}
     for issue in issues:
         name = subjects[issue.subject_kind, issue.subject_id].name
         target = facts if issue.subject_kind != "administration" else administrations.setdefault(issue.subject_id, {})
         target.setdefault("name", name)
         target.setdefault("names", name)
-        target.setdefault("issue", {"code": issue.code, "facts": issue.context})
-        target["issues"] = target.get("issues", 0) + 1
+        target.setdefault("issue", IssueReference(issue.code, issue.context))
+        target["issues"] = count_in(target, "issues") + 1
     open_event(
         organisation_id,
-        EVENT,
-        f"issues {issues[0].pk}",
+        NotificationEvent.ISSUE_RAISED,
+        EventKey("issues", issues[0].pk),
         responsible=responsible,
         administrations=administrations,
         context=facts,
@@ -71,16 +74,17 @@ def _open_digest_event(
     )
 
 
-def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The first issue's sentence; the issue itself may be gone by the time somebody reads about it."""
+def _localize(facts: EventFacts) -> EventFacts:
+    """Add the first issue's text; the issue itself may be gone by the time the notice is read."""
     issue = facts.get("issue")
-    if not isinstance(issue, dict):
+    if not isinstance(issue, IssueReference):
         return {}
-    return {"message": render_issue_message(issue.get("code", ""), issue.get("facts", {}))}
+    return {"message": render_issue_message(issue.code, issue.facts)}
 
 
-EVENT_TYPES = {
-    EVENT: EventType(
+EVENT_TYPES = (
+    EventType(
+        NotificationEvent.ISSUE_RAISED,
         _("%(name)s needs you: %(message)s"),
         plural_message=_("%(issues)s issues need you. They are about: %(names)s"),
         label=_("An issue was raised"),
@@ -88,5 +92,5 @@ EVENT_TYPES = {
         by_administration=True,
         localize=_localize,
         is_momentary=True,
-    )
-}
+    ),
+)

@@ -7,16 +7,14 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.notifications.event_types import EventType
+from koppel.notifications.event_types import EventType, NotificationEvent
 from koppel.notifications.inbox.services import notify
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.models import IdentityProvider, Membership, Organisation
 
-MEMBERSHIP, LINK = "membership_began", "sign_in_linked"
-
-
-EVENT_TYPES = {
-    MEMBERSHIP: EventType(
+EVENT_TYPES = (
+    EventType(
+        NotificationEvent.MEMBERSHIP_BEGAN,
         _(
             "Your account is a member of %(organisation)s now. Was it not you who accepted that? Tell its Administrators, and"
             " change your password."
@@ -25,7 +23,8 @@ EVENT_TYPES = {
         is_momentary=True,
         is_private=True,
     ),
-    LINK: EventType(
+    EventType(
+        NotificationEvent.SIGN_IN_LINKED,
         _(
             "%(provider)s may sign you in to %(organisation)s from now on. Was it not you who linked it? Tell the"
             " Administrators of %(organisation)s."
@@ -34,19 +33,19 @@ EVENT_TYPES = {
         is_momentary=True,
         is_private=True,
     ),
-}
+)
 
 
 def notify_membership(membership: Membership) -> None:
-    _notify(MEMBERSHIP, membership, {})
+    _notify(NotificationEvent.MEMBERSHIP_BEGAN, membership, {})
 
 
 def notify_sign_in_linked(membership: Membership, provider: IdentityProvider) -> None:
-    _notify(LINK, membership, {"provider": provider.name})
+    _notify(NotificationEvent.SIGN_IN_LINKED, membership, {"provider": provider.name})
 
 
-def _notify(event: str, membership: Membership, facts: Mapping[str, str]) -> None:
-    """Wherever the person works: they may never look into the organisation that did this by itself."""
+def _notify(event: NotificationEvent, membership: Membership, facts: Mapping[str, str]) -> None:
+    """Notify the person in every organisation: he or she may never visit the one that did this."""
     name = Organisation.objects.get(pk=membership.organisation_id).name
     with installation_scope("account changed"):
         memberships = list(active_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk"))

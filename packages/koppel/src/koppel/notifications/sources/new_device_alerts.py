@@ -9,12 +9,11 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.web.client_ip import client_ip
-from koppel.notifications.event_types import EventType
+from koppel.notifications.event_types import EventType, NotificationEvent
 from koppel.notifications.inbox.services import notify
 from koppel.notifications.models import KnownDevice
 from koppel.organisations.models import Membership, User
 
-EVENT = "new_sign_in"
 BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
 NAMES = {"Edg": "Edge", "OPR": "Opera"}
 SYSTEMS = {
@@ -27,8 +26,9 @@ SYSTEMS = {
 }
 
 
-EVENT_TYPES = {
-    EVENT: EventType(
+EVENT_TYPES = (
+    EventType(
+        NotificationEvent.NEW_SIGN_IN,
         _(
             "Somebody signed in as you from a new browser: %(browser)s, address %(address)s."
             " Was it not you? Change your password."
@@ -36,12 +36,12 @@ EVENT_TYPES = {
         label=_("A sign-in from a new browser"),
         is_momentary=True,
         is_private=True,
-    )
-}
+    ),
+)
 
 
 def alert_new_device(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    """Receives the signal of every sign-in."""
+    """Notify the person of a sign-in from a new browser. Receives the signal of every sign-in."""
     if request is None or user is None:
         return
     agent, address = request.META.get("HTTP_USER_AGENT", ""), client_ip(request)
@@ -58,7 +58,7 @@ def alert_new_device(request: HttpRequest | None = None, user: User | None = Non
 
 
 def _record_device(organisation_id: int, membership_id: int, agent: str, address: str) -> None:
-    """The very first browser is no news: it is where the person chose the password."""
+    """Store the device and notify of a new one; not of the first, on which the password was chosen."""
     browser = browser_of(agent)
     devices = KnownDevice.objects.filter(organisation_id=organisation_id, membership_id=membership_id)
     is_first = not devices.exists()
@@ -67,17 +67,19 @@ def _record_device(organisation_id: int, membership_id: int, agent: str, address
     )
     if is_new and not is_first:
         facts = {"browser": browser, "address": address or "–"}
-        notify(organisation_id, EVENT, [membership_id], facts, reverse("account_change_password"))
+        notify(
+            organisation_id, NotificationEvent.NEW_SIGN_IN, [membership_id], facts, reverse("account_change_password")
+        )
 
 
 def browser_of(agent: str) -> str:
-    """`Firefox, Windows`; the version is left out, or every update would be a new browser."""
+    """Return a name such as `Firefox, Windows`, without the version, or every update would be a new browser."""
     browser = next((name for name in BROWSERS if f"{name}/" in agent), "")
     system = next((name for mark, name in SYSTEMS.items() if mark in agent), "")
     return ", ".join(filter(None, (NAMES.get(browser, browser), system))) or agent[:60] or "–"
 
 
 def _fingerprint(browser: str, address: str) -> str:
-    """Browser and network: an address that changes within its network is still at home."""
+    """Return a hash of browser and network: another address of the same network is no news."""
     network = address.rpartition(".")[0] if "." in address else ":".join(address.split(":")[:4])
     return hashlib.sha256(f"{browser}\n{network}".encode()).hexdigest()

@@ -9,22 +9,13 @@ from ninja.responses import Status
 from koppel.kit.web.schemas import Input
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
+from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
 router = Router()
 ID_MAX = 2**63 - 1
 WebhookId = Annotated[int, Path(ge=1, le=ID_MAX)]
-
-
-class WebhookIn(Input):
-    """`events` empty: all of them. `divisions` (ids) empty: the whole organisation; else what touches theirs."""
-
-    name: str
-    url: str
-    events: list[str] = []
-    divisions: list[Annotated[int, Query(ge=1, le=ID_MAX)]] = []
 
 
 class WebhookOut(Schema):
@@ -42,13 +33,13 @@ class WebhookOut(Schema):
 
 
 class WebhookCreated(WebhookOut):
-    """`secret` is shown this once."""
+    """`secret` is shown once."""
 
     secret: str
 
 
 class SecretOut(Schema):
-    """The new secret, shown this once. The one before signs as well for a day."""
+    """The new secret, shown once. The previous one also signs for a day."""
 
     secret: str
 
@@ -58,8 +49,10 @@ class ActiveIn(Input):
 
 
 class DeliveryOut(Schema):
-    """One message; `is_closing`: that its event is closed. `state`: waiting, claimed, sent, failed or dropped; `reason` a
-    stable word for why it was not accepted."""
+    """A message; `is_closing`: its event is closed.
+
+    `state`: waiting, claimed, sent, failed or dropped; `reason` is a code for why it was not accepted.
+    """
 
     id: int
     message: str
@@ -75,47 +68,47 @@ class DeliveryOut(Schema):
 
 
 class RedeliverIn(Input):
-    """These; none named: all that failed."""
+    """The messages to send again; none: all that failed."""
 
     ids: list[Annotated[int, Query(ge=1, le=ID_MAX)]] | None = None
 
 
 class RedeliverOut(Schema):
-    """How many are sent again."""
+    """The number of messages sent again."""
 
     count: int
 
 
 @router.get("", response=list[WebhookOut])
 @needs(Permission.MANAGE_ORGANISATION)
-def listing(request: AuthenticatedRequest) -> list[WebhookOut]:
-    """All webhooks of the organisation, by name."""
+def list_webhooks(request: AuthenticatedRequest) -> list[WebhookOut]:
+    """List the organisation's webhooks, by name."""
     return [_to_schema(webhook) for webhook in endpoints.list_webhooks(request.actor)]
 
 
 @router.post("", response={201: WebhookCreated})
-def create(request: AuthenticatedRequest, payload: WebhookIn) -> Status[WebhookCreated]:
-    """Make a webhook."""
-    webhook, secret = endpoints.add(request.actor, _to_input(payload))
+def create_webhook(request: AuthenticatedRequest, payload: WebhookInput) -> Status[WebhookCreated]:
+    """Create a webhook."""
+    webhook, secret = endpoints.create_webhook(request.actor, payload)
     return Status(201, WebhookCreated(**_to_schema(webhook).dict(), secret=secret.reveal()))
 
 
 @router.put("/{webhook_id}", response=WebhookOut)
-def change(request: AuthenticatedRequest, webhook_id: WebhookId, payload: WebhookIn) -> WebhookOut:
-    """Change its name, address, events and divisions; what is left out becomes what stands here."""
-    return _to_schema(endpoints.change_webhook(request.actor, webhook_id, _to_input(payload)))
+def change_webhook(request: AuthenticatedRequest, webhook_id: WebhookId, payload: WebhookInput) -> WebhookOut:
+    """Change name, address, events and divisions; absent fields get their defaults."""
+    return _to_schema(endpoints.change_webhook(request.actor, webhook_id, payload))
 
 
 @router.delete("/{webhook_id}", response={204: None})
-def remove(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[None]:
-    """Remove it with its log."""
+def remove_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[None]:
+    """Remove a webhook with its log."""
     endpoints.remove_webhook(request.actor, webhook_id)
     return Status(204, None)
 
 
 @router.put("/{webhook_id}/active", response=WebhookOut)
-def switch(request: AuthenticatedRequest, webhook_id: WebhookId, payload: ActiveIn) -> WebhookOut:
-    """Switch it on or off."""
+def set_active(request: AuthenticatedRequest, webhook_id: WebhookId, payload: ActiveIn) -> WebhookOut:
+    """Switch a webhook on or off."""
     return _to_schema(endpoints.set_enabled(request.actor, webhook_id, on=payload.active))
 
 
@@ -127,19 +120,19 @@ def renew_secret(request: AuthenticatedRequest, webhook_id: WebhookId) -> Secret
 
 @router.post("/{webhook_id}/test", response={202: DeliveryOut})
 def send_test(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[DeliveryOut]:
-    """Send a message of no meaning; its delivery tells what came back."""
+    """Send a test message; its delivery shows the answer."""
     return Status(202, _delivery_to_schema(endpoints.send_test(request.actor, webhook_id)))
 
 
 @router.get("/{webhook_id}/deliveries", response=list[DeliveryOut])
 @needs(Permission.MANAGE_ORGANISATION)
-def deliveries(
+def list_deliveries(
     request: AuthenticatedRequest,
     webhook_id: WebhookId,
     state: DeliveryState | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[DeliveryOut]:
-    """Its messages of the last 30 days, the newest first."""
+    """List its messages of the last 30 days, newest first."""
     deliveries = endpoints.list_deliveries(request.actor, webhook_id, state=state.value if state else "", limit=limit)
     return [_delivery_to_schema(delivery) for delivery in deliveries]
 
@@ -148,10 +141,6 @@ def deliveries(
 def redeliver(request: AuthenticatedRequest, webhook_id: WebhookId, payload: RedeliverIn) -> RedeliverOut:
     """Send messages again, under the ids they had."""
     return RedeliverOut(count=endpoints.redeliver(request.actor, webhook_id, payload.ids))
-
-
-def _to_input(payload: WebhookIn) -> WebhookEndpointInput:
-    return WebhookEndpointInput(payload.name, payload.url, payload.events, payload.divisions)
 
 
 def _to_schema(webhook: WebhookEndpoint) -> WebhookOut:

@@ -1,4 +1,4 @@
-"""Sends what waits for webhooks: claimed, called outside any transaction, settled. A killed process costs a second delivery at
+"""Sends messages to webhooks: claimed, sent outside any transaction, settled. A killed process costs a second delivery at
 most, which the receiver knows by its id."""
 
 import asyncio
@@ -6,30 +6,28 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db.models import F
 from django.utils import timezone
 
 from koppel.kit import quarantine
+from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.http.client import NOT_CONNECTED, HttpClient, NetworkFailure, origin_of
 from koppel.kit.http.egress import EgressPolicy
+from koppel.kit.jobs.outbox import BatchResult, Claim, take_turn
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks.endpoints import disable, secrets_in_use
+from koppel.notifications.webhooks.outbox import RETRY_SCHEDULE, WEBHOOK_OUTBOX
 from koppel.notifications.webhooks.signing import headers
 
-BATCH_SIZE = 8
 TIMEOUT_SECONDS = 15
 RESPONSE_BYTES_MAX = 1 << 20
-CLAIM_TIMEOUT = timedelta(minutes=2)
-RETRY_SCHEDULE = tuple(timedelta(minutes=count) for count in (1, 5, 30, 120, 300, 600, 840, 1200, 1440))
-"""Between the attempts: some three days in all, then it has failed."""
 RETRY_AFTER_SECONDS_MAX = 24 * 3600
 DISABLE_AFTER = timedelta(days=3)
 """A webhook that accepted nothing for so long is switched off."""
@@ -53,68 +51,63 @@ class DeliveryResult:
         return self.status is not None and 200 <= self.status < 300
 
 
-def send_due(organisation_id: int) -> int:
-    """Send every message that is due; in quarantine none. Returns the number accepted. Opens its own transactions."""
-    accepted = 0
-    while quarantine.current() is None and (claimed := _claim(organisation_id)):
-        webhook, deliveries = claimed
-        try:
-            results = asyncio.run(_call(webhook, secrets_in_use(webhook), deliveries))
-        except DecryptionError as error:
-            log.error("vault_key_missing", webhook=webhook.pk, reason=str(error))
-            results = [DeliveryResult(delivery.pk, None, "vault_key") for delivery in deliveries]
-        with organisation_scope(organisation_id):
-            results = _put_back_stopped(organisation_id, results)
-            kept = {result.delivery_id for result in results}
-            _store_results(webhook, [delivery for delivery in deliveries if delivery.pk in kept], results)
-        accepted += sum(result.accepted for result in results)
-    return accepted
+@dataclass(frozen=True)
+class Batch:
+    """Messages to one webhook, as they are leased. `keys` empty: its secret cannot be opened."""
+
+    webhook: WebhookEndpoint
+    keys: Sequence[Secret]
+    deliveries: Sequence[WebhookDelivery]
 
 
-def requeue_stale_claims(organisation_id: int) -> None:
-    """Requeue the deliveries that a dead process had claimed. In scope."""
-    claimed_deliveries = WebhookDelivery.objects.filter(organisation_id=organisation_id, state=DeliveryState.CLAIMED)
-    claimed_deliveries.filter(claimed_at__lt=timezone.now() - CLAIM_TIMEOUT).update(state=DeliveryState.WAITING)
+async def send_due(organisation_id: int, webhook_id: int) -> int:
+    """Send the webhook's messages that are due; in quarantine none. Returns how many were accepted. Opens its own
+    transactions."""
+    return await take_turn(WEBHOOK_OUTBOX, {"organisation_id": organisation_id, "webhook_id": webhook_id}, _deliver)
 
 
-def _claim(organisation_id: int) -> tuple[WebhookEndpoint, list[WebhookDelivery]] | None:
-    """Claim a batch of the due deliveries of one webhook, the oldest first."""
-    with organisation_scope(organisation_id):
-        due = WebhookDelivery.objects.select_for_update(skip_locked=True, of=("self",)).filter(
-            organisation_id=organisation_id, state=DeliveryState.WAITING, due_at__lte=timezone.now(),
-            webhook__is_active=True,
-        )  # fmt: skip
-        first = due.order_by("due_at", "pk").first()
-        if first is None:
-            return None
-        batch = list(due.filter(webhook_id=first.webhook_id).order_by("due_at", "pk")[:BATCH_SIZE])
-        WebhookDelivery.objects.filter(
-            organisation_id=organisation_id, pk__in=[delivery.pk for delivery in batch]
-        ).update(state=DeliveryState.CLAIMED, claimed_at=timezone.now(), attempts=F("attempts") + 1)
-        for delivery in batch:
-            delivery.attempts += 1
-        return WebhookEndpoint.objects.get(organisation_id=organisation_id, pk=first.webhook_id), batch
-
-
-def _put_back_stopped(organisation_id: int, results: Sequence[DeliveryResult]) -> list[DeliveryResult]:
-    """Requeue what a quarantine stopped, as if it had not been tried. Returns the other results. In scope."""
+async def _deliver(claim: Claim) -> BatchResult:
+    """Send a batch and store its outcome. Raises `Quarantined` when some of it was stopped."""
+    batch = await run_in_thread(partial(_load, claim))
+    if batch is None:
+        return BatchResult()
+    results = await _call(batch) if batch.keys else _unsealable(batch)
     stopped = [result.delivery_id for result in results if result.reason == quarantine.CODE]
-    claimed_deliveries = WebhookDelivery.objects.filter(
-        organisation_id=organisation_id, pk__in=stopped, state=DeliveryState.CLAIMED
-    )
-    claimed_deliveries.update(state=DeliveryState.WAITING, attempts=F("attempts") - 1)
-    return [result for result in results if result.delivery_id not in stopped]
+    results = [result for result in results if result.delivery_id not in stopped]
+    await run_in_thread(partial(_store_results, claim, batch, results))
+    if stopped:
+        raise Quarantined
+    return BatchResult(delivered=sum(result.accepted for result in results))
 
 
-async def _call(
-    webhook: WebhookEndpoint, keys: Sequence[Secret], deliveries: Sequence[WebhookDelivery]
-) -> list[DeliveryResult]:
+def _load(claim: Claim) -> Batch | None:
+    """Return the batch with the webhook's keys; None when the webhook was removed with its messages."""
+    with organisation_scope(claim.organisation_id):
+        webhooks = WebhookEndpoint.objects.filter(organisation_id=claim.organisation_id, pk=claim.lane["webhook_id"])
+        webhook = webhooks.first()
+        if webhook is None:
+            return None
+        deliveries = list(claim.rows().order_by("due_at", "pk"))
+    try:
+        keys = secrets_in_use(webhook)
+    except DecryptionError as error:
+        log.error("vault_key_missing", webhook=webhook.pk, reason=str(error))
+        keys = []
+    return Batch(webhook, keys, deliveries)
+
+
+def _unsealable(batch: Batch) -> list[DeliveryResult]:
+    return [DeliveryResult(delivery.pk, None, "vault_key") for delivery in batch.deliveries]
+
+
+async def _call(batch: Batch) -> list[DeliveryResult]:
+    webhook, keys = batch.webhook, batch.keys
     # What is not encrypted stays within the networks that were named; what is encrypted may also go out.
     egress_policy = EgressPolicy(settings.WEBHOOK_NETWORKS, public=webhook.url.startswith("https:"))
     async with HttpClient(
         timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, body_bytes_max=RESPONSE_BYTES_MAX
     ) as http:
-        return await asyncio.gather(*(_post(http, webhook.url, keys, delivery) for delivery in deliveries))
+        return await asyncio.gather(*(_post(http, webhook.url, keys, delivery) for delivery in batch.deliveries))
 
 
 async def _post(http: HttpClient, url: str, keys: Sequence[Secret], delivery: WebhookDelivery) -> DeliveryResult:
@@ -136,43 +129,40 @@ async def _post(http: HttpClient, url: str, keys: Sequence[Secret], delivery: We
     )
 
 
-def _store_results(
-    webhook: WebhookEndpoint, deliveries: Sequence[WebhookDelivery], results: Sequence[DeliveryResult]
-) -> None:
+def _store_results(claim: Claim, batch: Batch, results: Sequence[DeliveryResult]) -> None:
     if not results:
         return
-    now = timezone.now()
-    # Held until this is stored, so that switching it off finds everything that waits.
-    current_row = WebhookEndpoint.objects.select_for_update(no_key=True).filter(
-        organisation_id=webhook.organisation_id, pk=webhook.pk
-    )
-    current = current_row.first()
-    if current is None:
-        return
-    claimed_deliveries = WebhookDelivery.objects.filter(
-        organisation_id=webhook.organisation_id, state=DeliveryState.CLAIMED
-    )
-    for delivery, result in zip(deliveries, results, strict=True):
-        values: dict[str, Any] = {"response_status": result.status, "reason": result.reason, "response_body": result.text,
-                  "duration_ms": result.duration_ms}  # fmt: skip
-        if result.accepted:
-            values |= {"state": DeliveryState.SENT, "sent_at": now}
-        elif not current.is_active:
-            values |= {"state": DeliveryState.FAILED, "reason": "disabled"}
-        elif _is_superseded(delivery):
-            values |= {"state": DeliveryState.DROPPED, "reason": "recovered"}
-        elif delivery.attempts > len(RETRY_SCHEDULE):
-            values |= {"state": DeliveryState.FAILED}
-        else:
-            pause = max(RETRY_SCHEDULE[delivery.attempts - 1], timedelta(seconds=result.retry_after_seconds))
-            values |= {"state": DeliveryState.WAITING, "due_at": now + pause}
-        claimed_deliveries.filter(pk=delivery.pk).update(**values)
-    if current.is_active or any(result.accepted for result in results):
-        _update_endpoint_health(current, results, now)
+    delivery_by_id = {delivery.pk: delivery for delivery in batch.deliveries}
+    with organisation_scope(claim.organisation_id):
+        # Held until this is stored, so that switching it off finds everything that waits.
+        rows = WebhookEndpoint.objects.select_for_update(no_key=True)
+        webhook = rows.filter(organisation_id=claim.organisation_id, pk=batch.webhook.pk).first()
+        if webhook is None:
+            return
+        for result in results:
+            _store_result(claim, webhook, delivery_by_id[result.delivery_id], result)
+        if webhook.is_active or any(result.accepted for result in results):
+            _update_endpoint_health(webhook, results, timezone.now())
+
+
+def _store_result(claim: Claim, webhook: WebhookEndpoint, delivery: WebhookDelivery, result: DeliveryResult) -> None:
+    ids = [delivery.pk]
+    response = {
+        "response_status": result.status, "reason": result.reason, "response_body": result.text,
+        "duration_ms": result.duration_ms,
+    }  # fmt: skip
+    if result.accepted:
+        claim.settle({**response, "state": DeliveryState.SENT, "sent_at": timezone.now()}, ids=ids)
+    elif not webhook.is_active:
+        claim.settle({**response, "state": DeliveryState.FAILED, "reason": "disabled"}, ids=ids)
+    elif _is_superseded(delivery):
+        claim.settle({**response, "state": DeliveryState.DROPPED, "reason": "recovered"}, ids=ids)
+    else:
+        claim.retry(result.reason, ids=ids, seconds_min=result.retry_after_seconds, values=response)
 
 
 def _is_superseded(delivery: WebhookDelivery) -> bool:
-    """Whether the closing message of its event is there already: the opening one must not arrive after it."""
+    """Return whether the event's closing message exists: the opening one must not arrive after it."""
     if delivery.event_id is None or delivery.is_closing:
         return False
     endpoint_deliveries = WebhookDelivery.objects.filter(
@@ -182,7 +172,8 @@ def _is_superseded(delivery: WebhookDelivery) -> bool:
 
 
 def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[DeliveryResult], now: datetime) -> None:
-    """What the answers say of the webhook itself."""
+    """Store what the answers say about the webhook itself, and disable it when it is gone or accepted nothing
+    for days."""
     queryset = WebhookEndpoint.objects.filter(organisation_id=webhook.organisation_id, pk=webhook.pk)
     if any(result.accepted for result in results):
         queryset.update(failing_since=None, last_accepted_at=now)
@@ -201,7 +192,7 @@ def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[Delivery
 
 
 def _reason_for(status: int) -> str:
-    """3xx is not followed: a signed message goes where it was meant to."""
+    """Return the reason code of a status. 3xx is not followed: a signed message goes where it was meant to."""
     if 200 <= status < 300:
         return ""
     return "redirected" if 300 <= status < 400 else "gone" if status == HTTPStatus.GONE else "refused"

@@ -5,14 +5,14 @@ import uuid
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from koppel.kit.jobs import enqueue
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import DeliveryState, Event, WebhookDelivery, WebhookEndpoint
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.notifications.webhooks.payloads import event_payload
 
 
 def enqueue_opened(event: Event) -> None:
-    """One message to each webhook that subscribes to it, in the caller's transaction."""
+    """Create one message for each webhook that subscribes to the event, in the caller's transaction."""
     if event.event_type in webhook_event_types():
         _enqueue(
             event,
@@ -25,7 +25,7 @@ def enqueue_opened(event: Event) -> None:
 
 
 def enqueue_closed(organisation_id: int, event_ids: Collection[int]) -> None:
-    """To the webhooks that got the first message. What was not sent yet is dropped."""
+    """Create messages for the webhooks that got the opening one, and drop what was not sent yet."""
     deliveries = WebhookDelivery.objects.filter(organisation_id=organisation_id, event_id__in=event_ids)
     deliveries.filter(state=DeliveryState.WAITING).update(state=DeliveryState.DROPPED, reason="recovered")
     notified = deliveries.filter(state__in=[DeliveryState.SENT, DeliveryState.CLAIMED], is_closing=False)
@@ -41,7 +41,7 @@ def enqueue_closed(organisation_id: int, event_ids: Collection[int]) -> None:
 def enqueue_delivery(
     webhook: WebhookEndpoint, event_type: str, message: dict[str, Any], **more: Any
 ) -> WebhookDelivery:
-    """The message waits, and a job that sends it."""
+    """Create a message, and a job that sends it."""
     message_id = f"msg_{uuid.uuid4().hex}"
     body = json.dumps({"id": message_id, **message}, ensure_ascii=False, separators=(",", ":"))
     delivery = WebhookDelivery.objects.create(
@@ -52,7 +52,7 @@ def enqueue_delivery(
         body=body,
         **more,
     )
-    enqueue("notifications.send_webhooks", organisation_id=webhook.organisation_id)
+    WEBHOOK_OUTBOX.enqueue({"organisation_id": webhook.organisation_id, "webhook_id": webhook.pk})
     return delivery
 
 

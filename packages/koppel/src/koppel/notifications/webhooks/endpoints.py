@@ -1,7 +1,6 @@
 """Use cases of webhooks: an Administrator names an address, chooses events, and looks after what was not accepted."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -17,14 +16,16 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
-from koppel.kit.jobs import enqueue
 from koppel.kit.text import clean_text
+from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.errors import NoSuchWebhook
-from koppel.notifications.event_types import webhook_event_types
+from koppel.notifications.event_types import NotificationEvent, webhook_event_types
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from koppel.notifications.webhooks import event_types
 from koppel.notifications.webhooks.delivery_queue import enqueue_delivery
+from koppel.notifications.webhooks.inputs import WebhookInput
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.notifications.webhooks.payloads import TEST, test_payload
 from koppel.notifications.webhooks.signing import new_secret
 from koppel.organisations.errors import Refused
@@ -38,35 +39,25 @@ SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
 _FINAL_STATES = [DeliveryState.FAILED, DeliveryState.DROPPED, DeliveryState.SENT]
 
 
-@dataclass(frozen=True)
-class WebhookEndpointInput:
-    """As a person or a program says it. `events` empty: all; `divisions` empty: the whole organisation."""
-
-    name: str
-    url: str
-    events: Collection[str] = ()
-    divisions: Collection[int] = ()
-
-
 def list_webhooks(actor: Actor) -> list[WebhookEndpoint]:
-    """By name. Raises `NotAllowed`."""
+    """Return the organisation's webhooks by name. Raises `NotAllowed`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    return list(WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id).order_by("name", "pk"))
+    return list(WebhookEndpoint.objects.for_actor(actor).order_by("name", "pk"))
 
 
 def get_webhook(actor: Actor, webhook_id: int) -> WebhookEndpoint:
-    """Raises `NoSuchWebhook`, `NotAllowed`."""
+    """Return the webhook. Raises `NoSuchWebhook`, `NotAllowed`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    webhook = WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id, pk=webhook_id).first()
+    webhook = WebhookEndpoint.objects.for_actor(actor).filter(pk=webhook_id).first()
     if webhook is None:
         raise NoSuchWebhook
     return webhook
 
 
-def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secret]:
-    """The secret is shown once. Raises `Refused`."""
+def create_webhook(actor: Actor, data: WebhookInput) -> tuple[WebhookEndpoint, Secret]:
+    """Create a webhook. Its secret is shown once. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    if WebhookEndpoint.objects.filter(organisation_id=actor.organisation_id).count() >= WEBHOOKS_MAX:
+    if WebhookEndpoint.objects.for_actor(actor).count() >= WEBHOOKS_MAX:
         raise Refused(_("An organisation has at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
     cleaned = _clean(actor, data)
     webhook = WebhookEndpoint.objects.create(
@@ -74,14 +65,14 @@ def add(actor: Actor, data: WebhookEndpointInput) -> tuple[WebhookEndpoint, Secr
         name=cleaned.name, url=cleaned.url, events=list(cleaned.events), divisions=list(cleaned.divisions),
     )  # fmt: skip
     secret = _store_new_secret(webhook)
-    _record(actor.audit, webhook, "webhook.created", after=_audit_details(cleaned))
+    _record(actor.audit, webhook, WebhookAction.CREATED, after=_audit_details(cleaned))
     return webhook, secret
 
 
-def change_webhook(actor: Actor, webhook_id: int, data: WebhookEndpointInput) -> WebhookEndpoint:
-    """Raises `Refused`, `NoSuchWebhook`."""
+def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> WebhookEndpoint:
+    """Change a webhook. Raises `Refused` and `NoSuchWebhook`."""
     webhook, cleaned = get_webhook(actor, webhook_id), _clean(actor, data)
-    before = WebhookEndpointInput(webhook.name, webhook.url, tuple(webhook.events), tuple(webhook.divisions))
+    before = WebhookInput(name=webhook.name, url=webhook.url, events=webhook.events, divisions=webhook.divisions)
     webhook.name, webhook.url, webhook.events, webhook.divisions = (
         cleaned.name,
         cleaned.url,
@@ -90,12 +81,14 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookEndpointInput) ->
     )
     webhook.save(update_fields=["name", "url", "events", "divisions"])
     if before != cleaned:
-        _record(actor.audit, webhook, "webhook.changed", before=_audit_details(before), after=_audit_details(cleaned))
+        _record(
+            actor.audit, webhook, WebhookAction.CHANGED, before=_audit_details(before), after=_audit_details(cleaned)
+        )
     return webhook
 
 
 def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
-    """Switched off, nothing is told; what waits is kept in the log as failed, to be sent again by hand."""
+    """Switch the webhook on or off. Off, its waiting messages fail, and can be sent again from the log."""
     webhook = get_webhook(actor, webhook_id)
     if webhook.is_active == on:
         return webhook
@@ -103,76 +96,77 @@ def set_enabled(actor: Actor, webhook_id: int, *, on: bool) -> WebhookEndpoint:
     webhook.save(update_fields=["is_active", "failing_since", "disabled_reason"])
     if not on:
         _fail_pending_deliveries(webhook)
-    _record(actor.audit, webhook, "webhook.enabled" if on else "webhook.disabled")
+    _record(actor.audit, webhook, WebhookAction.ENABLED if on else WebhookAction.DISABLED)
     return webhook
 
 
 def renew_secret(actor: Actor, webhook_id: int) -> Secret:
-    """A new secret, shown once; the old one signs too for a day."""
+    """Return a new secret, which is shown once; the old one signs as well for a day."""
     webhook = get_webhook(actor, webhook_id)
     webhook.previous_secret = encrypt_column(webhook, "previous_secret", current_secret(webhook))
     webhook.previous_until = timezone.now() + PREVIOUS_SECRET_VALID_FOR
     secret = _store_new_secret(webhook)
-    _record(actor.audit, webhook, "webhook.secret_rotated")
+    _record(actor.audit, webhook, WebhookAction.SECRET_ROTATED)
     return secret
 
 
 def remove_webhook(actor: Actor, webhook_id: int) -> None:
-    """With its log."""
+    """Remove a webhook with its log."""
     webhook = get_webhook(actor, webhook_id)
-    _record(actor.audit, webhook, "webhook.removed", before={"url": webhook.url})
+    _record(actor.audit, webhook, WebhookAction.REMOVED, before={"url": webhook.url})
     webhook.delete()
 
 
 def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
-    """A message of no meaning, sent within seconds; the log says what came back. Raises `Refused` and `Quarantined`."""
-    webhook = get_webhook(actor, webhook_id)
-    quarantine.refuse()
-    _require_active(webhook)
-    _record(actor.audit, webhook, "webhook.tested")
-    return enqueue_delivery(webhook, TEST, test_payload(webhook))
-
-
-def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:
-    """Send these again, under the id they had; all that failed when none is named. How many. Raises `Refused` and
+    """Create a test message, which is sent within seconds; the log shows the answer. Raises `Refused` and
     `Quarantined`."""
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     _require_active(webhook)
-    deliveries = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=webhook)
+    _record(actor.audit, webhook, WebhookAction.TESTED)
+    return enqueue_delivery(webhook, TEST, test_payload(webhook))
+
+
+def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:
+    """Send these messages again under the ids they had; all that failed when none is named. Returns how many.
+    Raises `Refused` and `Quarantined`."""
+    webhook = get_webhook(actor, webhook_id)
+    quarantine.refuse()
+    _require_active(webhook)
+    deliveries = WebhookDelivery.objects.for_actor(actor).filter(webhook=webhook)
     condition = (
         Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
     )
     count = deliveries.filter(condition).update(
-        state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), reason=""
+        state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), leased_until=None, reason=""
     )
     if count:
-        _record(actor.audit, webhook, "webhook.redelivered", count=count)
-        enqueue("notifications.send_webhooks", organisation_id=actor.organisation_id)
+        _record(actor.audit, webhook, WebhookAction.REDELIVERED, count=count)
+        WEBHOOK_OUTBOX.enqueue({"organisation_id": actor.organisation_id, "webhook_id": webhook.pk})
     return count
 
 
 def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: int = 100) -> list[WebhookDelivery]:
-    """The newest first. Raises `NoSuchWebhook`."""
+    """Return the webhook's messages, the newest first. Raises `NoSuchWebhook`."""
     webhook = get_webhook(actor, webhook_id)
-    deliveries = WebhookDelivery.objects.filter(organisation_id=actor.organisation_id, webhook=webhook)
+    deliveries = WebhookDelivery.objects.for_actor(actor).filter(webhook=webhook)
     if state:
         deliveries = deliveries.filter(state=state)
     return list(deliveries.order_by("-created_at", "-pk")[:limit])
 
 
 def disable(webhook: WebhookEndpoint, reason: str) -> None:
-    """It accepted nothing for days, or is gone: switched off, and whoever made it is told. `reason` is a code of
-    `webhooks.event_types.REASONS`. In scope."""
+    """Switch off a webhook that is gone or accepted nothing for days, and notify who created it. `reason` is
+    a code of `webhooks.event_types.REASONS`. In scope."""
     stopped = WebhookEndpoint.objects.filter(organisation_id=webhook.organisation_id, pk=webhook.pk, is_active=True)
     if not stopped.update(is_active=False, disabled_reason=reason):
         return
     _fail_pending_deliveries(webhook)
-    _record(SYSTEM_ACTOR, webhook, "webhook.auto_disabled", reason=reason)
+    _record(SYSTEM_ACTOR, webhook, WebhookAction.AUTO_DISABLED, reason=reason)
     open_event(
         webhook.organisation_id,
-        event_types.WEBHOOK_DISABLED,
-        f"webhook {webhook.pk}",
+        NotificationEvent.WEBHOOK_DISABLED,
+        EventKey("webhook", webhook.pk),
         responsible=webhook.created_by_id,
         context={"name": webhook.name, "reason": reason},
         link=webhook.get_absolute_url(),
@@ -180,12 +174,12 @@ def disable(webhook: WebhookEndpoint, reason: str) -> None:
 
 
 def current_secret(webhook: WebhookEndpoint) -> Secret:
-    """Raises `DecryptionError`."""
+    """Return the secret. Raises `DecryptionError`."""
     return decrypt_column(webhook, "secret")
 
 
 def secrets_in_use(webhook: WebhookEndpoint) -> list[Secret]:
-    """The newest first. Raises `DecryptionError`."""
+    """Return the secrets that sign, the newest first. Raises `DecryptionError`."""
     secrets = [current_secret(webhook)]
     if webhook.previous_secret and webhook.previous_until and webhook.previous_until > timezone.now():
         secrets.append(decrypt_column(webhook, "previous_secret"))
@@ -199,11 +193,12 @@ def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
     return secret
 
 
-def _clean(actor: Actor, data: WebhookEndpointInput) -> WebhookEndpointInput:
-    """Cleaned up. Whether the address may be called is decided when it is: names move. Raises `Refused`."""
+def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
+    """Return the input normalised. Whether the address may be called is decided when it is: names move.
+    Raises `Refused`."""
     name, url = clean_text(data.name, 100), clean_text(data.url)
     if not name:
-        raise Refused(_("A name is needed."))
+        raise Refused(_("A name is needed."), field="name")
     schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]
     try:
         URLValidator(schemes=schemes)(url.replace("//localhost", "//localhost.localdomain"))
@@ -211,27 +206,29 @@ def _clean(actor: Actor, data: WebhookEndpointInput) -> WebhookEndpointInput:
     except (ValidationError, ValueError):  # a port that there cannot be is a ValueError
         parts = None
     if parts is None or parts.username or parts.fragment or len(url) > 500:
-        raise Refused(_("“%(url)s” is no address that Koppel can call. It begins with https://.") % {"url": url[:200]})
+        message = _("“%(url)s” is no address that Koppel can call. It begins with https://.") % {"url": url[:200]}
+        raise Refused(message, field="url")
     available = webhook_event_types()
     if "" in data.events:
-        raise Refused(_("Choose events, at least one; or all of them."))
+        raise Refused(_("Choose events, at least one; or all of them."), field="events")
     if unknown := [name for name in data.events if name not in available]:
-        raise Refused(_("There is no event “%(event)s”.") % {"event": str(unknown[0])[:60]})
-    return WebhookEndpointInput(name, url, tuple(sorted(set(data.events))), _validate_divisions(actor, data.divisions))
-
-
-def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> tuple[int, ...]:
-    divisions = Division.objects.filter(
-        organisation_id=actor.organisation_id, archived_at=None, pk__in=list(division_ids)
+        raise Refused(_("There is no event “%(event)s”.") % {"event": str(unknown[0])[:60]}, field="events")
+    return WebhookInput(
+        name=name, url=url, events=sorted(set(data.events)), divisions=_validate_divisions(actor, data.divisions)
     )
-    ids = tuple(divisions.order_by("pk").values_list("pk", flat=True))
+
+
+def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> list[int]:
+    divisions = Division.objects.for_actor(actor).filter(archived_at=None, pk__in=list(division_ids))
+    ids = list(divisions.order_by("pk").values_list("pk", flat=True))
     if len(ids) < len(set(division_ids)):
-        raise Refused(_("Choose divisions that exist, at least one; or the whole organisation."))
+        message = _("Choose divisions that exist, at least one; or the whole organisation.")
+        raise Refused(message, field="divisions")
     return ids
 
 
-def _audit_details(data: WebhookEndpointInput) -> dict[str, object]:
-    """For the audit log, divisions by name: they may be gone when it is read."""
+def _audit_details(data: WebhookInput) -> dict[str, object]:
+    """Return the input with names of divisions: they may be gone when the audit log is read."""
     names = Division.objects.filter(pk__in=list(data.divisions)).order_by("name").values_list("name", flat=True)
     return {**vars(data), "divisions": list(names)}
 
@@ -248,5 +245,5 @@ def _fail_pending_deliveries(webhook: WebhookEndpoint) -> None:
     waiting.update(state=DeliveryState.FAILED, reason="disabled")
 
 
-def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: str, **details: object) -> None:
+def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: WebhookAction, **details: object) -> None:
     record(webhook.organisation_id, audit_actor, action, subject=("webhook", webhook.pk, webhook.name), details=details)

@@ -1,15 +1,12 @@
 """Why a message was not accepted, and what people are told when a webhook is switched off."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.http.client import NOT_ALLOWED, NOT_CONNECTED
 from koppel.kit.quarantine import CODE
-from koppel.notifications.event_types import EventType
+from koppel.notifications.event_types import EventType, NotificationEvent
+from koppel.notifications.models import EventFacts
 
-WEBHOOK_DISABLED = "webhook_disabled"
 REASONS = {
     "refused": _("It did not accept the message."),
     "redirected": _("It redirects, which is not followed: enter the address that it leads to."),
@@ -30,19 +27,20 @@ REASONS = {
 
 
 def reason_text(reason: str) -> str:
-    """In the language that is active; '' for none."""
+    """Return the reason's text in the active language; '' for none."""
     return str(REASONS.get(reason, reason))
 
 
-def _localize(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+def _localize(facts: EventFacts) -> EventFacts:
     return {"message": reason_text(str(facts.get("reason", "")))}
 
 
-EVENT_TYPES = {
-    WEBHOOK_DISABLED: EventType(
+EVENT_TYPES = (
+    EventType(
+        NotificationEvent.WEBHOOK_DISABLED,
         _("The webhook %(name)s was switched off. %(message)s"),
         label=_("A webhook was switched off"),
         localize=_localize,
         is_momentary=True,
-    )
-}
+    ),
+)

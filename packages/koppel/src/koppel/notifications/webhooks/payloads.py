@@ -8,17 +8,18 @@ from django.conf import settings
 from django.shortcuts import resolve_url
 from django.utils import timezone, translation
 
+from koppel.kit.database.json_fields import to_json
 from koppel.notifications.audience.hooks import unrestricted
 from koppel.notifications.event_types import render_message
 from koppel.notifications.events.visible_context import visible_context
-from koppel.notifications.models import Event, WebhookEndpoint
+from koppel.notifications.models import Event, EventContext, WebhookEndpoint
 
 TEST = "test"
 """The type of a test message."""
 
 
 def test_payload(webhook: WebhookEndpoint) -> dict[str, Any]:
-    """Shaped like every other."""
+    """Return a test message, shaped like every other."""
     return {
         "type": TEST,
         "state": "opened",
@@ -32,8 +33,9 @@ def test_payload(webhook: WebhookEndpoint) -> dict[str, Any]:
 
 
 def event_payload(event: Event, divisions: Collection[int], *, is_closing: bool) -> dict[str, Any] | None:
-    """None when all that it touches is for named people only, or nothing of these divisions (empty: of all)."""
-    affected = {int(key) for key in event.administrations}
+    """Return the message; None when all that the event touches is restricted, or outside these divisions
+    (empty: all)."""
+    affected = set(event.administrations)
     if event.subject_kind == "administration" and event.subject_id is not None:
         affected.add(event.subject_id)
     visible = frozenset(unrestricted(event.organisation_id, affected, divisions))
@@ -51,13 +53,15 @@ def event_payload(event: Event, divisions: Collection[int], *, is_closing: bool)
         "link": f"{settings.PUBLIC_URL}{event.link or resolve_url(settings.LOGIN_REDIRECT_URL)}",
         "subject": {"kind": event.subject_kind, "id": event.subject_id} if event.subject_kind else None,
         "administrations": [
-            {"id": int(key), **details} for key, details in event.administrations.items() if int(key) in visible
+            {"id": key, **to_json(details, EventContext)}
+            for key, details in event.administrations.items()
+            if key in visible
         ],
-        "context": event.context,
+        "context": to_json(event.context, EventContext),
     }
 
 
-def _messages(event_type: str, context: dict[str, Any]) -> dict[str, str]:
+def _messages(event_type: str, context: EventContext) -> dict[str, str]:
     messages = {}
     for code, _name in settings.LANGUAGES:
         with translation.override(code):

@@ -16,12 +16,13 @@ SECRET_BYTES = 32
 
 
 def new_secret() -> Secret:
-    """As receivers' libraries take it: `whsec_` and base64."""
+    """Return a secret as receivers' libraries take it: `whsec_` and base64."""
     return Secret(PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode())
 
 
 def headers(message_id: str, timestamp: int, body: bytes, keys: Sequence[Secret]) -> dict[str, str]:
-    """`timestamp` in seconds, of this attempt: a receiver refuses what is old."""
+    """Return the signed headers of an attempt. `timestamp` is its time in seconds: a receiver refuses old
+    ones."""
     return {
         "Content-Type": "application/json",
         "webhook-id": message_id,
@@ -31,7 +32,7 @@ def headers(message_id: str, timestamp: int, body: bytes, keys: Sequence[Secret]
 
 
 def signature(message_id: str, timestamp: int, body: bytes, key: Secret) -> str:
-    """`v1,<base64>`."""
+    """Return `v1,<base64>`."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     code = base64.b64decode(key.reveal().removeprefix(PREFIX))
     return "v1," + base64.b64encode(hmac.new(code, signed, hashlib.sha256).digest()).decode()

@@ -6,9 +6,12 @@ from koppel.notifications.webhooks import views
 
 app_name = "webhooks"
 urlpatterns = [
-    path("", views.listing, name="list"),
-    path("<int:webhook_id>/", views.detail, name="detail"),
-    path("<int:webhook_id>/log", views.log, name="log"),
-    path("<int:webhook_id>/action", views.perform_action, name="action"),
+    path("", views.list_webhooks, name="list"),
+    path("<int:webhook_id>/", views.show_webhook, name="detail"),
+    path("<int:webhook_id>/log", views.show_log, name="log"),
+    path("<int:webhook_id>/test", views.send_test, name="test"),
+    path("<int:webhook_id>/active", views.set_active, name="active"),
+    path("<int:webhook_id>/secret", views.renew_secret, name="secret"),
+    path("<int:webhook_id>/remove", views.remove_webhook, name="remove"),
     path("<int:webhook_id>/redeliver", views.redeliver, name="redeliver"),
 ]

@@ -1,23 +1,20 @@
 """The pages of webhooks: which there are, and one with its log."""
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
 from koppel.kit.encryption import Secret
-from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import id_of, one_of
-from koppel.notifications.errors import NoSuchWebhook
+from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.parameters import one_of
 from koppel.notifications.event_types import webhook_event_types
+from koppel.notifications.forms import ActiveForm, RedeliverForm, WebhookForm
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.endpoints import WebhookEndpointInput
 from koppel.notifications.webhooks.event_types import reason_text
-from koppel.organisations.errors import Refused
 from koppel.organisations.people.list import divisions_of
 from koppel.organisations.requests import AuthenticatedRequest
 
@@ -26,96 +23,102 @@ SHOWN_STATES = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, Deliver
 
 
 @takes()
-def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """All of them, and the form for a new one."""
+def list_webhooks(request: AuthenticatedRequest) -> HttpResponse:
+    """Show all webhooks, and the form for a new one."""
+    form = WebhookForm.of(request)
     webhooks = endpoints.list_webhooks(request.actor)
-    form_data = None
     if request.method == "POST":
-        form_data = _parse_form(request)
-        try:
-            created, secret = endpoints.add(request.actor, form_data)
+        with form.refusals():
+            webhook, secret = endpoints.create_webhook(request.actor, form.input)
             messages.success(request, _("The webhook is made. Test it now."))
-            return _page(request, created, secret)
-        except Refused as refusal:
-            messages.error(request, str(refusal))
+            return _page(request, webhook, secret)
     context = {
         "nav_section": "webhooks",
-        "webhooks": [(webhook, _state_context(webhook)) for webhook in webhooks], "events": _events(),
-        "typed": form_data, "chosen": set(form_data.events) if form_data else set(), "divisions": divisions_of(request.actor),
-        "chosen_divisions": set(form_data.divisions) if form_data else set(),
-    }  # fmt: skip
+        "webhooks": [(webhook, _state_context(webhook)) for webhook in webhooks],
+        **_form_context(request, form, None),
+    }
     return render(request, "notifications/webhooks.html", context)
 
 
 @takes(state=one_of(*SHOWN_STATES))
-def detail(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """Its settings, its secret and what became of its messages."""
-    webhook = _webhook_or_404(request, webhook_id)
+def show_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Show a webhook's settings, its secret and what became of its messages."""
+    webhook, form = endpoints.get_webhook(request.actor, webhook_id), WebhookForm.of(request)
     if request.method == "POST":
-        try:
-            endpoints.change_webhook(request.actor, webhook_id, _parse_form(request))
+        with form.refusals():
+            endpoints.change_webhook(request.actor, webhook_id, form.input)
             messages.success(request, _("Saved."))
-        except Refused as refusal:
-            messages.error(request, str(refusal))
-        return _redirect(webhook_id)
-    return _page(request, webhook, None, state=request.parameters["state"] or "")
+            return _redirect(webhook_id)
+    return _page(request, webhook, None, state=request.parameters["state"] or "", form=form)
 
 
 @takes(state=one_of(*SHOWN_STATES))
-def log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """The log alone, for as long as something is on its way."""
-    webhook, state = _webhook_or_404(request, webhook_id), request.parameters["state"] or ""
-    return render(request, "notifications/webhook_log.html", _log(request, webhook, state))
+def show_log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Show the log alone, for as long as something is on its way."""
+    webhook = endpoints.get_webhook(request.actor, webhook_id)
+    return render(request, "notifications/webhook_log.html", _log(request, webhook, request.parameters["state"] or ""))
 
 
-@require_POST
-def perform_action(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """Test, switch, a new secret, remove."""
-    webhook, action = _webhook_or_404(request, webhook_id), request.POST.get("action", "")
-    try:
-        if action == "test":
-            endpoints.send_test(request.actor, webhook_id)
-            messages.success(request, _("A test is on its way; the log shows what comes back."))
-        elif action in ("on", "off"):
-            endpoints.set_enabled(request.actor, webhook_id, on=action == "on")
-        elif action == "secret":
-            secret = endpoints.renew_secret(request.actor, webhook_id)
-            return _page(request, _webhook_or_404(request, webhook_id), secret)
-        elif action == "remove":
-            endpoints.remove_webhook(request.actor, webhook_id)
-            messages.success(request, _("The webhook “%(name)s” is removed.") % {"name": webhook.name})
-            return HttpResponseRedirect(reverse("webhooks:list"))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
+@action_of("webhooks:detail", "webhook_id")
+def send_test(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Send a message of no meaning."""
+    endpoints.send_test(request.actor, webhook_id)
+    messages.success(request, _("A test is on its way; the log shows what comes back."))
     return _redirect(webhook_id)
 
 
-@require_POST
+@action_of("webhooks:detail", "webhook_id")
+def set_active(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Switch a webhook on or off."""
+    active = ActiveForm.of(request).values_or_refusal()["active"]
+    endpoints.set_enabled(request.actor, webhook_id, on=active)
+    return _redirect(webhook_id)
+
+
+@action_of("webhooks:detail", "webhook_id")
+def renew_secret(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Make a new secret and show it this once."""
+    secret = endpoints.renew_secret(request.actor, webhook_id)
+    return _page(request, endpoints.get_webhook(request.actor, webhook_id), secret)
+
+
+@action_of("webhooks:detail", "webhook_id")
+def remove_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Remove a webhook with its log."""
+    webhook = endpoints.get_webhook(request.actor, webhook_id)
+    endpoints.remove_webhook(request.actor, webhook_id)
+    messages.success(request, _("The webhook “%(name)s” is removed.") % {"name": webhook.name})
+    return HttpResponseRedirect(reverse("webhooks:list"))
+
+
+@action_of("webhooks:detail", "webhook_id")
 def redeliver(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Send one message again, or all that failed."""
-    _webhook_or_404(request, webhook_id)
-    posted_id = request.POST.get("id", "")
-    delivery_ids = [key] if (key := id_of(posted_id)) else None
-    try:
-        count = endpoints.redeliver(request.actor, webhook_id, delivery_ids)
-        message = ngettext("%(count)d message is sent again.", "%(count)d messages are sent again.", count)
-        messages.success(request, message % {"count": count})
-    except Refused as refusal:
-        messages.error(request, str(refusal))
+    delivery_id = RedeliverForm.of(request).values_or_refusal()["id"]
+    count = endpoints.redeliver(request.actor, webhook_id, [delivery_id] if delivery_id else None)
+    message = ngettext("%(count)d message is sent again.", "%(count)d messages are sent again.", count)
+    messages.success(request, message % {"count": count})
     return _redirect(webhook_id)
 
 
 def _page(
-    request: AuthenticatedRequest, webhook: WebhookEndpoint, secret: Secret | None, *, state: str = ""
+    request: AuthenticatedRequest,
+    webhook: WebhookEndpoint,
+    secret: Secret | None,
+    *,
+    state: str = "",
+    form: WebhookForm | None = None,
 ) -> HttpResponse:
-    """With the secret, the one time that it is shown. `state`: of the log only the messages that are in this one."""
+    """Return the page, with the secret the one time that it is shown. `state`: only messages of this one are in the log."""
     context = {
-        "nav_section": "webhooks", "webhook": webhook, "facts": _state_context(webhook), "events": _events(), "typed": webhook,
-        "chosen": set(webhook.events), "chosen_divisions": set(webhook.divisions),
-        "divisions": divisions_of(request.actor), "secret": secret.reveal() if secret else "",
+        "nav_section": "webhooks",
+        "webhook": webhook,
+        "facts": _state_context(webhook),
+        "secret": secret.reveal() if secret else "",
         "signs_twice": webhook.previous_until if secret else None,
+        **_form_context(request, form or WebhookForm(), webhook),
         **_log(request, webhook, state),
-    }  # fmt: skip
+    }
     response = render(request, "notifications/webhook.html", context)
     if secret:
         response["Cache-Control"] = "no-store"
@@ -124,7 +127,7 @@ def _page(
 
 def _log(request: AuthenticatedRequest, webhook: WebhookEndpoint, state: str) -> dict[str, object]:
     deliveries = endpoints.list_deliveries(request.actor, webhook.pk, state=state, limit=DELIVERIES_SHOWN)
-    all_deliveries = WebhookDelivery.objects.filter(organisation_id=webhook.organisation_id, webhook=webhook)
+    all_deliveries = WebhookDelivery.objects.in_organisation(webhook.organisation_id).filter(webhook=webhook)
     names = {event: str(definition.label) for event, definition in webhook_event_types().items()}
     return {
         "webhook": webhook,
@@ -152,21 +155,24 @@ def _events() -> list[tuple[str, str]]:
     return sorted(choices, key=lambda choice: choice[1].casefold())
 
 
-def _parse_form(request: AuthenticatedRequest) -> WebhookEndpointInput:
-    form = request.POST
-    # No event has an empty name: somebody meant some events and ticked none, which must not become all.
-    events = (form.getlist("events") or [""]) if form.get("which") == "some" else []
-    division_ids = [*filter(None, map(id_of, form.getlist("divisions")))]
-    # No division is 0: somebody meant some divisions and ticked none, which must not become all.
-    divisions = (division_ids or [0]) if form.get("where") == "some" else []
-    return WebhookEndpointInput(form.get("name", ""), form.get("url", ""), events, divisions)
-
-
-def _webhook_or_404(request: AuthenticatedRequest, webhook_id: int) -> WebhookEndpoint:
-    try:
-        return endpoints.get_webhook(request.actor, webhook_id)
-    except NoSuchWebhook:
-        raise Http404 from None
+def _form_context(
+    request: AuthenticatedRequest, form: WebhookForm, webhook: WebhookEndpoint | None
+) -> dict[str, object]:
+    """Return what the form shows: what was typed, else how the webhook is, else nothing."""
+    if form.is_bound:
+        typed: object = {"name": form["name"].value(), "url": form["url"].value()}
+        events, division_ids = set(form["events"].value() or ()), set(form.cleaned_data.get("divisions", ()))
+    else:
+        typed = webhook
+        events, division_ids = (set(webhook.events), set(webhook.divisions)) if webhook else (set(), set())
+    return {
+        "form": form,
+        "typed": typed,
+        "events": _events(),
+        "chosen": events,
+        "divisions": divisions_of(request.actor),
+        "chosen_divisions": division_ids,
+    }
 
 
 def _redirect(webhook_id: int) -> HttpResponseRedirect:

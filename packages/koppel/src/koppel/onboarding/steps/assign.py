@@ -7,7 +7,7 @@ from koppel.administrations.queries import assignment_choices
 from koppel.company_registers.numbers import mask_number
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.onboarding.flow import save_step, save_values
-from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.models import CompanyAssignment, Flow, Step
 from koppel.onboarding.steps.identify import IdentityAnswer, list_answers
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
@@ -34,13 +34,12 @@ def assign(
     _require_offered(flow.organisation_id, division_id, template_id, added)
     changed = {}
     for company_id in selected:
-        assignment = dict(flow.assignments.get(str(company_id), {}))
-        if division_id is not None:
-            assignment["division"] = division_id
-        if template_id is not None:
-            assignment["template"] = template_id
-        assignment["users"] = sorted({*assignment.get("users", []), *added})
-        changed[str(company_id)] = assignment
+        assignment = flow.assignments.get(company_id, CompanyAssignment())
+        changed[company_id] = CompanyAssignment(
+            division=assignment.division if division_id is None else division_id,
+            template=assignment.template if template_id is None else template_id,
+            users=sorted({*assignment.users, *added}),
+        )
     save_values(flow, "assignments", changed)
     save_step(flow, Step.ASSIGN)
     return len(selected)
@@ -62,7 +61,7 @@ def _require_offered(organisation_id: int, division_id: int | None, template_id:
 def clear(flow: Flow, company_ids: Iterable[int]) -> int:
     """Clear the assignments of the ticked companies. Returns their number."""
     selected = set(company_ids) & set(flow.chosen_company_ids)
-    save_values(flow, "assignments", {str(one): {} for one in selected})
+    save_values(flow, "assignments", {company_id: CompanyAssignment() for company_id in selected})
     save_step(flow, Step.ASSIGN)
     return len(selected)
 
@@ -72,11 +71,11 @@ def list_assignments(actor: Actor, flow: Flow) -> list[AssignmentRow]:
     names = {kind: dict(pairs) for kind, pairs in assignment_choices(actor).items()}
     assignment_rows = []
     for answer in list_answers(flow):
-        assignment = flow.assignments.get(str(answer.company.pk), {})
-        people = tuple(names["people"][one] for one in assignment.get("users", []) if one in names["people"])
-        division = names["divisions"].get(assignment.get("division", 0), "")
+        assignment = flow.assignments.get(answer.company.pk, CompanyAssignment())
+        people = tuple(names["people"][one] for one in assignment.users if one in names["people"])
+        division = names["divisions"].get(assignment.division or 0, "")
         number = mask_number(answer.number, answer.company.country)
         assignment_rows.append(
-            AssignmentRow(answer, number, division, names["templates"].get(assignment.get("template", 0), ""), people)
+            AssignmentRow(answer, number, division, names["templates"].get(assignment.template or 0, ""), people)
         )
     return assignment_rows

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import restricted_company_ids, visible_to
 from koppel.audit.services import record
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import companies_of, connections_of
 from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import is_import, save_step
-from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.models import DisplayedIdentity, Flow, Step
 from koppel.organisations.roles import Actor, Permission
 
 
@@ -71,7 +72,7 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     flow.offered_company_ids = [company.pk for company in offered]
     flow.chosen_company_ids = [key for key in flow.offered_company_ids if key in selected]
     flow.displayed_identities = {
-        str(company.pk): [company.legal_name or company.name, company.number]
+        company.pk: DisplayedIdentity(company.legal_name or company.name, company.number)
         for company in offered
         if company.pk in selected
     }
@@ -113,7 +114,7 @@ def set_companies_importable(actor: Actor, flow: Flow, company_ids: Iterable[int
     names = list(companies_to_change.values_list("name", flat=True))
     companies_to_change.update(importable_by_others=importable)
     if names:
-        action = "connection.companies_shared" if importable else "connection.companies_hidden"
+        action = ConnectionAction.COMPANIES_SHARED if importable else ConnectionAction.COMPANIES_HIDDEN
         subject = ("connection", flow.connection_id, "")
         record(actor.organisation_id, actor.audit, action, subject=subject, details={"companies": names[:100]})
     return len(names)

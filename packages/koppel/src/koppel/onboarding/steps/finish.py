@@ -1,14 +1,14 @@
 """The end of the wizard: import the chosen companies, once."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
+from koppel.administrations.models import ConfirmedIdentity
 from koppel.administrations.services import NewAdministration, import_companies
 from koppel.company_registers.numbers.identity import Identity
-from koppel.kit.locks import LockName, lock_until_commit
+from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.onboarding.flow import get_flow
-from koppel.onboarding.models import Flow, FlowState, Import
+from koppel.onboarding.models import CompanyAssignment, DisplayedIdentity, Flow, FlowState, Import
 from koppel.onboarding.steps.choose import list_company_choices
 from koppel.onboarding.steps.identify import identity_of, list_answers
 from koppel.onboarding.steps.same_company import confirmed_identity
@@ -56,7 +56,7 @@ def _import(
     flow: Flow,
     import_record: Import,
     identities_by_company: dict[int, Identity],
-    confirmed: dict[int, dict[str, Any]],
+    confirmed: dict[int, ConfirmedIdentity],
 ) -> list[int]:
     """Import each company through the connection that reaches it. Returns the ids of the administrations."""
     by_connection: dict[int, list[NewAdministration]] = {}
@@ -73,9 +73,9 @@ def _import(
     ]
 
 
-def _new(flow: Flow, company_id: int, identity: Identity, confirmed: dict[str, Any]) -> NewAdministration:
-    assignment = flow.assignments.get(str(company_id), {})
-    seen_name, seen_number = flow.displayed_identities.get(str(company_id), ("", ""))
+def _new(flow: Flow, company_id: int, identity: Identity, confirmed: ConfirmedIdentity) -> NewAdministration:
+    assignment = flow.assignments.get(company_id, CompanyAssignment())
+    seen = flow.displayed_identities.get(company_id, DisplayedIdentity())
     return NewAdministration(
         remote_company_id=company_id,
         number=identity.number,
@@ -85,9 +85,9 @@ def _new(flow: Flow, company_id: int, identity: Identity, confirmed: dict[str, A
         sector=identity.sector,
         sector_scheme=identity.sector_scheme,
         confirmed_identity=confirmed,
-        division_id=assignment.get("division"),
-        template_id=assignment.get("template"),
-        membership_ids=tuple(assignment.get("users", ())),
-        seen_name=seen_name,
-        seen_number=seen_number,
+        division_id=assignment.division,
+        template_id=assignment.template,
+        membership_ids=tuple(assignment.users),
+        seen_name=seen.name,
+        seen_number=seen.number,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -16,7 +15,7 @@ from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import save_step, save_values
-from koppel.onboarding.models import Flow, Step
+from koppel.onboarding.models import Confirmation, Flow, Step, TypedIdentity
 from koppel.onboarding.steps.same_company import Discrepancy, find_discrepancy, store_answer
 from koppel.organisations.roles import Actor
 
@@ -100,7 +99,7 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
     """Return the answers of the chosen companies, or of some of them."""
     companies = _chosen_companies(flow, only)
     parts_by_company = {
-        company.pk: _stored_or_guessed(company, flow.typed_identities.get(str(company.pk))) for company in companies
+        company.pk: _stored_or_guessed(company, flow.typed_identities.get(company.pk)) for company in companies
     }
     query_by_company = {
         key: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
@@ -126,14 +125,15 @@ def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
 def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[int]:
     """Store what was typed for these companies, valid or not. Returns the ids of those that belong to the flow."""
     flow_company_ids = [company_id for company_id in flow.chosen_company_ids if company_id in typed_by_company]
-    typed = {
-        str(key): {name: typed_by_company[key].get(name, "").strip() for name in FIELDS} for key in flow_company_ids
-    }
-    for values in typed.values():
-        values["sector"] = resolve_sector(values["sector"]) if values["sector"] else ""
+    typed = {key: _typed_identity(typed_by_company[key]) for key in flow_company_ids}
     if typed:
         save_values(flow, "typed_identities", typed)
     return flow_company_ids
+
+
+def _typed_identity(values: Mapping[str, str]) -> TypedIdentity:
+    number, reason, sector = (values.get(name, "").strip() for name in FIELDS)
+    return TypedIdentity(number, reason, resolve_sector(sector) if sector else "")
 
 
 def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[IdentityAnswer]:
@@ -223,18 +223,18 @@ def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[Rem
 
 
 def _stored_or_guessed(
-    company: RemoteCompany, stored: Mapping[str, str] | None
+    company: RemoteCompany, stored: TypedIdentity | None
 ) -> tuple[RemoteCompany, str, str, str, bool, NumberCheck | None]:
     if stored is None:
         number, number_check = suggest_number(company.country, company.number, company.vat_number)
         return company, number, "", "", True, number_check
-    number, reason, sector = (stored.get(name, "") for name in FIELDS)
-    return company, number, reason, sector, False, check_number(number, company.country) if number else None
+    number_check = check_number(stored.number, company.country) if stored.number else None
+    return company, stored.number, stored.reason, stored.sector, False, number_check
 
 
 def _answer(
     company: RemoteCompany, number: str, reason: str, sector: str, is_guessed: bool, number_check: NumberCheck | None,
-    finding: LookupResult | None, confirmed: Mapping[str, Any],
+    finding: LookupResult | None, confirmed: Mapping[int, Confirmation],
 ) -> IdentityAnswer:  # fmt: skip
     identity_or_problems = check_identity(country=company.country, number=number, reason=reason, sector=sector)
     problems = {one.field: one for one in identity_or_problems} if isinstance(identity_or_problems, list) else {}

@@ -5,18 +5,18 @@ A row is complete only once a person has answered; the answer holds for exactly 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.administrations.models import ConfirmedIdentity
 from koppel.company_registers.clients.protocol import QueryKind
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.numbers import check_number
 from koppel.company_registers.numbers.identity import suggest_number
 from koppel.connections.models import RemoteCompany
 from koppel.onboarding.flow import save_values
-from koppel.onboarding.models import Flow
+from koppel.onboarding.models import Confirmation, Flow
 from koppel.organisations.roles import Actor
 
 
@@ -42,6 +42,10 @@ class Discrepancy:
             "number": self.number,
             "stated_number": stated,
         }
+
+    def is_subject_of(self, confirmation: Confirmation) -> bool:
+        """Whether the answer was about exactly this."""
+        return all(getattr(confirmation, key) == value for key, value in self.subject.items())
 
     @property
     def differences(self) -> list[str]:
@@ -70,7 +74,7 @@ class Discrepancy:
 
 
 def find_discrepancy(
-    company: RemoteCompany, number: str, finding: LookupResult | None, answers: Mapping[str, Any]
+    company: RemoteCompany, number: str, finding: LookupResult | None, answers: Mapping[int, Confirmation]
 ) -> Discrepancy | None:
     """Return how the number's register entry differs from the company; None when it does not. `answers`: the flow's."""
     checked = check_number(number, company.country) if number else None
@@ -81,32 +85,35 @@ def find_discrepancy(
     )
     if not discrepancy.register_name and not discrepancy.is_derived:
         return None
-    stored = answers.get(str(company.pk), {})
-    is_about_this = all(stored.get(key) == value for key, value in discrepancy.subject.items())
+    stored = answers.get(company.pk)
+    is_about_this = stored is not None and discrepancy.is_subject_of(stored)
     return Discrepancy(
         company,
         discrepancy.number,
         discrepancy.register_name,
         discrepancy.is_derived,
-        stored["is_same"] if is_about_this else None,
+        stored.is_same if stored and is_about_this else None,
     )
 
 
 def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy], *, same: bool) -> int:
     """Store the answer with who gave it, when, and about what. Returns the number stored."""
-    said = {"is_same": same, "by": actor.membership_id, "at": timezone.now().isoformat()}
-    answers = {str(discrepancy.company.pk): {**discrepancy.subject, **said} for discrepancy in discrepancies}
+    at = timezone.now().isoformat()
+    answers = {
+        discrepancy.company.pk: Confirmation(**discrepancy.subject, is_same=same, by=actor.membership_id, at=at)
+        for discrepancy in discrepancies
+    }
     if answers:
         save_values(flow, "confirmations", answers)
     return len(answers)
 
 
-def confirmed_identity(discrepancy: Discrepancy | None, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the name and number that a person confirmed, for the administration; {} where there was no question."""
+def confirmed_identity(discrepancy: Discrepancy | None, answers: Mapping[int, Confirmation]) -> ConfirmedIdentity:
+    """Return the name and number that a person confirmed, for the administration; empty where there was no question."""
     if discrepancy is None or not discrepancy.answer:
-        return {}
-    stored = answers[str(discrepancy.company.pk)]
-    return {"name": discrepancy.register_name, "number": discrepancy.number, "by": stored["by"], "at": stored["at"]}
+        return ConfirmedIdentity()
+    stored = answers[discrepancy.company.pk]
+    return ConfirmedIdentity(discrepancy.register_name, discrepancy.number, stored.by, stored.at)
 
 
 def _other_name(company: RemoteCompany, finding: LookupResult | None) -> str:

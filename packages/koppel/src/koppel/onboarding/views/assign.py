@@ -37,7 +37,7 @@ def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    values = AssignForm(request.POST).values_or_refusal()
+    values = AssignForm.of(request).values_or_refusal()
     if values["action"] == "apply":
         _apply(request, flow, values, announce=True)
         return HttpResponseRedirect(request.path)

@@ -26,7 +26,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """③ Show everything that was reached; new companies can be ticked."""
     if request.method == "POST":
-        values = ChooseForm(request.POST).values_or_refusal()
+        values = ChooseForm.of(request).values_or_refusal()
         return ACTIONS[values["action"] or "next"](request, flow, values["company"])
     choices = choose_step.list_company_choices(request.actor, flow)
     visible = _visible_choices(flow, choices)

@@ -42,7 +42,7 @@ def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpRespons
 
 def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Perform the action of the button that was pressed. Typed values are stored first, so that nothing typed is lost."""
-    form = IdentifyForm(request.POST, flow.chosen_company_ids, request.FILES)
+    form = IdentifyForm.of(request, flow.chosen_company_ids)
     identify_step.save_answers(flow, form.answers)
     action, company_id = form.values_or_refusal()["action"]
     if action == "fill":
@@ -105,7 +105,7 @@ def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
 @step_page(Step.IDENTIFY)
 def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Store one row when it is left, ask a register, and return how it stands."""
-    form = IdentifyForm(request.POST, flow.chosen_company_ids)
+    form = IdentifyForm.of(request, flow.chosen_company_ids)
     stored_ids = identify_step.save_answers(flow, form.answers)
     if not stored_ids:
         return JsonResponse({"error": "not_found"}, status=404)

@@ -36,7 +36,7 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
     """① Choose the accounting system."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     if request.method == "POST":
-        connector = SystemForm(request.POST).values_or_refusal()["connector"]
+        connector = SystemForm.of(request).values_or_refusal()["connector"]
         return to_step(flows.start_flow(request.actor, connector), Step.SIGN_IN)
     systems = [(one.descriptor, bool(apps_for(request.actor, key))) for key, one in connectors().items()]
     titles = {descriptor.title for descriptor, _has_app in systems}
@@ -102,7 +102,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """② What is needed, what Koppel may do, and on to the vendor's own page or to the ids."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
-    form = SignInForm(request.POST or None, request.FILES or None)
+    form = SignInForm.of(request)
     if request.method == "POST" and form.is_valid() and (response := _take_sign_in(request, flow, form)):
         return response
     request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]

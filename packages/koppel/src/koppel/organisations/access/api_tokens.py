@@ -23,6 +23,7 @@ from koppel.kit.tenancy import installation_scope
 from koppel.kit.text import clean_text
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import must_enrol_mfa
+from koppel.organisations.audit_actions import TokenAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import ApiToken, Membership
 from koppel.organisations.roles import Actor, Permission, Role, least_privileged
@@ -85,7 +86,7 @@ def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_
     )
     details = {"role": token.role, "read_only": read_only, "expires_at": token.expires_at.isoformat()}
     subject = ("token", token.pk, name)
-    record(actor.organisation_id, actor.audit, "token.created", subject=subject, details={"after": details})
+    record(actor.organisation_id, actor.audit, TokenAction.CREATED, subject=subject, details={"after": details})
     return token, Secret(text)
 
 
@@ -98,7 +99,7 @@ def revoke_token(actor: Actor, token_id: int) -> None:
         actor.require(Permission.MANAGE_PEOPLE)
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
-    record(actor.organisation_id, actor.audit, "token.revoked", subject=("token", token.pk, token.name))
+    record(actor.organisation_id, actor.audit, TokenAction.REVOKED, subject=("token", token.pk, token.name))
 
 
 def resolve_token_actor(text: str, ip_address: str) -> Actor:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.text import clean_text
+from koppel.organisations.audit_actions import OrganisationAction
 from koppel.organisations.email_domains import is_public, normalised
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import ConfirmedDomain, Organisation
@@ -98,7 +99,7 @@ def confirm(operator: Actor, organisation_id: int, text: str) -> ConfirmedDomain
                 )
         except IntegrityError:
             raise Refused(_("%s is confirmed already; a domain belongs to one organisation.") % domain) from None
-        _record(operator, organisation, "organisation.domain_confirmed", domain)
+        _record(operator, organisation, OrganisationAction.DOMAIN_CONFIRMED, domain)
     return confirmed
 
 
@@ -110,7 +111,7 @@ def withdraw(operator: Actor, text: str) -> str:
         if confirmed is None:
             raise Refused(_("%s is not confirmed for any organisation.") % domain)
         confirmed.delete()
-        _record(operator, confirmed.organisation, "organisation.domain_revoked", domain)
+        _record(operator, confirmed.organisation, OrganisationAction.DOMAIN_REVOKED, domain)
     return domain
 
 
@@ -139,7 +140,7 @@ def summaries() -> list[DomainSummary]:
     ]
 
 
-def _record(operator: Actor, organisation: Organisation, action: str, domain: str) -> None:
+def _record(operator: Actor, organisation: Organisation, action: OrganisationAction, domain: str) -> None:
     with organisation_scope(organisation.pk):
         actor = replace(operator, organisation_id=organisation.pk)
         subject = ("organisation", organisation.pk, organisation.name)

@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.organisations.access.memberships import works_elsewhere
+from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission
@@ -53,7 +54,7 @@ def reset(actor: Actor, membership: Membership) -> None:
         )
     remove_mfa(membership.user_id)
     subject = ("person", membership.pk, str(membership.user))
-    record(actor.organisation_id, actor.audit, "person.mfa_reset", subject=subject)
+    record(actor.organisation_id, actor.audit, PersonAction.MFA_RESET, subject=subject)
 
 
 def remove_mfa(user_id: int) -> bool:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.kit.text import clean_text
 from koppel.organisations.access import domains, mfa
+from koppel.organisations.audit_actions import OperatorAction, OrganisationAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor, Permission
@@ -45,7 +46,7 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
     organisation.save(update_fields=["requires_mfa", "email_domains", "audit_years"])
     after = security_policy_of(organisation)
     if before != after:
-        _record(actor, organisation, "organisation.security_changed", before=vars(before), after=vars(after))
+        _record(actor, organisation, OrganisationAction.SECURITY_CHANGED, before=vars(before), after=vars(after))
 
 
 def parse_domains(text: str) -> tuple[str, ...]:
@@ -59,22 +60,24 @@ def grant_operator_access(actor: Actor, hours: int) -> None:
     actor.require(Permission.MANAGE_ORGANISATION)
     if hours not in OPERATOR_ACCESS_HOURS:
         raise Refused(_("Choose for how long."))
-    _set_operator_access(actor, timezone.now() + timedelta(hours=hours), "operator.access_granted")
+    _set_operator_access(actor, timezone.now() + timedelta(hours=hours), OperatorAction.ACCESS_GRANTED)
 
 
 def withdraw_operator_access(actor: Actor) -> None:
     """End the access of operators."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    _set_operator_access(actor, None, "operator.access_revoked")
+    _set_operator_access(actor, None, OperatorAction.ACCESS_REVOKED)
 
 
-def _set_operator_access(actor: Actor, ends_at: datetime | None, action: str) -> None:
+def _set_operator_access(actor: Actor, ends_at: datetime | None, action: OperatorAction) -> None:
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     organisation.operator_access_until = ends_at
     organisation.save(update_fields=["operator_access_until"])
     _record(actor, organisation, action, until=ends_at.isoformat() if ends_at else "")
 
 
-def _record(actor: Actor, organisation: Organisation, action: str, **details: object) -> None:
+def _record(
+    actor: Actor, organisation: Organisation, action: OrganisationAction | OperatorAction, **details: object
+) -> None:
     subject = ("organisation", organisation.pk, organisation.name)
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

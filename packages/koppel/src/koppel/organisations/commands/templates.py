@@ -1,6 +1,5 @@
 """`koppel templates`: named sets of settings, from the shell."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from koppel.kit.cli.output import AsJson, as_mapping, print_record
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.commands.groups import GroupCommands
 from koppel.organisations.groups import settings_templates
+from koppel.organisations.models import SettingsMap
 from koppel.organisations.roles import Permission
 from koppel.organisations.settings_schema import SETTING_LABELS, notification_audiences
 
@@ -93,7 +93,7 @@ def change_template(
 
 
 def _settings_from_options(
-    before: Mapping[str, Any],
+    before: SettingsMap,
     resources: list[str] | None,
     years: int | None,
     schedule: str,

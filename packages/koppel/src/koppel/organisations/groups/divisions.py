@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Q
 from django.utils.translation import gettext_lazy
 
+from koppel.organisations.audit_actions import DivisionAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind
 from koppel.organisations.groups.inputs import DivisionInput
@@ -16,6 +17,7 @@ from koppel.organisations.roles import Actor, Permission
 DIVISION = GroupType(
     GroupKind.DIVISION,
     Division,
+    DivisionAction,
     missing=gettext_lazy("There is no such division."),
     merged_with_itself=gettext_lazy("A division cannot be merged with itself."),
 )
@@ -85,7 +87,7 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
     )
     if requested_ids != before:
         details = {"before": sorted(before), "after": sorted(requested_ids)}
-        DIVISION.record(actor, "members_changed", (division.pk, division.name), details)
+        DIVISION.record(actor, DivisionAction.MEMBERS_CHANGED, (division.pk, division.name), details)
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from koppel.kit.hooks import Hook, SingleHook
+from koppel.organisations.models import SettingsMap
 from koppel.organisations.roles import Actor
 
 
@@ -47,5 +48,5 @@ move_usage = Hook[[Actor, GroupKind, int, int], int]()
 """Called with two ids when a division or template is merged into another: hang all of the first on the
 second. How many; with an exception of a listener nothing is merged."""
 
-settings_impact = SingleHook[[int, int, Mapping[str, Any]], SettingsImpact](lambda *_: SettingsImpact())
+settings_impact = SingleHook[[int, int, SettingsMap], SettingsImpact](lambda *_: SettingsImpact())
 """Called with an organisation, a template's id and its next settings: what they would do. Changes nothing."""

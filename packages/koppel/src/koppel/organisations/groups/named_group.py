@@ -9,8 +9,10 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from koppel.audit.audit_actions import AuditAction
 from koppel.audit.services import record
 from koppel.kit.text import clean_text
+from koppel.organisations.audit_actions import DivisionAction, TemplateAction
 from koppel.organisations.errors import NoSuchGroup, Refused
 from koppel.organisations.groups.hooks import GroupKind
 from koppel.organisations.models import Division, Template
@@ -37,6 +39,7 @@ class GroupType(Generic[Group]):
 
     kind: GroupKind
     model: type[Group]
+    actions: type[DivisionAction] | type[TemplateAction]
     missing: str | Promise
     merged_with_itself: str | Promise
 
@@ -64,12 +67,12 @@ class GroupType(Generic[Group]):
             with transaction.atomic():
                 if group_id is None:
                     created = self.model._default_manager.create(organisation_id=actor.organisation_id, **columns)
-                    self.record(actor, "created", (created.pk, name), {})
+                    self.record(actor, self.actions.CREATED, (created.pk, name), {})
                     return int(created.pk)
                 groups.filter(pk=group_id).update(**columns)
         except IntegrityError:  # a colleague, or a second click, was a moment earlier
             raise Refused(_("“%s” exists already.") % name, field="name") from None
-        self.record(actor, "changed", (group_id, name), {"archived": archived})
+        self.record(actor, self.actions.CHANGED, (group_id, name), {"archived": archived})
         return group_id
 
     def set_archived(self, actor: Actor, group_id: int, *, archived: bool) -> None:
@@ -93,12 +96,17 @@ class GroupType(Generic[Group]):
         """Archive the emptied group; the audit log names the other one."""
         groups = self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=source.pk)
         groups.update(archived_at=timezone.now())
-        self.record(actor, "merged", (source.pk, source.name), {"into": target.pk, "into_name": target.name, **details})
+        self.record(
+            actor,
+            self.actions.MERGED,
+            (source.pk, source.name),
+            {"into": target.pk, "into_name": target.name, **details},
+        )
 
-    def record(self, actor: Actor, action: str, group: tuple[int, str], details: Mapping[str, object]) -> None:
+    def record(self, actor: Actor, action: AuditAction, group: tuple[int, str], details: Mapping[str, object]) -> None:
         """Write to the audit log what was done to this group, (id, name)."""
         subject = (self.kind.value, *group)
-        record(actor.organisation_id, actor.audit, f"{self.kind}.{action}", subject=subject, details=details)
+        record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 
 def in_use_first(summaries: Iterable[SummaryType]) -> list[SummaryType]:

@@ -6,16 +6,18 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy
 
+from koppel.organisations.audit_actions import TemplateAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
 from koppel.organisations.groups.named_group import GroupType, in_use_first
-from koppel.organisations.models import Organisation, Template
+from koppel.organisations.models import Organisation, SettingsMap, Template
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
 
 TEMPLATE = GroupType(
     GroupKind.TEMPLATE,
     Template,
+    TemplateAction,
     missing=gettext_lazy("There is no such template."),
     merged_with_itself=gettext_lazy("A template cannot be merged with itself."),
 )
@@ -30,7 +32,7 @@ class TemplateSummary:
     id: int
     name: str
     is_archived: bool
-    settings: Mapping[str, Any]
+    settings: SettingsMap
     administrations: int
 
 
@@ -55,8 +57,8 @@ def save_template(
 ) -> int:
     """Create, change or archive a template; return its id. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
-    validate_settings(settings)
-    return TEMPLATE.save(actor, template_id, name, archived=archived, values={"settings": dict(settings)})
+    values = {"settings": validate_settings(settings)}
+    return TEMPLATE.save(actor, template_id, name, archived=archived, values=values)
 
 
 def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
@@ -67,8 +69,8 @@ def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
 def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
     """Return the effect of these settings, and the number of administrations. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
-    validate_settings(settings)
-    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, settings)
+    stored = validate_settings(settings)
+    return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, stored)
 
 
 def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
@@ -78,7 +80,7 @@ def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapp
     if before != dict(settings):
         template = get_template(actor, template_id)
         details = {"before": before, "after": dict(settings)}
-        TEMPLATE.record(actor, "settings_changed", (template.pk, template.name), details)
+        TEMPLATE.record(actor, TemplateAction.SETTINGS_CHANGED, (template.pk, template.name), details)
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
@@ -89,7 +91,7 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
     return moved_count
 
 
-def inherited_settings(actor: Actor) -> Mapping[str, Any]:
+def inherited_settings(actor: Actor) -> SettingsMap:
     """Return the organisation's settings, in force where a template sets none."""
     settings = Organisation.objects.filter(pk=actor.organisation_id).values_list("settings", flat=True).first()
-    return dict(settings or {})
+    return settings or SettingsMap()

@@ -23,6 +23,7 @@ from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.text import clean_text
 from koppel.organisations.access import domains
+from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import membership_began
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
@@ -69,7 +70,7 @@ def invite(actor: Actor, data: InvitationData) -> Invitation:
         raise Refused(_("%s is invited already. You can send the invitation again.") % email) from None
     _send(invitation)
     names = list(divisions.order_by("name").values_list("name", flat=True))
-    _record(actor, invitation, "person.invited", after={"role": data.role, "divisions": names})
+    _record(actor, invitation, PersonAction.INVITED, after={"role": data.role, "divisions": names})
     return invitation
 
 
@@ -127,7 +128,7 @@ def resend(actor: Actor, invitation_id: int) -> Invitation:
     invitation.invited_by_id = actor.membership_id or None
     invitation.save(update_fields=["sends", "valid_until", "mail_failed", "invited_by"])
     _send(invitation)
-    _record(actor, invitation, "person.invitation_resent")
+    _record(actor, invitation, PersonAction.INVITATION_RESENT)
     return invitation
 
 
@@ -136,7 +137,7 @@ def revoke(actor: Actor, invitation_id: int) -> Invitation:
     invitation = _get_open(actor, invitation_id)
     invitation.revoked_at = timezone.now()
     invitation.save(update_fields=["revoked_at"])
-    _record(actor, invitation, "person.invitation_revoked")
+    _record(actor, invitation, PersonAction.INVITATION_REVOKED)
     return invitation
 
 
@@ -226,7 +227,11 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
     who = AuditActor(ActorKind.PERSON, user.pk, str(user), ip_address, Interface.WEB)
     subject = ("person", membership.pk, str(user))
     record(
-        invitation.organisation_id, who, "person.joined", subject=subject, details={"after": {"role": invitation.role}}
+        invitation.organisation_id,
+        who,
+        PersonAction.JOINED,
+        subject=subject,
+        details={"after": {"role": invitation.role}},
     )
     return membership
 
@@ -275,6 +280,6 @@ def _send(invitation: Invitation) -> None:
     )
 
 
-def _record(actor: Actor, invitation: Invitation, action: str, **details: object) -> None:
+def _record(actor: Actor, invitation: Invitation, action: PersonAction, **details: object) -> None:
     subject = ("invitation", invitation.pk, invitation.email)
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

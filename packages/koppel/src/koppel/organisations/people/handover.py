@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.organisations.access.sessions import sessions_of
+from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import ApiToken, Membership
 from koppel.organisations.people.hooks import OwnedItem, ownership_providers
@@ -103,7 +104,7 @@ def hand_over(
         raise Refused(_("Something has changed since you looked. Nothing was done yet: please look again."))
     details = {"to": str(successor.user), "moved": moved_counts}
     subject = ("person", departing_member.pk, str(departing_member.user))
-    record(actor.organisation_id, actor.audit, "person.ownership_transferred", subject=subject, details=details)
+    record(actor.organisation_id, actor.audit, PersonAction.OWNERSHIP_TRANSFERRED, subject=subject, details=details)
     return moved_counts
 
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import Interface
 from koppel.audit.services import record
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.audit_actions import OperatorAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor, Role
@@ -71,11 +72,11 @@ def start_support_session(user_id: int | None, organisation_id: int, ip_address:
     actor = operator_actor(user_id, organisation_id, ip_address)
     if actor is None:
         raise Refused(_("This organisation does not let operators in just now."))
-    record_action(actor, "operator.access_started")
+    record_action(actor, OperatorAction.ACCESS_STARTED)
     return actor
 
 
-def record_action(actor: Actor, action: str) -> None:
+def record_action(actor: Actor, action: OperatorAction) -> None:
     with organisation_scope(actor.organisation_id):
         record(actor.organisation_id, actor.audit, action, subject=("organisation", actor.organisation_id, ""))
 

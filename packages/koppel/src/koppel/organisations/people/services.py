@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import record
 from koppel.kit.text import clean_text
 from koppel.organisations.access.sessions import end_sessions
+from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import membership_began
 from koppel.organisations.models import ApiToken, Division, DivisionMember, Membership, Organisation, User
@@ -71,7 +72,7 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
         membership_began(membership)
     after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.expires_at, divisions)
     if after != before:
-        _record(actor, membership, "person.changed", before=_audit_details(before), after=_audit_details(after))
+        _record(actor, membership, PersonAction.CHANGED, before=_audit_details(before), after=_audit_details(after))
     return membership
 
 
@@ -175,7 +176,7 @@ def _audit_details(terms: MembershipTerms) -> dict[str, object]:
     return {"role": terms.role, "is_active": terms.is_active, "until": expires_at, "divisions": list(names)}
 
 
-def _record(actor: Actor, membership: Membership, action: str, **details: object) -> None:
+def _record(actor: Actor, membership: Membership, action: PersonAction, **details: object) -> None:
     subject = ("person", membership.pk, str(membership.user))
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 

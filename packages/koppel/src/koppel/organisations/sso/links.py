@@ -18,6 +18,7 @@ from koppel.audit.services import AuditActor, record
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import sign_in_linked
 from koppel.organisations.invitations import services as invitations
@@ -161,5 +162,7 @@ def _link(provider: IdentityProvider, subject: str, membership: Membership, ip_a
     )
     who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
     person = ("person", membership.pk, str(membership.user))
-    record(provider.organisation_id, who, "person.identity_linked", subject=person, details={"provider": provider.name})
+    record(
+        provider.organisation_id, who, PersonAction.IDENTITY_LINKED, subject=person, details={"provider": provider.name}
+    )
     sign_in_linked(membership, provider)

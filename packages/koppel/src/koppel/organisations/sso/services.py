@@ -30,6 +30,7 @@ from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
 from koppel.organisations.access.sessions import end_sso_sessions
+from koppel.organisations.audit_actions import IdentityProviderAction, PersonAction
 from koppel.organisations.email_domains import domain_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import IdentityProvider
@@ -106,7 +107,7 @@ def prepare(actor: Actor) -> IdentityProvider:
         organisation_id=actor.organisation_id, defaults={"client_secret": empty}
     )
     if is_new:
-        _record(actor, provider, "identity_provider.prepared")
+        _record(actor, provider, IdentityProviderAction.PREPARED)
     return provider
 
 
@@ -127,7 +128,7 @@ def configure(actor: Actor, form: ProviderForm) -> IdentityProvider:
     provider.save()
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}
-    _record(actor, provider, "identity_provider.changed", after={"issuer": issuer, "client_id": client_id}, **ended)
+    _record(actor, provider, IdentityProviderAction.CHANGED, after={"issuer": issuer, "client_id": client_id}, **ended)
     return provider
 
 
@@ -145,7 +146,7 @@ def test(actor: Actor) -> None:
         raise Refused(message_of(refusal)) from None
     with organisation_scope(actor.organisation_id):
         IdentityProvider.objects.filter(pk=provider.pk).update(is_active=True)
-        _record(actor, provider, "identity_provider.enabled")
+        _record(actor, provider, IdentityProviderAction.ENABLED)
 
 
 def switch_off(actor: Actor) -> int:
@@ -159,7 +160,7 @@ def switch_off(actor: Actor) -> int:
         return 0
     IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False)
     count = end_sso_sessions(actor.organisation_id)
-    _record(actor, provider, "identity_provider.disabled", sessions_ended=count)
+    _record(actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count)
     return count
 
 
@@ -240,14 +241,18 @@ def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -
             # Answers that come at the same moment wait here for each other.
             IdentityProvider.objects.select_for_update(no_key=True).filter(pk=provider.pk).first()
             noted = AuditEntry.objects.filter(
-                organisation_id=provider.organisation_id, action="sign_in.refused", subject_kind="identity_provider",
+                organisation_id=provider.organisation_id, action=PersonAction.SIGN_IN_REFUSED, subject_kind="identity_provider",
                 subject_id=provider.pk, at__gt=timezone.now() - REFUSED_NOTED_EVERY,
             )  # fmt: skip
             if noted.exists():
                 continue
             subject = ("identity_provider", provider.pk, provider.name)
             record(
-                provider.organisation_id, audit_actor, "sign_in.refused", subject=subject, details={"reason": reason}
+                provider.organisation_id,
+                audit_actor,
+                PersonAction.SIGN_IN_REFUSED,
+                subject=subject,
+                details={"reason": reason},
             )
 
 
@@ -262,7 +267,7 @@ def _validate_issuer(issuer: str) -> None:
         raise Refused(_("“%s” is not an address of an identity provider. It begins with https://.") % issuer)
 
 
-def _record(actor: Actor, provider: IdentityProvider, action: str, **details: object) -> None:
+def _record(actor: Actor, provider: IdentityProvider, action: IdentityProviderAction, **details: object) -> None:
     record(
         actor.organisation_id,
         actor.audit,

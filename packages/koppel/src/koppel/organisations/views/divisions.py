@@ -23,7 +23,7 @@ NAV_SECTION = "divisions"
 def list_divisions(request: AuthenticatedRequest) -> HttpResponse:
     """Show the divisions; a new one leads to its own page, to be filled."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    form = DivisionForm(request.POST or None)
+    form = DivisionForm.of(request)
     if request.method == "POST":
         with form.refusals():
             division = divisions.create_division(request.actor, form.input)
@@ -36,7 +36,7 @@ def show_division(request: AuthenticatedRequest, division_id: int) -> HttpRespon
     """Show a division's name, people and administrations; change, archive and merge it."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     division = divisions.get_division(request.actor, division_id)
-    form = DivisionForm(request.POST or None)
+    form = DivisionForm.of(request)
     if request.method == "POST":
         with form.refusals():
             divisions.change_division(request.actor, division_id, form.input)
@@ -49,7 +49,7 @@ def show_division(request: AuthenticatedRequest, division_id: int) -> HttpRespon
 def merge_division(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
     """Move everything of a division to another one."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    into = MergeForm(request.POST).input_or_refusal().into
+    into = MergeForm.of(request).input_or_refusal().into
     leaving, staying = divisions.check_merge(request.actor, division_id, into)
     summary = _summary(request.actor, leaving)
     facts = (leaving.pk, summary.administrations, summary.people)

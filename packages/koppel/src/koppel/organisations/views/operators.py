@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import public
 from koppel.kit.web.parameters import id_of
+from koppel.organisations.audit_actions import OperatorAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import User
 from koppel.organisations.people import operators
@@ -48,7 +49,7 @@ def leave(request: HttpRequest) -> HttpResponse:
     rotate_token(request)
     actor = operators.operator_actor(user.pk, entered_id, client_ip(request)) if entered_id else None
     if actor is not None:
-        operators.record_action(actor, "operator.access_ended")
+        operators.record_action(actor, OperatorAction.ACCESS_ENDED)
     return HttpResponseRedirect(reverse("operator"))
 
 

@@ -18,7 +18,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.groups import settings_templates
 from koppel.organisations.groups.hooks import SettingsImpact
 from koppel.organisations.hooks import audience_events
-from koppel.organisations.models import Template
+from koppel.organisations.models import SettingsMap, Template
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import (
@@ -85,9 +85,10 @@ def merge(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
     return HttpResponseRedirect(reverse("organisations:template", args=[int(into)]))
 
 
-def describe_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+def describe_settings(settings: SettingsMap) -> list[tuple[str, str]]:
     """Return (setting, value) of what a template sets."""
-    return [(str(SETTING_LABELS[key]), describe_value(key, settings[key])) for key in SETTING_LABELS if key in settings]
+    values: Mapping[str, object] = settings
+    return [(str(label), describe_value(key, values[key])) for key, label in SETTING_LABELS.items() if key in values]
 
 
 def describe_value(key: str, value: Any) -> str:
@@ -163,7 +164,7 @@ def _editor(request: AuthenticatedRequest, template: Template, context: Mapping[
     return render(request, "organisations/template.html", {**page_context, **context})
 
 
-def _choices(actor: Actor, current: Mapping[str, Any]) -> dict[str, Any]:
+def _choices(actor: Actor, current: SettingsMap) -> dict[str, Any]:
     """Return the choices of the form, and the values in force where it sets nothing."""
     inherited = settings_templates.inherited_settings(actor)
     return {
@@ -178,7 +179,7 @@ def _choices(actor: Actor, current: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _notify(current: Mapping[str, Any], inherited: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+def _notify(current: SettingsMap, inherited: SettingsMap) -> list[tuple[str, str, str, str]]:
     """Return (event, its name, the template's value, the inherited value) of each event."""
     template_audiences, inherited_settings = notification_audiences(current), notification_audiences(inherited)
     return [

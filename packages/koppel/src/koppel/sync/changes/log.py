@@ -1,7 +1,9 @@
-"""The log of changes: each record that a run added, changed or deleted, with the vendor's payload before and after.
+"""The log of changes: each record that a run added, changed or deleted, with the vendor's payload before and
+after.
 
-Written in the page's own transaction, from what `koppel.books.storage.staging` holds, before the books take it over. The first
-complete read of a resource is the baseline and is not logged: its rows are counted in the run and carry `first_seen`.
+Written in the page's own transaction, from what `koppel.books.storage.staging` holds, before the books take
+it over. The first complete read of a resource is the baseline and is not logged: its rows are counted in the
+run and carry `first_seen`.
 """
 
 from collections.abc import Sequence
@@ -22,7 +24,8 @@ _SQL = load_statements("koppel.sync")
 
 @cache
 def insert_cte(resource: str) -> str:
-    """Return a query of a WITH clause that logs the staged records of a resource as added or changed, before they are merged.
+    """Return a query of a WITH clause that logs the staged records of a resource as added or changed, before
+    they are merged.
 
     A record that was deleted and is back counts as added. `cte_params` gives its parameters."""
     table = staging.table(resource)

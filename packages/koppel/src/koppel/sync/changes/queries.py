@@ -97,7 +97,8 @@ def _detail(change: Change, source: Connector) -> ChangeDetail:
 
 
 def _values(resource: str, raw: bytes, source: Connector) -> dict[str, str]:
-    """Return the typed columns as text; none when the payload can no longer be normalised, as the page then shows it raw."""
+    """Return the typed columns as text; none when the payload can no longer be normalised, as the page then
+    shows it raw."""
     if not raw:
         return {}
     try:

@@ -15,7 +15,8 @@ from koppel.sync.runs.claims import ClaimedRun
 
 @dataclass
 class PageDeletions:
-    """Marks as deleted what one page of a resource says or proves to be gone. `levels`: the resource, and its lines if any.
+    """Marks as deleted what one page of a resource says or proves to be gone. `levels`: the resource, and its
+    lines if any.
 
     `deleted` counts records of the resource; `has_deleted` says whether anything was marked, lines included."""
 
@@ -37,8 +38,8 @@ class PageDeletions:
         await self._mark_deleted(self.levels[1], missing)
 
     async def apply_tombstones(self, tombstones: Sequence[str]) -> None:
-        """Mark as deleted what the source says it deleted, with its lines. It may name the same record again, or one that
-        never was here."""
+        """Mark as deleted what the source says it deleted, with its lines. It may name the same record again,
+        or one that never was here."""
         if not tombstones:
             return
         if len(self.levels) > 1:
@@ -51,8 +52,8 @@ class PageDeletions:
     async def apply_snapshot(
         self, checkpoint: CheckpointState, page: Page, batches: Sequence[RecordBatch]
     ) -> CheckpointState:
-        """Mark as deleted what this page proves absent. Rows that a read of several pages missed are looked for once more
-        first. Returns the checkpoint with what was learned."""
+        """Mark as deleted what this page proves absent. Rows that a read of several pages missed are looked
+        for once more first. Returns the checkpoint with what was learned."""
         new = replace(checkpoint, resume_cursor=page.next_cursor or "")
         snapshot = page.snapshot
         if checkpoint.is_baseline or checkpoint.read_mode == ReadMode.MODIFIED_SINCE:

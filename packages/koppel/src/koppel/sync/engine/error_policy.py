@@ -16,10 +16,11 @@ from koppel.connector.errors import (
     UnexpectedResponse,
     Unreachable,
 )
+from koppel.kit.backoff import Backoff, with_jitter
+from koppel.sync.issue_types import SyncIssue
 
 FAILURES_MAX = 8
-BACK_OFF_SECONDS = 2.0
-BACK_OFF_SECONDS_MAX = 300.0
+VENDOR_BACKOFF = Backoff(base_seconds=2.0, cap_seconds=300.0)
 
 
 class Action(StrEnum):
@@ -35,23 +36,24 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class ErrorPolicy:
-    """`issue`: the code of the issue to raise. `counts_as_failure`: after `FAILURES_MAX` of these in a row the run fails."""
+    """`issue`: the code of the issue to raise. `counts_as_failure`: after `FAILURES_MAX` of these in a row
+    the run fails."""
 
     action: Action
-    issue: str = ""
+    issue: SyncIssue | None = None
     counts_as_failure: bool = False
 
 
 POLICIES: dict[type[ConnectorError], ErrorPolicy] = {
     ConsentLost: ErrorPolicy(Action.SIGN_IN),
     ConsentDenied: ErrorPolicy(Action.SIGN_IN),
-    NotConsented: ErrorPolicy(Action.BLOCK, "not_consented"),
+    NotConsented: ErrorPolicy(Action.BLOCK, SyncIssue.NOT_CONSENTED),
     # Whoever raises `OtherCompany` has raised the issue already.
     OtherCompany: ErrorPolicy(Action.BLOCK),
-    SetupMissing: ErrorPolicy(Action.BLOCK, "setup_missing"),
+    SetupMissing: ErrorPolicy(Action.BLOCK, SyncIssue.SETUP_MISSING),
     RateLimited: ErrorPolicy(Action.WAIT),
     Unreachable: ErrorPolicy(Action.WAIT, counts_as_failure=True),
-    UnexpectedResponse: ErrorPolicy(Action.FAIL, "unexpected_response"),
+    UnexpectedResponse: ErrorPolicy(Action.FAIL, SyncIssue.UNEXPECTED_RESPONSE),
 }
 
 
@@ -62,15 +64,16 @@ def policy_for(error: ConnectorError, failures: int) -> ErrorPolicy:
         return ErrorPolicy(Action.WAIT)
     policy = POLICIES[type(error)]
     if policy.counts_as_failure and failures + 1 >= FAILURES_MAX:
-        return ErrorPolicy(Action.FAIL, "sync_failed")
+        return ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED)
     return policy
 
 
 def wait_seconds(error: ConnectorError, failures: int) -> float:
-    """Return how long to wait: what the vendor asks for, for failures at least an exponential backoff; with jitter."""
+    """Return how long to wait: what the vendor asks for, for failures at least an exponential backoff; with
+    jitter."""
     retry_after = float(getattr(error, "retry_after_seconds", 0))
     if not POLICIES[type(error)].counts_as_failure or error.code == RENEWAL_SLOW:
         return retry_after + random.uniform(0, 1)  # noqa: S311 - jitter
-    pause: float = min(BACK_OFF_SECONDS * 2**failures, BACK_OFF_SECONDS_MAX)
+    pause = VENDOR_BACKOFF.seconds(failures)
     backoff = max(retry_after if failures else min(retry_after, pause), pause)
-    return min(backoff * random.uniform(0.8, 1.2), BACK_OFF_SECONDS_MAX)  # noqa: S311 - jitter
+    return min(with_jitter(backoff), VENDOR_BACKOFF.cap_seconds)

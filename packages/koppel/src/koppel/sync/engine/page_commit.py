@@ -37,8 +37,8 @@ class PendingPage:
 
     @property
     def can_wait(self) -> bool:
-        """Whether it need not be committed at once. At most one page of a resource waits, unless nothing is in them: a crash
-        costs no more than that."""
+        """Return whether it may wait for the next one. At most one page of a resource waits, unless nothing
+        is in them: a crash costs no more than that."""
         snapshot = self.page.snapshot
         return self.is_noop or (
             self.page.next_cursor is None
@@ -47,7 +47,7 @@ class PendingPage:
 
     @property
     def is_noop(self) -> bool:
-        """Whether there is nothing to write and nothing to prove."""
+        """Return whether there is nothing to write and nothing to prove."""
         page = self.page
         if self.checkpoint.is_baseline or page.records or page.rejected or page.tombstones or page.snapshot is not None:
             return False
@@ -69,7 +69,8 @@ class PendingPage:
 
 
 class PageCommitter:
-    """Commits the pages of one run in the order in which they were read. `touched`: the resources that changed in the books."""
+    """Commits the pages of one run in the order in which they were read. `touched`: the resources that
+    changed in the books."""
 
     def __init__(self, database: Database, claimed: ClaimedRun) -> None:
         self._database, self._claimed = database, claimed
@@ -78,9 +79,11 @@ class PageCommitter:
         self.touched: set[str] = set()
 
     async def add(self, pending: PendingPage) -> CheckpointState:
-        """Commit the page, or let it wait for the next one when it is small and ends its read. Returns the checkpoint after it.
+        """Commit the page, or let it wait for the next one when it is small and ends its read. Returns the
+        checkpoint after it.
 
-        Rows of a resource are staged once in a transaction, so what changed is committed before the comparison that follows."""
+        Rows of a resource are staged once in a transaction, so what changed is committed before the
+        comparison that follows."""
         if any(earlier.resource == pending.resource and earlier.page.records for earlier in self._pending):
             await self._commit()
         self._pending.append(pending)

@@ -36,7 +36,8 @@ class _PageCounts:
 
 @dataclass(frozen=True)
 class PageResult:
-    """The checkpoint after the page, the counts that it adds to its resource in the run, and whether the books changed."""
+    """The checkpoint after the page, the counts that it adds to its resource in the run, and whether the
+    books changed."""
 
     checkpoint: CheckpointState
     delta: ResourceDelta
@@ -46,8 +47,8 @@ class PageResult:
 class PageWriter:
     """Applies the pages of one resource, in the caller's transaction. Nothing here calls the vendor.
 
-    A first read takes its records for new. When that is wrong the transaction ends with `UniqueViolation`, and the caller
-    applies the page again with `compares`: each record is looked for in the books first."""
+    A first read takes its records for new. When that is wrong the transaction ends with `UniqueViolation`,
+    and the caller applies the page again with `compares`: each record is looked for in the books first."""
 
     def __init__(self, claimed: ClaimedRun, connector: Connector, resource: str) -> None:
         self._claimed, self._connector, self._resource = claimed, connector, resource
@@ -121,8 +122,8 @@ class PageWriter:
     async def _insert(
         self, connection: Connection, context: writer.WriteContext, levels: Sequence[writer.RecordBatch]
     ) -> dict[str, writer.WriteResult]:
-        """Insert the records of a first read. Most pages of a journal begin in the middle of an entry: the last record of the
-        page before may come again."""
+        """Insert the records of a first read. Most pages of a journal begin in the middle of an entry: the
+        last record of the page before may come again."""
         written = await writer.insert_new(connection, context, levels, self._last_digest)
         self._last_digest = {record.external_id: writer.digest_of(record) for record in levels[0][1][-1:]}
         return written
@@ -145,7 +146,8 @@ def _change_log_ctes(level: str) -> str:
 
 
 def advance_checkpoint(checkpoint: CheckpointState, page: Page) -> CheckpointState:
-    """Return the checkpoint after the page; at the end of a read with the cursor from which the next one continues."""
+    """Return the checkpoint after the page; at the end of a read with the cursor from which the next one
+    continues."""
     if checkpoint.resume_cursor:
         return checkpoint
     new = replace(

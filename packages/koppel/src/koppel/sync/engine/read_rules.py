@@ -1,7 +1,8 @@
-"""Which reads a resource needs in a run, and with which checkpoint each begins. This decides only; `run_reader` reads.
+"""Which reads a resource needs in a run, and with which checkpoint each begins. This decides only;
+`run_reader` reads.
 
-Changes are read before all is compared: an entry that moved to another period is then in the books, and its absence from
-the old period is no deletion.
+Changes are read before all is compared: an entry that moved to another period is then in the books, and its
+absence from the old period is no deletion.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,8 @@ class ReadRules:
         return [spec for spec in specs if spec.key in self.resources]
 
     def first_read(self, spec: ResourceSpec, checkpoint: CheckpointState, at: datetime) -> CheckpointState:
-        """Return the checkpoint from which to read: one that was begun goes on, unless full reads were asked for since."""
+        """Return the checkpoint from which to read: one that was begun goes on, unless full reads were asked
+        for since."""
         if checkpoint.resume_cursor and not self._predates_request(checkpoint):
             return checkpoint
         changes_first = bool(checkpoint.incremental_cursor) and not checkpoint.is_baseline and spec.key in CHILDREN
@@ -60,7 +62,8 @@ class ReadRules:
         return checkpoint.read_mode == ReadMode.MODIFIED_SINCE and self._is_full_due(checkpoint, at)
 
     def _is_full_due(self, checkpoint: CheckpointState, at: datetime) -> bool:
-        """Return whether a full read is due: at first, on demand, on the weekday, and when more fiscal years are wanted."""
+        """Return whether a full read is due: at first, on demand, on the weekday, and when more fiscal years
+        are wanted."""
         return (
             self.full_requested_at is not None
             or not checkpoint.incremental_cursor
@@ -69,7 +72,8 @@ class ReadRules:
         )
 
     def _predates_request(self, checkpoint: CheckpointState) -> bool:
-        """Return whether the read that was begun is older than the request of full reads, which means one from then on."""
+        """Return whether the read that was begun is older than the request of full reads, which means one
+        from then on."""
         if self.full_requested_at is None:
             return False
         return checkpoint.read_started_at is None or checkpoint.read_started_at < self.full_requested_at
@@ -86,8 +90,8 @@ def _new_read(checkpoint: CheckpointState, mode: ReadMode, fiscal_years_back: in
 
 
 def full_comparison_is_due(last: datetime | None, weekday: int, at: datetime, zone: tzinfo) -> bool:
-    """Return whether the weekday of the full comparison has come since the last one. A day that was missed is caught up at
-    the next run."""
+    """Return whether the weekday of the full comparison has come since the last one. A day that was missed is
+    caught up at the next run."""
     if last is None:
         return True
     today = at.astimezone(zone).date()

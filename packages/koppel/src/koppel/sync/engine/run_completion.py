@@ -1,6 +1,8 @@
-"""The end of a run: its state, the administration's status, issues and notices. Each function is one transaction in scope.
+"""The end of a run: its state, the administration's status, issues and notices. Each function is one
+transaction in scope.
 
-Every sync ends here, so the statements of all of them are plain SQL: compiling a query in Django costs more than running it.
+Every sync ends here, so the statements of all of them are plain SQL: compiling a query in Django costs more
+than running it.
 """
 
 from datetime import datetime
@@ -15,10 +17,13 @@ from koppel.connector.errors import ConnectorError
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event_for, open_event
 from koppel.sync.checks import check, is_due
 from koppel.sync.engine.error_policy import POLICIES, Action, ErrorPolicy
 from koppel.sync.engine.run_start import SyncPlan
+from koppel.sync.event_types import SyncEvent
+from koppel.sync.issue_types import SyncIssue
 from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.import_completion import notify_import_finished
@@ -26,22 +31,22 @@ from koppel.sync.runs.import_completion import notify_import_finished
 _SQL = load_statements("koppel.sync")
 RUN_ISSUES = (
     *sorted({policy.issue for policy in POLICIES.values() if policy.issue}),
-    "sync_failed",
-    "database_errors",
+    SyncIssue.SYNC_FAILED,
+    SyncIssue.DATABASE_ERRORS,
 )
 """Issues that a run may raise about its administration, and that a successful run resolves."""
 
 
 def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
-    """Close a run that read every available resource of its plan. Returns False, and changes nothing, when the run is no longer
-    ours."""
+    """Close a run that read every available resource of its plan. Returns False, and changes nothing, when
+    the run is no longer ours."""
     subject = ("administration", claimed.administration_id)
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, RunState.SUCCEEDED, "", ""):
             return False
         first = mark_synced(claimed.organisation_id, claimed.administration_id, _complete_as_of(claimed, plan))
         resolve_issues(claimed.organisation_id, subject, *RUN_ISSUES)
-        close_event_for(claimed.organisation_id, "sync_failing", _key(claimed), [claimed.administration_id])
+        close_event_for(claimed.organisation_id, SyncEvent.SYNC_FAILING, _key(claimed), [claimed.administration_id])
         if first or is_due(claimed):
             check(claimed.organisation_id, claimed.administration_id)
         if first:
@@ -50,13 +55,13 @@ def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
 
 
 def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, state: RunState = RunState.FAILED) -> None:
-    """Close a run that needs a person, and notify, in one transaction: a worker that dies here leaves both to the next one, and
-    one that lost the run notifies nobody."""
+    """Close a run that needs a person, and notify, in one transaction: a worker that dies here leaves both to
+    the next one, and one that lost the run notifies nobody."""
     subject = ("administration", claimed.administration_id)
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, state, code, message):
             return
-        resolve_issues(claimed.organisation_id, subject, "database_errors")
+        resolve_issues(claimed.organisation_id, subject, SyncIssue.DATABASE_ERRORS)
         if policy.action is Action.SIGN_IN:
             require_reauth(claimed.organisation_id, claimed.connection_id, message)
         if policy.issue:
@@ -74,10 +79,14 @@ def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, stat
 
 
 def raise_outage_issue(claimed: ClaimedRun, code: str) -> None:
-    """Raise an issue that our own database has answered with errors for long. `code` is PostgreSQL's, if it gave one."""
+    """Raise an issue that our own database has answered with errors for long. `code` is PostgreSQL's, if it
+    gave one."""
     with organisation_scope(claimed.organisation_id):
         raise_issue(
-            claimed.organisation_id, "database_errors", ("administration", claimed.administration_id), {"code": code}
+            claimed.organisation_id,
+            SyncIssue.DATABASE_ERRORS,
+            ("administration", claimed.administration_id),
+            {"code": code},
         )
 
 
@@ -116,7 +125,7 @@ def _notify_failure(claimed: ClaimedRun, name: str, message: str) -> None:
     """Add the failure to the event of its connection; it is sent when it has not recovered by itself."""
     open_event(
         claimed.organisation_id,
-        "sync_failing",
+        SyncEvent.SYNC_FAILING,
         _key(claimed),
         subject=("connection", claimed.connection_id),
         administrations={claimed.administration_id: {"name": name, "reason": message}},
@@ -124,5 +133,5 @@ def _notify_failure(claimed: ClaimedRun, name: str, message: str) -> None:
     )
 
 
-def _key(claimed: ClaimedRun) -> str:
-    return f"connection {claimed.connection_id}"
+def _key(claimed: ClaimedRun) -> EventKey:
+    return EventKey("connection", claimed.connection_id)

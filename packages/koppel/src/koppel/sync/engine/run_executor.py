@@ -13,6 +13,7 @@ from koppel.sync.engine import run_completion, run_reader, run_start
 from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
 from koppel.sync.engine.vendor_outage import outage_seconds
 from koppel.sync.errors import Preempted, RunTakenOver
+from koppel.sync.issue_types import SyncIssue
 from koppel.sync.models import RunState
 from koppel.sync.runs import claims
 from koppel.sync.runs.claims import OUTAGE, ClaimedRun
@@ -54,7 +55,11 @@ async def _read_and_complete(runtime: Runtime, claimed: ClaimedRun) -> None:
     result = await run_reader.read_run(runtime, claimed, plan)
     if result.broken:
         resource, message = next(iter(result.broken.items()))
-        failure = ErrorPolicy(Action.FAIL, "unexpected_response"), "unexpected_response", f"{resource}: {message}"
+        failure = (
+            ErrorPolicy(Action.FAIL, SyncIssue.UNEXPECTED_RESPONSE),
+            "unexpected_response",
+            f"{resource}: {message}",
+        )
         await run_in_thread(lambda: run_completion.fail(claimed, *failure, RunState.PARTIAL))
         return
     if not await run_in_thread(lambda: run_completion.succeed(claimed, plan)):
@@ -80,8 +85,8 @@ async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorE
 
 
 async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
-    """Requeue the run until our database works again. Not counted as a failure. When even this cannot be written, another
-    worker claims the run once its heartbeat is old."""
+    """Requeue the run until our database works again. Not counted as a failure. When even this cannot be
+    written, another worker claims the run once its heartbeat is old."""
     log.warning(
         "run_waits_for_database", error=type(error).__name__, sqlstate=sqlstate_of(error), reason=str(error)[:200]
     )
@@ -102,5 +107,5 @@ async def _record_crash(runtime: Runtime, claimed: ClaimedRun, error: Exception)
             await claims.requeue_after_crash(connection, claimed, CRASH_PAUSE_SECONDS, message)
     else:
         await run_in_thread(
-            lambda: run_completion.fail(claimed, ErrorPolicy(Action.FAIL, "sync_failed"), "crashed", message)
+            lambda: run_completion.fail(claimed, ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED), "crashed", message)
         )

@@ -1,7 +1,9 @@
-"""Reads one run: every resource in the connector's order, page by page; `koppel.sync.engine.page_commit` commits the pages.
+"""Reads one run: every resource in the connector's order, page by page; `koppel.sync.engine.page_commit`
+commits the pages.
 
-The next page is requested when this one is committed, so that a crash costs at most the page under way. An error of the
-vendor ends the read of a resource or the run; `koppel.sync.engine.error_policy` says which, and what follows.
+The next page is requested when this one is committed, so that a crash costs at most the page under way. An
+error of the vendor ends the read of a resource or the run; `koppel.sync.engine.error_policy` says which, and
+what follows.
 """
 
 import asyncio
@@ -38,7 +40,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class RunResult:
-    """How a run ended: the resources that could not be read, in earlier attempts too, and what changed in this one."""
+    """How a run ended: the resources that could not be read, in earlier attempts too, and what changed in
+    this one."""
 
     broken: dict[str, str] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
@@ -55,7 +58,8 @@ async def read_run(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> Run
 
 @contextlib.asynccontextmanager
 async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[None]:
-    """Send heartbeats while the block runs; cancel it and raise `RunTakenOver` when another worker takes the run over."""
+    """Send heartbeats while the block runs; cancel it and raise `RunTakenOver` when another worker takes the
+    run over."""
     task = asyncio.current_task()
     fenced = False
 
@@ -98,8 +102,8 @@ class RunReader:
         self._committer = PageCommitter(runtime.database, claimed)
 
     async def read_all(self) -> RunResult:
-        """Read what is not read yet. Raises the connector's errors, `Quarantined` and `Preempted`, after what was read is
-        committed."""
+        """Read what is not read yet. Raises the connector's errors, `Quarantined` and `Preempted`, after what
+        was read is committed."""
         specs = self._rules.choose(await self._connector.list_resources(self._session))
         async with self._transaction() as connection:
             parts = await checkpoints.plan_resources(
@@ -123,8 +127,8 @@ class RunReader:
         return self._result
 
     async def _read_or_record_failure(self, spec: ResourceSpec, checkpoint: CheckpointState, *, is_first: bool) -> None:
-        """Read the resource; a refusal of it alone marks it unavailable. A company that refuses everything refuses its first
-        resource, which ends the run."""
+        """Read the resource; a refusal of it alone marks it unavailable. A company that refuses everything
+        refuses its first resource, which ends the run."""
         try:
             await self._read(spec, checkpoint)
         except (NotConsented, SetupMissing) as refusal:
@@ -139,8 +143,8 @@ class RunReader:
             await self._record_failure(spec.key, ResourceState.FAILED, str(error))
 
     async def _record_failure(self, resource: str, state: ResourceState, reason: str) -> None:
-        """Store that the resource was not read, so that its next read starts anew. Pending pages are committed first: they
-        would overwrite it."""
+        """Store that the resource was not read, so that its next read starts anew. Pending pages are
+        committed first: they would overwrite it."""
         await self._committer.flush()
         async with self._transaction() as connection:
             await checkpoints.reset_cursor(connection, self._claimed, resource)
@@ -155,7 +159,8 @@ class RunReader:
             following = self._rules.next_read(ended, now())
 
     async def _read_to_end(self, spec: ResourceSpec, checkpoint: CheckpointState) -> CheckpointState:
-        """Read page by page until the source has no more. Returns the checkpoint, from which another read can begin."""
+        """Read page by page until the source has no more. Returns the checkpoint, from which another read can
+        begin."""
         writer = PageWriter(self._claimed, self._connector, spec.key)
         while True:
             cursor = checkpoint.resume_cursor or checkpoint.incremental_cursor or None

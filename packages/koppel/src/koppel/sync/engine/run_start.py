@@ -26,7 +26,8 @@ class SyncPlan:
 
 
 def start_run(claimed: ClaimedRun) -> SyncPlan:
-    """The settings in force; a first sync shows as configuring. Raises `RunTakenOver` for one that was stopped meanwhile."""
+    """Return the plan by the settings in force, and show a first sync as configuring. Raises `RunTakenOver`
+    for one that was stopped meanwhile."""
     administrations = Administration.objects.filter(
         organisation_id=claimed.organisation_id, pk=claimed.administration_id
     )
@@ -43,7 +44,7 @@ def start_run(claimed: ClaimedRun) -> SyncPlan:
 
 
 def _is_ours(claimed: ClaimedRun) -> bool:
-    """And stays ours until the caller's transaction ends."""
+    """Return whether the run is ours, and stays so until the caller's transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["lock_run"],

@@ -9,7 +9,8 @@ _SQL = load_statements("koppel.sync")
 
 
 async def outage_seconds(connection: Connection, connection_id: int) -> float | None:
-    """How long to wait for a vendor that is down: about as long as it has been, so that the pauses double. None: it is up."""
+    """Return how long to wait for a vendor that is down: about as long as it has been, so that the pauses
+    double. None: it is up."""
     result = await connection.execute(
         _SQL["get_outage_seconds"], {"connection": connection_id, "degraded": ConnectionState.DEGRADED}
     )

@@ -11,7 +11,8 @@ ERASE_BATCH_SIZE = 20_000
 
 
 def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:
-    """Cancel what waits or runs. A worker that is in the middle of it finds at its next page that the run is not its own."""
+    """Cancel what waits or runs. A worker that is in the middle of it finds at its next page that the run is
+    not its own."""
     runs = Run.objects.filter(
         organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
@@ -21,7 +22,7 @@ def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:
 
 
 def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
-    """Changes, evidence, checkpoints and runs. True while there may be more."""
+    """Erase changes, rejected records, checkpoints and runs, a part at a time. Returns whether there may be more."""
     of_administration = {"organisation_id": organisation_id, "administration_id": administration_id}
     changes = Change.objects.filter(**of_administration)
     if (

@@ -1,5 +1,5 @@
-"""What happens to runs when their connection stops or recovers: paused ones wait where they are, removed ones are over, and
-what waited for a vendor that was down goes on at once.
+"""What happens to runs when their connection stops or recovers: paused ones wait where they are, removed ones
+are over, and what waited for a vendor that was down goes on at once.
 
 A run that a worker holds is taken from it: the worker notices at its next page, whose transaction is refused.
 """
@@ -30,8 +30,8 @@ def stop_runs(organisation_id: int, connection_id: int, halt: StopReason) -> Non
 
 
 def restart_runs(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """Requeue the runs of administrations in whose place another company stands. What is read now is not written, and the
-    run begins again with the guard, which ends it."""
+    """Requeue the runs of administrations in whose place another company stands. What is read now is not
+    written, and the run begins again with the guard, which ends it."""
     parameters = _params(organisation_id, administrations=list(administration_ids))
     with database.cursor() as cursor:
         cursor.execute(_SQL["requeue_runs_of_administrations"], parameters)

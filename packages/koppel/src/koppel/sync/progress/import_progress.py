@@ -1,7 +1,8 @@
-"""An import as a person follows it: counts by status, and one page of its administrations, what needs somebody on top.
+"""An import as a person follows it: counts by status, and one page of its administrations, what needs
+somebody on top.
 
-What it costs depends on the page, hardly on the import: the page asks again every two seconds, also with thousands of
-administrations.
+What it costs depends on the page, hardly on the import: the page asks again every two seconds, also with
+thousands of administrations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,8 @@ RUNNING_SHOWN_MAX = 100
 
 @dataclass(frozen=True)
 class ImportLine:
-    """One administration of an import: how it stands, and the run that is or was at it. `rows` were read by that run."""
+    """One administration of an import: how it stands, and the run that is or was at it. `rows` were read by
+    that run."""
 
     administration: Administration
     run: Run | None
@@ -43,7 +45,7 @@ class ImportLine:
 
     @property
     def seconds(self) -> int | None:
-        """How long the newest run took."""
+        """Return how long the newest run took."""
         if self.run is None or self.run.started_at is None or self.run.finished_at is None:
             return None
         return max(1, round((self.run.finished_at - self.run.started_at).total_seconds()))

@@ -33,20 +33,20 @@ def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict
 
 
 def recent_runs(administration: Administration, limit: int = 20) -> list[Run]:
-    """The newest first, each with its resources."""
+    """Return the newest runs first, each with its resources."""
     runs = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
     return list(runs.order_by("-created_at", "-pk").prefetch_related("run_resources")[:limit])
 
 
 def newest_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Run]:
-    """By administration; those that never had a run are absent."""
+    """Return the newest run by administration; those that never had one are absent."""
     runs = Run.objects.filter(organisation_id=organisation_id, administration_id__in=administration_ids)
     newest = runs.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
     return {run.administration_id: run for run in newest}
 
 
 def checkpoints_of(administration: Administration) -> dict[str, Checkpoint]:
-    """By resource, in the order of their keys; a resource that was never read is absent."""
+    """Return the checkpoints by resource, in the order of their keys; a resource that was never read is absent."""
     checkpoints = Checkpoint.objects.filter(
         organisation_id=administration.organisation_id, administration=administration
     )
@@ -65,7 +65,8 @@ def next_scheduled(administration: Administration) -> datetime | None:
 
 
 def resource_lines(administration: Administration, runs: Sequence[Run]) -> list[ResourceLine]:
-    """Return each resource with the counts of the newest run that read it: a run of single resources does not touch the others.
+    """Return each resource with the counts of the newest run that read it: a run of single resources does not
+    touch the others.
 
     `runs` newest first; in the order of the run that read most."""
     checkpoints = checkpoints_of(administration)

@@ -1,8 +1,9 @@
-"""How far a run is and how long it will take: what was read, what the vendor says there is, and how long it took before.
+"""How far a run is and how long it will take: what was read, what the vendor says there is, and how long it
+took before.
 
-The expected duration of a resource is that of the administration's last finished run; for a first run, that of other
-administrations of the organisation, by row where the vendor says how many rows there are. While a run goes on, its own pace
-corrects the expectation.
+The expected duration of a resource is that of the administration's last finished run; for a first run, that
+of other administrations of the organisation, by row where the vendor says how many rows there are. While a
+run goes on, its own pace corrects the expectation.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,8 @@ _STATES = {"succeeded": RunState.SUCCEEDED, "done": ResourceState.DONE, "full": 
 
 @dataclass(frozen=True)
 class ResourceProgress:
-    """One resource of a run. `done` and `expected` count rows (entry lines for entries); None: the source did not say."""
+    """One resource of a run. `done` and `expected` count rows (entry lines for entries); None: the source did
+    not say."""
 
     resource: str
     state: str
@@ -45,7 +47,8 @@ class ResourceProgress:
 class RunProgress:
     """A run that waits or is performed. `resource` is the one being read now, '' before the first.
 
-    `waits_until`: it waits for the vendor, because of `reason`. `percent` and `seconds_left` None: not begun, or no telling."""
+    `waits_until`: it waits for the vendor, because of `reason`. `percent` and `seconds_left` None: not begun,
+    or no telling."""
 
     run_id: int
     administration_id: int
@@ -75,14 +78,16 @@ class Throughput:
 
 @dataclass(frozen=True)
 class DurationHistory:
-    """What earlier runs took: of these administrations by (administration, resource), and of the organisation by resource."""
+    """What earlier runs took: of these administrations by (administration, resource), and of the organisation
+    by resource."""
 
     of_administration: Mapping[tuple[int, str], float]
     of_resource: Mapping[str, Throughput]
 
 
 def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, RunProgress]:
-    """Return progress by administration; those without an open run are absent. Four queries, however many administrations."""
+    """Return progress by administration; those without an open run are absent. Four queries, however many
+    administrations."""
     queryset = Run.objects.filter(
         organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )

@@ -22,7 +22,8 @@ def active_syncs(organisation_id: int) -> Iterator[ActiveSync]:
 
 
 def changes_since(organisation_id: int, since: datetime) -> list[ChangeCounts]:
-    """Return the administrations with changes, most changes first; the first complete read of a resource is no change."""
+    """Return the administrations with changes, most changes first; the first complete read of a resource is
+    no change."""
     rows = Change.objects.filter(organisation_id=organisation_id, at__gte=since).values("administration_id").order_by()
     counted = rows.annotate(
         added=Count("id", filter=Q(kind="added")),

@@ -1,1 +1,2 @@
-"""Runs: asked for (`services`, `schedule`), waiting (`queue`), held by a worker (`claims`), with their checkpoints."""
+"""Runs: asked for (`services`, `schedule`), waiting (`queue`), held by a worker (`claims`), with their
+checkpoints."""

@@ -1,4 +1,5 @@
-"""How far each resource got, and what a run counts of it: the rows that are written with every page, over async psycopg."""
+"""How far each resource got, and what a run counts of it: the rows that are written with every page, over
+async psycopg."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -33,7 +34,7 @@ class CheckpointState:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether nothing has been read completely yet: rows are new, and none can be absent."""
+        """Return whether nothing has been read completely yet: rows are new, and none can be absent."""
         return self.last_full_at is None
 
 
@@ -127,8 +128,8 @@ async def finish_resource(connection: Connection, claimed: ClaimedRun, resource:
 
 
 async def reset_cursor(connection: Connection, claimed: ClaimedRun, resource: str) -> None:
-    """Make a read that was refused or not understood start again next time, a full one as a full one: its cursor may be invalid
-    at the source, and would be refused for ever."""
+    """Make a read that was refused or not understood start again next time, a full one as a full one: its
+    cursor may be invalid at the source, and would be refused for ever."""
     await connection.execute(
         _SQL["reset_checkpoint_cursor"],
         {"administration": claimed.administration_id, "resource": resource, "full": ReadMode.FULL},

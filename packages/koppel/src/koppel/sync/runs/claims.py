@@ -1,6 +1,6 @@
-"""A worker's claims on runs, over async psycopg: claim, heartbeat, requeue. Every page is written in a `fenced_transaction`."""
+"""A worker's claims on runs, over async psycopg: claim, heartbeat, requeue. Every page is written in a
+`fenced_transaction`."""
 
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from datetime import datetime
 from psycopg.rows import class_row
 
 from koppel.connections.models import ConnectionState
-from koppel.kit.database.outage import PAUSE_SECONDS, PAUSE_SECONDS_MAX
+from koppel.kit.backoff import with_jitter
+from koppel.kit.database.outage import OUTAGE_BACKOFF
 from koppel.kit.database.pool import Connection, Database, GuardFailed
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.errors import RunTakenOver
@@ -53,7 +54,8 @@ async def claim_runs(connection: Connection, run_ids: list[int], worker: str) ->
 
 @asynccontextmanager
 async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIterator[Connection]:
-    """Open a transaction in the organisation's scope that locks the run. Raises `RunTakenOver` when it is no longer ours."""
+    """Open a transaction in the organisation's scope that locks the run. Raises `RunTakenOver` when it is no
+    longer ours."""
     guard = _SQL["fence_run"].format(run=claimed.id, attempt=claimed.attempt, running=f"'{RunState.RUNNING}'")
     try:
         async with database.tenant_transaction(claimed.organisation_id, guard=guard) as connection:
@@ -91,14 +93,16 @@ async def requeue_after_crash(connection: Connection, claimed: ClaimedRun, secon
 
 
 async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason: str) -> float:
-    """Requeue the run while our own database answers with errors, for about as long as the outage lasts already.
+    """Requeue the run while our own database answers with errors, for about as long as the outage lasts
+    already.
 
-    Returns the seconds of the outage so far, 0 at first. After a quarter of an hour without errors it is a new outage."""
+    Returns the seconds of the outage so far, 0 at first. After a quarter of an hour without errors it is a
+    new outage."""
     cursor = await connection.execute(
         _SQL["requeue_run_for_outage"],
         {
             **_claim_params(claimed), "code": "database", "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
-            "least": PAUSE_SECONDS, "most": PAUSE_SECONDS_MAX, "spread": random.uniform(0.8, 1.2),  # noqa: S311 - jitter
+            "least": OUTAGE_BACKOFF.base_seconds, "most": OUTAGE_BACKOFF.cap_seconds, "spread": with_jitter(1.0),
         },
     )  # fmt: skip
     row = await cursor.fetchone()

@@ -3,13 +3,15 @@
 from django.urls import reverse
 
 from koppel.administrations.models import Administration, Status
-from koppel.kit.locks import LockName, lock_until_commit
+from koppel.kit.database.locks import LockName, lock_until_commit
+from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
+from koppel.sync.event_types import SyncEvent
 
 
 def notify_import_finished(organisation_id: int, administration_id: int) -> None:
-    """One notice to the importer, by whichever of its administrations comes last to its first end. Later syncs of any of them,
-    after a reconnect too, are no import. In the caller's transaction and scope."""
+    """Notify the importer once, when the last of the import's administrations comes to its first end. Later
+    syncs of any of them, after a reconnect too, are no import. In the caller's transaction and scope."""
     administrations = Administration.objects.filter(organisation_id=organisation_id)
     import_id = administrations.values_list("import_id", flat=True).get(pk=administration_id)
     if import_id is None:
@@ -22,8 +24,8 @@ def notify_import_finished(organisation_id: int, administration_id: int) -> None
     total, active = of_import.count(), of_import.filter(status=Status.ACTIVE).count()
     open_event(
         organisation_id,
-        "import_finished" if active else "import_failed",
-        f"import {import_id}",
+        SyncEvent.IMPORT_FINISHED if active else SyncEvent.IMPORT_FAILED,
+        EventKey("import", import_id),
         responsible=importer,
         administrations={
             administration: {"name": name} for administration, name in of_import.values_list("pk", "name")[:500]

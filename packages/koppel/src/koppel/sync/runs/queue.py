@@ -1,9 +1,11 @@
-"""Which runs are performed next. The queue is `sync_run` itself: a worker takes as many runs as it has room for in one go.
+"""Which runs are performed next. The queue is `sync_run` itself: a worker takes as many runs as it has room
+for in one go.
 
-Order: what a dead worker left and what a person asked for come first. Then organisations take turns, each counted with what
-is being performed for it already, so that a large import does not hold up a small firm. Within an organisation an import goes
-before the schedule, and a run that had its turn after those that had none yet: small companies of an import finish early
-without anybody knowing beforehand which are small. A run whose connection is paused waits with it.
+Order: what a dead worker left and what a person asked for come first. Then organisations take turns, each
+counted with what is being performed for it already, so that a large import does not hold up a small firm.
+Within an organisation an import goes before the schedule, and a run that had its turn after those that had
+none yet: small companies of an import finish early without anybody knowing beforehand which are small. A run
+whose connection is paused waits with it.
 """
 
 from dataclasses import dataclass
@@ -31,7 +33,8 @@ _RELEASE_RUNS = _SQL["release_runs"].format(**_LITERALS)
 
 @dataclass(frozen=True)
 class ClaimedRuns:
-    """Runs that this worker holds now, and in how many seconds the next one may start; None when none waits for a time."""
+    """Runs that this worker holds now, and in how many seconds the next one may start; None when none waits
+    for a time."""
 
     runs: list[ClaimedRun]
     next_in_seconds: float | None

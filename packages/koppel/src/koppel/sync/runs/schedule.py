@@ -1,7 +1,9 @@
-"""When an administration is due: by the clock on the wall, spread over the administrations, whatever was missed.
+"""When an administration is due: by the clock on the wall, spread over the administrations, whatever was
+missed.
 
-Each schedule is a sequence of moments, one per interval, at a place within it that is the administration's own (`spread_of`).
-Due is who has not begun a run since the newest moment: however many were missed meanwhile, one run catches up.
+Each schedule is a sequence of moments, one per interval, at a place within it that is the administration's
+own (`spread_of`). Due is who has not begun a run since the newest moment: however many were missed meanwhile,
+one run catches up.
 
 daily    once between 4 and 8 in the morning, before the office opens; missed, it is caught up at once
 night    once between midnight and 5; missed, it waits for the next night, for that is what was asked for
@@ -59,8 +61,8 @@ def next_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> dat
 
 
 def _local_time_after(day: date, begins: time, after: timedelta, zone: tzinfo) -> datetime:
-    """A wall-clock time of a day. One that the change to summer time leaves out becomes the moment an hour later on the
-    wall, one that comes twice the first of the two: so there is exactly one a day."""
+    """Return a wall-clock time of a day. One that the change to summer time leaves out becomes the moment an
+    hour later on the wall, one that comes twice the first of the two: so there is exactly one a day."""
     wall = datetime.combine(day, begins) + after
     return wall.replace(tzinfo=zone).astimezone(UTC)
 

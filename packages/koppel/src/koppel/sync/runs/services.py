@@ -14,9 +14,10 @@ from koppel.audit.services import record
 from koppel.connections.models import ConnectionState
 from koppel.connections.queries import reconnect_hint
 from koppel.kit import quarantine
-from koppel.kit.locks import LockName, try_lock_until_commit
+from koppel.kit.database.locks import LockName, try_lock_until_commit
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.roles import Actor, Permission
+from koppel.sync.audit_actions import SyncAction
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.inputs import SyncInput
 from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
@@ -33,7 +34,8 @@ def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 
 
 def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInput()) -> bool:  # noqa: B008 - frozen
-    """Queue a sync now. Returns False when a run is open already. Raises `NotFound`, `Quarantined` and `SyncNotAllowed`."""
+    """Queue a sync now. Returns False when a run is open already. Raises `NotFound`, `Quarantined` and
+    `SyncNotAllowed`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     quarantine.refuse()
     administration = administration_for(actor, administration_id)
@@ -54,14 +56,15 @@ def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInpu
     record(
         actor.organisation_id,
         actor.audit,
-        "administration.sync_requested",
+        SyncAction.SYNC_REQUESTED,
         subject=("administration", administration.pk, administration.name),
     )
     return created > 0
 
 
 def _require_synced(administration: Administration, resources: Sequence[str]) -> None:
-    """Raise `SyncNotAllowed` unless the administration was synced once and its settings include all of `resources`."""
+    """Raise `SyncNotAllowed` unless the administration was synced once and its settings include all of
+    `resources`."""
     if administration.activated_at is None:
         raise SyncNotAllowed(_("The first sync reads everything. Choose single resources once it is complete."))
     if unsynced_resources := sorted(set(resources) - set(effective_settings(administration).resources)):
@@ -102,13 +105,13 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
         )
         notify_import_finished(administration.organisation_id, administration.pk)
     subject = ("administration", administration.pk, administration.name)
-    record(actor.organisation_id, actor.audit, "administration.sync_cancelled", subject=subject)
+    record(actor.organisation_id, actor.audit, SyncAction.SYNC_CANCELLED, subject=subject)
     return True
 
 
 def request_for_connection(actor: Actor, connection_id: int) -> int:
-    """Queue runs after a reconnect, for what could not be synced meanwhile: imports continue; the others catch up on their
-    schedule."""
+    """Queue runs after a reconnect, for what could not be synced meanwhile: imports continue; the others
+    catch up on their schedule."""
     administrations = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
     waiting = administrations.exclude(status=Status.DEACTIVATED)
     imported_ids = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
@@ -119,8 +122,8 @@ def request_for_connection(actor: Actor, connection_id: int) -> int:
 
 
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
-    """Queue runs for companies that were confirmed: a first import continues, the others get a full read, as anything may have
-    changed meanwhile. Returns the number of runs."""
+    """Queue runs for companies that were confirmed: a first import continues, the others get a full read, as
+    anything may have changed meanwhile. Returns the number of runs."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     active = administrations.exclude(status=Status.DEACTIVATED)
     new_ids = list(active.filter(activated_at=None).values_list("pk", flat=True))
@@ -131,11 +134,12 @@ def request_released(organisation_id: int, administration_ids: Sequence[int], re
 
 
 def request_due_runs() -> int:
-    """Queue one run for each administration that is due, however many were missed. Returns the number of runs.
+    """Queue one run for each administration that is due, however many were missed. Returns the number of
+    runs.
 
-    One at a time over all workers: whoever comes second finds the lock taken and leaves. The lock ends with the transaction,
-    so a killed scheduler leaves nothing behind; a connection that does not work schedules nothing.
-    In quarantine nothing is scheduled; what was missed is caught up."""
+    One at a time over all workers: whoever comes second finds the lock taken and leaves. The lock ends with
+    the transaction, so a killed scheduler leaves nothing behind; a connection that does not work schedules
+    nothing. In quarantine nothing is scheduled; what was missed is caught up."""
     if quarantine.current() is not None:
         return 0
     with installation_scope("schedule"):
@@ -159,7 +163,8 @@ def request_due_runs() -> int:
 
 
 def _schedulable_administrations() -> "QuerySet[Any]":
-    """Return administrations without an open run that were imported completely, on a connection that works. One query.
+    """Return administrations without an open run that were imported completely, on a connection that works.
+    One query.
 
     `last_run_at` is that of the newest run that was not for single resources only."""
     runs = Run.objects.filter(administration_id=OuterRef("pk"))
@@ -178,7 +183,8 @@ def _request(
     organisation_id: int, ids: Sequence[int], trigger: Trigger, requested_by: str,
     *, full: bool = False, resources: Sequence[str] | None = None,
 ) -> int:  # fmt: skip
-    """Queue runs, and return their number: an administration with an open run gets no other (a constraint of the database).
+    """Queue runs, and return their number: an administration with an open run gets no other (a constraint of
+    the database).
 
     The trigger `announce` on `sync_run` wakes the workers."""
     before = timezone.now()

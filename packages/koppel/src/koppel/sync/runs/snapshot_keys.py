@@ -1,4 +1,5 @@
-"""The keys that a complete read of several pages has read so far: a row without its key at the end is deleted at the source."""
+"""The keys that a complete read of several pages has read so far: a row without its key at the end is deleted
+at the source."""
 
 from collections.abc import Sequence
 
@@ -24,7 +25,8 @@ async def record(connection: Connection, claimed: ClaimedRun, resource: str, rea
 
 
 async def count(connection: Connection, claimed: ClaimedRun, resources: Sequence[str], read_id: int) -> int:
-    """Return the number of stored keys. Fewer than were stored: the table is unlogged, and the database crashed in between."""
+    """Return the number of stored keys. Fewer than were stored: the table is unlogged, and the database
+    crashed in between."""
     result = await connection.execute(
         _SQL["count_snapshot_keys"],
         {"administration": claimed.administration_id, "resources": list(resources), "read": read_id},

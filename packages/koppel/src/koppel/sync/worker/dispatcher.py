@@ -1,13 +1,13 @@
-"""Claims runs from the queue while there is room, executes them concurrently, and requeues them when the worker stops.
+"""Claims runs from the queue while there is room, executes them concurrently, and requeues them when the
+worker stops.
 
-New runs announce themselves (`LISTEN`); runs that wait for a time are looked for when it comes. A long run gives up its place
-at a page when others wait for one, and goes on later from its checkpoint.
+New runs announce themselves (`LISTEN`); runs that wait for a time are looked for when it comes. A long run
+gives up its place at a page when others wait for one, and goes on later from its checkpoint.
 """
 
 import asyncio
 import contextlib
 import os
-import random
 import socket
 import time
 import uuid
@@ -20,8 +20,9 @@ import structlog
 from koppel.connections.rate_limits import on_before_request
 from koppel.connections.sessions import Runtime
 from koppel.kit import quarantine
+from koppel.kit.backoff import Backoff
+from koppel.kit.database.locks import LockName, keep_session_lock
 from koppel.kit.database.pool import open_lock_connection
-from koppel.kit.locks import LockName, keep_session_lock
 from koppel.sync.engine import execute_run
 from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
@@ -32,6 +33,8 @@ TIME_SLICE_SECONDS = 20.0
 """A run's first turn; each later one is twice as long, at most eight times."""
 LOOK_SECONDS = 5.0
 """So often at least, for what a dead worker left: with 15 s of silence that makes 20 s to a takeover."""
+QUEUE_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=LOOK_SECONDS)
+"""While the queue cannot be read."""
 GATHER_SECONDS = 0.03
 """Places that become free within this time are filled with one look."""
 STOP_SECONDS = 3.0
@@ -62,8 +65,8 @@ class Dispatcher:
                     misses = 0
                 except (psycopg.Error, TimeoutError) as error:
                     log.warning("queue_read_failed", error=type(error).__name__, reason=str(error)[:200])
+                    pause = QUEUE_BACKOFF.jittered_seconds(misses)
                     misses += 1
-                    pause = min(2.0 ** min(misses - 1, 10), LOOK_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
                     await asyncio.sleep(GATHER_SECONDS)
@@ -119,7 +122,8 @@ class Dispatcher:
         return context
 
     def _time_slice(self, claimed: ClaimedRun) -> Callable[[], None]:
-        """Raise when the run must stop, before each call to the vendor: everything that was read is or can be written then."""
+        """Raise when the run must stop, before each call to the vendor: everything that was read is or can be
+        written then."""
         ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(claimed.attempt - 1, 3)
 
         def ask() -> None:
@@ -129,8 +133,8 @@ class Dispatcher:
         return ask
 
     async def _listen(self) -> None:
-        """Wake up when runs are added, and become the leader when there is none. One session does both, and is renewed
-        when it breaks."""
+        """Wake up when runs are added, and become the leader when there is none. One session does both, and
+        is renewed when it breaks."""
         while True:
             try:
                 async with await open_lock_connection() as connection:

@@ -1,9 +1,9 @@
-"""The worker: takes runs from their queue, works off jobs, looks after what dead workers left, and one keeps the schedule."""
+"""The worker: takes runs from their queue, works off jobs, looks after what dead workers left, and one keeps
+the schedule."""
 
 import asyncio
 import gc
 import os
-import random
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from koppel.connections.sessions import Runtime, as_worker
 from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
+from koppel.kit.backoff import Backoff
 from koppel.kit.database.outage import spoils_session
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
@@ -31,7 +32,7 @@ GARBAGE_THRESHOLD = 20_000
 SCHEDULE_SECONDS = 60
 JOB_STALLED_SECONDS = 30
 JOBS_CONCURRENCY = 10
-JOBS_PAUSE_SECONDS, JOBS_PAUSE_SECONDS_MAX = 0.5, 15.0
+JOBS_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=15.0)
 DATABASE_CONNECTIONS_MAX = 12
 
 log = structlog.get_logger(__name__)
@@ -89,7 +90,7 @@ async def _main(concurrency: int) -> None:
 async def _run_job_worker(worker_app: App) -> None:
     """Run all jobs but syncs: look-ups, mail, what follows a reconnect. When the database fails it is started again,
     with growing pauses and new sessions: old ones may have been made read-only or given short timeouts."""
-    pause = JOBS_PAUSE_SECONDS
+    failures = 0
     while True:
         began = time.monotonic()
         try:
@@ -104,9 +105,8 @@ async def _run_job_worker(worker_app: App) -> None:
             log.warning("jobs_interrupted", error=type(error).__name__, reason=str(error)[:200])
             if spoils_session(error):
                 await _in_new_sessions(worker_app)
-        pause = JOBS_PAUSE_SECONDS if time.monotonic() - began > JOBS_PAUSE_SECONDS_MAX else pause * 2
-        pause = min(pause, JOBS_PAUSE_SECONDS_MAX)
-        await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+        failures = 0 if time.monotonic() - began > JOBS_BACKOFF.cap_seconds else failures + 1
+        await asyncio.sleep(JOBS_BACKOFF.jittered_seconds(failures))
 
 
 async def _in_new_sessions(worker_app: App) -> None:

@@ -15,6 +15,8 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_log.reading import Redactor, list_entries, redactor_for
 from koppel.administrations.audit_log.rendering import AuditRenderer
+from koppel.audit.audit_actions import AuditLogAction
+from koppel.audit.hooks import action_label, audit_actions
 from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter, actors_of
 from koppel.audit.services import record
@@ -23,7 +25,6 @@ from koppel.kit.web.decorators import takes
 from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, lazy_choices, one_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.web.audit.action_labels import AUDIT_ACTION_LABELS
 
 PAGE_SIZE = 100
 COUNT_MAX = 10_000
@@ -38,7 +39,7 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
 
 
 @takes(
-    q=TEXT, person=IDENTIFIER, action=lazy_choices(lambda: AUDIT_ACTION_LABELS),
+    q=TEXT, person=IDENTIFIER, action=lazy_choices(lambda: audit_actions),
     interface=one_of(*Interface.values), since=DAY, until=DAY,
     page=PAGE, format=one_of("csv"),
 )  # fmt: skip
@@ -62,7 +63,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
         ],
         "people": actors_of(request.actor.organisation_id),
         "actions": sorted(
-            ((key, str(label)) for key, label in AUDIT_ACTION_LABELS.items()), key=lambda choice: choice[1]
+            ((code, str(action.label)) for code, action in audit_actions.items()), key=lambda choice: choice[1]
         ),
         "interfaces": Interface.choices,
         "is_long": page.paginator.count >= COUNT_MAX,
@@ -99,7 +100,7 @@ def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, r
     renderer = AuditRenderer(request.actor)
     content = write_table(Format.CSV, columns, (_row(entry, renderer) for entry in redacted))
     applied = {key: str(value) for key, value in vars(filters).items() if value not in ("", None)}
-    record(request.actor.organisation_id, request.actor.audit, "audit.exported", details={"filter": applied})
+    record(request.actor.organisation_id, request.actor.audit, AuditLogAction.EXPORTED, details={"filter": applied})
     name = f"activity-{timezone.localdate():%Y-%m-%d}.csv"
     return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[Format.CSV])
 
@@ -111,7 +112,7 @@ def _row(entry: AuditEntry, renderer: AuditRenderer) -> list[Cell]:
         entry.get_actor_kind_display(),
         entry.ip_address,
         entry.get_interface_display(),
-        str(AUDIT_ACTION_LABELS.get(entry.action, entry.action)),
+        action_label(entry.action),
         entry.action,
         renderer.subject(entry),
         renderer.details(entry),

@@ -10,6 +10,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.client_ip import client_ip
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.access.sessions import end_sessions, record_session
+from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.models import User
 from koppel.web.auth import login_throttling
 
@@ -36,7 +37,7 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
         with organisation_scope(actor.organisation_id):
             subject = ("person", actor.membership_id, actor.name)
             details = {"through": "provider"} if sso_organisation_id else {}
-            record(actor.organisation_id, actor.audit, "person.signed_in", subject=subject, details=details)
+            record(actor.organisation_id, actor.audit, PersonAction.SIGNED_IN, subject=subject, details=details)
 
 
 def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:

@@ -5,8 +5,8 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from koppel.audit import hooks as audit_hooks
 from koppel.books.read.labels import RESOURCES
-from koppel.web.audit.action_labels import AUDIT_ACTION_LABELS
 
 register = template.Library()
 
@@ -43,7 +43,7 @@ def resource_name(key: str) -> str:
 
 @register.filter
 def action_label(action: str) -> str:
-    return str(AUDIT_ACTION_LABELS.get(action, action))
+    return audit_hooks.action_label(action)
 
 
 @register.filter

@@ -1,0 +1,20 @@
+"""Audit actions: a code that is stored, with the label that a person reads.
+
+An app declares its own in its `audit_actions` and registers them in its `wiring`."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class AuditAction(models.TextChoices):
+    """Base of every app's actions. The value is the stored code, the label completes "who …"."""
+
+
+class AuditLogAction(AuditAction):
+    """What happens to the audit log itself."""
+
+    EXPIRED = "audit.expired", _("deleted activity that is older than is kept")
+    EXPORTED = "audit.exported", _("exported the activity")
+
+
+AUDIT_ACTIONS: tuple[AuditAction, ...] = tuple(AuditLogAction)

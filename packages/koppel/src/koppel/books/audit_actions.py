@@ -1,0 +1,25 @@
+"""What this app writes to the audit log."""
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.audit.audit_actions import AuditAction
+
+
+class BooksAction(AuditAction):
+    """Reads and exports of books."""
+
+    ACCESSED = "books.accessed", _("opened the books")
+    EXPORTED = "books.exported", _("exported books")
+
+
+class SqlReaderAction(AuditAction):
+    """Actions on SQL readers."""
+
+    CREATED = "sql_reader.created", _("let a program read by SQL")
+    REMOVED = "sql_reader.removed", _("ended reading by SQL")
+
+
+AUDIT_ACTIONS: tuple[AuditAction, ...] = (
+    *BooksAction,
+    *SqlReaderAction,
+)

@@ -1,0 +1,248 @@
+"""The outbox: rows that workers deliver outside, such as mails, messages to webhooks and look-ups at registers.
+
+A row is created in the transaction of what it is about, together with a job: what is rolled back is never delivered, and what
+is committed is not forgotten. The rows of one receiver form a lane, which jobs work off in turns: `claim` leases the next
+rows to a worker, which attempts them outside any transaction and stores the outcome, unless its lease has passed to another
+worker meanwhile. A row whose worker died is due again at the end of its lease.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from django.db.models import F, Max, Min, Model, Q, QuerySet
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from koppel.kit import quarantine
+from koppel.kit.database.outage import is_outage
+from koppel.kit.database.threads import run_in_thread
+from koppel.kit.jobs import enqueue, enqueue_once
+from koppel.kit.quarantine import Quarantined
+from koppel.kit.tenancy import installation_scope, organisation_scope
+
+TURN_SECONDS = 20.0
+"""After so long a job gives its place to the jobs that wait, and goes on behind them."""
+BATCHES_MAX = 2
+"""So many batches of a lane are under way at once: a receiver that is slow, or a worker that died, holds up no more."""
+LOOK_SECONDS = 5.0
+
+Lane = Mapping[str, int]
+"""Columns of the model that name the lane, `organisation_id` among them. They are the arguments of the job."""
+Values = Mapping[str, Any]
+
+log = structlog.get_logger(__name__)
+
+
+def _no_interrupted(rows: "QuerySet[Any]") -> None:
+    """Settle none: every row may be delivered a second time."""
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """A table of deliveries. The model has the columns `organisation_id`, `due_at`, `leased_until`, `attempts` and `reason`."""
+
+    task_name: str
+    model: type[Model]
+    lane_columns: tuple[str, ...]
+    open_rows: Q
+    """Rows that are not settled, by columns of the model alone."""
+    lease: timedelta
+    """Longer than an attempt at a whole batch takes."""
+    retry_seconds: Callable[[int], float]
+    """The pause after so many attempts."""
+    attempts_max: int
+    select: Callable[["QuerySet[Any]"], list[Any]]
+    """Chooses the next batch from the rows of a lane that are due, the oldest first."""
+    waiting: Values = field(default_factory=dict)
+    """Further columns of a row that waits, of one that is leased, and of one that has failed for good."""
+    leased: Values = field(default_factory=dict)
+    failed: Values = field(default_factory=dict)
+    is_deliverable: Q = field(default_factory=Q)
+    """Open rows for which this does not hold wait until it does."""
+    settle_interrupted: Callable[["QuerySet[Any]"], None] = _no_interrupted
+    """Settles those of interrupted rows that must not be delivered a second time."""
+
+    def enqueue(self, lane: Lane) -> None:
+        """Defer a job for the lane in the caller's transaction."""
+        enqueue(self.task_name, **lane)
+
+    def claim(self, lane: Lane) -> "Claim | None":
+        """Lease the lane's next batch. Returns None when none is due, or enough are under way."""
+        now = timezone.now()
+        with organisation_scope(lane["organisation_id"]):
+            rows = self._rows(lane)
+            if rows.filter(leased_until__gt=now).values("leased_until").distinct().count() >= BATCHES_MAX:
+                return None
+            self.settle_interrupted(rows.filter(leased_until__lte=now))
+            due = self._due(rows, now).select_for_update(skip_locked=True, of=("self",))
+            batch = self.select(due.order_by("due_at", "pk"))
+            if not batch:
+                return None
+            claim = Claim(self, lane, [row.pk for row in batch], now + self.lease)
+            leased = self._rows(lane).filter(pk__in=claim.ids)
+            leased.update(leased_until=claim.leased_until, attempts=F("attempts") + 1, **self.leased)
+        return claim
+
+    def schedule(self, lane: Lane, *, pause_seconds: float = LOOK_SECONDS) -> None:
+        """Defer a job for when the next row of the lane is due, and not before the pause is over; none without open rows."""
+        with organisation_scope(lane["organisation_id"]):
+            rows = self._rows(lane).filter(self.is_deliverable)
+            next_due = rows.aggregate(next_due=Min(Greatest("due_at", "leased_until")))["next_due"]
+            if next_due is not None:
+                self._enqueue_at(lane, max(next_due, timezone.now() + timedelta(seconds=pause_seconds)))
+
+    def enqueue_again(self, lane: Lane) -> None:
+        """Defer a job behind those that wait, unless one waits for this lane."""
+        with organisation_scope(lane["organisation_id"]):
+            enqueue_once(self.task_name, lane, queueing_lock=self._lock(lane))
+
+    def enqueue_due(self) -> int:
+        """Defer a job for each lane with due rows: of workers that died, or after a quarantine. Returns how many lanes."""
+        with installation_scope("deliveries that are due"):
+            due = self._due(self.model._default_manager.filter(self.open_rows), timezone.now())
+            lanes = list(due.values(*self.lane_columns).order_by(*self.lane_columns).distinct())
+            for lane in lanes:
+                enqueue_once(self.task_name, lane, queueing_lock=self._lock(lane))
+        return len(lanes)
+
+    def _rows(self, lane: Lane) -> "QuerySet[Any]":
+        return self.model._default_manager.filter(self.open_rows, **lane)
+
+    def _due(self, rows: "QuerySet[Any]", now: datetime) -> "QuerySet[Any]":
+        is_free = Q(leased_until=None) | Q(leased_until__lte=now)
+        return rows.filter(self.is_deliverable, is_free, due_at__lte=now)
+
+    def _enqueue_at(self, lane: Lane, at: datetime) -> None:
+        """Defer one job per minute: an earlier job does not stand in for a later one, nor a later for an
+        earlier."""
+        lock = f"{self._lock(lane)} {at:%Y-%m-%dT%H:%M}"
+        enqueue_once(self.task_name, lane, queueing_lock=lock, at=at)
+
+    def _lock(self, lane: Lane) -> str:
+        return " ".join([self.task_name, *(str(lane[column]) for column in self.lane_columns)])
+
+
+@dataclass
+class Claim:
+    """A batch of rows, leased to this worker until `leased_until`, by which the rows know whose they are."""
+
+    outbox: Outbox
+    lane: Lane
+    ids: Collection[int]
+    leased_until: datetime
+
+    @property
+    def organisation_id(self) -> int:
+        return self.lane["organisation_id"]
+
+    def rows(self, ids: Collection[int] | None = None) -> "QuerySet[Any]":
+        """Return those that are still leased to this worker. In scope."""
+        rows = self.outbox.model._default_manager.filter(self.outbox.open_rows, organisation_id=self.organisation_id)
+        return rows.filter(pk__in=self.ids if ids is None else ids, leased_until=self.leased_until)
+
+    def settle(self, values: Values, *, ids: Collection[int] | None = None) -> None:
+        """Store the outcome of the batch, or of some of it, and end the lease of these rows."""
+        with organisation_scope(self.organisation_id):
+            self.rows(ids).update(leased_until=None, **values)
+
+    def retry(
+        self, reason: str, *, ids: Collection[int] | None = None, seconds_min: float = 0.0, values: Values | None = None
+    ) -> None:
+        """Have it attempted again after the outbox's pause, and not before `seconds_min`; after too many attempts it has
+        failed."""
+        with organisation_scope(self.organisation_id):
+            attempts = self.rows(ids).aggregate(most=Max("attempts"))["most"]
+            if attempts is None:
+                return
+            changed = {**(values or {}), "reason": self._cut(reason)}
+            facts = {"task": self.outbox.task_name, "reason": changed["reason"], "attempts": attempts, **self.lane}
+            if attempts >= self.outbox.attempts_max:
+                log.error("delivery_failed", **facts)
+                self.settle(changed | dict(self.outbox.failed), ids=ids)
+                return
+            log.info("delivery_delayed", **facts)
+            pause = max(self.outbox.retry_seconds(attempts), seconds_min)
+            due_at = timezone.now() + timedelta(seconds=pause)
+            self.settle({"due_at": due_at, **self.outbox.waiting, **changed}, ids=ids)
+
+    def retry_broken(self, error: Exception) -> None:
+        """Have attempted again what our own code broke on, except what must not be delivered a second time."""
+        with organisation_scope(self.organisation_id):
+            self.outbox.settle_interrupted(self.rows())
+            self.retry(type(error).__name__)
+
+    def put_back(
+        self, *, ids: Collection[int] | None = None, seconds: float = 0.0, values: Values | None = None
+    ) -> None:
+        """Have it wait again as if it had not been attempted."""
+        changed = {**self.outbox.waiting, "attempts": F("attempts") - 1, **(values or {})}
+        if seconds:
+            changed["due_at"] = timezone.now() + timedelta(seconds=seconds)
+        self.settle(changed, ids=ids)
+
+    def extend(self, lease: timedelta, values: Values) -> bool:
+        """Lease the whole batch anew; False when some of it is no longer ours, and then nothing has changed."""
+        with organisation_scope(self.organisation_id):
+            if set(self.rows().select_for_update(of=("self",)).values_list("pk", flat=True)) != set(self.ids):
+                return False
+            leased_until = timezone.now() + lease
+            self.rows().update(leased_until=leased_until, **values)
+        self.leased_until = leased_until
+        return True
+
+    def _cut(self, reason: str) -> str:
+        column: Any = self.outbox.model._meta.get_field("reason")
+        return reason[: column.max_length]
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """How many were delivered; and when none of the lane should be attempted now, for how long."""
+
+    delivered: int = 0
+    pause_seconds: float | None = None
+
+
+async def take_turn(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Awaitable[BatchResult]]) -> int:
+    """Deliver what is due in the lane, for a turn at most, and have a job go on when more is. In quarantine nothing is
+    claimed. `deliver` settles each row of its claim; what it raises `Quarantined` with goes back. Returns how many were
+    delivered."""
+    ends_at, delivered = time.monotonic() + TURN_SECONDS, 0
+    while await quarantine.current_async() is None:
+        claim = await run_in_thread(partial(outbox.claim, lane))
+        if claim is None:
+            await run_in_thread(partial(outbox.schedule, lane))
+            break
+        try:
+            result = await _deliver(claim, deliver)
+        except Quarantined:
+            await run_in_thread(claim.put_back)
+            break
+        delivered += result.delivered
+        if result.pause_seconds is not None:
+            await run_in_thread(partial(outbox.schedule, lane, pause_seconds=result.pause_seconds))
+            break
+        if time.monotonic() > ends_at:
+            await run_in_thread(partial(outbox.enqueue_again, lane))
+            break
+    return delivered
+
+
+async def _deliver(claim: Claim, deliver: Callable[[Claim], Awaitable[BatchResult]]) -> BatchResult:
+    """Attempt the batch. One that breaks our own code is retried, so that it does not stand before all others
+    for ever."""
+    try:
+        return await deliver(claim)
+    except Quarantined:
+        raise
+    except Exception as error:
+        if is_outage(error):
+            raise  # nothing can be stored; the rows are due again when their lease is over
+        log.exception("delivery_crashed", task=claim.outbox.task_name, ids=list(claim.ids), **claim.lane)
+        await run_in_thread(partial(claim.retry_broken, error))
+        return BatchResult()

@@ -1,0 +1,33 @@
+"""Messages that wait for webhooks. Each webhook is a lane of its own, so that a slow one delays no other."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from koppel.kit.jobs.outbox import Outbox
+from koppel.notifications.models import DeliveryState, WebhookDelivery
+
+BATCH_SIZE = 8
+RETRY_SCHEDULE = tuple(timedelta(minutes=count) for count in (1, 5, 30, 120, 300, 600, 840, 1200, 1440))
+"""Between the attempts: some three days in all, then it has failed."""
+
+
+def _select_messages(due: "QuerySet[Any]") -> list[WebhookDelivery]:
+    return list(due[:BATCH_SIZE])
+
+
+WEBHOOK_OUTBOX = Outbox(
+    task_name="notifications.send_webhooks",
+    model=WebhookDelivery,
+    lane_columns=("organisation_id", "webhook_id"),
+    open_rows=Q(state__in=[DeliveryState.WAITING, DeliveryState.CLAIMED]),
+    is_deliverable=Q(webhook__is_active=True),
+    lease=timedelta(minutes=2),
+    retry_seconds=lambda attempts: RETRY_SCHEDULE[attempts - 1].total_seconds(),
+    attempts_max=len(RETRY_SCHEDULE) + 1,
+    select=_select_messages,
+    waiting={"state": DeliveryState.WAITING},
+    leased={"state": DeliveryState.CLAIMED},
+    failed={"state": DeliveryState.FAILED},
+)

@@ -1,0 +1,86 @@
+"""What this app writes to the audit log."""
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.audit.audit_actions import AuditAction
+
+
+class OrganisationAction(AuditAction):
+    """Actions on the organisation and its rules."""
+
+    CHANGED = "organisation.changed", _("changed the organisation")
+    CREATED = "organisation.created", _("made the organisation")
+    DOMAIN_CONFIRMED = "organisation.domain_confirmed", _("confirmed an e-mail domain")
+    DOMAIN_REVOKED = "organisation.domain_revoked", _("withdrew the confirmation of an e-mail domain")
+    SECURITY_CHANGED = "organisation.security_changed", _("changed the rules of security")
+
+
+class OperatorAction(AuditAction):
+    """Access of the installation's operator to an organisation."""
+
+    ACCESS_ENDED = "operator.access_ended", _("stopped looking in")
+    ACCESS_GRANTED = "operator.access_granted", _("let the operator look in")
+    ACCESS_REVOKED = "operator.access_revoked", _("ended the operator's access")
+    ACCESS_STARTED = "operator.access_started", _("began to look in, as operator")
+
+
+class PersonAction(AuditAction):
+    """Actions on members, invitations and sign-ins."""
+
+    CHANGED = "person.changed", _("changed a person")
+    IDENTITY_LINKED = "person.identity_linked", _("was linked to the identity provider")
+    INVITATION_RESENT = "person.invitation_resent", _("sent an invitation again")
+    INVITATION_REVOKED = "person.invitation_revoked", _("revoked an invitation")
+    INVITED = "person.invited", _("invited a person")
+    JOINED = "person.joined", _("accepted the invitation")
+    MFA_RESET = "person.mfa_reset", _("removed somebody's second step")
+    OWNERSHIP_TRANSFERRED = "person.ownership_transferred", _("handed over what a person held")
+    RECOVERY_LINK_CREATED = "person.recovery_link_created", _("made a link with which somebody chooses a new password")
+    SIGNED_IN = "person.signed_in", _("signed in")
+    SESSIONS_ENDED = "sessions.ended", _("ended sessions")
+    SIGN_IN_REFUSED = "sign_in.refused", _("came back from an identity provider and was refused")
+
+
+class IdentityProviderAction(AuditAction):
+    """Actions on the identity provider of single sign-on."""
+
+    CHANGED = "identity_provider.changed", _("changed the identity provider")
+    DISABLED = "identity_provider.disabled", _("switched the identity provider off")
+    ENABLED = "identity_provider.enabled", _("switched the identity provider on")
+    PREPARED = "identity_provider.prepared", _("began to set up the identity provider")
+
+
+class TokenAction(AuditAction):
+    """Actions on API tokens."""
+
+    CREATED = "token.created", _("made an API token")
+    REVOKED = "token.revoked", _("revoked an API token")
+
+
+class DivisionAction(AuditAction):
+    """Actions on divisions."""
+
+    CHANGED = "division.changed", _("changed the division")
+    CREATED = "division.created", _("made the division")
+    MEMBERS_CHANGED = "division.members_changed", _("changed who is in the division")
+    MERGED = "division.merged", _("merged the division with another")
+
+
+class TemplateAction(AuditAction):
+    """Actions on templates."""
+
+    CHANGED = "template.changed", _("changed the template")
+    CREATED = "template.created", _("made the template")
+    MERGED = "template.merged", _("merged the template with another")
+    SETTINGS_CHANGED = "template.settings_changed", _("changed the template's settings")
+
+
+AUDIT_ACTIONS: tuple[AuditAction, ...] = (
+    *OrganisationAction,
+    *OperatorAction,
+    *PersonAction,
+    *IdentityProviderAction,
+    *TokenAction,
+    *DivisionAction,
+    *TemplateAction,
+)

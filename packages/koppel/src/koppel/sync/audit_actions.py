@@ -1,0 +1,16 @@
+"""What this app writes to the audit log."""
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.audit.audit_actions import AuditAction
+
+
+class SyncAction(AuditAction):
+    """Syncs that a person requests or stops."""
+
+    SYNC_CANCELLED = "administration.sync_cancelled", _("stopped a sync")
+    SYNC_REQUESTED = "administration.sync_requested", _("asked for a sync")
+    BULK_SYNC_REQUESTED = "administrations.sync_requested", _("asked for a sync of administrations")
+
+
+AUDIT_ACTIONS: tuple[AuditAction, ...] = tuple(SyncAction)

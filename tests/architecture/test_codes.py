@@ -1,0 +1,173 @@
+"""Codes of audit actions, issues and events are members of an app's enum: declared, labelled, translated, used."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+from django.utils.functional import Promise
+from django.utils.translation import override
+
+from koppel.administrations.bulk import BulkReason
+from koppel.audit.audit_actions import AuditAction
+from koppel.audit.hooks import audit_actions
+from koppel.connections.models import TimelineKind
+from koppel.issues.issue_types import IssueCode, issue_types
+from koppel.notifications.event_types import EventCode, event_types
+from tests.fixtures.environment import KOPPEL as PACKAGE
+
+RECORDED_ELSEWHERE = {
+    "AuditLogAction.EXPIRED": "the SQL function audit_expire writes it, in the transaction that deletes",
+    "DivisionAction.CREATED": "recorded by GroupType through its field `actions`",
+    "DivisionAction.CHANGED": "recorded by GroupType through its field `actions`",
+    "TemplateAction.CREATED": "recorded by GroupType through its field `actions`",
+    "TemplateAction.CHANGED": "recorded by GroupType through its field `actions`",
+}
+CONVERTED = {
+    **{
+        f"TimelineKind.{kind}": "made of the audit action of the same name, by timeline_kind"
+        for kind in (
+            "CONNECTED", "RECONNECTED", "COMPANY_ADDED", "TRANSFER_REQUESTED", "TRANSFER_CANCELLED", "OWNER_CHANGED",
+        )
+    },
+    **{
+        f"CommonReason.NUMBER_{note}": "made of the note of NumberCheck"
+        for note in ("VAT_NUMBER", "BRANCH_NUMBER", "RSIN", "FORMAT", "DUMMY", "EMPTY")
+    },
+}  # fmt: skip
+"""Members that no source names, and what they are made of."""
+CODE_POSITIONS = {
+    "record": slice(2, 3), "_record": slice(1, 4), "record_change": slice(1, 2), "record_action": slice(1, 2),
+    "raise_issue": slice(1, 2), "resolve_issues": slice(2, None), "open_event": slice(1, 2), "close_event": slice(1, 2),
+    "close_event_for": slice(1, 2), "notify": slice(1, 2), "add_timeline_event": slice(1, 2),
+    "start_timeline_event": slice(1, 2), "end_timeline_event": slice(1, 2), "PlannedChange": slice(0, 1),
+}  # fmt: skip
+"""Where a function takes a code, by its name."""
+
+
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "migrations" not in path.parts:
+            yield path, ast.parse(path.read_text())
+
+
+def members_read() -> set[str]:
+    """`Class.MEMBER` wherever it is read, but for the declaration of a type."""
+    return {member for _path, code in modules() for member in members_in(code)}
+
+
+def members_in(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("IssueType", "EventType"):
+        return
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        yield ast.unparse(node)
+    for child in ast.iter_child_nodes(node):
+        yield from members_in(child)
+
+
+def apps_enums(base: type[StrEnum]) -> list[type[StrEnum]]:
+    """The enums of the apps: not those of tests, nor private ones, which stand for codes that no app knows."""
+    enums = base.__subclasses__()
+    return [codes for codes in enums if codes.__module__.startswith("koppel.") and not codes.__name__.startswith("_")]
+
+
+def is_translated(text: str | Promise) -> bool:
+    """Whether a Dutch reader sees other words."""
+    words = {}
+    for language in ("en", "nl"):
+        with override(language):
+            words[language] = str(text % Placeholders())
+    return words["en"] != words["nl"]
+
+
+class Placeholders(dict[str, object]):
+    """Fills any placeholder; the number of a plural is one."""
+
+    def __missing__(self, key: str) -> object:
+        return 1
+
+
+def test_every_declared_audit_action_is_registered() -> None:
+    declared = {
+        action
+        for path in PACKAGE.glob("*/audit_actions.py")
+        for action in importlib.import_module(f"koppel.{path.parent.name}.audit_actions").AUDIT_ACTIONS
+    }
+    assert declared == set(audit_actions.values())
+    assert declared == {member for actions in AuditAction.__subclasses__() for member in actions}
+
+
+def test_every_audit_action_has_a_label_in_both_languages() -> None:
+    assert [action for action in audit_actions.values() if not is_translated(action.label)] == []
+
+
+def test_every_audit_action_is_recorded_somewhere() -> None:
+    unused = {f"{type(action).__name__}.{action.name}" for action in audit_actions.values()} - members_read()
+    assert unused == RECORDED_ELSEWHERE.keys()
+
+
+def test_every_code_of_an_issue_and_an_event_has_a_type() -> None:
+    """Under its own code; private enums stand for codes that no app knows."""
+    for base, registry in ((IssueCode, issue_types), (EventCode, event_types)):
+        declared = {code for codes in apps_enums(base) for code in codes}
+        assert {value.code for value in registry.values() if value.code in declared} == declared
+        assert all(key == value.code for key, value in registry.items())
+
+
+def test_kinds_and_reasons_are_translated_and_used() -> None:
+    read = members_read()
+    for codes in (TimelineKind, *apps_enums(BulkReason)):
+        assert [code for code in codes if not is_translated(code.label)] == []
+        unread = {f"{codes.__name__}.{code.name}" for code in codes} - read
+        assert unread <= CONVERTED.keys(), unread - CONVERTED.keys()
+
+
+def test_every_text_of_an_issue_and_an_event_is_translated() -> None:
+    texts = [
+        text
+        for issue_type in issue_types.values()
+        for text in (issue_type.message, issue_type.advice, issue_type.button)
+    ]
+    texts += [text for event_type in event_types.values() for text in (event_type.message, event_type.label)]
+    assert [text for text in texts if isinstance(text, Promise) and not is_translated(text)] == []
+
+
+def test_every_code_of_an_issue_and_an_event_is_used_somewhere() -> None:
+    enums = [*apps_enums(IssueCode), *apps_enums(EventCode)]
+    assert {f"{codes.__name__}.{code.name}" for codes in enums for code in codes} - members_read() == set()
+
+
+def test_no_code_is_given_as_a_bare_string() -> None:
+    bare = [f"{path}:{line}" for path, code in modules() for line in bare_codes(code)]
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'record(1, who, "person.changed")',
+        'record(1, who, action=f"person.{kind}")',
+        'record(1, who, "a.b" if x else y)',
+    ],
+)
+def test_a_bare_code_is_found(call: str) -> None:
+    assert list(bare_codes(ast.parse(call))) == [1]
+
+
+def bare_codes(code: ast.AST) -> Iterator[int]:
+    """Lines of calls whose code is text."""
+    for node in ast.walk(code):
+        if not isinstance(node, ast.Call) or ast.unparse(node.func).split(".")[-1] not in CODE_POSITIONS:
+            continue
+        positional = node.args[CODE_POSITIONS[ast.unparse(node.func).split(".")[-1]]]
+        named = [keyword.value for keyword in node.keywords if keyword.arg in ("action", "code", "event_type")]
+        if any(is_text(argument) for argument in (*positional, *named)):
+            yield node.lineno
+
+
+def is_text(value: ast.expr) -> bool:
+    if isinstance(value, ast.IfExp):
+        return is_text(value.body) or is_text(value.orelse)
+    return isinstance(value, ast.JoinedStr) or (isinstance(value, ast.Constant) and isinstance(value.value, str))
