@@ -10,7 +10,7 @@ from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.groups import divisions, settings_templates
-from koppel.organisations.groups.inputs import DivisionInput
+from koppel.organisations.groups.inputs import DivisionInput, TemplateInput
 from koppel.organisations.models import Division, Organisation, Template
 from tests.administrations.factories import firm_of
 from tests.administrations.test_bulk import colleague
@@ -181,7 +181,12 @@ def test_merging_templates_gives_the_other_one(actor: Any) -> None:
     ("kind", "module", "name", "create"),
     [
         (Division, divisions, "_save", lambda boss: divisions.create_division(boss, DivisionInput(name="Mine"))),
-        (Template, settings_templates, "save_template", lambda boss: settings_templates.create(boss, "Mine", {})),
+        (
+            Template,
+            settings_templates,
+            "_save",
+            lambda boss: settings_templates.create_template(boss, TemplateInput(name="Mine")),
+        ),
     ],
 )
 def test_who_makes_one_gets_that_one_and_not_a_colleagues_of_the_same_moment(

@@ -17,8 +17,8 @@ from koppel.administrations.models import Administration
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.groups.divisions import create_division
-from koppel.organisations.groups.inputs import DivisionInput
-from koppel.organisations.groups.settings_templates import save_template
+from koppel.organisations.groups.inputs import DivisionInput, TemplateInput
+from koppel.organisations.groups.settings_templates import create_template
 from koppel.organisations.models import Organisation
 from tests.fixtures.stack import SANDBOX_PASSWORD, SANDBOX_USER, Sandbox, register_app
 from tests.web.browsing import address, browser, click_twice, listen, look, opened, sign_in
@@ -49,7 +49,7 @@ def boss(actor: Any) -> Any:
     administrator = actor("administrator")
     with organisation_scope(administrator.organisation_id):
         create_division(administrator, DivisionInput(name="Zuid"))
-        save_template(administrator, None, "Standaard", {"fiscal_years_back": 1})
+        create_template(administrator, TemplateInput(name="Standaard", settings={"fiscal_years_back": 1}))
     return administrator
 
 

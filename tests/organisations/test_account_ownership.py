@@ -22,7 +22,7 @@ from koppel.notifications.email import delivery
 from koppel.notifications.models import Notification
 from koppel.organisations.commands import people as people_commands
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import FederatedIdentity, Invitation, Membership, User
 from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Role
@@ -70,7 +70,7 @@ def opens(client: Client) -> int:
 def invited(boss: Actor, email: str, role: Role = Role.TEAM_LEADER, language: str = "en") -> str:
     """The path of the link in the mail."""
     with organisation_scope(boss.organisation_id):
-        invitation = invitations.invite(boss, InvitationData(email, "", role, language=language))
+        invitation = invitations.invite(boss, InvitationInput(email=email, role=role), language=language)
         return "/invitation/" + invitations.link_of(invitation).partition("/invitation/")[2]
 
 

@@ -18,7 +18,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.groups.divisions import create_division
 from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
 from tests.fixtures.concurrency import at_the_same_moment
@@ -86,9 +86,7 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
 
 def test_two_who_invite_the_same_colleague_at_the_same_moment_read_that_it_is_done(actor: Any) -> None:
     boss = actor("administrator")
-    outcome = at_the_same_moment(
-        boss, lambda: invitations.invite(boss, InvitationData("nieuw@example.test", "", Role.USER))
-    )
+    outcome = at_the_same_moment(boss, lambda: invitations.invite(boss, InvitationInput(email="nieuw@example.test")))
     assert isinstance(outcome, Refused)
     assert "is invited already" in str(outcome)
     with organisation_scope(boss.organisation_id):

@@ -262,7 +262,7 @@ def test_an_operator_looks_in_only_while_the_organisation_lets_them(actor: Any, 
     assert client.get(f"/administrations/{visible.pk}/books/").status_code == 200
     for path in ("/organisation/settings/", f"/administrations/{visible.pk}/settings/", "/account/tokens/"):
         assert client.post(path, {"name": "x", "days": "30"}).status_code == 403, path
-    signed_in(boss).post(SECURITY + "support", {"action": "withdraw"})
+    signed_in(boss).post(SECURITY + "support/withdraw")
     assert client.get(f"/administrations/{visible.pk}/").status_code == 404
     with organisation_scope(boss.organisation_id):
         acts = AuditEntry.objects.filter(actor_kind="operator").order_by("pk").values_list("action", "actor_name")
@@ -348,7 +348,7 @@ def test_a_form_opened_as_operator_changes_nothing_in_the_operators_own_organisa
     if ends == "leaves":
         client.post("/operator/leave", {"csrfmiddlewaretoken": form["csrfmiddlewaretoken"]})
     else:
-        signed_in(boss).post(SECURITY + "support", {"action": "withdraw"})
+        signed_in(boss).post(SECURITY + "support/withdraw")
     client.post("/organisation/settings/", form)
     with organisation_scope(otto.organisation_id):
         assert Organisation.objects.get(pk=otto.organisation_id).name != "Theirs"

@@ -16,7 +16,7 @@ from django.utils import timezone
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import FederatedIdentity, IdentityProvider, Membership, Organisation, User
 from koppel.organisations.people import operators
 from koppel.organisations.roles import Actor, Role
@@ -220,7 +220,7 @@ def test_who_is_invited_becomes_a_member_by_the_first_sign_in(boss: Actor, idp: 
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
-        invitations.invite(boss, InvitationData("nieuw@example.test", "", Role.USER, frozenset()))
+        invitations.invite(boss, InvitationInput(email="nieuw@example.test"))
     idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
     assert walk(boss).status_code == 302
     with installation_scope("test"):
@@ -232,7 +232,7 @@ def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_ei
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
-        invitations.invite(boss, InvitationData("nieuw@example.test", "", Role.USER, frozenset()))
+        invitations.invite(boss, InvitationInput(email="nieuw@example.test"))
         Organisation.objects.update(email_domains=["kantoor.nl"])
     idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
     answer = walk(boss)
@@ -325,7 +325,7 @@ def test_a_page_says_where_the_sign_in_leads_before_anybody_leaves(boss: Actor, 
 def test_the_redirect_address_is_there_before_anything_else_is_known(boss: Actor, idp: Idp) -> None:
     client = signed_in(boss)
     assert "Set up single sign-on" in client.get(SECURITY).content.decode()
-    page = client.post(SECURITY + "provider", {"action": "prepare"}, follow=True).content.decode()
+    page = client.post(SECURITY + "provider/prepare", follow=True).content.decode()
     address = f"/sign-in/{provider_id(boss)}/callback"
     assert address in page
     assert "not filled in yet" in page
@@ -394,7 +394,7 @@ def test_switching_off_ends_the_sessions_that_began_so_and_no_others(boss: Actor
     page = signed_in(boss).get(SECURITY).content.decode()
     assert "1 session began through it" in page
     assert "Yours is one of them" not in page
-    page = signed_in(boss).post(SECURITY + "provider", {"action": "off"}, follow=True).content.decode()
+    page = signed_in(boss).post(SECURITY + "provider/off", follow=True).content.decode()
     assert "1 session that it began has ended" in page
     assert [one.get("/").status_code for one in (by_provider, by_password, other_firm)] == [302, 200, 200]
     with organisation_scope(boss.organisation_id):
@@ -408,7 +408,7 @@ def test_who_switches_off_what_let_them_in_signs_in_anew(boss: Actor, idp: Idp) 
     link(boss, boss)
     client = walk(boss).client
     assert "Yours is one of them" in client.get(SECURITY).content.decode()
-    last = client.post(SECURITY + "provider", {"action": "off"}, follow=True)
+    last = client.post(SECURITY + "provider/off", follow=True)
     assert last.redirect_chain[-1][0].startswith("/accounts/login/")
 
 
@@ -469,7 +469,7 @@ def test_two_first_sign_ins_at_one_instant_both_come_in(boss: Actor, idp: Idp, i
     if is_invited:
         email = "nieuw@example.test"
         with organisation_scope(boss.organisation_id):
-            invitations.invite(boss, InvitationData(email, "", Role.USER, frozenset()))
+            invitations.invite(boss, InvitationInput(email=email))
     idp.says(sub="7", email=email, email_verified=True)
     answers: list[tuple[int, str]] = []
 

@@ -271,11 +271,12 @@ def test_a_consent_is_given_back_after_the_end(granted: GrantedAccess, sandbox: 
 
 def test_an_invitation_made_meanwhile_is_not_marked_as_failed(anna: Actor) -> None:
     from koppel.organisations.invitations import services as invitations
+    from koppel.organisations.invitations.inputs import InvitationInput
     from koppel.organisations.tasks import send_invitation
 
     koppel_quarantine("on")
     with organisation_scope(anna.organisation_id):
-        invitation = invitations.invite(anna, invitations.InvitationData("ben@example.test", "Ben", anna.role))
+        invitation = invitations.invite(anna, InvitationInput(email="ben@example.test", name="Ben", role=anna.role))
     context = type("Context", (), {"job": type("Job", (), {"attempts": 0})})
     send_invitation.func(context, organisation_id=anna.organisation_id, invitation_id=invitation.pk, sends=1)
     waiting = ProcrastinateJob.objects.filter(task_name="organisations.send_invitation", scheduled_at__isnull=False)

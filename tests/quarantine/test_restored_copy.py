@@ -23,6 +23,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.invitations import services as invitations
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.sync.models import Run
 from koppel.sync.runs.services import request_run
 from tests.connections.factories import import_first, reload_connection, wait_until_described
@@ -63,7 +64,7 @@ def firm(connected: MakeConnected, program: Receiver) -> Connected:
     with organisation_scope(connected_firm.actor.organisation_id):
         endpoints.create_webhook(connected_firm.actor, WebhookInput(name="Tickets", url=program.url, events=[NEWS]))
         invitations.invite(
-            connected_firm.actor, invitations.InvitationData("ben@example.test", "Ben", connected_firm.actor.role)
+            connected_firm.actor, InvitationInput(email="ben@example.test", name="Ben", role=connected_firm.actor.role)
         )
         request_run(connected_firm.actor, first.pk)
         request_run(connected_firm.actor, second.pk)

@@ -26,7 +26,7 @@ from koppel.kit.encryption import key_id_of, keyring
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Membership, User
 from koppel.organisations.sso import services as single_sign_on
-from koppel.organisations.sso.services import ProviderForm
+from koppel.organisations.sso.inputs import ProviderInput
 from tests.fixtures.first_steps import newcomer
 from tests.fixtures.stack import Sandbox, register_app, wait_until
 from tests.vault.factories import GrantedAccess, connection_of, give
@@ -249,7 +249,10 @@ def test_second_steps_and_identity_providers_move_to_the_new_key_too(actor: Any,
     RecoveryCodes.activate(user)
     codes = RecoveryCodes(Authenticator.objects.get(user=user, type="recovery_codes")).get_unused_codes()
     with organisation_scope(boss.organisation_id):
-        single_sign_on.configure(boss, ProviderForm("Entra", "https://login.example.test", "koppel", "hush"))
+        single_sign_on.configure(
+            boss,
+            ProviderInput(name="Entra", issuer="https://login.example.test", client_id="koppel", client_secret="hush"),
+        )
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
     assert rotate_keys("operator").reencrypted == 3
     settings.VAULT_KEYS = key("new")

@@ -18,8 +18,8 @@ from koppel.notifications.models import WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.groups.divisions import create_division
-from koppel.organisations.groups.inputs import DivisionInput
-from koppel.organisations.groups.settings_templates import save_template
+from koppel.organisations.groups.inputs import DivisionInput, TemplateInput
+from koppel.organisations.groups.settings_templates import create_template
 from koppel.organisations.models import Division, Organisation, Template, User
 from koppel.organisations.roles import Actor, Role
 from koppel.sync.models import Change, Run, RunResource
@@ -56,7 +56,7 @@ def build_world(actor: Any) -> World:
     people = {role: boss if role == "administrator" else actor(role, organisation=firm) for role in Role.values}
     with organisation_scope(boss.organisation_id):
         create_division(boss, DivisionInput(name="Zuid"))
-        save_template(boss, None, "Standard", {"fiscal_years_back": 3})
+        create_template(boss, TemplateInput(name="Standard", settings={"fiscal_years_back": 3}))
         division, template = Division.objects.get(name="Zuid"), Template.objects.get(name="Standard")
     active = administration_of(boss, number="69599084", country="NL", template=template, import_id=IMPORT)
     configuring = administration_of(_other(actor, firm), "Fjordheim AS", status="configuring", import_id=IMPORT)

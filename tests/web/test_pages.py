@@ -232,7 +232,11 @@ def test_a_template_is_made_changed_and_archived(world: World) -> None:
 
 def test_the_organisation_sets_defaults_beneath_its_templates(world: World) -> None:
     client = world.client("administrator")
-    client.post("/organisation/settings/", {"name": "Kantoor Oost", "schedule": "off", "fiscal_years_back": "77"})
+    refused = client.post(
+        "/organisation/settings/", {"name": "Kantoor Oost", "schedule": "off", "fiscal_years_back": "77"}
+    )
+    assert 'value="77"' in refused.content.decode(), "what was typed stays to be put right"
+    assert 'id="fiscal_years_back-error"' in refused.content.decode()
     assert 'value="77"' not in reads(client, "/organisation/settings/", "en"), "nor is what was refused kept"
     client.post("/organisation/settings/", {"name": "Kantoor Oost", "schedule": "off"})
     with organisation_scope(world.boss.organisation_id):

@@ -21,7 +21,7 @@ from koppel.kit.logging.redaction import redacted
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.email.composer import unsubscribe_token
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Membership, User
 from koppel.organisations.roles import Actor, Role
 from tests.fixtures.people import MakeActor
@@ -43,7 +43,7 @@ def _restore_logging(clean_database: None) -> Iterator[None]:
 def live_links(anna: Actor) -> dict[str, tuple[str, str]]:
     """By route: the address, and the part of it that opens something."""
     with organisation_scope(anna.organisation_id):
-        invitation = invitations.invite(anna, InvitationData("bea@firm.example", "Bea", Role.READER))
+        invitation = invitations.invite(anna, InvitationInput(email="bea@firm.example", name="Bea", role=Role.READER))
         member = Membership.objects.select_related("user").get(pk=anna.membership_id)
         way_out = unsubscribe_token(member, "run_failed")
     invited = invitations.link_of(invitation).removeprefix(settings.PUBLIC_URL)

@@ -13,8 +13,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Notification
 from koppel.organisations.groups.divisions import change_division
-from koppel.organisations.groups.inputs import DivisionInput
-from koppel.organisations.groups.settings_templates import save_template
+from koppel.organisations.groups.inputs import DivisionInput, TemplateInput
+from koppel.organisations.groups.settings_templates import change_template
 from tests.books.factories import Ledger
 from tests.web.factories import IMPORT, World, build_world
 
@@ -71,7 +71,7 @@ def test_every_view_that_reads_the_address_bar_says_which_parameters_there_are()
 STRICT_BY_THEMSELVES = {
     "koppel.administrations.views.listing.show_list", "koppel.administrations.views.listing.show_rows",
     "koppel.administrations.views.listing.export", "koppel.connections.views.consent.receive_callback",
-    "koppel.connections.views.consent.complete_consent", "koppel.organisations.views.single_sign_on.callback",
+    "koppel.connections.views.consent.complete_consent", "koppel.organisations.views.single_sign_on.complete_sign_in",
 }  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def test_every_link_of_the_pages_is_accepted_where_it_leads(world: World) -> Non
 def test_the_links_of_an_archived_division_and_template_lead_nowhere_that_is_refused(world: World) -> None:
     with organisation_scope(world.boss.organisation_id):
         change_division(world.boss, world.division.pk, DivisionInput(name="Zuid", archived=True))
-        save_template(world.boss, world.template.pk, "Standard", {}, archived=True)
+        change_template(world.boss, world.template.pk, TemplateInput(name="Standard", archived=True))
     client = world.client("administrator")
     places = ["/organisation/divisions/", f"/organisation/divisions/{world.division.pk}/", "/organisation/templates/"]
     links = {

@@ -7,7 +7,7 @@ from koppel.kit.web import paths
 from koppel.kit.web.decorators import outside_transaction
 from koppel.organisations.urls import account_urlpatterns
 from koppel.organisations.views import operators, single_sign_on
-from koppel.organisations.views.invitations import accept as accept_invitation
+from koppel.organisations.views.invitations import accept_invitation
 from koppel.sync.urls import import_urlpatterns
 from koppel.web import views
 
@@ -35,13 +35,13 @@ urlpatterns = [
     path("organisation/webhooks/", include("koppel.notifications.webhooks.urls")),
     path("organisation/", include("koppel.organisations.urls")),
     path("invitation/<str:token>/", accept_invitation, name="invitation"),
-    path("sign-in/", single_sign_on.choose, name="sign_in_choose"),
-    path("sign-in/<int:provider_id>/", single_sign_on.go, name="sign_in_through"),
-    path("sign-in/<int:provider_id>/callback", single_sign_on.callback, name="sign_in_callback"),
-    path("sign-in/<int:provider_id>/link", single_sign_on.link, name="sign_in_link"),
-    path("operator/", operators.list_operators, name="operator"),
-    path("operator/enter", operators.enter, name="operator_enter"),
-    path("operator/leave", operators.leave, name="operator_leave"),
+    path("sign-in/", single_sign_on.choose_provider, name="sign_in_choose"),
+    path("sign-in/<int:provider_id>/", single_sign_on.begin_sign_in, name="sign_in_through"),
+    path("sign-in/<int:provider_id>/callback", single_sign_on.complete_sign_in, name="sign_in_callback"),
+    path("sign-in/<int:provider_id>/link", single_sign_on.link_sign_in, name="sign_in_link"),
+    path("operator/", operators.list_organisations, name="operator"),
+    path("operator/enter", operators.enter_organisation, name="operator_enter"),
+    path("operator/leave", operators.leave_organisation, name="operator_leave"),
     path("account/api/", include("koppel.api.urls")),
     path("account/", include((account_urlpatterns, "own"))),
     path("registers/", include("koppel.company_registers.urls")),

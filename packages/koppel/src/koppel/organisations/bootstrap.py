@@ -27,7 +27,7 @@ from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.audit_actions import OrganisationAction, PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Invitation, Membership, Organisation, User
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.operators import NO_MEMBERSHIP
@@ -96,7 +96,9 @@ def shell_operator(account: str, ip_address: str) -> Actor:
     )
 
 
-def create_organisation(operator: Actor, name: str, administrator: InvitationData) -> Invitation:
+def create_organisation(
+    operator: Actor, name: str, administrator: InvitationInput, *, language: str = ""
+) -> Invitation:
     """Create an organisation and invite its first Administrator. Raises `Refused`; then there is no
     organisation either.
     """
@@ -115,12 +117,14 @@ def create_organisation(operator: Actor, name: str, administrator: InvitationDat
                 OrganisationAction.CREATED,
                 subject=("organisation", organisation.pk, name),
             )
-            invitation = invitations.invite(actor, administrator)
+            invitation = invitations.invite(actor, administrator, language=language)
     invitation.organisation = organisation
     return invitation
 
 
-def add_administrator(operator: Actor, organisation_id: int, data: InvitationData) -> Invitation | Membership:
+def add_administrator(
+    operator: Actor, organisation_id: int, data: InvitationInput, *, language: str = ""
+) -> Invitation | Membership:
     """Make a member Administrator, or invite another person as one. Raises `Refused`.
 
     Earlier invitations from the shell become invalid: their address may have been mistyped.
@@ -130,17 +134,15 @@ def add_administrator(operator: Actor, organisation_id: int, data: InvitationDat
             raise Refused(_("There is no organisation with this number; `koppel organisations list` has them."))
         with organisation_scope(organisation_id):
             actor = replace(operator, organisation_id=organisation_id)
-            membership = Membership.objects.filter(
-                organisation_id=organisation_id, user__email__iexact=data.email.strip()
-            ).first()
+            members = Membership.objects.in_organisation(organisation_id)
+            membership = members.filter(user__email__iexact=data.email.strip()).first()
             if membership is not None:
-                access = replace(
-                    people_services.terms_of(membership), role=Role.ADMINISTRATOR, is_active=True, expires_at=None
-                )
+                terms = people_services.terms_of(membership)
+                access = replace(terms, role=Role.ADMINISTRATOR, is_active=True, expires_at=None)
                 return people_services.update_membership(actor, membership.pk, access)
             for invitation in invitations.open_invitations(organisation_id).filter(invited_by=None):
                 invitations.revoke(actor, invitation.pk)
-            return invitations.invite(actor, data)
+            return invitations.invite(actor, data, language=language)
 
 
 def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> RecoveryLink:

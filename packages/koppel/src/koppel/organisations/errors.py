@@ -25,5 +25,9 @@ class Refused(KoppelError):
     """The rules forbid it; the message says why."""
 
 
+class NoSuchMember(NotFoundError):
+    """No such person in the actor's organisation."""
+
+
 class NoSuchGroup(NotFoundError):
     """No such division or template in the actor's organisation; the message says which."""

@@ -1,26 +1,24 @@
 """The organisation itself: its name, and the settings below every template."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
 from koppel.kit.text import clean_text
 from koppel.organisations.audit_actions import OrganisationAction
 from koppel.organisations.errors import Refused
+from koppel.organisations.inputs import OrganisationInput
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
 
 
-def change_organisation(actor: Actor, *, name: str, settings: Mapping[str, Any]) -> None:
-    """Raises `Refused`."""
+def change_organisation(actor: Actor, data: OrganisationInput) -> None:
+    """Change the name and the settings. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    stored = validate_settings(settings)
-    name = clean_text(name, 200)
+    stored = validate_settings(data.settings)
+    name = clean_text(data.name, 200)
     if not name:
-        raise Refused(_("A name is needed."))
+        raise Refused(_("A name is needed."), field="name")
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     before = {"name": organisation.name, "settings": organisation.settings}
     after = {"name": name, "settings": stored}

@@ -133,7 +133,7 @@ def validate_settings(values: Mapping[str, Any]) -> SettingsMap:
     """Return the settings as they can be stored. Raises `Refused`, naming the invalid ones."""
     if problems := problems_with(values):
         names = ", ".join(f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
-        raise Refused(_("These settings cannot be stored: %s.") % names)
+        raise Refused(_("These settings cannot be stored: %s.") % names, field="settings")
     return to_shape(
         {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}, SettingsMap
     )

@@ -31,6 +31,7 @@ from koppel.organisations.roles import Actor, Permission, Role, least_privileged
 TOKEN_PREFIX = "koppel_"  # noqa: S105 - the prefix by which a token is recognised
 LIFETIME_DAYS = (30, 90, 180, 365)
 TOKENS_MAX = 50
+NAME_LENGTH_MAX = 100
 
 
 class UnknownToken(KoppelError):
@@ -58,19 +59,19 @@ class TooManyRequests(KoppelError):
 
 def list_tokens(actor: Actor) -> list[ApiToken]:
     """Return tokens that are not revoked, newest first."""
-    tokens = ApiToken.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    tokens = ApiToken.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     return list(tokens.filter(revoked_at=None).order_by("-pk"))
 
 
 def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_only: bool) -> tuple[ApiToken, Secret]:
     """Create a token for the actor. Its text cannot be shown again. Raises `Refused` with a sentence."""
-    name = clean_text(name, 100)
+    name = clean_text(name, NAME_LENGTH_MAX)
     if actor.token_id is not None:
         raise Refused(_("A token cannot make tokens. Sign in to make one."))
     if not name:
-        raise Refused(_("A name is needed."))
+        raise Refused(_("A name is needed."), field="name")
     if days not in LIFETIME_DAYS:
-        raise Refused(_("Choose how long the token may live."))
+        raise Refused(_("Choose how long the token may live."), field="days")
     if len(list_tokens(actor)) >= TOKENS_MAX:
         raise Refused(_("You have %s tokens. Revoke one that is not used any more.") % TOKENS_MAX)
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
@@ -90,9 +91,18 @@ def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_
     return token, Secret(text)
 
 
+def get_token(actor: Actor, token_id: int, membership_id: int) -> ApiToken:
+    """Return a member's token that is not revoked. Raises `Refused`."""
+    tokens = ApiToken.objects.for_actor(actor).filter(membership_id=membership_id, revoked_at=None)
+    token = tokens.filter(pk=token_id).first()
+    if token is None:
+        raise Refused(_("This token is revoked already."))
+    return token
+
+
 def revoke_token(actor: Actor, token_id: int) -> None:
     """Revoke an own token, or anybody's with the permission to manage people. Raises `Refused`."""
-    token = ApiToken.objects.filter(organisation_id=actor.organisation_id, pk=token_id, revoked_at=None).first()
+    token = ApiToken.objects.for_actor(actor).filter(pk=token_id, revoked_at=None).first()
     if token is None:
         raise Refused(_("This token is revoked already."))
     if token.membership_id != actor.membership_id:

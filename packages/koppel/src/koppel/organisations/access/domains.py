@@ -45,7 +45,7 @@ def checked_domain(text: str) -> str:
     try:
         validate_domain_name(domain)
     except ValidationError:
-        raise Refused(_("“%s” is not a domain, as in kantoor.nl.") % text.strip()) from None
+        raise Refused(_("“%s” is not a domain, as in kantoor.nl.") % text.strip(), field="email_domains") from None
     refuse_public(domain)
     return domain
 
@@ -53,7 +53,9 @@ def checked_domain(text: str) -> str:
 def refuse_public(domain: str) -> None:
     """Raises `Refused` for a domain at which anybody can have an address."""
     if is_public(domain):
-        raise Refused(_("%s is a public mail service: everybody can have an address there.") % domain)
+        raise Refused(
+            _("%s is a public mail service: everybody can have an address there.") % domain, field="email_domains"
+        )
 
 
 def is_only_organisation() -> bool:

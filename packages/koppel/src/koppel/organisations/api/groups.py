@@ -4,9 +4,8 @@ from typing import Any
 
 from ninja import Router, Schema, Status
 
-from koppel.kit.web.schemas import Input
 from koppel.organisations.groups import divisions, settings_templates
-from koppel.organisations.groups.inputs import DivisionInput, MergeInput
+from koppel.organisations.groups.inputs import DivisionInput, MergeInput, TemplateInput
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
@@ -63,12 +62,6 @@ class TemplateOut(Schema):
     administrations: int
 
 
-class TemplateIn(Input):
-    name: str
-    settings: dict[str, Any] = {}
-    archived: bool = False
-
-
 class DifferenceOut(Schema):
     key: str
     before: Any
@@ -92,26 +85,24 @@ def list_templates(request: AuthenticatedRequest) -> list[Any]:
 
 
 @router.post("/templates", response={201: TemplateOut})
-def create_template(request: AuthenticatedRequest, payload: TemplateIn) -> Status[Any]:
+def create_template(request: AuthenticatedRequest, payload: TemplateInput) -> Status[Any]:
     """Create a template."""
-    created = settings_templates.create(request.actor, payload.name, payload.settings)
+    created = settings_templates.create_template(request.actor, payload)
     return Status(
         201, next(summary for summary in settings_templates.list_summaries(request.actor) if summary.id == created.pk)
     )
 
 
 @router.put("/templates/{int:template_id}", response=TemplateOut)
-def change_template(request: AuthenticatedRequest, template_id: int, payload: TemplateIn) -> Any:
+def change_template(request: AuthenticatedRequest, template_id: int, payload: TemplateInput) -> Any:
     """Change name and settings; call `effects` first to see what that does."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    settings_templates.change_template(
-        request.actor, template_id, name=payload.name, settings=payload.settings, archived=payload.archived
-    )
+    settings_templates.change_template(request.actor, template_id, payload)
     return next(summary for summary in settings_templates.list_summaries(request.actor) if summary.id == template_id)
 
 
 @router.post("/templates/{int:template_id}/effects", response=EffectsOut)
-def effects(request: AuthenticatedRequest, template_id: int, payload: TemplateIn) -> Any:
+def preview_template(request: AuthenticatedRequest, template_id: int, payload: TemplateInput) -> Any:
     """Return what these settings would change, and for how many administrations. Changes nothing."""
     return settings_templates.preview(request.actor, template_id, payload.settings)
 

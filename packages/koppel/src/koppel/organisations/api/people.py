@@ -2,19 +2,17 @@
 
 from datetime import datetime
 
-from django.utils.timezone import is_naive, make_aware
 from ninja import Router, Schema, Status
 
-from koppel.kit.web.schemas import Input
 from koppel.organisations.access import sessions
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Invitation, Membership, Organisation
 from koppel.organisations.people import handover
 from koppel.organisations.people import services as people_services
-from koppel.organisations.people.services import MembershipTerms
+from koppel.organisations.people.inputs import AccessInput, HandOverInput
 from koppel.organisations.requests import AuthenticatedRequest, needs
-from koppel.organisations.roles import Permission, Role
+from koppel.organisations.roles import Permission
 
 router = Router()
 
@@ -36,7 +34,7 @@ class MeOut(Schema):
 
 
 @router.get("/me", response=MeOut)
-def me(request: AuthenticatedRequest) -> MeOut:
+def show_actor(request: AuthenticatedRequest) -> MeOut:
     """Return the person, organisation and role of this request: the first call of a new program."""
     actor = request.actor
     organisation = Organisation.objects.get(pk=actor.organisation_id)
@@ -66,7 +64,7 @@ class PersonOut(Schema):
 @needs(Permission.MANAGE_PEOPLE)
 def list_people(request: AuthenticatedRequest) -> list[PersonOut]:
     """List current and former members, by name."""
-    memberships = Membership.objects.filter(organisation_id=request.actor.organisation_id).select_related("user")
+    memberships = Membership.objects.for_actor(request.actor).select_related("user")
     return [
         _to_schema(membership) for membership in memberships.prefetch_related("divisions").order_by("user__name", "pk")
     ]
@@ -84,16 +82,6 @@ def _to_schema(membership: Membership) -> PersonOut:
     )
 
 
-class InvitationIn(Input):
-    """`divisions` are ids. `until`: access ends then."""
-
-    email: str
-    name: str = ""
-    role: Role = Role.USER
-    divisions: list[int] = []
-    until: datetime | None = None
-
-
 class InvitationOut(Schema):
     """`mail_failed`: the mail could not be delivered. `is_outside_domains`: the organisation no longer accepts its domain."""
 
@@ -104,22 +92,6 @@ class InvitationOut(Schema):
     valid_until: datetime
     mail_failed: bool
     is_outside_domains: bool
-
-
-class PersonAccessIn(Input):
-    """The complete access: absent fields get their defaults. `divisions` are ids."""
-
-    role: Role
-    active: bool = True
-    expires_at: datetime | None = None
-    divisions: list[int] = []
-
-
-class HandOverIn(Input):
-    """`to` is the id of the colleague; `deactivate` also ends the first one's access."""
-
-    to: int
-    deactivate: bool = False
 
 
 class HandOverResult(Schema):
@@ -141,51 +113,38 @@ def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
 
 
 @router.post("/people/invitations", response={201: InvitationOut})
-def invite(request: AuthenticatedRequest, payload: InvitationIn) -> Status[Invitation]:
+def invite_person(request: AuthenticatedRequest, payload: InvitationInput) -> Status[Invitation]:
     """Invite a person by mail to become a member."""
-    data = InvitationData(
-        payload.email, payload.name, payload.role, frozenset(payload.divisions), _aware(payload.until)
-    )
-    return Status(201, invitations.invite(request.actor, data))
+    return Status(201, invitations.invite(request.actor, payload))
 
 
 @router.post("/people/invitations/{int:invitation_id}/resend", response=InvitationOut)
-def resend(request: AuthenticatedRequest, invitation_id: int) -> Invitation:
+def resend_invitation(request: AuthenticatedRequest, invitation_id: int) -> Invitation:
     """Send a new mail; the link in the older one becomes invalid."""
     return invitations.resend(request.actor, invitation_id)
 
 
 @router.delete("/people/invitations/{int:invitation_id}", response={204: None})
-def revoke(request: AuthenticatedRequest, invitation_id: int) -> Status[None]:
+def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Status[None]:
     """Revoke the invitation."""
     invitations.revoke(request.actor, invitation_id)
     return Status(204, None)
 
 
 @router.put("/people/{int:membership_id}", response=PersonOut)
-def update_membership(request: AuthenticatedRequest, membership_id: int, payload: PersonAccessIn) -> PersonOut:
+def change_access(request: AuthenticatedRequest, membership_id: int, payload: AccessInput) -> PersonOut:
     """Change role, divisions and access. Lost access ends at once, tokens included."""
-    data = MembershipTerms(payload.role, payload.active, _aware(payload.expires_at), frozenset(payload.divisions))
-    return _to_schema(people_services.update_membership(request.actor, membership_id, data))
+    return _to_schema(people_services.update_membership(request.actor, membership_id, payload.terms))
 
 
 @router.post("/people/{int:membership_id}/hand-over", response=HandOverResult)
-def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOverIn) -> HandOverResult:
+def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOverInput) -> HandOverResult:
     """Hand everything that the person holds to a colleague."""
-    return HandOverResult(
-        moved=handover.hand_over(request.actor, membership_id, payload.to, deactivate=payload.deactivate)
-    )
+    return HandOverResult(moved=handover.hand_over(request.actor, membership_id, payload))
 
 
 @router.post("/people/{int:membership_id}/end-sessions", response=SessionsEnded)
 def end_sessions(request: AuthenticatedRequest, membership_id: int) -> SessionsEnded:
     """End all sessions of the person in this organisation."""
-    request.actor.require(Permission.MANAGE_PEOPLE)
-    membership = people_services.member(request.actor, membership_id)
-    people_services.require_grantable_role(request.actor, Role(membership.role))
+    membership = people_services.manageable_member(request.actor, membership_id)
     return SessionsEnded(sessions=sessions.end_sessions_of(request.actor, membership))
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    """Interpret a time without a zone in the installation's zone."""
-    return make_aware(moment) if moment is not None and is_naive(moment) else moment

@@ -16,7 +16,7 @@ from koppel.organisations import bootstrap
 from koppel.organisations.access import domains
 from koppel.organisations.bootstrap import RecoveryLink
 from koppel.organisations.commands.acting import current_shell_operator
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Role
 
@@ -45,8 +45,8 @@ def create(
 ) -> None:
     """Make an organisation and print the link on which its first Administrator chooses a password."""
     with user_errors():
-        data = InvitationData(email, person_name, Role.ADMINISTRATOR, language=language)
-        created = bootstrap.create_organisation(current_shell_operator(), name, data)
+        data = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
+        created = bootstrap.create_organisation(current_shell_operator(), name, data, language=language)
     link = bootstrap.invitation_link(created)
     if as_json:
         print_json({"organisation": created.organisation_id, "name": created.organisation.name, **link_as_json(link)})
@@ -75,8 +75,8 @@ def add_administrator(
 ) -> None:
     """Add an Administrator, when the first address was mistyped or all Administrators have left."""
     with user_errors():
-        data = InvitationData(email, person_name, Role.ADMINISTRATOR, language=language)
-        created = bootstrap.add_administrator(current_shell_operator(), organisation, data)
+        data = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
+        created = bootstrap.add_administrator(current_shell_operator(), organisation, data, language=language)
     if not isinstance(created, Invitation):
         print_record({"id": created.pk, "email": created.user.email, "role": created.role}, as_json=as_json)
     elif as_json:

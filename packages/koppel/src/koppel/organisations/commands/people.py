@@ -14,10 +14,11 @@ from koppel.organisations.commands.organisations import link_as_json, print_link
 from koppel.organisations.invitations import csv_import
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.csv_import import parse_end_of_day
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Membership
 from koppel.organisations.people import handover
 from koppel.organisations.people import services as people_services
+from koppel.organisations.people.inputs import HandOverInput
 from koppel.organisations.people.list import MemberFilter, people_of
 from koppel.organisations.people.services import MembershipTerms
 from koppel.organisations.roles import Permission, Role
@@ -56,7 +57,8 @@ def invite_person(
     """Invite a person by mail to become a member."""
     with acting_as(person, organisation) as actor:
         ends = parse_end_of_day(until) if until else None
-        created = invitations.invite(actor, InvitationData(email, name, role, frozenset(divisions or ()), ends))
+        data = InvitationInput(email=email, name=name, role=role, divisions=divisions or [], until=ends)
+        created = invitations.invite(actor, data)
         row = {
             "invitation": created.pk,
             "email": created.email,
@@ -121,7 +123,7 @@ def hand_over(
 ) -> None:  # fmt: skip
     """Hand everything that a member holds to a colleague."""
     with acting_as(person, organisation) as actor:
-        moved_counts = handover.hand_over(actor, member, to, deactivate=deactivate)
+        moved_counts = handover.hand_over(actor, member, HandOverInput(to=to, deactivate=deactivate))
     print_record({"from": member, "to": to, "moved": moved_counts}, as_json=as_json)
 
 
@@ -131,9 +133,7 @@ def end_sessions(
 ) -> None:
     """End all sessions of a member in this organisation."""
     with acting_as(person, organisation) as actor:
-        actor.require(Permission.MANAGE_PEOPLE)
-        membership = people_services.member(actor, member)
-        people_services.require_grantable_role(actor, Role(membership.role))
+        membership = people_services.manageable_member(actor, member)
         count = sessions.end_sessions_of(actor, membership)
     print_record({"id": member, "ended": count}, as_json=as_json)
 

@@ -9,6 +9,7 @@ from koppel.kit.cli.output import AsJson, as_mapping, print_record
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.commands.groups import GroupCommands
 from koppel.organisations.groups import settings_templates
+from koppel.organisations.groups.inputs import TemplateInput
 from koppel.organisations.models import SettingsMap
 from koppel.organisations.roles import Permission
 from koppel.organisations.settings_schema import SETTING_LABELS, notification_audiences
@@ -58,7 +59,7 @@ def create_template(
     """Create a template. The organisation decides about the settings that it omits."""
     settings = _settings_from_options({}, resources, years, schedule, weekday, notify, None)
     with acting_as(person, organisation) as actor:
-        created = settings_templates.create(actor, name, settings)
+        created = settings_templates.create_template(actor, TemplateInput(name=name, settings=settings))
         group_commands.print_summary(actor, created.pk, as_json=as_json)
 
 
@@ -86,9 +87,9 @@ def change_template(
         settings = _settings_from_options(before.settings, resources, years, schedule, weekday, notify, unset)
         effects = as_mapping(settings_templates.preview(actor, template, settings))
         if not dry_run:
-            settings_templates.change_template(
-                actor, template, name=name or before.name, settings=settings, archived=before.archived_at is not None
-            )
+            archived = before.archived_at is not None
+            changed = TemplateInput(name=name or before.name, settings=settings, archived=archived)
+            settings_templates.change_template(actor, template, changed)
         print_record({"id": template, "stored": not dry_run, "settings": settings, **effects}, as_json=as_json)
 
 

@@ -1,5 +1,7 @@
 """What the use cases of divisions and templates take, from page, REST and command line."""
 
+from typing import Any
+
 from koppel.kit.web.schemas import Input
 
 
@@ -9,6 +11,14 @@ class DivisionInput(Input):
     name: str
     archived: bool = False
     people: list[int] | None = None
+
+
+class TemplateInput(Input):
+    """A template with all that it sets."""
+
+    name: str
+    settings: dict[str, Any] = {}
+    archived: bool = False
 
 
 class MergeInput(Input):

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from koppel.organisations.audit_actions import TemplateAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
+from koppel.organisations.groups.inputs import TemplateInput
 from koppel.organisations.groups.named_group import GroupType, in_use_first
 from koppel.organisations.models import Organisation, SettingsMap, Template
 from koppel.organisations.roles import Actor, Permission
@@ -38,7 +39,7 @@ class TemplateSummary:
 
 def list_summaries(actor: Actor) -> list[TemplateSummary]:
     """Return templates, those in use first, by name."""
-    templates = Template.objects.filter(organisation_id=actor.organisation_id)
+    templates = Template.objects.for_actor(actor)
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
     return in_use_first(
         TemplateSummary(
@@ -52,18 +53,9 @@ def list_summaries(actor: Actor) -> list[TemplateSummary]:
     )
 
 
-def save_template(
-    actor: Actor, template_id: int | None, name: str, settings: Mapping[str, Any], *, archived: bool = False
-) -> int:
-    """Create, change or archive a template; return its id. Raises `Refused`."""
-    actor.require(Permission.MANAGE_PEOPLE)
-    values = {"settings": validate_settings(settings)}
-    return TEMPLATE.save(actor, template_id, name, archived=archived, values=values)
-
-
-def create(actor: Actor, name: str, settings: Mapping[str, Any]) -> Template:
-    """Raises `Refused`."""
-    return get_template(actor, save_template(actor, None, name, settings))
+def create_template(actor: Actor, template: TemplateInput) -> Template:
+    """Create a template. Raises `Refused` when the name is taken or empty, or a setting cannot be stored."""
+    return get_template(actor, _save(actor, None, template))
 
 
 def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> SettingsImpact:
@@ -73,14 +65,20 @@ def preview(actor: Actor, template_id: int, settings: Mapping[str, Any]) -> Sett
     return hooks.settings_impact(actor.organisation_id, get_template(actor, template_id).pk, stored)
 
 
-def change_template(actor: Actor, template_id: int, *, name: str, settings: Mapping[str, Any], archived: bool) -> None:
+def change_template(actor: Actor, template_id: int, template: TemplateInput) -> None:
     """Change a template; the audit log has the values before and after. Raises `Refused`."""
-    before = dict(get_template(actor, template_id).settings)
-    save_template(actor, template_id, name, settings, archived=archived)
-    if before != dict(settings):
-        template = get_template(actor, template_id)
-        details = {"before": before, "after": dict(settings)}
-        TEMPLATE.record(actor, TemplateAction.SETTINGS_CHANGED, (template.pk, template.name), details)
+    before = get_template(actor, template_id).settings
+    _save(actor, template_id, template)
+    if before != template.settings:
+        changed = get_template(actor, template_id)
+        details = {"before": before, "after": template.settings}
+        TEMPLATE.record(actor, TemplateAction.SETTINGS_CHANGED, (changed.pk, changed.name), details)
+
+
+def _save(actor: Actor, template_id: int | None, template: TemplateInput) -> int:
+    actor.require(Permission.MANAGE_PEOPLE)
+    values = {"settings": validate_settings(template.settings)}
+    return TEMPLATE.save(actor, template_id, template.name, archived=template.archived, values=values)
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:

@@ -13,7 +13,7 @@ from koppel.kit.tabular.reader import Limits, TableError
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.services import InvitationData
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Division
 from koppel.organisations.roles import Actor, Permission, Role
 
@@ -83,7 +83,9 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
     email, name, role_word, division_words, last_day = cells
     try:
         role = _role(role_word)
-        data = InvitationData(email, name, role, _divisions(actor, division_words), _until(last_day))
+        data = InvitationInput(
+            email=email, name=name, role=role, divisions=_divisions(actor, division_words), until=_until(last_day)
+        )
         with transaction.atomic():
             invitations.invite(actor, data) if commit else invitations.validate_invitation(actor, data)
     except Refused as refusal:
@@ -113,14 +115,14 @@ def _role(word: str) -> Role:
     raise Refused(_("“%s” is not a role.") % word)
 
 
-def _divisions(actor: Actor, text: str) -> frozenset[int]:
+def _divisions(actor: Actor, text: str) -> list[int]:
     names = [name.strip() for name in text.replace("|", "/").split("/") if name.strip()]
-    divisions = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None)
+    divisions = Division.objects.for_actor(actor).filter(archived_at=None)
     ids_by_name = {name.lower(): key for key, name in divisions.values_list("pk", "name")}
     for name in names:
         if name.lower() not in ids_by_name:
             raise Refused(_("There is no division “%s”.") % name)
-    return frozenset(ids_by_name[name.lower()] for name in names)
+    return [ids_by_name[name.lower()] for name in names]
 
 
 def _until(text: str) -> datetime | None:
@@ -133,5 +135,5 @@ def parse_end_of_day(text: str) -> datetime:
     parts = text.replace("/", "-").split("-")
     iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))
     if (day := day_of(iso)) is None:
-        raise Refused(_("“%s” is not a date. Write it as 2027-03-31.") % text)
+        raise Refused(_("“%s” is not a date. Write it as 2027-03-31.") % text, field="until")
     return timezone.make_aware(datetime.combine(day, time.max))

@@ -5,12 +5,12 @@ mail's link is valid.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth import password_validation
 from django.core import signing
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.urls import reverse
@@ -26,6 +26,7 @@ from koppel.organisations.access import domains
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import membership_began
+from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Permission, Role
@@ -34,66 +35,55 @@ VALID_FOR = timedelta(days=7)
 SALT = "koppel.invitation"
 
 
-@dataclass(frozen=True)
-class InvitationData:
-    """The person to invite, with role and access. `language` of the mail and the person's pages; '' = the
-    sender's.
+def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invitation:
+    """Invite a person by mail. Raises `Refused` with a sentence, also from `validate_invitation`.
+
+    `language` of the mail and the person's pages; '' = the sender's.
     """
-
-    email: str
-    name: str
-    role: Role
-    divisions: frozenset[int] = frozenset()
-    member_until: datetime | None = None
-    language: str = ""
-
-
-def invite(actor: Actor, data: InvitationData) -> Invitation:
-    """Invite a person by mail. Raises `Refused` with a sentence, also from `validate_invitation`."""
     email = validate_invitation(actor, data)
-    divisions = Division.objects.filter(organisation_id=actor.organisation_id, pk__in=data.divisions)
+    divisions = Division.objects.for_actor(actor).filter(pk__in=data.divisions)
     invitation = Invitation(
         organisation_id=actor.organisation_id,
         email=email,
         name=clean_text(data.name, 200),
         role=data.role,
         divisions=sorted(divisions.values_list("pk", flat=True)),
-        member_until=data.member_until,
+        member_until=data.until,
         invited_by_id=actor.membership_id or None,
-        language=data.language or translation.get_language() or settings.LANGUAGE_CODE,
+        language=language or translation.get_language() or settings.LANGUAGE_CODE,
         valid_until=timezone.now() + VALID_FOR,
     )
     try:
         with transaction.atomic():
             invitation.save()
     except IntegrityError:  # a colleague, or a second click, was a moment earlier
-        raise Refused(_("%s is invited already. You can send the invitation again.") % email) from None
+        raise Refused(_("%s is invited already. You can send the invitation again.") % email, field="email") from None
     _send(invitation)
     names = list(divisions.order_by("name").values_list("name", flat=True))
     _record(actor, invitation, PersonAction.INVITED, after={"role": data.role, "divisions": names})
     return invitation
 
 
-def validate_invitation(actor: Actor, data: InvitationData) -> str:
+def validate_invitation(actor: Actor, data: InvitationInput) -> str:
     """Return the address as it will be stored. Raises `Refused` with the reason when `invite` would refuse."""
     actor.require(Permission.MANAGE_PEOPLE)
     people_services.require_grantable_role(actor, data.role)
     email = people_services.validate_email_address(Organisation.objects.get(pk=actor.organisation_id), data.email)
-    if data.member_until is not None and data.member_until <= timezone.now():
-        raise Refused(_("The day on which access ends lies in the past."))
-    existing = Membership.objects.filter(organisation_id=actor.organisation_id, user__email__iexact=email).first()
+    if data.until is not None and data.until <= timezone.now():
+        raise Refused(_("The day on which access ends lies in the past."), field="until")
+    existing = Membership.objects.for_actor(actor).filter(user__email__iexact=email).first()
     if existing is not None and existing.is_live:
-        raise Refused(_("%s is a member already.") % email)
+        raise Refused(_("%s is a member already.") % email, field="email")
     if existing is not None:
-        raise Refused(_("%s was a member before. Give access again on that person's page.") % email)
+        raise Refused(_("%s was a member before. Give access again on that person's page.") % email, field="email")
     if open_invitations(actor.organisation_id).filter(email__iexact=email).exists():
-        raise Refused(_("%s is invited already. You can send the invitation again.") % email)
+        raise Refused(_("%s is invited already. You can send the invitation again.") % email, field="email")
     return email
 
 
 def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
     """Return invitations that are neither accepted nor revoked, with expired links too."""
-    return Invitation.objects.filter(organisation_id=organisation_id, accepted_at=None, revoked_at=None)
+    return Invitation.objects.in_organisation(organisation_id).filter(accepted_at=None, revoked_at=None)
 
 
 def is_still_valid(invitation: Invitation) -> bool:
@@ -193,7 +183,7 @@ def accept(token: str, by: User | None, *, name: str, password: str, ip_address:
     """Become a member: as `by`, who has signed in as the invited person by their own proof, or as a new
     person with this name and password.
 
-    Raises `Refused`; `ValidationError` when the password is too weak.
+    Raises `Refused`, also when the password is too weak.
     """
     verified, organisation = get_open_invitation(token)
     with organisation_scope(organisation.pk):
@@ -251,9 +241,12 @@ def _new_user(invitation: Invitation, name: str, password: str) -> User:
     if has_account(invitation.email):
         raise Refused(_("You have an account already. Sign in to accept."))
     if not name:
-        raise Refused(_("A name is needed."))
+        raise Refused(_("A name is needed."), field="name")
     user = User(email=invitation.email, name=name, language=invitation.language)
-    password_validation.validate_password(password, user)
+    try:
+        password_validation.validate_password(password, user)
+    except ValidationError as error:
+        raise Refused(" ".join(error.messages), field="password") from None
     user.set_password(password)
     user.save()
     return user

@@ -11,6 +11,7 @@ from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import ApiToken, Membership
 from koppel.organisations.people.hooks import OwnedItem, ownership_providers
+from koppel.organisations.people.inputs import HandOverInput
 from koppel.organisations.people.services import (
     MembershipTerms,
     check_change,
@@ -60,31 +61,29 @@ def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
     return [item for item in items if item.count]
 
 
-def preview(actor: Actor, membership_id: int, to_membership_id: int, *, deactivate: bool) -> Transfer:
+def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
     """Return what `hand_over` would do. Other changes of access wait for the end of the caller's transaction.
     Raises `Refused`.
     """
     actor.require(Permission.MANAGE_PEOPLE)
     one_at_a_time(actor)
-    departing_member, successor = _both(actor, membership_id, to_membership_id)
-    if deactivate:
+    departing_member, successor = _both(actor, membership_id, data.to)
+    if data.deactivate:
         check_change(actor, departing_member.pk, _without_access(departing_member))
     moving = [
-        Moving(key, str(provider.label), provider.moving(actor, departing_member.pk, successor.pk, deactivate))
+        Moving(key, str(provider.label), provider.moving(actor, departing_member.pk, successor.pk, data.deactivate))
         for key, provider in ownership_providers.items()
     ]
-    tokens = ApiToken.objects.filter(
-        organisation_id=actor.organisation_id, membership=departing_member, revoked_at=None
-    )
+    tokens = ApiToken.objects.for_actor(actor).filter(membership=departing_member, revoked_at=None)
     return Transfer(
-        departing_member, successor, deactivate, [kind for kind in moving if kind.items],
+        departing_member, successor, data.deactivate, [kind for kind in moving if kind.items],
         len(sessions_of(departing_member.user_id, actor.organisation_id)), tokens.count(),
     )  # fmt: skip
 
 
 @transaction.atomic
 def hand_over(
-    actor: Actor, membership_id: int, to_membership_id: int, *, deactivate: bool, confirmed: Transfer | None = None
+    actor: Actor, membership_id: int, data: HandOverInput, *, confirmed: Transfer | None = None
 ) -> dict[str, int]:
     """Move everything that one member holds to another, optionally ending the first one's access. Return the
     numbers by provider.
@@ -92,8 +91,8 @@ def hand_over(
     Raises `Refused`, and then nothing has moved; also when it is not what was confirmed.
     """
     actor.require(Permission.MANAGE_PEOPLE)
-    departing_member, successor = _both(actor, membership_id, to_membership_id)
-    if deactivate:
+    departing_member, successor = _both(actor, membership_id, data.to)
+    if data.deactivate:
         update_membership(actor, departing_member.pk, _without_access(departing_member))
     moved_counts = {
         key: provider.move(actor, departing_member.pk, successor.pk) for key, provider in ownership_providers.items()
@@ -109,11 +108,14 @@ def hand_over(
 
 
 def _both(actor: Actor, membership_id: int, to_membership_id: int) -> tuple[Membership, Membership]:
-    """Return the giver and the receiver. Raises `Refused`."""
-    departing_member, successor = member(actor, membership_id), member(actor, to_membership_id)
+    """Return the giver and the receiver. Raises `NoSuchMember`, `Refused`."""
+    departing_member = member(actor, membership_id)
+    successor = Membership.objects.for_actor(actor).select_related("user").filter(pk=to_membership_id).first()
+    if successor is None:
+        raise Refused(_("This person is not a member of your organisation."), field="to")
     require_grantable_role(actor, Role(departing_member.role))
     if departing_member.pk == successor.pk or not successor.is_live:
-        raise Refused(_("Choose a colleague who has access to take it over."))
+        raise Refused(_("Choose a colleague who has access to take it over."), field="to")
     return departing_member, successor
 
 

@@ -41,7 +41,7 @@ class MemberRow:
 def people_of(actor: Actor, filters: MemberFilter) -> "QuerySet[Membership]":
     """Return current and former members, by name."""
     actor.require(Permission.MANAGE_PEOPLE)
-    memberships = Membership.objects.filter(organisation_id=actor.organisation_id)
+    memberships = Membership.objects.for_actor(actor)
     if filters.search:
         memberships = memberships.filter(
             Q(user__name__icontains=filters.search) | Q(user__email__icontains=filters.search)
@@ -63,7 +63,7 @@ def people_of(actor: Actor, filters: MemberFilter) -> "QuerySet[Membership]":
 
 def has_division(actor: Actor, division_id: int) -> bool:
     """Tell whether the list can be filtered by this division: the organisation's, and not archived."""
-    return Division.objects.filter(organisation_id=actor.organisation_id, pk=division_id, archived_at=None).exists()
+    return Division.objects.for_actor(actor).filter(pk=division_id, archived_at=None).exists()
 
 
 def list_member_rows(memberships: Iterable[Membership]) -> list[MemberRow]:
@@ -94,5 +94,5 @@ def ids_with_mfa(user_ids: list[int]) -> set[int]:
 
 def divisions_of(actor: Actor) -> list[Division]:
     """Return the divisions that people can be put in."""
-    divisions = Division.objects.filter(organisation_id=actor.organisation_id, archived_at=None)
+    divisions = Division.objects.for_actor(actor).filter(archived_at=None)
     return list(divisions.order_by("name"))

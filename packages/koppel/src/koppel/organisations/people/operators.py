@@ -71,7 +71,7 @@ def start_support_session(user_id: int | None, organisation_id: int, ip_address:
     """Begin to read; the organisation's audit log records it. Raises `Refused`."""
     actor = operator_actor(user_id, organisation_id, ip_address)
     if actor is None:
-        raise Refused(_("This organisation does not let operators in just now."))
+        raise Refused(_("This organisation does not let operators in just now."), field="organisation")
     record_action(actor, OperatorAction.ACCESS_STARTED)
     return actor
 

@@ -14,7 +14,7 @@ from koppel.audit.services import record
 from koppel.kit.text import clean_text
 from koppel.organisations.access.sessions import end_sessions
 from koppel.organisations.audit_actions import PersonAction
-from koppel.organisations.errors import Refused
+from koppel.organisations.errors import NoSuchMember, Refused
 from koppel.organisations.hooks import membership_began
 from koppel.organisations.models import ApiToken, Division, DivisionMember, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Permission, Role
@@ -31,11 +31,20 @@ class MembershipTerms:
 
 
 def member(actor: Actor, membership_id: int) -> Membership:
-    """Return a member of the actor's organisation, active or not. Raises `Refused`."""
-    memberships = Membership.objects.filter(organisation_id=actor.organisation_id).select_related("user")
+    """Return a member of the actor's organisation, active or not. Raises `NoSuchMember`."""
+    memberships = Membership.objects.for_actor(actor).select_related("user")
     membership = memberships.filter(pk=membership_id).first()
     if membership is None:
-        raise Refused(_("This person is not a member of your organisation."))
+        raise NoSuchMember(_("This person is not a member of your organisation."))
+    return membership
+
+
+def manageable_member(actor: Actor, membership_id: int) -> Membership:
+    """Return a member whose access is the actor's to change. Raises `NoSuchMember`, and `Refused` for an Administrator whom
+    only another one may change."""
+    actor.require(Permission.MANAGE_PEOPLE)
+    membership = member(actor, membership_id)
+    require_grantable_role(actor, Role(membership.role))
     return membership
 
 
@@ -92,10 +101,10 @@ def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -
         and new_terms.expires_at is not None
         and new_terms.expires_at <= timezone.now()
     ):
-        raise Refused(_("The day on which access ends lies in the past."))
+        raise Refused(_("The day on which access ends lies in the past."), field="expires_at")
     loses_access = not is_live_with(new_terms)
     if membership.pk == actor.membership_id and loses_access:
-        raise Refused(_("You cannot take away your own access. Ask a colleague to do it."))
+        raise Refused(_("You cannot take away your own access. Ask a colleague to do it."), field="active")
     remains_administrator = (
         new_terms.is_active and new_terms.role == Role.ADMINISTRATOR and new_terms.expires_at is None
     )
@@ -112,8 +121,10 @@ def is_live_with(new_terms: MembershipTerms) -> bool:
 def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:
     """Set all divisions of a person, without ids of other organisations. Return the divisions."""
     tenant = {"organisation_id": membership.organisation_id}
-    division_set = frozenset(Division.objects.filter(**tenant, pk__in=list(division_ids)).values_list("pk", flat=True))
-    DivisionMember.objects.filter(**tenant, membership=membership).exclude(division_id__in=division_set).delete()
+    divisions = Division.objects.in_organisation(membership.organisation_id).filter(pk__in=list(division_ids))
+    division_set = frozenset(divisions.values_list("pk", flat=True))
+    members = DivisionMember.objects.in_organisation(membership.organisation_id).filter(membership=membership)
+    members.exclude(division_id__in=division_set).delete()
     DivisionMember.objects.bulk_create(
         [DivisionMember(**tenant, membership=membership, division_id=key) for key in division_set],
         ignore_conflicts=True,
@@ -124,14 +135,14 @@ def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozen
 def revoke_access(membership: Membership) -> None:
     """End the sessions in this organisation and revoke the tokens of a person who has lost access."""
     end_sessions(membership.user_id, membership.organisation_id)
-    tokens = ApiToken.objects.filter(organisation_id=membership.organisation_id, membership=membership, revoked_at=None)
+    tokens = ApiToken.objects.in_organisation(membership.organisation_id).filter(membership=membership, revoked_at=None)
     tokens.update(revoked_at=Now())
 
 
 def require_grantable_role(actor: Actor, *roles: Role) -> None:
     """Raises `Refused` when the actor may not give or take one of the roles."""
     if not all(can_grant_role(actor, role) for role in roles):
-        raise Refused(_("Only an Administrator can make or change an Administrator."))
+        raise Refused(_("Only an Administrator can make or change an Administrator."), field="role")
 
 
 def validate_email_address(organisation: Organisation, text: str) -> str:
@@ -142,7 +153,7 @@ def validate_email_address(organisation: Organisation, text: str) -> str:
     try:
         validate_email(email)
     except ValidationError:
-        raise Refused(_("“%s” is not an e-mail address.") % text.strip()) from None
+        raise Refused(_("“%s” is not an e-mail address.") % text.strip(), field="email") from None
     require_allowed_domain(organisation, email)
     return email
 
@@ -150,7 +161,8 @@ def validate_email_address(organisation: Organisation, text: str) -> str:
 def require_allowed_domain(organisation: Organisation, email: str) -> None:
     """Raises `Refused` when the organisation does not accept addresses of this domain."""
     if not organisation.accepts(email):
-        raise Refused(_("Your organisation accepts addresses of %s only.") % ", ".join(organisation.email_domains))
+        domains = ", ".join(organisation.email_domains)
+        raise Refused(_("Your organisation accepts addresses of %s only.") % domains, field="email")
 
 
 def one_at_a_time(actor: Actor) -> None:
@@ -161,10 +173,8 @@ def one_at_a_time(actor: Actor) -> None:
 
 
 def _require_remaining_administrator(leaving: Membership) -> None:
-    administrators = Membership.objects.filter(
-        organisation_id=leaving.organisation_id, role=Role.ADMINISTRATOR, is_active=True, expires_at=None,
-        user__is_active=True,
-    )  # fmt: skip
+    members = Membership.objects.in_organisation(leaving.organisation_id)
+    administrators = members.filter(role=Role.ADMINISTRATOR, is_active=True, expires_at=None, user__is_active=True)
     if not administrators.exclude(pk=leaving.pk).exists():
         raise Refused(_("This is the last Administrator whose access does not end. Make somebody else one first."))
 

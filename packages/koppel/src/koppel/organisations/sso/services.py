@@ -8,7 +8,6 @@ account signs in.
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -36,6 +35,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import IdentityProvider
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.sso import oidc
+from koppel.organisations.sso.inputs import ProviderInput
 from koppel.organisations.sso.oidc import Answer, Client, Identity, LoginAttempt, ProviderRefused
 
 MESSAGES = {
@@ -75,16 +75,6 @@ class AnswerRefused(Refused):
         self.code = code
 
 
-@dataclass(frozen=True)
-class ProviderForm:
-    """The content of the form. An empty secret keeps the stored one."""
-
-    name: str
-    issuer: str
-    client_id: str
-    client_secret: str
-
-
 def message_of(refusal: ProviderRefused) -> str:
     return MESSAGES[refusal.code]()
 
@@ -96,7 +86,7 @@ def redirect_uri(provider: IdentityProvider) -> str:
 
 def provider_of(organisation_id: int) -> IdentityProvider | None:
     """Return the organisation's provider, within its scope."""
-    return IdentityProvider.objects.filter(organisation_id=organisation_id).first()
+    return IdentityProvider.objects.in_organisation(organisation_id).first()
 
 
 def prepare(actor: Actor) -> IdentityProvider:
@@ -111,20 +101,22 @@ def prepare(actor: Actor) -> IdentityProvider:
     return provider
 
 
-def configure(actor: Actor, form: ProviderForm) -> IdentityProvider:
+def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
     """Store the provider, switched off until it is tested. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     before = provider_of(actor.organisation_id)
-    issuer = form.issuer.strip().rstrip("/")
+    issuer = data.issuer.strip().rstrip("/")
     _validate_issuer(issuer)
-    name, client_id = form.name.strip()[:100], form.client_id.strip()[:300]
-    if not name or not client_id or not (form.client_secret or (before and before.is_complete)):
-        raise Refused(_("Name, address, client id and secret are needed."))
+    name, client_id = data.name.strip()[:100], data.client_id.strip()[:300]
+    has_secret = bool(data.client_secret or (before and before.is_complete))
+    for field, value in (("name", name), ("client_id", client_id), ("client_secret", has_secret)):
+        if not value:
+            raise Refused(_("Name, address, client id and secret are needed."), field=field)
     provider = before or IdentityProvider(organisation_id=actor.organisation_id)
     issuer_changed = before is not None and before.is_complete and before.issuer != issuer
     provider.name, provider.issuer, provider.client_id, provider.is_active = name, issuer, client_id, False
-    if form.client_secret:
-        provider.client_secret = encrypt_column(provider, "client_secret", Secret(form.client_secret))
+    if data.client_secret:
+        provider.client_secret = encrypt_column(provider, "client_secret", Secret(data.client_secret))
     provider.save()
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}
@@ -262,9 +254,13 @@ def _validate_issuer(issuer: str) -> None:
     try:
         URLValidator(schemes=schemes)(issuer.replace("//localhost", "//localhost.localdomain"))
     except ValidationError:
-        raise Refused(_("“%s” is not an address of an identity provider. It begins with https://.") % issuer) from None
+        raise Refused(
+            _("“%s” is not an address of an identity provider. It begins with https://.") % issuer, field="issuer"
+        ) from None
     if urlsplit(issuer).username or urlsplit(issuer).query:
-        raise Refused(_("“%s” is not an address of an identity provider. It begins with https://.") % issuer)
+        raise Refused(
+            _("“%s” is not an address of an identity provider. It begins with https://.") % issuer, field="issuer"
+        )
 
 
 def _record(actor: Actor, provider: IdentityProvider, action: IdentityProviderAction, **details: object) -> None:

@@ -1,70 +1,84 @@
 """A person's own account: sessions, organisations, and the required second step."""
 
+from collections.abc import Iterable
+
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import public
-from koppel.kit.web.parameters import id_of
 from koppel.organisations.access import mfa, sessions
-from koppel.organisations.access.actors import choose, list_organisations
+from koppel.organisations.access.actors import OrganisationChoice, choose, list_organisations
+from koppel.organisations.errors import Refused
+from koppel.organisations.forms.account import NOT_A_MEMBER, OrganisationChoiceForm, SessionForm
 from koppel.organisations.requests import AuthenticatedRequest, switch_organisation
 from koppel.organisations.views import confirmations
 
 
-def own_sessions(request: AuthenticatedRequest) -> HttpResponse:
-    """Show one's own sessions; each can be ended."""
-    own_key = str(request.session.session_key)
-    # Whom an identity provider lets in is shown, and may end, what acts in its organisation.
-    active_organisation_id = request.session.get("sso_organisation_id")
+def list_sessions(request: AuthenticatedRequest) -> HttpResponse:
+    """Show where the person is signed in; each session can be ended."""
+    form = SessionForm(request.POST if request.method == "POST" else None)
     if request.method == "POST":
-        only = id_of(request.POST.get("id", ""))
-        other_sessions = [
-            session
-            for session in sessions.sessions_of(request.actor.user_id, active_organisation_id)
-            if session.session_key != own_key
-        ]
-        if only is None and (page := unconfirmed(request, confirmations.end_other_sessions(len(other_sessions)))):
-            return page
-        count = sessions.end_own_sessions(request.actor, own_key, only, active_organisation_id=active_organisation_id)
-        messages.success(request, ngettext("%d session is ended.", "%d sessions are ended.", count) % count)
-        return HttpResponseRedirect(reverse("own:sessions"))
+        with form.refusals():
+            return _end_sessions(request, form.values["id"])
     context = {
         "account_place": "sessions",
-        "sessions": sessions.sessions_of(request.actor.user_id, active_organisation_id),
-        "own_key": own_key,
+        "form": form,
+        "sessions": sessions.sessions_of(request.actor.user_id, _sso_organisation_id(request)),
+        "own_key": str(request.session.session_key),
     }
     return render(request, "organisations/sessions.html", context)
 
 
-def organisations(request: AuthenticatedRequest) -> HttpResponse:
-    """Show one's organisations, and switch between them."""
-    choices = list_organisations(request.actor.user_id, only=request.session.get("sso_organisation_id"))
+def choose_organisation(request: AuthenticatedRequest) -> HttpResponse:
+    """Show the organisations that the person belongs to; act in another one."""
+    choices = list_organisations(request.actor.user_id, only=_sso_organisation_id(request))
+    form = OrganisationChoiceForm(request.POST if request.method == "POST" else None)
     if request.method == "POST":
-        organisation_id = id_of(request.POST.get("organisation", ""))
-        if organisation_id and any(choice.organisation_id == organisation_id for choice in choices):
-            switch_organisation(request, organisation_id)
-            if "sso_organisation_id" not in request.session:
-                choose(request.actor.user_id, organisation_id)
+        with form.refusals():
+            _switch_to(request, form.values["organisation"], choices)
             return redirect(settings.LOGIN_REDIRECT_URL)
-        messages.error(request, _("You do not belong to that organisation any more."))
-    context = {"account_place": "organisations", "choices": choices}
+    context = {"account_place": "organisations", "choices": choices, "form": form}
     return render(request, "organisations/choices.html", context)
 
 
+def _end_sessions(request: AuthenticatedRequest, session_id: int | None) -> HttpResponse:
+    """End this session of the person's own, or all others when none is named."""
+    own_key, organisation_id = str(request.session.session_key), _sso_organisation_id(request)
+    own_sessions = sessions.sessions_of(request.actor.user_id, organisation_id)
+    other_sessions = [session for session in own_sessions if session.session_key != own_key]
+    if session_id is None and (page := unconfirmed(request, confirmations.end_other_sessions(len(other_sessions)))):
+        return page
+    count = sessions.end_own_sessions(request.actor, own_key, session_id, active_organisation_id=organisation_id)
+    messages.success(request, ngettext("%d session is ended.", "%d sessions are ended.", count) % count)
+    return HttpResponseRedirect(reverse("own:sessions"))
+
+
+def _switch_to(request: AuthenticatedRequest, organisation_id: int, choices: Iterable[OrganisationChoice]) -> None:
+    if organisation_id not in {choice.organisation_id for choice in choices}:
+        raise Refused(NOT_A_MEMBER, field="organisation")
+    switch_organisation(request, organisation_id)
+    if _sso_organisation_id(request) is None:
+        choose(request.actor.user_id, organisation_id)
+
+
+def _sso_organisation_id(request: HttpRequest) -> int | None:
+    """Whom an identity provider lets in is shown, and may end, what acts in its organisation."""
+    return request.session.get("sso_organisation_id")
+
+
 @public
-def second_step_needed(request: HttpRequest) -> HttpResponse:
-    """Tell a member that the organisation requires a second step."""
+def require_second_step(request: HttpRequest) -> HttpResponse:
+    """Ask a member to set up a second step, because the organisation requires one."""
     if not request.user.is_authenticated:
         return HttpResponseRedirect(reverse("account_login"))
     if mfa.has_mfa(request.user.pk or 0):
         return redirect(settings.LOGIN_REDIRECT_URL)
-    own_organisations = list_organisations(request.user.pk or 0, only=request.session.get("sso_organisation_id"))
+    own_organisations = list_organisations(request.user.pk or 0, only=_sso_organisation_id(request))
     other_organisations = [
         choice for choice in own_organisations if choice.organisation_id != request.session.get("organisation")
     ]

@@ -1,8 +1,7 @@
 """Confirmations before people, divisions and templates lose something: what happens, to how much, by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -11,12 +10,11 @@ from koppel.kit.web.confirmation import Confirmation, Group
 from koppel.organisations.access.sessions import sessions_of
 from koppel.organisations.models import ApiToken, Invitation, Membership
 from koppel.organisations.people.handover import Transfer
-from koppel.organisations.people.services import MembershipTerms
-
-ACCESS_FIELDS = ("role", "until", "divisions", "is_active")
+from koppel.organisations.roles import Role
 
 
 def hand_over(transfer: Transfer) -> Confirmation:
+    """Ask before everything that somebody holds goes to a colleague."""
     leaver, heir = str(transfer.departing_member.user), str(transfer.successor.user)
     names = {"leaver": leaver, "heir": heir}
     title = _("Hand over what %(leaver)s holds to %(heir)s?")
@@ -45,8 +43,8 @@ def hand_over(transfer: Transfer) -> Confirmation:
     )
 
 
-def take_away_access(person: Membership, terms: MembershipTerms, form: QueryDict) -> Confirmation:
-    """Confirm ending access. The other fields of the form are kept."""
+def take_away_access(person: Membership, role: Role, fields: Mapping[str, str | Sequence[str]]) -> Confirmation:
+    """Ask before a person loses access. `fields` of the form go along."""
     sessions, tokens = _open_sessions(person), _live_tokens(person)
     name = str(person.user)
     kept = _("Administrations and connections stay with %(leaver)s until they are handed over.") % {"leaver": name}
@@ -56,13 +54,14 @@ def take_away_access(person: Membership, terms: MembershipTerms, form: QueryDict
         button=_("Take away access"),
         cancel_url=_page_of(person),
         consequences=[*_access_ends(name, sessions, tokens), kept],
-        fields={key: form.getlist(key) for key in ACCESS_FIELDS if key in form},
-        facts=[person.pk, terms.role, sessions, tokens],
+        fields=fields,
+        facts=[person.pk, role, sessions, tokens],
         nav_section="people",
     )
 
 
 def end_sessions(person: Membership) -> Confirmation:
+    """Ask before a person is signed out everywhere."""
     count = _open_sessions(person)
     consequence = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", count) % {
         "count": count
@@ -79,6 +78,7 @@ def end_sessions(person: Membership) -> Confirmation:
 
 
 def end_other_sessions(count: int) -> Confirmation:
+    """Ask before all sessions of one's own end but this one."""
     consequence = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", count) % {
         "count": count
     }
@@ -93,6 +93,7 @@ def end_other_sessions(count: int) -> Confirmation:
 
 
 def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
+    """Ask before a token of somebody else is revoked."""
     return Confirmation(
         title=_("Revoke the token"),
         question=_("Revoke the token “%(token)s” of %(person)s?") % {"token": token.name, "person": person.user},
@@ -107,6 +108,7 @@ def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
 
 
 def revoke_invitation(invitation: Invitation) -> Confirmation:
+    """Ask before an invitation is taken back."""
     return Confirmation(
         title=_("Revoke the invitation"),
         question=_("Revoke the invitation of %s?") % invitation.email,
@@ -119,9 +121,9 @@ def revoke_invitation(invitation: Invitation) -> Confirmation:
 
 
 def merge(kind: str, names: tuple[str, str], facts: Sequence[int], into: int, cancel_url: str) -> Confirmation:
-    """Confirm a merge. `names` and `facts` are of the emptied group and the remaining one; its id,
-    administrations and people.
-    """
+    """Ask before a division or template is merged into another.
+
+    `names` and `facts`: of the one that is emptied and of the one that stays; its id, administrations and people."""
     leaving, staying = names
     count, people = facts[1], facts[2] if len(facts) > 2 else 0
     moves = ngettext(
@@ -159,7 +161,7 @@ def _open_sessions(person: Membership) -> int:
 
 
 def _live_tokens(person: Membership) -> int:
-    tokens = ApiToken.objects.filter(organisation_id=person.organisation_id, membership=person, revoked_at=None)
+    tokens = ApiToken.objects.in_organisation(person.organisation_id).filter(membership=person, revoked_at=None)
     return tokens.count()
 
 

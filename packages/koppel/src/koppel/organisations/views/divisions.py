@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import action_of, takes
-from koppel.organisations.forms import DivisionForm, MergeForm
+from koppel.organisations.forms.groups import DivisionForm, MergeForm
 from koppel.organisations.groups import divisions
 from koppel.organisations.models import Division, DivisionMember, Membership
 from koppel.organisations.requests import AuthenticatedRequest

@@ -7,9 +7,9 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from koppel.organisations.errors import Refused
+from koppel.organisations.forms.settings import OrganisationForm
 from koppel.organisations.hooks import audience_events
-from koppel.organisations.models import Organisation
+from koppel.organisations.models import Organisation, SettingsMap
 from koppel.organisations.organisation_settings import change_organisation
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -19,48 +19,39 @@ from koppel.organisations.settings_schema import (
     SCHEDULE_NAMES,
     WEEKDAYS,
     notification_audiences,
-    parse_settings_form,
 )
 
 
-def settings_page(request: AuthenticatedRequest) -> HttpResponse:
-    """Show the organisation's name, and the settings in force where neither administration nor template sets
-    one.
-    """
+def show_settings(request: AuthenticatedRequest) -> HttpResponse:
+    """Show and change the organisation's name, and the settings that hold beneath administrations and templates."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
+    form = OrganisationForm(request.POST or None)
     if request.method == "POST":
-        return _perform(request, _change_organisation)
+        with form.refusals():
+            change_organisation(request.actor, form.input)
+            messages.success(request, _("Saved."))
+            return HttpResponseRedirect(request.path)
     organisation = Organisation.objects.get(pk=request.actor.organisation_id)
-    audiences = notification_audiences(organisation.settings)
+    current = form.typed_settings if form.is_bound else organisation.settings
     context = {
         "nav_section": "settings",
-        "organisation": organisation,
-        "notify": [(key, label, audiences.get(key, ""), "") for key, label in audience_events().items()],
-        **_choices(),
+        "form": form,
+        "name": form["name"].value() if form.is_bound else organisation.name,
+        "current": current,
+        **_choices(form, current),
     }
     return render(request, "organisations/settings.html", context)
 
 
-def _perform(request: AuthenticatedRequest, action: Any) -> HttpResponse:
-    """Perform an action, show its result or the reason of a refusal, and the page again."""
-    try:
-        action(request)
-        messages.success(request, _("Saved."))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    return HttpResponseRedirect(request.path)
-
-
-def _change_organisation(request: AuthenticatedRequest) -> None:
-    values = parse_settings_form(request.POST)
-    change_organisation(request.actor, name=request.POST.get("name", ""), settings=values)
-
-
-def _choices() -> dict[str, Any]:
-    """Return the choices of a form of settings."""
+def _choices(form: OrganisationForm, current: SettingsMap) -> dict[str, Any]:
+    """Return what a form of settings offers."""
+    audiences = notification_audiences(current)
     return {
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),
         "audiences": list(AUDIENCE_LABELS.items()),
+        "notify": [
+            (key, label, audiences.get(key, ""), "", form[f"notify-{key}"]) for key, label in audience_events().items()
+        ],
     }

@@ -1,23 +1,23 @@
 """The list of people and each person's page."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from koppel.kit.web.confirmation import unconfirmed
-from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import IDENTIFIER, PAGE, TEXT, UnknownParameter, id_of, one_of, unknown_value
+from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.parameters import IDENTIFIER, PAGE, TEXT, UnknownParameter, one_of, unknown_value
 from koppel.organisations.access import api_tokens, mfa, sessions
-from koppel.organisations.errors import Refused
+from koppel.organisations.forms.people import AccessForm, HandOverForm
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations.csv_import import parse_end_of_day
 from koppel.organisations.models import ApiToken, Invitation, Membership
 from koppel.organisations.people import handover
 from koppel.organisations.people import list as people_list
@@ -31,7 +31,7 @@ from koppel.organisations.views import confirmations
 
 @takes(q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*people_list.MemberStatus), page=PAGE)
 def list_people(request: AuthenticatedRequest) -> HttpResponse:
-    """Show people with role, divisions and access, and open invitations."""
+    """Show everybody with role, divisions and access; open invitations above them."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     filters = parse_filter(request.parameters)
     if filters.division and not people_list.has_division(request.actor, filters.division):
@@ -46,7 +46,7 @@ def list_people(request: AuthenticatedRequest) -> HttpResponse:
         "total": page.paginator.count,
         "page": page.number,
         "pages": page.paginator.num_pages,
-        "query": _query_without_page(request.GET),
+        "query": _query_without_page(request.parameters),
         "invitations": _invitations(request.actor),
         "roles": Role.choices,
         "divisions": people_list.divisions_of(request.actor),
@@ -54,88 +54,68 @@ def list_people(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "organisations/people.html", context)
 
 
-def person(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """Show a person's access, what they hold and their sessions, with the form for access."""
+def show_person(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
+    """Show what somebody may, holds and is signed in from; change the first."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    membership = _member(request, membership_id)
+    membership = people_services.member(request.actor, membership_id)
+    form = AccessForm(request.POST or None, initial=AccessForm.initial_of(membership))
     if request.method == "POST":
-        new_role = _parse_form(request.POST, membership)
-        try:
-            if membership.is_live and not people_services.is_live_with(new_role):
-                people_services.check_change(request.actor, membership.pk, new_role)
-                if page := unconfirmed(request, confirmations.take_away_access(membership, new_role, request.POST)):
-                    return page
-            people_services.update_membership(request.actor, membership.pk, new_role)
-            messages.success(request, _("Saved."))
-        except Refused as refusal:
-            messages.error(request, str(refusal))
-        return _redirect_to(membership)
-    return render(request, "organisations/person.html", _person_context(request.actor, membership))
+        with form.refusals():
+            return _change_access(request, membership, form)
+    return render(request, "organisations/person.html", _person_context(request.actor, membership) | {"form": form})
 
 
-@require_POST
+@action_of("organisations:person", "membership_id")
 def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """Hand everything that the person holds to a colleague, and end their access when that is ticked."""
+    """Give all that the person holds to a colleague, and end their access when that is ticked."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    membership, successor_id = _member(request, membership_id), id_of(request.POST.get("to", "")) or 0
-    deactivate = request.POST.get("deactivate") == "1"
-    try:
-        transfer = handover.preview(request.actor, membership.pk, successor_id, deactivate=deactivate)
-        if not transfer.moving and (not deactivate or not membership.is_active):
-            messages.success(request, _("Nothing is left to hand over."))
-            return _redirect_to(membership)
-        if page := unconfirmed(request, confirmations.hand_over(transfer)):
-            return page
-        handover.hand_over(request.actor, membership.pk, successor_id, deactivate=deactivate, confirmed=transfer)
-        messages.success(request, _("Everything is handed over."))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
+    membership = people_services.member(request.actor, membership_id)
+    data = HandOverForm(request.POST).input_or_refusal()
+    transfer = handover.preview(request.actor, membership.pk, data)
+    if not transfer.moving and (not data.deactivate or not membership.is_active):
+        messages.success(request, _("Nothing is left to hand over."))
+        return _redirect_to(membership)
+    if page := unconfirmed(request, confirmations.hand_over(transfer)):
+        return page
+    handover.hand_over(request.actor, membership.pk, data, confirmed=transfer)
+    messages.success(request, _("Everything is handed over."))
     return _redirect_to(membership)
 
 
-@require_POST
+@action_of("organisations:person", "membership_id")
 def end_sessions(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    request.actor.require(Permission.MANAGE_PEOPLE)
-    membership = _manageable_or_none(request, membership_id)
-    if membership is not None:
-        if page := unconfirmed(request, confirmations.end_sessions(membership)):
-            return page
-        sessions.end_sessions_of(request.actor, membership)
-        messages.success(request, _("The sessions are ended. The person must sign in again."))
-    return HttpResponseRedirect(reverse("organisations:person", args=[membership_id]))
+    """Sign the person out of this organisation everywhere."""
+    membership = people_services.manageable_member(request.actor, membership_id)
+    if page := unconfirmed(request, confirmations.end_sessions(membership)):
+        return page
+    sessions.end_sessions_of(request.actor, membership)
+    messages.success(request, _("The sessions are ended. The person must sign in again."))
+    return _redirect_to(membership)
 
 
-@require_POST
+@action_of("organisations:person", "membership_id")
 def reset_second_step(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """Remove the second step of a person who lost the phone; the next sign-in sets it up again."""
-    request.actor.require(Permission.MANAGE_PEOPLE)
-    membership = _manageable_or_none(request, membership_id)
-    if membership is not None:
-        try:
-            mfa.reset(request.actor, membership)
-            messages.success(request, _("The second step is removed. It is set up again at the next sign-in."))
-        except Refused as refusal:
-            messages.error(request, str(refusal))
-    return HttpResponseRedirect(reverse("organisations:person", args=[membership_id]))
+    """Remove the second step of somebody who lost the phone, to be set up again at the next sign-in."""
+    membership = people_services.manageable_member(request.actor, membership_id)
+    mfa.reset(request.actor, membership)
+    messages.success(request, _("The second step is removed. It is set up again at the next sign-in."))
+    return _redirect_to(membership)
 
 
-@require_POST
+@action_of("organisations:person", "membership_id")
 def revoke_token(request: AuthenticatedRequest, membership_id: int, token_id: int) -> HttpResponse:
-    request.actor.require(Permission.MANAGE_PEOPLE)
-    membership = _manageable_or_none(request, membership_id)
-    token = ApiToken.objects.filter(pk=token_id, membership_id=membership_id, revoked_at=None).first()
-    if membership is not None and token is not None:
-        if page := unconfirmed(request, confirmations.revoke_token(membership, token)):
-            return page
-        try:
-            api_tokens.revoke_token(request.actor, token_id)
-            messages.success(request, _("The token is revoked. Programs that use it are refused from now on."))
-        except Refused as refusal:
-            messages.error(request, str(refusal))
-    return HttpResponseRedirect(reverse("organisations:person", args=[membership_id]))
+    """Revoke a token of the person's."""
+    membership = people_services.manageable_member(request.actor, membership_id)
+    token = api_tokens.get_token(request.actor, token_id, membership.pk)
+    if page := unconfirmed(request, confirmations.revoke_token(membership, token)):
+        return page
+    api_tokens.revoke_token(request.actor, token.pk)
+    messages.success(request, _("The token is revoked. Programs that use it are refused from now on."))
+    return _redirect_to(membership)
 
 
 def parse_filter(parameters: Mapping[str, Any]) -> MemberFilter:
+    """Return what the address bar asks for."""
     role, access = parameters["role"], parameters["access"]
     return MemberFilter(
         search=(parameters["q"] or "").replace("\0", "").strip(),
@@ -147,9 +127,7 @@ def parse_filter(parameters: Mapping[str, Any]) -> MemberFilter:
 
 def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
     role = Role(membership.role)
-    colleagues = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True).exclude(
-        pk=membership.pk
-    )
+    colleagues = Membership.objects.for_actor(actor).filter(is_active=True).exclude(pk=membership.pk)
     return {
         "nav_section": "people",
         "person": membership,
@@ -157,7 +135,6 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
         "may_change": people_services.can_grant_role(actor, role),
         "roles": [(key, label) for key, label in Role.choices if people_services.can_grant_role(actor, Role(key))],
         "divisions": people_list.divisions_of(actor),
-        "own_divisions": set(membership.divisions.values_list("division_id", flat=True)),
         "holdings": handover.owned_items(actor, membership),
         "heirs": colleagues.select_related("user").order_by("user__name"),
         "sessions": sessions.sessions_of(membership.user_id, actor.organisation_id),
@@ -166,47 +143,34 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
     }
 
 
-def _parse_form(form: QueryDict, membership: Membership) -> MembershipTerms:
-    role, day = form.get("role"), form.get("until")
-    expires_at = parse_end_of_day(day) if day else None
-    division_ids = frozenset(filter(None, map(id_of, form.getlist("divisions"))))
-    # What the form does not offer it cannot have taken away.
-    division_ids |= frozenset(
-        membership.divisions.exclude(division__archived_at=None).values_list("division_id", flat=True)
-    )
-    new_role = Role(role) if role in Role.values else Role(membership.role)
-    return MembershipTerms(new_role, form.get("is_active") == "1", expires_at, division_ids)
+def _change_access(request: AuthenticatedRequest, membership: Membership, form: AccessForm) -> HttpResponse:
+    """Store what was typed; ask once more when it takes access away."""
+    terms = _with_archived_divisions(form.input.terms, membership)
+    if membership.is_live and not people_services.is_live_with(terms):
+        people_services.check_change(request.actor, membership.pk, terms)
+        question = confirmations.take_away_access(membership, terms.role, form.fields_to_confirm)
+        if page := unconfirmed(request, question):
+            return page
+    people_services.update_membership(request.actor, membership.pk, terms)
+    messages.success(request, _("Saved."))
+    return _redirect_to(membership)
 
 
-def _member(request: AuthenticatedRequest, membership_id: int) -> Membership:
-    try:
-        return people_services.member(request.actor, membership_id)
-    except Refused as refusal:
-        raise Http404(str(refusal)) from None
-
-
-def _manageable_or_none(request: AuthenticatedRequest, membership_id: int) -> Membership | None:
-    """Return None, with a message, when the actor may not manage this person."""
-    membership = _member(request, membership_id)
-    try:
-        people_services.require_grantable_role(request.actor, Role(membership.role))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return None
-    return membership
+def _with_archived_divisions(terms: MembershipTerms, membership: Membership) -> MembershipTerms:
+    """Add the divisions that the form does not offer: it cannot have taken them away."""
+    archived = membership.divisions.exclude(division__archived_at=None)
+    return replace(terms, divisions=terms.divisions | set(archived.values_list("division_id", flat=True)))
 
 
 def _invitations(actor: Actor) -> list[tuple[Invitation, str]]:
-    """Return invitations with the link to pass on, where no mail is sent."""
+    """List the open invitations with the link to hand over, where no mail is sent."""
     queryset = invitations.open_invitations(actor.organisation_id)
     open_invitations = queryset.select_related("invited_by__user", "organisation").order_by("-created_at", "-pk")
     return invitations.pair_with_links(actor, open_invitations)
 
 
-def _query_without_page(query: QueryDict) -> str:
-    params = query.copy()
-    params.pop("page", None)
-    return params.urlencode()
+def _query_without_page(parameters: Mapping[str, Any]) -> str:
+    return urlencode({name: value for name, value in parameters.items() if value and name != "page"})
 
 
 def _redirect_to(membership: Membership) -> HttpResponseRedirect:

@@ -8,41 +8,113 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
-from koppel.kit.web.decorators import outside_transaction
-from koppel.kit.web.parameters import id_of
+from koppel.kit.web.decorators import action_of, outside_transaction
 from koppel.organisations.access import domains, security_policy, sessions
-from koppel.organisations.access.security_policy import SecurityPolicy
-from koppel.organisations.errors import Refused
-from koppel.organisations.models import Organisation
+from koppel.organisations.forms.security import ProviderForm, SecurityPolicyForm, SupportForm
+from koppel.organisations.models import IdentityProvider, Organisation
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 from koppel.organisations.sso import services as single_sign_on
-from koppel.organisations.sso.services import ProviderForm
 
 
-def rules(request: AuthenticatedRequest) -> HttpResponse:
-    """Show the rules, and all forms of the page."""
+def show_security(request: AuthenticatedRequest) -> HttpResponse:
+    """Show all that the page holds; change the rules for everybody."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
-    organisation = Organisation.objects.get(pk=request.actor.organisation_id)
+    form = SecurityPolicyForm(request.POST or None)
     if request.method == "POST":
-        form = request.POST
-        try:
-            names = security_policy.parse_domains(form.get("email_domains", ""))
-            years = id_of(form.get("audit_years", "")) or 0
-            security_policy.update_security_policy(
-                request.actor, SecurityPolicy(form.get("requires_mfa") == "1", names, years)
-            )
+        with form.refusals():
+            security_policy.update_security_policy(request.actor, form.policy)
             messages.success(request, _("Saved."))
-        except Refused as refusal:
-            messages.error(request, str(refusal))
-        return _redirect()
+            return _redirect()
+    return _page(request, policy_form=form)
+
+
+def configure_provider(request: AuthenticatedRequest) -> HttpResponse:
+    """Store the identity provider."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    form = ProviderForm(request.POST or None)
+    if request.method == "POST":
+        with form.refusals():
+            single_sign_on.configure(request.actor, form.input)
+            messages.success(request, _("Saved. Test it to switch it on."))
+            _end_session_without_row(request)
+            return _redirect()
+    return _page(request, provider_form=form)
+
+
+@action_of("organisations:security")
+def prepare_provider(request: AuthenticatedRequest) -> HttpResponse:
+    """Make the redirect address of an identity provider that is not filled in yet."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    single_sign_on.prepare(request.actor)
+    messages.success(request, _("Register the redirect address at your identity provider, then fill in the form."))
+    return _redirect()
+
+
+@action_of("organisations:security")
+def switch_off_provider(request: AuthenticatedRequest) -> HttpResponse:
+    """Let nobody sign in through the identity provider any more."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    count = single_sign_on.switch_off(request.actor)
+    message = ngettext(
+        "Nobody signs in through the identity provider any more. %(count)d session that it began has ended.",
+        "Nobody signs in through the identity provider any more. %(count)d sessions that it began have ended.",
+        count,
+    )
+    messages.success(request, message % {"count": count})
+    _end_session_without_row(request)
+    return _redirect()
+
+
+@action_of("organisations:security")
+@outside_transaction
+def test_provider(request: AuthenticatedRequest) -> HttpResponse:
+    """Ask the provider whether it knows us; it is switched on when it does."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    single_sign_on.test(request.actor)
+    messages.success(request, _("The identity provider knows Koppel. People can sign in through it now."))
+    return _redirect()
+
+
+def grant_support(request: AuthenticatedRequest) -> HttpResponse:
+    """Let the operator of the installation look in for a while."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    form = SupportForm(request.POST or None)
+    if request.method == "POST":
+        with form.refusals():
+            security_policy.grant_operator_access(request.actor, form.values["hours"])
+            messages.success(request, _("The operator of this installation may look in."))
+            return _redirect()
+    return _page(request, support_form=form)
+
+
+@action_of("organisations:security")
+def withdraw_support(request: AuthenticatedRequest) -> HttpResponse:
+    """Let nobody from outside look in any more."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    security_policy.withdraw_operator_access(request.actor)
+    messages.success(request, _("Nobody from outside looks in any more."))
+    return _redirect()
+
+
+def _page(
+    request: AuthenticatedRequest,
+    *,
+    policy_form: SecurityPolicyForm | None = None,
+    provider_form: ProviderForm | None = None,
+    support_form: SupportForm | None = None,
+) -> HttpResponse:
+    """Return the page, with what was typed in the form that was refused."""
+    organisation = Organisation.objects.get(pk=request.actor.organisation_id)
     access_ends_at = organisation.operator_access_until
     provider = single_sign_on.provider_of(organisation.pk)
     context = {
         "nav_section": "security",
         "organisation": organisation,
+        "policy_form": policy_form if policy_form and policy_form.is_bound else _stored_policy(organisation),
+        "provider_form": provider_form if provider_form and provider_form.is_bound else _stored_provider(provider),
+        "support_form": support_form or SupportForm(),
         "years": security_policy.AUDIT_YEARS,
         "provider": provider,
         "unconfirmed_domains": domains.unconfirmed(organisation),
@@ -56,65 +128,21 @@ def rules(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "organisations/security.html", context)
 
 
-@require_POST
-def provider(request: AuthenticatedRequest) -> HttpResponse:
-    """Prepare, store or switch off the identity provider."""
-    request.actor.require(Permission.MANAGE_ORGANISATION)
-    form = request.POST
-    try:
-        if form.get("action") == "off":
-            count = single_sign_on.switch_off(request.actor)
-            message = ngettext(
-                "Nobody signs in through the identity provider any more. %(count)d session that it began has ended.",
-                "Nobody signs in through the identity provider any more. %(count)d sessions that it began have ended.",
-                count,
-            )
-            messages.success(request, message % {"count": count})
-        elif form.get("action") == "prepare":
-            single_sign_on.prepare(request.actor)
-            messages.success(
-                request, _("Register the redirect address at your identity provider, then fill in the form.")
-            )
-        else:
-            fields = (form.get(key, "") for key in ("name", "issuer", "client_id", "client_secret"))
-            single_sign_on.configure(request.actor, ProviderForm(*fields))
-            messages.success(request, _("Saved. Test it to switch it on."))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
+def _stored_policy(organisation: Organisation) -> SecurityPolicyForm:
+    policy = security_policy.security_policy_of(organisation)
+    return SecurityPolicyForm(initial=vars(policy) | {"email_domains": ", ".join(policy.email_domains)})
+
+
+def _stored_provider(provider: IdentityProvider | None) -> ProviderForm:
+    fields = ("name", "issuer", "client_id")
+    return ProviderForm(initial={field: getattr(provider, field, "") for field in fields})
+
+
+def _end_session_without_row(request: AuthenticatedRequest) -> None:
+    """Leave a session that has ended with the provider that had begun it: without its row it could not be saved."""
     session = request.session
     if "sso_organisation_id" in session and not session.exists(str(session.session_key)):
-        # It ended with the provider that had begun it; a session without its row could not be saved.
         session.flush()
-    return _redirect()
-
-
-@require_POST
-@outside_transaction
-def test_provider(request: AuthenticatedRequest) -> HttpResponse:
-    """Test the provider, and switch it on when it works."""
-    request.actor.require(Permission.MANAGE_ORGANISATION)
-    try:
-        single_sign_on.test(request.actor)
-        messages.success(request, _("The identity provider knows Koppel. People can sign in through it now."))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    return _redirect()
-
-
-@require_POST
-def support(request: AuthenticatedRequest) -> HttpResponse:
-    """Let operators of the installation read, or end it."""
-    request.actor.require(Permission.MANAGE_ORGANISATION)
-    try:
-        if request.POST.get("action") == "withdraw":
-            security_policy.withdraw_operator_access(request.actor)
-            messages.success(request, _("Nobody from outside looks in any more."))
-        else:
-            security_policy.grant_operator_access(request.actor, id_of(request.POST.get("hours", "")) or 0)
-            messages.success(request, _("The operator of this installation may look in."))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    return _redirect()
 
 
 def _redirect() -> HttpResponseRedirect:

@@ -1,8 +1,9 @@
 """Sign-in through an organisation's identity provider: to the provider, back, and linking an account."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.contrib import messages
@@ -18,6 +19,7 @@ from koppel.kit import quarantine
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import outside_transaction, public
 from koppel.organisations.errors import Refused
+from koppel.organisations.forms.sign_in import AnswerForm, EmailForm
 from koppel.organisations.models import IdentityProvider, User
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.sso import links
@@ -26,6 +28,7 @@ from koppel.organisations.sso.links import UnlinkedIdentity
 from koppel.organisations.sso.oidc import Answer, LoginAttempt
 from koppel.organisations.sso.services import AnswerRefused
 
+View = TypeVar("View", bound=Callable[..., HttpResponse])
 ATTEMPTS = "sign_in_attempts"
 ATTEMPTS_MAX = 5
 """Several tabs may be on their way at once; the oldest gives way."""
@@ -33,65 +36,67 @@ UNLINKED = "unlinked_identity"
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
-@public
-def choose(request: HttpRequest) -> HttpResponse:
-    """Find the provider by the address's domain, without revealing whether the person exists."""
-    email = request.POST.get("email", "").replace("\0", "")
-    provider = single_sign_on.provider_for(email) if request.method == "POST" else None
-    if provider is not None:
-        return _confirmation(request, provider)
-    context = {"email": email, "is_asked": request.method == "POST"}
-    return render(request, "organisations/sign_in_choose.html", context)
+def _shows_refusals(view: View) -> View:
+    """Show what is refused to somebody who may not be signed in yet: there is no page of theirs to lead back to."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **values: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **values)
+        except Refused as refusal:
+            return _refused(request, refusal.message)
+
+    return cast("View", checked)
 
 
 @public
-def go(request: HttpRequest, provider_id: int) -> HttpResponse:
-    """Show where this leads, and send the person to the provider on their click."""
+def choose_provider(request: HttpRequest) -> HttpResponse:
+    """Find the organisation's provider by the address's domain; whether such a person exists is told to nobody."""
+    form = EmailForm(request.POST or None)
+    if request.method == "POST":
+        with form.refusals():
+            provider = single_sign_on.provider_for(form.values["email"])
+            if provider is not None:
+                return _confirmation(request, provider)
+    return render(request, "organisations/sign_in_choose.html", {"form": form})
+
+
+@public
+@_shows_refusals
+def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
+    """Say where this leads; send the person to the provider only when they want to go there."""
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
         return _refused(request, _("This organisation has no identity provider."), status=404)
     if request.method != "POST":
         return _confirmation(request, provider)
     attempt = LoginAttempt.new(provider.pk, provider.issuer)
-    try:
-        address = single_sign_on.authorization_url(provider, attempt)
-    except Refused as refusal:
-        return _refused(request, str(refusal))
+    address = single_sign_on.authorization_url(provider, attempt)
     other_attempts = list(_attempts(request).items())[1 - ATTEMPTS_MAX :]
     request.session[ATTEMPTS] = {**dict(other_attempts), attempt.state: asdict(attempt)}
     return HttpResponseRedirect(address)
 
 
 @public
-def callback(request: HttpRequest, provider_id: int) -> HttpResponse:
-    """Accept the provider's answer: at its own address, for an attempt of this browser at it."""
+@_shows_refusals
+def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
+    """Take the person back from the provider with a code: at its own address, and for an attempt of this browser at it."""
     quarantine.refuse()  # before the attempt is used up
-    attempt = _take_attempt(request)
+    form = AnswerForm(request.GET)
+    attempt = _take_attempt(request, form.state_sent)
     if attempt is None:
         return _refused(request, _("That sign-in was not begun in this browser. Please try again."), status=400)
-    provider = single_sign_on.active_provider(provider_id)
-    issuers = request.GET.getlist("iss")
-    answer = Answer(request.GET.get("code", ""), " ".join(issuers) if issuers else None)
     try:
-        if provider is None:
-            raise AnswerRefused("other_provider" if attempt.provider_id != provider_id else "code_refused")
-        identity = single_sign_on.identity_of(provider, attempt, answer)
-        user = links.admit(provider, identity, client_ip(request))
-        if user is None:
-            return _unlinked(request, provider, UnlinkedIdentity.of(provider, identity))
-        with single_sign_on.switched_on(provider):
-            _sign_in(request, user, provider.organisation_id)
-    except AnswerRefused as refusal:
+        return _complete(request, provider_id, attempt, form.answer)
+    except AnswerRefused as refusal:  # the organisation's activity says so, whatever becomes of this request
         single_sign_on.note_refused({provider_id, attempt.provider_id}, refusal.code, _audit_actor(request))
-        return _refused(request, str(refusal))
-    except Refused as refusal:
-        return _refused(request, str(refusal))
-    return redirect(settings.LOGIN_REDIRECT_URL)
+        raise
 
 
 @outside_transaction
-def link(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
-    """Link this person to the provider: their own act, in a session that their own proof opened."""
+@_shows_refusals
+def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
+    """Let the provider sign this person in from now on: their own act, in a session that their own proof opened."""
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
         raise Http404
@@ -109,11 +114,22 @@ def link(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
         }
         return render(request, "organisations/sign_in_link.html", context)
     request.session.pop(UNLINKED, None)
-    try:
-        links.link(request.actor.user_id, provider, identity, client_ip(request))
-        messages.success(request, _("Linked. From now on %s signs you in.") % provider.name)
-    except Refused as refusal:
-        return _refused(request, str(refusal))
+    links.link(request.actor.user_id, provider, identity, client_ip(request))
+    messages.success(request, _("Linked. From now on %s signs you in.") % provider.name)
+    return redirect(settings.LOGIN_REDIRECT_URL)
+
+
+def _complete(request: HttpRequest, provider_id: int, attempt: LoginAttempt, answer: Answer) -> HttpResponse:
+    """Sign in whom the answer names. Raises `AnswerRefused` and `Refused`."""
+    provider = single_sign_on.active_provider(provider_id)
+    if provider is None:
+        raise AnswerRefused("other_provider" if attempt.provider_id != provider_id else "code_refused")
+    identity = single_sign_on.identity_of(provider, attempt, answer)
+    user = links.admit(provider, identity, client_ip(request))
+    if user is None:
+        return _unlinked(request, provider, UnlinkedIdentity.of(provider, identity))
+    with single_sign_on.switched_on(provider):
+        _sign_in(request, user, provider.organisation_id)
     return redirect(settings.LOGIN_REDIRECT_URL)
 
 
@@ -129,10 +145,10 @@ def _attempts(request: HttpRequest) -> Mapping[str, Any]:
     return attempts if isinstance(attempts, dict) else {}
 
 
-def _take_attempt(request: HttpRequest) -> LoginAttempt | None:
-    """Take this browser's attempt for the answer's state; it is valid once, whatever the answer."""
+def _take_attempt(request: HttpRequest, state: str) -> LoginAttempt | None:
+    """Return this browser's own attempt under the answer's state; it serves once, whatever becomes of the answer."""
     attempts = dict(_attempts(request))
-    attempt = attempts.pop(request.GET.get("state", ""), None)
+    attempt = attempts.pop(state, None)
     if attempt is None:
         return None
     request.session[ATTEMPTS] = attempts
@@ -140,9 +156,7 @@ def _take_attempt(request: HttpRequest) -> LoginAttempt | None:
 
 
 def _unlinked(request: HttpRequest, provider: IdentityProvider, identity: UnlinkedIdentity) -> HttpResponse:
-    """Sign nobody in. A person who signs in with a password can link; the page is the same for everybody
-    else.
-    """
+    """Sign nobody in. Who proves an account by its own password can link it; the same page for everybody else."""
     if "sso_organisation_id" in request.session:
         # It proves nothing of the person, so it must not be what links another sign-in.
         logout(request)

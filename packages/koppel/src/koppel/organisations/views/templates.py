@@ -1,20 +1,20 @@
 """Pages of templates: the list, and the editor, which shows the effect of a change first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.forms import BoundField
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
 from koppel.kit.web.confirmation import unconfirmed
-from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import id_of
-from koppel.organisations.errors import Refused
+from koppel.kit.web.decorators import action_of, takes
+from koppel.organisations.forms.groups import MergeForm
+from koppel.organisations.forms.settings import TemplateForm
 from koppel.organisations.groups import settings_templates
 from koppel.organisations.groups.hooks import SettingsImpact
 from koppel.organisations.hooks import audience_events
@@ -30,7 +30,6 @@ from koppel.organisations.settings_schema import (
     SETTING_LABELS,
     WEEKDAYS,
     notification_audiences,
-    parse_settings_form,
     resource_label,
 )
 from koppel.organisations.views import confirmations
@@ -40,49 +39,45 @@ NAV_SECTION = "templates"
 
 @takes()
 def list_templates(request: AuthenticatedRequest) -> HttpResponse:
-    """Show templates with the number of administrations of each."""
+    """Show the templates with how many administrations have each; a new one leads to its own page."""
     request.actor.require(Permission.MANAGE_PEOPLE)
+    form = TemplateForm(request.POST or None)
     if request.method == "POST":
-        return _create(request)
+        with form.refusals():
+            created = settings_templates.create_template(request.actor, form.input)
+            messages.success(request, _("Saved."))
+            return _redirect_to(created.pk)
     rows = [(line, describe_settings(line.settings)) for line in settings_templates.list_summaries(request.actor)]
-    context = {"nav_section": NAV_SECTION, "rows": rows, "no_settings": {}, **_choices(request.actor, {})}
+    context = {"nav_section": NAV_SECTION, "rows": rows, **_form_context(request.actor, form, form.typed_settings)}
     return render(request, "organisations/templates.html", context)
 
 
-def detail(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
-    """Show and change settings. When administrations have the template, the effect is shown first."""
+def show_template(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
+    """Show a template's settings. Saving one that administrations have shows first how many change and how."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    template = _or_404(request.actor, template_id)
-    context: dict[str, Any] = {"current": template.settings, "name": template.name, "archived": template.archived_at}
+    template = settings_templates.get_template(request.actor, template_id)
+    form = TemplateForm(request.POST or None)
     if request.method == "POST":
-        try:
-            return _change(request, template, context)
-        except Refused as refusal:
-            messages.error(request, str(refusal))
-            return HttpResponseRedirect(request.path)
-    return _editor(request, template, context)
+        with form.refusals():
+            return _change(request, template, form)
+    return _editor(request, template, form)
 
 
-@require_POST
-def merge(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
+@action_of("organisations:template", "template_id")
+def merge_template(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
     """Give its administrations another template."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    into = request.POST.get("into", "")
-    try:
-        key = id_of(into) or 0
-        leaving, staying = settings_templates.check_merge(request.actor, template_id, key)
-        line = next(line for line in settings_templates.list_summaries(request.actor) if line.id == leaving.pk)
-        facts, cancel_url = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])
-        question = confirmations.merge("template", (leaving.name, staying.name), facts, key, cancel_url)
-        if page := unconfirmed(request, question):
-            return page
-        moved_count = settings_templates.merge(request.actor, template_id, key)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return HttpResponseRedirect(reverse("organisations:template", args=[template_id]))
+    into = MergeForm(request.POST).input_or_refusal().into
+    leaving, staying = settings_templates.check_merge(request.actor, template_id, into)
+    line = next(line for line in settings_templates.list_summaries(request.actor) if line.id == leaving.pk)
+    facts, cancel_url = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])
+    question = confirmations.merge("template", (leaving.name, staying.name), facts, into, cancel_url)
+    if page := unconfirmed(request, question):
+        return page
+    moved_count = settings_templates.merge(request.actor, template_id, into)
     text = ngettext("%(count)d administration has moved.", "%(count)d administrations have moved.", moved_count)
     messages.success(request, text % {"count": moved_count})
-    return HttpResponseRedirect(reverse("organisations:template", args=[int(into)]))
+    return _redirect_to(into)
 
 
 def describe_settings(settings: SettingsMap) -> list[tuple[str, str]]:
@@ -92,6 +87,7 @@ def describe_settings(settings: SettingsMap) -> list[tuple[str, str]]:
 
 
 def describe_value(key: str, value: Any) -> str:
+    """Return the value of a setting in words."""
     if key == "resources":
         if set(value) >= set(RESOURCES):
             return _("everything")
@@ -109,35 +105,18 @@ def describe_value(key: str, value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _create(request: AuthenticatedRequest) -> HttpResponse:
-    try:
-        created = settings_templates.create(
-            request.actor, request.POST.get("name", ""), parse_settings_form(request.POST)
-        )
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return HttpResponseRedirect(request.path)
+def _change(request: AuthenticatedRequest, template: Template, form: TemplateForm) -> HttpResponse:
+    """Store what was confirmed, or has no effect; else show the same form with what it would do and a second button."""
+    effects = settings_templates.preview(request.actor, template.pk, form.input.settings)
+    if effects.changed and form.values["confirmed"] != str(effects.changed):
+        return _editor(request, template, form, _impact_context(effects))
+    settings_templates.change_template(request.actor, template.pk, form.input)
     messages.success(request, _("Saved."))
-    return HttpResponseRedirect(reverse("organisations:template", args=[created.pk]))
-
-
-def _change(request: AuthenticatedRequest, template: Template, context: dict[str, Any]) -> HttpResponse:
-    """Store a change that is confirmed or has no effect; else show the effect and a second button."""
-    form = request.POST
-    settings, archived = parse_settings_form(form), form.get("archived") == "1"
-    effects = settings_templates.preview(request.actor, template.pk, settings)
-    if effects.changed and form.get("confirmed") != str(effects.changed):
-        context |= {"current": settings, "name": form.get("name", ""), "archived": archived}
-        return _editor(request, template, context | _impact_context(effects))
-    settings_templates.change_template(
-        request.actor, template.pk, name=form.get("name", ""), settings=settings, archived=archived
-    )
-    messages.success(request, _("Saved."))
-    return HttpResponseRedirect(request.path)
+    return _redirect_to(template.pk)
 
 
 def _impact_context(effects: SettingsImpact) -> dict[str, Any]:
-    lines: Sequence[tuple[str, str, str, int]] = [
+    lines = [
         (
             str(SETTING_LABELS[change.key]),
             describe_value(change.key, change.before),
@@ -149,23 +128,30 @@ def _impact_context(effects: SettingsImpact) -> dict[str, Any]:
     return {"effects": effects, "effect_lines": lines}
 
 
-def _editor(request: AuthenticatedRequest, template: Template, context: Mapping[str, Any]) -> HttpResponse:
+def _editor(
+    request: AuthenticatedRequest, template: Template, form: TemplateForm, impact: Mapping[str, Any] | None = None
+) -> HttpResponse:
+    """Return the page of a template, with what was typed when there is any."""
     summaries = settings_templates.list_summaries(request.actor)
-    line = next(summary for summary in summaries if summary.id == template.pk)
-    other_templates = [summary for summary in summaries if not summary.is_archived and summary.id != template.pk]
-    choices = _choices(request.actor, context["current"])
-    page_context = {
+    context = {
         "nav_section": NAV_SECTION,
         "template": template,
-        "line": line,
-        "others": other_templates,
-        **choices,
+        "line": next(summary for summary in summaries if summary.id == template.pk),
+        "others": [summary for summary in summaries if not summary.is_archived and summary.id != template.pk],
+        "name": form["name"].value() if form.is_bound else template.name,
+        "archived": form["archived"].value() if form.is_bound else template.archived_at,
+        **_form_context(request.actor, form, form.typed_settings if form.is_bound else template.settings),
+        **(impact or {}),
     }
-    return render(request, "organisations/template.html", {**page_context, **context})
+    return render(request, "organisations/template.html", context)
 
 
-def _choices(actor: Actor, current: SettingsMap) -> dict[str, Any]:
-    """Return the choices of the form, and the values in force where it sets nothing."""
+def _form_context(actor: Actor, form: TemplateForm, current: SettingsMap) -> dict[str, Any]:
+    return {"form": form, "current": current, **_choices(actor, form, current)}
+
+
+def _choices(actor: Actor, form: TemplateForm, current: SettingsMap) -> dict[str, Any]:
+    """Return what the form offers, and what holds where it sets nothing."""
     inherited = settings_templates.inherited_settings(actor)
     return {
         "all_resources": RESOURCES,
@@ -175,15 +161,23 @@ def _choices(actor: Actor, current: SettingsMap) -> dict[str, Any]:
         "cap": set(RESOURCES) - set(inherited.get("resources", RESOURCES)),
         "schedule_is_off": inherited.get("schedule") == "off",
         "audiences": list(AUDIENCE_LABELS.items()),
-        "notify": _notify(current, inherited),
+        "notify": _notify_rows(form, current, inherited),
     }
 
 
-def _notify(current: SettingsMap, inherited: SettingsMap) -> list[tuple[str, str, str, str]]:
-    """Return (event, its name, the template's value, the inherited value) of each event."""
-    template_audiences, inherited_settings = notification_audiences(current), notification_audiences(inherited)
+def _notify_rows(
+    form: TemplateForm, current: SettingsMap, inherited: SettingsMap
+) -> list[tuple[str, str, str, str, BoundField]]:
+    """(event, its name, what the template says, what holds where it says nothing, its field) of each event."""
+    template_audiences, inherited_audiences = notification_audiences(current), notification_audiences(inherited)
     return [
-        (key, str(label), template_audiences.get(key, ""), _inherited_audience(inherited_settings.get(key)))
+        (
+            key,
+            str(label),
+            template_audiences.get(key, ""),
+            _inherited_audience(inherited_audiences.get(key)),
+            form[f"notify-{key}"],
+        )
         for key, label in audience_events().items()
     ]
 
@@ -194,14 +188,11 @@ def _inherited_audience(audience: str | None) -> str:
 
 
 def _inherited_value(key: str, inherited: Mapping[str, Any]) -> str:
-    """Return the value in force where a template does not set this, and its origin."""
+    """Return what holds where a template does not set this, and who says so."""
     value = describe_value(key, inherited.get(key, DEFAULTS[key]))
     source = _("from the organisation") if key in inherited else _("Koppel's default")
     return f"{value} ({source})"
 
 
-def _or_404(actor: Actor, template_id: int) -> Template:
-    try:
-        return settings_templates.get_template(actor, template_id)
-    except Refused:
-        raise Http404 from None
+def _redirect_to(template_id: int) -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse("organisations:template", args=[template_id]))

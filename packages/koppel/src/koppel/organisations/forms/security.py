@@ -1,0 +1,59 @@
+"""Forms of the page about security."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.web.forms import FlagField, Form, TextField
+from koppel.kit.web.schemas import Input
+from koppel.organisations.access.security_policy import (
+    AUDIT_YEARS,
+    OPERATOR_ACCESS_HOURS,
+    SecurityPolicy,
+    parse_domains,
+)
+from koppel.organisations.sso.inputs import ProviderInput
+
+DOMAINS_LENGTH_MAX = 5000
+SECRET_LENGTH_MAX = 2000
+NO_YEARS = _("Choose how long activity is kept.")
+NO_HOURS = _("Choose for how long.")
+
+
+class NumberChoiceField(forms.TypedChoiceField):
+    """One of a few numbers."""
+
+    def __init__(self, numbers: tuple[int, ...], message: Any) -> None:
+        messages = {"required": message, "invalid_choice": message}
+        super().__init__(choices=[(str(number), number) for number in numbers], coerce=int, error_messages=messages)
+
+
+class SecurityPolicyForm(Form[Input]):
+    """What holds for everybody's sign-in, and how long activity is kept."""
+
+    requires_mfa = FlagField()
+    email_domains = TextField(max_length=DOMAINS_LENGTH_MAX)
+    audit_years = NumberChoiceField(AUDIT_YEARS, NO_YEARS)
+
+    @property
+    def policy(self) -> SecurityPolicy:
+        """Raises `Invalid`, and `Refused` for what is no domain."""
+        domains = parse_domains(self.values["email_domains"])
+        return SecurityPolicy(self.values["requires_mfa"], domains, self.values["audit_years"])
+
+
+class ProviderForm(Form[ProviderInput]):
+    """The identity provider. An empty secret keeps the one that is stored; the page never shows it."""
+
+    input_type = ProviderInput
+    name = TextField(max_length=100)
+    issuer = TextField(max_length=300)
+    client_id = TextField(max_length=300)
+    client_secret = TextField(max_length=SECRET_LENGTH_MAX, strip=False)
+
+
+class SupportForm(Form[Input]):
+    """For how long operators may look in."""
+
+    hours = NumberChoiceField(OPERATOR_ACCESS_HOURS, NO_HOURS)

@@ -1,0 +1,45 @@
+"""Forms of signing in through an identity provider, and of operators."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from koppel.kit.web.forms import Form, IdField, TextField
+from koppel.kit.web.schemas import Input
+from koppel.organisations.sso.oidc import Answer
+
+CODE_LENGTH_MAX = 8000
+NO_ACCESS = _("This organisation does not let operators in just now.")
+
+
+class EmailForm(Form[Input]):
+    """The address by whose domain the identity provider is found."""
+
+    email = TextField(max_length=254)
+
+
+class AnswerForm(Form[Input]):
+    """The parameters with which an identity provider sends somebody back. What cannot be read counts as not sent: neither
+    an attempt nor a code is found by it."""
+
+    state = TextField()
+    code = TextField(max_length=CODE_LENGTH_MAX)
+    iss = forms.Field(required=False, widget=forms.MultipleHiddenInput)
+
+    @property
+    def state_sent(self) -> str:
+        self.is_valid()
+        return str(self.cleaned_data.get("state", ""))
+
+    @property
+    def answer(self) -> Answer:
+        self.is_valid()
+        issuers = self.cleaned_data["iss"]
+        return Answer(self.cleaned_data.get("code", ""), " ".join(issuers) if issuers else None)
+
+
+class OperatorForm(Form[Input]):
+    """The organisation that an operator looks into."""
+
+    organisation = IdField(
+        required=True, widget=forms.HiddenInput, error_messages={"required": NO_ACCESS, "invalid": NO_ACCESS}
+    )

@@ -1,0 +1,15 @@
+"""What the use case of invitations takes, from page, REST and command line."""
+
+from koppel.kit.web.schemas import Input
+from koppel.organisations.inputs import Moment
+from koppel.organisations.roles import Role
+
+
+class InvitationInput(Input):
+    """`divisions` are ids. `until`: access ends by itself then."""
+
+    email: str
+    name: str = ""
+    role: Role = Role.USER
+    divisions: list[int] = []
+    until: Moment | None = None

@@ -1,0 +1,27 @@
+"""What the use cases of people take, from page, REST and command line."""
+
+from koppel.kit.web.schemas import Input
+from koppel.organisations.inputs import Moment
+from koppel.organisations.people.services import MembershipTerms
+from koppel.organisations.roles import Role
+
+
+class AccessInput(Input):
+    """All of it: what is left out becomes what stands here. `divisions` are ids."""
+
+    role: Role
+    active: bool = True
+    expires_at: Moment | None = None
+    divisions: list[int] = []
+
+    @property
+    def terms(self) -> MembershipTerms:
+        """The same as services compare it."""
+        return MembershipTerms(self.role, self.active, self.expires_at, frozenset(self.divisions))
+
+
+class HandOverInput(Input):
+    """`to` is the id of the colleague; `deactivate` takes away the first one's access in the same act."""
+
+    to: int
+    deactivate: bool = False

@@ -1,0 +1,14 @@
+"""What the use case of identity providers takes."""
+
+from pydantic import Field
+
+from koppel.kit.web.schemas import Input
+
+
+class ProviderInput(Input):
+    """An identity provider as it is filled in. An empty secret keeps the one that is stored."""
+
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str = Field("", repr=False)
