@@ -67,7 +67,7 @@ class ReadForm(Form[Input]):
 
 
 class PreferencesForm(Form[Input]):
-    """Per event and channel (`mail-sync_failing`) whose administrations it is about; the digest; who stands in until when."""
+    """Scopes by channel and event, in fields named for both; the digest; who stands in until when."""
 
     digest = ChoiceField(choices=[("now", "now"), ("daily", "daily")])
     stand_in = IdField()
