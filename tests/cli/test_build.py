@@ -9,13 +9,17 @@ from pathlib import Path
 
 from tests.cli.sites import HASHED, copy_package, file_states, python_environment, run_site
 
+COMPILES_NOTHING = {"PYTHONPYCACHEPREFIX": "", "PYTHONDONTWRITEBYTECODE": "1"}
+"""Python reads what it once compiled of other packages, and writes nothing into the copy of ours."""
+
 
 def test_a_checkout_in_which_nothing_was_built_works_and_says_so(
     clean_database: None, free_port: int, tmp_path: Path
 ) -> None:
     code = copy_package("koppel", tmp_path) / "src"
     before = file_states(code)
-    with run_site(Path(sys.executable), "web", port=free_port, folder=tmp_path, PYTHONPATH=str(code)) as site:
+    settings = {"PYTHONPATH": str(code), **COMPILES_NOTHING}
+    with run_site(Path(sys.executable), "web", port=free_port, folder=tmp_path, **settings) as site:
         addresses = site.static_addresses()
         assert "/static/koppel/koppel.css" in addresses
         for address in addresses:
@@ -36,7 +40,7 @@ print(*(static(name) for name in ("koppel/koppel.css", "koppel/wizard.js", "kopp
 
 def test_what_changed_goes_by_its_plain_name_until_it_is_built_again(tmp_path: Path) -> None:
     code = copy_package("koppel", tmp_path) / "src"
-    environment = python_environment(tmp_path, PYTHONPATH=str(code))
+    environment = python_environment(tmp_path, PYTHONPATH=str(code), **COMPILES_NOTHING)
     static, collected = code / "koppel/web/static/koppel", code / "koppel/web/staticfiles"
 
     def addresses() -> list[str]:

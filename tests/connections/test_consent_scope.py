@@ -13,9 +13,9 @@ from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.books.commands import app as books_commands
 from koppel.books.models import Account
+from koppel.connections.audit_actions import VaultAction
 from koppel.connections.models import Grant, RemoteCompany
 from koppel.connections.sessions import runtime
-from koppel.connections.sessions.consent_scope import REFUSED
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.sessions.vendor_sessions import describing_session, listing_session, reading_session
 from koppel.connector.contract import HistoryWindow, ReadMode
@@ -41,7 +41,7 @@ def anna(connected: MakeConnected) -> Connected:
 
 def refusals(organisation_id: int) -> list[AuditEntry]:
     with organisation_scope(organisation_id):
-        return list(AuditEntry.objects.filter(action=REFUSED).order_by("pk"))
+        return list(AuditEntry.objects.filter(action=VaultAction.CONSENT_SCOPE_REFUSED).order_by("pk"))
 
 
 def book_calls(firm: Connected, company: RemoteCompany) -> list[str]:

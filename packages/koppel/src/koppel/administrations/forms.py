@@ -21,6 +21,7 @@ from koppel.organisations.settings_schema import notification_audiences
 
 UPLOAD_BYTES_MAX = 5 * 1024 * 1024
 QUERY_LENGTH_MAX = 8000
+"""Queries are never stripped: a blank one narrows nothing down, and is not the empty one that means all."""
 AUDIENCE_PREFIX = "notify-"
 
 
@@ -143,7 +144,7 @@ class SavedViewForm(Form[Input]):
     action = ChoiceField(choices=[(key, key) for key in ("save", "default", "no_default", "remove")])
     id = IdField()
     name = TextField()
-    query = TextField(max_length=QUERY_LENGTH_MAX)
+    query = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
     is_default = FlagField()
 
 
@@ -155,8 +156,8 @@ class BulkForm(Form[Input]):
     action = ChoiceField(required=True, choices=lambda: [(key, key) for key in bulk_actions])
     all = FlagField()
     id = IdsField()
-    query = TextField(max_length=QUERY_LENGTH_MAX)
-    shown = TextField(max_length=QUERY_LENGTH_MAX)
+    query = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
+    shown = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
     set_division = TextField()
     set_template = TextField()
     set_sector = TextField()
@@ -209,5 +210,9 @@ class TableFileField(forms.FileField):
 class BulkTableForm(BulkForm):
     """Bulk work from a table, pasted or uploaded."""
 
+    action = ChoiceField(choices=lambda: [(key, key) for key in bulk_actions])
     text = forms.CharField(required=False, strip=False)
     file = TableFileField()
+
+    def clean_action(self) -> str:
+        return self.cleaned_data["action"] or "change"

@@ -1,4 +1,4 @@
-"""What every page about one administration begins with."""
+"""Shared beginnings of pages about one administration."""
 
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for

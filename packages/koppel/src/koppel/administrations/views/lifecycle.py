@@ -82,7 +82,7 @@ def set_predecessor(request: AuthenticatedRequest, administration_id: int) -> Ht
 
 @action_of("administrations:hidden")
 def reassign(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Name somebody on a restricted administration whose people have all left, by an Administrator."""
+    """Let an Administrator name a person on a restricted administration whose people have all left."""
     restriction.reassign_orphaned(
         request.actor, administration_id, ReassignForm.of(request).values_or_refusal()["member"]
     )

@@ -19,6 +19,7 @@ def stated_rate_limits(headers: Mapping[str, str]) -> tuple[RateLimitStatus, ...
         reset = float(headers["x-ratelimit-reset"])
         seconds = reset - time.time() if reset > EPOCH else reset
         policy = headers.get("x-ratelimit-policy", "")
-        return (RateLimitStatus(limit, max(0, remaining), max(0.0, seconds), policy),)
+        # Not `max(0.0, seconds)`, which takes NaN for zero.
+        return (RateLimitStatus(limit, max(0, remaining), 0.0 if seconds < 0 else seconds, policy),)
     except (KeyError, ValueError):
         return ()

@@ -34,7 +34,6 @@ from koppel.kit.web.schemas import Input
 InputT = TypeVar("InputT", bound=Input)
 ValueT = TypeVar("ValueT")
 TEXT_LENGTH_MAX = 200
-SHOWN_AT_FORM = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 class Invalid(Exception):
@@ -132,7 +131,7 @@ class Refusals:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
         self._transaction.__exit__(kind, error, traceback)
-        if isinstance(error, KoppelError) and error.status in SHOWN_AT_FORM:
+        if isinstance(error, KoppelError) and error.is_about_input:
             self._form.is_valid()
             self._form.show_error(error.message, error.field)
             return True

@@ -70,7 +70,7 @@ def choose(user_id: int, organisation_id: int) -> None:
     """
     User.objects.filter(pk=user_id).update(last_organisation=organisation_id)
     with installation_scope("organisation chosen"):
-        current = Membership.objects.filter(user_id=user_id, organisation_id=organisation_id)
+        current = Membership.objects.in_organisation(organisation_id).filter(user_id=user_id)
         current.filter(joined_at=None).update(joined_at=Now())
         current.exclude(access_restored_at=None).update(access_restored_at=None)
 

@@ -83,7 +83,7 @@ def unconfirmed(organisation: Organisation) -> list[str]:
     public = [domain for domain in organisation.email_domains if is_public(domain)]
     if is_only_organisation():
         return public
-    confirmed = ConfirmedDomain.objects.filter(organisation_id=organisation.pk).values_list("domain", flat=True)
+    confirmed = ConfirmedDomain.objects.in_organisation(organisation.pk).values_list("domain", flat=True)
     return sorted({*public, *organisation.email_domains} - set(confirmed))
 
 

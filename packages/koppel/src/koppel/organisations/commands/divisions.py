@@ -67,7 +67,7 @@ def change_members(
         divisions.get_division(actor, division)
         if add or remove:
             divisions.set_people(actor, division, (_member_ids(actor, division) | set(add or ())) - set(remove or ()))
-        members = DivisionMember.objects.filter(organisation_id=actor.organisation_id, division_id=division)
+        members = DivisionMember.objects.for_actor(actor).filter(division_id=division)
         rows = [
             {"id": member.membership_id, "name": member.membership.user.name, "email": member.membership.user.email}
             for member in members.select_related("membership__user").order_by("membership__user__name", "pk")
@@ -76,5 +76,5 @@ def change_members(
 
 
 def _member_ids(actor: Actor, division_id: int) -> set[int]:
-    members = DivisionMember.objects.filter(organisation_id=actor.organisation_id, division_id=division_id)
+    members = DivisionMember.objects.for_actor(actor).filter(division_id=division_id)
     return set(members.values_list("membership_id", flat=True))

@@ -38,7 +38,7 @@ class DivisionSummary:
 
 def list_summaries(actor: Actor) -> list[DivisionSummary]:
     """Return divisions, those in use first, by name."""
-    divisions = Division.objects.filter(organisation_id=actor.organisation_id)
+    divisions = Division.objects.for_actor(actor)
     annotated = divisions.annotate(people=Count("members", filter=Q(members__membership__is_active=True)))
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.DIVISION)
     return in_use_first(
@@ -76,9 +76,9 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
     actor.require(Permission.MANAGE_PEOPLE)
     division = get_division(actor, division_id)
     tenant = {"organisation_id": actor.organisation_id}
-    active = set(Membership.objects.filter(**tenant, is_active=True).values_list("pk", flat=True))
+    active = set(Membership.objects.for_actor(actor).filter(is_active=True).values_list("pk", flat=True))
     requested_ids = set(membership_ids) & active
-    members = DivisionMember.objects.filter(**tenant, division=division)
+    members = DivisionMember.objects.for_actor(actor).filter(division=division)
     before = set(members.values_list("membership_id", flat=True)) & active
     members.filter(membership_id__in=before - requested_ids).delete()
     DivisionMember.objects.bulk_create(
@@ -98,7 +98,7 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
     """
     source, target = check_merge(actor, from_id, into_id)
     tenant = {"organisation_id": actor.organisation_id}
-    members = DivisionMember.objects.filter(**tenant, division=source)
+    members = DivisionMember.objects.for_actor(actor).filter(division=source)
     membership_ids = list(members.values_list("membership_id", flat=True))
     DivisionMember.objects.bulk_create(
         [DivisionMember(**tenant, division=target, membership_id=key) for key in membership_ids], ignore_conflicts=True

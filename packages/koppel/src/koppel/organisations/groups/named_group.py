@@ -51,7 +51,7 @@ class GroupType(Generic[Group]):
         return group
 
     def _find(self, actor: Actor, group_id: int) -> Group | None:
-        return self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=group_id).first()
+        return self.model.objects.for_actor(actor).filter(pk=group_id).first()
 
     def save(self, actor: Actor, group_id: int | None, name: str, *, archived: bool, values: Mapping[str, Any]) -> int:
         """Create, change or archive a group; return its id. Raises `Refused`."""
@@ -59,14 +59,14 @@ class GroupType(Generic[Group]):
         name = clean_text(name, NAME_LENGTH_MAX)
         if not name:
             raise Refused(_("A name is needed."), field="name")
-        groups = self.model._default_manager.filter(organisation_id=actor.organisation_id)
+        groups = self.model.objects.for_actor(actor)
         if groups.filter(name__iexact=name).exclude(pk=group_id or 0).exists():
             raise Refused(_("“%s” exists already.") % name, field="name")
         columns = {**values, "name": name, "archived_at": timezone.now() if archived else None}
         try:
             with transaction.atomic():
                 if group_id is None:
-                    created = self.model._default_manager.create(organisation_id=actor.organisation_id, **columns)
+                    created = self.model.objects.create(organisation_id=actor.organisation_id, **columns)
                     self.record(actor, self.actions.CREATED, (created.pk, name), {})
                     return int(created.pk)
                 groups.filter(pk=group_id).update(**columns)
@@ -94,7 +94,7 @@ class GroupType(Generic[Group]):
 
     def archive_merged(self, actor: Actor, source: Group, target: Group, details: Mapping[str, object]) -> None:
         """Archive the emptied group; the audit log names the other one."""
-        groups = self.model._default_manager.filter(organisation_id=actor.organisation_id, pk=source.pk)
+        groups = self.model.objects.for_actor(actor).filter(pk=source.pk)
         groups.update(archived_at=timezone.now())
         self.record(
             actor,

@@ -72,7 +72,7 @@ def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, i
         raise Refused(_("This organisation requires a second step. Set it up first, then link the sign-in."))
     with switched_on(provider):
         membership = active_memberships().get(pk=actor.membership_id)
-        links = FederatedIdentity.objects.filter(organisation_id=provider.organisation_id, issuer=identity.issuer)
+        links = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(issuer=identity.issuer)
         linked = links.filter(subject=identity.subject).first()
         if linked is not None and linked.membership_id == membership.pk:
             return
@@ -84,7 +84,7 @@ def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, i
 
 
 def _linked(provider: IdentityProvider, identity: Identity) -> User | None:
-    links = FederatedIdentity.objects.filter(organisation_id=provider.organisation_id, issuer=provider.issuer)
+    links = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(issuer=provider.issuer)
     link = links.filter(provider=provider, subject=identity.subject).first()
     if link is None:
         return None

@@ -182,7 +182,7 @@ def provider_for(email: str) -> IdentityProvider | None:
     if organisation_id is None:
         return None
     with installation_scope("sign-in"):
-        providers = IdentityProvider.objects.filter(organisation_id=organisation_id, is_active=True)
+        providers = IdentityProvider.objects.in_organisation(organisation_id).filter(is_active=True)
         return providers.select_related("organisation").first()
 
 

@@ -33,7 +33,7 @@ def refusal_response(
     Raises `Http404`."""
     if is_api(request):
         return json_refusal(error)
-    if error.status == HTTPStatus.NOT_FOUND and (request.method in SAFE or not error.message):
+    if error.status == HTTPStatus.NOT_FOUND and not (error.is_about_input and request.method not in SAFE):
         raise Http404
     if isinstance(error, Quarantined):
         return render(request, "web/quarantined.html", {"message": error.message}, status=error.status)
