@@ -13,9 +13,9 @@ APART = {"connectors", "migrations", "__pycache__"}
 SAME_JOB = {
     "csv_import": "reads lines of a CSV into a use case",
     "delivery": "sends what waits, by one channel",
-    "encryption": "encrypts for rows, each below those who have the rows",
     "erasure": "erases an administration from an app's tables",
     "export": "writes tables to files",
+    "fields": "columns of models of a kind of their own",
     "formats": "named by Django, one a language",
     "handover": "gives what a person held to a colleague",
     "outbox": "declares the rows that an app delivers outside; the kit has the engine of them all",

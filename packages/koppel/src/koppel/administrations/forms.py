@@ -16,7 +16,7 @@ from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.kit.tabular.reader import decode
 from koppel.kit.web.forms import ChoiceField, DayField, FlagField, Form, IdField, IdsField, TextField
 from koppel.kit.web.schemas import Input
-from koppel.organisations.forms.settings import SettingsForm
+from koppel.organisations.forms.settings_values import SettingsForm
 from koppel.organisations.settings_schema import notification_audiences
 
 UPLOAD_BYTES_MAX = 5 * 1024 * 1024
@@ -36,7 +36,7 @@ class AdministrationForm(Form[Input]):
     template = IdField()
     was_template = IdField()
     people = IdsField()
-    shown = IdsField()
+    listed = IdsField()
     was_people = IdsField()
     access = ChoiceField(choices=[("open", "open"), ("restricted", "restricted")])
     was_access = ChoiceField(choices=[("open", "open"), ("restricted", "restricted")])
@@ -51,8 +51,8 @@ class AdministrationForm(Form[Input]):
             "template": administration.template_id,
         }
         names = kept if may_assign else ("client_number",)
-        shown = {name: values[f"was_{name}"] if f"was_{name}" in self.data else kept[name] for name in names}
-        return {name: values[name] for name in names if values[name] != shown[name]}
+        before = {name: values[f"was_{name}"] if f"was_{name}" in self.data else kept[name] for name in names}
+        return {name: values[name] for name in names if values[name] != before[name]}
 
 
 class SettingsPageForm(SettingsForm[Input]):
@@ -157,7 +157,7 @@ class BulkForm(Form[Input]):
     all = FlagField()
     id = IdsField()
     query = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
-    shown = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
+    arrangement = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
     set_division = TextField()
     set_template = TextField()
     set_sector = TextField()

@@ -57,7 +57,7 @@ def _selection(request: AuthenticatedRequest, form: BulkForm) -> bulk.Selection:
 
 def _query_of(form: BulkForm) -> str:
     """Return the list's address: the filter, the sorting and the columns. What is unknown of it is left out."""
-    arrangement = parse_query_string(form.values["shown"]).arrangement()
+    arrangement = parse_query_string(form.values["arrangement"]).arrangement()
     return "&".join(text for text in (form.values["query"], arrangement) if text)
 
 

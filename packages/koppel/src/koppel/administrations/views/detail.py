@@ -163,12 +163,12 @@ def _save(actor: Actor, administration: Administration, form: AdministrationForm
 
 def _changed_members(administration: Administration, form: AdministrationForm) -> tuple[set[int], set[int]]:
     """Return who was ticked and who was unticked; nobody on a page from before it had these boxes."""
-    ticked, shown_ids = set(form.values["people"]), set(form.values["shown"])
+    ticked, listed = set(form.values["people"]), set(form.values["listed"])
     if form.values["was_access"]:
         before = set(form.values["was_people"])
         return ticked - before, before - ticked
     assigned = _assigned_ids(administration)
-    return ticked - assigned, shown_ids & assigned - ticked
+    return ticked - assigned, listed & assigned - ticked
 
 
 def _requested_member_ids(

@@ -30,11 +30,13 @@ def edit_identity(request: AuthenticatedRequest, administration_id: int) -> Http
             _identify(request, administration, form)
             messages.success(request, _("Stored. The register is asked."))
             return HttpResponseRedirect(request.path)
-    shown = _shown_values(form, administration)
+    field_values = _field_values(form, administration)
     context = page_context(request, administration, "overview") | {
         "form": form,
-        "shown": shown,
-        "number_check": check_number(shown["number"], administration.country) if shown["number"] else None,
+        "field_values": field_values,
+        "number_check": check_number(field_values["number"], administration.country)
+        if field_values["number"]
+        else None,
         "reasons": REASONS.items(),
         "sections": [(letter, label, EXAMPLES[letter]) for letter, label in SECTIONS.items()],
         "may_change": request.actor.can(Permission.CHANGE_ADMINISTRATIONS),
@@ -52,7 +54,7 @@ def _identify(request: AuthenticatedRequest, administration: Administration, for
         raise Invalid
 
 
-def _shown_values(form: IdentityForm, administration: Administration) -> dict[str, str]:
+def _field_values(form: IdentityForm, administration: Administration) -> dict[str, str]:
     """Return what the fields show: what was typed, else what is stored; a sector with its name."""
     if form.is_bound:
         typed = {name: str(form[name].value() or "").strip() for name in ("number", "reason", "sector")}
