@@ -122,7 +122,7 @@ def resume_connection(request: AuthenticatedRequest, connection_id: int) -> Http
 @require_POST
 @_kept
 def request_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """Ask somebody to take the connection over; the owner's own name takes that back."""
+    """Ask a member to take the connection over; naming the owner withdraws the request."""
     if ownership.request_transfer(request.actor, connection_id, _number(request, "membership")):
         connection = queries.get_connection(request.actor, connection_id)
         noted = _("Noted. Until the new owner has signed in, it runs on the old account.")
@@ -215,7 +215,7 @@ def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def hand_over_connections(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """Show what runs on the account of somebody who leaves, and hand it over at once."""
+    """Show the connections on the account of a person who leaves, and hand them over at once."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     try:
         if request.method == "POST":
