@@ -14,7 +14,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.kit.database.stored_text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.kit.errors import KoppelError
 
 ID_MAX = 2**63 - 1

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
-from koppel.kit.database.stored_text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.notifications.audit_actions import WebhookAction

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
-from koppel.kit.database.stored_text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
