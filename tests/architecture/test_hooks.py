@@ -12,13 +12,12 @@ PACKAGE = Path(koppel.__file__).parent
 KINDS = {"Hook", "SingleHook", "Registry"}
 MUTATING = {"add", "append", "clear", "extend", "insert", "pop", "remove", "setdefault", "update"}
 STATE_OF_THE_PROCESS = {
-    "koppel.books.models.MODELS_BY_RESOURCE",
     "koppel.connections.sessions.runtime._current_worker",
     "koppel.kit.database.embedded_postgres.credentials._chosen",
     "koppel.kit.database.threads._keep_connections",
     "koppel.kit.http.unfinished_calls._warned",
 }
-"""What a process knows of itself, and what a decorator collects while its own module is loaded. No other app adds to it."""
+"""What a process knows of itself. No other app adds to it."""
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
