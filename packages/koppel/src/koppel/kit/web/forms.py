@@ -103,6 +103,10 @@ class Form(forms.Form, Generic[InputT]):
         """Show a message at a field; at the head of the form when it has no such field."""
         self.add_error(field if field in self.fields else None, message)
 
+    def show_refusal(self, error: KoppelError) -> None:
+        """Show what the use case refused. A form overrides it for an error that names several fields."""
+        self.show_error(error.message, error.field)
+
     @contextmanager
     def refusals(self) -> Iterator[None]:
         """Show at the form what the block refuses, and take back what it had written. Errors that are not about the input
@@ -116,7 +120,7 @@ class Form(forms.Form, Generic[InputT]):
             if error.status not in SHOWN_AT_FORM:
                 raise
             self.is_valid()
-            self.show_error(error.message, error.field)
+            self.show_refusal(error)
 
 
 class TextField(forms.CharField):
