@@ -1,4 +1,4 @@
-"""What this app writes to the audit log."""
+"""The actions that this app writes to the audit log."""
 
 from django.utils.translation import gettext_lazy as _
 

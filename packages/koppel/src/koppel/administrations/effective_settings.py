@@ -37,7 +37,7 @@ NOBODY = "nobody"
 
 
 class Source(StrEnum):
-    """Where a value comes from, nearest first."""
+    """The origin of a value, nearest first."""
 
     ADMINISTRATION = "administration"
     TEMPLATE = "template"

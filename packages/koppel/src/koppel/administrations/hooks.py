@@ -45,7 +45,7 @@ class Card:
 
 @dataclass(frozen=True)
 class ChangeCounts:
-    """What syncs did to one administration's books in some time."""
+    """The changes of one administration's books by syncs within a period."""
 
     administration_id: int
     added: int

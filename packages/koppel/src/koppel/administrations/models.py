@@ -133,7 +133,9 @@ class Administration(TenantModel):
 
 
 class Assignment(TenantModel):
-    """A person who works on an administration. `automatic`: by default at import, not chosen by somebody."""
+    """A person who works on an administration. `automatic`: by default at import, not by a colleague's
+    choice.
+    """
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="assignments"

@@ -87,9 +87,9 @@ def count_hidden(actor: Actor) -> int:
 
 
 def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) -> None:
-    """Name somebody on a restricted administration whose people have all left the firm. Only then, and in the audit log.
-
-    Raises `NotAllowed`, `NotFound`, `Refused`."""
+    """Name a person on a restricted administration whose people have all left the firm, with an audit entry.
+    Raises `NotAllowed`, `NotFound`, `Refused`.
+    """
     if actor.role != Role.ADMINISTRATOR:
         raise NotAllowed(Permission.MANAGE_ORGANISATION)
     administration = (

@@ -1,4 +1,4 @@
-"""Which administrations an actor may see. Every query of administrations and books starts here."""
+"""The administrations that an actor may see. Every query of administrations and books starts here."""
 
 from typing import Any
 
@@ -41,10 +41,9 @@ def restricted_company_ids(actor: Actor) -> Any:
 
 
 def administration_for(actor: Actor, administration_id: int) -> Administration:
-    """Return the administration, with its connection, division and template.
-
-    Raises `NotFound`, after writing it to the audit log: whoever asks by number may be looking for what is
-    not theirs."""
+    """Return the administration, with its connection, division and template. Raises `NotFound`, after an
+    audit entry: a request by number may be a search for hidden administrations.
+    """
     queryset = visible_to(actor).select_related("connection", "division", "template", "remote_company")
     administration = queryset.filter(pk=administration_id).first()
     if administration is None:
@@ -63,7 +62,7 @@ def get_locked(actor: Actor, administration_id: int) -> Administration:
 
 
 def audited_not_found(actor: Actor, administration_id: int) -> NotFound:
-    """Return the error to raise, after writing to the audit log that the actor asked for an administration out of sight."""
+    """Return the error to raise, after an audit entry about a request for a hidden administration."""
     subject = ("administration", min(administration_id, ID_MAX), "")
     in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_found", actor.audit))
     return NotFound()

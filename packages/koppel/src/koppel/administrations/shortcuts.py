@@ -1,4 +1,4 @@
-"""What every page about one administration begins with."""
+"""Shared beginnings of pages about one administration."""
 
 from django.http import Http404
 

@@ -1,6 +1,6 @@
-"""What administrations listen to, and what they bring: issues, bulk actions, a card.
-
-Imported once, by `AppConfig.ready`."""
+"""Register the listeners, issues, bulk actions and card of administrations. Imported once, by
+`AppConfig.ready`.
+"""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode

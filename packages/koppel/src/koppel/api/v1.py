@@ -69,7 +69,7 @@ def _source(request: HttpRequest, name: str) -> str:
 
 @api.exception_handler(KoppelError)
 def refusal(request: HttpRequest, error: KoppelError) -> HttpResponse:
-    """What Koppel refuses, whatever the app: its code, and in `message` why, in the caller's language."""
+    """Answer a refusal of any app: its code, and in `message` the reason, in the caller's language."""
     response = api.create_response(request, {"error": error.code, **error.details}, status=error.status)
     for name, value in error.headers.items():
         response[name] = value

@@ -1,4 +1,4 @@
-"""Who did what, when: append-only.
+"""The audit log: who did what, when; append-only.
 
 Begin with `services.record`, which a use case calls in its own transaction; `queries` reads, `hooks` knows
 every action by name.

@@ -11,7 +11,7 @@ class AuditAction(models.TextChoices):
 
 
 class AuditLogAction(AuditAction):
-    """What happens to the audit log itself."""
+    """Actions on the audit log itself."""
 
     EXPIRED = "audit.expired", _("deleted activity that is older than is kept")
     EXPORTED = "audit.exported", _("exported the activity")

@@ -1,4 +1,4 @@
-"""What the audit log records, which only the apps that act know."""
+"""Hooks for the actions of the audit log, which only the acting apps know."""
 
 from koppel.audit.audit_actions import AuditAction
 from koppel.kit.hooks import Registry
@@ -8,6 +8,6 @@ audit_actions = Registry[AuditAction]()
 
 
 def action_label(code: str) -> str:
-    """What a person reads of an action, in the language that is active. The code itself when no app knows it."""
+    """Return the label of an action in the active language; its code when no app knows it."""
     action = audit_actions.get(code)
     return str(action.label) if action else code

@@ -12,7 +12,7 @@ from koppel.audit.models import AuditEntry, Interface
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """What to look for. `person` is a user's id, `since` and `until` are days, both included."""
+    """The filter of a search. `person` is a user's id, `since` and `until` are days, both included."""
 
     search_text: str = ""
     person: int | None = None
@@ -56,7 +56,9 @@ def entries_of(organisation_id: int, filters: AuditFilter) -> "QuerySet[AuditEnt
 
 
 def actors_of(organisation_id: int) -> list[tuple[int, str]]:
-    """Who acted here, by name, without reading the whole trail: a few looks into the index per person."""
+    """Return the actors of an organisation, by name, with a few index look-ups per person instead of reading
+    the whole log.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_ACTORS, [organisation_id] * 3)
         return sorted(cursor.fetchall(), key=lambda row: row[1].lower())

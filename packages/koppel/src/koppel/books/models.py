@@ -18,7 +18,7 @@ from koppel.connector.rows import ROWS
 
 
 class BookRow(models.Model):
-    """What every table of the books has besides its typed columns."""
+    """The columns that every table of the books has besides its typed ones."""
 
     pk = models.CompositePrimaryKey("administration_id", "external_id")
     organisation_id = models.BigIntegerField()

@@ -184,7 +184,7 @@ def _render(
 
 
 def _year_and_period(request: AuthenticatedRequest, administration: Administration) -> tuple[str, str]:
-    """Return the fiscal year and last period asked for, else the newest there is. Raises `UnknownParameter`."""
+    """Return the requested fiscal year and last period, else the newest. Raises `UnknownParameter`."""
     year = require_year(administration.pk, request.parameters["year"] or "")
     return year, require_period(year, request.parameters.get("until") or "")
 

@@ -1,4 +1,4 @@
-"""What follows from the answer of a register."""
+"""Hooks for the answer of a register."""
 
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.kit.hooks import Hook

@@ -1,4 +1,4 @@
-"""What is known about a company after a register was asked."""
+"""The state of a company's look-up at the registers."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,8 +10,9 @@ from koppel.company_registers.sectors.activities import Activity, Section, secto
 
 @dataclass(frozen=True)
 class LookupResult:
-    """What is known about a question. `outcome` None: nothing yet. `is_waiting`: it is being asked, or will
-    be again."""
+    """The state of a query. `outcome` None: no answer yet. `is_waiting`: it is under way, or will be
+    repeated.
+    """
 
     query: RegisterQuery
     outcome: LookupOutcome | None = None

@@ -9,11 +9,12 @@ from koppel.kit.tenancy.models import TenantModel
 
 
 class Lookup(TenantModel):
-    """One query at a register, made once for the organisation however many of its administrations it is about.
+    """A query at a register, made once for the organisation for any number of its administrations.
 
-    `requested_at`: when somebody last needed it. `due_at`: when it is to be made (again); NULL = not waiting. The earlier
-    result stays until the next one comes. `outcome` '' = neither answered nor failed yet. `reason` is the code of why the
-    last attempt gave no result."""
+    `requested_at`: when it was last needed. `due_at`: when it is to be made (again); NULL = not waiting. The
+    earlier result stays until the next one comes. `outcome` '' = neither answered nor failed yet. `reason` is
+    the code of why the last attempt gave no result.
+    """
 
     country = models.CharField(max_length=2)
     kind = models.CharField(max_length=10, choices=[(one.value, one.value) for one in QueryKind])

@@ -94,8 +94,9 @@ async def _process_lookup(runtime: Runtime, claim: Claim, turns: asyncio.Semapho
 async def _store(
     claim: Claim, lookup: Lookup, register: Register, result: RegisterResult
 ) -> RegisterUnavailable | None:
-    """Store the answer; None when that succeeded. One that cannot be stored is asked for later, and not for
-    ever."""
+    """Store the answer; return None when that succeeded. An answer that cannot be stored is requested again
+    later, a limited number of times.
+    """
     try:
         await run_in_thread(lambda: store_result(claim.organisation_id, lookup.pk, result))
     except Exception as error:

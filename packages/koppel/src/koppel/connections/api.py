@@ -129,7 +129,7 @@ class SignInOut(Schema):
 @router.get("", response=list[ConnectionOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def list_connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
-    """List all connections of the firm; those that need somebody first."""
+    """List all connections of the firm; those that need a person come first."""
     return [_out(card) for card in summaries.list_summaries(request.actor)]
 
 
@@ -210,13 +210,13 @@ def pause_connection(request: AuthenticatedRequest, connection_id: int) -> Chang
 
 @router.post("/{connection_id}/resume", response=Changed)
 def resume_connection(request: AuthenticatedRequest, connection_id: int) -> Changed:
-    """Resume a connection: what waited goes on."""
+    """Resume a paused connection."""
     return Changed(changed=lifecycle.resume(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/reconnect", response=SignInOut)
 def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
-    """Begin to sign in again; a person goes on in a browser."""
+    """Begin to sign in again; a person continues in a browser."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.get_connection(request.actor, connection_id)
     url = begin_consent(

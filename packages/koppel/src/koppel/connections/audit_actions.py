@@ -1,4 +1,4 @@
-"""What this app writes to the audit log."""
+"""The actions that this app writes to the audit log."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -43,7 +43,7 @@ class VaultAction(AuditAction):
 
 
 def timeline_kind(action: ConnectionAction) -> TimelineKind:
-    """The kind of the timeline event that stands for the same action: the code without its subject."""
+    """Return the kind of the timeline event for the same action: the code without its subject."""
     return TimelineKind(action.value.partition(".")[2])
 
 

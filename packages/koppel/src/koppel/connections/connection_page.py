@@ -24,8 +24,9 @@ from koppel.organisations.roles import Actor, Permission
 
 @dataclass(frozen=True)
 class ConnectionPage:
-    """What the page shows to one actor. Who may not change the connection gets no `listed` companies and no
-    `others`."""
+    """The content of the page for one actor. Without the permission to change the connection, `listed` and
+    `others` are empty.
+    """
 
     connection: Connection
     card: ConnectionSummary

@@ -18,8 +18,11 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class ConnectionSummary:
-    """A connection on the list. `awaiting_sign_in` administrations cannot be read until somebody signs in;
-    `failing` ones for reasons of their own, `reason` being one of these."""
+    """A connection on the list.
+
+    `awaiting_sign_in` administrations need a sign-in; `failing` ones fail for other reasons, `reason` being
+    one of these.
+    """
 
     connection: Connection
     system: str
@@ -36,7 +39,7 @@ class ConnectionSummary:
 
 
 def list_summaries(actor: Actor) -> list[ConnectionSummary]:
-    """Return all live connections; those that need somebody first."""
+    """Return all live connections; those that need a person come first."""
     return sorted(_summarize_all(connections_of(actor)), key=lambda card: not card.needs_sign_in)
 
 
@@ -46,7 +49,7 @@ def summarize(connection: Connection) -> ConnectionSummary:
 
 
 def list_needing_sign_in(actor: Actor, system: str = "") -> list[ConnectionSummary]:
-    """Return the connections (of one system) for which somebody must sign in."""
+    """Return the connections (of one system) that need a sign-in."""
     return [card for card in list_summaries(actor) if card.needs_sign_in and system in ("", card.connection.connector)]
 
 

@@ -1,5 +1,6 @@
-"""Where the vendor is called: the base URLs of an app registration, and the contract's `Http` that calls no
-other host."""
+"""The addresses of a vendor: the base URLs of an app registration, and the contract's `Http` that calls no
+other host.
+"""
 
 from collections.abc import Mapping
 

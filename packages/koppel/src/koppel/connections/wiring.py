@@ -1,6 +1,4 @@
-"""What connections listen to, and the issues and events that they bring.
-
-Imported once, by `AppConfig.ready`."""
+"""Register the listeners, issues and events of connections. Imported once, by `AppConfig.ready`."""
 
 from koppel.audit.hooks import audit_actions
 from koppel.connections.audit_actions import AUDIT_ACTIONS

@@ -63,7 +63,7 @@ class ConsentMode:
 
 @dataclass(frozen=True)
 class Environment:
-    """Where a connector points. `base_urls` are named (`identity`, `api` …), without a slash at the end."""
+    """The target of a connector. `base_urls` are named (`identity`, `api` …), without a slash at the end."""
 
     key: str
     title: str

@@ -1,4 +1,4 @@
-"""Where issues are shown by a higher app."""
+"""Hooks for the places where higher apps show issues."""
 
 from koppel.kit.hooks import SingleHook
 

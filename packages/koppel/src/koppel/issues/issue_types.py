@@ -36,7 +36,7 @@ issue_types = Registry[IssueType]()
 
 
 class _UnknownIssue(IssueCode):
-    """What stands for a code of which the app is gone."""
+    """The type of an issue whose app is no longer installed."""
 
     UNKNOWN = ""
 

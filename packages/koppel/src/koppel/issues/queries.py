@@ -41,7 +41,7 @@ def open_issues(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int
 
 
 def count_open(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int, int]:
-    """How many open issues each subject has; subjects without are absent."""
+    """Return the number of open issues per subject; subjects without are absent."""
     issues = Issue.objects.filter(
         organisation_id=organisation_id, subject_kind=kind, subject_id__in=list(ids), resolved_at=None
     )

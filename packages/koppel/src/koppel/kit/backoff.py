@@ -1,4 +1,6 @@
-"""How long to wait before trying again: exponential back-off. Each user names its own policy; there is no other formula."""
+"""Exponential back-off: the time to wait before trying again. Each user names its own policy; there is no
+other formula.
+"""
 
 import random
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ class NotificationEvent(EventCode):
 
 
 class _UnknownEvent(EventCode):
-    """What stands for a code of which the app is gone."""
+    """The type of an event whose app is no longer installed."""
 
     UNKNOWN = ""
 

@@ -67,7 +67,7 @@ class ReadForm(Form[Input]):
 
 
 class PreferencesForm(Form[Input]):
-    """Scopes by channel and event, in fields named for both; the digest; who stands in until when."""
+    """Scopes by channel and event, in fields named for both; the digest; the stand-in with an end."""
 
     digest = ChoiceField(choices=[("now", "now"), ("daily", "daily")])
     stand_in = IdField()
@@ -103,7 +103,7 @@ class PreferencesForm(Form[Input]):
         ]
 
     def typed_delivery_settings(self) -> Mapping[str, Any]:
-        """When mail is sent and who stands in, as the page sent it."""
+        """Return the typed digest and stand-in, for the page to show again."""
         return {"digest": self["digest"].value() == "daily", "stand_in_id": self.cleaned_data.get("stand_in")}
 
     def scopes(self) -> dict[tuple[str, str], str]:

@@ -15,8 +15,9 @@ from koppel.organisations.models import Membership
 
 
 class EventState(models.TextChoices):
-    """PENDING: nobody was notified yet, it may end by itself. NOTIFIED: members know. CLOSED: the next one is a new event.
-    RECOVERED: ended before anybody was notified."""
+    """PENDING: nobody was notified yet, it may end silently. NOTIFIED: members know. CLOSED: the next one is
+    a new event. RECOVERED: ended before anybody was notified.
+    """
 
     PENDING = "pending"
     NOTIFIED = "notified"
@@ -172,7 +173,9 @@ class Channel(models.TextChoices):
 
 
 class PreferenceScope(models.TextChoices):
-    """Whose events reach a person. Each includes the ones above it, except that NONE is nothing."""
+    """The administrations whose events reach a person. Each includes the ones above it, except that NONE is
+    nothing.
+    """
 
     NONE = "none", _("Nothing")
     MINE = "mine", _("What I am responsible for")
@@ -202,7 +205,7 @@ class Preference(TenantModel):
 
 
 class DeliverySettings(TenantModel):
-    """How a person wants mail: at once or in one daily digest; and who stands in while the person is away."""
+    """How a person receives mail: at once or in one daily digest; and the stand-in while the person is away."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
     digest = models.BooleanField(default=False)

@@ -1,6 +1,6 @@
-"""What notifications listen to: sign-ins, memberships, merged divisions; and the events that they tell of themselves.
-
-Imported once, by `AppConfig.ready`."""
+"""Connect notifications to sign-ins, memberships and merged divisions, and register their own events.
+Imported once, by `AppConfig.ready`.
+"""
 
 from django.contrib.auth.signals import user_logged_in
 

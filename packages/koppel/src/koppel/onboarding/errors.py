@@ -17,7 +17,7 @@ class FlowExpired(KoppelError):
 
 
 class StepNotReached(KoppelError):
-    """This step lies ahead, or the flow is over."""
+    """This step is not reached yet, or the flow is over."""
 
     code = "not_reached"
 

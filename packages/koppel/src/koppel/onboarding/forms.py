@@ -93,7 +93,7 @@ class IdentifyForm(Form[Input]):
 
     @property
     def answers(self) -> dict[int, dict[str, str]]:
-        """What was typed. A text that cannot be stored is left out, so that the others are kept."""
+        """The typed values. A text that cannot be stored is left out, so that the others are kept."""
         self.is_valid()
         return {key: {name: self.cleaned_data.get(f"{name}-{key}", "") for name in FIELDS} for key in self._company_ids}
 
@@ -107,7 +107,7 @@ class IdentifyForm(Form[Input]):
 
     @property
     def row_errors(self) -> list[str]:
-        """What is wrong with typed values."""
+        """The errors of typed values."""
         return [
             str(error) for key in self._company_ids for name in FIELDS for error in self.errors.get(f"{name}-{key}", ())
         ]

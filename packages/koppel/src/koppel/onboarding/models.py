@@ -27,7 +27,7 @@ class FlowState(models.TextChoices):
 
 
 class Import(TenantModel):
-    """What one Finish brought in. The administrations carry its id in `import_id`."""
+    """The administrations of one Finish, which carry its id in `import_id`."""
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, db_constraint=False, related_name="imports")
     membership = models.ForeignKey(Membership, on_delete=models.PROTECT, db_constraint=False, related_name="+")
@@ -50,7 +50,7 @@ class DisplayedIdentity(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TypedIdentity(msgspec.Struct, frozen=True):
-    """What was typed at Identify, valid or not."""
+    """The values typed at Identify, valid or not."""
 
     number: str = ""
     reason: str = ""
@@ -70,7 +70,7 @@ class Confirmation(msgspec.Struct, frozen=True):
 
 
 class CompanyAssignment(msgspec.Struct, frozen=True):
-    """What a new administration is assigned to: ids."""
+    """The assignments of a new administration: ids."""
 
     division: int | None = None
     template: int | None = None

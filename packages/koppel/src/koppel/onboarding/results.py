@@ -33,7 +33,7 @@ class ShowErrors:
 
 @dataclass(frozen=True)
 class ExternalStep:
-    """The person goes on in a browser at `path`, which leads to the vendor's own page."""
+    """The person continues in a browser at `path`, which leads to the vendor's own page."""
 
     path: str
 
@@ -47,7 +47,7 @@ class Abort:
 
 @dataclass(frozen=True)
 class Complete:
-    """The import has begun. `skipped` were imported by somebody else meanwhile."""
+    """The import has begun. `skipped` were imported by another person meanwhile."""
 
     import_id: int
     count: int

@@ -1,4 +1,4 @@
-"""What the use case of the organisation itself takes, and types that other inputs share."""
+"""Input of the organisation's own use case, and types that other inputs share."""
 
 from datetime import datetime
 from typing import Annotated, Any

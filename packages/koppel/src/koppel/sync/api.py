@@ -119,7 +119,9 @@ class ImportLineOut(Schema):
 
 
 class ImportOut(Schema):
-    """What the caller may see of an import; what needs somebody comes first. `counts` by status, of all of it."""
+    """The visible part of an import; administrations that need a person come first. `counts` by status, of
+    all of it.
+    """
 
     id: int
     total: int

@@ -76,8 +76,7 @@ def _rejected(organisation_id: int, administration_id: int) -> Problems:
 
 
 def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
-    """Return the closed periods that changed in the last month: whoever filed accounts on one wants to know
-    that it moved."""
+    """Return the closed periods that changed in the last month, because accounts may have been filed on them."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_changed_closed_periods"],

@@ -9,7 +9,7 @@ from koppel.kit.database.json_fields import MessageFacts
 
 
 class SyncIssue(IssueCode):
-    """What a sync finds, or why it does not go on."""
+    """Findings of a sync, and reasons why it stops."""
 
     ENTRY_UNBALANCED = "entry_unbalanced"
     CLOSED_PERIOD_CHANGED = "closed_period_changed"

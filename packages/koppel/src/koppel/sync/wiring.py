@@ -1,6 +1,6 @@
-"""What syncs listen to, and what they bring: progress and a tab of administrations, a bulk action, issues and events.
-
-Imported once, by `AppConfig.ready`."""
+"""Register the listeners of syncs, progress and a tab of administrations, a bulk action, issues and events.
+Imported once, by `AppConfig.ready`.
+"""
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _

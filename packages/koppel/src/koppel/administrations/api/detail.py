@@ -52,7 +52,9 @@ def get_administration(request: AuthenticatedRequest, administration_id: int) ->
 
 
 class Changes(Input):
-    """What is absent stays as it is. `division` and `template` null: none. `add` and `remove` are ids of memberships."""
+    """Absent fields stay as they are. `division` and `template` null: none. `add` and `remove` are ids of
+    memberships.
+    """
 
     division: int | None = None
     template: int | None = None

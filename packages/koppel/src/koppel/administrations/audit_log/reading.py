@@ -22,7 +22,7 @@ REDACTED = "…"
 
 @dataclass(frozen=True)
 class Redactor:
-    """What must not be read: administrations by id, and the texts that name them."""
+    """Removes what the reader may not see: administrations by id, and the texts that name them."""
 
     ids: frozenset[int]
     texts: frozenset[str]

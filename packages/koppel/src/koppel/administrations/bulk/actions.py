@@ -1,5 +1,4 @@
-"""What can be done to many administrations at once. A higher app registers its own actions, such as a
-sync."""
+"""The actions of bulk work. A higher app registers its own, such as a sync."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -49,7 +49,9 @@ DRAFT_HOURS = 24
 
 @dataclass(frozen=True)
 class Selection:
-    """Which administrations: ids, or all that match. `values_by_id` holds what differs per administration (a CSV)."""
+    """The selected administrations: ids, or all that match. `values_by_id` holds values that differ per
+    administration (a CSV).
+    """
 
     ids: Sequence[int] = ()
     query: ListQuery | None = None
@@ -166,7 +168,7 @@ def undo(actor: Actor, operation_id: int) -> bool:
 
 
 def discard(actor: Actor, operation_id: int) -> None:
-    """Throw a draft away; what was started meanwhile in another tab goes on."""
+    """Delete a draft; an operation started meanwhile in another tab continues."""
     operation = get_operation(actor, operation_id)
     queryset = BulkOperation.objects.filter(
         organisation_id=actor.organisation_id, pk=operation.pk, state=BulkState.DRAFT

@@ -1,4 +1,4 @@
-"""What bulk operations there are, and what became of their items."""
+"""Read bulk operations and the results of their items."""
 
 from dataclasses import dataclass
 from datetime import timedelta

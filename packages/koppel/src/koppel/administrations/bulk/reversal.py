@@ -14,7 +14,7 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class RecordedChange:
-    """What an item says was there before, and what the operation made of it."""
+    """The values of an item before the operation, and after it."""
 
     before: BulkValues
     after: BulkValues

@@ -1,1 +1,1 @@
-"""Which company an administration is: said by a person, checked with registers, checked again each year."""
+"""The identity of an administration: entered by a person, checked with registers, checked again each year."""

@@ -24,7 +24,7 @@ SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
 
 @dataclass(frozen=True)
 class DueWork:
-    """What falls due today. `to_erase` holds (organisation, administration)."""
+    """The work that is due today. `to_erase` holds (organisation, administration)."""
 
     organisations_to_deactivate: Sequence[int]
     to_erase: Sequence[tuple[int, int]]

@@ -64,7 +64,9 @@ def offboard_client(actor: Actor, administration_id: int, *, client_left_on: dat
 
 
 def cancel_offboarding(actor: Actor, administration_id: int) -> None:
-    """Cancel the erasure: the client came back. It stays deactivated until somebody activates it."""
+    """Cancel the erasure: the client came back. The administration stays deactivated until a person activates
+    it.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     administration.client_left_on = administration.erase_on = None

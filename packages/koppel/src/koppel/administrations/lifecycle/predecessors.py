@@ -1,4 +1,4 @@
-"""Which administration continues another one, and which may be the same client twice."""
+"""Predecessors of administrations, and possible duplicates of a client."""
 
 from django.utils.translation import gettext as _
 

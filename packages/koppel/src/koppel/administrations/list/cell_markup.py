@@ -29,7 +29,9 @@ REASON_CHARACTERS = 90
 
 @dataclass(frozen=True)
 class PageContext:
-    """What the cells of one page share. `labels` holds the reader's words, `statuses` the markup of each status."""
+    """Shared by the cells of one page. `labels` holds the reader's texts, `statuses` the markup of each
+    status.
+    """
 
     rows: RowContext
     labels: Mapping[str, str]

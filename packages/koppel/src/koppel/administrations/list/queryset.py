@@ -60,7 +60,7 @@ def _matching(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
 
 
 def search(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
-    """Return what matches, in the order asked for. Raises `UnknownParameter`."""
+    """Return matching administrations in the requested order. Raises `UnknownParameter`."""
     annotations, order = ordering(query.sort)
     queryset = apply_filters(actor, query).select_related(*PARENTS)
     return queryset.annotate(**annotations).order_by(*order)

@@ -1,4 +1,4 @@
-"""What the rows of one page need besides their own columns, read with one query each."""
+"""Data that the rows of one page need besides their own columns, read with one query each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""What administrations do when lower apps call their hooks. Only `wiring` imports from here."""
+"""Listeners of administrations at the hooks of lower apps. Only `wiring` imports from here."""

@@ -1,5 +1,6 @@
-"""What connections ask of administrations: to wait or move when a connection is removed, to stop when another
-company stands there, to take over what the vendor says."""
+"""Listeners for connections: wait or move when a connection is removed, stop when another company appears,
+accept what the vendor says.
+"""
 
 from collections.abc import Sequence
 
@@ -26,7 +27,7 @@ LIVE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 
 def block(organisation_id: int, administration_ids: Sequence[int], reason: str) -> None:
-    """Block them, as another company stands there. A deactivated one stays deactivated."""
+    """Block administrations because of another company. A deactivated one stays deactivated."""
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
     blocked = {"status": Status.BLOCKED, "status_code": OTHER_COMPANY, "status_reason": reason}
     administrations.exclude(status=Status.DEACTIVATED).update(**blocked)

@@ -1,4 +1,4 @@
-"""What a person holds of administrations, told before they leave and handed to a colleague with the rest of it."""
+"""The administrations that a person holds, shown before they leave and handed to a colleague with the rest."""
 
 import itertools
 from collections.abc import Collection

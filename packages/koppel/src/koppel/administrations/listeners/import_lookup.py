@@ -1,4 +1,6 @@
-"""What a session asks before it reads books: is there an administration of this id here, and which remote company is it?"""
+"""Answer whether this id is an administration here, and which remote company it is, before a session reads
+books.
+"""
 
 from koppel.connections.hooks import ImportedCompany
 from koppel.kit.database.pool import Connection

@@ -16,9 +16,11 @@ from koppel.organisations.roles import Actor, Role
 
 
 def describe_subject(organisation_id: int, administration_id: int) -> Subject:
-    """Describe it with who is responsible: whom somebody chose, else who imported it, else the owner of its connection.
+    """Describe an administration with its responsible person: the one whom a colleague assigned, else the
+    importer, else the owner of its connection.
 
-    Being assigned automatically at import makes nobody responsible."""
+    An automatic assignment at import makes nobody responsible.
+    """
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
     administration = queryset.select_related("connection").first()
     if administration is None:
@@ -37,7 +39,9 @@ def describe_subject(organisation_id: int, administration_id: int) -> Subject:
 def unrestricted_ids(
     organisation_id: int, administration_ids: Collection[int], division_ids: Collection[int]
 ) -> list[int]:
-    """Return those that are not restricted: what is restricted is told to the people named on it, never to a program."""
+    """Return those that are not restricted: only the people named on a restricted one are notified, never a
+    program.
+    """
     administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
     if division_ids:
         administrations = administrations.filter(division_id__in=division_ids)
@@ -76,7 +80,9 @@ def fallback_recipients(
 
 
 def audience_of(organisation_id: int, event: str, administration_ids: Collection[int]) -> dict[int, Audience]:
-    """Return whom the settings in force name: those whom somebody chose for it, and the people of its division."""
+    """Return the people whom the effective settings notify: those assigned by a colleague, and the people of
+    its division.
+    """
     queryset = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
     administrations = list(queryset.select_related("template", "organisation"))
     audiences = {one.pk: effective_settings(one).notify.get(event) for one in administrations}

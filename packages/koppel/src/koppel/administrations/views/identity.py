@@ -1,4 +1,4 @@
-"""Who an administration is: number or reason, sector, and what the register says."""
+"""The identity of an administration: number or reason, sector, and the register's answer."""
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect

@@ -84,7 +84,7 @@ def set_predecessor(request: AuthenticatedRequest, administration_id: int) -> Ht
 
 @require_POST
 def reassign(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Name somebody on a restricted administration whose people have all left, by an Administrator."""
+    """Let an Administrator name a person on a restricted administration whose people have all left."""
     member = request.POST.get("member", "")
     try:
         restriction.reassign_orphaned(request.actor, administration_id, id_of(member) or 0)

@@ -1,1 +1,1 @@
-"""Trial balance, result and the periods that they are asked for."""
+"""Trial balance, result and their periods."""

@@ -1,5 +1,6 @@
-"""What moved in each period of a fiscal year: by account, and as income and cost. From posted entries of the
-actual ledger."""
+"""Movements in each period of a fiscal year: by account, and as income and cost. From posted entries of the
+actual ledger.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,5 +1,4 @@
-"""Who may read an organisation's books by SQL. A reader is a role of PostgreSQL; making one needs the owner's
-address."""
+"""Roles of PostgreSQL that read an organisation's books by SQL. Making one needs the owner's address."""
 
 import re
 import secrets
@@ -32,7 +31,7 @@ _ROLE_SETTINGS = {"default_transaction_read_only": "on", "statement_timeout": "1
 
 @dataclass(frozen=True)
 class Reader:
-    """`exists` is False when the role was dropped in PostgreSQL by somebody else."""
+    """`exists` is False when the role was dropped in PostgreSQL itself."""
 
     role: str
     created_at: datetime

@@ -1,4 +1,4 @@
-"""What may be asked of a register, and what it may answer. Every register is behind `Register`."""
+"""The queries and answers of a register. Every client implements `Register`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -37,5 +37,5 @@ async def acquire(connection: Connection, source: str, limit: RateLimit) -> floa
 
 
 async def back_off(connection: Connection, source: str, seconds: float) -> None:
-    """Have nobody call the register for so long: it asked for a pause, or is down."""
+    """Pause calls of the register by all workers: it asked for a pause, or is down."""
     await connection.execute(_BACK_OFF, {"source": source, "seconds": seconds})

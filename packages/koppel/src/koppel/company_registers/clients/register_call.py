@@ -1,4 +1,4 @@
-"""One call to a register: to its own host only, with a time limit, and with what is no answer told apart from "not found"."""
+"""Call a register: its own host only, with a time limit; a missing answer is never "not found"."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a check of a company number found."""
+"""The result of checking a company number."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,8 +1,8 @@
-"""What a company number looks like, country by country.
+"""The form of company numbers, country by country.
 
-Check digits come from python-stdnum where it has them; the clean-up in front of it is ours, because it refuses what people
-really type ("NO 923 609 016 MVA", twelve Swedish digits). The Dutch 11-test is a measured regularity of numbers from
-50,000,000 up, not a published rule, so it only warns.
+Check digits come from python-stdnum where it has them. The clean-up before it is ours, because it refuses
+what people really type ("NO 923 609 016 MVA", twelve Swedish digits). The Dutch 11-test is a measured
+regularity of numbers from 50,000,000 up, not a published rule, so it only warns.
 """
 
 import re

@@ -16,9 +16,11 @@ NUMBER_IN_VAT = ("NO", "SE", "DK", "FI", "BE", "FR")
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a company is. Either `number`, or `no_number_reason` and `sector`. `number_note` says what is doubtful.
+    """The identity of a company: either `number`, or `no_number_reason` and `sector`.
 
-    All empty (`is_complete` False) only where it may be completed later."""
+    `number_note` explains a doubtful number. All empty (`is_complete` False) only where it may be completed
+    later.
+    """
 
     number: str = ""
     number_scheme: str = ""

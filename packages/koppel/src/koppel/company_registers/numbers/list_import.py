@@ -1,6 +1,6 @@
-"""Lists as people paste or upload them: numbers, reasons and sectors by company, in any order of columns.
+"""Pasted or uploaded lists: numbers, reasons and sectors by company, with columns in any order.
 
-Nobody is asked which delimiter, encoding or column: it is seen from the list itself. What happened to each line is told.
+Delimiter, encoding and columns are detected from the list. The result of each line is reported.
 """
 
 import re
@@ -46,7 +46,7 @@ class PastedLine:
 
 
 class MatchStatus(StrEnum):
-    """What became of a line."""
+    """The result of a line."""
 
     MATCHED = "placed"
     EMPTY = "empty"
@@ -90,9 +90,10 @@ def read_lines(text: str) -> list[PastedLine]:
 
 
 def match_lines(lines: Sequence[PastedLine], candidates: Sequence[Candidate]) -> list[MatchedLine]:
-    """Which row each line belongs to: by code, by name (without regard to case, dots and spaces), else by its place.
+    """Match lines to rows: by code, by name (without regard to case, dots and spaces), else by position.
 
-    Of two lines for one row the first counts. A name that two rows share fits neither."""
+    Of two lines for one row the first counts. A name that two rows share matches neither.
+    """
     by_code = _index(candidates, lambda candidate: [_normalize(code) for code in candidate.codes])
     by_name = _index(candidates, lambda candidate: [_normalize(candidate.name)])
     matched_ids: set[int] = set()

@@ -1,4 +1,4 @@
-"""Whose numbers are hidden from lists, logs and exports: those of natural persons."""
+"""Hide numbers of natural persons in lists, logs and exports."""
 
 import re
 

@@ -1,5 +1,6 @@
-"""App registrations of the installation: they serve every organisation, and are kept by whoever runs it, from
-the shell."""
+"""App registrations of the installation: they serve every organisation, and its operator manages them from
+the shell.
+"""
 
 import structlog
 from django.db.models import Count, Q, QuerySet

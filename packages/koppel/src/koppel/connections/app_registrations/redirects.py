@@ -1,4 +1,4 @@
-"""Where the vendor sends people back to: one address for all systems, registered at each of them."""
+"""The address to which vendors send people back: one for all systems, registered at each."""
 
 from django.conf import settings
 from django.urls import reverse

@@ -1,1 +1,1 @@
-"""What the shell can do about connections, a file per branch of the command tree."""
+"""Commands about connections, one file per group."""

@@ -83,6 +83,8 @@ def remove_app(app_id: AppIdArgument, as_json: AsJson = False) -> None:
 
 
 def _secret() -> Secret | None:
-    """Read the secret, never from an argument: those stand in the shell's history and in the list of processes."""
+    """Read the secret, never from an argument: arguments are in the shell's history and the list of
+    processes.
+    """
     text = getpass.getpass("Client secret: ") if sys.stdin.isatty() else sys.stdin.readline()
     return Secret(text.strip()) if text.strip() else None

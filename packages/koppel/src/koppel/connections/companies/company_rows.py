@@ -35,8 +35,7 @@ class Change:
 
 @dataclass(frozen=True)
 class OpenChange:
-    """What a person has yet to settle about an administration; the numbers are '' unless it may be another
-    company."""
+    """An unresolved change of an administration; the numbers are '' unless it may be another company."""
 
     administration: int
     name: str
@@ -100,8 +99,9 @@ def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
 
 
 def list_other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
-    """Return the administrations under whose id another company stands at the accounting system, those to be
-    decided first."""
+    """Return the administrations whose id now has another company at the accounting system, undecided ones
+    first.
+    """
     claimed_companies = resolution.imported_companies(actor, connection.pk).exclude(claimed_at=None)
     columns = ("confirmed_name", "claimed_name", "confirmed_number", "claimed_number")
     rows = claimed_companies.order_by("name", "pk").values_list(

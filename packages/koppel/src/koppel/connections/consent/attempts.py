@@ -46,7 +46,7 @@ DUPLICATE_REQUEST_WAIT_SECONDS = 15
 
 @dataclass(frozen=True)
 class ConsentOutcome:
-    """A sign-in that succeeded. `return_to` is where the person goes on."""
+    """A successful sign-in. The person continues at `return_to`."""
 
     connection_id: int
     purpose: str
@@ -117,7 +117,7 @@ def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
 
 
 def return_path(actor: Actor, attempt_id: int) -> str:
-    """Return the path at which an attempt goes on; '' when it is not the actor's."""
+    """Return the path at which the person continues; '' when the attempt is not the actor's."""
     with organisation_scope(actor.organisation_id):
         attempt = ConsentAttempt.objects.filter(pk=attempt_id, membership_id=actor.membership_id)
         return attempt.values_list("return_to", flat=True).first() or ""

@@ -1,6 +1,7 @@
-"""What binds a sign-in at a vendor to the browser it began in: a random cookie that outlives signing out of Koppel.
+"""Bind a sign-in at a vendor to the browser in which it began: a random cookie that outlives signing out of
+Koppel.
 
-The Koppel session would not do: it ends with a sign-out in the middle, after which the person may still go on.
+The session is not suitable: it ends with a sign-out in the middle, after which the person may still continue.
 """
 
 import secrets

@@ -37,7 +37,7 @@ class ParsedIds:
 
 @dataclass(frozen=True)
 class AddResult:
-    """How many companies were new and how many existed on the app's connection."""
+    """The number of new companies, and of those that existed on the app's connection."""
 
     connection_id: int
     new: int

@@ -1,5 +1,4 @@
-"""Before something ends: whose consent is about to expire, and which connections run on the account of somebody
-who left."""
+"""Warn before something ends: consents about to expire, and connections on the account of a person who left."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -113,7 +112,9 @@ def _owner_left_issues() -> "QuerySet[Issue]":
 
 
 def _silent_connections() -> "QuerySet[Connection]":
-    """Return connections that are degraded for so long that somebody should look, although Koppel keeps trying."""
+    """Return connections that have been degraded so long that a person should look, although Koppel keeps
+    trying.
+    """
     return Connection.objects.filter(state=ConnectionState.DEGRADED, degraded_since__lt=timezone.now() - SILENCE)
 
 

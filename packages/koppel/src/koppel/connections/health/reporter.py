@@ -1,4 +1,4 @@
-"""What sessions report while they call: answered, not answered, consent lost. Written seldom while all is well."""
+"""Report the results of calls: answered, not answered, consent lost. Writes are throttled while all is well."""
 
 from time import monotonic
 

@@ -109,9 +109,11 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
 
 
 def mark_signed_in(connection: Connection, account: str) -> None:
-    """Store that somebody signed in for this connection, after their grant. In the caller's transaction and scope.
+    """Record a sign-in for this connection, after its grant was stored. In the caller's transaction and
+    scope.
 
-    A paused connection stays paused; one with further lost grants still needs sign-ins for those."""
+    A paused connection stays paused; one with further lost grants still needs sign-ins for those.
+    """
     connection.account = account
     connection.last_contact_at = timezone.now()
     connection.save(update_fields=["account", "last_contact_at"])

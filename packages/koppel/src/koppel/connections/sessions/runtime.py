@@ -1,4 +1,6 @@
-"""What calls to vendors share within a process, for the length of a web request or for the life of a worker."""
+"""State that calls to vendors share within a process, for the length of a web request or for the life of a
+worker.
+"""
 
 import asyncio
 import threading
@@ -29,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Runtime:
-    """What async work shares within a process."""
+    """The state that async work shares within a process."""
 
     database: Database
     http: HttpClient

@@ -33,8 +33,9 @@ BATCH_ROWS = 200
 
 @dataclass
 class Rotation:
-    """What a rotation did. `unreadable`: how many secrets stay under each key; `reason`: why the first was not
-    decrypted."""
+    """The result of a rotation. `unreadable`: the number of secrets that stay under each key; `reason`: why
+    the first was not decrypted.
+    """
 
     key: str
     actor: AuditActor
@@ -78,7 +79,9 @@ def rotate_keys(operator: str) -> Rotation:
 
 @dataclass(frozen=True)
 class KeyUse:
-    """How many secrets are encrypted with a key, how many of them cannot be decrypted, and why ('' when all can)."""
+    """The number of secrets encrypted with a key, of those that cannot be decrypted, and why ('' when all
+    can).
+    """
 
     key: str
     secrets: int

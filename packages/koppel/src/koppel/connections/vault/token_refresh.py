@@ -170,7 +170,7 @@ class Vault:
                 await self._wait(self._start(organisation_id, grant_id, None, 0))
 
     async def _wait(self, refresh: "_Refresh") -> Secret:
-        """Wait for a refresh. Raises `TimeoutError` after `CALLER_SECONDS_MAX`; the refresh itself goes on."""
+        """Wait for a refresh. Raises `TimeoutError` after `CALLER_SECONDS_MAX`; the refresh itself continues."""
         ended, _unfinished = await asyncio.wait([refresh.task], timeout=refresh.seconds_left)
         if not ended:
             raise TimeoutError

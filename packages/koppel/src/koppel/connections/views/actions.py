@@ -115,7 +115,7 @@ def resume_connection(request: AuthenticatedRequest, connection_id: int) -> Http
 @action_of("connections:detail", "connection_id")
 @redirects_when_gone
 def request_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """Ask somebody to take the connection over; the owner's own name takes that back."""
+    """Ask a member to take the connection over; naming the owner withdraws the request."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     new_owner_id = TransferForm.of(request).input_or_refusal().member
     if ownership.request_transfer(request.actor, connection_id, new_owner_id):
@@ -206,7 +206,7 @@ def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def hand_over_connections(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """Show what runs on the account of somebody who leaves, and hand it over at once."""
+    """Show the connections on the account of a person who leaves, and hand them over at once."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     form = TransferForm.of(request)
     if request.method == "POST":

@@ -12,7 +12,7 @@ from koppel.organisations.roles import Permission
 
 @takes()
 def list_connections(request: AuthenticatedRequest) -> HttpResponse:
-    """Show all connections with their health; those that need somebody first."""
+    """Show all connections with their health; those that need a person come first."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     cards = summaries.list_summaries(request.actor)
     broken = [connection for connection in cards if connection.needs_sign_in]

@@ -118,8 +118,7 @@ class Outbox:
         return rows.filter(self.is_deliverable, is_free, due_at__lte=now)
 
     def _enqueue_at(self, lane: Lane, at: datetime) -> None:
-        """Defer one job per minute: an earlier job does not stand in for a later one, nor a later for an
-        earlier."""
+        """Defer one job per minute: an earlier job does not replace a later one, nor a later an earlier."""
         lock = f"{self._lock(lane)} {at:%Y-%m-%dT%H:%M}"
         enqueue_once(self.task_name, lane, queueing_lock=lock, at=at)
 
@@ -186,7 +185,9 @@ class Claim:
         self.settle(changed, ids=ids)
 
     def extend(self, lease: timedelta, values: Values) -> bool:
-        """Lease the whole batch anew; False when some of it is no longer ours, and then nothing has changed."""
+        """Renew the lease of the whole batch; return False, without a change, when some of it is no longer
+        ours.
+        """
         with organisation_scope(self.organisation_id):
             if set(self.rows().select_for_update(of=("self",)).values_list("pk", flat=True)) != set(self.ids):
                 return False
@@ -202,7 +203,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """How many were delivered; and when none of the lane should be attempted now, for how long."""
+    """The number delivered, and how long the lane should pause when it should."""
 
     delivered: int = 0
     pause_seconds: float | None = None
@@ -234,8 +235,9 @@ async def take_turn(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Await
 
 
 async def _deliver(claim: Claim, deliver: Callable[[Claim], Awaitable[BatchResult]]) -> BatchResult:
-    """Attempt the batch. One that breaks our own code is retried, so that it does not stand before all others
-    for ever."""
+    """Attempt the batch. A delivery that fails in our own code is retried, so that it does not block all
+    others.
+    """
     try:
         return await deliver(claim)
     except Quarantined:

@@ -1,1 +1,3 @@
-"""Whom an event concerns (`hooks`), who is told of it (`recipients`), and what each person chose (`preferences`)."""
+"""The administrations and people of an event (`hooks`), its receivers (`recipients`), and their preferences
+(`preferences`).
+"""

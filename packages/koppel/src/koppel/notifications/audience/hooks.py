@@ -1,8 +1,9 @@
-"""Whom an event concerns. Higher apps know which administrations a person sees, follows or is responsible
-for.
+"""Hooks for the audience of an event: higher apps know which administrations a person sees, follows or is
+responsible for.
 
 All are called in the caller's transaction and scope and only read; an exception leaves the event
-undispatched."""
+undispatched.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -25,8 +26,9 @@ class VisibleAdministrations:
 
 @dataclass(frozen=True)
 class Audience:
-    """Whom the settings of an administration name for an event: beside who is responsible, or nobody at
-    all."""
+    """The people whom an administration's settings notify of an event, besides the responsible person, or
+    nobody at all.
+    """
 
     is_silent: bool = False
     members: frozenset[int] = frozenset()
@@ -34,10 +36,10 @@ class Audience:
 
 @dataclass(frozen=True)
 class Subject:
-    """What an event is about, in words, and the one person who is responsible for it (None: nobody in
-    particular).
+    """The subject of an event, in words, and its one responsible person (None: nobody in particular).
 
-    `administrations` are those it touches, by id, with their names."""
+    `administrations` are those affected, by id, with their names.
+    """
 
     name: str = ""
     responsible: int | None = None

@@ -98,7 +98,9 @@ def delivery_settings_of(actor: Actor) -> DeliverySettings:
 
 
 def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None) -> None:
-    """Store when mail is sent, and who stands in until when. Raises `Refused` for a stand-in who cannot sign in."""
+    """Store when mail is sent, and the stand-in with an end. Raises `Refused` for a stand-in who cannot sign
+    in.
+    """
     if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:
         message = _("Choose a colleague who can sign in as your stand-in. Nothing was stored.")
         raise Refused(message, field="stand_in")
@@ -112,7 +114,7 @@ def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None
 
 
 def colleagues(actor: Actor) -> list[Membership]:
-    """Return who may stand in: all other members who can sign in."""
+    """Return possible stand-ins: all other members who can sign in."""
     members = active_members(actor.organisation_id).exclude(pk=actor.membership_id).select_related("user")
     return list(members.order_by("user__name", "pk"))
 

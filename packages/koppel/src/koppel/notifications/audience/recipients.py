@@ -1,4 +1,6 @@
-"""Who is told of an event: one responsible person or a stand-in, and those who asked. Being assigned subscribes nobody."""
+"""The receivers of an event: one responsible person or a stand-in, and subscribers. An assignment subscribes
+nobody.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +33,7 @@ STAND_IN_HOPS_MAX = 3
 
 @dataclass
 class Recipient:
-    """`visible_administrations` None: the person is responsible and is told of everything that the event touches."""
+    """`visible_administrations` None: the person is responsible and sees all administrations of the event."""
 
     membership_id: int
     reason: NotificationReason
@@ -68,10 +70,11 @@ def recipients_of(event: Event) -> list[Recipient]:
 
 
 def _responsible(event: Event, first: int, reason: NotificationReason, affected: frozenset[int]) -> list[Recipient]:
-    """Return the responsible member; for administrations that he or she cannot see, somebody named on them
+    """Return the responsible member; for administrations that they cannot see, a person named on them
     instead.
 
-    Where nobody is named any more, the responsible member is notified without their names, so that nothing is lost."""
+    When nobody is named any more, the responsible member is notified without names, so that nothing is lost.
+    """
     organisation_id, event_type = event.organisation_id, event.event_type
     fallbacks = fallback_recipients(organisation_id, first, affected) if affected else {}
     visible = affected - fallbacks.keys()
@@ -116,8 +119,9 @@ def responsible_recipient(
 
 
 def resolve_stand_in(organisation_id: int, membership_id: int | None) -> tuple[int | None, NotificationReason]:
-    """Return the member, or who acts instead: the chosen stand-in of one who is away or gone, else an
-    Administrator."""
+    """Return the member, or the replacement of one who is away or gone: the chosen stand-in, else an
+    Administrator.
+    """
     visited: set[int] = set()
     candidate = membership_id
     for _hop in range(STAND_IN_HOPS_MAX):

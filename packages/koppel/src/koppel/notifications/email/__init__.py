@@ -1,1 +1,1 @@
-"""Mails: what stands in one (`messages`), and how it leaves without coming twice (`delivery`, `smtp`)."""
+"""Mails: their content (`messages`), and sending each once (`delivery`, `smtp`)."""

@@ -1,4 +1,6 @@
-"""What a mail says: in the receiver's language, plain text and simple HTML, with one link and the way out."""
+"""The content of a mail: in the receiver's language, plain text and simple HTML, with one link and a link to
+unsubscribe.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

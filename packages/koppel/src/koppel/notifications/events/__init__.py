@@ -1,1 +1,1 @@
-"""Events: opened and closed by the app in which something happens (`services`), then told once (`dispatch`)."""
+"""Events: opened and closed by the app in which they happen (`services`), then dispatched once (`dispatch`)."""

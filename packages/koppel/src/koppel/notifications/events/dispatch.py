@@ -1,4 +1,4 @@
-"""Turns an event into notices, and notices into mails to be sent. Once per event, whoever comes first."""
+"""Turn an event into notices, and notices into mails, once per event, in whichever process comes first."""
 
 from collections.abc import Iterable
 from copy import copy

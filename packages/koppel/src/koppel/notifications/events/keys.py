@@ -1,11 +1,11 @@
-"""Which announcements are the same event."""
+"""Keys that identify announcements of the same event."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class EventKey:
-    """What the events of a type are told apart by: the kind of a thing and its id. Its text is what the database stores."""
+    """Distinguishes the events of a type: the kind of an object and its id. The database stores its text."""
 
     kind: str
     id: int

@@ -1,1 +1,1 @@
-"""What a person reads on the screen."""
+"""The notices of a person on screen."""

@@ -61,7 +61,7 @@ def open_notice(request: AuthenticatedRequest, notice_id: int) -> HttpResponse:
 
 
 def edit_preferences(request: AuthenticatedRequest) -> HttpResponse:
-    """Show and store per event and channel whose administrations it is about; the digest; who stands in."""
+    """Show and store the scope per event and channel, the digest and the stand-in."""
     actor, rows = request.actor, preferences.list_preferences(request.actor)
     form = PreferencesForm.of(request, rows)
     if request.method == "POST":

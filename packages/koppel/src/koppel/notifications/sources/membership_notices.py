@@ -1,5 +1,6 @@
-"""Somebody whose account another organisation takes in, or whom an identity provider may sign in from now on, is told of it:
-whoever did it in their place would keep silent."""
+"""Notify a person whose account another organisation added, or whom an identity provider may sign in from now
+on: an impostor would not tell them.
+"""
 
 from collections.abc import Mapping
 

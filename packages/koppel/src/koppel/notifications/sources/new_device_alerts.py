@@ -1,4 +1,4 @@
-"""A sign-in from a browser that was not seen before is told to the person: the first thing somebody else would need."""
+"""Notify a person of a sign-in from a browser that was not seen before: an impostor would need one."""
 
 import hashlib
 from typing import Any

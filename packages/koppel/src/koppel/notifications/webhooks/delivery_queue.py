@@ -1,4 +1,4 @@
-"""Which webhooks get a message of an event, and its place among the deliveries that wait."""
+"""Select the webhooks that get a message of an event, and queue their deliveries."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""Why a message was not accepted, and what people are told when a webhook is switched off."""
+"""Reasons why a message was not accepted, and the event of a webhook that is switched off."""
 
 from django.utils.translation import gettext_lazy as _
 

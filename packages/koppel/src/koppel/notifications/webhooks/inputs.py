@@ -1,4 +1,4 @@
-"""What the use cases of webhooks take, from page, REST and command line."""
+"""Inputs of the use cases of webhooks, from page, REST and command line."""
 
 from typing import Annotated
 

@@ -18,7 +18,9 @@ from koppel.sync.runs.services import request_first_runs
 
 @dataclass(frozen=True)
 class FinishedImport:
-    """`skipped`: how many chosen companies somebody else imported meanwhile, or can no longer be reached."""
+    """`skipped`: the number of chosen companies that another person imported meanwhile, or that can no longer
+    be reached.
+    """
 
     import_record: Import
     skipped: int = 0

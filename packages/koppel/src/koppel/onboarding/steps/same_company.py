@@ -34,7 +34,7 @@ class Discrepancy:
 
     @property
     def subject(self) -> dict[str, str]:
-        """What an answer holds for."""
+        """The names and numbers for which an answer holds."""
         stated = self.company.number if self.is_derived else ""
         return {
             "listed_name": self.company.name,

@@ -1,4 +1,6 @@
-"""What every step's page begins with: the actor's own flow, not expired, not finished, far enough; else the page that helps."""
+"""The beginning of every step's page: the actor's own flow, not expired, not finished, far enough; else the
+page that helps.
+"""
 
 from collections.abc import Callable
 from functools import wraps

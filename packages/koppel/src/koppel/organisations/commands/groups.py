@@ -1,4 +1,4 @@
-"""What `koppel divisions` and `koppel templates` have in common: list, archive and merge."""
+"""The commands that `koppel divisions` and `koppel templates` share: list, archive and merge."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -70,7 +70,7 @@ class HandOverForm(Form[HandOverInput]):
 
 
 class InvitationForm(Form[InvitationInput]):
-    """Whom to invite, as what."""
+    """The person to invite, with role and access."""
 
     input_type = InvitationInput
     email = TextField(max_length=254)
@@ -95,7 +95,7 @@ class InvitationListForm(Form[Input]):
 
 
 class AcceptForm(Form[Input]):
-    """What somebody without an account chooses who accepts an invitation."""
+    """Name and password of an invited person without an account."""
 
     name = TextField()
     password = TextField(max_length=PASSWORD_LENGTH_MAX, strip=False, widget=forms.PasswordInput)

@@ -30,7 +30,7 @@ class NumberChoiceField(forms.TypedChoiceField):
 
 
 class SecurityPolicyForm(Form[Input]):
-    """What holds for everybody's sign-in, and how long activity is kept."""
+    """The rules of sign-in for all members, and the retention of the activity."""
 
     requires_mfa = FlagField()
     email_domains = TextField(max_length=DOMAINS_LENGTH_MAX)

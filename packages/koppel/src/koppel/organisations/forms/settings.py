@@ -52,8 +52,9 @@ class SettingsForm(Form[InputT]):
 
     @property
     def typed_settings(self) -> SettingsMap:
-        """What was typed, for the page to show again: like settings, with a text where nothing can be read. {} when nothing
-        was sent."""
+        """Return the typed values for the page to show again, with text where a value is invalid; {} when
+        nothing was sent.
+        """
         if not self.is_bound:
             return {}
         audiences = {event: audience for event in audience_events() if (audience := self[f"notify-{event}"].value())}

@@ -1,4 +1,4 @@
-"""What the use cases of divisions and templates take, from page, REST and command line."""
+"""Inputs of the use cases of divisions and templates, from page, REST and command line."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the use case of invitations takes, from page, REST and command line."""
+"""Input of the use case of invitations, from page, REST and command line."""
 
 from koppel.kit.web.schemas import Input
 from koppel.organisations.inputs import Moment

@@ -1,4 +1,4 @@
-"""What the use cases of people take, from page, REST and command line."""
+"""Inputs of the use cases of people, from page, REST and command line."""
 
 from koppel.kit.web.schemas import Input
 from koppel.organisations.inputs import Moment

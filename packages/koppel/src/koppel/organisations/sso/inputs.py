@@ -1,4 +1,4 @@
-"""What the use case of identity providers takes."""
+"""Input of the use case of identity providers."""
 
 from pydantic import Field
 

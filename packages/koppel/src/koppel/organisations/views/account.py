@@ -67,7 +67,9 @@ def _switch_to(request: AuthenticatedRequest, organisation_id: int, choices: Ite
 
 
 def _sso_organisation_id(request: HttpRequest) -> int | None:
-    """Whom an identity provider lets in is shown, and may end, what acts in its organisation."""
+    """Return the organisation whose provider opened the session: only sessions in it are shown and can be
+    ended.
+    """
     return request.session.get("sso_organisation_id")
 
 

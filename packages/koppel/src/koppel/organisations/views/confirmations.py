@@ -14,7 +14,7 @@ from koppel.organisations.roles import Role
 
 
 def hand_over(transfer: Transfer) -> Confirmation:
-    """Ask before everything that somebody holds goes to a colleague."""
+    """Confirm handing everything that a person holds to a colleague."""
     leaver, heir = str(transfer.departing_member.user), str(transfer.successor.user)
     names = {"leaver": leaver, "heir": heir}
     title = _("Hand over what %(leaver)s holds to %(heir)s?")
@@ -93,7 +93,7 @@ def end_other_sessions(count: int) -> Confirmation:
 
 
 def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
-    """Ask before a token of somebody else is revoked."""
+    """Confirm revoking another person's token."""
     return Confirmation(
         title=_("Revoke the token"),
         question=_("Revoke the token “%(token)s” of %(person)s?") % {"token": token.name, "person": person.user},

@@ -55,7 +55,7 @@ def list_people(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def show_person(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """Show what somebody may, holds and is signed in from; change the first."""
+    """Show a person's access, what they hold and their sessions; change the access."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     membership = people_services.member(request.actor, membership_id)
     form = AccessForm(request.POST or None, initial=AccessForm.initial_of(membership))
@@ -95,7 +95,7 @@ def end_sessions(request: AuthenticatedRequest, membership_id: int) -> HttpRespo
 
 @action_of("organisations:person", "membership_id")
 def reset_second_step(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """Remove the second step of somebody who lost the phone, to be set up again at the next sign-in."""
+    """Remove the second step of a person who lost the phone; the next sign-in sets it up again."""
     membership = people_services.manageable_member(request.actor, membership_id)
     mfa.reset(request.actor, membership)
     messages.success(request, _("The second step is removed. It is set up again at the next sign-in."))

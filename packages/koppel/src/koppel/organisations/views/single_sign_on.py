@@ -37,7 +37,7 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
 def _shows_refusals(view: View) -> View:
-    """Show what is refused to somebody who may not be signed in yet: there is no page of theirs to lead back to."""
+    """Show a refusal to a person who may not be signed in yet and has no page to return to."""
 
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **values: Any) -> HttpResponse:
@@ -51,7 +51,7 @@ def _shows_refusals(view: View) -> View:
 
 @public
 def choose_provider(request: HttpRequest) -> HttpResponse:
-    """Find the organisation's provider by the address's domain; whether such a person exists is told to nobody."""
+    """Find the organisation's provider by the address's domain, without revealing whether the person exists."""
     form = EmailForm(request.POST or None)
     if request.method == "POST":
         with form.refusals():

@@ -1,4 +1,4 @@
-"""Which rows a page proves deleted at the source, and marking them, within the page's transaction."""
+"""Find the rows that a page proves deleted at the source, and flag them, within the page's transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

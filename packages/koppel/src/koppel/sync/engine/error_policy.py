@@ -1,4 +1,4 @@
-"""What a run does after each of the connector contract's errors: one table from class to policy."""
+"""The reaction of a run to each of the connector contract's errors: one table from class to policy."""
 
 import random
 from dataclasses import dataclass

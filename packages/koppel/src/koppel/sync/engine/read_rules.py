@@ -20,7 +20,7 @@ CHILDREN = {"entries": "entry_lines"}
 
 @dataclass(frozen=True)
 class ReadRules:
-    """What a run asks of the reads of its resources."""
+    """The requirements of a run for the reads of its resources."""
 
     resources: frozenset[str]
     fiscal_years_back: int

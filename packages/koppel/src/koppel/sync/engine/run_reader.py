@@ -143,8 +143,10 @@ class RunReader:
             await self._record_failure(spec.key, ResourceState.FAILED, str(error))
 
     async def _record_failure(self, resource: str, state: ResourceState, reason: str) -> None:
-        """Store that the resource was not read, so that its next read starts anew. Pending pages are
-        committed first: they would overwrite it."""
+        """Store that the resource was not read, so that its next read starts again.
+
+        Pending pages are committed first: they would overwrite it.
+        """
         await self._committer.flush()
         async with self._transaction() as connection:
             await checkpoints.reset_cursor(connection, self._claimed, resource)

@@ -1,1 +1,1 @@
-"""What syncs do when lower apps call their hooks. Only `wiring` imports from here."""
+"""Listeners of syncs at the hooks of lower apps. Only `wiring` imports from here."""

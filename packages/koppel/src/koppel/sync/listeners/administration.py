@@ -1,4 +1,4 @@
-"""What administrations ask of syncs: stop what runs, erase what was kept."""
+"""Sync hooks for the life cycle of administrations: stop runs, erase what was kept."""
 
 from collections.abc import Sequence
 

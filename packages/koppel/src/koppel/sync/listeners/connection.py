@@ -30,8 +30,10 @@ def stop_runs(organisation_id: int, connection_id: int, halt: StopReason) -> Non
 
 
 def restart_runs(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """Requeue the runs of administrations in whose place another company stands. What is read now is not
-    written, and the run begins again with the guard, which ends it."""
+    """Requeue the runs of administrations whose id has another company.
+
+    What is read now is not written, and the run begins again with the guard, which ends it.
+    """
     parameters = _params(organisation_id, administrations=list(administration_ids))
     with database.cursor() as cursor:
         cursor.execute(_SQL["requeue_runs_of_administrations"], parameters)

@@ -35,8 +35,7 @@ RUNNING_SHOWN_MAX = 100
 
 @dataclass(frozen=True)
 class ImportLine:
-    """One administration of an import: how it stands, and the run that is or was at it. `rows` were read by
-    that run."""
+    """An administration of an import: its status, and its present or last run. `rows` were read by that run."""
 
     administration: Administration
     run: Run | None

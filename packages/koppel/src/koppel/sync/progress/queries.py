@@ -17,7 +17,7 @@ from koppel.sync.runs.schedule import next_moment, spread_of
 
 @dataclass(frozen=True)
 class ResourceLine:
-    """One resource on the Sync tab: how it stands and what the newest run that read it did."""
+    """A resource on the Sync tab: its status, and the result of the newest run that read it."""
 
     key: str
     checkpoint: Checkpoint | None

@@ -78,8 +78,9 @@ class Throughput:
 
 @dataclass(frozen=True)
 class DurationHistory:
-    """What earlier runs took: of these administrations by (administration, resource), and of the organisation
-    by resource."""
+    """Durations of earlier runs: of these administrations by (administration, resource), and of the
+    organisation by resource.
+    """
 
     of_administration: Mapping[tuple[int, str], float]
     of_resource: Mapping[str, Throughput]

@@ -40,7 +40,9 @@ class CheckpointState:
 
 @dataclass(frozen=True)
 class ResourceDelta:
-    """What a page adds to a part of the run; `state`, `mode` and `expected_total` are set, not added."""
+    """The counts that a page adds to its resource of the run; `state`, `mode` and `expected_total` are set,
+    not added.
+    """
 
     state: str
     mode: str
