@@ -7,6 +7,8 @@ UV := $(TOOLS)/bin/uv
 READY := .koppel/ready
 ARGS ?=
 ID ?=
+# Types take a minute on one core: style, imports and what is built need the other one meanwhile.
+MAKEFLAGS += --jobs=2
 # One more than the cores of a small machine: a test that waits for a process or a browser leaves its core to another.
 TEST_PROCESSES ?= 3
 PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder)

@@ -25,8 +25,22 @@ pytest_plugins = [
 ]
 
 
+LONG = ("kill", "browser", "slow")
+"""Marks of tests that take long or wait for other processes."""
+STARTS_PROCESSES = {"sandbox", "worker", "free_port"}
+"""Fixtures of tests that talk to other processes: they take longer than those that read pages."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side, the files that wait for processes and browsers begin first: none of them is left alone at the end."""
+    """Side by side, the files that take longest begin first: none of them is left alone at the end."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        waiting = {one.path for one in items if one.get_closest_marker("kill") or one.get_closest_marker("browser")}
-        items.sort(key=lambda one: one.path not in waiting)
+        places: dict[Path, int] = {}
+        for item in items:
+            places[item.path] = min(_place(item), places.get(item.path, 2))
+        items.sort(key=lambda item: places[item.path])
+
+
+def _place(item: pytest.Item) -> int:
+    if any(item.get_closest_marker(name) for name in LONG):
+        return 0
+    return 2 - bool(STARTS_PROCESSES.intersection(getattr(item, "fixturenames", ())))

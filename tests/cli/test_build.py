@@ -7,7 +7,11 @@ import sys
 from http import HTTPStatus
 from pathlib import Path
 
+import pytest
+
 from tests.cli.sites import HASHED, copy_package, file_states, python_environment, run_site
+
+pytestmark = pytest.mark.slow
 
 COMPILES_NOTHING = {"PYTHONPYCACHEPREFIX": "", "PYTHONDONTWRITEBYTECODE": "1"}
 """Python reads what it once compiled of other packages, and writes nothing into the copy of ours."""

@@ -15,6 +15,8 @@ from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import Addresses, DirectoryLock, choose_free_port
 from koppel.kit.tenancy.installation_number import SENTENCE
 
+pytestmark = pytest.mark.slow
+
 REFUSED = 2
 
 

@@ -1,6 +1,6 @@
 """Text as it is stored."""
 
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 
 
 def test_what_postgresql_cannot_store_and_space_around_are_taken_off() -> None:

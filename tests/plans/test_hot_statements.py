@@ -59,6 +59,8 @@ from koppel.sync.runs.services import request_due_runs
 from tests.fixtures.requirements import DEBIAN_POSTGRESQL, skip_without
 from tests.plans.rows import fill
 
+pytestmark = pytest.mark.slow
+
 LARGE = 1000
 """Rows from which on a table, or a partition of one, may not be read from end to end."""
 FIRM, ADMINISTRATION, RUN, GRANT = 1, 7, 70, 13

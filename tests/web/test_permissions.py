@@ -23,6 +23,8 @@ from koppel.organisations.roles import Actor, Role
 from koppel.web.permission_matrix import TABLE, Route, routes, rows
 from tests.web.factories import IMPORT, World, build_world
 
+pytestmark = pytest.mark.slow
+
 FROM_LEAST = tuple(reversed(list(Role)))
 WHO = {"anybody": None, "member": Role.READER, **{str(role.label): role for role in FROM_LEAST[1:]}}
 """The words of the table, and the least role each stands for."""

@@ -1,10 +1,15 @@
-"""The base of all errors that a user, a program or an operator reads."""
+"""The base of all errors that a user, a program or an operator reads, and messages for refused input.
+
+Commands import this before Django has its settings, so it must not import django-ninja.
+"""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from pydantic_core import ErrorDetails
 
 
 class KoppelError(Exception):
@@ -48,3 +53,22 @@ class NotFoundError(KoppelError):
 
     code = "not_found"
     status = HTTPStatus.NOT_FOUND
+
+
+_SENTENCES = {
+    "missing": _("This is needed."),
+    "string_too_short": _("Write at least %(min_length)s characters."),
+    "string_too_long": _("Write at most %(max_length)s characters."),
+    "too_short": _("Choose at least %(min_length)s."),
+    "too_long": _("Choose at most %(max_length)s."),
+    "greater_than_equal": _("This must be at least %(ge)s."),
+    "less_than_equal": _("This must be at most %(le)s."),
+    "literal_error": _("This is not one of the choices."),
+    "enum": _("This is not one of the choices."),
+}
+
+
+def sentence_of(error: ErrorDetails) -> str:
+    """Return why a field's value is refused, in the reader's language."""
+    sentence = _SENTENCES.get(error["type"])
+    return str(sentence) % error.get("ctx", {}) if sentence else error["msg"].removeprefix("Value error, ")

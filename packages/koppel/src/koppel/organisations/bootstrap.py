@@ -20,8 +20,8 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
 from koppel.audit.services import record
+from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.kit.text import clean_text
 from koppel.organisations.access import mfa
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.audit_actions import OrganisationAction, PersonAction

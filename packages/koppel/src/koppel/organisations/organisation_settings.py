@@ -3,7 +3,7 @@
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.organisations.audit_actions import OrganisationAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.inputs import OrganisationInput

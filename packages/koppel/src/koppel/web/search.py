@@ -9,8 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.scope import visible_to
 from koppel.company_registers.numbers import mask_number
+from koppel.kit.database.text import clean_text
 from koppel.kit.database.text_search import normalize_search
-from koppel.kit.text import clean_text
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.context import MAIN, ORGANISATION, NavItem

@@ -10,7 +10,7 @@ from koppel.administrations.audit_log.reading import list_entries, redactor_for
 from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.kit.web.schemas import Day
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission

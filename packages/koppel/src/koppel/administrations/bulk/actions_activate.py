@@ -15,7 +15,7 @@ from koppel.administrations.hooks import queue_first_syncs, stop_syncs
 from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_held
 from koppel.administrations.models import Administration, BulkParameters, BulkValues, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.kit.web.parameters import day_of, shortened
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission

@@ -17,7 +17,7 @@ from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 from koppel.kit.database.json_fields import to_shape
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template

@@ -8,7 +8,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from koppel.administrations.list.query import FILTERS, ListQuery, parse_query, query_of_text
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.kit.web.parameters import UnknownParameter, UnknownPart, shortened
 
 ARRANGING = ("page", "sort", "columns", "done")

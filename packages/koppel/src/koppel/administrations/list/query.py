@@ -13,7 +13,7 @@ from django.http import QueryDict
 from koppel.administrations.list.columns import COLUMNS, DEFAULT_COLUMNS
 from koppel.administrations.models import Status
 from koppel.company_registers.sectors.sections import SECTIONS
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.kit.web.parameters import (
     FLAG,
     ID_MAX,

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import SavedView
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 

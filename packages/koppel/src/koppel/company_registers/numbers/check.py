@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus, doubtful, invalid
 from koppel.company_registers.numbers.country_rules import VALIDATORS
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 
 LENGTH_MAX = 60
 PLACEHOLDERS = {

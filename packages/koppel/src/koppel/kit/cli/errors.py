@@ -5,8 +5,7 @@ from contextlib import contextmanager
 
 from pydantic import ValidationError as InputError
 
-from koppel.kit.errors import KoppelError
-from koppel.kit.input_errors import sentence_of
+from koppel.kit.errors import KoppelError, sentence_of
 
 
 class CommandError(KoppelError):

@@ -26,8 +26,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
-from koppel.kit.errors import KoppelError
-from koppel.kit.input_errors import sentence_of
+from koppel.kit.errors import KoppelError, sentence_of
 from koppel.kit.web.parameters import day_of, id_of, shortened
 from koppel.kit.web.schemas import Input
 

@@ -14,8 +14,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from koppel.kit.database.text import clean_text
 from koppel.kit.errors import KoppelError
-from koppel.kit.text import clean_text
 
 ID_MAX = 2**63 - 1
 ID_DIGITS_MAX = 19

@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.kit import quarantine
+from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
-from koppel.kit.text import clean_text
 from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import NotificationEvent, webhook_event_types

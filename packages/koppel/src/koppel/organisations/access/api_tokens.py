@@ -17,10 +17,10 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
 from koppel.audit.services import record
+from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope
-from koppel.kit.text import clean_text
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import must_enrol_mfa
 from koppel.organisations.audit_actions import TokenAction

@@ -13,8 +13,8 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.kit.text import clean_text
 from koppel.organisations.audit_actions import OrganisationAction
 from koppel.organisations.email_domains import is_public, normalised
 from koppel.organisations.errors import Refused

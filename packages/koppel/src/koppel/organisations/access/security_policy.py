@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.organisations.access import domains, mfa
 from koppel.organisations.audit_actions import OperatorAction, OrganisationAction
 from koppel.organisations.errors import Refused

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.audit_actions import AuditAction
 from koppel.audit.services import record
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.organisations.audit_actions import DivisionAction, TemplateAction
 from koppel.organisations.errors import NoSuchGroup, Refused
 from koppel.organisations.groups.hooks import GroupKind

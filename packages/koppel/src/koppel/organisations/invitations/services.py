@@ -19,9 +19,9 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
+from koppel.kit.database.text import clean_text
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.kit.text import clean_text
 from koppel.organisations.access import domains
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused

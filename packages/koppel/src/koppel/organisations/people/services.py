@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
-from koppel.kit.text import clean_text
+from koppel.kit.database.text import clean_text
 from koppel.organisations.access.sessions import end_sessions
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import NoSuchMember, Refused
