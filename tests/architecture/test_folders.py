@@ -9,7 +9,7 @@ from tests.fixtures.environment import KOPPEL as PACKAGE
 ENTRIES_MAX = 12
 CONVENTIONAL = {
     "__init__", "__main__", "apps", "wiring", "models", "errors", "services", "queries", "tasks", "forms", "views", "api",
-    "commands", "urls", "hooks", "issue_types", "event_types", "audit_actions", "migrations", "locale", "templates",
+    "commands", "urls", "inputs", "hooks", "issue_types", "event_types", "audit_actions", "migrations", "locale", "templates",
     "templatetags", "static",
 }  # fmt: skip
 """Names that mean the same in every app, by convention of Django or of ours."""

@@ -6,19 +6,20 @@ from pathlib import Path
 from tests.architecture.test_folders import CONVENTIONAL
 from tests.fixtures.environment import KOPPEL
 
-INTERFACES = {"views", "api", "commands", "steps", "listeners", "templatetags"}
+INTERFACES = {"views", "forms", "api", "commands", "steps", "listeners", "templatetags"}
 """Folders whose modules are named for what they show, take or listen to; the folder says how."""
 APART = {"connectors", "migrations", "__pycache__"}
 """Each connector is read on its own; Django names migrations."""
 SAME_JOB = {
     "csv_import": "reads lines of a CSV into a use case",
     "delivery": "sends what waits, by one channel",
-    "encryption": "encrypts for rows, each below those who have the rows",
     "erasure": "erases an administration from an app's tables",
     "export": "writes tables to files",
+    "fields": "makes fields of models",
     "formats": "named by Django, one a language",
     "handover": "gives what a person held to a colleague",
     "outbox": "declares the rows that an app delivers outside; the kit has the engine of them all",
+    "reporter": "reports what the calls of a process found, for many at once",
 }
 """Names that several modules have, with what all of them do."""
 

@@ -15,6 +15,7 @@ from django.db import models
 
 from koppel.books.fields import row_columns
 from koppel.connector.rows import ROWS
+from koppel.kit.hooks import Registry
 
 
 class BookRow(models.Model):
@@ -46,7 +47,7 @@ POSTED, ACTUAL = "posted", "actual"
 """Status and ledger type of the entries that count in reports; of balances the ledger type."""
 TIME_COLUMNS = ("first_seen", "last_changed", "deleted_at")
 """What a reader of rows gets besides the key and the typed columns."""
-MODELS_BY_RESOURCE: dict[str, type[BookRow]] = {}
+MODELS_BY_RESOURCE: Registry[type[BookRow]] = Registry()
 """Resource key to its table. `entry_lines` is written with `entries`, never on its own."""
 
 Model = TypeVar("Model", bound=BookRow)
@@ -58,7 +59,7 @@ def stores(resource: str) -> Callable[[type[Model]], type[Model]]:
     def add_columns(model: type[Model]) -> type[Model]:
         for column in row_columns(ROWS[resource]):
             model.add_to_class(column.name, column.model_field())
-        MODELS_BY_RESOURCE[resource] = model
+        MODELS_BY_RESOURCE.register(resource, model)
         return model
 
     return add_columns
