@@ -25,6 +25,8 @@ WITH_A_REASON = {
     "kit/cli/errors.py": "the one handler of commands",
     "kit/web/forms.py": "the one handler of forms",
     "api/unknown_parameters.py": "collected with the other errors of the request",
+    "connections/views/actions.py": "a second click on what is removed leads to the list, which says so",
+    "connections/views/consent.py": "the way back from the vendor ends where the person came from, also when it fails",
     "connections/consent/attempts.py": "stored with the attempt before it goes on",
 }
 
@@ -48,14 +50,10 @@ def _raw_reads(tree: ast.AST) -> Iterator[int]:
             yield node.lineno
 
 
-PENDING = ("connections/",)
-
-
 def _sources() -> Iterator[tuple[str, Path, ast.Module]]:
     for path in sorted(SOURCES.rglob("*.py")):
         name = path.relative_to(SOURCES).as_posix()
-        if not name.startswith(PENDING):
-            yield name, path, ast.parse(path.read_text())
+        yield name, path, ast.parse(path.read_text())
 
 
 def test_nobody_reads_a_request_beside_forms_and_parameters() -> None:

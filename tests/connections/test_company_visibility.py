@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from koppel.administrations import restriction
-from koppel.connections import summaries
+from koppel.connections.companies import company_rows
 from koppel.connections.companies.changes import mark_unreachable
 from koppel.connections.companies.company_rows import list_company_rows
 from koppel.connections.health.timeline import start_timeline_event
@@ -39,7 +39,7 @@ def browser_of(person: Actor) -> Client:
 
 def test_of_many_the_troubled_ones_are_shown(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred fit the page; the one that needs somebody is the last by name."""
-    monkeypatch.setattr(summaries, "ROWS_MAX", 2)
+    monkeypatch.setattr(company_rows, "ROWS_MAX", 2)
     import_first(anna, 4)
     organisation_id = anna.actor.organisation_id
     with organisation_scope(organisation_id):

@@ -16,6 +16,7 @@ from koppel.connections.errors import ConsentRefused
 from koppel.connections.health.expiry import notify_expiring_and_review_owners
 from koppel.connections.health.states import record_failure
 from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.inputs import RemovalInput
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.models import Connection, ConsentAttempt, ConsentPurpose, Grant
@@ -76,7 +77,7 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
     anna: Connected, bert: Actor
 ) -> None:
     attempt_id = finish_consent(anna)
-    within(anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalPolicy.WAIT)
+    within(anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalInput(policy=RemovalPolicy.WAIT))
     with pytest.raises(ConsentRefused, match="was removed"):
         complete_consent(anna.actor, attempt_id)
     with pytest.raises(ConsentRefused, match="was removed"):
@@ -201,7 +202,7 @@ def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(ann
     "fault", [{"status": 503}, {"status": 429}, {"status": 400, "body": '{"error": "invalid_client"}'}]
 )
 def test_a_vendor_that_does_not_withdraw_is_asked_again(anna: Connected, fault: dict[str, Any]) -> None:
-    within(anna, lifecycle.remove_connection, anna.actor, anna.connection.pk, RemovalPolicy.WAIT)
+    within(anna, lifecycle.remove_connection, anna.actor, anna.connection.pk, RemovalInput(policy=RemovalPolicy.WAIT))
     with organisation_scope(anna.actor.organisation_id):
         grant_id = Grant.objects.get().pk
     anna.sandbox.fault("revocation", **{"kind": "down", **fault})

@@ -20,6 +20,7 @@ from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.service_companies import add_companies
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.inputs import ImportPolicyInput, RemovalInput
 from koppel.connections.lifecycle import ownership
 from koppel.connections.models import Connection, ConsentAttempt, Grant, ImportPolicy, RemoteCompany
 from koppel.connections.queries import companies_of, reconnect_hint
@@ -234,12 +235,22 @@ def test_removing_a_connection_of_many_needs_an_administrator(anna: Connected, c
     bert = colleague()
     assert "Only an Administrator may remove it" in page(anna, "remove/", by=bert).content.decode()
     with pytest.raises(Refused):
-        within(anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalPolicy.DEACTIVATE)
+        within(
+            anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalInput(policy=RemovalPolicy.DEACTIVATE)
+        )
     assert reload_connection(anna).state == "active"
-    within(anna, lifecycle.remove_connection, anna.actor, anna.connection.pk, RemovalPolicy.DEACTIVATE)
+    within(
+        anna, lifecycle.remove_connection, anna.actor, anna.connection.pk, RemovalInput(policy=RemovalPolicy.DEACTIVATE)
+    )
     assert statuses(anna) == {"deactivated"}
     with pytest.raises(NoSuchConnection):
-        within(anna, lifecycle.remove_connection, anna.actor, anna.connection.pk, RemovalPolicy.DEACTIVATE)
+        within(
+            anna,
+            lifecycle.remove_connection,
+            anna.actor,
+            anna.connection.pk,
+            RemovalInput(policy=RemovalPolicy.DEACTIVATE),
+        )
 
 
 def test_what_another_connection_reaches_goes_on_there(
@@ -255,8 +266,7 @@ def test_what_another_connection_reaches_goes_on_there(
         lifecycle.remove_connection,
         anna.actor,
         anna.connection.pk,
-        RemovalPolicy.MOVE,
-        fingerprint=preview.fingerprint,
+        RemovalInput(policy=RemovalPolicy.MOVE, fingerprint=preview.fingerprint),
     )
     with organisation_scope(anna.actor.organisation_id):
         first, second = Administration.objects.order_by("pk")
@@ -511,7 +521,8 @@ def test_others_import_what_is_released(anna: Connected, colleague: Any) -> None
     chosen = companies(anna)[2]
     page(anna, "import-policy", import_policy="selected", companies=str(chosen.pk))
     assert (seen(anna.actor), seen(bert)) == (8, 1)
-    assert within(anna, lifecycle.set_import_policy, anna.actor, anna.connection.pk, ImportPolicy.ALL) == 8
+    released = ImportPolicyInput(policy=ImportPolicy.ALL)
+    assert within(anna, lifecycle.set_import_policy, anna.actor, anna.connection.pk, released) == 8
 
 
 def test_all_broken_connections_are_repaired_from_one_page(anna: Connected, connected: MakeConnected) -> None:

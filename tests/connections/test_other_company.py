@@ -22,6 +22,7 @@ from koppel.connections.commands.connections import app as connection_commands
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
 from koppel.connections.hooks import RemovalPolicy, connection_reconnected
+from koppel.connections.inputs import RemovalInput
 from koppel.connections.lifecycle import remove_connection
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany
@@ -429,7 +430,7 @@ def test_what_was_confirmed_goes_along_to_another_connection(connected: MakeConn
     first, second = synced(anna, 2)
     before = books(anna)
     with organisation_scope(anna.actor.organisation_id):
-        remove_connection(anna.actor, anna.connection.pk, RemovalPolicy.WAIT)
+        remove_connection(anna.actor, anna.connection.pk, RemovalInput(policy=RemovalPolicy.WAIT))
     rotate(anna, first, second)
     sign_in(anna, "connect", anew=True)
     with organisation_scope(anna.actor.organisation_id):

@@ -71,7 +71,7 @@ def test_every_view_that_reads_the_address_bar_says_which_parameters_there_are()
 STRICT_BY_THEMSELVES = {
     "koppel.administrations.views.listing.show_list", "koppel.administrations.views.listing.show_rows",
     "koppel.administrations.views.listing.export", "koppel.connections.views.consent.receive_callback",
-    "koppel.connections.views.consent.complete_consent", "koppel.organisations.views.single_sign_on.complete_sign_in",
+    "koppel.organisations.views.single_sign_on.complete_sign_in",
 }  # fmt: skip
 
 

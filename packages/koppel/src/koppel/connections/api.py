@@ -4,19 +4,17 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 from ninja import Router, Schema
-from pydantic import AwareDatetime
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
 from koppel.connections.consent.attempts import begin_consent
-from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.inputs import ChangeResolution, ImportPolicyInput, RemovalInput, TransferInput
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
-from koppel.connections.models import ConsentPurpose, ImportPolicy
+from koppel.connections.models import ConsentPurpose
 from koppel.kit.database.json_fields import MessageContext
-from koppel.kit.web.schemas import Input
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
@@ -99,19 +97,6 @@ class CompanyChangeOut(Schema):
     fingerprint: str
 
 
-class ChangeResolutionIn(Input):
-    """`accept`: take the change over, or leave the administration as it is; for other_company: it is the same
-    company, or it is not. `viewed_at`: when you read the changes; what is said or claimed since then is
-    refused. `fingerprints`: those of the changes that you read; when what is there now has another fingerprint,
-    nothing is resolved. For other_company `viewed_at` must be given."""
-
-    administrations: list[int] = []
-    code: str = ""
-    accept: bool | None = None
-    viewed_at: AwareDatetime | None = None
-    fingerprints: list[str] = []
-
-
 class ChangesResolvedOut(Schema):
     """The number of open changes; resolving one again is no error."""
 
@@ -127,22 +112,6 @@ class RemovalOut(Schema):
     reached_elsewhere: int
     needs_administrator: bool
     fingerprint: str
-
-
-class RemovalIn(Input):
-    """`policy`: move (those that another connection reaches), wait, or deactivate."""
-
-    policy: RemovalPolicy
-    fingerprint: str | None = None
-
-
-class OwnerIn(Input):
-    member: int
-
-
-class ImportPolicyIn(Input):
-    policy: ImportPolicy
-    companies: list[int] = []
 
 
 class Changed(Schema):
@@ -215,25 +184,12 @@ def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[Comp
 
 
 @router.post("/{connection_id}/changes", response=ChangesResolvedOut)
-def resolve_changes(
-    request: AuthenticatedRequest, connection_id: int, answer: ChangeResolutionIn
-) -> ChangesResolvedOut:
+def resolve_changes(request: AuthenticatedRequest, connection_id: int, answer: ChangeResolution) -> ChangesResolvedOut:
     """Settle changes of some administrations of a connection with one answer."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    if answer.accept is None:
-        raise Refused(_("Say what you decide: `accept` is true or false."))
     if answer.viewed_at is None and answer.code == ConnectionIssue.OTHER_COMPANY:
-        raise Refused(_("Say when you read the changes: `viewed_at`."))
-    count = resolution.resolve_changes(
-        request.actor,
-        connection_id,
-        answer.administrations,
-        answer.code,
-        accept=answer.accept,
-        viewed_at=answer.viewed_at,
-        fingerprints=answer.fingerprints,
-    )
-    return ChangesResolvedOut(resolved=count)
+        raise Refused(_("Say when you read the changes: `viewed_at`."), field="viewed_at")
+    return ChangesResolvedOut(resolved=resolution.resolve_changes(request.actor, connection_id, answer))
 
 
 @router.post("/{connection_id}/probe", response=ConnectionCheckOut, url_name="connection_probe")
@@ -272,15 +228,15 @@ def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> S
 
 
 @router.post("/{connection_id}/owner", response=Changed)
-def request_transfer(request: AuthenticatedRequest, connection_id: int, payload: OwnerIn) -> Changed:
+def request_transfer(request: AuthenticatedRequest, connection_id: int, payload: TransferInput) -> Changed:
     """Ask a member to take over: it changes when they have signed in at the accounting system."""
     return Changed(changed=ownership.request_transfer(request.actor, connection_id, payload.member))
 
 
 @router.post("/{connection_id}/import-policy", response=Changed)
-def set_import_policy(request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyIn) -> Changed:
+def set_import_policy(request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyInput) -> Changed:
     """Set which companies others than the owner may import: all, none, or the selected ones."""
-    lifecycle.set_import_policy(request.actor, connection_id, payload.policy, payload.companies)
+    lifecycle.set_import_policy(request.actor, connection_id, payload)
     return Changed(changed=True)
 
 
@@ -292,11 +248,9 @@ def preview_removal(request: AuthenticatedRequest, connection_id: int) -> Remova
 
 
 @router.post("/{connection_id}/removal", response=RemovalOut)
-def remove_connection(request: AuthenticatedRequest, connection_id: int, payload: RemovalIn) -> RemovalOut:
+def remove_connection(request: AuthenticatedRequest, connection_id: int, payload: RemovalInput) -> RemovalOut:
     """Remove the connection; its tokens are withdrawn at the accounting system."""
-    return _removal(
-        lifecycle.remove_connection(request.actor, connection_id, payload.policy, fingerprint=payload.fingerprint)
-    )
+    return _removal(lifecycle.remove_connection(request.actor, connection_id, payload))
 
 
 def _removal(removal: lifecycle.Removal) -> RemovalOut:

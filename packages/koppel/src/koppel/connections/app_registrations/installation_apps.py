@@ -9,12 +9,12 @@ from django.utils.translation import gettext as _
 
 from koppel.connections.app_registrations.services import (
     AppCheck,
-    AppRegistrationInput,
     check_with_vendor,
     problems_of,
     register_app,
 )
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
+from koppel.connections.inputs import AppRegistrationInput
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.vault import clear_app_failures
 from koppel.connector.registry import connectors

@@ -16,6 +16,7 @@ from koppel.audit.services import record
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.audit_actions import AppRegistrationAction
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
+from koppel.connections.inputs import AppRegistrationInput
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.sessions import Runtime, run_sync
 from koppel.connections.vault import KEY_MISSING, clear_app_failures, credentials, encrypt_client_secret
@@ -29,20 +30,6 @@ from koppel.organisations.roles import Actor, Permission
 
 CLIENT_ID_CHARACTERS_MAX = 200
 REFRESH_TOKEN_DAYS_MAX = 3650
-
-
-@dataclass(frozen=True)
-class AppRegistrationInput:
-    """What a person enters. `client_secret` None keeps the one that is there; `refresh_token_days` as chosen in
-    the vendor's portal, None = unknown, and then nobody is told before a consent ends."""
-
-    connector: str
-    environment: str
-    consent_mode: str
-    client_id: str
-    client_secret: Secret | None
-    name: str = ""
-    refresh_token_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,11 +86,19 @@ def app_for(actor: Actor, app_id: int) -> AppRegistration:
     return app
 
 
+def get_own_app(actor: Actor, app_id: int) -> AppRegistration:
+    """Return one of the organisation's own. Raises `NoSuchConnection`."""
+    app = registrations_of(actor).filter(pk=app_id, organisation=actor.organisation_id).first()
+    if app is None:
+        raise NoSuchConnection
+    return app
+
+
 def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> AppRegistration:
     """Make or change one of the organisation's own. Raises `NoSuchConnection`, `RegistrationRefused` with its
     problems."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    app = _get_app(actor, app_id) if app_id is not None else None
+    app = get_own_app(actor, app_id) if app_id is not None else None
     problems = _problems(actor, app, values)
     if problems:
         raise RegistrationRefused(problems)
@@ -121,7 +116,7 @@ def remove_app(actor: Actor, app_id: int) -> None:
     """Take one of the organisation's own away, with its secret. Raises `NoSuchConnection`,
     `RegistrationRefused` when used."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    app = _get_app(actor, app_id)
+    app = get_own_app(actor, app_id)
     if app.connections.exclude(state=ConnectionState.REMOVED).exists():
         raise RegistrationRefused(
             {"": _("Connections use this app. Remove them first, or sign them in with another app.")}
@@ -181,13 +176,6 @@ def environment_of(app: AppRegistration) -> Environment | None:
         if environments
         else None
     )
-
-
-def _get_app(actor: Actor, app_id: int) -> AppRegistration:
-    app = registrations_of(actor).filter(pk=app_id, organisation_id=actor.organisation_id).first()
-    if app is None:
-        raise NoSuchConnection
-    return app
 
 
 def _create(actor: Actor, values: AppRegistrationInput) -> AppRegistration:

@@ -8,7 +8,7 @@ import typer
 
 from koppel.connections.app_registrations import installation_apps
 from koppel.connections.app_registrations.redirects import redirect_uri
-from koppel.connections.app_registrations.services import AppRegistrationInput
+from koppel.connections.inputs import AppRegistrationInput
 from koppel.kit.cli.errors import CommandError, user_errors
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.kit.encryption import Secret
@@ -35,7 +35,15 @@ def add_app(
     connector, environment, mode = option.split("/")
     secret = _secret()
     with user_errors():
-        values = AppRegistrationInput(connector, environment, mode, client_id, secret, name, refresh_token_days)
+        values = AppRegistrationInput(
+            connector=connector,
+            environment=environment,
+            consent_mode=mode,
+            client_id=client_id,
+            client_secret=secret,
+            name=name,
+            refresh_token_days=refresh_token_days,
+        )
         created = installation_apps.add_app(shell_account(), values)
     print_record({"id": created.pk, "consent_option": option, "redirect_address": redirect_uri()}, as_json=as_json)
 

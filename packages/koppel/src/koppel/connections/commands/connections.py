@@ -12,6 +12,7 @@ from koppel.connections.companies import resolution
 from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
 from koppel.connections.consent.attempts import begin_consent
 from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.inputs import ChangeResolution, RemovalInput
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose
@@ -187,13 +188,10 @@ def resolve_changes(
             administration_ids = sorted({change.administration for change in open_changes if change.code == code})
         if not administration_ids and not everything:
             raise Refused(_("Name the administrations, or say --all."))
-        count = (
-            resolution.resolve_changes(
-                actor, connection, administration_ids, code, accept=accept, fingerprints=fingerprint or ()
-            )
-            if administration_ids
-            else 0
+        answer = ChangeResolution(
+            administrations=administration_ids, code=code, accept=accept, fingerprints=fingerprint or []
         )
+        count = resolution.resolve_changes(actor, connection, answer) if administration_ids else 0
     print_record({"connection": connection, "code": code, "resolved": count}, as_json=as_json)
 
 
@@ -229,7 +227,8 @@ def remove_connection(
     with acting_as(person, organisation) as actor:
         removal = lifecycle.preview_removal(actor, connection)
         if yes:
-            removal = lifecycle.remove_connection(actor, connection, policy, fingerprint=removal.fingerprint)
+            chosen = RemovalInput(policy=policy, fingerprint=removal.fingerprint)
+            removal = lifecycle.remove_connection(actor, connection, chosen)
     context = {
         "connection": connection, "account": removal.account, "administrations": removal.administrations,
         "reached_elsewhere": removal.reached_elsewhere, "policy": policy.value, "removed": yes,

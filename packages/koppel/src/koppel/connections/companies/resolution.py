@@ -22,6 +22,7 @@ from koppel.connections.companies.same_company import (
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.health import add_timeline_event
 from koppel.connections.hooks import accept_company_change, exclude_restricted, masked_number, restart_runs
+from koppel.connections.inputs import ChangeResolution
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import RemoteCompany, TimelineKind
 from koppel.issues.models import Issue
@@ -33,30 +34,21 @@ CODES = frozenset({*QUESTIONS, ConnectionIssue.OTHER_COMPANY})
 ID_MAX = 2**63 - 1
 
 
-def resolve_changes(
-    actor: Actor,
-    connection_id: int,
-    administration_ids: Collection[int],
-    code: str,
-    *,
-    accept: bool,
-    viewed_at: datetime | None = None,
-    fingerprints: Collection[str] = (),
-) -> int:
+def resolve_changes(actor: Actor, connection_id: int, answer: ChangeResolution) -> int:
     """Apply one decision to the changes of many administrations. Returns how many were open; a repetition changes nothing.
 
-    `accept`: take the change over (else leave the administration as it is); for `other_company`: it is the same company.
-    `viewed_at`: when the person saw the page; a later change is refused. `fingerprints`: those of the changes that were shown
-    (`fingerprint_of`); a decision about other values is refused, also one to leave them. Raises `Refused` with a message, and
-    `NoSuchConnection`."""
+    A change later than `viewed_at` is refused; so is a decision about other values than those of the `fingerprints`
+    (`fingerprint_of`), also one to leave them. Raises `Refused` with a message, and `NoSuchConnection`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    requested_ids = set(administration_ids)
+    if answer.accept is None:
+        raise Refused(_("Say what you decide: `accept` is true or false."), field="accept")
+    code, accept, requested_ids = answer.code, answer.accept, set(answer.administrations)
     if code not in CODES or not requested_ids or not all(0 < key <= ID_MAX for key in requested_ids):
         raise NoSuchConnection
     companies = _companies(actor, connection_id, requested_ids)
     if companies.keys() != requested_ids:
         raise NoSuchConnection
-    _require_current(actor, companies, code, fingerprints, viewed_at)
+    _require_current(actor, companies, code, answer.fingerprints, answer.viewed_at)
     if code != ConnectionIssue.OTHER_COMPANY:
         return sum(
             _resolve_change(actor, company, key, ConnectionIssue(code), accept=accept)
@@ -122,7 +114,7 @@ def _companies(actor: Actor, connection_id: int, administration_ids: Collection[
     locked = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
     return {
         administration_of[company.pk]: company
-        for company in locked.filter(organisation_id=actor.organisation_id, pk__in=administration_of).order_by("pk")
+        for company in locked.for_actor(actor).filter(pk__in=administration_of).order_by("pk")
     }
 
 

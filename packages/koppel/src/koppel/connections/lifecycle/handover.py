@@ -14,7 +14,8 @@ from koppel.organisations.roles import Actor
 
 
 def hand_over_question(actor: Actor, departing_member_id: int, new_owner_id: int) -> Confirmation:
-    """Return the confirmation page for handing over all connections of one person. Raises `Refused`."""
+    """Return the confirmation page for handing over all connections of one person. Raises `NoSuchMember`,
+    `Refused`."""
     person = owned_connections(actor, departing_member_id).person
     items = _connections_to_transfer(actor, departing_member_id, new_owner_id, False)
     new_owner = next((str(member.user) for member in possible_owners(actor) if member.pk == new_owner_id), "")
@@ -42,7 +43,8 @@ def _connections_to_transfer(
     for a member who may not."""
     connections = owned_connections(actor, departing_member_id).connections
     if connections and new_owner_id not in {member.pk for member in possible_owners(actor)}:
-        raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
+        message = _("Only an Administrator or a Team leader who may sign in can take over a connection.")
+        raise Refused(message, field="member")
     titles = {key: connector.descriptor.title for key, connector in connectors().items()}
     return [
         (connection.pk, f"{titles.get(connection.connector, connection.connector)} {connection.account}")

@@ -1,21 +1,20 @@
 """Which companies others than the owner may import through a connection."""
 
-from collections.abc import Iterable
-
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.health import add_timeline_event
+from koppel.connections.inputs import ImportPolicyInput
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.models import ImportPolicy, RemoteCompany, TimelineKind
 from koppel.organisations.roles import Actor
 
 
-def set_import_policy(actor: Actor, connection_id: int, policy: ImportPolicy, company_ids: Iterable[int] = ()) -> int:
+def set_import_policy(actor: Actor, connection_id: int, chosen: ImportPolicyInput) -> int:
     """Set which companies others than the owner may import through this connection. Returns how many they may now.
 
     Companies listed later follow the policy: importable with ALL, not with SELECTED and NONE."""
-    connection = lock_for_change(actor, connection_id)
+    connection, policy = lock_for_change(actor, connection_id), chosen.policy
     companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection)
-    requested_ids = set(company_ids) if policy is ImportPolicy.SELECTED else set()
+    requested_ids = set(chosen.companies) if policy is ImportPolicy.SELECTED else set()
     selected_ids = requested_ids & set(companies.values_list("pk", flat=True))
     companies.filter(pk__in=selected_ids).update(importable_by_others=True)
     companies.exclude(pk__in=selected_ids).update(importable_by_others=policy is ImportPolicy.ALL)

@@ -27,7 +27,7 @@ from koppel.connector.contract import Consent
 from koppel.connector.registry import connector
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.services import notify
-from koppel.organisations.errors import Refused
+from koppel.organisations.errors import NoSuchMember, Refused
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import PERMISSIONS, Actor, Permission
 
@@ -49,9 +49,8 @@ class OwnedConnections:
 def possible_owners(actor: Actor) -> list[Membership]:
     """Return the members who may sign in for a connection, by name."""
     now = timezone.now()
-    memberships = Membership.objects.filter(
+    memberships = Membership.objects.for_actor(actor).filter(
         Q(expires_at=None) | Q(expires_at__gt=now),
-        organisation_id=actor.organisation_id,
         is_active=True,
         role__in=PERMISSIONS[Permission.MANAGE_CONNECTIONS],
     )
@@ -69,7 +68,8 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
         raise NoSuchConnection
     new_owner = next((member for member in possible_owners(actor) if member.pk == membership_id), None)
     if new_owner is None:
-        raise Refused(_("Only an Administrator or a Team leader who may sign in can take over a connection."))
+        message = _("Only an Administrator or a Team leader who may sign in can take over a connection.")
+        raise Refused(message, field="member")
     if new_owner.pk in (
         connection.pending_owner_id,
         connection.owner_id if connection.pending_owner_id is None else None,
@@ -99,12 +99,11 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
 
 
 def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
-    """Return what stops when this person's account at the vendor is closed. Raises `Refused` for a person who
-    is no member."""
+    """Return what stops when this person's account at the vendor is closed. Raises `NoSuchMember`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     person = Membership.objects.for_actor(actor).filter(pk=membership_id).first()
     if person is None:
-        raise Refused(_("This person is not a member of your organisation."))
+        raise NoSuchMember(_("This person is not a member of your organisation."))
     return OwnedConnections(str(person.user), list(connections_of(actor).filter(owner_id=membership_id)))
 
 
@@ -214,7 +213,7 @@ def _name_list(names: Sequence[str]) -> str:
 
 def _delete_pending_grants(connection: Connection) -> None:
     """Revoke the pending grants of somebody who was asked before."""
-    pending = Grant.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+    pending = Grant.objects.in_organisation(connection.organisation_id).filter(connection=connection)
     revoke_later(
         connection.organisation_id,
         list(pending.filter(is_pending_transfer=True, invalid_since=None).values_list("pk", flat=True)),

@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.health import LASTING_KINDS, add_timeline_event, end_timeline_event
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
+from koppel.connections.inputs import RemovalInput
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.lifecycle.revocation import revoke_later
 from koppel.connections.models import ConnectionState, Grant, RemoteCompany, TimelineKind
@@ -68,21 +69,19 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     )
 
 
-def remove_connection(
-    actor: Actor, connection_id: int, policy: RemovalPolicy, *, fingerprint: str | None = None
-) -> Removal:
+def remove_connection(actor: Actor, connection_id: int, chosen: RemovalInput) -> Removal:
     """Remove the connection; a job revokes its tokens at the vendor. Returns what was done.
 
-    `fingerprint`: that of the preview which the person saw. Raises `Refused` with a message, also when the preview has changed
-    meanwhile, and `NoSuchConnection` when the connection was removed before."""
+    `chosen.fingerprint`: that of the preview which the person saw. Raises `Refused` with a message, also when the preview has
+    changed meanwhile, and `NoSuchConnection` when the connection was removed before."""
     connection = lock_for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
     if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
         message = _("This connection serves %(count)d administrations. Only an Administrator may remove it.")
         raise Refused(message % {"count": removal.administrations})
-    if fingerprint is not None and fingerprint != removal.fingerprint:
+    if chosen.fingerprint is not None and chosen.fingerprint != removal.fingerprint:
         raise Refused(_("Meanwhile the administrations of this connection have changed. Please look again."))
-    detach_administrations(actor, connection_id, policy)
+    detach_administrations(actor, connection_id, chosen.policy)
     stop_runs(actor.organisation_id, connection_id, StopReason.REMOVE)
     connection.state, connection.pending_owner, connection.degraded_since = ConnectionState.REMOVED, None, None
     connection.save(update_fields=["state", "pending_owner", "degraded_since"])
@@ -92,13 +91,13 @@ def remove_connection(
     for kind in LASTING_KINDS:
         end_timeline_event(connection, kind)
     add_timeline_event(
-        connection, TimelineKind.REMOVED, {"policy": policy.value, "count": removal.administrations}, actor.name
+        connection, TimelineKind.REMOVED, {"policy": chosen.policy.value, "count": removal.administrations}, actor.name
     )
     record_change(
         actor,
         ConnectionAction.REMOVED,
         connection,
-        {"policy": policy.value, "administrations": removal.administrations},
+        {"policy": chosen.policy.value, "administrations": removal.administrations},
     )
     return removal
 

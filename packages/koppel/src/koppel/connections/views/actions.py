@@ -1,51 +1,49 @@
 """The buttons of a connection: probe, sign in again, pause, owner, release, remove. Each is safe to press twice."""
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Callable
 from functools import wraps
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
-from koppel.connections.errors import ConsentRefused, NoSuchConnection
-from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.errors import NoSuchConnection
+from koppel.connections.forms import ChangeForm, ImportPolicyForm, ReconnectForm, RemovalForm, TransferForm
+from koppel.connections.inputs import ChangeResolution
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.lifecycle.handover import hand_over_question
-from koppel.connections.models import ConsentPurpose, ImportPolicy, TimelineEvent
+from koppel.connections.models import ConsentPurpose, TimelineEvent, TimelineKind
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import unconfirmed
-from koppel.kit.web.decorators import outside_transaction
-from koppel.kit.web.parameters import id_of
-from koppel.organisations.errors import Refused
+from koppel.kit.web.decorators import action_of, outside_transaction, takes
+from koppel.kit.web.forms import moment_of
+from koppel.kit.web.parameters import Parameter
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 ConnectionAction = Callable[[AuthenticatedRequest, int], HttpResponse]
 
 
-def _kept(action: ConnectionAction) -> ConnectionAction:
-    """Show a refusal on the connection's page, and on the list that a connection is gone."""
+def redirects_when_gone(action: ConnectionAction) -> ConnectionAction:
+    """Lead from a connection that is removed to the list, which says so.
+
+    A second click, or one in another tab, is no mistake: an empty page "not found" would look like one. Nothing is written
+    before the connection is found."""
 
     @wraps(action)
     def view(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
         try:
             return action(request, connection_id)
-        except (Refused, ConsentRefused) as refusal:
-            messages.error(request, str(refusal))
-            return _to(connection_id)
         except NoSuchConnection:
             messages.info(request, _("This connection does not exist any more."))
             return redirect("connections:list")
@@ -53,16 +51,14 @@ def _kept(action: ConnectionAction) -> ConnectionAction:
     return view
 
 
-@require_POST
-@_kept
+@action_of("connections:detail", "connection_id")
+@redirects_when_gone
 def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
     connection = queries.get_connection(request.actor, connection_id)
-    return_path = (
-        f"{reverse('connections:reconnect_all')}?{urlencode({'since': since})}"
-        if (since := _since(request))
-        else connection.get_absolute_url()
-    )
+    since = ReconnectForm.of(request).values_or_refusal()["since"]
+    round_url = f"{reverse('connections:reconnect_all')}?{urlencode({'since': since.isoformat()})}" if since else ""
+    return_path = round_url or connection.get_absolute_url()
     return sign_in_at_vendor(
         request,
         request.actor,
@@ -74,8 +70,8 @@ def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> H
     )
 
 
-@require_POST
-@_kept
+@action_of("connections:detail", "connection_id")
+@redirects_when_gone
 def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Let the new owner sign in with an account of their own."""
     connection = queries.get_connection(request.actor, connection_id)
@@ -85,14 +81,11 @@ def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpRe
     )  # fmt: skip
 
 
-@require_POST
+@action_of("connections:detail", "connection_id")
 @outside_transaction
 def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Make one cheap call, now."""
-    try:
-        check = check_connection(request.actor, connection_id)
-    except NoSuchConnection:
-        raise Http404 from None
+    check = check_connection(request.actor, connection_id)
     if check.answered:
         context = {"company": check.company, "milliseconds": check.milliseconds}
         message = _("It works: %(company)s answered in %(milliseconds)d ms.")
@@ -103,27 +96,29 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> H
     return _to(connection_id)
 
 
-@require_POST
-@_kept
+@action_of("connections:detail", "connection_id")
+@redirects_when_gone
 def pause_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     if lifecycle.pause_connection(request.actor, connection_id):
         messages.success(request, _("Paused. Nothing is read until somebody resumes it."))
     return _to(connection_id)
 
 
-@require_POST
-@_kept
+@action_of("connections:detail", "connection_id")
+@redirects_when_gone
 def resume_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     if lifecycle.resume(request.actor, connection_id):
         messages.success(request, _("Resumed. What waited goes on now."))
     return _to(connection_id)
 
 
-@require_POST
-@_kept
+@action_of("connections:detail", "connection_id")
+@redirects_when_gone
 def request_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Ask a member to take the connection over; naming the owner withdraws the request."""
-    if ownership.request_transfer(request.actor, connection_id, _number(request, "membership")):
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
+    new_owner_id = TransferForm.of(request).input_or_refusal().member
+    if ownership.request_transfer(request.actor, connection_id, new_owner_id):
         connection = queries.get_connection(request.actor, connection_id)
         noted = _("Noted. Until the new owner has signed in, it runs on the old account.")
         messages.success(
@@ -132,74 +127,70 @@ def request_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpR
     return _to(connection_id)
 
 
-@require_POST
-@_kept
+@action_of("connections:detail", "connection_id")
+@redirects_when_gone
 def set_import_policy(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Set which companies others than the owner may import."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
-    policy = request.POST.get("import_policy", "")
-    if policy not in ImportPolicy.values:
-        raise Refused(_("Choose what is released."))
-    company_ids = numbers_of(request.POST.getlist("companies"))
-    count = lifecycle.set_import_policy(request.actor, connection_id, ImportPolicy(policy), company_ids)
+    chosen = ImportPolicyForm.of(request).input_or_refusal()
+    count = lifecycle.set_import_policy(request.actor, connection_id, chosen)
     text = ngettext("%d company is released for import.", "%d companies are released for import.", count)
     messages.success(request, text % count)
     return _to(connection_id)
 
 
-@require_POST
-@_kept
+@action_of("connections:detail", "connection_id")
+@redirects_when_gone
 def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Take over what changed at the accounting system, or leave it; of another company: yes, it is the same, or
     no. For one administration, or for all that are ticked."""
-    code, accept = request.POST.get("code", ""), request.POST.get("accept") == "1"
-    ids = numbers_of(request.POST.getlist("administration"))
-    if not ids and code == ConnectionIssue.OTHER_COMPANY:
-        raise Refused(_("Tick the administrations that you decide about."))
-    viewed_at = _viewed_at(request) if code == ConnectionIssue.OTHER_COMPANY else None
-    fingerprints = request.POST.getlist("fingerprint")
-    count = resolution.resolve_changes(
-        request.actor, connection_id, ids or [0], code, accept=accept, viewed_at=viewed_at, fingerprints=fingerprints
-    )
-    if code != ConnectionIssue.OTHER_COMPANY:
+    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    answer = ChangeForm.of(request).input_or_refusal()
+    count = resolution.resolve_changes(request.actor, connection_id, answer)
+    if answer.code != ConnectionIssue.OTHER_COMPANY:
         return _to(connection_id, "#companies")
-    if count and accept:
-        text = ngettext("%d administration goes on.", "%d administrations go on.", count)
-        messages.success(request, text % count)
-    elif count:
-        text = ngettext("%d administration stays stopped.", "%d administrations stay stopped.", count)
-        messages.info(request, text % count)
+    if count:
+        _report_decision(request, answer, count)
     return _to(connection_id, "#same-company")
 
 
-@_kept
+def _report_decision(request: AuthenticatedRequest, answer: ChangeResolution, count: int) -> None:
+    if answer.accept:
+        text = ngettext("%d administration goes on.", "%d administrations go on.", count)
+        messages.success(request, text % count)
+    else:
+        text = ngettext("%d administration stays stopped.", "%d administrations stay stopped.", count)
+        messages.info(request, text % count)
+
+
+@redirects_when_gone
 def remove_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Show what would happen, with a choice; when the choice is sent, remove the connection."""
-    if request.method != "POST":
-        return _removal_page(request, connection_id)
-    policy = request.POST.get("policy", "")
-    if policy not in list(RemovalPolicy):
-        messages.error(request, _("Choose what becomes of the administrations."))
-        return _removal_page(request, connection_id)
-    try:
-        removal = lifecycle.remove_connection(
-            request.actor, connection_id, RemovalPolicy(policy), fingerprint=request.POST.get("fingerprint", "")
-        )
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return _removal_page(request, connection_id)
-    messages.success(request, lifecycle.removal_message(removal, RemovalPolicy(policy)))
-    return redirect("connections:list")
+    form = RemovalForm.of(request)
+    if request.method == "POST":
+        with form.refusals():
+            removal = lifecycle.remove_connection(request.actor, connection_id, form.input)
+            messages.success(request, lifecycle.removal_message(removal, form.input.policy))
+            return redirect("connections:list")
+    removal = lifecycle.preview_removal(request.actor, connection_id)
+    context = {
+        "removal": removal,
+        "form": form,
+        "card": summaries.summarize(queries.get_connection(request.actor, connection_id)),
+        "may_remove": not removal.needs_administrator or request.actor.can(Permission.MANAGE_ORGANISATION),
+        "nav_section": "connections",
+    }
+    return render(request, "connections/remove.html", context)
 
 
+@takes(since=Parameter(parse=moment_of))
 def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
     """Show everything that needs a sign-in, one after the other, with what is done already."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
-    since = _since(request) or timezone.now().isoformat()
+    since = request.parameters["since"] or timezone.now()
     broken = summaries.list_needing_sign_in(request.actor)
-    events = TimelineEvent.objects.filter(
-        organisation_id=request.actor.organisation_id, kind="reconnected", at__gte=parse_datetime(since)
-    ).exclude(connection__in=[connection.connection for connection in broken])
+    since_then = TimelineEvent.objects.for_actor(request.actor).filter(kind=TimelineKind.RECONNECTED, at__gte=since)
+    events = since_then.exclude(connection__in=[connection.connection for connection in broken])
     request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
     names = {key: connection.descriptor.title for key, connection in connectors().items()}
     latest = {connection.connection_id: connection for connection in events.select_related("connection").order_by("at")}
@@ -208,7 +199,7 @@ def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
         "done": [(connection, names.get(connection.connection.connector, "")) for connection in latest.values()],
         "total": len(broken) + len(latest),
         "waiting": sum(connection.awaiting_sign_in for connection in broken),
-        "since": since,
+        "since": since.isoformat(),
         "nav_section": "connections",
     }
     return render(request, "connections/reconnect_all.html", context)
@@ -217,73 +208,32 @@ def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
 def hand_over_connections(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """Show the connections on the account of a person who leaves, and hand them over at once."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
-    try:
-        if request.method == "POST":
-            to = _number(request, "membership")
-            question = hand_over_question(request.actor, membership_id, to)
-            if not question.groups:
-                messages.success(request, _("Nothing is left to hand over."))
-                return HttpResponseRedirect(request.path)
-            if page := unconfirmed(request, question):
-                return page
-            count = ownership.transfer_all(request.actor, membership_id, to)
-            text = ngettext(
-                "%d connection is handed over: it changes with the next sign-in.",
-                "%d connections are handed over: each changes with the next sign-in.",
-                count,
-            )
-            messages.success(request, text % count)
-            return HttpResponseRedirect(request.path)
-        owned = ownership.owned_connections(request.actor, membership_id)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect(request.path if request.method == "POST" else "connections:list")
-    owners = [connection for connection in ownership.possible_owners(request.actor) if connection.pk != membership_id]
-    return render(
-        request, "connections/offboarding.html", {"owned": owned, "owners": owners, "nav_section": "connections"}
-    )  # fmt: skip
+    form = TransferForm.of(request)
+    if request.method == "POST":
+        with form.refusals():
+            return _hand_over(request, membership_id, form.input.member)
+    owned = ownership.owned_connections(request.actor, membership_id)
+    owners = [member for member in ownership.possible_owners(request.actor) if member.pk != membership_id]
+    context = {"owned": owned, "owners": owners, "form": form, "nav_section": "connections"}
+    return render(request, "connections/offboarding.html", context)
 
 
-def _removal_page(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    removal = lifecycle.preview_removal(request.actor, connection_id)
-    context = {
-        "removal": removal,
-        "card": summaries.summarize(queries.get_connection(request.actor, connection_id)),
-        "may_remove": not removal.needs_administrator or request.actor.can(Permission.MANAGE_ORGANISATION),
-        "nav_section": "connections",
-    }
-    return render(request, "connections/remove.html", context)
+def _hand_over(request: AuthenticatedRequest, membership_id: int, new_owner_id: int) -> HttpResponse:
+    question = hand_over_question(request.actor, membership_id, new_owner_id)
+    if not question.groups:
+        messages.success(request, _("Nothing is left to hand over."))
+        return HttpResponseRedirect(request.path)
+    if page := unconfirmed(request, question):
+        return page
+    count = ownership.transfer_all(request.actor, membership_id, new_owner_id)
+    text = ngettext(
+        "%d connection is handed over: it changes with the next sign-in.",
+        "%d connections are handed over: each changes with the next sign-in.",
+        count,
+    )
+    messages.success(request, text % count)
+    return HttpResponseRedirect(request.path)
 
 
 def _to(connection_id: int, part: str = "") -> HttpResponseRedirect:
     return HttpResponseRedirect(f"{reverse('connections:detail', args=[connection_id])}{part}")
-
-
-def numbers_of(texts: Iterable[str]) -> list[int]:
-    return [*filter(None, map(id_of, texts))]
-
-
-def _viewed_at(request: AuthenticatedRequest) -> datetime:
-    """Return when the page was made on which the person answers. Raises `Refused`: without it nobody knows what
-    was answered."""
-    try:
-        moment = parse_datetime(request.POST.get("viewed_at", ""))
-    except ValueError:
-        moment = None
-    if moment is None or not timezone.is_aware(moment):
-        raise Refused(_("This page does not say when it was opened. Please look again."))
-    return moment
-
-
-def _number(request: AuthenticatedRequest, name: str) -> int:
-    return id_of(request.POST.get(name, "")) or 0
-
-
-def _since(request: AuthenticatedRequest) -> str:
-    """Return since when a round of signing in again is under way; '' when there is none."""
-    text = request.POST.get("since", "") or request.GET.get("since", "")
-    try:
-        moment = parse_datetime(text)
-    except ValueError:
-        return ""
-    return moment.isoformat() if moment is not None and timezone.is_aware(moment) else ""

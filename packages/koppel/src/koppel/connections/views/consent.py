@@ -14,17 +14,17 @@ from django.views.decorators.http import require_http_methods
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent import attempts, browser_binding
 from koppel.connections.errors import ConsentRefused
+from koppel.connections.forms import CallbackForm
 from koppel.connections.hooks import connection_reconnected
 from koppel.connections.lifecycle import ownership
 from koppel.connections.models import ConsentPurpose
 from koppel.connector.errors import ConnectorError
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.web.decorators import outside_transaction, public
-from koppel.kit.web.parameters import id_of
+from koppel.kit.web.decorators import outside_transaction, public, takes
+from koppel.kit.web.parameters import IDENTIFIER
 from koppel.organisations.requests import AuthenticatedRequest
 
 log = structlog.get_logger(__name__)
-ANSWER_CHARACTERS_MAX = 4000
 
 
 @csrf_exempt
@@ -34,10 +34,9 @@ def receive_callback(request: AuthenticatedRequest) -> HttpResponse:
     """Store the vendor's answer, by query or form_post, by its `state`, and go on to a page that has our cookies.
 
     Nothing of the answer is shown, logged or used here."""
-    params = request.POST if request.method == "POST" else request.GET
-    if not params:
+    inbound = CallbackForm(request.POST if request.method == "POST" else request.GET).inbound
+    if not inbound:
         return render(request, "connections/unknown_answer.html", status=400)
-    inbound = {key: str(value)[:ANSWER_CHARACTERS_MAX] for key, value in params.items()}
     attempt_id = attempts.receive_callback(inbound.get("state", ""), inbound)
     if attempt_id is None:
         log.warning("consent_callback_unknown_state")
@@ -47,17 +46,17 @@ def receive_callback(request: AuthenticatedRequest) -> HttpResponse:
 
 
 @outside_transaction
+@takes(attempt=IDENTIFIER)
 def complete_consent(request: AuthenticatedRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
-    text = request.GET.get("attempt", "")
-    attempt_id = id_of(text) or 0
+    attempt_id = request.parameters["attempt"] or 0
     return_path = attempts.return_path(request.actor, attempt_id) or reverse("connections:list")
     try:
         outcome = attempts.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser_binding.COOKIE, ""))
         if outcome.purpose == ConsentPurpose.TRANSFER:
             is_whole = ownership.complete_transfer(request.actor, outcome.connection_id)
         sync_company_list(request.actor, outcome.connection_id)
-    except ConsentRefused as refusal:
+    except ConsentRefused as refusal:  # the way back from the vendor ends where the person came from, also then
         messages.error(request, str(refusal))
         return HttpResponseRedirect(return_path)
     except ConnectorError as error:

@@ -1,11 +1,10 @@
 """The list of connections, and the page of one."""
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 
 from koppel.connections import queries, summaries
 from koppel.connections.connection_page import load_connection_page
-from koppel.connections.errors import NoSuchConnection
 from koppel.kit.web.decorators import takes
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -29,9 +28,6 @@ def list_connections(request: AuthenticatedRequest) -> HttpResponse:
 def show_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Show one connection: health, administrations, what is released, whose it is, what happened."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    try:
-        page = load_connection_page(request.actor, connection_id)
-    except NoSuchConnection:
-        raise Http404 from None
+    page = load_connection_page(request.actor, connection_id)
     request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
     return render(request, "connections/detail.html", {**vars(page), "nav_section": "connections"})

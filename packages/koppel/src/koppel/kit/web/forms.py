@@ -110,6 +110,10 @@ class Form(forms.Form, Generic[InputT]):
         """Show a message at a field; at the head of the form when it has no such field."""
         self.add_error(field if field in self.fields else None, message)
 
+    def show_refusal(self, error: KoppelError) -> None:
+        """Show what the use case refused. A form overrides it for an error that names several fields."""
+        self.show_error(error.message, error.field)
+
     def refusals(self) -> "Refusals":
         """Show at the form what the block refuses, and take back what it had written. Errors that are not about the input
         (no right, not found, quarantine) go on to the one place where pages handle them."""
@@ -132,7 +136,7 @@ class Refusals:
         self._transaction.__exit__(kind, error, traceback)
         if isinstance(error, KoppelError) and error.is_about_input:
             self._form.is_valid()
-            self._form.show_error(error.message, error.field)
+            self._form.show_refusal(error)
             return True
         return isinstance(error, Invalid)
 

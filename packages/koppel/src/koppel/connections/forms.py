@@ -1,0 +1,167 @@
+"""Forms of the pages of connections."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from koppel.connections.app_registrations.services import CLIENT_ID_CHARACTERS_MAX, REFRESH_TOKEN_DAYS_MAX
+from koppel.connections.companies.resolution import CODES
+from koppel.connections.errors import RegistrationRefused
+from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.inputs import (
+    AppRegistrationInput,
+    ChangeResolution,
+    ImportPolicyInput,
+    RemovalInput,
+    TransferInput,
+)
+from koppel.connections.issue_types import ConnectionIssue
+from koppel.connections.models import ImportPolicy
+from koppel.kit.encryption import Secret
+from koppel.kit.errors import KoppelError
+from koppel.kit.web.forms import ChoiceField, Form, IdField, IdsField, MomentField, TextField
+from koppel.kit.web.schemas import Input
+
+ANSWER_CHARACTERS_MAX = 4000
+CONSENT_OPTION_PARTS = ("connector", "environment", "consent_mode")
+
+
+class TextsField(forms.Field):
+    """Texts that a page writes for itself, each in a hidden input of the same name."""
+
+    widget = forms.MultipleHiddenInput
+
+    def __init__(self) -> None:
+        super().__init__(required=False)
+
+    def to_python(self, value: Any) -> list[str]:
+        return [TextField().clean(text) for text in value or ()]
+
+
+class SecretField(TextField):
+    """A secret as it was typed; None when nothing was."""
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        return Secret(text) if text else None
+
+
+class ReconnectForm(Form[Input]):
+    """`since`: when a round of signing in again began, to which this sign-in leads back."""
+
+    since = MomentField()
+
+
+class TransferForm(Form[TransferInput]):
+    """Who is to take over."""
+
+    input_type = TransferInput
+    membership = IdField(required=True, error_messages={"required": _("Choose a colleague")})
+
+    def input_values(self) -> Mapping[str, Any]:
+        return {"member": self.values["membership"]}
+
+    def show_error(self, message: str, field: str = "") -> None:
+        super().show_error(message, "membership" if field == "member" else field)
+
+
+class ImportPolicyForm(Form[ImportPolicyInput]):
+    """What is released for import, with the ticked companies."""
+
+    input_type = ImportPolicyInput
+    import_policy = ChoiceField(
+        required=True, choices=ImportPolicy.choices, error_messages={"required": _("Choose what is released.")}
+    )
+    companies = IdsField()
+
+    def input_values(self) -> Mapping[str, Any]:
+        return {"policy": self.values["import_policy"], "companies": self.values["companies"]}
+
+
+class ChangeForm(Form[ChangeResolution]):
+    """A decision about one change, or about other companies in the place of those that are ticked."""
+
+    input_type = ChangeResolution
+    code = ChoiceField(required=True, choices=[(code, code) for code in sorted(CODES)])
+    accept = ChoiceField(required=True, choices=[("1", "1"), ("0", "0")])
+    administration = IdsField(
+        required=True, error_messages={"required": _("Tick the administrations that you decide about.")}
+    )
+    fingerprint = TextsField()
+    viewed_at = MomentField(
+        error_messages={"invalid": _("This page does not say when it was opened. Please look again.")}
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Require of another company when its page was opened: without it nobody knows what was answered."""
+        values = super().clean() or {}
+        if values.get("code") == ConnectionIssue.OTHER_COMPANY and not values.get("viewed_at", True):
+            field = self.fields["viewed_at"]
+            self.add_error("viewed_at", ValidationError(field.error_messages["invalid"]))
+        return values
+
+    def input_values(self) -> Mapping[str, Any]:
+        values = self.values
+        return {
+            "administrations": values["administration"],
+            "code": values["code"],
+            "accept": values["accept"] == "1",
+            "viewed_at": values["viewed_at"],
+            "fingerprints": values["fingerprint"],
+        }
+
+
+class RemovalForm(Form[RemovalInput]):
+    """What becomes of the administrations, and the preview that the person saw."""
+
+    input_type = RemovalInput
+    policy = ChoiceField(
+        required=True,
+        choices=[(policy.value, policy.value) for policy in RemovalPolicy],
+        error_messages={"required": _("Choose what becomes of the administrations.")},
+    )
+    fingerprint = TextField()
+
+
+class AppRegistrationForm(Form[AppRegistrationInput]):
+    """A new app registration, or all that can be changed about one; then it has no `consent_option`.
+
+    The use case says what is missing, for a new one and for a change."""
+
+    input_type = AppRegistrationInput
+    consent_option = TextField()
+    name = TextField(max_length=120)
+    client_id = TextField(max_length=CLIENT_ID_CHARACTERS_MAX)
+    client_secret = SecretField(max_length=1000)
+    refresh_token_days = TextField()
+
+    def clean_refresh_token_days(self) -> int | None:
+        text = self.cleaned_data["refresh_token_days"]
+        if text and not (text.isascii() and text.isdecimal()):
+            message = gettext("Enter a number of days from 1 to %d, or leave it empty.")
+            raise ValidationError(message % REFRESH_TOKEN_DAYS_MAX)
+        return int(text) if text else None
+
+    def input_values(self) -> Mapping[str, Any]:
+        values = dict(self.values)
+        parts = values.pop("consent_option").split("/")
+        is_whole = len(parts) == len(CONSENT_OPTION_PARTS)
+        return values | dict(zip(CONSENT_OPTION_PARTS, parts if is_whole else ("", "", ""), strict=True))
+
+    def show_refusal(self, error: KoppelError) -> None:
+        problems = error.problems if isinstance(error, RegistrationRefused) else {error.field: error.message}
+        for field, message in problems.items():
+            self.show_error(message, "consent_option" if field in CONSENT_OPTION_PARTS else field)
+
+
+class CallbackForm(Form[Input]):
+    """The vendor's answer to a sign-in. Which parameters it has is the connector's matter."""
+
+    @property
+    def inbound(self) -> dict[str, str]:
+        """All parameters, each the last of its name."""
+        return {str(name): str(value)[:ANSWER_CHARACTERS_MAX] for name, value in self.data.items()}

@@ -1,0 +1,56 @@
+"""What the use cases of connections take, from page, REST and command line."""
+
+from pydantic import AwareDatetime, ConfigDict
+
+from koppel.connections.hooks import RemovalPolicy
+from koppel.connections.models import ImportPolicy
+from koppel.kit.encryption import Secret
+from koppel.kit.web.schemas import Input
+
+
+class ChangeResolution(Input):
+    """`accept`: take the change over, or leave the administration as it is; for other_company: it is the same
+    company, or it is not. `viewed_at`: when you read the changes; what is said or claimed since then is
+    refused. `fingerprints`: those of the changes that you read; when what is there now has another fingerprint,
+    nothing is resolved. For other_company `viewed_at` must be given."""
+
+    administrations: list[int] = []
+    code: str = ""
+    accept: bool | None = None
+    viewed_at: AwareDatetime | None = None
+    fingerprints: list[str] = []
+
+
+class RemovalInput(Input):
+    """`policy`: move (those that another connection reaches), wait, or deactivate."""
+
+    policy: RemovalPolicy
+    fingerprint: str | None = None
+
+
+class TransferInput(Input):
+    """The id of the member who is to take over."""
+
+    member: int
+
+
+class ImportPolicyInput(Input):
+    """Which companies others than the owner may import. `companies` are ids, for the policy `selected`."""
+
+    policy: ImportPolicy
+    companies: list[int] = []
+
+
+class AppRegistrationInput(Input):
+    """What a person enters. `client_secret` None keeps the one that is there; `refresh_token_days` as chosen in
+    the vendor's portal, None = unknown, and then nobody is told before a consent ends."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    connector: str
+    environment: str
+    consent_mode: str
+    client_id: str
+    client_secret: Secret | None
+    name: str = ""
+    refresh_token_days: int | None = None
