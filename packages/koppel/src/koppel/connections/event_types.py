@@ -44,5 +44,5 @@ EVENT_TYPES = (
 
 def describe_subject(organisation_id: int, connection_id: int) -> Subject:
     """Describe whose matter an event about a connection is: its owner's."""
-    connection = Connection.objects.filter(organisation_id=organisation_id, pk=connection_id).first()
+    connection = Connection.objects.in_organisation(organisation_id).filter(pk=connection_id).first()
     return Subject(connection.account, connection.owner_id) if connection else Subject()

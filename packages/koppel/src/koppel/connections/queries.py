@@ -66,14 +66,14 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Tim
     """Return the newest first, without what happened to companies that do not exist for the actor.
 
     Renewals of tokens are one line, made from what the grants know: how often, and when last."""
-    events_of_connection = connection.events.filter(organisation_id=connection.organisation_id)
+    events_of_connection = connection.events.in_organisation(connection.organisation_id)
     hidden = _hidden_names(actor, connection)
     events = [
         _without(event, hidden)
         for event in events_of_connection.order_by("-at", "-pk")[:limit]
         if not _is_about(event, hidden)
     ]
-    grants = connection.grants.filter(organisation_id=connection.organisation_id).values_list("generation", "issued_at")
+    grants = connection.grants.in_organisation(connection.organisation_id).values_list("generation", "issued_at")
     signed_in = events_of_connection.filter(kind__in=["reconnected", "owner_changed"]).count()
     renewal_count = sum(generation - 1 for generation, _issued_at in grants) - signed_in
     if renewal_count > 0:
@@ -84,7 +84,7 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Tim
 
 def _hidden_names(actor: Actor, connection: Connection) -> set[str]:
     """Return the names of the companies of the connection of which the actor may not read the name."""
-    companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+    companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(connection=connection)
     hidden = companies.exclude(pk__in=exclude_restricted(actor, companies).values("pk"))
     return {name for names in hidden.values_list("name", "legal_name", "confirmed_name") for name in names if name}
 
@@ -105,8 +105,8 @@ def _without(event: TimelineEvent, names: set[str]) -> TimelineEvent:
 def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
     """Return all that the connection lists and exists for the actor, by name: for whoever decides what is
     released."""
-    companies = RemoteCompany.objects.filter(
-        organisation_id=connection.organisation_id, connection=connection, is_listed=True
+    companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(
+        connection=connection, is_listed=True
     )
     return (
         exclude_restricted(actor, companies)

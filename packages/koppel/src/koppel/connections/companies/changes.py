@@ -141,7 +141,7 @@ def companies_to_describe(
     """Return imported companies with a new name in the list, and those that wait for a person's decision, by id with their
     external id. They are described before the list is stored."""
     listed = {company.external_id: company.name for company in companies}
-    remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
+    remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(connection_id=connection_id)
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
     rows = imported.values_list("pk", "external_id", "name", "claimed_at")
     return {
@@ -163,7 +163,7 @@ def reconcile_list(
 
     In the caller's transaction. `unsure`: external ids that may be another company; their names are not compared."""
     listed = {company.external_id: company for company in companies}
-    remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
+    remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(connection_id=connection_id)
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
     for existing in imported.select_related("connection").distinct():
         listing = listed.get(existing.external_id)
@@ -223,7 +223,7 @@ def _raise_number_missing(company: RemoteCompany, new: str) -> None:
 def _raise_change(company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: MessageFacts) -> None:
     """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one, it is resolved."""
     organisation_id, subject = company.organisation_id, ("administration", administration_id)
-    existing = Issue.objects.filter(organisation_id=organisation_id, code=code, resolved_at=None)
+    existing = Issue.objects.in_organisation(organisation_id).filter(code=code, resolved_at=None)
     open_issue = existing.filter(subject_kind=subject[0], subject_id=subject[1]).first()
     first = str(open_issue.context.get("old", "")) if open_issue else str(context["old"])
     if _is_same(company, str(context["field"]), first, str(context["new"])):
@@ -234,4 +234,4 @@ def _raise_change(company: RemoteCompany, administration_id: int, code: Connecti
 
 def _lock_company(organisation_id: int, company_id: int) -> RemoteCompany | None:
     queryset = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
-    return queryset.filter(organisation_id=organisation_id, pk=company_id).first()
+    return queryset.in_organisation(organisation_id).filter(pk=company_id).first()

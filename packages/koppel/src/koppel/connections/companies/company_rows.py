@@ -161,8 +161,8 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
 
 
 def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, list[Change]]:
-    changes = Issue.objects.filter(
-        organisation_id=organisation_id, subject_kind="administration", subject_id__in=administration_ids,
+    changes = Issue.objects.in_organisation(organisation_id).filter(
+        subject_kind="administration", subject_id__in=administration_ids,
         code__in=QUESTIONS, resolved_at=None,
     )  # fmt: skip
     by_administration: dict[int, list[Change]] = {}

@@ -103,7 +103,7 @@ def _upsert_companies(
 
     A company that waits for a person's decision, or is `unsure`, keeps its name and code."""
     listed_at, kept, connection_id = timezone.now(), 0, connection.pk
-    remote_companies = RemoteCompany.objects.filter(organisation_id=organisation_id, connection_id=connection_id)
+    remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(connection_id=connection_id)
     held = {*unsure, *remote_companies.filter(claimed_at__isnull=False).values_list("external_id", flat=True)}
     reconcile_list(organisation_id, connection_id, _listed(by_grant), by_grant, held)
     for grant_id, companies in by_grant.items():

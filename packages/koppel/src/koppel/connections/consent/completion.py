@@ -79,8 +79,8 @@ def _require_same_companies(actor: Actor, connection: Connection, consent: Conse
         message = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")
         raise ConsentRefused("other_account", message % {"new": consent.account, "old": connection.account})
     if consent.company_id and consent.company_id not in {company for _subject, company in grants}:
-        imported_companies = RemoteCompany.objects.filter(
-            organisation_id=connection.organisation_id, connection=connection
+        imported_companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(
+            connection=connection
         )
         companies = exclude_restricted(actor, imported_companies)
         names = ", ".join(companies.order_by("name").values_list("name", flat=True)[:5])

@@ -37,8 +37,8 @@ log = structlog.get_logger(__name__)
 
 def lock_connection(organisation_id: int, connection_id: int) -> Connection | None:
     """Lock and return the connection, to change its state; None when it was removed."""
-    connection = Connection.objects.select_for_update(no_key=True).filter(
-        organisation_id=organisation_id, pk=connection_id
+    connection = (
+        Connection.objects.select_for_update(no_key=True).in_organisation(organisation_id).filter(pk=connection_id)
     )
     return connection.exclude(state=ConnectionState.REMOVED).first()
 
@@ -142,8 +142,8 @@ def derived_state(connection: Connection) -> ConnectionState:
 
 def grants_of(connection: Connection) -> "QuerySet[Grant]":
     """Return the grants in use: without those of a pending transfer and superseded ones."""
-    grants = Grant.objects.filter(
-        organisation_id=connection.organisation_id, connection=connection, is_pending_transfer=False
+    grants = Grant.objects.in_organisation(connection.organisation_id).filter(
+        connection=connection, is_pending_transfer=False
     )
     return grants.exclude(invalid_reason__startswith=SUPERSEDED)
 
@@ -183,7 +183,7 @@ def _resolve_consent_lost(connection: Connection) -> None:
 def _concerns_all_companies(connection: Connection, company_id: int, message: str) -> bool:
     """Whether no call of the connection was answered since this company's began to fail."""
     now = timezone.now()
-    companies = RemoteCompany.objects.filter(organisation_id=connection.organisation_id, pk=company_id)
+    companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(pk=company_id)
     is_first = companies.filter(failing_since=None).update(failing_since=now, failing_reason=message) == 1
     since = companies.values_list("failing_since", flat=True).first() or now
     last = connection.last_contact_at

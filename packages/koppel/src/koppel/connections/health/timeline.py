@@ -42,5 +42,5 @@ def end_timeline_event(connection: Connection, kind: TimelineKind) -> None:
 
 
 def _open_events(connection: Connection, kind: TimelineKind) -> "QuerySet[TimelineEvent]":
-    events = TimelineEvent.objects.filter(organisation_id=connection.organisation_id, connection=connection, kind=kind)
+    events = TimelineEvent.objects.in_organisation(connection.organisation_id).filter(connection=connection, kind=kind)
     return events.order_by("-at", "-pk")

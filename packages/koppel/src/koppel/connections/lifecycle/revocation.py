@@ -46,7 +46,7 @@ async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -
 def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
     """Mark grants as invalid, and enqueue a job that revokes them at the vendor. In the caller's transaction
     and scope."""
-    grants = Grant.objects.filter(organisation_id=organisation_id, pk__in=grant_ids)
+    grants = Grant.objects.in_organisation(organisation_id).filter(pk__in=grant_ids)
     grants.filter(invalid_since=None).update(
         invalid_since=timezone.now(), invalid_reason=f"{SUPERSEDED} The consent was given back."
     )
@@ -84,7 +84,7 @@ async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int
 
 def _unused_token(organisation_id: int, attempt_id: int) -> tuple[AppRegistration, Secret] | None:
     with organisation_scope(organisation_id):
-        queryset = ConsentAttempt.objects.filter(organisation_id=organisation_id, pk=attempt_id).select_related("app")
+        queryset = ConsentAttempt.objects.in_organisation(organisation_id).filter(pk=attempt_id).select_related("app")
         attempt = queryset.exclude(secrets=ERASED).first()
     if attempt is None:
         return None
@@ -93,7 +93,7 @@ def _unused_token(organisation_id: int, attempt_id: int) -> tuple[AppRegistratio
 
 def _erase_unused_token(organisation_id: int, attempt_id: int) -> None:
     with organisation_scope(organisation_id):
-        ConsentAttempt.objects.filter(organisation_id=organisation_id, pk=attempt_id).update(secrets=ERASED)
+        ConsentAttempt.objects.in_organisation(organisation_id).filter(pk=attempt_id).update(secrets=ERASED)
 
 
 def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, Secret] | None:
@@ -102,7 +102,7 @@ def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistrati
 
     None for a valid grant: the same account was signed in again before this job."""
     with organisation_scope(organisation_id):
-        queryset = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id).exclude(invalid_since=None)
+        queryset = Grant.objects.in_organisation(organisation_id).filter(pk=grant_id).exclude(invalid_since=None)
         grant = queryset.select_related("connection__app").first()
     if grant is None or not bytes(grant.access_token):
         return None
@@ -113,7 +113,7 @@ def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistrati
 def _erase_tokens(organisation_id: int, grant_id: int, generation: int) -> None:
     """Erase the tokens of a grant, unless a new sign-in has replaced them."""
     with organisation_scope(organisation_id):
-        grants = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id, generation=generation)
+        grants = Grant.objects.in_organisation(organisation_id).filter(pk=grant_id, generation=generation)
         if grants.exclude(invalid_since=None).update(access_token=ERASED, refresh_token=None):
             connection = grants.select_related("connection").get().connection
             add_timeline_event(connection, TimelineKind.REVOKED, {"account": connection.account})

@@ -62,7 +62,7 @@ class TransferState:
 
     def _companies(self) -> "QuerySet[RemoteCompany]":
         connection = self.connection
-        return RemoteCompany.objects.filter(organisation_id=connection.organisation_id, connection=connection)
+        return RemoteCompany.objects.in_organisation(connection.organisation_id).filter(connection=connection)
 
     def _concerned_companies(self, grant: Grant) -> "QuerySet[RemoteCompany]":
         companies = self._companies()

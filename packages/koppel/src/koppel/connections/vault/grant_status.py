@@ -22,12 +22,12 @@ def mark_lost(organisation_id: int, grant_id: int, generation: int, code: str, m
 
     A grant of a pending transfer serves nothing yet, so the connection needs no new sign-in for it."""
     with organisation_scope(organisation_id):
-        grant = Grant.objects.filter(organisation_id=organisation_id, pk=grant_id).first()
+        grant = Grant.objects.in_organisation(organisation_id).filter(pk=grant_id).first()
         if grant is None:
             return False
         lock_connection(organisation_id, grant.connection_id)  # before the grant, as sign-ins do
-        alive = Grant.objects.filter(
-            organisation_id=organisation_id, pk=grant_id, generation=generation, invalid_since=None
+        alive = Grant.objects.in_organisation(organisation_id).filter(
+            pk=grant_id, generation=generation, invalid_since=None
         )
         changed = alive.update(
             invalid_since=now(),

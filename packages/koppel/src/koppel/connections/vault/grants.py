@@ -31,7 +31,7 @@ def store_grant(organisation_id: int, connection: Connection, subject: str, comp
     identity = (organisation_id, grant.pk)
     maintain_at = keep_alive_at(connection.connector, tokens.issued_at, tokens.refresh_expires_at)
     # The generation rises, so that an answer to a refresh of the older consent is not stored over this one.
-    Grant.objects.filter(organisation_id=organisation_id, pk=grant.pk).update(
+    Grant.objects.in_organisation(organisation_id).filter(pk=grant.pk).update(
         access_token=encrypt_token(tokens.access_token, *identity, "access_token"),
         refresh_token=encrypt_token(tokens.refresh_token, *identity, "refresh_token") if tokens.refresh_token else None,
         issued_at=tokens.issued_at,
@@ -55,7 +55,7 @@ def superseded_refresh_token(
     consented to. An access token alone ends by itself within the hour."""
     if not connector(connection.connector).descriptor.revoking_spares_later_consents:
         return None
-    grants = Grant.objects.select_for_update(no_key=True).filter(organisation_id=organisation_id, connection=connection)
+    grants = Grant.objects.select_for_update(no_key=True).in_organisation(organisation_id).filter(connection=connection)
     grant = grants.filter(subject=subject, company_id=company_id).first()
     if grant is None or not grant.refresh_token:
         return None
