@@ -266,8 +266,8 @@ def test_a_sorted_list_is_acted_on_by_its_filter_and_comes_back_as_it_was(firm: 
     client = browser_of(firm.boss)
     page = client.get("/administrations/?status=active&sort=-name").content.decode()
     assert 'name="query" value="status=active"' in page
-    assert 'name="shown" value="sort=-name"' in page
-    form = {"action": "add_favourite", "query": "status=active", "shown": "sort=-name", "all": "1"}
+    assert 'name="arrangement" value="sort=-name"' in page
+    form = {"action": "add_favourite", "query": "status=active", "arrangement": "sort=-name", "all": "1"}
     answer = client.post("/administrations/bulk/preview", form)
     assert answer["Location"].endswith("/administrations/?status=active&sort=-name")
     assert count_favourites(firm) == statuses(firm).count("active")

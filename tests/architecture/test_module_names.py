@@ -19,7 +19,6 @@ SAME_JOB = {
     "formats": "named by Django, one a language",
     "handover": "gives what a person held to a colleague",
     "outbox": "declares the rows that an app delivers outside; the kit has the engine of them all",
-    "reporter": "reports what the calls of a process found, for many at once",
 }
 """Names that several modules have, with what all of them do."""
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from koppel.connections.rate_limits import QuotaKey, RateLimiter, leases, rate_limited, reporter
+from koppel.connections.rate_limits import QuotaKey, RateLimiter, leases, rate_limited, usage_reporter
 from koppel.connections.rate_limits.quota import LEASE_SECONDS
 from koppel.connections.sessions.runtime import Runtime, runtime
 from koppel.connections.sessions.vendor_sessions import describing_session
@@ -92,7 +92,7 @@ def test_a_worker_asks_the_database_far_less_often_than_it_calls(
     connected: MakeConnected, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Besides what it reports once a second, and slow calls take many."""
-    monkeypatch.setattr(reporter, "REPORT_SECONDS", 3600)
+    monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 3600)
     firm = connected()
     company = first_company(firm)
 
@@ -222,7 +222,7 @@ def test_who_asks_while_an_idle_slice_is_given_back_gets_another(
 ) -> None:
     """The database is slow over the report that gives it back; meanwhile the next run of the company begins."""
     monkeypatch.setattr(leases, "IDLE_SECONDS", -1.0)
-    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 0.01)
     key, other = QuotaKey(1, "company"), QuotaKey(1, "other")
 
     async def story(runtimes: list[Runtime]) -> None:
@@ -244,7 +244,7 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second asks while the database still thinks about the first: neither takes away what the other was given."""
-    monkeypatch.setattr(reporter, "REPORT_SECONDS", 3600)
+    monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 3600)
     key = QuotaKey(1, "company")
 
     async def story(runtimes: list[Runtime]) -> None:
@@ -269,7 +269,7 @@ def test_slices_that_go_to_and_fro_make_no_call_too_many(clean_database: None, m
     """Two workers with many runs of two firms; whatever lies idle for a moment is given back, and everything is reported."""
     monkeypatch.setattr(leases, "IDLE_SECONDS", 0.02)
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.0)
-    monkeypatch.setattr(reporter, "REPORT_SECONDS", 0.001)
+    monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 0.001)
     key, quota, calls = QuotaKey(1, "company"), 100, 0
 
     async def run(here: RateLimiter, firm: int) -> None:
@@ -312,7 +312,7 @@ class _Holder:
             "SELECT FROM connections_rate_limit WHERE app_id = %s AND company = %s FOR UPDATE",
             [key.app_id, key.company],
         )
-        if reporter.REPORT_SECONDS < 1:
+        if usage_reporter.REPORT_SECONDS < 1:
             await self.is_waited_for()
 
     async def is_waited_for(self) -> None:

@@ -3,6 +3,8 @@
 from typing import Any
 
 import psycopg
+from django.apps import apps
+from django.db.models import JSONField
 from psycopg import sql
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -128,7 +130,8 @@ def _fill_notifications(connection: Connection) -> None:
 def rows(connection: Connection, table: str, count: int, **expressions: str) -> None:
     """`count` rows; `expressions` of SQL may use their number `n`. Columns that must have a value get any."""
     required = connection.execute(_REQUIRED, [table]).fetchall()
-    values = {name: _DEFAULTS[kind] for name, kind in required} | expressions
+    values = {name: _DEFAULTS[kind] for name, kind in required} | _empty_json(table) | expressions
+    values = {name: text for name, text in values.items() if name in expressions or name in dict(required)}
     connection.execute(
         sql.SQL("INSERT INTO {} ({}) SELECT {} FROM generate_series(1, {}) n").format(
             sql.Identifier(table),
@@ -137,3 +140,10 @@ def rows(connection: Connection, table: str, count: int, **expressions: str) -> 
             count,
         )
     )
+
+
+def _empty_json(table: str) -> dict[str, str]:
+    """What a column of JSON holds when it holds nothing: a list or an object."""
+    models = [model for model in apps.get_models() if model._meta.db_table == table]
+    fields = [field for model in models for field in model._meta.concrete_fields if isinstance(field, JSONField)]
+    return {field.column: "'[]'" if field.get_default() == [] else "'{}'" for field in fields if field.has_default()}

@@ -1,7 +1,18 @@
 """Errors that the administrations app raises."""
 
+from django.utils.translation import gettext as _
+
 from koppel.kit.errors import NotFoundError
 
 
 class NotFound(NotFoundError):
     """No such administration, or the actor may not see it: the two look alike from outside."""
+
+
+class NoSuchChoice(NotFound):
+    """A division, template or person that was chosen does not exist any more; `detail` says which."""
+
+    is_about_input = True
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"{_('That division, template or person no longer exists. Nothing was changed.')} {detail}")

@@ -1,17 +1,12 @@
 """Shared beginnings of pages about one administration."""
 
-from django.http import Http404
-
-from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
 from koppel.organisations.roles import Actor, Permission
 
 
 def get_administration_or_404(actor: Actor, administration_id: int) -> Administration:
-    """Return the administration if the actor may see it. Raises `Http404`: unknown and hidden look alike."""
+    """Return the administration if the actor may see it. Raises `NotFound`, a page with status 404: unknown and hidden look
+    alike."""
     actor.require(Permission.VIEW)
-    try:
-        return administration_for(actor, administration_id)
-    except NotFound:
-        raise Http404 from None
+    return administration_for(actor, administration_id)

@@ -32,6 +32,11 @@ class KoppelError(Exception):
         self.field = field
 
     @property
+    def is_about_input(self) -> bool:
+        """Whether a form can show it: the input is at fault, not the actor's rights nor the page itself."""
+        return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+    @property
     def message(self) -> str:
         """The sentence in the reader's language; '' when the code is enough."""
         return str(self)

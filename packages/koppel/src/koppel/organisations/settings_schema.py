@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -91,23 +90,6 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
     elif not {str(audience) for audience in notify.values()} <= AUDIENCE_LABELS.keys():
         problems["notify"] = "unknown_audience"
     return problems
-
-
-def parse_settings_form(form: QueryDict) -> SettingsMap:
-    """Return the settings of a form. An empty field is not set, so that the value below applies. Raises
-    `Refused` with a sentence.
-    """
-    values: dict[str, Any] = {}
-    if form.get("resources_set"):
-        values["resources"] = form.getlist("resources")
-    for key in ("fiscal_years_back", "full_comparison_weekday"):
-        if text := form.get(key, "").strip():
-            values[key] = int(text) if text.isdecimal() and len(text) < 4 else -1
-    if schedule := form.get("schedule", ""):
-        values["schedule"] = schedule
-    if notify := {key: audience for key in audience_events() if (audience := form.get(f"notify-{key}", ""))}:
-        values["notify"] = notify
-    return validate_settings(values)
 
 
 def _strange(key: str, value: Any) -> str:

@@ -10,7 +10,7 @@ from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.bulk.skip_reasons import CommonReason
-from koppel.administrations.errors import NotFound
+from koppel.administrations.errors import NoSuchChoice
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration, BulkParameters, BulkValues
 from koppel.company_registers.numbers import NumberStatus, check_number
@@ -181,9 +181,9 @@ def _require_same_organisation(actor: Actor, values: BulkParameters) -> None:
     tenant = {"organisation_id": actor.organisation_id}
     division, template = values.get("division"), values.get("template")
     if division is not None and not Division.objects.filter(**tenant, pk=division, archived_at=None).exists():
-        raise NotFound(unknown_value("division", str(division)).message)
+        raise NoSuchChoice(unknown_value("division", str(division)).message)
     if template is not None and not Template.objects.filter(**tenant, pk=template, archived_at=None).exists():
-        raise NotFound(unknown_value("template", str(template)).message)
+        raise NoSuchChoice(unknown_value("template", str(template)).message)
     _require_own_members(actor, {*values.get("add", ()), *values.get("remove", ())})
 
 
@@ -193,7 +193,7 @@ def _require_own_members(actor: Actor, members: Iterable[int]) -> None:
         "pk", flat=True
     )
     if strange := sorted(members - set(there)):
-        raise NotFound(" ".join(unknown_value("member", str(one)).message for one in strange))
+        raise NoSuchChoice(" ".join(unknown_value("member", str(one)).message for one in strange))
 
 
 ACTIONS = (

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 
 from koppel.administrations.list.columns import COLUMNS, DEFAULT_COLUMNS
 from koppel.administrations.models import Status
@@ -146,6 +146,11 @@ class ListQuery:
             single={name: value for name, value in self.single.items() if (name, value) not in removed},
             page=1,
         )
+
+
+def read_query(request: HttpRequest) -> ListQuery:
+    """Return what the list's address asks for. Raises `UnknownParameter` for a filter that is too long."""
+    return parse_query(request.GET)
 
 
 def parse_query(params: QueryDict) -> ListQuery:

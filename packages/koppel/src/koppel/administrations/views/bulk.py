@@ -1,30 +1,27 @@
 """Bulk work: what will happen, that it happens, what happened, and its undo."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Case, QuerySet, When
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
 from koppel.administrations import bulk
 from koppel.administrations.bulk import bulk_actions, get_action, parse_bulk_filter
-from koppel.administrations.errors import NotFound
+from koppel.administrations.forms import BulkForm, BulkTableForm
 from koppel.administrations.list.filter_checks import require_known
-from koppel.administrations.list.query import NONE, parse_query_string
+from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.administrations.views.detail import redirect_back
-from koppel.kit.tabular.reader import TableError, decode
-from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import PAGE, UnknownParameter, id_of, is_id, one_of, unknown_value
+from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.parameters import PAGE, one_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
@@ -32,95 +29,78 @@ from koppel.organisations.roles import Actor, Permission
 PAGE_SIZE = 200
 ATTENTION_STATES = (ItemState.SKIPPED, ItemState.KEPT)
 """What may need somebody stands before the rest."""
-UPLOAD_BYTES_MAX = 5 * 1024 * 1024
 OPEN_STATES = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
 
 
-@require_POST
-def preview(request: AuthenticatedRequest) -> HttpResponse:
-    """Preview what the action would do to what is ticked, or to all that match."""
-    form = request.POST
-    action = form.get("action", "")
-    try:
+@action_of("administrations:list")
+def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
+    """Preview what the action would do to what is ticked, or to all that match; a refusal leads back to the list as it was."""
+    form = BulkForm.of(request)
+    with form.refusals():
+        action = form.values["action"]
         bulk.get_allowed_action(request.actor, action)
-        selection = _selection(request)
-        params = _action_params(action, request)
-        draft = bulk.preview(request.actor, action, params, selection, query=_address_of(request))
-    except (Refused, UnknownParameter) as refusal:
-        messages.warning(request, str(refusal))
-        return redirect_back(request)
-    except NotFound:
-        messages.error(request, _("That division, template or person no longer exists. Nothing was changed."))
-        return redirect_back(request)
-    if action in ("add_favourite", "remove_favourite"):
-        return _start(request, draft)
-    return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
+        draft = bulk.preview(request.actor, action, form.params(), _selection(request, form), query=_query_of(form))
+        if action in ("add_favourite", "remove_favourite"):
+            return _start(request, draft)
+        return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
+    messages.warning(request, form.error_text)
+    return redirect_back(request)
 
 
-def _selection(request: AuthenticatedRequest) -> bulk.Selection:
-    """Select what is ticked, or all that match. Raises `UnknownParameter`, also for a list that was refused."""
-    form = request.POST
-    text = form.get("query", "")
-    query = parse_bulk_filter(text) if "all" in form else parse_query_string(text)
+def _selection(request: AuthenticatedRequest, form: BulkForm) -> bulk.Selection:
+    """Return what is ticked, or all that match. Raises `UnknownParameter`, also for a list that was refused, and `Invalid`."""
+    text = form.values["query"]
+    query = parse_bulk_filter(text) if form.values["all"] else parse_query_string(text)
     require_known(request.actor, query)
-    if strange := [text for text in form.getlist("id") if not is_id(text)]:
-        raise UnknownParameter([unknown_value("id", text) for text in strange])
-    if form.get("all", "1") != "1":
-        raise UnknownParameter([unknown_value("all", form["all"], ("1",))])
-    if "all" in form:
-        return bulk.Selection(query=query)
-    return bulk.Selection(ids=[int(text) for text in form.getlist("id")])
+    return bulk.Selection(query=query) if form.values["all"] else bulk.Selection(ids=form.values["id"])
 
 
-def _address_of(request: AuthenticatedRequest) -> str:
+def _query_of(form: BulkForm) -> str:
     """Return the list's address: the filter, the sorting and the columns. What is unknown of it is left out."""
-    form = request.POST
-    items = parse_query_string(form.get("shown", ""))
-    return "&".join(text for text in (form.get("query", ""), items.arrangement()) if text)
+    arrangement = parse_query_string(form.values["arrangement"]).arrangement()
+    return "&".join(text for text in (form.values["query"], arrangement) if text)
 
 
 @takes(only=one_of(*ItemState.values), page=PAGE)
-def detail(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
+def show_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
     """Show before it starts what changes, what does not and why; afterwards how far it is, what happened, and the undo."""
-    operation = _get_or_404(request.actor, operation_id)
+    operation = bulk.get_operation(request.actor, operation_id)
     return render(request, "administrations/bulk.html", _operation_context(request, operation))
 
 
 @takes(only=one_of(*ItemState.values), page=PAGE)
-def progress(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
+def show_progress(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
     """Show the part that changes by itself."""
-    operation = _get_or_404(request.actor, operation_id)
+    operation = bulk.get_operation(request.actor, operation_id)
     return render(request, "administrations/bulk_state.html", _operation_context(request, operation))
 
 
-@require_POST
-def start(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    return _start(request, _get_or_404(request.actor, operation_id))
+@action_of("administrations:bulk_detail", "operation_id")
+def start_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
+    """Start what was previewed."""
+    return _start(request, bulk.get_operation(request.actor, operation_id))
 
 
-@require_POST
-def undo(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    operation = _get_or_404(request.actor, operation_id)
-    try:
-        if not bulk.undo(request.actor, operation.pk):
-            messages.info(request, _("This is being undone already."))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
+@action_of("administrations:bulk_detail", "operation_id")
+def undo_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
+    """Undo what was done, where nobody changed it since."""
+    operation = bulk.get_operation(request.actor, operation_id)
+    if not bulk.undo(request.actor, operation.pk):
+        messages.info(request, _("This is being undone already."))
     return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[operation.pk]))
 
 
-@require_POST
-def discard(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    operation = _get_or_404(request.actor, operation_id)
-    query = operation.query
+@action_of("administrations:bulk_detail", "operation_id")
+def discard_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
+    """Discard a preview and return to the list as it was."""
+    operation = bulk.get_operation(request.actor, operation_id)
+    query = parse_query_string(operation.query).to_query_string() or "all=1"
     bulk.discard(request.actor, operation.pk)
-    return HttpResponseRedirect(
-        f"{reverse('administrations:list')}?{parse_query_string(query).to_query_string() or 'all=1'}"
-    )
+    return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}")
 
 
 @takes()
-def recent(request: AuthenticatedRequest) -> HttpResponse:
+def list_operations(request: AuthenticatedRequest) -> HttpResponse:
     """Show what was done to many at once, newest first."""
     request.actor.require(Permission.VIEW)
     operation_rows = [
@@ -130,38 +110,33 @@ def recent(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "administrations/bulk_list.html", {"nav_section": "administrations", "rows": operation_rows})
 
 
-def spreadsheet_page(request: AuthenticatedRequest) -> HttpResponse:
+def import_table(request: AuthenticatedRequest) -> HttpResponse:
     """Take changes from a CSV, pasted or uploaded, to the same preview."""
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    text = request.POST.get("text", "")
+    form = BulkTableForm.of(request)
     if request.method == "POST":
-        try:
-            return _read_spreadsheet(request, text)
-        except (Refused, TableError, UnknownParameter) as refusal:
-            messages.error(request, str(refusal))
+        with form.refusals():
+            return _preview_table(request, form)
     context = {
         "nav_section": "administrations",
-        "text": text,
-        "chosen": request.POST.get("action", "change"),
+        "form": form,
+        "text": form["text"].value() or "",
+        "chosen": form["action"].value() or "change",
         "actions": [action for action in bulk_actions.values() if request.actor.can(action.permission)],
         "today": timezone.localdate().isoformat(),
     }
     return render(request, "administrations/bulk_csv.html", context)
 
 
-def _read_spreadsheet(request: AuthenticatedRequest, text: str) -> HttpResponse:
-    upload = request.FILES.get("file")
-    if upload:
-        if (upload.size or 0) > UPLOAD_BYTES_MAX:
-            raise Refused(_("This file is too large."))
-        text = decode(upload.read())
-    action = get_action(request.POST.get("action", "change"))
+def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpResponse:
+    action = get_action(form.values["action"])
+    text = form.values["file"] or form.values["text"]
     changes = bulk.read_changes(request.actor, text, names_only=action.key != "change")
     if not changes.values_by_id:
         lines = "; ".join(f"{number}: {problem}" for number, _text, problem in changes.problems[:5])
-        raise Refused(_("No line of the file can be followed. %s") % lines)
+        raise Refused(_("No line of the file can be followed. %s") % lines, field="text")
     extra_params = {"per_item": True, "problems": changes.problems[:100]}
-    params = extra_params if action.key == "change" else _action_params(action.key, request)
+    params = extra_params if action.key == "change" else form.params()
     selection = bulk.Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
     draft = bulk.preview(request.actor, action.key, params, selection)
     BulkOperation.objects.filter(pk=draft.pk).update(params={**draft.params, **extra_params})
@@ -184,37 +159,6 @@ def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpRespo
     query = parse_query_string(operation.query).to_query_string() or "all=1"
     undo_parameter = f"&done={operation.pk}" if bulk.can_undo(operation) and counts.changed else ""
     return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}{undo_parameter}")
-
-
-def _action_params(action: str, request: AuthenticatedRequest) -> Mapping[str, Any]:
-    """Return the parameters of the bar's menus; empty fields ask for nothing. Raises `UnknownParameter`."""
-    form = request.POST
-    if action == "deactivate":
-        return {"reason": form.get("reason", ""), "on": form.get("on", "")}
-    if action != "change":
-        return {}
-    params: dict[str, Any] = {}
-    for key in ("division", "template"):
-        if text := form.get(f"set_{key}", ""):
-            params[key] = None if text == NONE else _id(f"set_{key}", text)
-    for key in ("add", "remove"):
-        params[key] = [_id(key, text) for text in form.getlist(key)]
-    if sector := form.get("set_sector", ""):
-        params["sector"] = "" if sector == "none" else sector
-    return params
-
-
-def _id(name: str, text: str) -> int:
-    if (number := id_of(text)) is None:
-        raise UnknownParameter([unknown_value(name, text)])
-    return number
-
-
-def _get_or_404(actor: Actor, operation_id: int) -> BulkOperation:
-    try:
-        return bulk.get_operation(actor, operation_id)
-    except NotFound:
-        raise Http404 from None
 
 
 def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) -> dict[str, Any]:
@@ -242,7 +186,7 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
 
 
 def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
-    items = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation)
+    items = BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation)
     if only:
         return items.filter(state=only).order_by("pk")
     return items.order_by(Case(When(state__in=ATTENTION_STATES, then=0), default=1), "pk")

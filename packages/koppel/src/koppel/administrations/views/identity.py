@@ -5,52 +5,71 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
+from koppel.administrations.forms import IdentityForm, RegisterCheckForm
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.administrations.views.detail import page_context
 from koppel.company_registers.numbers import check_number
 from koppel.company_registers.numbers.reasons import REASONS
-from koppel.company_registers.sectors.sections import EXAMPLES, SECTIONS, resolve_sector
+from koppel.company_registers.sectors.sections import EXAMPLES, SECTIONS
+from koppel.kit.web.decorators import action_of
+from koppel.kit.web.forms import Invalid
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 
-def page(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Change it, with what is wrong said at the field; see what the register says."""
+def edit_identity(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    """Change who it is, with what is wrong said at the field; see what the register says."""
     administration = get_administration_or_404(request.actor, administration_id)
-    problems = {}
-    form = {"number": administration.number, "reason": administration.no_number_reason, "sector": administration.sector}
+    form = IdentityForm.of(request)
     if request.method == "POST":
         request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
-        typed = request.POST.get("sector", "").strip()
-        form = {
-            "number": request.POST.get("number", "").replace("\0", "").strip()[:60],
-            "reason": request.POST.get("reason", ""),
-            "sector": resolve_sector(typed) or typed[:100],
-        }
-        is_same = request.POST.get("same_company") == "1"
-        identity_or_problems = identity.identify(request.actor, administration.pk, **form, same_company=is_same)
-        if not isinstance(identity_or_problems, list):
+        with form.refusals():
+            _identify(request, administration, form)
             messages.success(request, _("Stored. The register is asked."))
             return HttpResponseRedirect(request.path)
-        problems = {problem.field: problem.message for problem in identity_or_problems}
-    sector_label = SECTIONS.get(form["sector"])
+    field_values = _field_values(form, administration)
     context = page_context(request, administration, "overview") | {
-        "form": form | {"sector": f"{form['sector']} – {sector_label}" if sector_label else form["sector"]},
-        "problems": problems,
-        "number_check": check_number(form["number"], administration.country) if form["number"] else None,
+        "form": form,
+        "field_values": field_values,
+        "number_check": check_number(field_values["number"], administration.country)
+        if field_values["number"]
+        else None,
         "reasons": REASONS.items(),
         "sections": [(letter, label, EXAMPLES[letter]) for letter, label in SECTIONS.items()],
         "may_change": request.actor.can(Permission.CHANGE_ADMINISTRATIONS),
         **_register_context(administration),
     }
-    return render(request, "administrations/identity.html", context, status=422 if problems else 200)
+    return render(request, "administrations/identity.html", context, status=422 if form.errors else 200)
 
 
-def register_card(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+def _identify(request: AuthenticatedRequest, administration: Administration, form: IdentityForm) -> None:
+    """Store who it is. Raises `Invalid`: the form then has the problems at their fields."""
+    identity_or_problems = identity.identify(request.actor, administration.pk, **form.values)
+    if isinstance(identity_or_problems, list):
+        for problem in identity_or_problems:
+            form.show_error(str(problem.message), problem.field)
+        raise Invalid
+
+
+def _field_values(form: IdentityForm, administration: Administration) -> dict[str, str]:
+    """Return what the fields show: what was typed, else what is stored; a sector with its name."""
+    if form.is_bound:
+        typed = {name: str(form[name].value() or "").strip() for name in ("number", "reason", "sector")}
+        values = typed | {"sector": form.cleaned_data.get("sector") or typed["sector"]}
+    else:
+        values = {
+            "number": administration.number,
+            "reason": administration.no_number_reason,
+            "sector": administration.sector,
+        }
+    sector_label = SECTIONS.get(values["sector"])
+    return values | {"sector": f"{values['sector']} – {sector_label}" if sector_label else values["sector"]}
+
+
+def show_register_card(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Show what the register says, on the Overview; looks again while it is being asked."""
     administration = get_administration_or_404(request.actor, administration_id)
     context = {
@@ -61,12 +80,12 @@ def register_card(request: AuthenticatedRequest, administration_id: int) -> Http
     return render(request, "administrations/register_card.html", context)
 
 
-@require_POST
+@action_of("administrations:identity", "administration_id")
 def request_check(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Ask the register again, or take note of what it says."""
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = get_administration_or_404(request.actor, administration_id)
-    if request.POST.get("action") == "seen":
+    if RegisterCheckForm.of(request).values_or_refusal()["action"] == "seen":
         count = identity.acknowledge_changes(request.actor, administration.pk)
         text = ngettext("%(count)d issue is closed.", "%(count)d issues are closed.", count)
         messages.success(request, text % {"count": count} if count else _("Saved."))

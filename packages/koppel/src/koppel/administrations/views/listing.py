@@ -11,29 +11,27 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from koppel.administrations import queries, restriction
+from koppel.administrations.forms import SavedViewForm
 from koppel.administrations.list import saved_views
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.filter_checks import unknown_in
 from koppel.administrations.list.filter_menu import SINGLE_LABELS, chips, menus
 from koppel.administrations.list.page_rows import render_rows
-from koppel.administrations.list.query import ListQuery, parse_query, parse_query_string
+from koppel.administrations.list.query import ListQuery, parse_query_string, read_query
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.list.row_context import load_row_context
 from koppel.administrations.models import SavedView, Status
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
-from koppel.kit.web.decorators import takes
-from koppel.kit.web.parameters import UnknownParameter, UnknownPart, first_parts, id_of, unknown_value, without
-from koppel.organisations.errors import Refused
+from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.parameters import UnknownPart, first_parts, removal_links
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 NAV_SECTION = "administrations"
-VIEW_ACTS = ("save", "default", "no_default", "remove")
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,9 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
     Opened without asking for anything it shows the person's default view, if there is one."""
     views = saved_views.list_views(request.actor)
     default = next((one for one in views if one.is_default and one.query), None)
-    if default and not request.GET:
+    if default and not _query_of(request):
         return HttpResponseRedirect(f"{request.path}?{default.query}")
-    list_query = parse_query(request.GET)
+    list_query = read_query(request)
     query = list_query.to_query_string()
     if unknown := unknown_in(request.actor, list_query):
         return _refused(
@@ -81,11 +79,12 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
 
 def _refused(request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None) -> HttpResponse:
     """Show no rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
+    parts = first_parts(unknown)
     context = {
         "nav_section": NAV_SECTION,
         "parts": [
-            (part.message, "" if part.more else f"?{without(request.GET, part) or 'all=1'}")
-            for part in first_parts(unknown)
+            (message, "" if part.more else f"?{query or 'all=1'}")
+            for part, (message, query) in zip(parts, removal_links(request, parts), strict=True)
         ],
         "view": view,
     }
@@ -98,43 +97,36 @@ def _query_of(request: AuthenticatedRequest) -> str:
 
 def show_rows(request: AuthenticatedRequest) -> HttpResponse:
     """Show the part of the list that changes by itself."""
-    return render(request, "administrations/rows.html", _list_context(request, parse_query(request.GET)))
+    return render(request, "administrations/rows.html", _list_context(request, read_query(request)))
 
 
-def export(request: AuthenticatedRequest, file_format: str) -> HttpResponse | FileResponse:
+def export_administrations(request: AuthenticatedRequest, file_format: str) -> HttpResponse | FileResponse:
     """Export what the list shows, all of it that matches, as CSV or Excel."""
     request.actor.require(Permission.VIEW)
     chosen_format = Format.EXCEL if file_format == "xlsx" else Format.CSV
-    content = export_list(request.actor, parse_query(request.GET), chosen_format)
+    content = export_list(request.actor, read_query(request), chosen_format)
     name = f"{_('administrations')}-{timezone.localdate().isoformat()}.{chosen_format.value}"
     return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[chosen_format])
 
 
-@require_POST
+@action_of("administrations:list")
 def update_view(request: AuthenticatedRequest) -> HttpResponse:
     """Save, make default or remove a view, then show the list as it was."""
-    form, actor = request.POST, request.actor
-    query = form.get("query", "")
-    key = id_of(form.get("id", "")) or 0
-    try:
-        if form.get("action") == "remove":
-            saved_views.remove_view(actor, key)
-        elif form.get("action") in ("default", "no_default"):
-            saved_views.make_default(actor, key, is_default=form["action"] == "default")
-        elif form.get("action", "") not in ("", "save"):
-            messages.error(request, unknown_value("action", form["action"], VIEW_ACTS).message)
-        else:
-            saved_views.save_view(actor, form.get("name", ""), query, is_default=form.get("is_default") == "1")
-            messages.success(request, _("The view is saved."))
-    except (Refused, UnknownParameter) as refusal:
-        messages.error(request, str(refusal))
-    return HttpResponseRedirect(
-        f"{reverse('administrations:list')}?{parse_query_string(query).to_query_string() or 'all=1'}"
-    )
+    actor, values = request.actor, SavedViewForm.of(request).values_or_refusal()
+    view_id = values["id"] or 0
+    if values["action"] == "remove":
+        saved_views.remove_view(actor, view_id)
+    elif values["action"] in ("default", "no_default"):
+        saved_views.make_default(actor, view_id, is_default=values["action"] == "default")
+    else:
+        saved_views.save_view(actor, values["name"], values["query"], is_default=values["is_default"])
+        messages.success(request, _("The view is saved."))
+    query = parse_query_string(values["query"]).to_query_string() or "all=1"
+    return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}")
 
 
 @takes()
-def hidden(request: AuthenticatedRequest) -> HttpResponse:
+def list_hidden(request: AuthenticatedRequest) -> HttpResponse:
     """Show Administrators that restricted administrations exist, and who is named on them."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     context = {

@@ -17,7 +17,7 @@ import structlog
 from koppel.connections.rate_limits.leases import LeaseCache, LeaseKey, QuotaKey
 from koppel.connections.rate_limits.quota import Allocation
 from koppel.connections.rate_limits.quota_store import QuotaStore
-from koppel.connections.rate_limits.reporter import Reporter
+from koppel.connections.rate_limits.usage_reporter import Reporter
 from koppel.connections.vendor_http import OriginRestrictedHttp
 from koppel.connector.contract import Connector, RateLimitStatus, rate_limits_of
 from koppel.connector.errors import RateLimited

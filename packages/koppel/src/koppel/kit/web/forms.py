@@ -10,10 +10,10 @@ The last line is reached when a field cannot be read or the use case refuses: th
 nothing but `form.input`, or `form.values` where no use case has an input type.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
+from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from django import forms
@@ -33,7 +33,6 @@ from koppel.kit.web.schemas import Input
 InputT = TypeVar("InputT", bound=Input)
 ValueT = TypeVar("ValueT")
 TEXT_LENGTH_MAX = 200
-SHOWN_AT_FORM = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 class Invalid(Exception):
@@ -47,7 +46,11 @@ class InvalidForm(KoppelError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
     def __init__(self, form: forms.Form) -> None:
-        super().__init__(" ".join(str(message) for messages in form.errors.values() for message in messages))
+        super().__init__(_error_text(form))
+
+
+def _error_text(form: forms.Form) -> str:
+    return " ".join(str(message) for messages in form.errors.values() for message in messages)
 
 
 class Form(forms.Form, Generic[InputT]):
@@ -98,6 +101,11 @@ class Form(forms.Form, Generic[InputT]):
         """The input's values by name: the cleaned ones, unless a form shapes them. Raises `Invalid`."""
         return self.values
 
+    @property
+    def error_text(self) -> str:
+        """All that is wrong, in one line, for a form whose page has no place for its errors."""
+        return _error_text(self)
+
     def show_error(self, message: str, field: str = "") -> None:
         """Show a message at a field; at the head of the form when it has no such field."""
         self.add_error(field if field in self.fields else None, message)
@@ -106,20 +114,31 @@ class Form(forms.Form, Generic[InputT]):
         """Show what the use case refused. A form overrides it for an error that names several fields."""
         self.show_error(error.message, error.field)
 
-    @contextmanager
-    def refusals(self) -> Iterator[None]:
+    def refusals(self) -> "Refusals":
         """Show at the form what the block refuses, and take back what it had written. Errors that are not about the input
         (no right, not found, quarantine) go on to the one place where pages handle them."""
-        try:
-            with transaction.atomic():
-                yield
-        except Invalid:
-            pass
-        except KoppelError as error:
-            if error.status not in SHOWN_AT_FORM:
-                raise
-            self.is_valid()
-            self.show_refusal(error)
+        return Refusals(self)
+
+
+class Refusals:
+    """A block in one transaction whose refusals a form shows; see `Form.refusals`."""
+
+    def __init__(self, form: Form[Any]) -> None:
+        self._form = form
+        self._transaction = transaction.atomic()
+
+    def __enter__(self) -> None:
+        self._transaction.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self._transaction.__exit__(kind, error, traceback)
+        if isinstance(error, KoppelError) and error.is_about_input:
+            self._form.is_valid()
+            self._form.show_refusal(error)
+            return True
+        return isinstance(error, Invalid)
 
 
 class TextField(forms.CharField):

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -221,6 +221,14 @@ def without(query: QueryDict, part: UnknownPart) -> str:
         if name != part.name or (has_others and _plain(text) != value)
     ]
     return urlencode(kept)
+
+
+def removal_links(request: HttpRequest, parts: Iterable[UnknownPart]) -> list[tuple[str, str]]:
+    """Return each part's message, with the query that leaves this part out; '' where it stands for several."""
+    return [
+        (part.message, without(request.GET, part) if part.name in request.GET and not part.more else "")
+        for part in parts
+    ]
 
 
 def _plain(text: object) -> str:

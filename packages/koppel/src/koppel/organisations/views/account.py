@@ -21,7 +21,7 @@ from koppel.organisations.views import confirmations
 
 def list_sessions(request: AuthenticatedRequest) -> HttpResponse:
     """Show where the person is signed in; each session can be ended."""
-    form = SessionForm(request.POST if request.method == "POST" else None)
+    form = SessionForm.of(request)
     if request.method == "POST":
         with form.refusals():
             return _end_sessions(request, form.values["id"])
@@ -37,7 +37,7 @@ def list_sessions(request: AuthenticatedRequest) -> HttpResponse:
 def choose_organisation(request: AuthenticatedRequest) -> HttpResponse:
     """Show the organisations that the person belongs to; act in another one."""
     choices = list_organisations(request.actor.user_id, only=_sso_organisation_id(request))
-    form = OrganisationChoiceForm(request.POST if request.method == "POST" else None)
+    form = OrganisationChoiceForm.of(request)
     if request.method == "POST":
         with form.refusals():
             _switch_to(request, form.values["organisation"], choices)

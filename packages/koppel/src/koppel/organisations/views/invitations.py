@@ -35,7 +35,7 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 def invite_person(request: AuthenticatedRequest) -> HttpResponse:
     """Invite one person; the page leads to inviting many, too."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    form = InvitationForm(request.POST or None)
+    form = InvitationForm.of(request)
     if request.method == "POST":
         with form.refusals():
             invitation = invitations.invite(request.actor, form.input)
@@ -47,7 +47,7 @@ def invite_person(request: AuthenticatedRequest) -> HttpResponse:
 def invite_people(request: AuthenticatedRequest) -> HttpResponse:
     """Invite a list of people: show first what would become of each line, then what did."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    form = InvitationListForm(request.POST or None, request.FILES or None)
+    form = InvitationListForm.of(request)
     context: dict[str, Any] = {"nav_section": "people", "form": form, "text": form["text"].value() or ""}
     if request.method == "POST":
         with form.refusals():

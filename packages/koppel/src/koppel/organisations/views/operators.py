@@ -31,7 +31,7 @@ def list_organisations(request: HttpRequest) -> HttpResponse:
 def enter_organisation(request: HttpRequest) -> HttpResponse:
     """Begin to look into an organisation."""
     user = _require_operator(request)
-    form = OperatorForm(request.POST)
+    form = OperatorForm.of(request)
     if form.is_valid():
         with form.refusals():
             actor = operators.start_support_session(user.pk, form.values["organisation"], client_ip(request))

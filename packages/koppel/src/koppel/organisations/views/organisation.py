@@ -7,7 +7,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from koppel.organisations.forms.settings import OrganisationForm
+from koppel.organisations.forms.settings_values import OrganisationForm
 from koppel.organisations.hooks import audience_events
 from koppel.organisations.models import Organisation, SettingsMap
 from koppel.organisations.organisation_settings import change_organisation
@@ -25,7 +25,7 @@ from koppel.organisations.settings_schema import (
 def show_settings(request: AuthenticatedRequest) -> HttpResponse:
     """Show and change the organisation's name, and the settings that hold beneath administrations and templates."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
-    form = OrganisationForm(request.POST or None)
+    form = OrganisationForm.of(request)
     if request.method == "POST":
         with form.refusals():
             change_organisation(request.actor, form.input)

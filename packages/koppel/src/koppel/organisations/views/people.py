@@ -70,7 +70,7 @@ def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse
     """Give all that the person holds to a colleague, and end their access when that is ticked."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     membership = people_services.member(request.actor, membership_id)
-    data = HandOverForm(request.POST).input_or_refusal()
+    data = HandOverForm.of(request).input_or_refusal()
     transfer = handover.preview(request.actor, membership.pk, data)
     if not transfer.moving and (not data.deactivate or not membership.is_active):
         messages.success(request, _("Nothing is left to hand over."))

@@ -21,7 +21,7 @@ from koppel.organisations.sso import services as single_sign_on
 def show_security(request: AuthenticatedRequest) -> HttpResponse:
     """Show all that the page holds; change the rules for everybody."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
-    form = SecurityPolicyForm(request.POST or None)
+    form = SecurityPolicyForm.of(request)
     if request.method == "POST":
         with form.refusals():
             security_policy.update_security_policy(request.actor, form.policy)
@@ -33,7 +33,7 @@ def show_security(request: AuthenticatedRequest) -> HttpResponse:
 def configure_provider(request: AuthenticatedRequest) -> HttpResponse:
     """Store the identity provider."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
-    form = ProviderForm(request.POST or None)
+    form = ProviderForm.of(request)
     if request.method == "POST":
         with form.refusals():
             single_sign_on.configure(request.actor, form.input)
@@ -80,7 +80,7 @@ def test_provider(request: AuthenticatedRequest) -> HttpResponse:
 def grant_support(request: AuthenticatedRequest) -> HttpResponse:
     """Let the operator of the installation look in for a while."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
-    form = SupportForm(request.POST or None)
+    form = SupportForm.of(request)
     if request.method == "POST":
         with form.refusals():
             security_policy.grant_operator_access(request.actor, form.values["hours"])

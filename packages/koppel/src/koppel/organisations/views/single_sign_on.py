@@ -52,7 +52,7 @@ def _shows_refusals(view: View) -> View:
 @public
 def choose_provider(request: HttpRequest) -> HttpResponse:
     """Find the organisation's provider by the address's domain, without revealing whether the person exists."""
-    form = EmailForm(request.POST or None)
+    form = EmailForm.of(request)
     if request.method == "POST":
         with form.refusals():
             provider = single_sign_on.provider_for(form.values["email"])

@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import action_of, takes
 from koppel.organisations.forms.groups import MergeForm
-from koppel.organisations.forms.settings import TemplateForm
+from koppel.organisations.forms.settings_values import TemplateForm
 from koppel.organisations.groups import settings_templates
 from koppel.organisations.groups.hooks import SettingsImpact
 from koppel.organisations.hooks import audience_events
@@ -41,7 +41,7 @@ NAV_SECTION = "templates"
 def list_templates(request: AuthenticatedRequest) -> HttpResponse:
     """Show the templates with how many administrations have each; a new one leads to its own page."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    form = TemplateForm(request.POST or None)
+    form = TemplateForm.of(request)
     if request.method == "POST":
         with form.refusals():
             created = settings_templates.create_template(request.actor, form.input)
@@ -56,7 +56,7 @@ def show_template(request: AuthenticatedRequest, template_id: int) -> HttpRespon
     """Show a template's settings. Saving one that administrations have shows first how many change and how."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     template = settings_templates.get_template(request.actor, template_id)
-    form = TemplateForm(request.POST or None)
+    form = TemplateForm.of(request)
     if request.method == "POST":
         with form.refusals():
             return _change(request, template, form)
@@ -67,7 +67,7 @@ def show_template(request: AuthenticatedRequest, template_id: int) -> HttpRespon
 def merge_template(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
     """Give its administrations another template."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    into = MergeForm(request.POST).input_or_refusal().into
+    into = MergeForm.of(request).input_or_refusal().into
     leaving, staying = settings_templates.check_merge(request.actor, template_id, into)
     line = next(line for line in settings_templates.list_summaries(request.actor) if line.id == leaving.pk)
     facts, cancel_url = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])

@@ -15,7 +15,7 @@ from koppel.kit.errors import KoppelError
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.decorators import page_url
-from koppel.kit.web.parameters import UnknownParameter, without
+from koppel.kit.web.parameters import UnknownParameter, removal_links
 from koppel.organisations.errors import NotAllowed
 from koppel.web.auth.api_authentication import SAFE, is_api
 
@@ -33,7 +33,7 @@ def refusal_response(
     Raises `Http404`."""
     if is_api(request):
         return json_refusal(error)
-    if error.status == HTTPStatus.NOT_FOUND:
+    if error.status == HTTPStatus.NOT_FOUND and not (error.is_about_input and request.method not in SAFE):
         raise Http404
     if isinstance(error, Quarantined):
         return render(request, "web/quarantined.html", {"message": error.message}, status=error.status)
@@ -63,11 +63,7 @@ def _page(
 
 def _unknown_parameter_page(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
     """Return a page with what was refused, and no rows. A filter that is left out would show everything."""
-    removable = [part.name in request.GET and not part.more for part in error.parts]
-    parts = [
-        (part.message, f"?{without(request.GET, part)}" if is_removable else "")
-        for part, is_removable in zip(error.parts, removable, strict=True)
-    ]
+    parts = [(message, f"?{query}" if query else "") for message, query in removal_links(request, error.parts)]
     return render(request, "web/unknown_parameter.html", {"parts": parts}, status=error.status)
 
 

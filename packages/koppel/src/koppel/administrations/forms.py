@@ -1,0 +1,218 @@
+"""Forms of administrations: one of them, the list's views, and bulk work."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from koppel.administrations.bulk import bulk_actions
+from koppel.administrations.effective_settings import DEFAULTS, EffectiveSettings
+from koppel.administrations.list.query import NONE
+from koppel.administrations.models import Administration
+from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.sectors.sections import resolve_sector
+from koppel.kit.tabular.reader import decode
+from koppel.kit.web.forms import ChoiceField, DayField, FlagField, Form, IdField, IdsField, TextField
+from koppel.kit.web.schemas import Input
+from koppel.organisations.forms.settings_values import SettingsForm
+from koppel.organisations.settings_schema import notification_audiences
+
+UPLOAD_BYTES_MAX = 5 * 1024 * 1024
+QUERY_LENGTH_MAX = 8000
+"""Queries are never stripped: a blank one narrows nothing down, and is not the empty one that means all."""
+AUDIENCE_PREFIX = "notify-"
+
+
+class AdministrationForm(Form[Input]):
+    """What a person changes on one administration. `was_…` is what the page showed: asked for is what differs from it, since
+    somebody else may have been at work meanwhile."""
+
+    client_number = TextField(max_length=60)
+    was_client_number = TextField(max_length=60)
+    division = IdField()
+    was_division = IdField()
+    template = IdField()
+    was_template = IdField()
+    people = IdsField()
+    listed = IdsField()
+    was_people = IdsField()
+    access = ChoiceField(choices=[("open", "open"), ("restricted", "restricted")])
+    was_access = ChoiceField(choices=[("open", "open"), ("restricted", "restricted")])
+
+    def changes(self, administration: Administration, *, may_assign: bool) -> dict[str, Any]:
+        """Return what differs from the page: client number, and division and template for those who may assign.
+        Raises `Invalid`."""
+        values = self.values
+        kept = {
+            "client_number": administration.client_number,
+            "division": administration.division_id,
+            "template": administration.template_id,
+        }
+        names = kept if may_assign else ("client_number",)
+        before = {name: values[f"was_{name}"] if f"was_{name}" in self.data else kept[name] for name in names}
+        return {name: values[name] for name in names if values[name] != before[name]}
+
+
+class SettingsPageForm(SettingsForm[Input]):
+    """Settings of one administration; `reset` names one that is given back to template or organisation."""
+
+    reset = TextField(max_length=80)
+
+    def changes(self, administration: Administration, in_force: EffectiveSettings) -> dict[str, Any]:
+        """Return what to store: values that are not in force yet, and None for one given back. Raises `Invalid`."""
+        if key := self.values["reset"]:
+            return _reset(administration, key)
+        requested = {**self.settings_values(), "resources": self.values["resources"]}
+        audiences = {
+            event: audience
+            for event, audience in requested.pop("notify", {}).items()
+            if audience != in_force.notify[event]
+        }
+        changes = {key: value for key, value in requested.items() if not _is_in_force(in_force, key, value)}
+        return changes | ({"notify": notification_audiences(administration.settings) | audiences} if audiences else {})
+
+
+def _reset(administration: Administration, key: str) -> dict[str, Any]:
+    event = key.removeprefix(AUDIENCE_PREFIX)
+    if event == key:
+        return {key: None} if key in DEFAULTS else {}
+    own_audiences = notification_audiences(administration.settings)
+    return {"notify": {name: audience for name, audience in own_audiences.items() if name != event} or None}
+
+
+def _is_in_force(in_force: EffectiveSettings, key: str, value: Any) -> bool:
+    if key == "resources":
+        return set(value) == set(in_force.resources)
+    return bool(getattr(in_force, key) == value)
+
+
+class FavouriteForm(Form[Input]):
+    """Whether it is a favourite."""
+
+    is_favourite = FlagField()
+
+
+class IdentityForm(Form[Input]):
+    """A number; or a reason and a sector (its letter, name or an example)."""
+
+    number = TextField(max_length=60)
+    reason = ChoiceField(choices=lambda: list(REASONS.items()))
+    sector = TextField(max_length=200)
+    same_company = FlagField()
+
+    def clean_sector(self) -> str:
+        typed: str = self.cleaned_data["sector"]
+        return resolve_sector(typed) or typed
+
+
+class RegisterCheckForm(Form[Input]):
+    """Ask the register again, or take note of what it says."""
+
+    action = ChoiceField(choices=[("again", "again"), ("seen", "seen")])
+
+
+class OffboardingForm(Form[Input]):
+    """When the client left, and until when its books are kept."""
+
+    client_left_on = DayField(required=True)
+    erase_on = DayField(required=True)
+
+
+class WithdrawalForm(Form[Input]):
+    """The administration's name, so that no other one is erased."""
+
+    name = TextField()
+
+
+class PredecessorForm(Form[Input]):
+    """A name, number or id of the one that this continues; '' takes the link away."""
+
+    predecessor = TextField()
+
+
+class ReassignForm(Form[Input]):
+    """Who is to be named on a restricted administration."""
+
+    member = IdField(required=True, error_messages={"required": _("Choose who is to be named on it.")})
+
+
+class SavedViewForm(Form[Input]):
+    """A view of the list: to save, to open the list with, or to remove. `query` is what the list shows."""
+
+    action = ChoiceField(choices=[(key, key) for key in ("save", "default", "no_default", "remove")])
+    id = IdField()
+    name = TextField()
+    query = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
+    is_default = FlagField()
+
+
+class BulkForm(Form[Input]):
+    """The bar below the list: an action with its values, on the ticked rows or on all that match `query`.
+
+    Empty fields ask for nothing; `none` takes a division, a template or a sector away."""
+
+    action = ChoiceField(required=True, choices=lambda: [(key, key) for key in bulk_actions])
+    all = FlagField()
+    id = IdsField()
+    query = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
+    arrangement = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
+    set_division = TextField()
+    set_template = TextField()
+    set_sector = TextField()
+    add = IdsField()
+    remove = IdsField()
+    reason = TextField(max_length=300)
+    on = TextField()
+
+    def clean_set_division(self) -> int | str | None:
+        return self._row_or_none("set_division")
+
+    def clean_set_template(self) -> int | str | None:
+        return self._row_or_none("set_template")
+
+    def _row_or_none(self, name: str) -> int | str | None:
+        text: str = self.cleaned_data[name]
+        return text if text in ("", NONE) else IdField().clean(text)
+
+    def params(self) -> Mapping[str, Any]:
+        """Return the parameters of the action. Raises `Invalid`."""
+        values = self.values
+        if values["action"] == "deactivate":
+            return {"reason": values["reason"], "on": values["on"]}
+        if values["action"] != "change":
+            return {}
+        params: dict[str, Any] = {"add": values["add"], "remove": values["remove"]}
+        for name in ("division", "template"):
+            if chosen := values[f"set_{name}"]:
+                params[name] = None if chosen == NONE else chosen
+        if sector := values["set_sector"]:
+            params["sector"] = "" if sector == NONE else sector
+        return params
+
+
+class TableFileField(forms.FileField):
+    """An uploaded table; its text, '' without a file."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, allow_empty_file=True)
+
+    def clean(self, data: Any, initial: Any = None) -> str:
+        upload = super().clean(data, initial)
+        if not upload:
+            return ""
+        if (upload.size or 0) > UPLOAD_BYTES_MAX:
+            raise ValidationError(_("This file is too large."))
+        return decode(upload.read())
+
+
+class BulkTableForm(BulkForm):
+    """Bulk work from a table, pasted or uploaded."""
+
+    action = ChoiceField(choices=lambda: [(key, key) for key in bulk_actions])
+    text = forms.CharField(required=False, strip=False)
+    file = TableFileField()
+
+    def clean_action(self) -> str:
+        return self.cleaned_data["action"] or "change"
