@@ -66,14 +66,14 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Tim
     """Return the newest first, without what happened to companies that do not exist for the actor.
 
     Renewals of tokens are one line, made from what the grants know: how often, and when last."""
-    events_of_connection = connection.events.filter(organisation_id=connection.organisation_id)
+    events_of_connection = connection.events.in_organisation(connection.organisation_id)
     hidden = _hidden_names(actor, connection)
     events = [
         _without(event, hidden)
         for event in events_of_connection.order_by("-at", "-pk")[:limit]
         if not _is_about(event, hidden)
     ]
-    grants = connection.grants.filter(organisation_id=connection.organisation_id).values_list("generation", "issued_at")
+    grants = connection.grants.in_organisation(connection.organisation_id).values_list("generation", "issued_at")
     signed_in = events_of_connection.filter(kind__in=["reconnected", "owner_changed"]).count()
     renewal_count = sum(generation - 1 for generation, _issued_at in grants) - signed_in
     if renewal_count > 0:

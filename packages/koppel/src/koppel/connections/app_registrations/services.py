@@ -228,7 +228,7 @@ def problems_of(app: AppRegistration | None, values: AppRegistrationInput) -> di
 def _problems(actor: Actor, app: AppRegistration | None, values: AppRegistrationInput) -> dict[str, str]:
     problems = problems_of(app, values)
     duplicates = registrations_of(actor).filter(
-        organisation_id=actor.organisation_id,
+        organisation=actor.organisation_id,
         connector=app.connector if app else values.connector,
         environment=app.environment if app else values.environment,
         client_id=values.client_id,

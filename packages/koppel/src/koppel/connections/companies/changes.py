@@ -234,4 +234,4 @@ def _raise_change(company: RemoteCompany, administration_id: int, code: Connecti
 
 def _lock_company(organisation_id: int, company_id: int) -> RemoteCompany | None:
     queryset = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
-    return queryset.filter(organisation_id=organisation_id, pk=company_id).first()
+    return queryset.in_organisation(organisation_id).filter(pk=company_id).first()

@@ -119,7 +119,7 @@ def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
 def return_path(actor: Actor, attempt_id: int) -> str:
     """Return the path at which the person continues; '' when the attempt is not the actor's."""
     with organisation_scope(actor.organisation_id):
-        attempt = ConsentAttempt.objects.filter(pk=attempt_id, membership_id=actor.membership_id)
+        attempt = ConsentAttempt.objects.for_actor(actor).filter(pk=attempt_id, membership_id=actor.membership_id)
         return attempt.values_list("return_to", flat=True).first() or ""
 
 
@@ -190,7 +190,7 @@ def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
     """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is ours
     to use."""
     attempts = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
-    attempt = attempts.filter(organisation_id=actor.organisation_id, pk=attempt_id).first()
+    attempt = attempts.for_actor(actor).filter(pk=attempt_id).first()
     if attempt is None or attempt.membership_id != actor.membership_id:
         raise ConsentRefused("unknown_attempt", _("This sign-in is not yours, or does not exist. Please start again."))
     if attempt.browser_hash and not secrets.compare_digest(attempt.browser_hash, _hash(browser)):

@@ -69,7 +69,9 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
     connection, is_new = _connection_of(actor, app)
     requested = list(dict.fromkeys(ids))[:IDS_MAX]
     existing = set(
-        Grant.objects.filter(connection=connection, company_id__in=requested).values_list("company_id", flat=True)
+        Grant.objects.for_actor(actor)
+        .filter(connection=connection, company_id__in=requested)
+        .values_list("company_id", flat=True)
     )
     new = [requested_id for requested_id in requested if requested_id not in existing]
     for company_id in new:
@@ -89,11 +91,13 @@ def retry_companies(actor: Actor, connection_id: int) -> int:
     """Describe companies again that the vendor refused. Returns how many."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     connection = get_connection(actor, connection_id)
-    unreachable_companies = RemoteCompany.objects.filter(connection=connection, is_listed=True).exclude(
-        unreachable_code=""
+    unreachable_companies = (
+        RemoteCompany.objects.for_actor(actor)
+        .filter(connection=connection, is_listed=True)
+        .exclude(unreachable_code="")
     )
     grants = list(unreachable_companies.values_list("grant_id", flat=True))
-    Grant.objects.filter(pk__in=grants, invalid_since=None).update(failures=0, retry_at=None)
+    Grant.objects.for_actor(actor).filter(pk__in=grants, invalid_since=None).update(failures=0, retry_at=None)
     count = unreachable_companies.update(described_at=None)
     if count:
         ask_for_descriptions(actor.organisation_id, connection.pk)
@@ -107,14 +111,16 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
     mode = mode_of(connection.app)
     if mode is None or not mode.by_company_id:
         return 0
-    companies = RemoteCompany.objects.filter(connection=connection, pk__in=list(company_ids)).exclude(
-        unreachable_code=""
+    companies = (
+        RemoteCompany.objects.for_actor(actor)
+        .filter(connection=connection, pk__in=list(company_ids))
+        .exclude(unreachable_code="")
     )
     mistaken = companies.filter(administrations__isnull=True)
     grants = list(mistaken.values_list("grant_id", flat=True))
     names = list(mistaken.values_list("external_id", flat=True))
     mistaken.delete()
-    Grant.objects.filter(pk__in=grants, companies__isnull=True).delete()
+    Grant.objects.for_actor(actor).filter(pk__in=grants, companies__isnull=True).delete()
     if names:
         subject = ("connection", connection.pk, connection.account)
         details = {"companies": names}

@@ -81,7 +81,7 @@ def _list_expiring() -> list[_Ending]:
 
 def _notify(ending: _Ending) -> None:
     with organisation_scope(ending.organisation_id):
-        connections = Connection.objects.select_for_update(no_key=True).filter(organisation_id=ending.organisation_id)
+        connections = Connection.objects.select_for_update(no_key=True).in_organisation(ending.organisation_id)
         connection = (
             connections.filter(pk=ending.connection_id, state__in=ALIVE).exclude(expiry_notified_for=ending.at).first()
         )

@@ -37,8 +37,8 @@ log = structlog.get_logger(__name__)
 
 def lock_connection(organisation_id: int, connection_id: int) -> Connection | None:
     """Lock and return the connection, to change its state; None when it was removed."""
-    connection = Connection.objects.select_for_update(no_key=True).filter(
-        organisation_id=organisation_id, pk=connection_id
+    connection = (
+        Connection.objects.select_for_update(no_key=True).in_organisation(organisation_id).filter(pk=connection_id)
     )
     return connection.exclude(state=ConnectionState.REMOVED).first()
 

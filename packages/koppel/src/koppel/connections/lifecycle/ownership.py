@@ -160,7 +160,8 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
             context = {"account": grant.account, "names": names, "old": grant.connection.account}
             raise ConsentRefused("companies_missing", message % context)
     with organisation_scope(actor.organisation_id):
-        return Connection.objects.filter(pk=connection_id, owner_id=actor.membership_id, pending_owner=None).exists()
+        owned = Connection.objects.for_actor(actor).filter(owner_id=actor.membership_id, pending_owner=None)
+        return owned.filter(pk=connection_id).exists()
 
 
 def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
@@ -203,7 +204,7 @@ def _move_or_give_back(actor: Actor, transfer: TransferState, grant: Grant, reac
 def _complete_transfer(actor: Actor, connection: Connection, account: str) -> None:
     """Change the owner when no imported company uses a previous account any more."""
     if TransferState(connection, actor.membership_id).retire_previous_grants():
-        _change_owner(actor, connection, Membership.objects.get(pk=actor.membership_id), account)
+        _change_owner(actor, connection, Membership.objects.for_actor(actor).get(pk=actor.membership_id), account)
 
 
 def _name_list(names: Sequence[str]) -> str:

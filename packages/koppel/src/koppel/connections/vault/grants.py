@@ -55,7 +55,7 @@ def superseded_refresh_token(
     consented to. An access token alone ends by itself within the hour."""
     if not connector(connection.connector).descriptor.revoking_spares_later_consents:
         return None
-    grants = Grant.objects.select_for_update(no_key=True).filter(organisation_id=organisation_id, connection=connection)
+    grants = Grant.objects.select_for_update(no_key=True).in_organisation(organisation_id).filter(connection=connection)
     grant = grants.filter(subject=subject, company_id=company_id).first()
     if grant is None or not grant.refresh_token:
         return None
