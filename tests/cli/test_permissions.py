@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 import typer
 from django.utils import timezone
+from pydantic import ValidationError as InputError
 
 from koppel.cli.main import COMMAND_GROUPS
-from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.errors import refusal_text
 from koppel.kit.database.embedded_postgres import Addresses
+from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
@@ -88,8 +90,8 @@ def invoke(command: Any, *words: str) -> str:
     with redirect_stdout(io.StringIO()) as printed:
         try:
             command.main(args=[*words, "--json"], prog_name="koppel", standalone_mode=False)
-        except CommandError as refusal:
-            return f"{printed.getvalue()} {refusal}"
+        except (KoppelError, InputError) as refusal:
+            return f"{printed.getvalue()} {refusal_text(refusal)}"
     return printed.getvalue()
 
 

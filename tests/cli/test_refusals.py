@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer
 
 from koppel.cli.demo.sandbox import require_sandbox
-from koppel.kit.cli.errors import CommandError
+from koppel.cli.main import main
+from koppel.kit.cli.errors import CheckFailed, CommandError
 from koppel.kit.database.embedded_postgres import Addresses, DirectoryLock, choose_free_port
+from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy.installation_number import SENTENCE
+from koppel.organisations.errors import Refused
 
 pytestmark = pytest.mark.slow
 
@@ -161,6 +165,45 @@ def test_a_setting_that_cannot_be_read_is_named(
     said = sentence(shell.koppel("check", DATABASE_URL=database_addresses.app_url, **secrets, **{name: value}))
     assert said.startswith(f"{name} is set to something")
     assert value not in said
+
+
+def test_what_a_service_refuses_is_one_sentence(shell: Shell, database_addresses: Addresses) -> None:
+    secrets = {name: os.environ[name] for name in ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")}
+    settings = {"DATABASE_URL": database_addresses.app_url} | secrets
+    assert "not confirmed" in sentence(shell.koppel("organisations", "withdraw-domain", "firm.test", **settings))
+    assert "e-mail address" in sentence(
+        shell.koppel("organisations", "create", "--name", "Noord", "--email", "nobody", **settings)
+    )
+
+
+class Unworded(KoppelError):
+    """Nothing of that kind.
+
+    What is more is not for the reader."""
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "exit_code"),
+    [
+        (Refused("It is in use."), "It is in use.\n", REFUSED),
+        (Unworded(), "Nothing of that kind.\n", REFUSED),
+        (CommandError("Say which one."), "Say which one.\n", REFUSED),
+        (CheckFailed("One is broken."), "One is broken.\n", 1),
+    ],
+)
+def test_a_command_that_catches_nothing_prints_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: KoppelError, said: str, exit_code: int
+) -> None:
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("koppel.cli.main.command_tree", lambda _arguments, _exit_stack: app)
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert (ended.value.code, capsys.readouterr().err) == (exit_code, said)
 
 
 @pytest.mark.parametrize("number", ["4096", "-1", "three", "1.5", "٣"])

@@ -8,7 +8,7 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.connections.commands.connections import app
-from koppel.kit.cli.errors import CommandError
+from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
 from koppel.organisations.models import User
@@ -68,7 +68,7 @@ def test_the_shell_does_the_same(anna: Connected, monkeypatch: pytest.MonkeyPatc
     assert [one["kind"] for one in details["timeline"]] == ["resumed", "paused", "connected"]
     assert len(details["administrations"]) == 2
     assert run("reconnect", number)["url"].startswith(anna.sandbox.url)
-    with pytest.raises(CommandError):
+    with pytest.raises(KoppelError):
         run("request-transfer", number, "nobody@example.test")
     assert run("remove", number, "--policy", "wait")["removed"] is False
     assert reload_connection(anna).state == "active"

@@ -21,8 +21,8 @@ from koppel.connections.sessions.vendor_sessions import describing_session, list
 from koppel.connector.contract import HistoryWindow, ReadMode
 from koppel.connector.errors import NotConsented
 from koppel.connector.registry import connector
-from koppel.kit.cli.errors import CommandError
 from koppel.kit.clock import now
+from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
 from koppel.sync.models import Run
@@ -99,7 +99,7 @@ def test_no_command_exports_what_is_not_imported(anna: Connected, monkeypatch: p
     monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.actor.user_id).email)
     assert CliRunner().invoke(books_commands, ["counts", str(administration.pk), "--json"]).exit_code == 0
     refused = CliRunner().invoke(books_commands, ["counts", str(administration.pk + 1), "--json"])
-    assert isinstance(refused.exception, CommandError)
+    assert isinstance(refused.exception, KoppelError)
     assert [one.subject_id for one in refusals(anna.actor.organisation_id)] == [administration.pk + 1]
 
 

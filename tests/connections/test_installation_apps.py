@@ -11,7 +11,7 @@ import typer
 from koppel.connections.commands.app_registrations import app
 from koppel.connections.models import AppRegistration
 from koppel.connections.queries import apps_for
-from koppel.kit.cli.errors import CommandError
+from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox
 
@@ -69,7 +69,7 @@ def test_a_wrong_secret_is_told(
 def test_what_cannot_be_is_said(
     clean_database: None, monkeypatch: pytest.MonkeyPatch, words: Any, secret: str, sentence: str
 ) -> None:
-    with pytest.raises(CommandError, match=sentence):
+    with pytest.raises(KoppelError, match=sentence):
         typed(monkeypatch, *words, secret=secret)
 
 
@@ -77,7 +77,7 @@ def test_one_that_is_used_stays_and_none_is_kept_twice(
     connected: MakeConnected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = connected().app
-    with pytest.raises(CommandError, match="Connections use this app"):
+    with pytest.raises(KoppelError, match="Connections use this app"):
         typed(monkeypatch, "remove", used.pk)
-    with pytest.raises(CommandError, match="registered here already"):
+    with pytest.raises(KoppelError, match="registered here already"):
         typed(monkeypatch, *ADD)

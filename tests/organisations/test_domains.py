@@ -11,7 +11,7 @@ import typer
 from django.test import Client
 
 from koppel.audit.models import AuditEntry
-from koppel.kit.cli.errors import CommandError
+from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import organisations
 from koppel.organisations.models import Organisation
@@ -81,7 +81,7 @@ def test_a_public_mail_service_is_nobodys_domain(eve: Actor, domain: str) -> Non
     assert "public mail service" in names(eve, f"firm.test, {domain}")
     with organisation_scope(eve.organisation_id):
         assert Organisation.objects.get().email_domains == []
-    with pytest.raises(CommandError, match="public mail service"):
+    with pytest.raises(KoppelError, match="public mail service"):
         shell("confirm-domain", eve.organisation_id, domain)
 
 
@@ -120,7 +120,7 @@ def test_a_domain_has_one_owner(ada: Actor, eve: Actor, running: Idp) -> None:
     names(ada, "firm.test")
     names(eve, "firm.test")
     shell("confirm-domain", ada.organisation_id, "firm.test")
-    with pytest.raises(CommandError, match="one organisation"):
+    with pytest.raises(KoppelError, match="one organisation"):
         shell("confirm-domain", eve.organisation_id, "FIRM.test")
     assert leads_to("x@firm.test") == "Ada"
     names(ada, "")
@@ -162,7 +162,7 @@ def test_the_sign_in_page_does_not_say_whether_there_is_an_account(ada: Actor, e
 
 def test_what_is_no_domain_or_no_organisation_is_refused(ada: Actor) -> None:
     for words in (("confirm-domain", ada.organisation_id, "no domain"), ("confirm-domain", 987654, "firm.test")):
-        with pytest.raises(CommandError):
+        with pytest.raises(KoppelError):
             shell(*words)
-    with pytest.raises(CommandError, match="not confirmed"):
+    with pytest.raises(KoppelError, match="not confirmed"):
         shell("withdraw-domain", "firm.test")

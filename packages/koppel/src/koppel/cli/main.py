@@ -6,16 +6,18 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import NoReturn
 
 import typer
+from pydantic import ValidationError as InputError
 
 from koppel.cli import servers
 from koppel.cli.demo import commands as demo_commands
 from koppel.cli.environment import data_directory, load_installation, load_module, set_up_django
 from koppel.kit import logging
-from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.errors import CommandError, refusal_text
 from koppel.kit.database.embedded_postgres import EmbeddedPostgresError
-from koppel.kit.quarantine import Quarantined
+from koppel.kit.errors import KoppelError
 
 REFUSED = CommandError.exit_code
 
@@ -81,16 +83,21 @@ COMMAND_GROUPS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command. A user's error is one sentence on stderr and exit code 2 (1 for a failed check), never a
-    traceback.
-    """
+    """Run a command. What it or a service refuses is one sentence on stderr and exit code 2 (1 for a failed check), never a
+    traceback."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with ExitStack() as until_done:
             command_tree(argv, until_done)(args=argv, prog_name="koppel")
-    except (CommandError, EmbeddedPostgresError, Quarantined) as refusal:
-        sys.stderr.write(f"{refusal}\n")
-        sys.exit(getattr(refusal, "exit_code", REFUSED))
+    except (KoppelError, InputError) as refusal:
+        _end(refusal_text(refusal), refusal.exit_code if isinstance(refusal, CommandError) else REFUSED)
+    except EmbeddedPostgresError as failure:
+        _end(str(failure), REFUSED)
+
+
+def _end(message: str, exit_code: int) -> NoReturn:
+    sys.stderr.write(f"{message}\n")
+    sys.exit(exit_code)
 
 
 def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer:

@@ -9,7 +9,7 @@ import typer
 from koppel.connections.app_registrations import installation_apps
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.inputs import AppRegistrationInput
-from koppel.kit.cli.errors import CommandError, user_errors
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.kit.encryption import Secret
 from koppel.organisations.commands.acting import shell_account
@@ -34,17 +34,16 @@ def add_app(
         raise CommandError(f"There is no {option}; choose one of {', '.join(installation_apps.consent_options())}.")
     connector, environment, mode = option.split("/")
     secret = _secret()
-    with user_errors():
-        values = AppRegistrationInput(
-            connector=connector,
-            environment=environment,
-            consent_mode=mode,
-            client_id=client_id,
-            client_secret=secret,
-            name=name,
-            refresh_token_days=refresh_token_days,
-        )
-        created = installation_apps.add_app(shell_account(), values)
+    values = AppRegistrationInput(
+        connector=connector,
+        environment=environment,
+        consent_mode=mode,
+        client_id=client_id,
+        client_secret=secret,
+        name=name,
+        refresh_token_days=refresh_token_days,
+    )
+    created = installation_apps.add_app(shell_account(), values)
     print_record({"id": created.pk, "consent_option": option, "redirect_address": redirect_uri()}, as_json=as_json)
 
 
@@ -67,8 +66,7 @@ def list_apps(as_json: AsJson = False) -> None:
 @app.command("test")
 def check_app(app_id: AppIdArgument, as_json: AsJson = False) -> None:
     """Make a real call at the vendor that grants nothing. Exit code 1 when it is refused."""
-    with user_errors():
-        outcome = installation_apps.check_app(app_id)
+    outcome = installation_apps.check_app(app_id)
     print_record({"works": outcome.is_well, "message": outcome.message}, as_json=as_json)
     if not outcome.is_well:
         raise typer.Exit(1)
@@ -77,8 +75,7 @@ def check_app(app_id: AppIdArgument, as_json: AsJson = False) -> None:
 @app.command("remove")
 def remove_app(app_id: AppIdArgument, as_json: AsJson = False) -> None:
     """Remove an unused app registration, with its secret."""
-    with user_errors():
-        installation_apps.remove_app(shell_account(), app_id)
+    installation_apps.remove_app(shell_account(), app_id)
     print_record({"removed": app_id}, as_json=as_json)
 
 

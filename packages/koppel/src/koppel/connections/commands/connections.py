@@ -16,7 +16,6 @@ from koppel.connections.inputs import ChangeResolution, RemovalInput
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose
-from koppel.kit.cli.errors import user_errors
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as, get_actor
 from koppel.organisations.errors import Refused
@@ -101,8 +100,7 @@ def check_connection_now(
     connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Make one cheap call. Exit code 1 when the accounting system does not answer."""
-    with user_errors():
-        check = check_connection(get_actor(person, organisation), connection)
+    check = check_connection(get_actor(person, organisation), connection)
     print_record(check, as_json=as_json)
     raise typer.Exit(0 if check.answered else 1)
 

@@ -1,8 +1,5 @@
 """Errors of commands, shown to the person at the shell."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from pydantic import ValidationError as InputError
 
 from koppel.kit.errors import KoppelError, sentence_of
@@ -20,19 +17,8 @@ class CheckFailed(CommandError):
     exit_code = 1
 
 
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """Turn what a service refuses into a `CommandError`: exit code 2 and its sentence, never a traceback.
-
-    The first line of the error's docstring serves when it carries no sentence."""
-    try:
-        yield
-    except CommandError:
-        raise
-    except InputError as error:
-        details = error.errors()
-        raise CommandError(
-            " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in details)
-        ) from None
-    except KoppelError as error:
-        raise CommandError(error.message or (type(error).__doc__ or "").partition("\n")[0]) from None
+def refusal_text(error: KoppelError | InputError) -> str:
+    """Return what the person at the shell reads. The first line of an error's docstring serves when it has no message."""
+    if isinstance(error, InputError):
+        return " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in error.errors())
+    return error.message or (type(error).__doc__ or "").partition("\n")[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 from django.http import HttpRequest
@@ -34,6 +35,22 @@ def action_of(url_name: str, *parameters: str) -> Callable[[View], View]:
         return require_POST(view)
 
     return mark
+
+
+def shows_refusals_on(template: str, status: HTTPStatus) -> Callable[[View], View]:
+    """Decorate a view for people who have no page to be led back to: a refusal about what they ask is shown on a page of its
+    own, `template` with the `message`."""
+
+    def mark(view: View) -> View:
+        view.koppel_refusal_page = (template, status)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def refusal_page(view: Callable[..., Any]) -> tuple[str, HTTPStatus] | None:
+    """Return the template and status with which a view shows refusals; None when it leads back to a page."""
+    return getattr(view, "koppel_refusal_page", None)
 
 
 def page_url(view: Callable[..., Any], path: str, values: Mapping[str, Any]) -> str:

@@ -60,12 +60,12 @@ class Form(forms.Form, Generic[InputT]):
     use_required_attribute = False
 
     @classmethod
-    def of(cls, request: HttpRequest, *args: Any) -> Self:
-        """The form of a page: bound to what was sent by POST, else empty. `args` are further arguments of the form."""
+    def of(cls, request: HttpRequest, *args: Any, initial: dict[str, Any] | None = None) -> Self:
+        """The form of a page: bound to what was sent by POST, else with the `initial` values. `args` are further arguments
+        of the form."""
         if request.method != "POST":
-            return cls(None, *args)
-        # `args` are the further ones that a subclass takes.
-        return cls(request.POST, *args, files=request.FILES)  # type: ignore[misc]
+            return cls(None, *args, initial=initial)  # type: ignore[misc]
+        return cls(request.POST, *args, files=request.FILES, initial=initial)  # type: ignore[misc]
 
     @property
     def values(self) -> dict[str, Any]:

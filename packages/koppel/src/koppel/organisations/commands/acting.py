@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from koppel.audit.models import Interface
-from koppel.kit.cli.errors import CommandError, user_errors
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.bootstrap import shell_operator
@@ -46,11 +46,9 @@ def get_actor(email: str, organisation: str = "") -> Actor:
 
 @contextmanager
 def acting_as(email: str, organisation: str = "") -> Iterator[Actor]:
-    """Yield the actor, within one transaction in their organisation's scope. A refusal of a service becomes
-    one sentence.
-    """
+    """Yield the actor, within one transaction in their organisation's scope."""
     actor = get_actor(email, organisation)
-    with user_errors(), organisation_scope(actor.organisation_id):
+    with organisation_scope(actor.organisation_id):
         yield actor
 
 

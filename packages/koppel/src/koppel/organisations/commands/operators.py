@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from koppel.kit.cli.errors import user_errors
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.organisations.models import User
 from koppel.organisations.people.operators import grant_operator
@@ -36,6 +35,5 @@ def dismiss(email: Email, as_json: AsJson = False) -> None:
 
 
 def _set_operator(email: str, *, is_operator: bool, as_json: bool) -> None:
-    with user_errors():
-        user = grant_operator(email, is_operator=is_operator)
+    user = grant_operator(email, is_operator=is_operator)
     print_record({"email": user.email, "operator": user.is_operator}, as_json=as_json)

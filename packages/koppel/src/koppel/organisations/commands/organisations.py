@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from django.conf import settings
 
-from koppel.kit.cli.errors import user_errors
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
 from koppel.organisations.access import domains
@@ -44,9 +43,8 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make an organisation and print the link on which its first Administrator chooses a password."""
-    with user_errors():
-        data = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
-        created = bootstrap.create_organisation(current_shell_operator(), name, data, language=language)
+    data = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
+    created = bootstrap.create_organisation(current_shell_operator(), name, data, language=language)
     link = bootstrap.invitation_link(created)
     if as_json:
         print_json({"organisation": created.organisation_id, "name": created.organisation.name, **link_as_json(link)})
@@ -74,9 +72,8 @@ def add_administrator(
     as_json: AsJson = False,
 ) -> None:
     """Add an Administrator, when the first address was mistyped or all Administrators have left."""
-    with user_errors():
-        data = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
-        created = bootstrap.add_administrator(current_shell_operator(), organisation, data, language=language)
+    data = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
+    created = bootstrap.add_administrator(current_shell_operator(), organisation, data, language=language)
     if not isinstance(created, Invitation):
         print_record({"id": created.pk, "email": created.user.email, "role": created.role}, as_json=as_json)
     elif as_json:
@@ -99,8 +96,7 @@ def confirm_domain(
     as_json: AsJson = False,
 ) -> None:
     """Let the sign-in page lead addresses of a domain to the organisation's identity provider. Make sure that it is theirs."""
-    with user_errors():
-        confirmed = domains.confirm(current_shell_operator(), organisation, domain)
+    confirmed = domains.confirm(current_shell_operator(), organisation, domain)
     print_record({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
 
 
@@ -109,8 +105,7 @@ def withdraw_domain(
     domain: Annotated[str, typer.Argument(help="`koppel organisations domains` has them.")], as_json: AsJson = False
 ) -> None:
     """Take the confirmation of a domain back."""
-    with user_errors():
-        withdrawn = domains.withdraw(current_shell_operator(), domain)
+    withdrawn = domains.withdraw(current_shell_operator(), domain)
     print_record({"domain": withdrawn, "confirmed": False}, as_json=as_json)
 
 

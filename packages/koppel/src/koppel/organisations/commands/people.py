@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from koppel.kit.cli.errors import CommandError, user_errors
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
 from koppel.organisations.access import sessions
@@ -147,8 +147,7 @@ def link(
     as_json: AsJson = False,
 ) -> None:
     """Print a link on which a person chooses a password when mail does not arrive. Recorded in the audit log."""
-    with user_errors():
-        created = bootstrap.recovery_link(current_shell_operator(), email, resets_mfa=drop_second_step)
+    created = bootstrap.recovery_link(current_shell_operator(), email, resets_mfa=drop_second_step)
     if as_json:
         print_json(link_as_json(created))
     else:

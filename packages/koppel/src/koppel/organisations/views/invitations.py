@@ -1,5 +1,6 @@
 """Inviting people, and the page of an invitation's link."""
 
+from http import HTTPStatus
 from typing import Any
 
 from allauth.account.internal.flows.login import perform_login
@@ -16,8 +17,7 @@ from django.utils.translation import ngettext
 
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.confirmation import unconfirmed
-from koppel.kit.web.decorators import action_of, public
-from koppel.organisations.errors import Refused
+from koppel.kit.web.decorators import action_of, public, shows_refusals_on
 from koppel.organisations.forms.people import AcceptForm, InvitationForm, InvitationListForm
 from koppel.organisations.invitations import csv_import
 from koppel.organisations.invitations import services as invitations
@@ -76,12 +76,10 @@ def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Http
 
 
 @public
+@shows_refusals_on("organisations/invitation_gone.html", HTTPStatus.GONE)
 def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Make who is invited a member: signed in already, or with a name and a password chosen here."""
-    try:
-        invitation, organisation = invitations.get_open_invitation(token)
-    except Refused as refusal:  # whoever holds a link without use has no page of Koppel to be led back to
-        return render(request, "organisations/invitation_gone.html", {"message": refusal.message}, status=410)
+    invitation, organisation = invitations.get_open_invitation(token)
     with translation.override(language := _language(request, invitation)):
         response = _page(request, token, invitation, organisation)
     response.headers["Content-Language"] = language
@@ -98,7 +96,7 @@ def _page(request: HttpRequest, token: str, invitation: Invitation, organisation
     by = User.objects.get(pk=request.user.pk) if request.user.is_authenticated else None
     is_sso_session = by is not None and "sso_organisation_id" in request.session
     is_post = request.method == "POST"
-    form = AcceptForm(request.POST if is_post else None, initial={"name": invitation.name})
+    form = AcceptForm.of(request, initial={"name": invitation.name})
     context: dict[str, Any] = {
         "invitation": invitation,
         "organisation": organisation,

@@ -1,9 +1,9 @@
 """Sign-in through an organisation's identity provider: to the provider, back, and linking an account."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from functools import wraps
-from typing import Any, TypeVar, cast
+from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
@@ -17,8 +17,7 @@ from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor
 from koppel.kit import quarantine
 from koppel.kit.web.client_ip import client_ip
-from koppel.kit.web.decorators import outside_transaction, public
-from koppel.organisations.errors import Refused
+from koppel.kit.web.decorators import outside_transaction, public, shows_refusals_on
 from koppel.organisations.forms.sign_in import AnswerForm, EmailForm
 from koppel.organisations.models import IdentityProvider, User
 from koppel.organisations.requests import AuthenticatedRequest
@@ -28,25 +27,12 @@ from koppel.organisations.sso.links import UnlinkedIdentity
 from koppel.organisations.sso.oidc import Answer, LoginAttempt
 from koppel.organisations.sso.services import AnswerRefused
 
-View = TypeVar("View", bound=Callable[..., HttpResponse])
 ATTEMPTS = "sign_in_attempts"
 ATTEMPTS_MAX = 5
 """Several tabs may be on their way at once; the oldest gives way."""
 UNLINKED = "unlinked_identity"
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
-
-
-def _shows_refusals(view: View) -> View:
-    """Show a refusal to a person who may not be signed in yet and has no page to return to."""
-
-    @wraps(view)
-    def checked(request: HttpRequest, *args: Any, **values: Any) -> HttpResponse:
-        try:
-            return view(request, *args, **values)
-        except Refused as refusal:
-            return _refused(request, refusal.message)
-
-    return cast("View", checked)
+REFUSED_PAGE = "organisations/sign_in_refused.html"
 
 
 @public
@@ -62,7 +48,7 @@ def choose_provider(request: HttpRequest) -> HttpResponse:
 
 
 @public
-@_shows_refusals
+@shows_refusals_on(REFUSED_PAGE, HTTPStatus.FORBIDDEN)
 def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
     """Say where this leads; send the person to the provider only when they want to go there."""
     provider = single_sign_on.active_provider(provider_id)
@@ -78,7 +64,7 @@ def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
 
 
 @public
-@_shows_refusals
+@shows_refusals_on(REFUSED_PAGE, HTTPStatus.FORBIDDEN)
 def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
     """Take the person back from the provider with a code: at its own address, and for an attempt of this browser at it."""
     quarantine.refuse()  # before the attempt is used up
@@ -94,7 +80,7 @@ def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
 
 
 @outside_transaction
-@_shows_refusals
+@shows_refusals_on(REFUSED_PAGE, HTTPStatus.FORBIDDEN)
 def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
     """Let the provider sign this person in from now on: their own act, in a session that their own proof opened."""
     provider = single_sign_on.active_provider(provider_id)
@@ -186,4 +172,4 @@ def _audit_actor(request: HttpRequest) -> AuditActor:
 
 
 def _refused(request: HttpRequest, message: str, status: int = 403) -> HttpResponse:
-    return render(request, "organisations/sign_in_refused.html", {"message": message}, status=status)
+    return render(request, REFUSED_PAGE, {"message": message}, status=status)

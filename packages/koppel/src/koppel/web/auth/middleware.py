@@ -110,9 +110,10 @@ class ActorMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Handle exceptions of public views, which this middleware does not call."""
-        if isinstance(exception, Quarantined):
-            return refusal_response(request, exception, None, lambda: None, {})
-        return None
+        match = request.resolver_match
+        if not isinstance(exception, KoppelError) or match is None:
+            return None
+        return refusal_response(request, exception, None, match.func, match.kwargs)
 
 
 def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from koppel.kit.errors import KoppelError
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.web.decorators import page_url
+from koppel.kit.web.decorators import page_url, refusal_page
 from koppel.kit.web.parameters import UnknownParameter, removal_links
 from koppel.organisations.errors import NotAllowed
 from koppel.web.auth.api_authentication import SAFE, is_api
@@ -29,7 +29,8 @@ def refusal_response(
 ) -> HttpResponseBase:
     """Return the answer to a refused request, after its transaction was rolled back.
 
-    A refused form or button leads back to its page, which shows the message; a page that cannot be shown says why.
+    A refused form or button leads back to its page, which shows the message; a page that cannot be shown says why. A view
+    that belongs to no organisation (`organisation_id` is None) shows the refusal itself.
     Raises `Http404`."""
     if is_api(request):
         return json_refusal(error)
@@ -37,6 +38,9 @@ def refusal_response(
         raise Http404
     if isinstance(error, Quarantined):
         return render(request, "web/quarantined.html", {"message": error.message}, status=error.status)
+    if error.is_about_input and (page := refusal_page(view)):
+        template, status = page
+        return render(request, template, {"message": error.message}, status=status)
     if organisation_id is None:
         return _refused_page(request, error)
     with organisation_scope(organisation_id):
