@@ -18,6 +18,7 @@ from koppel.administrations.models import Administration, Assignment, BulkItem, 
 from koppel.administrations.tasks import process_bulk
 from koppel.administrations.views import bulk as bulk_views
 from koppel.audit.models import AuditEntry
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue
@@ -296,8 +297,10 @@ def test_identities_set_in_bulk_keep_the_one_rule_and_close_what_was_open(actor:
         )
         Administration.objects.filter(pk=four.pk).update(number="69599084")
         for administration in (first, two, sole):
-            raise_issue(boss.organisation_id, "identity_incomplete", ("administration", administration.pk))
-        raise_issue(boss.organisation_id, "company_closed", ("administration", four.pk))
+            raise_issue(
+                boss.organisation_id, "identity_incomplete", Subject(SubjectKind.ADMINISTRATION, administration.pk)
+            )
+        raise_issue(boss.organisation_id, "company_closed", Subject(SubjectKind.ADMINISTRATION, four.pk))
     text = (
         "naam;nummer;reden;sector\n"
         "Café Één;68750110;;\n"

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from koppel.administrations.models import Administration, Assignment
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
@@ -92,9 +93,17 @@ def test_every_issue_can_be_reached_and_a_name_leads_to_its_own(actor: Any) -> N
         Issue.objects.all().delete()
         for administration_id in firm.ids:
             raise_issue(
-                boss.organisation_id, "sync_failed", ("administration", administration_id), {"reason": "closed"}
+                boss.organisation_id,
+                "sync_failed",
+                Subject(SubjectKind.ADMINISTRATION, administration_id),
+                {"reason": "closed"},
             )
-        raise_issue(boss.organisation_id, "consent_lost", ("connection", firm.connections[0]), {"account": "s.jansen"})
+        raise_issue(
+            boss.organisation_id,
+            "consent_lost",
+            Subject(SubjectKind.CONNECTION, firm.connections[0]),
+            {"account": "s.jansen"},
+        )
     browser = browser_of(boss)
     assert ">241<" in browser.get("/").content.decode()
     seen: list[str] = []

@@ -16,6 +16,7 @@ from koppel.administrations.models import Administration, Favourite
 from koppel.administrations.tasks import erase, process_due_dates
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
@@ -53,7 +54,7 @@ def fill(boss: Actor, administration: Administration) -> None:
             **keys, run_id=run.pk, resource="accounts", external_id="1000", kind="added", at=timezone.now()
         )
         Favourite.objects.create(**keys, membership_id=boss.membership_id)
-        raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", administration.pk))
+        raise_issue(boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, administration.pk))
 
 
 def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
@@ -117,7 +118,7 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
     administration, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
     fill(boss, administration)
     with organisation_scope(boss.organisation_id):
-        subject = ("administration", administration.pk, administration.name)
+        subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
         record(boss.organisation_id, boss.audit, AdministrationAction.IDENTIFIED, subject=subject, details={"n": "x"})
         values = {str(administration.pk): {"number": "68750110"}, str(sibling.pk): {"number": "69599084"}}
         ids = [administration.pk, sibling.pk]

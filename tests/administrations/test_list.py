@@ -14,6 +14,7 @@ from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import PAGE_SIZE, apply_filters, get_page, search
 from koppel.administrations.models import Administration, SavedView
 from koppel.audit.models import AuditEntry
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.tenancy.installation_number import NUMBER_MAX, id_range
@@ -210,7 +211,7 @@ def test_a_filter_by_an_issue_code_and_one_by_its_absence(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss)
     with organisation_scope(boss.organisation_id):
-        raise_issue(boss.organisation_id, "made_up", ("administration", administration.pk))
+        raise_issue(boss.organisation_id, "made_up", Subject(SubjectKind.ADMINISTRATION, administration.pk))
         assert apply_filters(boss, parse_query_string("issues=made_up")).count() == 1
         with pytest.raises(UnknownParameter, match="other"):
             apply_filters(boss, parse_query_string("issues=other"))

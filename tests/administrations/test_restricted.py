@@ -10,6 +10,7 @@ from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, Assignment, BulkItem
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
@@ -43,7 +44,7 @@ def test_for_everybody_else_it_is_nowhere(people: dict[str, Actor]) -> None:
             DivisionMember.objects.create(
                 organisation_id=boss.organisation_id, division=division, membership_id=person.membership_id
             )
-        raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", administration.pk))
+        raise_issue(boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, administration.pk))
     for person in people.values():
         assign(person, administration)
     form = {"access": "restricted", "people": [named.membership_id], "client_number": "", "division": division.pk}

@@ -13,6 +13,7 @@ from django.utils.translation import override
 from koppel.administrations.bulk import BulkReason
 from koppel.audit.audit_actions import AuditAction
 from koppel.audit.hooks import audit_actions
+from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import TimelineKind
 from koppel.issues.issue_types import IssueCode, issue_types
 from koppel.notifications.event_types import EventCode, event_types
@@ -43,6 +44,7 @@ CODE_POSITIONS = {
     "raise_issue": slice(1, 2), "resolve_issues": slice(2, None), "open_event": slice(1, 2), "close_event": slice(1, 2),
     "close_event_for": slice(1, 2), "notify": slice(1, 2), "add_timeline_event": slice(1, 2),
     "start_timeline_event": slice(1, 2), "end_timeline_event": slice(1, 2), "PlannedChange": slice(0, 1),
+    "Subject": slice(0, 1), "open_issues": slice(1, 2), "count_open": slice(1, 2), "resolve_issues_bulk": slice(1, 2),
 }  # fmt: skip
 """Where a function takes a code, by its name."""
 
@@ -139,6 +141,10 @@ def test_every_code_of_an_issue_and_an_event_is_used_somewhere() -> None:
     assert {f"{codes.__name__}.{code.name}" for codes in enums for code in codes} - members_read() == set()
 
 
+def test_every_kind_of_subject_is_used_somewhere() -> None:
+    assert {f"SubjectKind.{kind.name}" for kind in SubjectKind} - members_read() == set()
+
+
 def test_no_code_is_given_as_a_bare_string() -> None:
     bare = [f"{path}:{line}" for path, code in modules() for line in bare_codes(code)]
     assert bare == []
@@ -150,6 +156,9 @@ def test_no_code_is_given_as_a_bare_string() -> None:
         'record(1, who, "person.changed")',
         'record(1, who, action=f"person.{kind}")',
         'record(1, who, "a.b" if x else y)',
+        'Subject("person", 1)',
+        'Issue.objects.filter(subject_kind="connection")',
+        'entry.subject_kind == "person"',
     ],
 )
 def test_a_bare_code_is_found(call: str) -> None:
@@ -157,12 +166,18 @@ def test_a_bare_code_is_found(call: str) -> None:
 
 
 def bare_codes(code: ast.AST) -> Iterator[int]:
-    """Lines of calls whose code is text."""
+    """Lines of calls and comparisons whose code is text."""
     for node in ast.walk(code):
-        if not isinstance(node, ast.Call) or ast.unparse(node.func).split(".")[-1] not in CODE_POSITIONS:
+        if isinstance(node, ast.Compare) and ast.unparse(node.left).endswith("subject_kind"):
+            if any(is_text(value) for value in node.comparators):
+                yield node.lineno
+        if not isinstance(node, ast.Call):
             continue
-        positional = node.args[CODE_POSITIONS[ast.unparse(node.func).split(".")[-1]]]
-        named = [keyword.value for keyword in node.keywords if keyword.arg in ("action", "code", "event_type")]
+        name = ast.unparse(node.func).split(".")[-1]
+        if name not in CODE_POSITIONS and not name.endswith(("filter", "Q")):
+            continue
+        positional = node.args[CODE_POSITIONS.get(name, slice(0))]
+        named = [keyword.value for keyword in node.keywords if keyword.arg in ("action", "code", "event_type", "subject_kind")]
         if any(is_text(argument) for argument in (*positional, *named)):
             yield node.lineno
 

@@ -13,6 +13,7 @@ from koppel.administrations import restriction
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.audit.services import AuditActor, record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
@@ -34,7 +35,9 @@ def boss(actor: Any) -> Actor:
 
 def record_entry(actor: Actor, action: str, name: str, **details: Any) -> None:
     with organisation_scope(actor.organisation_id):
-        record(actor.organisation_id, actor.audit, action, subject=("division", 1, name), details=details)
+        record(
+            actor.organisation_id, actor.audit, action, subject=Subject(SubjectKind.DIVISION, 1, name), details=details
+        )
 
 
 def backdate_entries(addresses: Addresses, name: str, years: int) -> None:
@@ -50,7 +53,12 @@ def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: 
     record_entry(boss, "division.created", "Zuid")
     record_entry(other, "division.changed", "Noord", before={"name": "N"}, after={"name": "Noord"})
     with organisation_scope(boss.organisation_id):
-        record(firm.pk, AuditActor(ActorKind.JOB, None, "Koppel"), "division.created", subject=("division", 2, "Oost"))
+        record(
+            firm.pk,
+            AuditActor(ActorKind.JOB, None, "Koppel"),
+            "division.created",
+            subject=Subject(SubjectKind.DIVISION, 2, "Oost"),
+        )
     client, today = signed_in(boss), timezone.localdate()
     for query, seen in (
         ("", {"Zuid", "Noord", "Oost"}),
@@ -129,12 +137,12 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
         for administration in (secret, other):
             record(
                 firm.pk, boss.audit, AdministrationAction.IDENTIFIED,
-                subject=("administration", administration.pk, administration.name),
+                subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
                 details={"after": {"number": f"nr-{administration.name[:5]}"}},
             )  # fmt: skip
         values = {str(secret.pk): {"sector": "veiled"}, str(other.pk): {"sector": "shown"}}
         record(
-            firm.pk, boss.audit, BulkAuditAction.CHANGED, subject=("bulk_operation", 1, ""),
+            firm.pk, boss.audit, BulkAuditAction.CHANGED, subject=Subject(SubjectKind.BULK_OPERATION, 1),
             details={"administrations": [secret.pk, other.pk], "after": values},
         )  # fmt: skip
         record(firm.pk, boss.audit, ConnectionAction.COMPANIES_SHARED, details={"companies": [secret.name, other.name]})

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection
 from koppel.connector.period_format import format_period
 from koppel.connector.registry import connectors
@@ -34,7 +35,9 @@ def test_every_page_writes_it_so_and_every_file_and_answer_does_not(actor: Any) 
     with organisation_scope(boss.organisation_id):
         Connection.objects.update(connector=next(iter(connectors())))
         facts = {"period": "202611", "count": 2, "run": changed_run(administration)}
-        raise_issue(boss.organisation_id, "closed_period_changed", ("administration", administration.pk), facts)
+        raise_issue(
+            boss.organisation_id, "closed_period_changed", Subject(SubjectKind.ADMINISTRATION, administration.pk), facts
+        )
     browser, home = signed_in(boss), f"/administrations/{administration.pk}/"
     for path in (
         "", "books/", "books/chart/", "books/trial-balance/?view=periods", "books/entries/", "books/balances/",

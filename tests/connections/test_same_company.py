@@ -7,6 +7,7 @@ from django.test import Client
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.models import Account
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.errors import ConsentRefused
@@ -156,7 +157,7 @@ def test_a_number_that_is_taken_over_settles_who_the_company_is(connected: MakeC
     """It was imported without one; its first number comes from the accounting system."""
     anna = connected()
     (administration,) = import_first(anna)
-    subject = ("administration", administration.pk)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
     facts = {
         "field": "number",
         "old": "0",

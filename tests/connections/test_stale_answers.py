@@ -9,6 +9,7 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.administrations.models import Administration
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.commands.connections import app as shell
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
@@ -33,7 +34,9 @@ def says(connected: Connected, administration: Administration, new: str) -> None
         "connection": connected.connection.pk,
     }
     with organisation_scope(connected.actor.organisation_id):
-        raise_issue(connected.actor.organisation_id, RENAMED, ("administration", administration.pk), facts)
+        raise_issue(
+            connected.actor.organisation_id, RENAMED, Subject(SubjectKind.ADMINISTRATION, administration.pk), facts
+        )
 
 
 def confirmed_name(connected: Connected, administration: Administration) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.issues.issue_types import IssueCode, IssueType, issue_types
 from koppel.issues.queries import count_open, open_issues
 from koppel.issues.services import raise_issue, resolve_issues
@@ -21,7 +22,7 @@ issue_types.register(
 
 def test_raising_again_refreshes_the_open_issue(actor: Any) -> None:
     administrator = actor("administrator")
-    subject = ("administration", 5)
+    subject = Subject(SubjectKind.ADMINISTRATION, 5)
     with organisation_scope(administrator.organisation_id):
         assert raise_issue(
             administrator.organisation_id, MadeUpIssue.DIFFERENCE, subject, {"account": "1910", "amount": "1"}
@@ -33,7 +34,7 @@ def test_raising_again_refreshes_the_open_issue(actor: Any) -> None:
 
 def test_details_are_issues_of_their_own_and_resolve_by_code(actor: Any) -> None:
     administrator = actor("administrator")
-    subject = ("administration", 5)
+    subject = Subject(SubjectKind.ADMINISTRATION, 5)
     with organisation_scope(administrator.organisation_id):
         for key in ("a", "b"):
             raise_issue(administrator.organisation_id, MadeUpIssue.DIFFERENCE, subject, detail_key=key)

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from koppel.administrations.models import Administration, Assignment, Favourite
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.health.states import require_reauth
 from koppel.connections.models import Connection
 from koppel.issues.models import Issue
@@ -269,9 +270,19 @@ def test_new_issues_are_one_notice_and_what_was_put_right_is_left_out(firm: Firm
     organisation_id = firm.ben.organisation_id
     with organisation_scope(organisation_id):
         for index, administration in enumerate((first, first, second, second)):
-            raise_issue(organisation_id, "test_made_up", ("administration", administration.pk), detail_key=str(index))
-        raise_issue(organisation_id, "sync_failed", ("administration", first.pk), {"reason": "has its own notice"})
-        resolve_issues(organisation_id, ("administration", second.pk), detail_key="3")
+            raise_issue(
+                organisation_id,
+                "test_made_up",
+                Subject(SubjectKind.ADMINISTRATION, administration.pk),
+                detail_key=str(index),
+            )
+        raise_issue(
+            organisation_id,
+            "sync_failed",
+            Subject(SubjectKind.ADMINISTRATION, first.pk),
+            {"reason": "has its own notice"},
+        )
+        resolve_issues(organisation_id, Subject(SubjectKind.ADMINISTRATION, second.pk), detail_key="3")
         assert notify_new_issues(organisation_id) == 0
         Issue.objects.update(raised_at=timezone.now() - SETTLE_TIME - timedelta(seconds=1))
         assert notify_new_issues(organisation_id) == 4
@@ -287,7 +298,7 @@ def test_a_single_issue_is_told_in_its_own_words(firm: Firm) -> None:
         raise_issue(
             organisation_id,
             "entry_unbalanced",
-            ("administration", administration.pk),
+            Subject(SubjectKind.ADMINISTRATION, administration.pk),
             {"number": "7", "difference": "1.00"},
         )
         Issue.objects.update(raised_at=timezone.now() - timedelta(hours=1))

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.vault.key_rotation import rotate_keys
 from koppel.kit.http.egress import EgressPolicy
 from koppel.kit.tenancy import organisation_scope
@@ -96,7 +97,9 @@ def make_due(anna: Actor, **failing: timedelta) -> None:
 def test_a_program_is_told_what_began_and_that_it_is_over(anna: Actor, browser: Client, program: Receiver) -> None:
     created = create_webhook(browser, program.url, TROUBLE)
     open_test_event(anna, NEWS, context={"name": "not asked for"})
-    open_test_event(anna, TROUBLE, context={"name": "x", "reason": "closed"}, subject=("connection", 1))
+    open_test_event(
+        anna, TROUBLE, context={"name": "x", "reason": "closed"}, subject=Subject(SubjectKind.CONNECTION, 1)
+    )
     pass_quarter_hour(anna)
     assert send(anna) == 1
     close_test_event(anna, TROUBLE)
@@ -132,7 +135,11 @@ def test_what_is_restricted_is_told_to_no_program(anna: Actor, browser: Client, 
     both = {one.pk: {"name": one.name, "reason": f"reason of {one.name}"} for one in (hidden, visible)}
     open_test_event(anna, NEWS, "both", administrations=both)
     open_test_event(
-        anna, NEWS, "hidden", administrations={hidden.pk: {"name": "Hidden"}}, subject=("administration", hidden.pk)
+        anna,
+        NEWS,
+        "hidden",
+        administrations={hidden.pk: {"name": "Hidden"}},
+        subject=Subject(SubjectKind.ADMINISTRATION, hidden.pk),
     )
     assert send(anna) == 1
     assert b"Hidden" not in program.got[0]["body"]

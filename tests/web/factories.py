@@ -7,6 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from koppel.administrations.models import Administration
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import AppRegistration, Connection
 from koppel.connections.vault.encryption import encrypt_client_secret
 from koppel.connector.registry import connectors
@@ -68,7 +69,7 @@ def build_world(actor: Any) -> World:
         assign(person, active)
         assign(person, configuring)
     with organisation_scope(boss.organisation_id):
-        raise_issue(boss.organisation_id, "made_up_by_a_test", ("administration", active.pk))
+        raise_issue(boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, active.pk))
         notify(boss.organisation_id, "made_up_by_a_test", [person.membership_id for person in people.values()], {})
     bystander = actor("user", organisation=firm, name="Kees Bos")
     return World(boss, people, bystander, active, configuring, division, template, changed_run(active), _webhook(boss))

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Browser
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection, Grant, RemoteCompany, TimelineEvent
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
@@ -49,7 +50,7 @@ def trouble(world: World) -> dict[str, str]:
             invalid_since=now - timedelta(hours=5), invalid_reason=f"lost: {reason}"
         )
         raise_issue(
-            world.boss.organisation_id, "consent_lost", ("connection", broken.pk),
+            world.boss.organisation_id, "consent_lost", Subject(SubjectKind.CONNECTION, broken.pk),
             {"account": "p.jansen@kantoor.example", "reason": reason},
         )  # fmt: skip
         Connection.objects.filter(pk=well.pk).update(
@@ -65,7 +66,9 @@ def trouble(world: World) -> dict[str, str]:
             unreachable_reason="Visma.net shows nothing of this company.",
         )
         facts = {"field": "name", "old": "Bakkerij De Haan B.V.", "new": "De Haan Brood en Banket Nederland B.V."}
-        raise_issue(world.boss.organisation_id, "company_renamed", ("administration", world.active.pk), facts)
+        raise_issue(
+            world.boss.organisation_id, "company_renamed", Subject(SubjectKind.ADMINISTRATION, world.active.pk), facts
+        )
     return {
         "connections": "/connections/",
         "connection-well": f"/connections/{well.pk}/",

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
+from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.clock import now
 from koppel.kit.database.text_search import normalize_search
@@ -89,7 +90,7 @@ def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
 
 def list_history(administration: Administration, limit: int = 200) -> list[AuditEntry]:
     """List the newest actions on this administration, those on many at once among them."""
-    on_it = Q(subject_kind="administration", subject_id=administration.pk)
+    on_it = Q(subject_kind=SubjectKind.ADMINISTRATION, subject_id=administration.pk)
     on_many = Q(action__startswith="administrations.", details__administrations__contains=[administration.pk])
     queryset = AuditEntry.objects.filter(on_it | on_many, organisation_id=administration.organisation_id)
     return list(queryset.order_by("-at", "-pk")[:limit])

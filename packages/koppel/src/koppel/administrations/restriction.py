@@ -15,6 +15,7 @@ from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration, Assignment
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission, Role
@@ -58,7 +59,11 @@ def set_access(actor: Actor, administration_id: int, *, restricted: bool, member
     action = AdministrationAction.RESTRICTED if restricted else AdministrationAction.UNRESTRICTED
     details = {"before": before, "after": sorted(member.pk for member in members)}
     record(
-        actor.organisation_id, actor.audit, action, subject=("administration", administration.pk, ""), details=details
+        actor.organisation_id,
+        actor.audit,
+        action,
+        subject=Subject(SubjectKind.ADMINISTRATION, administration.pk),
+        details=details,
     )
 
 
@@ -108,7 +113,8 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
     _add_members(administration, members)
     details = {"after": [member.pk for member in members]}
     record(
-        actor.organisation_id, actor.audit, AdministrationAction.REASSIGNED, subject=("administration", administration.pk, ""),
+        actor.organisation_id, actor.audit, AdministrationAction.REASSIGNED,
+        subject=Subject(SubjectKind.ADMINISTRATION, administration.pk),
         details=details,
     )  # fmt: skip
 

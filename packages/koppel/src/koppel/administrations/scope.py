@@ -6,6 +6,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration, Assignment
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.sessions import audit_refusal
 from koppel.kit.database.threads import in_separate_transaction
 from koppel.organisations.models import DivisionMember
@@ -59,6 +60,6 @@ def get_locked(actor: Actor, administration_id: int) -> Administration:
 
 def audited_not_found(actor: Actor, administration_id: int) -> NotFound:
     """Return the error to raise, after an audit entry about a request for a hidden administration."""
-    subject = ("administration", min(administration_id, ID_MAX), "")
+    subject = Subject(SubjectKind.ADMINISTRATION, min(administration_id, ID_MAX))
     in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_found", actor.audit))
     return NotFound()

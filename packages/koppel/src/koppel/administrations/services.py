@@ -15,6 +15,7 @@ from koppel.administrations.identity.services import handle_import, record_confi
 from koppel.administrations.models import Administration, Assignment, ConfirmedIdentity, Favourite, Status
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.companies.same_company import confirm_identity, same_name
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.json_fields import to_shape
@@ -65,7 +66,7 @@ def import_companies(
         actor.organisation_id,
         actor.audit,
         BulkAuditAction.IMPORTED,
-        subject=("connection", connection_id, ""),
+        subject=Subject(SubjectKind.CONNECTION, connection_id),
         details={"import": import_id, "administrations": sorted(ids.values())},
     )
     record_confirmed(actor, sorted(ids.values()))
@@ -90,7 +91,7 @@ def change_settings(actor: Actor, administration_id: int, values: Mapping[str, A
         actor.organisation_id,
         actor.audit,
         AdministrationAction.SETTINGS_CHANGED,
-        subject=("administration", administration.pk, administration.name),
+        subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
         details={"before": before, "after": administration.settings},
     )
 

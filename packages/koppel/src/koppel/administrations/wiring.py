@@ -17,6 +17,7 @@ from koppel.administrations.listeners import connection, group_usage, handover, 
 from koppel.administrations.listeners.import_lookup import find_imported_company
 from koppel.administrations.scope import restricted_company_ids
 from koppel.audit.hooks import audit_actions
+from koppel.audit.subjects import SubjectKind
 from koppel.company_registers.hooks import lookup_answered
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types
@@ -43,7 +44,7 @@ audience_hooks.visible_administrations_of.register(notification_audience.visible
 audience_hooks.unrestricted.register(notification_audience.unrestricted_ids)
 audience_hooks.audience_of.register(notification_audience.audience_of)
 audience_hooks.fallback_recipients.register(notification_audience.fallback_recipients)
-audience_hooks.subjects.register("administration", notification_audience.describe_subject)
+audience_hooks.subjects.register(SubjectKind.ADMINISTRATION, notification_audience.describe_subject)
 
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)

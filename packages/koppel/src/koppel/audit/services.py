@@ -6,6 +6,7 @@ from typing import Any
 
 from koppel.audit.audit_actions import AuditAction
 from koppel.audit.models import ActorKind, AuditEntry, Interface
+from koppel.audit.subjects import Subject
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,10 @@ def record(
     actor: AuditActor,
     action: AuditAction,
     *,
-    subject: tuple[str, int | None, str] = ("", None, ""),
+    subject: Subject | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Append one act, in the caller's transaction: an act that is rolled back leaves no trace of having happened."""
-    kind, subject_id, name = subject
     AuditEntry.objects.create(
         organisation_id=organisation_id,
         actor_kind=actor.kind,
@@ -37,8 +37,8 @@ def record(
         ip_address=actor.ip_address,
         interface=actor.interface,
         action=action,
-        subject_kind=kind,
-        subject_id=subject_id,
-        subject_name=name,
+        subject_kind=subject.kind if subject else "",
+        subject_id=subject.id if subject else None,
+        subject_name=subject.name if subject else "",
         details=dict(details or {}),
     )

@@ -9,6 +9,7 @@ from koppel.administrations.scope import administration_for
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import BooksAction
 from koppel.organisations.roles import Actor
 
@@ -38,7 +39,7 @@ def audit_access(actor: Actor, administration: Administration) -> None:
         return
     recent = AuditEntry.objects.filter(
         organisation_id=actor.organisation_id,
-        subject_kind="administration",
+        subject_kind=SubjectKind.ADMINISTRATION,
         subject_id=administration.pk,
         at__gt=timezone.now() - AUDIT_INTERVAL,
     )
@@ -47,5 +48,5 @@ def audit_access(actor: Actor, administration: Administration) -> None:
             actor.organisation_id,
             actor.audit,
             BooksAction.ACCESSED,
-            subject=("administration", administration.pk, administration.name),
+            subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
         )

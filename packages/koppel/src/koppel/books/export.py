@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import BooksAction
 from koppel.books.errors import UnknownResource
 from koppel.books.fields import Amount
@@ -137,5 +138,5 @@ def _manifest(administration: Administration, counts: Counter[str]) -> dict[str,
 def record_export(actor: Actor, administration: Administration, resources: list[str], file_format: Format) -> None:
     """Audit who exported which books."""
     details = {"resources": resources, "format": str(file_format)}
-    subject = ("administration", administration.pk, administration.name)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
     record(actor.organisation_id, actor.audit, BooksAction.EXPORTED, subject=subject, details=details)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from koppel.audit.subjects import SubjectKind
 from koppel.connections import queries
 from koppel.connections.companies.company_rows import (
     CompanyRow,
@@ -62,7 +63,7 @@ def load_connection_page(actor: Actor, connection_id: int) -> ConnectionPage:
         companies=exclude_restricted(actor, queries.companies_of(actor, connection)).count(),
         listed=list(queries.listed_companies(actor, connection)) if may_change else [],
         others=_possible_new_owners(actor, connection) if may_change else [],
-        issues=open_issues(connection.organisation_id, "connection", [connection.pk]).get(connection.pk, []),
+        issues=open_issues(connection.organisation_id, SubjectKind.CONNECTION, [connection.pk]).get(connection.pk, []),
         may_change=may_change,
         companies_awaiting_transfer=ownership.companies_awaiting_transfer(actor, connection),
         is_pending_owner=connection.pending_owner_id == actor.membership_id,

@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.issue_types import EXPIRING, LOST, PARTLY_LOST, ConnectionIssue
 from koppel.connections.models import Connection
-from koppel.notifications.audience.hooks import Subject
+from koppel.notifications.audience.hooks import SubjectDescription
 from koppel.notifications.event_types import EventCode, EventType
 
 
@@ -42,7 +42,7 @@ EVENT_TYPES = (
 )
 
 
-def describe_subject(organisation_id: int, connection_id: int) -> Subject:
+def describe_subject(organisation_id: int, connection_id: int) -> SubjectDescription:
     """Describe whose matter an event about a connection is: its owner's."""
     connection = Connection.objects.in_organisation(organisation_id).filter(pk=connection_id).first()
-    return Subject(connection.account, connection.owner_id) if connection else Subject()
+    return SubjectDescription(connection.account, connection.owner_id) if connection else SubjectDescription()

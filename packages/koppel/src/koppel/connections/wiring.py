@@ -1,6 +1,7 @@
 """Register the listeners, issues and events of connections. Imported once, by `AppConfig.ready`."""
 
 from koppel.audit.hooks import audit_actions
+from koppel.audit.subjects import SubjectKind
 from koppel.connections.audit_actions import AUDIT_ACTIONS
 from koppel.connections.event_types import EVENT_TYPES, describe_subject
 from koppel.connections.issue_types import ISSUE_TYPES
@@ -16,5 +17,5 @@ for issue_type in ISSUE_TYPES:
     issue_types.register(issue_type.code, issue_type)
 for event_type in EVENT_TYPES:
     event_types.register(event_type.code, event_type)
-subjects.register("connection", describe_subject)
+subjects.register(SubjectKind.CONNECTION, describe_subject)
 ownership_providers.register("connections", OWNED_CONNECTIONS)

@@ -1,5 +1,6 @@
 from django.db import models
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.json_fields import MessageContext, TypedJSONField
 from koppel.kit.tenancy.models import TenantModel
 
@@ -36,6 +37,10 @@ class Issue(TenantModel):
                 name="issues_to_notify",
             )
         ]
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(SubjectKind(self.subject_kind), self.subject_id)
 
     def __str__(self) -> str:
         return f"{self.code} of {self.subject_kind} {self.subject_id}"

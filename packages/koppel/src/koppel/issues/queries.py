@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db.models import Count
 from django.utils.translation import gettext
 
+from koppel.audit.subjects import SubjectKind
 from koppel.connector.period_format import format_period
 from koppel.issues.issue_types import StrOrPromise, get_issue_type
 from koppel.issues.models import Issue
@@ -29,7 +30,7 @@ class IssueView:
     raised_at: datetime
 
 
-def open_issues(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int, list[IssueView]]:
+def open_issues(organisation_id: int, kind: SubjectKind, ids: Iterable[int]) -> dict[int, list[IssueView]]:
     """Open issues by subject id, oldest first; subjects without issues are absent."""
     issues = (
         Issue.objects.in_organisation(organisation_id)
@@ -42,7 +43,7 @@ def open_issues(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int
     return by_subject
 
 
-def count_open(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int, int]:
+def count_open(organisation_id: int, kind: SubjectKind, ids: Iterable[int]) -> dict[int, int]:
     """Return the number of open issues per subject; subjects without are absent."""
     issues = Issue.objects.in_organisation(organisation_id).filter(
         subject_kind=kind, subject_id__in=list(ids), resolved_at=None

@@ -5,12 +5,10 @@ from collections.abc import Collection, Iterable, Mapping
 from django.db import connection
 from django.utils import timezone
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.issues.issue_types import IssueCode
 from koppel.issues.models import Issue
 from koppel.kit.database.json_fields import MessageContext, MessageFacts, encode
-
-Subject = tuple[str, int]
-"""What the issue is about: (`administration` | `connection`, its id)."""
 
 _RAISE = """
 INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, context, raised_at, last_seen_at)
@@ -31,9 +29,9 @@ def raise_issue(
 ) -> bool:
     """Open an issue, or refresh the context of the open one. True when it is new. `context` must be JSON, without secrets."""
     with connection.cursor() as cursor:
-        kind, subject_id = subject
         cursor.execute(
-            _RAISE, [organisation_id, code, kind, subject_id, detail_key[:200], encode(context or {}, MessageContext)]
+            _RAISE,
+            [organisation_id, code, subject.kind, subject.id, detail_key[:200], encode(context or {}, MessageContext)],
         )
         return bool(cursor.fetchone()[0])
 
@@ -75,7 +73,7 @@ def reconcile_issues(
         cursor.execute(
             _RECONCILE,
             {
-                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": _values(current),
+                "organisation": organisation_id, "kind": subject.kind, "subject": subject.id, "codes": _values(current),
                 "of": _values(code for code, _detail in rows), "details": [detail for _code, detail in rows],
                 "context": [encode(context, MessageContext) for context in rows.values()],
             },
@@ -85,11 +83,13 @@ def reconcile_issues(
 def has_open_issues(organisation_id: int, subject: Subject, codes: Collection[IssueCode]) -> bool:
     """Whether any of these codes is open for the subject."""
     with connection.cursor() as cursor:
-        cursor.execute(_HAS_OPEN, [organisation_id, *subject, _values(codes)])
+        cursor.execute(_HAS_OPEN, [organisation_id, subject.kind, subject.id, _values(codes)])
         return bool(cursor.fetchone()[0])
 
 
-def resolve_issues_bulk(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[IssueCode]) -> int:
+def resolve_issues_bulk(
+    organisation_id: int, kind: SubjectKind, ids: Collection[int], codes: Collection[IssueCode]
+) -> int:
     """Close the open issues of these codes of many subjects. How many were open."""
     issues = Issue.objects.in_organisation(organisation_id).filter(
         subject_kind=kind, subject_id__in=ids, code__in=codes, resolved_at=None
@@ -103,7 +103,7 @@ def resolve_issues(organisation_id: int, subject: Subject, *codes: IssueCode, de
         cursor.execute(
             _RESOLVE,
             {
-                "organisation": organisation_id, "kind": subject[0], "subject": subject[1], "codes": _values(codes) or None,
+                "organisation": organisation_id, "kind": subject.kind, "subject": subject.id, "codes": _values(codes) or None,
                 "detail": detail_key,
             },
         )  # fmt: skip

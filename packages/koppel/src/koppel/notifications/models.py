@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.json_fields import MessageContext, MessageValue, TypedJSONField
 from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
@@ -77,6 +78,10 @@ class Event(TenantModel):
             models.Index(fields=["organisation", "due_at"], condition=models.Q(state="pending"), name="events_pending"),
             models.Index(fields=["notified_at"], condition=models.Q(state="notified"), name="events_ongoing"),
         ]
+
+    @property
+    def subject(self) -> Subject | None:
+        return Subject(SubjectKind(self.subject_kind), self.subject_id) if self.subject_kind else None
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.key}"

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import mfa
@@ -115,7 +116,7 @@ def create_organisation(
                 organisation.pk,
                 actor.audit,
                 OrganisationAction.CREATED,
-                subject=("organisation", organisation.pk, name),
+                subject=Subject(SubjectKind.ORGANISATION, organisation.pk, name),
             )
             invitation = invitations.invite(actor, administrator, language=language)
     invitation.organisation = organisation
@@ -205,7 +206,7 @@ def _password_link(
     if resets_mfa and mfa.remove_mfa(user.pk):
         actions.append(PersonAction.MFA_RESET)
     for organisation_id, membership_id in organisations:
-        subject = ("person", membership_id, str(user))
+        subject = Subject(SubjectKind.PERSON, membership_id, str(user))
         for action in actions:
             record(organisation_id, replace(operator, organisation_id=organisation_id).audit, action, subject=subject)
     key = EmailAwarePasswordResetTokenGenerator().make_token(user)

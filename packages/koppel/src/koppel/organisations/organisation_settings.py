@@ -3,6 +3,7 @@
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.organisations.audit_actions import OrganisationAction
 from koppel.organisations.errors import Refused
@@ -28,6 +29,6 @@ def change_organisation(actor: Actor, data: OrganisationInput) -> None:
         actor.organisation_id,
         actor.audit,
         OrganisationAction.CHANGED,
-        subject=("organisation", actor.organisation_id, name),
+        subject=Subject(SubjectKind.ORGANISATION, actor.organisation_id, name),
         details={"before": before, "after": after},
     )

@@ -6,6 +6,7 @@ from decimal import Decimal
 from django.db import connection
 
 from koppel.administrations.models import Administration
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.reports.trial_balance import differing_accounts
 from koppel.issues.issue_types import IssueCode
 from koppel.issues.services import has_open_issues, reconcile_issues
@@ -32,14 +33,14 @@ def is_due(claimed: ClaimedRun) -> bool:
         )
         has_news = bool(cursor.fetchone()[0])
     return has_news or has_open_issues(
-        claimed.organisation_id, ("administration", claimed.administration_id), tuple(_CHECKS)
+        claimed.organisation_id, Subject(SubjectKind.ADMINISTRATION, claimed.administration_id), tuple(_CHECKS)
     )
 
 
 def check(organisation_id: int, administration_id: int) -> None:
     """Raise what is wrong, resolve what is right again. Joins the caller's scope."""
     problems = {code: looked(organisation_id, administration_id) for code, looked in _CHECKS.items()}
-    reconcile_issues(organisation_id, ("administration", administration_id), problems)
+    reconcile_issues(organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), problems)
 
 
 def _unbalanced(_organisation_id: int, administration_id: int) -> Problems:

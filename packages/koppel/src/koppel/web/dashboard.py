@@ -17,6 +17,7 @@ from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
 from koppel.administrations.models import Administration, Assignment
 from koppel.administrations.scope import visible_to
+from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import apps_for
 from koppel.connector.registry import connectors
@@ -118,11 +119,16 @@ def load_dashboard(actor: Actor) -> Dashboard:
 
 def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[str, int]) -> IssueSummary:
     issues = Issue.objects.for_actor(actor).filter(resolved_at=None)
-    subjects = issues.filter(subject_kind="administration").values_list("subject_id").annotate(Count("pk")).order_by()
+    subjects = (
+        issues.filter(subject_kind=SubjectKind.ADMINISTRATION)
+        .values_list("subject_id")
+        .annotate(Count("pk"))
+        .order_by()
+    )
     counts = {key: count for key, count in subjects if key in names}
     total = sum(counts.values())
     if actor.can(Permission.IMPORT_ADMINISTRATIONS):
-        total += issues.filter(subject_kind="connection").count()
+        total += issues.filter(subject_kind=SubjectKind.CONNECTION).count()
     own_count, by_person = _by_person(actor, counts)
     waiting = connections.get(ConnectionState.NEEDS_REAUTH, 0) if actor.can(Permission.IMPORT_ADMINISTRATIONS) else 0
     return IssueSummary(total, len(counts), newest(actor, ROWS_SHOWN), own_count, by_person, waiting)

@@ -8,6 +8,7 @@ from django.db.models import Q, QuerySet
 
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import visible_to
+from koppel.audit.subjects import SubjectKind
 from koppel.issues.models import Issue
 from koppel.issues.queries import IssueView, view_of
 from koppel.kit.database.text_search import normalize_search
@@ -45,17 +46,17 @@ def _open(actor: Actor, search_text: str = "") -> "QuerySet[Issue]":
     visible = visible_to(actor)
     for word in normalize_search(search_text).split()[:8]:
         visible = visible.filter(search_key__contains=word)
-    condition = Q(subject_kind="administration", subject_id__in=visible.values("pk"))
+    condition = Q(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=visible.values("pk"))
     if actor.can(Permission.IMPORT_ADMINISTRATIONS) and not search_text.strip():
-        condition |= Q(subject_kind="connection")
+        condition |= Q(subject_kind=SubjectKind.CONNECTION)
     return Issue.objects.for_actor(actor).filter(condition, resolved_at=None)
 
 
 def _named(page: Iterable[Issue]) -> list[Named]:
     issues = list(page)
-    ids = {issue.subject_id for issue in issues if issue.subject_kind == "administration"}
+    ids = {issue.subject_id for issue in issues if issue.subject_kind == SubjectKind.ADMINISTRATION}
     names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))
     return [
-        (view_of(issue), names.get(issue.subject_id, "") if issue.subject_kind == "administration" else "")
+        (view_of(issue), names.get(issue.subject_id, "") if issue.subject_kind == SubjectKind.ADMINISTRATION else "")
         for issue in issues
     ]

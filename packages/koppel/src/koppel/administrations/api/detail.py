@@ -9,6 +9,7 @@ from koppel.administrations.bulk import Selection
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
+from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open, open_issues
 from koppel.kit.web.schemas import Input
 from koppel.organisations.requests import AuthenticatedRequest
@@ -118,9 +119,9 @@ class IssueOut(Schema):
 def list_issues(request: AuthenticatedRequest, administration_id: int) -> list[IssueOut]:
     """List the open issues, oldest first."""
     administration = administration_for(request.actor, administration_id)
-    open_administration_issues = open_issues(administration.organisation_id, "administration", [administration.pk]).get(
-        administration.pk, []
-    )
+    open_administration_issues = open_issues(
+        administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]
+    ).get(administration.pk, [])
     return [
         IssueOut(code=issue.code, message=issue.message, advice=issue.advice, raised_at=issue.raised_at)
         for issue in open_administration_issues
@@ -131,7 +132,7 @@ def get_administration_out(actor: Actor, administration_id: int) -> Administrati
     administration = administration_for(actor, administration_id)
     return administration_out(
         administration,
-        count_open(actor.organisation_id, "administration", [administration.pk]).get(administration.pk, 0),
+        count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(administration.pk, 0),
     )
 
 

@@ -13,6 +13,7 @@ from koppel.administrations.list import saved_views
 from koppel.administrations.list.query import ID_MAX, ListQuery, parse_query
 from koppel.administrations.list.queryset import apply_filters, search
 from koppel.administrations.queries import import_state
+from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.organisations.requests import AuthenticatedRequest, needs
@@ -77,7 +78,7 @@ def list_administrations(
     if query.single.get("import") and import_state(request.actor, int(query.single["import"])) is None:
         raise UnknownParameter([unknown_value("import_id", query.single["import"])])
     page = list(search(request.actor, query)[offset : offset + limit])
-    issues = count_open(request.actor.organisation_id, "administration", [one.pk for one in page])
+    issues = count_open(request.actor.organisation_id, SubjectKind.ADMINISTRATION, [one.pk for one in page])
     total = apply_filters(request.actor, query).count()
     return AdministrationList(total=total, items=[administration_out(one, issues.get(one.pk, 0)) for one in page])
 

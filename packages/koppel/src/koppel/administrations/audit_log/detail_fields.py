@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.audit_actions import AdministrationAction
+from koppel.audit.subjects import SubjectKind
 from koppel.organisations.audit_actions import DivisionAction, TemplateAction
 
 
@@ -117,12 +118,11 @@ UNSAID = frozenset({"per_item", "into_name"})
 """Fields of the machinery, or that repeat what another says."""
 
 SUBJECT_KINDS: Mapping[str, Kind] = {
-    "administration": Kind.ADMINISTRATION,
-    "connection": Kind.CONNECTION,
-    "division": Kind.DIVISION,
-    "membership": Kind.PERSON,
-    "person": Kind.PERSON,
-    "template": Kind.TEMPLATE,
+    SubjectKind.ADMINISTRATION: Kind.ADMINISTRATION,
+    SubjectKind.CONNECTION: Kind.CONNECTION,
+    SubjectKind.DIVISION: Kind.DIVISION,
+    SubjectKind.PERSON: Kind.PERSON,
+    SubjectKind.TEMPLATE: Kind.TEMPLATE,
 }
 
 REMOVED: Mapping[Kind, str | Promise] = {

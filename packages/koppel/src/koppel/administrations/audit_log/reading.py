@@ -13,6 +13,7 @@ from koppel.administrations.scope import visible_to
 from koppel.audit.hooks import audit_actions
 from koppel.audit.models import AuditEntry
 from koppel.audit.queries import AuditFilter, entries_of
+from koppel.audit.subjects import SubjectKind
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission
@@ -28,7 +29,7 @@ class Redactor:
     texts: frozenset[str]
 
     def hides(self, entry: AuditEntry) -> bool:
-        return entry.subject_kind == "administration" and entry.subject_id in self.ids
+        return entry.subject_kind == SubjectKind.ADMINISTRATION and entry.subject_id in self.ids
 
     def redact(self, entry: AuditEntry) -> AuditEntry:
         """Take them out of the entry, in memory."""
@@ -76,7 +77,7 @@ def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) ->
     _require_known(actor, audit_filter)
     entries = entries_of(actor.organisation_id, audit_filter)
     if audit_filter.search_text and redactor.ids:
-        veiled = Q(subject_kind="administration", subject_id__in=redactor.ids)
+        veiled = Q(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=redactor.ids)
         entries = entries.exclude(veiled & ~Q(actor_name__icontains=audit_filter.search_text))
     return entries
 

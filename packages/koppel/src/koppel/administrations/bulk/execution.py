@@ -21,6 +21,7 @@ from koppel.administrations.models import Administration, BulkItem, BulkOperatio
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import Interface
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.json_fields import to_json
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.models import Membership
@@ -85,7 +86,7 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
             actor.organisation_id,
             actor.audit,
             BulkAuditAction.UNDONE if undoes else audit_action,
-            subject=("bulk_operation", operation.pk, ""),
+            subject=Subject(SubjectKind.BULK_OPERATION, operation.pk),
             details=_audit_details(operation, administrations, {key: changes[key] for key in changed}),
         )
 

@@ -16,6 +16,7 @@ from koppel.administrations.models import Administration, ConfirmedIdentity
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import (
@@ -77,7 +78,7 @@ def identify(
         )
         resolve_issues(
             administration.organisation_id,
-            ("administration", administration.pk),
+            Subject(SubjectKind.ADMINISTRATION, administration.pk),
             AdministrationIssue.COMPANY_CLOSED,
             AdministrationIssue.LEGAL_NAME_CHANGED,
             AdministrationIssue.IDENTITY_INCOMPLETE,
@@ -90,7 +91,7 @@ def handle_number_change(actor: Actor, administration: Administration) -> None:
     """Drop what was said of the old number, or of none, and have the register asked about the new one."""
     resolve_issues(
         administration.organisation_id,
-        ("administration", administration.pk),
+        Subject(SubjectKind.ADMINISTRATION, administration.pk),
         AdministrationIssue.COMPANY_CLOSED,
         AdministrationIssue.LEGAL_NAME_CHANGED,
         AdministrationIssue.IDENTITY_INCOMPLETE,
@@ -116,7 +117,7 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
             raise_issue(
                 organisation_id,
                 AdministrationIssue.IDENTITY_INCOMPLETE,
-                ("administration", administration.pk),
+                Subject(SubjectKind.ADMINISTRATION, administration.pk),
                 {"name": administration.name},
             )
     _request_lookups(organisation_id, administrations, refresh=False)
@@ -190,11 +191,13 @@ def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[st
     touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
     administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=touched)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
-    resolve_issues_bulk(organisation_id, "administration", complete, [AdministrationIssue.IDENTITY_INCOMPLETE])
+    resolve_issues_bulk(
+        organisation_id, SubjectKind.ADMINISTRATION, complete, [AdministrationIssue.IDENTITY_INCOMPLETE]
+    )
     renumbered = [key for key in touched if "number" in columns[key]]
     resolve_issues_bulk(
         organisation_id,
-        "administration",
+        SubjectKind.ADMINISTRATION,
         renumbered,
         [AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED],
     )
@@ -203,7 +206,7 @@ def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[st
             raise_issue(
                 organisation_id,
                 AdministrationIssue.IDENTITY_INCOMPLETE,
-                ("administration", administration.pk),
+                Subject(SubjectKind.ADMINISTRATION, administration.pk),
                 {"name": administration.name},
             )
 
@@ -230,7 +233,7 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
         raise audited_not_found(actor, administration_id)
     if name := other_name(administration, administration.number):
         confirm(actor, administration, name, administration.number)
-    subject = ("administration", administration.pk)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
     count = sum(
         resolve_issues(administration.organisation_id, subject, code)
         for code in (AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED)
@@ -269,7 +272,7 @@ def _request_lookups(organisation_id: int, administrations: Sequence[Administrat
 
 
 def _apply(administration: Administration, before: LookupResult, after: LookupResult) -> None:
-    subject = ("administration", administration.pk)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
     if after.outcome is LookupOutcome.CLOSED:
         closed_on = after.closed_on.isoformat() if after.closed_on else "–"
         if before.outcome is not LookupOutcome.CLOSED or before is after:
@@ -310,5 +313,5 @@ def _audit_details(administration: Administration, columns: Mapping[str, Any]) -
     return {**columns, "number": mask_number(columns["number"], administration.country)}
 
 
-def _subject(administration: Administration) -> tuple[str, int, str]:
-    return "administration", administration.pk, administration.name
+def _subject(administration: Administration) -> Subject:
+    return Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)

@@ -14,6 +14,7 @@ from koppel.administrations.hooks import erase_data, stop_syncs
 from koppel.administrations.models import Administration, Assignment, BulkItem, Favourite, Status
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.companies import same_company
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
@@ -83,7 +84,7 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
         organisation_id,
         SYSTEM_ACTOR,
         AdministrationAction.ERASED,
-        subject=("administration", administration_id, ""),
+        subject=Subject(SubjectKind.ADMINISTRATION, administration_id),
         details=details,
     )
     return False
@@ -91,7 +92,7 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
 
 def _erase_row(administration: Administration) -> None:
     tenant = {"organisation_id": administration.organisation_id}
-    Issue.objects.filter(**tenant, subject_kind="administration", subject_id=administration.pk).delete()
+    Issue.objects.filter(**tenant, subject_kind=SubjectKind.ADMINISTRATION, subject_id=administration.pk).delete()
     erase_administration(administration.organisation_id, administration.pk)
     for model in (BulkItem, Assignment, Favourite):
         model._default_manager.filter(**tenant, administration_id=administration.pk).delete()

@@ -13,6 +13,7 @@ from koppel.administrations.hooks import stop_syncs
 from koppel.administrations.models import Status
 from koppel.administrations.scope import get_locked
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.jobs import enqueue
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
@@ -81,5 +82,5 @@ def _record(
     name: str = "",
     details: Mapping[str, object] | None = None,
 ) -> None:
-    subject = ("administration", administration_id, name)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration_id, name)
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

@@ -7,6 +7,7 @@ from koppel.administrations.errors import NotFound
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import get_locked, visible_to
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
@@ -27,7 +28,7 @@ def set_predecessor(actor: Actor, administration_id: int, predecessor_id: int | 
     administration.predecessor_id = predecessor_id
     administration.save(update_fields=["predecessor"])
     details = {"before": before, "after": predecessor_id}
-    subject = ("administration", administration.pk, administration.name)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
     record(actor.organisation_id, actor.audit, AdministrationAction.PREDECESSOR_SET, subject=subject, details=details)
 
 

@@ -15,6 +15,7 @@ from koppel.administrations.list import cell_markup, cell_values
 from koppel.administrations.list.cell_markup import PageContext
 from koppel.administrations.list.row_context import RowContext
 from koppel.administrations.models import Administration, Assignment, Status
+from koppel.audit.subjects import SubjectKind
 from koppel.issues.models import Issue
 from koppel.kit.tabular.writers import Cell, ColumnType
 
@@ -63,7 +64,7 @@ def count_open_issues() -> Combinable:
     """Count the issues of each, as one index look-up per row."""
     issues = Issue.objects.filter(
         organisation_id=OuterRef("organisation_id"),
-        subject_kind="administration",
+        subject_kind=SubjectKind.ADMINISTRATION,
         subject_id=OuterRef("pk"),
         resolved_at=None,
     )

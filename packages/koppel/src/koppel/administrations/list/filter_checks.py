@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.administrations.list.query import ISSUES, ListQuery, is_id
 from koppel.administrations.queries import import_state
 from koppel.audit.models import AuditEntry
+from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.issues.issue_types import issue_types
 from koppel.issues.models import Issue
@@ -31,7 +32,12 @@ _ERASED: Mapping[str, str | Promise] = {
     "connection": _("The connection “%(name)s” no longer exists."),
     "user": _("The person “%(name)s” no longer works here."),
 }
-_SUBJECTS = {"division": "division", "template": "template", "connection": "connection", "user": "membership"}
+_SUBJECTS = {
+    "division": SubjectKind.DIVISION,
+    "template": SubjectKind.TEMPLATE,
+    "connection": SubjectKind.CONNECTION,
+    "user": SubjectKind.PERSON,
+}
 
 
 def require_known(actor: Actor, query: ListQuery) -> None:

@@ -18,6 +18,7 @@ from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import NONE, ListQuery
 from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.administrations.scope import visible_to
+from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
 from koppel.kit.database.text_search import normalize_search
@@ -99,7 +100,7 @@ def freshness_condition(freshness: str) -> Q:
 
 def ids_with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
     """Return ids of administrations, as a subquery."""
-    queryset = Issue.objects.for_actor(actor).filter(subject_kind="administration", resolved_at=None)
+    queryset = Issue.objects.for_actor(actor).filter(subject_kind=SubjectKind.ADMINISTRATION, resolved_at=None)
     return (queryset.filter(code=code) if code else queryset).values("subject_id")  # type: ignore[return-value]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from koppel.administrations.hooks import Progress, progress_of
 from koppel.administrations.models import Administration, Assignment, Favourite
+from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open
 from koppel.organisations.roles import Actor
 
@@ -25,7 +26,7 @@ def load_row_context(actor: Actor, administrations: Sequence[Administration], co
     favourites = Favourite.objects.for_actor(actor).filter(membership_id=actor.membership_id, administration_id__in=ids)
     return RowContext(
         progress=progress_of(actor.organisation_id, ids),
-        issues=count_open(actor.organisation_id, "administration", ids) if "issues" in columns else {},
+        issues=count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, ids) if "issues" in columns else {},
         people=_people_on(actor, ids) if "people" in columns else {},
         favourite_ids=frozenset(favourites.values_list("administration_id", flat=True)),
     )

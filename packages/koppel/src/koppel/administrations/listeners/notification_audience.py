@@ -5,17 +5,17 @@ from collections.abc import Collection
 from koppel.administrations.effective_settings import NOBODY, effective_settings
 from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.administrations.scope import visible_to
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.notifications.audience.hooks import (
     Audience,
-    Subject,
-    SubjectRef,
+    SubjectDescription,
     VisibleAdministrations,
 )
 from koppel.organisations.models import DivisionMember, Membership
 from koppel.organisations.roles import Actor, Role
 
 
-def describe_subject(organisation_id: int, administration_id: int) -> Subject:
+def describe_subject(organisation_id: int, administration_id: int) -> SubjectDescription:
     """Describe an administration with its responsible person: the one whom a colleague assigned, else the
     importer, else the owner of its connection.
 
@@ -24,12 +24,12 @@ def describe_subject(organisation_id: int, administration_id: int) -> Subject:
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     administration = queryset.select_related("connection").first()
     if administration is None:
-        return Subject()
+        return SubjectDescription()
     manual_assignments = Assignment.objects.in_organisation(organisation_id).filter(
         administration=administration, automatic=False, membership__is_active=True
     )
     first = manual_assignments.order_by("pk").values_list("membership_id", flat=True).first()
-    return Subject(
+    return SubjectDescription(
         administration.name,
         first or administration.imported_by_id or administration.connection.owner_id,
         {administration.pk: administration.name},
@@ -49,14 +49,14 @@ def unrestricted_ids(
 
 
 def visible_administrations_of(
-    organisation_id: int, about: SubjectRef, administration_ids: Collection[int], membership_ids: Collection[int]
+    organisation_id: int, subject: Subject | None, administration_ids: Collection[int], membership_ids: Collection[int]
 ) -> dict[int, VisibleAdministrations]:
     """Return what each of these people may see; a restricted administration concerns only those named on it."""
     touched = Administration.objects.in_organisation(organisation_id)
     if administration_ids:
         touched = touched.filter(pk__in=administration_ids)
-    elif about[0] == "connection" and about[1] is not None:
-        touched = touched.filter(connection_id=about[1])
+    elif subject and subject.kind == SubjectKind.CONNECTION and subject.id is not None:
+        touched = touched.filter(connection_id=subject.id)
     else:
         return {}
     ids = list(touched.values_list("pk", flat=True))

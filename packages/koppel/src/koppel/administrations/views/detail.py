@@ -17,6 +17,7 @@ from koppel.administrations.lifecycle import predecessors
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
+from koppel.audit.subjects import SubjectKind
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.queries import open_issues
 from koppel.kit.web.decorators import action_of
@@ -39,7 +40,7 @@ def show_administration(request: AuthenticatedRequest, administration_id: int) -
         "membership__user"
     )
     context = page_context(request, administration, "overview") | {
-        "issues": open_issues(administration.organisation_id, "administration", [administration.pk]).get(
+        "issues": open_issues(administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(
             administration.pk, []
         ),
         "cards": ordered_cards(),

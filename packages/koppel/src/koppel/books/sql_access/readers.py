@@ -14,6 +14,7 @@ from django.db import connections
 from psycopg import sql
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import SqlReaderAction
 from koppel.books.errors import ReaderRefused
 from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, remedies
@@ -68,7 +69,9 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
         owner.execute(_SQL["insert_reader"], {"role": role, "organisation": actor.organisation_id, "name": actor.name})
         for statement in grants(role):
             owner.execute(statement.encode())
-    record(actor.organisation_id, actor.audit, SqlReaderAction.CREATED, subject=("sql_reader", None, role))
+    record(
+        actor.organisation_id, actor.audit, SqlReaderAction.CREATED, subject=Subject(SubjectKind.SQL_READER, None, role)
+    )
     return NewReader(role, Secret(_url_of(role, password)))
 
 
@@ -84,7 +87,9 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
             for statement in _revocations(role):
                 owner.execute(statement)
     _drop_role(administrator_url or _owner_url(), role)
-    record(actor.organisation_id, actor.audit, SqlReaderAction.REMOVED, subject=("sql_reader", None, role))
+    record(
+        actor.organisation_id, actor.audit, SqlReaderAction.REMOVED, subject=Subject(SubjectKind.SQL_READER, None, role)
+    )
 
 
 def role_name(name: str) -> str:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.audit_actions import AppRegistrationAction
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
@@ -108,7 +109,13 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
         _change(app, values)
     action = AppRegistrationAction.CREATED if app_id is None else AppRegistrationAction.CHANGED
     details = {"environment": app.environment, "mode": app.consent_mode, "secret_changed": bool(values.client_secret)}
-    record(actor.organisation_id, actor.audit, action, subject=("app", app.pk, app.client_id), details=details)
+    record(
+        actor.organisation_id,
+        actor.audit,
+        action,
+        subject=Subject(SubjectKind.APP, app.pk, app.client_id),
+        details=details,
+    )
     return app
 
 
@@ -122,7 +129,7 @@ def remove_app(actor: Actor, app_id: int) -> None:
             {"": _("Connections use this app. Remove them first, or sign them in with another app.")}
         )
     AppRegistration.objects.filter(pk=app.pk).update(removed_at=timezone.now(), client_secret=b"")
-    subject = ("app", app.pk, app.client_id)
+    subject = Subject(SubjectKind.APP, app.pk, app.client_id)
     record(actor.organisation_id, actor.audit, AppRegistrationAction.REMOVED, subject=subject)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.companies.same_company import (
     OTHER_COMPANY_MESSAGE,
     VendorIdentity,
@@ -167,7 +168,9 @@ def reconcile_list(
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
     for existing in imported.select_related("connection").distinct():
         listing = listed.get(existing.external_id)
-        subjects = [("administration", key) for key in existing.administrations.values_list("pk", flat=True)]
+        subjects = [
+            Subject(SubjectKind.ADMINISTRATION, key) for key in existing.administrations.values_list("pk", flat=True)
+        ]
         context: MessageContext = {
             "name": existing.name,
             "account": existing.connection.account,
@@ -211,7 +214,7 @@ def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
 def _raise_number_missing(company: RemoteCompany, new: str) -> None:
     """Raise an issue for a number that the accounting system no longer states, which proves nothing; else resolve it."""
     for administration_id in company.administrations.values_list("pk", flat=True):
-        subject = ("administration", administration_id)
+        subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
         if normalize_for_comparison(new):
             resolve_issues(company.organisation_id, subject, ConnectionIssue.COMPANY_NUMBER_MISSING)
         elif company.number:
@@ -222,9 +225,9 @@ def _raise_number_missing(company: RemoteCompany, new: str) -> None:
 
 def _raise_change(company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: MessageFacts) -> None:
     """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one, it is resolved."""
-    organisation_id, subject = company.organisation_id, ("administration", administration_id)
+    organisation_id, subject = company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id)
     existing = Issue.objects.in_organisation(organisation_id).filter(code=code, resolved_at=None)
-    open_issue = existing.filter(subject_kind=subject[0], subject_id=subject[1]).first()
+    open_issue = existing.filter(subject_kind=subject.kind, subject_id=administration_id).first()
     first = str(open_issue.context.get("old", "")) if open_issue else str(context["old"])
     if _is_same(company, str(context["field"]), first, str(context["new"])):
         resolve_issues(organisation_id, subject, code)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from koppel.audit.subjects import SubjectKind
 from koppel.connections.companies import resolution
 from koppel.connections.companies.changes import QUESTIONS
 from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE
@@ -138,7 +139,8 @@ def imported_through(connections: Sequence[Connection]) -> "QuerySet[RemoteCompa
 def _needs_attention() -> Any:
     """Whether a row is one of those that come first."""
     changed = Issue.objects.filter(
-        organisation_id=OuterRef("organisation_id"), subject_kind="administration", subject_id=OuterRef("administrations"),
+        organisation_id=OuterRef("organisation_id"),
+        subject_kind=SubjectKind.ADMINISTRATION, subject_id=OuterRef("administrations"),
         code__in=QUESTIONS, resolved_at=None,
     )  # fmt: skip
     needs_attention = FAILING | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
@@ -162,7 +164,7 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
 
 def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, list[Change]]:
     changes = Issue.objects.in_organisation(organisation_id).filter(
-        subject_kind="administration", subject_id__in=administration_ids,
+        subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=administration_ids,
         code__in=QUESTIONS, resolved_at=None,
     )  # fmt: skip
     by_administration: dict[int, list[Change]] = {}

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.companies.changes import QUESTIONS
 from koppel.connections.companies.same_company import (
@@ -76,7 +77,7 @@ def _require_current(
     present = {key: _claim_fingerprint(key, company) for key, company in claimed.items()}
     changed_at = {key: company.claimed_at for key, company in claimed.items()}
     if code != ConnectionIssue.OTHER_COMPANY:
-        issues = Issue.objects.for_actor(actor).filter(code=code, resolved_at=None, subject_kind="administration",
+        issues = Issue.objects.for_actor(actor).filter(code=code, resolved_at=None, subject_kind=SubjectKind.ADMINISTRATION,
             subject_id__in=companies,
         )  # fmt: skip
         context = {issue.subject_id: issue.context for issue in issues}
@@ -121,9 +122,9 @@ def _companies(actor: Actor, connection_id: int, administration_ids: Collection[
 def _resolve_change(
     actor: Actor, company: RemoteCompany, administration_id: int, code: ConnectionIssue, *, accept: bool
 ) -> bool:
-    subject = ("administration", administration_id)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
     issues = Issue.objects.for_actor(actor).filter(code=code, resolved_at=None)
-    issue = issues.filter(subject_kind=subject[0], subject_id=subject[1]).first()
+    issue = issues.filter(subject_kind=subject.kind, subject_id=administration_id).first()
     if issue is None:
         return False
     field, new = str(issue.context["field"]), str(issue.context["new"])
@@ -187,7 +188,7 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
     add_timeline_event(company.connection, TimelineKind.SAME_COMPANY_CONFIRMED, claim_context(company), actor.name)
     company.confirmed_name = company.legal_name = name
     company.confirmed_number, company.number = number, company.claimed_number
-    resolve_issues(company.organisation_id, ("administration", administration_id), *QUESTIONS)
+    resolve_issues(company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), *QUESTIONS)
     release(company, [administration_id], requested_by=actor.name)
     company.save()
 
@@ -195,13 +196,13 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
 def _deny(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
     company.claim_rejected_at = timezone.now()
     company.save(update_fields=["claim_rejected_at"])
-    subject = ("administration", administration_id)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
     resolve_issues(company.organisation_id, subject, ConnectionIssue.OTHER_COMPANY)
     raise_issue(company.organisation_id, ConnectionIssue.OTHER_COMPANY_CONFIRMED, subject, claim_context(company))
 
 
 def _record(actor: Actor, company: RemoteCompany, administration_id: int, details: dict[str, object]) -> None:
-    subject = ("administration", administration_id, company.name)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration_id, company.name)
     record(
         actor.organisation_id, actor.audit, ConnectionAction.COMPANY_CHANGE_RESOLVED, subject=subject, details=details
     )

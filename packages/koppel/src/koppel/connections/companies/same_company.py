@@ -13,6 +13,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections import hooks
 from koppel.connections.health import add_timeline_event
 from koppel.connections.issue_types import ConnectionIssue
@@ -178,7 +179,7 @@ def release(company: RemoteCompany, administration_ids: Iterable[int], *, reques
     for administration_id in ids:
         resolve_issues(
             company.organisation_id,
-            ("administration", administration_id),
+            Subject(SubjectKind.ADMINISTRATION, administration_id),
             ConnectionIssue.OTHER_COMPANY,
             ConnectionIssue.OTHER_COMPANY_CONFIRMED,
         )
@@ -209,7 +210,7 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Ven
     if company.claim_rejected_at is not None:
         code, other = other, code
     for administration_id in administration_ids:
-        subject = ("administration", administration_id)
+        subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
         resolve_issues(company.organisation_id, subject, other)
         raise_issue(company.organisation_id, code, subject, claim_context(company))
     company.described_at = timezone.now()

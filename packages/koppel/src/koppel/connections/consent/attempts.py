@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.app_registrations.services import app_for
 from koppel.connections.audit_actions import ConnectionAction
@@ -181,7 +182,9 @@ def _store_refusal(attempt: ConsentAttempt, refusal: ConsentRefused) -> None:
 
 def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> None:
     connection = attempt.connection
-    subject = ("connection", connection.pk if connection else 0, connection.account if connection else "")
+    subject = Subject(
+        SubjectKind.CONNECTION, connection.pk if connection else 0, connection.account if connection else ""
+    )
     details = {"account": account, "reason": code}
     record(actor.organisation_id, actor.audit, ConnectionAction.SIGN_IN_REFUSED, subject=subject, details=details)
 

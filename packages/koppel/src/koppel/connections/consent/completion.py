@@ -5,6 +5,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.health import SUPERSEDED, add_timeline_event, grants_of, lock_connection, mark_signed_in
@@ -34,7 +35,12 @@ def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> in
     mark_signed_in(connection, consent.account)
     action = _audit_action(attempt, before)
     add_timeline_event(connection, timeline_kind(action), {"account": consent.account}, actor.name)
-    record(actor.organisation_id, actor.audit, action, subject=("connection", connection.pk, consent.account))
+    record(
+        actor.organisation_id,
+        actor.audit,
+        action,
+        subject=Subject(SubjectKind.CONNECTION, connection.pk, consent.account),
+    )
     ConsentAttempt.objects.filter(pk=attempt.pk).update(connection=connection, granted_at=timezone.now())
     return connection.pk
 

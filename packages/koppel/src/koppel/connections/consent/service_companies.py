@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.services import app_for, mode_of
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.companies.discovery import ask_for_descriptions
@@ -81,7 +82,7 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
         add_timeline_event(
             connection, timeline_kind(action), {"account": connection.account, "count": len(new)}, actor.name
         )
-        subject = ("connection", connection.pk, connection.account)
+        subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
         record(actor.organisation_id, actor.audit, action, subject=subject, details={"companies": new})
         ask_for_descriptions(actor.organisation_id, connection.pk)
     return AddResult(connection.pk, len(new), len(requested) - len(new))
@@ -122,7 +123,7 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
     mistaken.delete()
     Grant.objects.for_actor(actor).filter(pk__in=grants, companies__isnull=True).delete()
     if names:
-        subject = ("connection", connection.pk, connection.account)
+        subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
         details = {"companies": names}
         record(actor.organisation_id, actor.audit, ConnectionAction.COMPANIES_REMOVED, subject=subject, details=details)
     return len(names)

@@ -8,6 +8,7 @@ from django.db import connection as database
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.event_types import ConnectionEvent
 from koppel.connections.health.timeline import add_timeline_event
 from koppel.connections.issue_types import ConnectionIssue
@@ -92,11 +93,14 @@ def _notify(ending: _Ending) -> None:
         context = {"account": connection.account, "day": timezone.localdate(ending.at).isoformat()}
         add_timeline_event(connection, TimelineKind.CONSENT_EXPIRING, context)
         raise_issue(
-            connection.organisation_id, ConnectionIssue.CONSENT_EXPIRING, ("connection", connection.pk), context
+            connection.organisation_id,
+            ConnectionIssue.CONSENT_EXPIRING,
+            Subject(SubjectKind.CONNECTION, connection.pk),
+            context,
         )
         open_event(
             connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, EventKey("connection", connection.pk),
-            subject=("connection", connection.pk),
+            subject=Subject(SubjectKind.CONNECTION, connection.pk),
             responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
 
@@ -108,7 +112,7 @@ def _orphaned_connections() -> "QuerySet[Connection]":
 
 
 def _owner_left_issues() -> "QuerySet[Issue]":
-    return Issue.objects.filter(code=ConnectionIssue.OWNER_LEFT, subject_kind="connection", resolved_at=None)
+    return Issue.objects.filter(code=ConnectionIssue.OWNER_LEFT, subject_kind=SubjectKind.CONNECTION, resolved_at=None)
 
 
 def _silent_connections() -> "QuerySet[Connection]":
@@ -122,9 +126,9 @@ def _raise_issue(organisation_id: int, connection_id: int, code: ConnectionIssue
     with organisation_scope(organisation_id):
         connection = Connection.objects.select_related("owner__user").get(pk=connection_id)
         context = {"account": connection.account, "owner": str(connection.owner.user), "reason": connection.reason}
-        raise_issue(organisation_id, code, ("connection", connection_id), context)
+        raise_issue(organisation_id, code, Subject(SubjectKind.CONNECTION, connection_id), context)
 
 
 def resolve_owner_left(organisation_id: int, connection_id: int) -> None:
     """Resolve the issue, because the connection has an owner who can act. In the caller's transaction."""
-    resolve_issues(organisation_id, ("connection", connection_id), ConnectionIssue.OWNER_LEFT)
+    resolve_issues(organisation_id, Subject(SubjectKind.CONNECTION, connection_id), ConnectionIssue.OWNER_LEFT)

@@ -11,6 +11,7 @@ import structlog
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.event_types import ConnectionEvent
 from koppel.connections.health.expiry import has_expiry_soon
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
@@ -89,7 +90,7 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
         partly = lost.exists() and derived_state(connection) == ConnectionState.ACTIVE
         context = {"account": connection.account, "reason": message, "companies": _companies_of(lost) if partly else ""}
         code = ConnectionIssue.CONSENT_PARTLY_LOST if partly else ConnectionIssue.CONSENT_LOST
-        is_new = raise_issue(organisation_id, code, ("connection", connection_id), context)
+        is_new = raise_issue(organisation_id, code, Subject(SubjectKind.CONNECTION, connection_id), context)
         if not partly and connection.state not in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
             end_timeline_event(connection, TimelineKind.DEGRADED)
             connection.state, connection.reason, connection.degraded_since = (
@@ -102,7 +103,8 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
         start_timeline_event(connection, TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST, context)
         event = ConnectionEvent.PARTLY_LOST if partly else ConnectionEvent.LOST
         open_event(
-            organisation_id, event, EventKey("connection", connection_id), subject=("connection", connection_id),
+            organisation_id, event, EventKey("connection", connection_id),
+            subject=Subject(SubjectKind.CONNECTION, connection_id),
             responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
         )  # fmt: skip
     log.warning("connection_lost", connection=connection_id, partly=partly)
@@ -162,12 +164,14 @@ def _become_active(connection: Connection) -> None:
     connection.probe_count, connection.next_probe_at = 0, None
     connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
     end_timeline_event(connection, TimelineKind.DEGRADED)
-    resolve_issues(connection.organisation_id, ("connection", connection.pk), ConnectionIssue.VENDOR_UNRESPONSIVE)
+    resolve_issues(
+        connection.organisation_id, Subject(SubjectKind.CONNECTION, connection.pk), ConnectionIssue.VENDOR_UNRESPONSIVE
+    )
     _resolve_consent_lost(connection)
 
 
 def _resolve_consent_lost(connection: Connection) -> None:
-    subject = ("connection", connection.pk)
+    subject = Subject(SubjectKind.CONNECTION, connection.pk)
     resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_LOST)
     if not has_expiry_soon(connection.pk):
         resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_EXPIRING)

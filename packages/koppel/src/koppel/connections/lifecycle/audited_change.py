@@ -1,6 +1,7 @@
 """What every change of a connection begins and ends with: lock the row, and write to the audit log."""
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.health import lock_connection
@@ -20,5 +21,5 @@ def lock_for_change(actor: Actor, connection_id: int) -> Connection:
 def record_change(
     actor: Actor, action: ConnectionAction, connection: Connection, details: dict[str, object] | None = None
 ) -> None:
-    subject = ("connection", connection.pk, connection.account)
+    subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from time import monotonic
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.companies.changes import apply_description, mark_unreachable
 from koppel.connections.hooks import exclude_restricted
@@ -48,7 +49,7 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     quarantine.refuse()
     with organisation_scope(actor.organisation_id):
         connection = get_connection(actor, connection_id)
-        subject = ("connection", connection.pk, connection.account)
+        subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
         record(actor.organisation_id, actor.audit, ConnectionAction.PROBED, subject=subject)
 
     async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:

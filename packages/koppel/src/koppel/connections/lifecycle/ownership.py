@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.event_types import ConnectionEvent
@@ -247,5 +248,5 @@ def _record(actor: Actor, connection: Connection, action: ConnectionAction, name
     """Write to the timeline and to the audit log."""
     context = {"owner": name, "account": connection.account}
     add_timeline_event(connection, timeline_kind(action), context, actor.name)
-    subject = ("connection", connection.pk, connection.account)
+    subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
     record(actor.organisation_id, actor.audit, action, subject=subject, details=context)

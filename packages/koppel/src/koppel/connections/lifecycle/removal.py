@@ -6,6 +6,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.health import LASTING_KINDS, add_timeline_event, end_timeline_event
 from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
@@ -87,7 +88,7 @@ def remove_connection(actor: Actor, connection_id: int, chosen: RemovalInput) ->
     connection.save(update_fields=["state", "pending_owner", "degraded_since"])
     grants = Grant.objects.for_actor(actor).filter(connection=connection)
     revoke_later(actor.organisation_id, list(grants.values_list("pk", flat=True)))
-    resolve_issues(actor.organisation_id, ("connection", connection_id))
+    resolve_issues(actor.organisation_id, Subject(SubjectKind.CONNECTION, connection_id))
     for kind in LASTING_KINDS:
         end_timeline_event(connection, kind)
     add_timeline_event(

@@ -6,13 +6,14 @@ session reads books. Every refusal is written to the audit log, in a transaction
 
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
+from koppel.audit.subjects import Subject
 from koppel.connections.audit_actions import VaultAction
 from koppel.kit.tenancy import organisation_scope
 
 SESSION = AuditActor(ActorKind.JOB, None, "Koppel")
 
 
-def audit_refusal(organisation_id: int, subject: tuple[str, int, str], reason: str, by: AuditActor = SESSION) -> None:
+def audit_refusal(organisation_id: int, subject: Subject, reason: str, by: AuditActor = SESSION) -> None:
     """Write to the audit log that a call outside the consent was refused. `reason` is a stable code."""
     with organisation_scope(organisation_id):
         record(organisation_id, by, VaultAction.CONSENT_SCOPE_REFUSED, subject=subject, details={"reason": reason})

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_noop as _
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.health import SUPERSEDED_CODE
 from koppel.connections.hooks import find_imported_company
 from koppel.connections.models import AppRegistration, ConnectionState
@@ -157,7 +158,7 @@ class AuthorizedSession:
 
     async def _audit_refusal(self, reason: str) -> None:
         name = self.company.name if self.company else ""
-        subject = ("connection", self.target.connection_id, name)
+        subject = Subject(SubjectKind.CONNECTION, self.target.connection_id, name)
         await run_in_thread(lambda: audit_refusal(self.target.organisation_id, subject, reason))
 
 
@@ -281,7 +282,9 @@ async def reading_session(runtime: Runtime, organisation_id: int, administration
 
 
 async def _audit_import_refusal(organisation_id: int, administration_id: int, reason: str) -> None:
-    await run_in_thread(lambda: audit_refusal(organisation_id, ("administration", administration_id, ""), reason))
+    await run_in_thread(
+        lambda: audit_refusal(organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), reason)
+    )
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from koppel.audit.subjects import Subject
 from koppel.kit.hooks import Registry, SingleHook
-
-SubjectRef = tuple[str, int | None]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Audience:
 
 
 @dataclass(frozen=True)
-class Subject:
+class SubjectDescription:
     """The subject of an event, in words, and its one responsible person (None: nobody in particular).
 
     `administrations` are those affected, by id, with their names.
@@ -51,7 +50,7 @@ def _nothing(*_: object) -> Mapping[int, Any]:
 
 
 visible_administrations_of = SingleHook[
-    [int, SubjectRef, Collection[int], Collection[int]], Mapping[int, VisibleAdministrations]
+    [int, Subject | None, Collection[int], Collection[int]], Mapping[int, VisibleAdministrations]
 ](_nothing)
 """Called with organisation, subject, administrations and memberships: what each membership may see; who sees
 nothing is absent."""
@@ -68,13 +67,14 @@ audience_of = SingleHook[[int, str, Collection[int]], Mapping[int, Audience]](_n
 """Called with organisation, event and administrations: whom the settings of each name; members no more than
 may see it."""
 
-subjects = Registry[Callable[[int, int], Subject]]()
+subjects = Registry[Callable[[int, int], SubjectDescription]]()
 """By kind of thing, what tells about one of that kind by organisation and id."""
 
 
-def subject_of(organisation_id: int, subject: SubjectRef) -> Subject:
+def subject_of(organisation_id: int, subject: Subject | None) -> SubjectDescription:
     """Return what the event is about. For a kind that no app knows it names nobody, and an Administrator is
     notified."""
-    kind, subject_id = subject
-    describe = subjects.get(kind)
-    return describe(organisation_id, subject_id) if describe and subject_id is not None else Subject()
+    describe = subjects.get(subject.kind) if subject else None
+    if subject is None or subject.id is None or describe is None:
+        return SubjectDescription()
+    return describe(organisation_id, subject.id)

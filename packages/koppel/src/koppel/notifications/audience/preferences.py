@@ -7,6 +7,7 @@ from datetime import date
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.notifications.audience.recipients import active_members
 from koppel.notifications.audit_actions import NotificationAction
@@ -140,6 +141,6 @@ def _record(actor: Actor, details: dict[str, object]) -> None:
         actor.organisation_id,
         actor.audit,
         NotificationAction.DELIVERY_SETTINGS_CHANGED,
-        subject=("membership", actor.membership_id, actor.name),
+        subject=Subject(SubjectKind.PERSON, actor.membership_id, actor.name),
         details=details,
     )

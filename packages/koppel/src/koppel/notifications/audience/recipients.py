@@ -164,9 +164,8 @@ def _followers(event: Event) -> list[Recipient]:
     active = set(
         active_members(event.organisation_id).filter(pk__in={key[0] for key in followed}).values_list("pk", flat=True)
     )
-    about = (event.subject_kind, event.subject_id)
     affected = [int(key) for key in event.administrations]
-    visibilities = visible_administrations_of(event.organisation_id, about, affected, active) if active else {}
+    visibilities = visible_administrations_of(event.organisation_id, event.subject, affected, active) if active else {}
     recipients: dict[int, Recipient] = {}
     for (member, channel), scope in sorted(followed.items()):
         own_administrations = _in_scope(visibilities.get(member, VisibleAdministrations()), scope)

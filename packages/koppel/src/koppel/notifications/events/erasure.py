@@ -2,6 +2,7 @@
 
 from django.db.models import Q
 
+from koppel.audit.subjects import SubjectKind
 from koppel.notifications.events.visible_context import count_in, visible_context
 from koppel.notifications.models import EmailDelivery, Event, Notification, WebhookDelivery
 
@@ -11,7 +12,9 @@ def erase_administration(organisation_id: int, administration_id: int) -> None:
 
     In the organisation's scope."""
     key = str(administration_id)
-    concerns = Q(administrations__has_key=key) | Q(subject_kind="administration", subject_id=administration_id)
+    concerns = Q(administrations__has_key=key) | Q(
+        subject_kind=SubjectKind.ADMINISTRATION, subject_id=administration_id
+    )
     for event in Event.objects.select_for_update().filter(concerns, organisation_id=organisation_id).order_by("pk"):
         removed = event.administrations.pop(administration_id, None)
         WebhookDelivery.objects.in_organisation(organisation_id).filter(event=event).delete()

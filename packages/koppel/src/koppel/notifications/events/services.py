@@ -10,8 +10,9 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from koppel.audit.subjects import Subject
 from koppel.kit.database.json_fields import encode
-from koppel.notifications.audience.hooks import SubjectRef, subject_of
+from koppel.notifications.audience.hooks import subject_of
 from koppel.notifications.event_types import EventCode, EventType, get_event_type, superseded_types
 from koppel.notifications.events.dispatch import dispatch
 from koppel.notifications.events.hooks import events_closed
@@ -48,7 +49,7 @@ def open_event(
     event_type: EventCode,
     key: EventKey,
     *,
-    subject: SubjectRef = ("", None),
+    subject: Subject | None = None,
     responsible: int | None = None,
     administrations: Mapping[int, EventFacts] | None = None,
     context: EventFacts | None = None,
@@ -65,8 +66,8 @@ def open_event(
         "organisation": organisation_id,
         "event": event_type,
         "key": str(key),
-        "kind": subject[0],
-        "about": subject[1],
+        "kind": subject.kind if subject else "",
+        "about": subject.id if subject else None,
         "facts": encode(context or {}, EventContext),
         "administrations": encode(administrations or {}, dict[int, EventContext]),
         "link": link[:300],

@@ -9,10 +9,11 @@ from datetime import timedelta
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.issues.hooks import issues_url
 from koppel.issues.models import Issue
 from koppel.issues.queries import render_issue_message
-from koppel.notifications.audience.hooks import Subject, subject_of
+from koppel.notifications.audience.hooks import SubjectDescription, subject_of
 from koppel.notifications.event_types import EventType, NotificationEvent, covered_issue_codes
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
@@ -34,15 +35,14 @@ def notify_new_issues(organisation_id: int) -> int:
     selected = Issue.objects.in_organisation(organisation_id).filter(pk__in=[issue.pk for issue in issues])
     selected.update(notified_at=timezone.now())
     covered = covered_issue_codes()
-    subjects: dict[tuple[str, int], Subject] = {}
+    descriptions: dict[Subject, SubjectDescription] = {}
     by_responsible: dict[int | None, list[Issue]] = {}
     for issue in issues:
         if issue.code not in covered:
-            subject = (issue.subject_kind, issue.subject_id)
-            subjects.setdefault(subject, subject_of(organisation_id, subject))
-            by_responsible.setdefault(subjects[subject].responsible, []).append(issue)
+            descriptions.setdefault(issue.subject, subject_of(organisation_id, issue.subject))
+            by_responsible.setdefault(descriptions[issue.subject].responsible, []).append(issue)
     for responsible, batch in by_responsible.items():
-        _open_digest_event(organisation_id, responsible, batch, subjects)
+        _open_digest_event(organisation_id, responsible, batch, descriptions)
     return len(issues)
 
 
@@ -50,15 +50,19 @@ def _open_digest_event(
     organisation_id: int,
     responsible: int | None,
     issues: list[Issue],
-    subjects: Mapping[tuple[str, int], Subject],
+    descriptions: Mapping[Subject, SubjectDescription],
 ) -> None:
     """Open one event with the issues by administration, so that each recipient reads of those that he or she
     may see."""
     facts: EventContext = {}
     administrations: dict[int, EventContext] = {}
     for issue in issues:
-        name = subjects[issue.subject_kind, issue.subject_id].name
-        target = facts if issue.subject_kind != "administration" else administrations.setdefault(issue.subject_id, {})
+        name = descriptions[issue.subject].name
+        target = (
+            facts
+            if issue.subject_kind != SubjectKind.ADMINISTRATION
+            else administrations.setdefault(issue.subject_id, {})
+        )
         target.setdefault("name", name)
         target.setdefault("names", name)
         target.setdefault("issue", IssueReference(issue.code, issue.context))

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit import quarantine
 from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
@@ -246,4 +247,10 @@ def _fail_pending_deliveries(webhook: WebhookEndpoint) -> None:
 
 
 def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: WebhookAction, **details: object) -> None:
-    record(webhook.organisation_id, audit_actor, action, subject=("webhook", webhook.pk, webhook.name), details=details)
+    record(
+        webhook.organisation_id,
+        audit_actor,
+        action,
+        subject=Subject(SubjectKind.WEBHOOK, webhook.pk, webhook.name),
+        details=details,
+    )

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.shortcuts import resolve_url
 from django.utils import timezone, translation
 
+from koppel.audit.subjects import SubjectKind
 from koppel.kit.database.json_fields import to_json
 from koppel.notifications.audience.hooks import unrestricted
 from koppel.notifications.event_types import render_message
@@ -36,7 +37,7 @@ def event_payload(event: Event, divisions: Collection[int], *, is_closing: bool)
     """Return the message; None when all that the event touches is restricted, or outside these divisions
     (empty: all)."""
     affected = set(event.administrations)
-    if event.subject_kind == "administration" and event.subject_id is not None:
+    if event.subject_kind == SubjectKind.ADMINISTRATION and event.subject_id is not None:
         affected.add(event.subject_id)
     visible = frozenset(unrestricted(event.organisation_id, affected, divisions))
     # Of what moved to another division since, the end is sent as well to who got the beginning: without names.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import restricted_company_ids, visible_to
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
@@ -115,7 +116,7 @@ def set_companies_importable(actor: Actor, flow: Flow, company_ids: Iterable[int
     companies_to_change.update(importable_by_others=importable)
     if names:
         action = ConnectionAction.COMPANIES_SHARED if importable else ConnectionAction.COMPANIES_HIDDEN
-        subject = ("connection", flow.connection_id, "")
+        subject = Subject(SubjectKind.CONNECTION, flow.connection_id)
         record(actor.organisation_id, actor.audit, action, subject=subject, details={"companies": names[:100]})
     return len(names)
 

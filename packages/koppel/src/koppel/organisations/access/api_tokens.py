@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
@@ -86,7 +87,7 @@ def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_
         expires_at=timezone.now() + timedelta(days=days),
     )
     details = {"role": token.role, "read_only": read_only, "expires_at": token.expires_at.isoformat()}
-    subject = ("token", token.pk, name)
+    subject = Subject(SubjectKind.TOKEN, token.pk, name)
     record(actor.organisation_id, actor.audit, TokenAction.CREATED, subject=subject, details={"after": details})
     return token, Secret(text)
 
@@ -109,7 +110,12 @@ def revoke_token(actor: Actor, token_id: int) -> None:
         actor.require(Permission.MANAGE_PEOPLE)
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
-    record(actor.organisation_id, actor.audit, TokenAction.REVOKED, subject=("token", token.pk, token.name))
+    record(
+        actor.organisation_id,
+        actor.audit,
+        TokenAction.REVOKED,
+        subject=Subject(SubjectKind.TOKEN, token.pk, token.name),
+    )
 
 
 def resolve_token_actor(text: str, ip_address: str) -> Actor:

@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.audit_actions import OrganisationAction
@@ -145,5 +146,5 @@ def summaries() -> list[DomainSummary]:
 def _record(operator: Actor, organisation: Organisation, action: OrganisationAction, domain: str) -> None:
     with organisation_scope(organisation.pk):
         actor = replace(operator, organisation_id=organisation.pk)
-        subject = ("organisation", organisation.pk, organisation.name)
+        subject = Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)
         record(organisation.pk, actor.audit, action, subject=subject, details={"domain": domain})

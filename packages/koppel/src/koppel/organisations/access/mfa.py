@@ -5,6 +5,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.access.memberships import works_elsewhere
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
@@ -53,7 +54,7 @@ def reset(actor: Actor, membership: Membership) -> None:
             _("This person works elsewhere too or operates this installation, so only they themselves can change this.")
         )
     remove_mfa(membership.user_id)
-    subject = ("person", membership.pk, str(membership.user))
+    subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
     record(actor.organisation_id, actor.audit, PersonAction.MFA_RESET, subject=subject)
 
 

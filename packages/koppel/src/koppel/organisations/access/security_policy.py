@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.organisations.access import domains, mfa
 from koppel.organisations.audit_actions import OperatorAction, OrganisationAction
@@ -82,5 +83,5 @@ def _set_operator_access(actor: Actor, ends_at: datetime | None, action: Operato
 def _record(
     actor: Actor, organisation: Organisation, action: OrganisationAction | OperatorAction, **details: object
 ) -> None:
-    subject = ("organisation", organisation.pk, organisation.name)
+    subject = Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

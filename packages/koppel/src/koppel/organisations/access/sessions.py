@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.models import Membership, UserSession
 from koppel.organisations.roles import Actor, Permission
@@ -93,7 +94,7 @@ def end_own_sessions(
     """End one own session, or all others; of one organisation when it is given. Return the number."""
     count = end_sessions(actor.user_id, active_organisation_id, except_key=current_key, only=only)
     if count:
-        subject = ("person", actor.membership_id, actor.name)
+        subject = Subject(SubjectKind.PERSON, actor.membership_id, actor.name)
         record(
             actor.organisation_id, actor.audit, PersonAction.SESSIONS_ENDED, subject=subject, details={"count": count}
         )
@@ -106,7 +107,7 @@ def end_sessions_of(actor: Actor, person: Membership) -> int:
     """
     actor.require(Permission.MANAGE_PEOPLE)
     count = end_sessions(person.user_id, person.organisation_id)
-    subject = ("person", person.pk, str(person.user))
+    subject = Subject(SubjectKind.PERSON, person.pk, str(person.user))
     record(actor.organisation_id, actor.audit, PersonAction.SESSIONS_ENDED, subject=subject, details={"count": count})
     return count
 

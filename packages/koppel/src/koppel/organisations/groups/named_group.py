@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.audit_actions import AuditAction
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.organisations.audit_actions import DivisionAction, TemplateAction
 from koppel.organisations.errors import NoSuchGroup, Refused
@@ -105,7 +106,7 @@ class GroupType(Generic[Group]):
 
     def record(self, actor: Actor, action: AuditAction, group: tuple[int, str], details: Mapping[str, object]) -> None:
         """Write to the audit log what was done to this group, (id, name)."""
-        subject = (self.kind.value, *group)
+        subject = Subject(SubjectKind(self.kind), *group)
         record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -215,7 +216,7 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
     invitation.accepted_at = timezone.now()
     invitation.save(update_fields=["accepted_at"])
     who = AuditActor(ActorKind.PERSON, user.pk, str(user), ip_address, Interface.WEB)
-    subject = ("person", membership.pk, str(user))
+    subject = Subject(SubjectKind.PERSON, membership.pk, str(user))
     record(
         invitation.organisation_id,
         who,
@@ -274,5 +275,5 @@ def _send(invitation: Invitation) -> None:
 
 
 def _record(actor: Actor, invitation: Invitation, action: PersonAction, **details: object) -> None:
-    subject = ("invitation", invitation.pk, invitation.email)
+    subject = Subject(SubjectKind.INVITATION, invitation.pk, invitation.email)
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)

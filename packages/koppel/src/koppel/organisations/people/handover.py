@@ -6,6 +6,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.access.sessions import sessions_of
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
@@ -102,7 +103,7 @@ def hand_over(
     }:
         raise Refused(_("Something has changed since you looked. Nothing was done yet: please look again."))
     details = {"to": str(successor.user), "moved": moved_counts}
-    subject = ("person", departing_member.pk, str(departing_member.user))
+    subject = Subject(SubjectKind.PERSON, departing_member.pk, str(departing_member.user))
     record(actor.organisation_id, actor.audit, PersonAction.OWNERSHIP_TRANSFERRED, subject=subject, details=details)
     return moved_counts
 

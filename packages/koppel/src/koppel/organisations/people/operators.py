@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.audit_actions import OperatorAction
 from koppel.organisations.errors import Refused
@@ -78,7 +79,9 @@ def start_support_session(user_id: int | None, organisation_id: int, ip_address:
 
 def record_action(actor: Actor, action: OperatorAction) -> None:
     with organisation_scope(actor.organisation_id):
-        record(actor.organisation_id, actor.audit, action, subject=("organisation", actor.organisation_id, ""))
+        record(
+            actor.organisation_id, actor.audit, action, subject=Subject(SubjectKind.ORGANISATION, actor.organisation_id)
+        )
 
 
 def grant_operator(email: str, *, is_operator: bool) -> User:

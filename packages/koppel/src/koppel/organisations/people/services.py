@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.organisations.access.sessions import end_sessions
 from koppel.organisations.audit_actions import PersonAction
@@ -187,7 +188,7 @@ def _audit_details(terms: MembershipTerms) -> dict[str, object]:
 
 
 def _record(actor: Actor, membership: Membership, action: PersonAction, **details: object) -> None:
-    subject = ("person", membership.pk, str(membership.user))
+    subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
     record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 

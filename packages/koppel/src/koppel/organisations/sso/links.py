@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.services import AuditActor, record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.access.memberships import active_memberships
@@ -161,7 +162,7 @@ def _link(provider: IdentityProvider, subject: str, membership: Membership, ip_a
         membership=membership,
     )
     who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
-    person = ("person", membership.pk, str(membership.user))
+    person = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
     record(
         provider.organisation_id, who, PersonAction.IDENTITY_LINKED, subject=person, details={"provider": provider.name}
     )

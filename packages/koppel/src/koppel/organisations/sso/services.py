@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import AuditActor, record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
@@ -233,12 +234,13 @@ def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -
             # Answers that come at the same moment wait here for each other.
             IdentityProvider.objects.select_for_update(no_key=True).filter(pk=provider.pk).first()
             noted = AuditEntry.objects.filter(
-                organisation_id=provider.organisation_id, action=PersonAction.SIGN_IN_REFUSED, subject_kind="identity_provider",
+                organisation_id=provider.organisation_id, action=PersonAction.SIGN_IN_REFUSED,
+                subject_kind=SubjectKind.IDENTITY_PROVIDER,
                 subject_id=provider.pk, at__gt=timezone.now() - REFUSED_NOTED_EVERY,
             )  # fmt: skip
             if noted.exists():
                 continue
-            subject = ("identity_provider", provider.pk, provider.name)
+            subject = Subject(SubjectKind.IDENTITY_PROVIDER, provider.pk, provider.name)
             record(
                 provider.organisation_id,
                 audit_actor,
@@ -268,6 +270,6 @@ def _record(actor: Actor, provider: IdentityProvider, action: IdentityProviderAc
         actor.organisation_id,
         actor.audit,
         action,
-        subject=("identity_provider", provider.pk, provider.name),
+        subject=Subject(SubjectKind.IDENTITY_PROVIDER, provider.pk, provider.name),
         details=details,
     )

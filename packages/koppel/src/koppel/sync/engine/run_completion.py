@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import mark_synced, set_status
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.health import require_reauth
 from koppel.connector.errors import ConnectorError
 from koppel.issues.services import raise_issue, resolve_issues
@@ -40,7 +41,7 @@ RUN_ISSUES = (
 def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
     """Close a run that read every available resource of its plan. Returns False, and changes nothing, when
     the run is no longer ours."""
-    subject = ("administration", claimed.administration_id)
+    subject = Subject(SubjectKind.ADMINISTRATION, claimed.administration_id)
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, RunState.SUCCEEDED, "", ""):
             return False
@@ -57,7 +58,7 @@ def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
 def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, state: RunState = RunState.FAILED) -> None:
     """Close a run that needs a person, and notify, in one transaction: a worker that dies here leaves both to
     the next one, and one that lost the run notifies nobody."""
-    subject = ("administration", claimed.administration_id)
+    subject = Subject(SubjectKind.ADMINISTRATION, claimed.administration_id)
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, state, code, message):
             return
@@ -85,7 +86,7 @@ def raise_outage_issue(claimed: ClaimedRun, code: str) -> None:
         raise_issue(
             claimed.organisation_id,
             SyncIssue.DATABASE_ERRORS,
-            ("administration", claimed.administration_id),
+            Subject(SubjectKind.ADMINISTRATION, claimed.administration_id),
             {"code": code},
         )
 
@@ -127,7 +128,7 @@ def _notify_failure(claimed: ClaimedRun, name: str, message: str) -> None:
         claimed.organisation_id,
         SyncEvent.SYNC_FAILING,
         _key(claimed),
-        subject=("connection", claimed.connection_id),
+        subject=Subject(SubjectKind.CONNECTION, claimed.connection_id),
         administrations={claimed.administration_id: {"name": name, "reason": message}},
         link=f"{reverse('administrations:list')}?connection={claimed.connection_id}",
     )

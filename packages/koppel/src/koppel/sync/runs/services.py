@@ -11,6 +11,7 @@ from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import administration_for
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import ConnectionState
 from koppel.connections.queries import reconnect_hint
 from koppel.kit import quarantine
@@ -57,7 +58,7 @@ def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInpu
         actor.organisation_id,
         actor.audit,
         SyncAction.SYNC_REQUESTED,
-        subject=("administration", administration.pk, administration.name),
+        subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
     )
     return created > 0
 
@@ -104,7 +105,7 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
             status=Status.FAILED, status_code="cancelled", status_reason=message
         )
         notify_import_finished(administration.organisation_id, administration.pk)
-    subject = ("administration", administration.pk, administration.name)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
     record(actor.organisation_id, actor.audit, SyncAction.SYNC_CANCELLED, subject=subject)
     return True
 

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 
 from koppel.audit.models import Interface
 from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.client_ip import client_ip
 from koppel.organisations.access.actors import resolve_actor
@@ -35,7 +36,7 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
     _record_session(request, user.pk, actor.organisation_id if actor else None)
     if actor is not None:
         with organisation_scope(actor.organisation_id):
-            subject = ("person", actor.membership_id, actor.name)
+            subject = Subject(SubjectKind.PERSON, actor.membership_id, actor.name)
             details = {"through": "provider"} if sso_organisation_id else {}
             record(actor.organisation_id, actor.audit, PersonAction.SIGNED_IN, subject=subject, details=details)
 
