@@ -169,15 +169,18 @@ def bare_codes(code: ast.AST) -> Iterator[int]:
     """Lines of calls and comparisons whose code is text."""
     for node in ast.walk(code):
         if isinstance(node, ast.Compare) and ast.unparse(node.left).endswith("subject_kind"):
-            if any(is_text(value) for value in node.comparators):
-                yield node.lineno
+            yield from (node.lineno for value in node.comparators if is_text(value))
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func).split(".")[-1]
         if name not in CODE_POSITIONS and not name.endswith(("filter", "Q")):
             continue
         positional = node.args[CODE_POSITIONS.get(name, slice(0))]
-        named = [keyword.value for keyword in node.keywords if keyword.arg in ("action", "code", "event_type", "subject_kind")]
+        named = [
+            keyword.value
+            for keyword in node.keywords
+            if keyword.arg in ("action", "code", "event_type", "subject_kind")
+        ]
         if any(is_text(argument) for argument in (*positional, *named)):
             yield node.lineno
 

@@ -224,17 +224,65 @@ def test_query_sets_of_an_organisation_start_from_it() -> None:
     """`Model.objects.for_actor(actor)` and `.in_organisation(id)` say whose rows they are first, in one way."""
     models = {model.__name__ for model in apps.get_models() if issubclass(model, TenantModel)}
     repeated = [
-        f"{path.relative_to(KOPPEL)}:{node.lineno}"
+        f"{path.relative_to(KOPPEL)}:{line}"
         for path in sorted(KOPPEL.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and _starts_with_filter(node, models)
+        for line in filters_by_organisation(ast.parse(path.read_text()), models)
     ]
     assert repeated == []
 
 
-def _starts_with_filter(call: ast.Call, models: set[str]) -> bool:
-    """Whether a call is `Model.objects.filter(organisation_id=…)`, and not a sub-query about the outer row's."""
-    manager, dot, method = ast.unparse(call.func).rpartition(".")
-    is_filter = dot == "." and method == "filter" and manager.removesuffix(".objects") in models
-    ids = [keyword.value for keyword in call.keywords if keyword.arg == "organisation_id"]
-    return is_filter and bool(ids) and "OuterRef" not in ast.unparse(ids[0])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "Run.objects.filter(organisation_id=1)",
+        "Run.objects.get(pk=2, organisation_id=1)",
+        "Run.objects.exclude(organisation_id=1)",
+        "Run.objects.select_for_update().filter(state='done', organisation_id=1)",
+        "tenant = {'organisation_id': 1}; Run.objects.filter(**tenant, pk=2)",
+        "Run.objects.filter(**{'organisation_id': 1})",
+    ],
+)
+def test_a_filter_by_organisation_is_found(code: str) -> None:
+    assert list(filters_by_organisation(ast.parse(code), {"Run"})) == [1]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "Run.objects.in_organisation(1).filter(pk=2)",
+        "Run.objects.filter(organisation_id=OuterRef('organisation_id'))",
+        "values = {'state': 'done'}; Run.objects.filter(**values)",
+        "Entry.objects.filter(organisation_id=1)",
+    ],
+)
+def test_other_filters_are_not(code: str) -> None:
+    assert list(filters_by_organisation(ast.parse(code), {"Run"})) == []
+
+
+def filters_by_organisation(tree: ast.AST, models: set[str]) -> Iterator[int]:
+    """Lines of `Model.objects….filter(organisation_id=…)`, also through a mapping, and of `get` and `exclude`; not those of a
+    sub-query about the outer row's."""
+    assignments = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _has_organisation(node.value)]
+    mappings = {ast.unparse(target) for assignment in assignments for target in assignment.targets}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        manager, _dot, method = ast.unparse(node.func).rpartition(".")
+        model, _dot, rest = manager.partition(".objects")
+        if method not in ("filter", "get", "exclude") or model not in models:
+            continue
+        if "in_organisation" in rest or "for_actor" in rest:
+            continue
+        if any(_names_organisation(keyword, mappings) for keyword in node.keywords):
+            yield node.lineno
+
+
+def _names_organisation(keyword: ast.keyword, mappings: set[str]) -> bool:
+    if keyword.arg == "organisation_id":
+        return "OuterRef" not in ast.unparse(keyword.value)
+    return keyword.arg is None and (ast.unparse(keyword.value) in mappings or _has_organisation(keyword.value))
+
+
+def _has_organisation(value: ast.expr) -> bool:
+    keys = value.keys if isinstance(value, ast.Dict) else []
+    return any(isinstance(key, ast.Constant) and key.value == "organisation_id" for key in keys)

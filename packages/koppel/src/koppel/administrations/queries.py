@@ -75,11 +75,12 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
 
 def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
     """Return (id, name) pairs to filter by or assign; keys `divisions`, `templates`, `people`, `connections`."""
-    tenant = {"organisation_id": actor.organisation_id}
-    people = Membership.objects.filter(**tenant, is_active=True).select_related("user").order_by("user__name", "pk")
-    divisions = Division.objects.filter(**tenant, archived_at=None).order_by("name").values_list("pk", "name")
-    templates = Template.objects.filter(**tenant, archived_at=None).order_by("name").values_list("pk", "name")
-    connections = Connection.objects.filter(**tenant).exclude(state=ConnectionState.REMOVED).order_by("account")
+    people = (
+        Membership.objects.for_actor(actor).filter(is_active=True).select_related("user").order_by("user__name", "pk")
+    )
+    divisions = Division.objects.for_actor(actor).filter(archived_at=None).order_by("name").values_list("pk", "name")
+    templates = Template.objects.for_actor(actor).filter(archived_at=None).order_by("name").values_list("pk", "name")
+    connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED).order_by("account")
     return {
         "divisions": list(divisions),
         "templates": list(templates),

@@ -224,10 +224,11 @@ def _add_people(organisation_id: int, pairs: Sequence[tuple[int, int]], *, autom
 def _require_same_organisation(
     actor: Actor, division_id: int | None, template_id: int | None, membership_ids: tuple[int, ...]
 ) -> None:
-    tenant = {"organisation_id": actor.organisation_id}
-    if division_id is not None and not Division.objects.filter(**tenant, pk=division_id, archived_at=None).exists():
+    divisions = Division.objects.for_actor(actor).filter(archived_at=None)
+    if division_id is not None and not divisions.filter(pk=division_id).exists():
         raise NotFound
-    if template_id is not None and not Template.objects.filter(**tenant, pk=template_id, archived_at=None).exists():
+    templates = Template.objects.for_actor(actor).filter(archived_at=None)
+    if template_id is not None and not templates.filter(pk=template_id).exists():
         raise NotFound
-    if Membership.objects.filter(**tenant, pk__in=membership_ids).count() != len(set(membership_ids)):
+    if Membership.objects.for_actor(actor).filter(pk__in=membership_ids).count() != len(set(membership_ids)):
         raise NotFound

@@ -65,7 +65,7 @@ def cached_results(organisation_id: int, queries: Iterable[RegisterQuery]) -> di
 def store_result(organisation_id: int, lookup_id: int, result: RegisterResult) -> None:
     """Store a register's answer and call the hooks of the apps above, in one transaction."""
     with organisation_scope(organisation_id):
-        row = Lookup.objects.select_for_update().filter(organisation_id=organisation_id, pk=lookup_id).first()
+        row = Lookup.objects.in_organisation(organisation_id).select_for_update().filter(pk=lookup_id).first()
         if row is None:
             return
         before = to_lookup_result(row)

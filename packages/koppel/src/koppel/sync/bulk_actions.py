@@ -28,10 +28,9 @@ def plan_sync(
     actor: Actor, administrations: Sequence[Administration], params: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
     """Say for each administration whether it can be synced. `params` has one entry per administration."""
-    tenant = {"organisation_id": actor.organisation_id}
-    open_runs = Run.objects.filter(**tenant, administration_id__in=list(params), state__in=OPEN_STATES)
+    open_runs = Run.objects.for_actor(actor).filter(administration_id__in=list(params), state__in=OPEN_STATES)
     ids_with_open_run = set(open_runs.values_list("administration_id", flat=True))
-    connections = Connection.objects.filter(**tenant, state__in=NOT_SYNCABLE)
+    connections = Connection.objects.for_actor(actor).filter(state__in=NOT_SYNCABLE)
     unsyncable_connection_ids = set(connections.values_list("pk", flat=True))
     quarantined = CommonReason.QUARANTINED if quarantine.current() else None
     return {

@@ -178,11 +178,10 @@ def _moves(people: snapshot.People, values: BulkParameters) -> dict[int, bool | 
 
 
 def _require_same_organisation(actor: Actor, values: BulkParameters) -> None:
-    tenant = {"organisation_id": actor.organisation_id}
     division, template = values.get("division"), values.get("template")
-    if division is not None and not Division.objects.filter(**tenant, pk=division, archived_at=None).exists():
+    if division is not None and not Division.objects.for_actor(actor).filter(pk=division, archived_at=None).exists():
         raise NoSuchChoice(unknown_value("division", str(division)).message)
-    if template is not None and not Template.objects.filter(**tenant, pk=template, archived_at=None).exists():
+    if template is not None and not Template.objects.for_actor(actor).filter(pk=template, archived_at=None).exists():
         raise NoSuchChoice(unknown_value("template", str(template)).message)
     _require_own_members(actor, {*values.get("add", ()), *values.get("remove", ())})
 

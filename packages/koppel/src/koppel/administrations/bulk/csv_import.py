@@ -118,10 +118,13 @@ class _LineParser:
         for name, pk in visible_to(actor).values_list(column, "pk"):
             self.administrations.setdefault(_normalize(str(name)), []).append(pk)
         self.administrations.pop("", None)
-        tenant = {"organisation_id": actor.organisation_id}
-        self.divisions = {_normalize(one.name): one.pk for one in Division.objects.filter(**tenant, archived_at=None)}
-        self.templates = {_normalize(one.name): one.pk for one in Template.objects.filter(**tenant, archived_at=None)}
-        members = Membership.objects.filter(**tenant).select_related("user")
+        self.divisions = {
+            _normalize(one.name): one.pk for one in Division.objects.for_actor(actor).filter(archived_at=None)
+        }
+        self.templates = {
+            _normalize(one.name): one.pk for one in Template.objects.for_actor(actor).filter(archived_at=None)
+        }
+        members = Membership.objects.for_actor(actor).select_related("user")
         self.people = {one.user.email.lower(): one.pk for one in members}
         self.makers: Mapping[str, Callable[[str], Any]] = {
             "number": lambda text: "" if text == CLEAR else text,

@@ -39,15 +39,14 @@ class NameLookup:
             people |= {int(one) for one in state.get("people", {})}
             for name, ids in columns.items():
                 ids.add(int(state.get("columns", {}).get(name) or 0))
-        tenant = {"organisation_id": actor.organisation_id}
-        members = Membership.objects.filter(**tenant, pk__in=people).select_related("user")
+        members = Membership.objects.for_actor(actor).filter(pk__in=people).select_related("user")
         self.people = {one.pk: str(one.user) for one in members}
         self.columns: dict[str, dict[Any, str]] = {
             "division_id": dict(
-                Division.objects.filter(**tenant, pk__in=columns["division_id"]).values_list("pk", "name")
+                Division.objects.for_actor(actor).filter(pk__in=columns["division_id"]).values_list("pk", "name")
             ),
             "template_id": dict(
-                Template.objects.filter(**tenant, pk__in=columns["template_id"]).values_list("pk", "name")
+                Template.objects.for_actor(actor).filter(pk__in=columns["template_id"]).values_list("pk", "name")
             ),
             "status": {value: str(label) for value, label in Status.choices},
             "sector": {key: str(name) for key, name in SECTIONS.items()},

@@ -253,8 +253,10 @@ def handle_lookup_result(organisation_id: int, before: LookupResult, after: Look
     query = after.query
     if query.kind is not QueryKind.NUMBER:
         return
-    carriers = Administration.objects.select_for_update().filter(
-        organisation_id=organisation_id, country=query.country, number=query.value, withdrawn_at=None
+    carriers = (
+        Administration.objects.in_organisation(organisation_id)
+        .select_for_update()
+        .filter(country=query.country, number=query.value, withdrawn_at=None)
     )
     for administration in carriers:
         _apply(administration, before, after)

@@ -91,17 +91,20 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
 
 
 def _erase_row(administration: Administration) -> None:
-    tenant = {"organisation_id": administration.organisation_id}
-    Issue.objects.filter(**tenant, subject_kind=SubjectKind.ADMINISTRATION, subject_id=administration.pk).delete()
-    erase_administration(administration.organisation_id, administration.pk)
+    organisation_id = administration.organisation_id
+    Issue.objects.in_organisation(organisation_id).filter(
+        subject_kind=SubjectKind.ADMINISTRATION, subject_id=administration.pk
+    ).delete()
+    erase_administration(organisation_id, administration.pk)
     for model in (BulkItem, Assignment, Favourite):
-        model._default_manager.filter(**tenant, administration_id=administration.pk).delete()
-    Administration.objects.filter(**tenant, predecessor=administration).update(predecessor=None)
+        model.objects.in_organisation(organisation_id).filter(administration_id=administration.pk).delete()
+    Administration.objects.in_organisation(organisation_id).filter(predecessor=administration).update(predecessor=None)
     remote_company_id, is_offboarded = administration.remote_company_id, administration.withdrawn_at is None
-    Administration.objects.filter(**tenant, pk=administration.pk).delete()
+    Administration.objects.in_organisation(organisation_id).filter(pk=administration.pk).delete()
+    companies = RemoteCompany.objects.in_organisation(organisation_id).filter(pk=remote_company_id)
     if is_offboarded:
         # What the accounting system still lists is listed again; what we remembered of it goes.
-        RemoteCompany.objects.filter(**tenant, pk=remote_company_id).delete()
-    elif company := RemoteCompany.objects.select_for_update(no_key=True).filter(**tenant, pk=remote_company_id).first():
+        companies.delete()
+    elif company := companies.select_for_update(no_key=True).first():
         same_company.forget_identity(company)
         company.save()

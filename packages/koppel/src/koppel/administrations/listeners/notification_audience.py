@@ -68,12 +68,17 @@ def fallback_recipients(
     organisation_id: int, membership_id: int, administration_ids: Collection[int]
 ) -> dict[int, int | None]:
     """Return restricted ones on which this member is not named, each with the first who is and may sign in."""
-    tenant = {"organisation_id": organisation_id}
-    restricted = Administration.objects.filter(**tenant, pk__in=administration_ids, restricted=True)
-    there = Assignment.objects.filter(**tenant, membership_id=membership_id).values("administration_id")
+    restricted = Administration.objects.in_organisation(organisation_id).filter(
+        pk__in=administration_ids, restricted=True
+    )
+    own_assignments = Assignment.objects.in_organisation(organisation_id).filter(membership_id=membership_id)
+    there = own_assignments.values("administration_id")
     recipients: dict[int, int | None] = dict.fromkeys(restricted.exclude(pk__in=there).values_list("pk", flat=True))
     assignments = (
-        Assignment.objects.filter(**tenant, administration__in=recipients).select_related("membership").order_by("-pk")
+        Assignment.objects.in_organisation(organisation_id)
+        .filter(administration__in=recipients)
+        .select_related("membership")
+        .order_by("-pk")
     )
     recipients.update({one.administration_id: one.membership_id for one in assignments if one.membership.is_live})
     return recipients
@@ -110,10 +115,12 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
 def _visible_to_member(person: Membership, ids: list[int]) -> VisibleAdministrations:
     actor = Actor(person.organisation_id, person.pk, person.user_id, "", Role(person.role))
     division_ids = dict(visible_to(actor).filter(pk__in=ids).values_list("pk", "division_id"))
-    member_filter = {"organisation_id": person.organisation_id, "membership_id": person.pk}
-    divisions = set(DivisionMember.objects.filter(**member_filter).values_list("division_id", flat=True))
-    favourites = Favourite.objects.filter(**member_filter, administration_id__in=division_ids).values_list(
-        "administration_id", flat=True
+    division_members = DivisionMember.objects.for_actor(actor).filter(membership=person)
+    divisions = set(division_members.values_list("division_id", flat=True))
+    favourites = (
+        Favourite.objects.for_actor(actor)
+        .filter(membership=person, administration_id__in=division_ids)
+        .values_list("administration_id", flat=True)
     )
     shared = frozenset(one for one, division in division_ids.items() if division in divisions)
     return VisibleAdministrations(frozenset(division_ids), shared, frozenset(favourites))

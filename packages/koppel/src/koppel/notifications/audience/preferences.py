@@ -94,8 +94,8 @@ def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
 
 def delivery_settings_of(actor: Actor) -> DeliverySettings:
     """Return the member's delivery settings; unsaved defaults when there are none."""
-    owner = {"organisation_id": actor.organisation_id, "membership_id": actor.membership_id}
-    return DeliverySettings.objects.filter(**owner).first() or DeliverySettings(**owner)
+    stored = DeliverySettings.objects.for_actor(actor).filter(membership_id=actor.membership_id).first()
+    return stored or DeliverySettings(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
 
 
 def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None) -> None:

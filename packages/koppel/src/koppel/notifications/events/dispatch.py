@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 def dispatch(organisation_id: int, event_id: int) -> int:
     """Notify members of a pending event; 0 if it was closed or dispatched meanwhile. In scope, in the caller's transaction."""
-    rows = Event.objects.select_for_update().filter(organisation_id=organisation_id, pk=event_id)
+    rows = Event.objects.in_organisation(organisation_id).select_for_update().filter(pk=event_id)
     event = rows.filter(state=EventState.PENDING).first()
     if event is None:
         return 0

@@ -15,7 +15,8 @@ def erase_administration(organisation_id: int, administration_id: int) -> None:
     concerns = Q(administrations__has_key=key) | Q(
         subject_kind=SubjectKind.ADMINISTRATION, subject_id=administration_id
     )
-    for event in Event.objects.select_for_update().filter(concerns, organisation_id=organisation_id).order_by("pk"):
+    events = Event.objects.in_organisation(organisation_id).select_for_update().filter(concerns)
+    for event in events.order_by("pk"):
         removed = event.administrations.pop(administration_id, None)
         WebhookDelivery.objects.in_organisation(organisation_id).filter(event=event).delete()
         notices = Notification.objects.in_organisation(organisation_id).filter(event=event)

@@ -106,8 +106,8 @@ def close_event_for(
     """Close the event for these administrations, and altogether when it touches no other."""
     if not _is_open(organisation_id, event_type, key):
         return
-    events = Event.objects.select_for_update().filter(
-        organisation_id=organisation_id, event_type=event_type, key=str(key),
+    events = Event.objects.in_organisation(organisation_id).select_for_update().filter(
+        event_type=event_type, key=str(key),
         state__in=[EventState.PENDING, EventState.NOTIFIED],
     )  # fmt: skip
     for event in events:

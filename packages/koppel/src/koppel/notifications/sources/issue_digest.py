@@ -28,8 +28,10 @@ BATCH_SIZE = 2000
 def notify_new_issues(organisation_id: int) -> int:
     """Notify each responsible member once about all new issues that did not resolve themselves. Returns how
     many issues. In scope."""
-    pending = Issue.objects.select_for_update(skip_locked=True).filter(
-        organisation_id=organisation_id, resolved_at=None, notified_at=None, raised_at__lt=timezone.now() - SETTLE_TIME
+    pending = (
+        Issue.objects.in_organisation(organisation_id)
+        .select_for_update(skip_locked=True)
+        .filter(resolved_at=None, notified_at=None, raised_at__lt=timezone.now() - SETTLE_TIME)
     )
     issues = list(pending.order_by("raised_at", "pk")[:BATCH_SIZE])
     selected = Issue.objects.in_organisation(organisation_id).filter(pk__in=[issue.pk for issue in issues])

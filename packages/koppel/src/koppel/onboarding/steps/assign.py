@@ -46,13 +46,15 @@ def assign(
 
 
 def _require_offered(organisation_id: int, division_id: int | None, template_id: int | None, users: set[int]) -> None:
-    tenant = {"organisation_id": organisation_id}
     parts = []
-    if division_id is not None and not Division.objects.filter(**tenant, pk=division_id, archived_at=None).exists():
+    divisions = Division.objects.in_organisation(organisation_id).filter(archived_at=None)
+    if division_id is not None and not divisions.filter(pk=division_id).exists():
         parts.append(unknown_value("division", str(division_id)))
-    if template_id is not None and not Template.objects.filter(**tenant, pk=template_id, archived_at=None).exists():
+    templates = Template.objects.in_organisation(organisation_id).filter(archived_at=None)
+    if template_id is not None and not templates.filter(pk=template_id).exists():
         parts.append(unknown_value("template", str(template_id)))
-    members = set(Membership.objects.filter(**tenant, is_active=True, pk__in=users).values_list("pk", flat=True))
+    memberships = Membership.objects.in_organisation(organisation_id).filter(is_active=True, pk__in=users)
+    members = set(memberships.values_list("pk", flat=True))
     parts += [unknown_value("users", str(key)) for key in sorted(users - members)]
     if parts:
         raise UnknownParameter(parts)

@@ -75,14 +75,16 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
     """Set its people to these active members of the firm; people without access keep their divisions."""
     actor.require(Permission.MANAGE_PEOPLE)
     division = get_division(actor, division_id)
-    tenant = {"organisation_id": actor.organisation_id}
     active = set(Membership.objects.for_actor(actor).filter(is_active=True).values_list("pk", flat=True))
     requested_ids = set(membership_ids) & active
     members = DivisionMember.objects.for_actor(actor).filter(division=division)
     before = set(members.values_list("membership_id", flat=True)) & active
     members.filter(membership_id__in=before - requested_ids).delete()
     DivisionMember.objects.bulk_create(
-        [DivisionMember(**tenant, division=division, membership_id=key) for key in sorted(requested_ids - before)],
+        [
+            DivisionMember(organisation_id=actor.organisation_id, division=division, membership_id=key)
+            for key in sorted(requested_ids - before)
+        ],
         ignore_conflicts=True,
     )
     if requested_ids != before:
@@ -97,11 +99,14 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
     Raises `Refused`.
     """
     source, target = check_merge(actor, from_id, into_id)
-    tenant = {"organisation_id": actor.organisation_id}
     members = DivisionMember.objects.for_actor(actor).filter(division=source)
     membership_ids = list(members.values_list("membership_id", flat=True))
     DivisionMember.objects.bulk_create(
-        [DivisionMember(**tenant, division=target, membership_id=key) for key in membership_ids], ignore_conflicts=True
+        [
+            DivisionMember(organisation_id=actor.organisation_id, division=target, membership_id=key)
+            for key in membership_ids
+        ],
+        ignore_conflicts=True,
     )
     members.delete()
     moved_count = sum(hooks.move_usage(actor, GroupKind.DIVISION, source.pk, target.pk))

@@ -121,13 +121,15 @@ def is_live_with(new_terms: MembershipTerms) -> bool:
 
 def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:
     """Set all divisions of a person, without ids of other organisations. Return the divisions."""
-    tenant = {"organisation_id": membership.organisation_id}
     divisions = Division.objects.in_organisation(membership.organisation_id).filter(pk__in=list(division_ids))
     division_set = frozenset(divisions.values_list("pk", flat=True))
     members = DivisionMember.objects.in_organisation(membership.organisation_id).filter(membership=membership)
     members.exclude(division_id__in=division_set).delete()
     DivisionMember.objects.bulk_create(
-        [DivisionMember(**tenant, membership=membership, division_id=key) for key in division_set],
+        [
+            DivisionMember(organisation_id=membership.organisation_id, membership=membership, division_id=key)
+            for key in division_set
+        ],
         ignore_conflicts=True,
     )
     return division_set

@@ -67,8 +67,8 @@ def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, stat
             require_reauth(claimed.organisation_id, claimed.connection_id, message)
         if policy.issue:
             raise_issue(claimed.organisation_id, policy.issue, subject, {"reason": message, "code": code})
-        administration = Administration.objects.get(
-            organisation_id=claimed.organisation_id, pk=claimed.administration_id
+        administration = Administration.objects.in_organisation(claimed.organisation_id).get(
+            pk=claimed.administration_id
         )
         status = Status.BLOCKED if policy.action is Action.BLOCK else Status.FAILED
         if policy.action is Action.BLOCK or administration.activated_at is None:

@@ -34,5 +34,5 @@ def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
     for model in (RejectedRecord, Checkpoint):
         model._default_manager.filter(**of_administration).delete()
     RunResource.objects.in_organisation(organisation_id).filter(run__administration_id=administration_id).delete()
-    Run.objects.filter(**of_administration).delete()
+    Run.objects.in_organisation(organisation_id).filter(administration_id=administration_id).delete()
     return False

@@ -108,11 +108,10 @@ def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
 
 
 def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]) -> list[ImportLine]:
-    tenant = {"organisation_id": actor.organisation_id}
-    administrations_by_id = Administration.objects.filter(**tenant).in_bulk(ids)
+    administrations_by_id = Administration.objects.for_actor(actor).in_bulk(ids)
     runs = newest_runs(actor.organisation_id, ids)
     ended = [run.pk for key, run in runs.items() if key not in progress]
-    run_resources = RunResource.objects.filter(**tenant, run_id__in=ended).values_list("run_id")
+    run_resources = RunResource.objects.for_actor(actor).filter(run_id__in=ended).values_list("run_id")
     rows = dict(run_resources.annotate(read=Sum(Greatest("lines", "rows"))).order_by())
     return [
         ImportLine(administrations_by_id[key], run, progress.get(key), rows.get(run.pk) if run else None)
