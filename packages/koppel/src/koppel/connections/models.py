@@ -94,6 +94,17 @@ class Connection(TenantModel):
         return reverse("connections:detail", args=[self.pk])
 
 
+class GrantReason(models.TextChoices):
+    """Why a grant gives no tokens, where Koppel itself knows; else the code is the connector's. SUPERSEDED: it was given back,
+    because its companies have another one, or are no longer read."""
+
+    ANSWER_LOST = "answer_lost"
+    NO_GRANT = "no_grant"
+    NO_REFRESH_TOKEN = "no_refresh_token"  # noqa: S105 - a code
+    SUPERSEDED = "retired"
+    UNKNOWN = "lost"
+
+
 class Grant(TenantModel):
     """One consent: one set of tokens. `subject` is the vendor's immutable id of who signed in.
 

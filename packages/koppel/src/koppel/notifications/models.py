@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.kit import quarantine
 from koppel.kit.database.json_fields import MessageContext, MessageValue, TypedJSONField
 from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
@@ -140,6 +141,16 @@ class DeliveryState(models.TextChoices):
     FAILED = "failed"
     UNCERTAIN = "uncertain"
     DROPPED = "dropped"
+
+
+class EmailReason(models.TextChoices):
+    """Why a mail was not sent, or may not have been, where Koppel itself knows; else the mail server's words are stored."""
+
+    RECOVERED = "recovered"
+    UNSUBSCRIBED = "unsubscribed"
+    MEMBERSHIP_ENDED = "membership_ended"
+    INTERRUPTED = "interrupted"
+    QUARANTINED = quarantine.CODE
 
 
 class EmailDelivery(TenantModel):

@@ -60,12 +60,19 @@ class Summary:
     created_at: datetime
 
 
+class LinkKind(StrEnum):
+    """What a person does on the page of a link: accept an invitation, or choose a new password."""
+
+    INVITATION = "invitation"
+    PASSWORD = "password"  # noqa: S105 - the name of a kind
+
+
 @dataclass(frozen=True)
 class RecoveryLink:
-    """An address with which one person signs in, once. `kind` is `invitation` or `password`."""
+    """An address with which one person signs in, once."""
 
     email: str
-    kind: str
+    kind: LinkKind
     link: str
     valid_until: datetime
 
@@ -163,7 +170,7 @@ def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> R
 
 
 def invitation_link(invitation: Invitation) -> RecoveryLink:
-    return RecoveryLink(invitation.email, "invitation", invitations.link_of(invitation), invitation.valid_until)
+    return RecoveryLink(invitation.email, LinkKind.INVITATION, invitations.link_of(invitation), invitation.valid_until)
 
 
 def summaries() -> list[Summary]:
@@ -212,4 +219,4 @@ def _password_link(
     key = EmailAwarePasswordResetTokenGenerator().make_token(user)
     address = reverse("account_reset_password_from_key", args=[user_pk_to_url_str(user), key])
     valid_until = timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
-    return RecoveryLink(user.email, "password", settings.PUBLIC_URL + address, valid_until)
+    return RecoveryLink(user.email, LinkKind.PASSWORD, settings.PUBLIC_URL + address, valid_until)

@@ -31,6 +31,17 @@ class Trigger(models.TextChoices):
     MANUAL = "manual", _("By hand")
 
 
+class RunReason(models.TextChoices):
+    """Why a run waits or ended, where Koppel itself knows; else `reason_code` is the code of the connector's error."""
+
+    CANCELLED = "cancelled"
+    CONNECTION_REMOVED = "connection_removed"
+    CRASHED = "crashed"
+    DATABASE = "database"
+    OUTAGE = "outage"
+    STOPPED = "stopped"
+
+
 class Run(TenantModel):
     """One sync of one administration.
 

@@ -17,7 +17,7 @@ from koppel.administrations.forms import (
     WithdrawalForm,
 )
 from koppel.administrations.lifecycle import offboarding, predecessors
-from koppel.administrations.models import Administration
+from koppel.administrations.models import Administration, Status
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.administrations.views.detail import page_context
 from koppel.kit.web.decorators import action_of
@@ -35,7 +35,7 @@ def show_offboarding(request: AuthenticatedRequest, administration_id: int) -> H
         "today": today.isoformat(),
         "proposed": (today + timedelta(days=365 * offboarding.KEEP_YEARS + 2)).isoformat(),
         "keep_years": offboarding.KEEP_YEARS,
-        "waits": administration.status == "queued" and administration.activated_at is None,
+        "waits": administration.status == Status.QUEUED and administration.activated_at is None,
     }
     return render(request, "administrations/offboarding.html", context)
 

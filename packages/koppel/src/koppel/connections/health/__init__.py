@@ -9,7 +9,6 @@ from koppel.connections.health.history import LASTING_KINDS, DayHealth, daily_he
 from koppel.connections.health.reporter import HealthReporter
 from koppel.connections.health.states import (
     SUPERSEDED,
-    SUPERSEDED_CODE,
     grants_of,
     lock_connection,
     mark_signed_in,
@@ -23,7 +22,6 @@ from koppel.connections.health.timeline import add_timeline_event, end_timeline_
 __all__ = [
     "LASTING_KINDS",
     "SUPERSEDED",
-    "SUPERSEDED_CODE",
     "DayHealth",
     "HealthReporter",
     "add_timeline_event",

@@ -17,7 +17,7 @@ from koppel.connections.health.expiry import has_expiry_soon
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 from koppel.connections.hooks import connection_recovered
 from koppel.connections.issue_types import ConnectionIssue
-from koppel.connections.models import Connection, ConnectionState, Grant, RemoteCompany, TimelineKind
+from koppel.connections.models import Connection, ConnectionState, Grant, GrantReason, RemoteCompany, TimelineKind
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.keys import EventKey
@@ -28,10 +28,8 @@ SETTLED = timedelta(seconds=10)
 FIRST_PROBE = timedelta(seconds=30)
 """When a degraded connection is tried, if no run tries before."""
 
-SUPERSEDED_CODE = "retired"
-"""The code of a grant that was given back: its companies have another one, or are no longer read."""
-SUPERSEDED = f"{SUPERSEDED_CODE}:"
-"""The prefix of such a grant's `invalid_reason`."""
+SUPERSEDED = f"{GrantReason.SUPERSEDED}:"
+"""The prefix of the `invalid_reason` of a grant that was given back."""
 
 log = structlog.get_logger(__name__)
 

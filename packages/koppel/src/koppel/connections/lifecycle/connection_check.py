@@ -10,7 +10,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.companies.changes import apply_description, mark_unreachable
 from koppel.connections.hooks import exclude_restricted
-from koppel.connections.models import Connection, ConnectionState, RemoteCompany
+from koppel.connections.models import Connection, ConnectionState, GrantReason, RemoteCompany
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, describing_session, listing_session, run_sync
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
@@ -89,7 +89,7 @@ async def check_once(
         rows = await database.execute(SQL["choose_company_to_check"], {"connection_id": connection_id})
         row = await rows.fetchone()
     if row is None or row[2] is None:
-        return None, 0, ConsentLost("no_grant", "Nobody is signed in for this connection.")
+        return None, 0, ConsentLost(GrantReason.NO_GRANT, "Nobody is signed in for this connection.")
     key, company_id, grant_id = row
     began = monotonic()
     error: ConnectorError | None = None

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 import structlog
 
 from koppel.connections.rate_limits.leases import LeaseCache, LeaseKey, QuotaKey
-from koppel.connections.rate_limits.quota import Allocation
+from koppel.connections.rate_limits.quota import Allocation, AllocationReason
 from koppel.connections.rate_limits.quota_store import QuotaStore
 from koppel.connections.rate_limits.usage_reporter import Reporter
 from koppel.connections.vendor_http import OriginRestrictedHttp
@@ -51,7 +51,7 @@ class RateLimiter:
             call_ended = self._leases[key].call_ended
             call_ended.clear()
             allocation = await self.reporter.request(key)
-            if allocation.calls == 0 and allocation.reason == "busy" and self._leases[key].in_flight:
+            if allocation.calls == 0 and allocation.reason is AllocationReason.BUSY and self._leases[key].in_flight:
                 await call_ended.wait()
             elif allocation.calls == 0:
                 raise _refusal(allocation)
@@ -134,7 +134,7 @@ def rate_limited(
 
 
 def _refusal(allocation: Allocation) -> RateLimited:
-    if allocation.reason == "errors":
+    if allocation.reason is AllocationReason.ERRORS:
         message = "Too many calls failed: Koppel leaves the accounting system alone for a moment."
         return RateLimited("error_budget", message, retry_after_seconds=allocation.wait_seconds)
     message = "The calls that the accounting system allows for this company are used up for now."

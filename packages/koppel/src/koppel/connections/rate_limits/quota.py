@@ -13,6 +13,7 @@ Times are seconds since 1970 by the database's clock: the clocks of machines may
 """
 
 import math
+from enum import StrEnum
 
 import msgspec
 
@@ -89,12 +90,20 @@ class UsageReport(msgspec.Struct):
     done: bool = False
 
 
+class AllocationReason(StrEnum):
+    """Why no call may be made. BUSY: other workers hold the calls that are left. ERRORS: too many calls failed."""
+
+    BUSY = "busy"
+    ERRORS = "errors"
+    QUOTA = "quota"
+
+
 class Allocation(msgspec.Struct):
-    """The calls that a worker may make. `calls` 0: wait `wait_seconds`, because of `reason` (quota, errors, busy)."""
+    """The calls that a worker may make. `calls` 0: wait `wait_seconds`, because of `reason`."""
 
     calls: int
     wait_seconds: float = 0.0
-    reason: str = ""
+    reason: AllocationReason | None = None
 
 
 def apply_report(now: float, state: QuotaState, holder: str, organisation: int, usage: UsageReport) -> None:
@@ -134,23 +143,23 @@ def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> A
     else:
         calls = _share(state, organisation, min(window.remaining for window in state.windows.values()) - leased)
     if calls <= 0:
-        return _refuse(now, state, organisation, BUSY_SECONDS, "busy")
+        return _refuse(now, state, organisation, BUSY_SECONDS, AllocationReason.BUSY)
     return _lease(now, state, holder, organisation, calls)
 
 
-def _obstacle(now: float, state: QuotaState, leased: int) -> tuple[float, str] | None:
+def _obstacle(now: float, state: QuotaState, leased: int) -> tuple[float, AllocationReason] | None:
     """Return how many seconds no call is allowed, and why; None when calls are left."""
     if state.blocked_until > now:
-        return state.blocked_until - now, "quota"
+        return state.blocked_until - now, AllocationReason.QUOTA
     if (seconds := errors_wait_seconds(now, state, ERRORS_MAX)) > 0:
-        return seconds, "errors"
+        return seconds, AllocationReason.ERRORS
     empty = [window.ends_at - now for window in state.windows.values() if window.remaining <= 0]
     if empty:
-        return max(empty), "quota"
+        return max(empty), AllocationReason.QUOTA
     if leased and (
         not state.source_states_limits or any(window.remaining <= leased for window in state.windows.values())
     ):
-        return BUSY_SECONDS, "busy"
+        return BUSY_SECONDS, AllocationReason.BUSY
     return None
 
 
@@ -222,6 +231,6 @@ def _lease(now: float, state: QuotaState, holder: str, organisation: int, calls:
     return Allocation(calls)
 
 
-def _refuse(now: float, state: QuotaState, organisation: int, seconds: float, reason: str) -> Allocation:
+def _refuse(now: float, state: QuotaState, organisation: int, seconds: float, reason: AllocationReason) -> Allocation:
     state.waiting_organisations[str(organisation)] = now + seconds + MEMORY_SECONDS
     return Allocation(0, seconds, reason)

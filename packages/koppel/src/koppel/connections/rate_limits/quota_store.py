@@ -8,7 +8,7 @@ import msgspec
 
 from koppel.connections.rate_limits import quota
 from koppel.connections.rate_limits.leases import LeaseKey, QuotaKey
-from koppel.connections.rate_limits.quota import Allocation, QuotaState, RateLimitReading, UsageReport
+from koppel.connections.rate_limits.quota import Allocation, AllocationReason, QuotaState, RateLimitReading, UsageReport
 from koppel.kit.database.pool import Connection, Database
 from koppel.kit.database.sql_files import load_statements
 
@@ -47,7 +47,7 @@ class QuotaStore:
 
     def _allocate(self, states: "_LockedStates", key: LeaseKey) -> Allocation:
         if seconds := states.app_waits.get(key.quota.app_id, 0.0):
-            return Allocation(0, seconds, "errors")
+            return Allocation(0, seconds, AllocationReason.ERRORS)
         return quota.allocate(states.now, states.by_quota[key.quota], self._holder(key), key.organisation_id)
 
     def _holder(self, key: LeaseKey) -> str:

@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext_noop as _
 
 from koppel.audit.subjects import Subject, SubjectKind
-from koppel.connections.health import SUPERSEDED_CODE
 from koppel.connections.hooks import find_imported_company
-from koppel.connections.models import AppRegistration, ConnectionState
+from koppel.connections.models import AppRegistration, ConnectionState, GrantReason
 from koppel.connections.rate_limits import QuotaKey, rate_limited
 from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.sessions.runtime import Runtime
@@ -140,7 +139,7 @@ class AuthorizedSession:
             await self._record_failure(str(unreachable), connection_wide=True)
             raise
         except ConsentLost as lost:
-            if lost.code == SUPERSEDED_CODE:
+            if lost.code == GrantReason.SUPERSEDED:
                 raise Unreachable("consent_replaced", REPLACED, retry_after_seconds=1) from None
             if not target.is_pending_transfer:
                 await self._health.record_consent_lost(target.organisation_id, target.connection_id, str(lost))

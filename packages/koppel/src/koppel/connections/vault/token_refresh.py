@@ -18,6 +18,7 @@ from typing import TypeVar
 import structlog
 from django.utils.translation import gettext_noop
 
+from koppel.connections.models import GrantReason
 from koppel.connections.vault import grant_status
 from koppel.connections.vault.encryption import KEY_MISSING, credentials
 from koppel.connections.vault.graceful_shutdown import token_calls
@@ -333,7 +334,7 @@ class Vault:
             return lost
         if grant.started_at is not None:
             lost = ConsentLost(
-                "answer_lost",
+                GrantReason.ANSWER_LOST,
                 grant_status.INTERRUPTED if grant.refresh_error in ("", CRASH) else grant_status.UNANSWERED,
             )
         await self._mark_invalid(grant, lost)
@@ -376,12 +377,12 @@ class Vault:
             log.error("vault_key_missing", grant=grant_id, reason=str(error))
             raise _key_missing() from None
         if grant is None:
-            raise ConsentLost("no_grant", NO_GRANT)
+            raise ConsentLost(GrantReason.NO_GRANT, NO_GRANT)
         if grant.invalid_since is not None:
             code, _, message = grant.invalid_reason.partition(": ")
-            raise ConsentLost(code or "lost", message)
+            raise ConsentLost(code or GrantReason.UNKNOWN, message)
         if grant.encrypted_refresh_token is None and not is_by_company_id(grant) and not grant.is_live():
-            lost = ConsentLost("no_refresh_token", grant_status.NO_REFRESH_TOKEN)
+            lost = ConsentLost(GrantReason.NO_REFRESH_TOKEN, grant_status.NO_REFRESH_TOKEN)
             await self._mark_invalid(grant, lost)
             raise lost
         return grant

@@ -17,6 +17,7 @@ from koppel.notifications.models import (
     DeliverySettings,
     DeliveryState,
     EmailDelivery,
+    EmailReason,
     Preference,
     PreferenceScope,
 )
@@ -133,7 +134,7 @@ def unsubscribe(organisation_id: int, membership_id: int, event: str) -> None:
         membership_id=membership_id,
         notification__event_type=event,
         state=DeliveryState.WAITING,
-    ).update(state=DeliveryState.DROPPED, reason="unsubscribed")
+    ).update(state=DeliveryState.DROPPED, reason=EmailReason.UNSUBSCRIBED)
 
 
 def _record(actor: Actor, details: dict[str, object]) -> None:

@@ -14,7 +14,7 @@ from koppel.notifications.audience.recipients import active_members
 from koppel.notifications.email.composer import build_email
 from koppel.notifications.email.outbox import EMAIL_OUTBOX, RETRY_BACKOFF
 from koppel.notifications.email.smtp import PermanentFailure, SmtpSession, TemporaryFailure, UnknownOutcome
-from koppel.notifications.models import DeliveryState, EmailDelivery
+from koppel.notifications.models import DeliveryState, EmailDelivery, EmailReason
 from koppel.organisations.models import Membership
 
 SENDING_LEASE = timedelta(minutes=5)
@@ -58,7 +58,9 @@ def _send_claimed(session: SmtpSession, claim: Claim) -> BatchResult:
     with organisation_scope(claim.organisation_id):
         # Its trouble may have ended while it was claimed: by a process that died, or could not reach the mail server.
         recovered = claim.rows().exclude(notification__recovered_at=None)
-        claim.settle(_outcome(DeliveryState.DROPPED, "recovered"), ids=list(recovered.values_list("pk", flat=True)))
+        claim.settle(
+            _outcome(DeliveryState.DROPPED, EmailReason.RECOVERED), ids=list(recovered.values_list("pk", flat=True))
+        )
         rows = claim.rows().select_related("notification").order_by("notification__created_at", "pk")
         deliveries: list[EmailDelivery] = list(rows)
         if not deliveries:
@@ -67,7 +69,7 @@ def _send_claimed(session: SmtpSession, claim: Claim) -> BatchResult:
         members = active_members(claim.organisation_id).select_related("user", "organisation")
         membership: Membership | None = members.filter(pk=deliveries[0].membership_id).first()
         if membership is None:
-            _settle(claim, DeliveryState.DROPPED, "person is gone")
+            _settle(claim, DeliveryState.DROPPED, EmailReason.MEMBERSHIP_ENDED)
             return BatchResult()
         message = build_email(
             membership, [delivery.notification for delivery in deliveries], is_digest=deliveries[0].is_digest

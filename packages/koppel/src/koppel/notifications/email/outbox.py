@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 
 from koppel.kit.backoff import Backoff
 from koppel.kit.jobs.outbox import Outbox
-from koppel.notifications.models import DeliveryState, EmailDelivery
+from koppel.notifications.models import DeliveryState, EmailDelivery, EmailReason
 
 RETRY_BACKOFF = Backoff(base_seconds=30.0, cap_seconds=3600.0)
 ATTEMPTS_MAX = 40
@@ -27,9 +27,9 @@ def _select_mail(due: "QuerySet[EmailDelivery]") -> list[EmailDelivery]:
 
 def _mark_uncertain(interrupted: "QuerySet[Any]") -> None:
     """Settle mails that were being handed over: nobody can say whether the server accepted them."""
-    uncertain = {"state": DeliveryState.UNCERTAIN, "reason": "interrupted", "leased_until": None}
+    uncertain = {"state": DeliveryState.UNCERTAIN, "reason": EmailReason.INTERRUPTED, "leased_until": None}
     if count := interrupted.filter(state=DeliveryState.SENDING).update(**uncertain):
-        log.warning("mail_uncertain", count=count, reason="interrupted")
+        log.warning("mail_uncertain", count=count, reason=EmailReason.INTERRUPTED.value)
 
 
 EMAIL_OUTBOX = Outbox(

@@ -20,6 +20,7 @@ from koppel.notifications.events.keys import EventKey
 from koppel.notifications.models import (
     DeliveryState,
     EmailDelivery,
+    EmailReason,
     Event,
     EventContext,
     EventFacts,
@@ -93,7 +94,7 @@ def close_event(organisation_id: int, event_type: EventCode, key: EventKey) -> i
         notices = Notification.objects.in_organisation(organisation_id).filter(event_id__in=notified)
         EmailDelivery.objects.in_organisation(organisation_id).filter(
             notification__in=notices, state=DeliveryState.WAITING
-        ).update(state=DeliveryState.DROPPED, reason="recovered")
+        ).update(state=DeliveryState.DROPPED, reason=EmailReason.RECOVERED)
         notices.update(recovered_at=now)
         events.filter(pk__in=notified).update(state=EventState.CLOSED, closed_at=now)
         events_closed(organisation_id, notified)

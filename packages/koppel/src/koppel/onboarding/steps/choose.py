@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import restricted_company_ids, visible_to
@@ -17,6 +18,14 @@ from koppel.onboarding.models import DisplayedIdentity, Flow, Step
 from koppel.organisations.roles import Actor, Permission
 
 
+class ChoiceState(StrEnum):
+    """Whether a company can be imported; the values of the page's filter."""
+
+    IMPORTED = "imported"
+    UNREACHABLE = "unreachable"
+    NEW = "new"
+
+
 @dataclass(frozen=True)
 class CompanyChoice:
     """A remote company in the wizard. `administration_id` only where the actor may open it."""
@@ -27,13 +36,14 @@ class CompanyChoice:
     administration_id: int | None = None
 
     @property
-    def state(self) -> str:
-        """Return the value for the page's filter: imported, unreachable or new."""
-        return "imported" if self.is_imported else "unreachable" if self.company.unreachable_code else "new"
+    def state(self) -> ChoiceState:
+        if self.is_imported:
+            return ChoiceState.IMPORTED
+        return ChoiceState.UNREACHABLE if self.company.unreachable_code else ChoiceState.NEW
 
     @property
     def can_be_chosen(self) -> bool:
-        return self.state == "new"
+        return self.state is ChoiceState.NEW
 
 
 def connections_in(actor: Actor, flow: Flow) -> list[Connection]:

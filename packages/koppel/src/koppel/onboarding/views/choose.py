@@ -17,7 +17,7 @@ from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import ShowErrors
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import identify
-from koppel.onboarding.steps.choose import CompanyChoice
+from koppel.onboarding.steps.choose import ChoiceState, CompanyChoice
 from koppel.onboarding.views.guard import step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 
@@ -36,7 +36,7 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         "rows": visible,
         "company_count": len(choices),
         "imported": sum(one.is_imported for one in choices),
-        "unreachable": sum(one.state == "unreachable" for one in choices),
+        "unreachable": sum(one.state is ChoiceState.UNREACHABLE for one in choices),
         "undescribed": sum(one.company.described_at is None for one in visible),
         "chosen": choose_step.preselected_ids(
             flow, choices, collects_many=option is not None and option.mode.collects_many
@@ -113,7 +113,7 @@ def _retry(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -
 
 def _remove_unreachable(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -> HttpResponse:
     choices = choose_step.list_company_choices(request.actor, flow)
-    unreachable = [choice.company.pk for choice in choices if choice.state == "unreachable"]
+    unreachable = [choice.company.pk for choice in choices if choice.state is ChoiceState.UNREACHABLE]
     count = sum(remove_companies(request.actor, connection_id, unreachable) for connection_id in flow.connection_ids)
     text = ngettext("%(count)d line was taken off the list.", "%(count)d lines were taken off the list.", count)
     messages.success(request, text % {"count": count})

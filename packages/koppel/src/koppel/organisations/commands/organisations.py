@@ -13,7 +13,7 @@ from django.conf import settings
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
 from koppel.organisations.access import domains
-from koppel.organisations.bootstrap import RecoveryLink
+from koppel.organisations.bootstrap import LinkKind, RecoveryLink
 from koppel.organisations.commands.acting import current_shell_operator
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Invitation
@@ -111,17 +111,19 @@ def withdraw_domain(
 
 def link_as_json(link: RecoveryLink) -> dict[str, object]:
     """Return the link as JSON. `mailed`: it is sent by mail as well."""
-    return {**dataclasses.asdict(link), "mailed": settings.SENDS_MAIL and link.kind == "invitation"}
+    return {**dataclasses.asdict(link), "mailed": settings.SENDS_MAIL and link.kind is LinkKind.INVITATION}
 
 
 def print_link(link: RecoveryLink) -> None:
     """Print the link on a line of its own, to be copied, and its purpose."""
-    what = "accept the invitation and choose a password" if link.kind == "invitation" else "choose a new password"
+    what = (
+        "accept the invitation and choose a password" if link.kind is LinkKind.INVITATION else "choose a new password"
+    )
     valid_until = link.valid_until.astimezone().strftime("%Y-%m-%d %H:%M")
     sys.stdout.write(f"\nOpen this link to {what}. It works once, until {valid_until}:\n\n  {link.link}\n\n")
     if not settings.SENDS_MAIL:
         sys.stdout.write(
             f"Koppel sends no mail yet (KOPPEL_SMTP_URL is not set): give {link.email} the link yourself.\n"
         )
-    elif link.kind == "invitation":
+    elif link.kind is LinkKind.INVITATION:
         sys.stdout.write(f"A mail with it goes to {link.email} as soon as a worker runs.\n")

@@ -11,6 +11,7 @@ from psycopg.errors import UniqueViolation
 from koppel.connector.contract import Page, ReadMode
 from koppel.kit.database.pool import Connection, Database
 from koppel.sync.engine.page_writer import PageResult, PageWriter, advance_checkpoint
+from koppel.sync.models import ResourceState
 from koppel.sync.runs import checkpoints, claims
 from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
 from koppel.sync.runs.claims import ClaimedRun
@@ -61,11 +62,15 @@ class PendingPage:
         """Write the page in the caller's transaction, if there is something to write."""
         if self.is_noop:
             new = self.next_checkpoint()
-            delta = ResourceDelta("running" if new.resume_cursor else "done", new.read_mode)
+            delta = ResourceDelta(ResourceState.RUNNING if new.resume_cursor else ResourceState.DONE, new.read_mode)
             applied = PageResult(new, delta, touched=False)
         else:
             applied = await self.writer.apply(connection, self.checkpoint, self.page, compares=compares)
-        return replace(applied, delta=replace(applied.delta, state="running")) if self.more_follows else applied
+        return (
+            replace(applied, delta=replace(applied.delta, state=ResourceState.RUNNING))
+            if self.more_follows
+            else applied
+        )
 
 
 class PageCommitter:

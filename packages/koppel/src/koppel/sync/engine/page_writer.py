@@ -15,6 +15,7 @@ from koppel.kit.database.pool import Connection
 from koppel.sync.changes import log
 from koppel.sync.engine.deletions import PageDeletions
 from koppel.sync.engine.read_rules import CHILDREN
+from koppel.sync.models import ResourceState
 from koppel.sync.runs import rejected_records
 from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
 from koppel.sync.runs.claims import ClaimedRun
@@ -130,7 +131,8 @@ class PageWriter:
 
     def _count(self, new: CheckpointState, page: Page, counts: _PageCounts) -> ResourceDelta:
         return ResourceDelta(
-            "running" if new.resume_cursor else "done", new.read_mode, _plausible(page.expected_total), 1, len(page.records),
+            ResourceState.RUNNING if new.resume_cursor else ResourceState.DONE,
+            new.read_mode, _plausible(page.expected_total), 1, len(page.records),
             counts.lines, counts.added, counts.changed, counts.deleted, counts.rejected,
         )  # fmt: skip
 

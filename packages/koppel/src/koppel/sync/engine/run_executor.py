@@ -14,9 +14,9 @@ from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wai
 from koppel.sync.engine.vendor_outage import outage_seconds
 from koppel.sync.errors import Preempted, RunTakenOver
 from koppel.sync.issue_types import SyncIssue
-from koppel.sync.models import RunState
+from koppel.sync.models import RunReason, RunState
 from koppel.sync.runs import claims
-from koppel.sync.runs.claims import OUTAGE, ClaimedRun
+from koppel.sync.runs.claims import ClaimedRun
 
 CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
 OUTAGE_ISSUE_SECONDS = 900.0
@@ -75,7 +75,7 @@ async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorE
     log.info("run_stopped", code=error.code, next=policy.action.value, reason=str(error))
     if policy.action is Action.WAIT:
         seconds = wait_seconds(error, failures) if down is None else down
-        code = error.code if down is None else OUTAGE
+        code = error.code if down is None else RunReason.OUTAGE
         async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
             await claims.requeue(
                 connection, claimed, seconds, failed=policy.counts_as_failure, code=code, reason=str(error)

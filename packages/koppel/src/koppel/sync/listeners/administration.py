@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from django.db.models import F
 from django.utils import timezone
 
-from koppel.sync.models import OPEN_STATES, Change, Checkpoint, RejectedRecord, Run, RunResource, RunState, SnapshotKey
+from koppel.sync.models import (
+    OPEN_STATES,
+    Change,
+    Checkpoint,
+    RejectedRecord,
+    Run,
+    RunReason,
+    RunResource,
+    RunState,
+    SnapshotKey,
+)
 
 ERASE_BATCH_SIZE = 20_000
 
@@ -17,7 +27,11 @@ def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:
         administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
     return runs.update(
-        state=RunState.CANCELLED, attempt=F("attempt") + 1, finished_at=timezone.now(), reason_code="stopped", reason=""
+        state=RunState.CANCELLED,
+        attempt=F("attempt") + 1,
+        finished_at=timezone.now(),
+        reason_code=RunReason.STOPPED,
+        reason="",
     )
 
 

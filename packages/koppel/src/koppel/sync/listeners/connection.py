@@ -12,19 +12,18 @@ from django.db import connection as database
 from koppel.connections.hooks import StopReason
 from koppel.connections.vault import RENEWAL_SLOW
 from koppel.kit.database.sql_files import load_statements
-from koppel.sync.models import RunState
-from koppel.sync.runs.claims import OUTAGE
+from koppel.sync.models import RunReason, RunState
 
 _SQL = load_statements("koppel.sync")
 _STATES = {"queued": RunState.QUEUED, "running": RunState.RUNNING, "cancelled": RunState.CANCELLED}
-_WAITING_CODES = [OUTAGE, RENEWAL_SLOW]
+_WAITING_CODES = [RunReason.OUTAGE.value, RENEWAL_SLOW]
 """Why a run waits that goes on as soon as the vendor answers again."""
 
 
 def stop_runs(organisation_id: int, connection_id: int, halt: StopReason) -> None:
     """Requeue or cancel the open runs of a connection, in the caller's transaction and scope."""
     statement = _SQL["requeue_runs_of_connection"] if halt is StopReason.PAUSE else _SQL["cancel_runs_of_connection"]
-    parameters = _params(organisation_id, connection=connection_id, code="connection_removed")
+    parameters = _params(organisation_id, connection=connection_id, code=RunReason.CONNECTION_REMOVED)
     with database.cursor() as cursor:
         cursor.execute(statement, parameters)
 

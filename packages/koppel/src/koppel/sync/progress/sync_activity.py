@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Count, Q
 
 from koppel.administrations.hooks import ActiveSync, ChangeCounts
-from koppel.sync.models import OPEN_STATES, Change, Run, RunState, Trigger
+from koppel.sync.models import OPEN_STATES, Change, ChangeKind, Run, RunState, Trigger
 from koppel.sync.progress.queries import progress_of
 
 
@@ -26,9 +26,9 @@ def changes_since(organisation_id: int, since: datetime) -> list[ChangeCounts]:
     no change."""
     rows = Change.objects.filter(organisation_id=organisation_id, at__gte=since).values("administration_id").order_by()
     counted = rows.annotate(
-        added=Count("id", filter=Q(kind="added")),
-        altered=Count("id", filter=Q(kind="changed")),
-        deleted=Count("id", filter=Q(kind="deleted")),
+        added=Count("id", filter=Q(kind=ChangeKind.ADDED)),
+        altered=Count("id", filter=Q(kind=ChangeKind.CHANGED)),
+        deleted=Count("id", filter=Q(kind=ChangeKind.DELETED)),
     )
     changes = [
         ChangeCounts(row["administration_id"], row["added"], row["altered"], row["deleted"])

@@ -14,10 +14,8 @@ from koppel.kit.database.outage import OUTAGE_BACKOFF
 from koppel.kit.database.pool import Connection, Database, GuardFailed
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.errors import RunTakenOver
-from koppel.sync.models import RunState
+from koppel.sync.models import RunReason, RunState
 
-OUTAGE = "outage"
-"""The reason code of a run that waits for a vendor that is down."""
 STALLED_SECONDS = 15
 OUTAGE_NEW_AFTER_SECONDS = 900.0
 _SQL = load_statements("koppel.sync")
@@ -88,7 +86,7 @@ async def requeue(
 async def requeue_after_crash(connection: Connection, claimed: ClaimedRun, seconds: float, reason: str) -> None:
     await connection.execute(
         _SQL["requeue_run_after_crash"],
-        {**_claim_params(claimed), "seconds": seconds, "code": "crashed", "reason": reason},
+        {**_claim_params(claimed), "seconds": seconds, "code": RunReason.CRASHED, "reason": reason},
     )
 
 
@@ -101,7 +99,7 @@ async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason
     cursor = await connection.execute(
         _SQL["requeue_run_for_outage"],
         {
-            **_claim_params(claimed), "code": "database", "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
+            **_claim_params(claimed), "code": RunReason.DATABASE, "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
             "least": OUTAGE_BACKOFF.base_seconds, "most": OUTAGE_BACKOFF.cap_seconds, "spread": with_jitter(1.0),
         },
     )  # fmt: skip

@@ -21,7 +21,7 @@ from koppel.organisations.roles import Actor, Permission
 from koppel.sync.audit_actions import SyncAction
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.inputs import SyncInput
-from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
+from koppel.sync.models import OPEN_STATES, Run, RunReason, RunState, Trigger
 from koppel.sync.runs.import_completion import notify_import_finished
 from koppel.sync.runs.schedule import is_due, spread_of
 
@@ -95,14 +95,16 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
     stopped = (
         Run.objects.in_organisation(administration.organisation_id)
         .filter(administration=administration, state__in=OPEN_STATES)
-        .update(state=RunState.CANCELLED, finished_at=timezone.now(), reason_code="cancelled", reason=actor.name)
+        .update(
+            state=RunState.CANCELLED, finished_at=timezone.now(), reason_code=RunReason.CANCELLED, reason=actor.name
+        )
     )
     if not stopped:
         return False
     if administration.activated_at is None:
         message = _("The import was stopped by %(name)s.") % {"name": actor.name}
         Administration.objects.in_organisation(administration.organisation_id).filter(pk=administration.pk).update(
-            status=Status.FAILED, status_code="cancelled", status_reason=message
+            status=Status.FAILED, status_code=RunReason.CANCELLED, status_reason=message
         )
         notify_import_finished(administration.organisation_id, administration.pk)
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
