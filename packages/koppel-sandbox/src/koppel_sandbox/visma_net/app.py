@@ -34,7 +34,7 @@ def build(companies: list[Company], refusals: dict[str, str], seed: int, redirec
     connect = Connect(clock, Tokens(seed), companies, redirect_uris)
     control = AdminApi(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refusals=refusals)
     gateway = Gateway(clock, connect, erp, limits)
-    app = web.Application(middlewares=[_misbehave(found_faults)])
+    app = web.Application(middlewares=[fault_middleware(found_faults)])
     app.add_routes([web.get("/", _home), *connect.routes(), *control.routes(), *TokenControl(connect).routes()])
     app.add_routes(Registers(companies).routes())
     app.add_routes([web.get("/{path:.*}", gateway.get)])
@@ -119,12 +119,12 @@ def _fault(code: str, text: str, status: int) -> web.Response:
     return web.json_response(body, status=status)
 
 
-def _misbehave(state: Faults) -> Middleware:
+def fault_middleware(state: Faults) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith("/__sandbox__/") or request.path == "/":
             return await handler(request)
-        began, calls = time.time(), state.calls
+        started_at, calls = time.time(), state.calls
         header = request.headers.get("ipp-company-id", "")
         # When it comes, not when it is answered: a call that somebody left behind takes no fault that was meant for the next.
         fault = state.next_for(request.path, int(header) if header.isdigit() else None)
@@ -139,7 +139,7 @@ def _misbehave(state: Faults) -> Middleware:
             response = await faults.apply(state, fault, request, response)
         calls.append(
             {
-                "at": began, "method": request.method, "path": request.path, "query": dict(request.query),
+                "at": started_at, "method": request.method, "path": request.path, "query": dict(request.query),
                 "company": request.get(COMPANY), "status": response.status,
             }
         )  # fmt: skip

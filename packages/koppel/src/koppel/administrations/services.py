@@ -10,7 +10,7 @@ from django.utils import timezone
 from koppel.administrations import bulk
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.bulk import PlannedChange
-from koppel.administrations.errors import NotFound
+from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.identity.services import handle_import, record_confirmed
 from koppel.administrations.models import Administration, Assignment, ConfirmedIdentity, Favourite, Status
 from koppel.administrations.scope import audited_not_found, visible_to
@@ -225,8 +225,8 @@ def _require_same_organisation(
 ) -> None:
     tenant = {"organisation_id": actor.organisation_id}
     if division_id is not None and not Division.objects.filter(**tenant, pk=division_id, archived_at=None).exists():
-        raise NotFound
+        raise NoSuchAdministration
     if template_id is not None and not Template.objects.filter(**tenant, pk=template_id, archived_at=None).exists():
-        raise NotFound
+        raise NoSuchAdministration
     if Membership.objects.filter(**tenant, pk__in=membership_ids).count() != len(set(membership_ids)):
-        raise NotFound
+        raise NoSuchAdministration

@@ -37,19 +37,19 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
     how many.
 
     What was answered lately is not asked again, unless `refresh`."""
-    requested = list(dict.fromkeys(queries))
-    cached = cached_results(organisation_id, requested)
+    unique_queries = list(dict.fromkeys(queries))
+    known_results = cached_results(organisation_id, unique_queries)
     now = timezone.now()
-    new = [
+    new_lookups = [
         Lookup(organisation_id=organisation_id, country=query.country, kind=query.kind, value=query.value, due_at=now)
-        for query in requested
-        if query not in cached
+        for query in unique_queries
+        if query not in known_results
     ]
-    Lookup.objects.bulk_create(new, ignore_conflicts=True, batch_size=2000)
-    stale = _rows(organisation_id, list(cached)).filter(due_at=None)
+    Lookup.objects.bulk_create(new_lookups, ignore_conflicts=True, batch_size=2000)
+    stale_lookups = _rows(organisation_id, list(known_results)).filter(due_at=None)
     if not refresh:
-        stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
-    count = len(new) + stale.update(due_at=now, attempts=0, requested_at=now)
+        stale_lookups = stale_lookups.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
+    count = len(new_lookups) + stale_lookups.update(due_at=now, attempts=0, requested_at=now)
     if count:
         LOOKUP_OUTBOX.enqueue({"organisation_id": organisation_id})
     return count

@@ -84,7 +84,7 @@ def _out(entry: AuditEntry, renderer: AuditRenderer) -> EntryOut:
         action=entry.action,
         subject_kind=entry.subject_kind,
         subject=entry.subject_id,
-        subject_name=renderer.subject(entry),
+        subject_name=renderer.subject_name(entry),
         details=entry.details,
         changes=[FieldChangeOut(field=it.key, before=it.before, after=it.after) for it in renderer.changes(entry)],
     )

@@ -50,7 +50,7 @@ class AuditRenderer:
 
     actor: Actor
 
-    def subject(self, entry: AuditEntry) -> str:
+    def subject_name(self, entry: AuditEntry) -> str:
         """Return what it was done to, as it was called then; by its name of today where the entry kept none."""
         kind = SUBJECT_KINDS.get(entry.subject_kind)
         if entry.subject_name or entry.subject_id is None or kind is None:
@@ -210,10 +210,10 @@ def _without_moves(state: Any) -> Any:
 def _text(field: str, value: str) -> str:
     if field == "resources":
         return resource_label(value)
-    return str(_CHOICES.get(field, {}).get(value) or _moment(value) or value)
+    return str(_CHOICES.get(field, {}).get(value) or _format_moment(value) or value)
 
 
-def _moment(value: str) -> str:
+def _format_moment(value: str) -> str:
     """Return a day, or a moment with its zone, as the reader writes it; '' for any other text."""
     try:
         day, moment = parse_date(value), parse_datetime(value) if "T" in value else None

@@ -29,7 +29,7 @@ CLIENT_NUMBER_MAX = 60
 
 
 def validate_item(actor: Actor, params: Values) -> BulkParameters:
-    """Validate as `validate_values` does. Raises `NotFound` too, for what is not this organisation's."""
+    """Validate as `validate_values` does. Raises `NoSuchAdministration` too, for what is not this organisation's."""
     values = validate_values(actor, params)
     _require_same_organisation(actor, values)
     return values

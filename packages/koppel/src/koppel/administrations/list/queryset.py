@@ -162,7 +162,7 @@ def _favourites(actor: Actor, value: str) -> Q:
     return Q(Exists(favourites))
 
 
-def _changed(actor: Actor, value: str) -> Q:
+def _recently_changed(actor: Actor, value: str) -> Q:
     since = timezone.now() - timedelta(hours=CHANGED_HOURS)
     return Q(pk__in=[changes.administration_id for changes in changes_since(actor.organisation_id, since)])
 
@@ -180,7 +180,7 @@ _SINGLE_CONDITIONS: dict[str, Callable[[Actor, str], Q]] = {
     "issues": _issues,
     "number": _number,
     "favourites": _favourites,
-    "changed": _changed,
+    "changed": _recently_changed,
     "running": lambda actor, value: Q(pk__in=[one.administration_id for one in active_syncs(actor.organisation_id)]),
     "import": lambda actor, value: Q(import_id=int(value)),
     "restricted": lambda actor, value: Q(restricted=True),

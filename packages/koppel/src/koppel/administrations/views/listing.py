@@ -26,7 +26,7 @@ from koppel.administrations.list.row_context import load_row_context
 from koppel.administrations.models import SavedView, Status
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
-from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import UnknownPart, first_parts, removal_links
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -55,7 +55,7 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
     list_query = read_query(request)
     query = list_query.to_query_string()
     if unknown := unknown_in(request.actor, list_query):
-        return _refused(
+        return _refusal_response(
             request, unknown, next((one for one in views if one.query in (query, _query_of(request))), None)
         )
     choices = queries.assignment_choices(request.actor)
@@ -77,7 +77,9 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "administrations/list.html", context)
 
 
-def _refused(request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None) -> HttpResponse:
+def _refusal_response(
+    request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None
+) -> HttpResponse:
     """Show no rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
     parts = first_parts(unknown)
     context = {
@@ -125,7 +127,7 @@ def update_view(request: AuthenticatedRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}")
 
 
-@takes()
+@query_parameters()
 def list_hidden(request: AuthenticatedRequest) -> HttpResponse:
     """Show Administrators that restricted administrations exist, and who is named on them."""
     request.actor.require(Permission.MANAGE_ORGANISATION)

@@ -68,7 +68,7 @@ async def insert_new(
     try:
         for resource, records, parents, partition in _parts(levels):
             among = existing if resource == levels[0][0] else {}
-            rows = list(_compared(context, resource, records, parents, among, written[resource]))
+            rows = list(_changed_rows(context, resource, records, parents, among, written[resource]))
             if inserting:
                 await inserting
             if rows:
@@ -104,7 +104,7 @@ async def stage(
         return written
     unique = _unique(records)
     existing = await _existing_hashes(connection, context, table(resource), [one.external_id for one in unique])
-    rows = list(_compared(context, resource, unique, parents, existing, written))
+    rows = list(_changed_rows(context, resource, unique, parents, existing, written))
     if rows:
         await copy_rows(connection, table(resource), rows, 0)
     return written
@@ -133,7 +133,7 @@ def _unique(records: Sequence[Record]) -> list[Record]:
     return list({one.external_id: one for one in records}.values())
 
 
-def _compared(
+def _changed_rows(
     context: WriteContext,
     resource: str,
     records: Sequence[Record],

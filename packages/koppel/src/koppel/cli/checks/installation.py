@@ -44,7 +44,7 @@ def findings(web_port: int) -> list[Finding]:
         *addresses(web_port),
         mail(),
         _web_port(web_port),
-        *_built(),
+        *_build_warnings(),
     ]
 
 
@@ -215,7 +215,7 @@ def _secret_key() -> Finding:
     return Finding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
 
 
-def _built() -> Iterator[Finding]:
+def _build_warnings() -> Iterator[Finding]:
     for shortcoming in stale_build_warnings(outdated_groups()):
         yield advice("installation", shortcoming)
 

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from koppel.connections.event_types import ConnectionEvent
-from koppel.connections.health.expiry import has_expiry_soon
+from koppel.connections.health.expiry import expires_soon
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 from koppel.connections.hooks import connection_recovered
 from koppel.connections.issue_types import ConnectionIssue
@@ -169,7 +169,7 @@ def _become_active(connection: Connection) -> None:
 def _resolve_consent_lost(connection: Connection) -> None:
     subject = ("connection", connection.pk)
     resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_LOST)
-    if not has_expiry_soon(connection.pk):
+    if not expires_soon(connection.pk):
         resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_EXPIRING)
         close_event(connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, EventKey("connection", connection.pk))
     close_event(connection.organisation_id, ConnectionEvent.LOST, EventKey("connection", connection.pk))

@@ -134,7 +134,7 @@ class AuthorizedSession:
         company."""
         target = self.target
         try:
-            token = await self._vault.access_token(target.organisation_id, target.grant_id, refused)
+            token = await self._vault.get_access_token(target.organisation_id, target.grant_id, refused)
         except Unreachable as unreachable:
             await self._record_failure(str(unreachable), connection_wide=True)
             raise

@@ -25,7 +25,7 @@ from koppel.connections.lifecycle.handover import hand_over_question
 from koppel.connections.models import ConsentPurpose, TimelineEvent, TimelineKind
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import unconfirmed
-from koppel.kit.web.decorators import action_of, outside_transaction, takes
+from koppel.kit.web.decorators import action_of, outside_transaction, query_parameters
 from koppel.kit.web.forms import moment_of
 from koppel.kit.web.parameters import Parameter
 from koppel.organisations.requests import AuthenticatedRequest
@@ -183,7 +183,7 @@ def remove_connection(request: AuthenticatedRequest, connection_id: int) -> Http
     return render(request, "connections/remove.html", context)
 
 
-@takes(since=Parameter(parse=moment_of))
+@query_parameters(since=Parameter(parse=moment_of))
 def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
     """Show everything that needs a sign-in, one after the other, with what is done already."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
@@ -191,7 +191,7 @@ def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
     broken = summaries.list_needing_sign_in(request.actor)
     since_then = TimelineEvent.objects.for_actor(request.actor).filter(kind=TimelineKind.RECONNECTED, at__gte=since)
     events = since_then.exclude(connection__in=[connection.connection for connection in broken])
-    request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
+    request.csp_forms = queries.sign_in_origins(request.actor)
     names = {key: connection.descriptor.title for key, connection in connectors().items()}
     latest = {connection.connection_id: connection for connection in events.select_related("connection").order_by("at")}
     context = {

@@ -27,7 +27,7 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
 from koppel.kit.errors import KoppelError, sentence_of
-from koppel.kit.web.parameters import day_of, id_of, shortened
+from koppel.kit.web.parameters import day_of, id_of, shorten
 from koppel.kit.web.schemas import Input
 
 InputT = TypeVar("InputT", bound=Input)
@@ -188,7 +188,7 @@ class FlagField(forms.CharField):
             return True
         if value in (False, None, ""):
             return False
-        raise ValidationError(self.error_messages["invalid"], params={"value": shortened(str(value))})
+        raise ValidationError(self.error_messages["invalid"], params={"value": shorten(str(value))})
 
 
 class ChoiceField(forms.ChoiceField):
@@ -242,7 +242,7 @@ def moment_of(text: str) -> datetime | None:
 def _parse(field: forms.Field, text: str, parse: Callable[[str], ValueT | None]) -> ValueT:
     value = parse(text)
     if value is None:
-        raise ValidationError(field.error_messages["invalid"], params={"value": shortened(text)})
+        raise ValidationError(field.error_messages["invalid"], params={"value": shorten(text)})
     return value
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 
 from koppel.connections.consent.service_companies import remove_companies, retry_companies
 from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
-from koppel.kit.web.decorators import takes
+from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import one_of
 from koppel.onboarding import services
 from koppel.onboarding.flow import is_import
@@ -30,7 +30,7 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return ACTIONS[values["action"] or "next"](request, flow, values["company"])
     choices = choose_step.list_company_choices(request.actor, flow)
     visible = _visible_choices(flow, choices)
-    request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
+    request.csp_forms = sign_in_origins(request.actor)
     option = _consent_option(request, flow)
     context = {
         "rows": visible,
@@ -48,7 +48,7 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     return render(request, "onboarding/choose.html", context | wizard_context(Step.CHOOSE, flow))
 
 
-@takes(of=one_of("chosen"))
+@query_parameters(of=one_of("chosen"))
 @step_page(Step.CHOOSE)
 def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Return what the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""

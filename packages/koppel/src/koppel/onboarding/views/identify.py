@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS, search
 from koppel.kit.web.confirmation import Confirmation, Group, unconfirmed
-from koppel.kit.web.decorators import takes
+from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, one_of
 from koppel.onboarding import services
 from koppel.onboarding.forms import IdentifyForm
@@ -28,7 +28,7 @@ PAGE_ROWS = 250
 """More rows than these are shown in pages; those that need a person come first."""
 
 
-@takes(q=TEXT, show=one_of("incomplete"), page=PAGE, tried=FLAG)
+@query_parameters(q=TEXT, show=one_of("incomplete"), page=PAGE, tried=FLAG)
 @step_page(Step.IDENTIFY)
 def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """④ Ask for a COC number for each, or a reason and a sector."""
@@ -115,7 +115,7 @@ def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     return JsonResponse({"rows": [_as_json(answer) for answer in identify_step.list_answers(flow, stored_ids)]})
 
 
-@takes(id=IDENTIFIERS)
+@query_parameters(id=IDENTIFIERS)
 @step_page(Step.IDENTIFY)
 def list_row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Return what registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
@@ -123,7 +123,7 @@ def list_row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, company_ids)]})
 
 
-@takes(q=TEXT)
+@query_parameters(q=TEXT)
 @step_page(Step.IDENTIFY)
 def list_sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Return what a few typed letters may mean."""

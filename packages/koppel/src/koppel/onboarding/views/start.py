@@ -17,7 +17,7 @@ from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.confirmation import Confirmation, unconfirmed
-from koppel.kit.web.decorators import outside_transaction, takes
+from koppel.kit.web.decorators import outside_transaction, query_parameters
 from koppel.kit.web.parameters import IDENTIFIER
 from koppel.onboarding import flow as flows
 from koppel.onboarding import services
@@ -45,7 +45,7 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "onboarding/system.html", context | wizard_context(Step.SYSTEM))
 
 
-@takes(connection=IDENTIFIER)
+@query_parameters(connection=IDENTIFIER)
 @outside_transaction
 def import_more(request: AuthenticatedRequest) -> HttpResponse:
     """More through a connection that exists: the list is fetched through the stored consent, no sign-in."""
@@ -105,7 +105,7 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     form = SignInForm.of(request)
     if request.method == "POST" and form.is_valid() and (response := _take_sign_in(request, flow, form)):
         return response
-    request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
+    request.csp_forms = sign_in_origins(request.actor)
     context = {
         "apps": apps_for(request.actor, flow.connector),
         "system": connectors()[flow.connector].descriptor,
