@@ -1,5 +1,6 @@
 """Organisations are kept apart by PostgreSQL itself: every table of every app, seen as the application role sees it."""
 
+import ast
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -8,11 +9,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.apps import apps
 from psycopg import sql
 from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege
 
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import set_scope_sql
+from koppel.kit.tenancy.models import TenantModel
+from tests.fixtures.environment import KOPPEL
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 OURS, THEIRS = 1, 2
@@ -214,3 +218,23 @@ def insert(connection: Connection, table: str, **column_values: int) -> None:
         ),
         list(values.values()),
     )
+
+
+def test_query_sets_of_an_organisation_start_from_it() -> None:
+    """`Model.objects.for_actor(actor)` and `.in_organisation(id)` say whose rows they are first, in one way."""
+    models = {model.__name__ for model in apps.get_models() if issubclass(model, TenantModel)}
+    repeated = [
+        f"{path.relative_to(KOPPEL)}:{node.lineno}"
+        for path in sorted(KOPPEL.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and _starts_with_filter(node, models)
+    ]
+    assert repeated == []
+
+
+def _starts_with_filter(call: ast.Call, models: set[str]) -> bool:
+    """Whether a call is `Model.objects.filter(organisation_id=…)`, and not a sub-query about the outer row's."""
+    manager, dot, method = ast.unparse(call.func).rpartition(".")
+    is_filter = dot == "." and method == "filter" and manager.removesuffix(".objects") in models
+    ids = [keyword.value for keyword in call.keywords if keyword.arg == "organisation_id"]
+    return is_filter and bool(ids) and "OuterRef" not in ast.unparse(ids[0])

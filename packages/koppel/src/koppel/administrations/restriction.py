@@ -67,7 +67,7 @@ def list_hidden(actor: Actor) -> list[HiddenAdministration]:
     if actor.role != Role.ADMINISTRATOR:
         return []
     hidden = _hidden_administrations(actor)
-    people = Assignment.objects.filter(organisation_id=actor.organisation_id, administration__in=hidden)
+    people = Assignment.objects.for_actor(actor).filter(administration__in=hidden)
     members: dict[int, list[Membership]] = {}
     for assignment in people.select_related("membership__user").order_by("membership__user__name"):
         members.setdefault(assignment.administration_id, []).append(assignment.membership)
@@ -114,17 +114,13 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
 
 
 def _hidden_administrations(actor: Actor) -> "QuerySet[Administration]":
-    restricted = Administration.objects.filter(
-        organisation_id=actor.organisation_id, restricted=True, withdrawn_at=None
-    )
+    restricted = Administration.objects.for_actor(actor).filter(restricted=True, withdrawn_at=None)
     return restricted.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk"))
 
 
 def _get_members(actor: Actor, membership_ids: Collection[int]) -> list[Membership]:
     requested_ids = set(membership_ids)
-    memberships = list(
-        Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=requested_ids).select_related("user")
-    )
+    memberships = list(Membership.objects.for_actor(actor).filter(pk__in=requested_ids).select_related("user"))
     if len(memberships) != len(requested_ids):
         raise NotFound
     return memberships

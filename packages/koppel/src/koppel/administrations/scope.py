@@ -18,23 +18,19 @@ def visible_to(actor: Actor) -> "QuerySet[Administration]":
     """Return all for Administrators and Team leaders, the assigned ones (personally or through a division) for others.
 
     A restricted administration is visible only to the people named on it, whatever their role."""
-    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, withdrawn_at=None)
+    administrations = Administration.objects.for_actor(actor).filter(withdrawn_at=None)
     is_assigned = Exists(
-        Assignment.objects.filter(
-            organisation_id=actor.organisation_id, administration=OuterRef("pk"), membership_id=actor.membership_id
-        )
+        Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"), membership_id=actor.membership_id)
     )
     if actor.sees_all_administrations:
         return administrations.filter(Q(restricted=False) | is_assigned)
-    divisions = DivisionMember.objects.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id
-    ).values("division_id")
+    divisions = DivisionMember.objects.for_actor(actor).filter(membership_id=actor.membership_id).values("division_id")
     return administrations.filter(is_assigned | Q(restricted=False, division_id__in=divisions))
 
 
 def restricted_company_ids(actor: Actor) -> Any:
     """Return the remote companies whose administration is restricted to others."""
-    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, restricted=True)
+    administrations = Administration.objects.for_actor(actor).filter(restricted=True)
     return administrations.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk")).values(
         "remote_company_id"
     )

@@ -52,9 +52,7 @@ def import_companies(
     Returns the ids of the new ones. Assigns every Administrator, the importer, and whom the wizard named."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     new_by_company = {one.remote_company_id: one for one in companies}
-    queryset = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id, connection_id=connection_id, pk__in=new_by_company
-    )
+    queryset = RemoteCompany.objects.for_actor(actor).filter(connection_id=connection_id, pk__in=new_by_company)
     remotes = list(queryset.order_by("name", "pk").select_for_update(no_key=True))
     created = Administration.objects.bulk_create(
         [_new(actor, import_id, remote, new_by_company[remote.pk]) for remote in remotes],
@@ -116,13 +114,13 @@ def set_status(
     organisation_id: int, administration_id: int, status: Status, *, code: str = "", reason: str = ""
 ) -> None:
     """Set the status that the engine reports. A deactivated administration stays deactivated."""
-    queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     queryset.exclude(status=Status.DEACTIVATED).update(status=status, status_code=code, status_reason=reason)
 
 
 def mark_synced(organisation_id: int, administration_id: int, as_of: datetime) -> bool:
     """Record that every available resource was read. True when this made it active for the first time."""
-    queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     complete = {"complete_as_of": as_of, "status": Status.ACTIVE, "status_code": "", "status_reason": ""}
     on = queryset.exclude(status=Status.DEACTIVATED)
     if on.exclude(activated_at=None).update(**complete):
@@ -168,9 +166,7 @@ def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewA
 
 def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
     """Return remote company id to administration id, of this import only: conflicting rows were skipped."""
-    queryset = Administration.objects.filter(
-        organisation_id=actor.organisation_id, import_id=import_id, remote_company_id__in=remote_ids
-    )
+    queryset = Administration.objects.for_actor(actor).filter(import_id=import_id, remote_company_id__in=remote_ids)
     return dict(queryset.values_list("remote_company_id", "pk"))
 
 
@@ -183,9 +179,9 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
     for template_id in templates:
         _require_same_organisation(actor, None, template_id, tuple(members))
     _require_same_organisation(actor, None, None, tuple(members))
-    administrators = Membership.objects.filter(
-        organisation_id=actor.organisation_id, role=Role.ADMINISTRATOR, is_active=True
-    ).values_list("pk", flat=True)
+    administrators = (
+        Membership.objects.for_actor(actor).filter(role=Role.ADMINISTRATOR, is_active=True).values_list("pk", flat=True)
+    )
     default = {*administrators, actor.membership_id}
     assignees = [(key, member) for key, one in created.items() for member in one.membership_ids]
     _add_people(actor.organisation_id, assignees, automatic=False)

@@ -119,8 +119,7 @@ def _rsin(number: str, vat_number: str) -> str:
 def _rows(organisation_id: int, queries: list[RegisterQuery]) -> "QuerySet[Lookup]":
     """Return the rows of these queries. Values of different kinds do not meet, so one list of values is
     enough."""
-    return Lookup.objects.filter(
-        organisation_id=organisation_id,
+    return Lookup.objects.in_organisation(organisation_id).filter(
         country__in={one.country for one in queries},
         kind__in={one.kind for one in queries},
         value__in={one.value for one in queries},

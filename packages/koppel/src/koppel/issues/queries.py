@@ -31,9 +31,11 @@ class IssueView:
 
 def open_issues(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int, list[IssueView]]:
     """Open issues by subject id, oldest first; subjects without issues are absent."""
-    issues = Issue.objects.filter(
-        organisation_id=organisation_id, subject_kind=kind, subject_id__in=list(ids), resolved_at=None
-    ).order_by("raised_at", "id")
+    issues = (
+        Issue.objects.in_organisation(organisation_id)
+        .filter(subject_kind=kind, subject_id__in=list(ids), resolved_at=None)
+        .order_by("raised_at", "id")
+    )
     by_subject: dict[int, list[IssueView]] = {}
     for issue in issues:
         by_subject.setdefault(issue.subject_id, []).append(view_of(issue))
@@ -42,8 +44,8 @@ def open_issues(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int
 
 def count_open(organisation_id: int, kind: str, ids: Iterable[int]) -> dict[int, int]:
     """Return the number of open issues per subject; subjects without are absent."""
-    issues = Issue.objects.filter(
-        organisation_id=organisation_id, subject_kind=kind, subject_id__in=list(ids), resolved_at=None
+    issues = Issue.objects.in_organisation(organisation_id).filter(
+        subject_kind=kind, subject_id__in=list(ids), resolved_at=None
     )
     return dict(issues.values_list("subject_id").annotate(Count("id")).order_by())
 

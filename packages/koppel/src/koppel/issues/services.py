@@ -91,8 +91,8 @@ def has_open_issues(organisation_id: int, subject: Subject, codes: Collection[Is
 
 def resolve_issues_bulk(organisation_id: int, kind: str, ids: Collection[int], codes: Collection[IssueCode]) -> int:
     """Close the open issues of these codes of many subjects. How many were open."""
-    issues = Issue.objects.filter(
-        organisation_id=organisation_id, subject_kind=kind, subject_id__in=ids, code__in=codes, resolved_at=None
+    issues = Issue.objects.in_organisation(organisation_id).filter(
+        subject_kind=kind, subject_id__in=ids, code__in=codes, resolved_at=None
     )
     return issues.update(resolved_at=timezone.now())
 

@@ -48,9 +48,7 @@ def start_import(actor: Actor, connection_id: int) -> Flow:
 
 def open_flows(actor: Actor) -> list[Flow]:
     """Return the actor's own unfinished flows past the sign-in, newest first; at most five."""
-    flows = Flow.objects.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, state=FlowState.OPEN
-    )
+    flows = Flow.objects.for_actor(actor).filter(membership_id=actor.membership_id, state=FlowState.OPEN)
     resumable = flows.filter(expires_at__gt=timezone.now()).exclude(step=Step.SIGN_IN)
     return list(resumable.select_related("connection").order_by("-created_at")[:5])
 
@@ -90,9 +88,11 @@ def return_to(flow: Flow) -> str:
 
 def collect_completed_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None:
     """Add the connections of the completed sign-ins of this flow."""
-    attempts = ConsentAttempt.objects.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, return_to=return_to
-    ).exclude(granted_at=None)
+    attempts = (
+        ConsentAttempt.objects.for_actor(actor)
+        .filter(membership_id=actor.membership_id, return_to=return_to)
+        .exclude(granted_at=None)
+    )
     for attempt in attempts.order_by("granted_at"):
         if attempt.connection_id is not None and attempt.connection_id not in flow.connection_ids:
             add_connection(flow, attempt.connection_id, attempt.app_id)

@@ -117,7 +117,7 @@ def load_dashboard(actor: Actor) -> Dashboard:
 
 
 def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[str, int]) -> IssueSummary:
-    issues = Issue.objects.filter(organisation_id=actor.organisation_id, resolved_at=None)
+    issues = Issue.objects.for_actor(actor).filter(resolved_at=None)
     subjects = issues.filter(subject_kind="administration").values_list("subject_id").annotate(Count("pk")).order_by()
     counts = {key: count for key, count in subjects if key in names}
     total = sum(counts.values())
@@ -130,7 +130,7 @@ def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[
 
 def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:
     """Count administrations with issues per person, without those that Administrators have by default."""
-    assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, administration_id__in=list(counts))
+    assignments = Assignment.objects.for_actor(actor).filter(administration_id__in=list(counts))
     at_work = assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     by_member: dict[int, int] = {}
     assigned: set[int] = set()
@@ -140,7 +140,7 @@ def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple
     own_count = by_member.get(actor.membership_id, 0)
     if not actor.sees_all_administrations:
         return own_count, []
-    members = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=by_member).select_related("user")
+    members = Membership.objects.for_actor(actor).filter(pk__in=by_member).select_related("user")
     people = {member.pk: str(member.user) for member in members}
     rows = sorted(((people[key], count, _list(user=str(key), issues="any")) for key, count in by_member.items()),
                   key=lambda row: (-row[1], row[0]))  # fmt: skip
@@ -154,7 +154,7 @@ def _active_syncs(actor: Actor, names: Mapping[int, str]) -> ActiveSyncs:
     first = sorted(under_way, key=_by_time_left)[:ROWS_SHOWN]
     ids = [run.administration_id for run in first]
     progress = hooks.progress_of(actor.organisation_id, ids)
-    administrations = Administration.objects.filter(organisation_id=actor.organisation_id).in_bulk(ids)
+    administrations = Administration.objects.for_actor(actor).in_bulk(ids)
     seconds_left = [run.seconds_left for run in under_way if run.seconds_left is not None]
     return ActiveSyncs(
         imports=sum(run.is_import for run in under_way),
@@ -189,9 +189,7 @@ def _connections(actor: Actor) -> list[tuple[str, int]]:
     """Count connections by state, those that need a person first; for members who may see connections."""
     if not actor.can(Permission.IMPORT_ADMINISTRATIONS):
         return []
-    connections = Connection.objects.filter(organisation_id=actor.organisation_id).exclude(
-        state=ConnectionState.REMOVED
-    )
+    connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED)
     counts = dict(connections.values_list("state").annotate(Count("pk")).order_by())
     order = ("needs_reauth", "degraded", "paused", "pending", "active")
     return [(state, counts[state]) for state in order if state in counts]

@@ -48,7 +48,7 @@ def _open(actor: Actor, search_text: str = "") -> "QuerySet[Issue]":
     condition = Q(subject_kind="administration", subject_id__in=visible.values("pk"))
     if actor.can(Permission.IMPORT_ADMINISTRATIONS) and not search_text.strip():
         condition |= Q(subject_kind="connection")
-    return Issue.objects.filter(condition, organisation_id=actor.organisation_id, resolved_at=None)
+    return Issue.objects.for_actor(actor).filter(condition, resolved_at=None)
 
 
 def _named(page: Iterable[Issue]) -> list[Named]:

@@ -68,7 +68,7 @@ def _administrations(actor: Actor, text: str) -> list[SearchResult]:
 def _people(actor: Actor, text: str) -> list[SearchResult]:
     if not actor.can(Permission.MANAGE_PEOPLE):
         return []
-    queryset = Membership.objects.filter(organisation_id=actor.organisation_id, is_active=True)
+    queryset = Membership.objects.for_actor(actor).filter(is_active=True)
     queryset = queryset.filter(Q(user__name__icontains=text) | Q(user__email__icontains=text)).select_related("user")
     people_url = reverse("organisations:people")
     return [

@@ -99,7 +99,7 @@ def list_items(
 ) -> list[ItemOut]:
     """List the result for each administration."""
     operation = bulk.get_operation(request.actor, operation_id)
-    queryset = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).order_by("pk")
+    queryset = BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation).order_by("pk")
     if state:
         queryset = queryset.filter(state=state.value)
     page = list(queryset[offset : offset + limit])

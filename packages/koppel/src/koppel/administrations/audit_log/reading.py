@@ -56,7 +56,7 @@ class Redactor:
 
 
 def redactor_for(actor: Actor) -> Redactor:
-    restricted = Administration.objects.filter(organisation_id=actor.organisation_id, restricted=True)
+    restricted = Administration.objects.for_actor(actor).filter(restricted=True)
     hidden = restricted.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk"))
     rows = list(
         hidden.values_list(
@@ -91,7 +91,7 @@ def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
         raise UnknownParameter([unknown_value("action", audit_filter.action, sorted(audit_actions))])
     if audit_filter.person is None:
         return
-    members = Membership.objects.filter(organisation_id=actor.organisation_id, user_id=audit_filter.person)
+    members = Membership.objects.for_actor(actor).filter(user_id=audit_filter.person)
     if not members.exists() and not entries.filter(actor_id=audit_filter.person).exists():
         raise UnknownParameter([unknown_value("person", str(audit_filter.person))])
 

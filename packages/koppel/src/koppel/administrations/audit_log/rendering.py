@@ -170,20 +170,20 @@ class AuditRenderer:
 
     @cached_property
     def _divisions(self) -> dict[int, str]:
-        return dict(Division.objects.filter(organisation_id=self.actor.organisation_id).values_list("pk", "name"))
+        return dict(Division.objects.for_actor(self.actor).values_list("pk", "name"))
 
     @cached_property
     def _templates(self) -> dict[int, str]:
-        return dict(Template.objects.filter(organisation_id=self.actor.organisation_id).values_list("pk", "name"))
+        return dict(Template.objects.for_actor(self.actor).values_list("pk", "name"))
 
     @cached_property
     def _people(self) -> dict[int, str]:
-        members = Membership.objects.filter(organisation_id=self.actor.organisation_id).select_related("user")
+        members = Membership.objects.for_actor(self.actor).select_related("user")
         return {member.pk: str(member.user) for member in members}
 
     @cached_property
     def _connections(self) -> dict[int, str]:
-        return dict(Connection.objects.filter(organisation_id=self.actor.organisation_id).values_list("pk", "account"))
+        return dict(Connection.objects.for_actor(self.actor).values_list("pk", "account"))
 
     @cached_property
     def _administrations(self) -> dict[int, str]:
@@ -191,7 +191,7 @@ class AuditRenderer:
 
     @cached_property
     def _hidden(self) -> frozenset[int]:
-        existing = Administration.objects.filter(organisation_id=self.actor.organisation_id, withdrawn_at=None)
+        existing = Administration.objects.for_actor(self.actor).filter(withdrawn_at=None)
         return frozenset(existing.values_list("pk", flat=True)) - self._administrations.keys()
 
 

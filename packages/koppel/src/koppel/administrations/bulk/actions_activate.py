@@ -45,14 +45,12 @@ def plan_deactivate(
 def plan_activate(
     actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
-    connections = Connection.objects.filter(
-        organisation_id=actor.organisation_id,
+    connections = Connection.objects.for_actor(actor).filter(
         pk__in={administration.connection_id for administration in administrations},
         state=ConnectionState.REMOVED,
     )
     removed = set(connections.values_list("pk", flat=True))
-    companies = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id,
+    companies = RemoteCompany.objects.for_actor(actor).filter(
         pk__in={administration.remote_company_id for administration in administrations},
         claimed_at__isnull=False,
     )

@@ -189,9 +189,7 @@ def _require_same_organisation(actor: Actor, values: BulkParameters) -> None:
 
 def _require_own_members(actor: Actor, members: Iterable[int]) -> None:
     members = set(members)
-    there = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=members).values_list(
-        "pk", flat=True
-    )
+    there = Membership.objects.for_actor(actor).filter(pk__in=members).values_list("pk", flat=True)
     if strange := sorted(members - set(there)):
         raise NoSuchChoice(" ".join(unknown_value("member", str(one)).message for one in strange))
 

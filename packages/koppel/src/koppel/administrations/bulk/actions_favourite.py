@@ -11,7 +11,7 @@ from koppel.organisations.roles import Actor, Permission
 
 
 def _favourite_ids(actor: Actor, ids: Sequence[int]) -> set[int]:
-    favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    favourites = Favourite.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     return set(favourites.filter(administration_id__in=ids).values_list("administration_id", flat=True))
 
 
@@ -45,7 +45,7 @@ def execute_favourite(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
 
 
 def execute_unfavourite(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
-    favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    favourites = Favourite.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     favourites.filter(administration_id__in=list(changes)).delete()
 
 

@@ -33,18 +33,18 @@ PENDING = (BulkState.QUEUED, BulkState.RUNNING)
 
 def process_chunk(organisation_id: int, operation_id: int) -> bool:
     """Carry out one chunk; True while there may be more. In the organisation's scope, each in a transaction of its own."""
-    operation = BulkOperation.objects.filter(organisation_id=organisation_id, pk=operation_id).first()
+    operation = BulkOperation.objects.in_organisation(organisation_id).filter(pk=operation_id).first()
     if operation is None or operation.state not in (*PENDING, BulkState.UNDOING):
         return False
     undoes = operation.state == BulkState.UNDOING
     pending_state = ItemState.CHANGED if undoes else ItemState.WAITING
-    pending = BulkItem.objects.filter(organisation_id=organisation_id, operation=operation, state=pending_state)
+    pending = BulkItem.objects.in_organisation(organisation_id).filter(operation=operation, state=pending_state)
     items = list(pending.select_for_update(skip_locked=True, of=("self",)).order_by("pk")[:CHUNK_ITEMS])
     if not items:
         _finish(operation, pending, undoes=undoes)
         return False
     if operation.state == BulkState.QUEUED:
-        BulkOperation.objects.filter(organisation_id=organisation_id, pk=operation_id, state=BulkState.QUEUED).update(
+        BulkOperation.objects.in_organisation(organisation_id).filter(pk=operation_id, state=BulkState.QUEUED).update(
             state=BulkState.RUNNING
         )
     _execute_chunk(operation, get_action(operation.action), items, undoes=undoes)
@@ -55,7 +55,7 @@ def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: 
     """Close it when nothing is left. Items that another worker holds are still pending: that one closes it."""
     if pending.exists():
         return
-    queryset = BulkOperation.objects.filter(organisation_id=operation.organisation_id, pk=operation.pk)
+    queryset = BulkOperation.objects.in_organisation(operation.organisation_id).filter(pk=operation.pk)
     if undoes:
         queryset.filter(state=BulkState.UNDOING).update(state=BulkState.UNDONE)
     else:
@@ -153,7 +153,7 @@ def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState
 
 def _actor(operation: BulkOperation) -> Actor | None:
     """Return who started it, with their role of now but no more than they had then. None: no longer a member."""
-    member = Membership.objects.filter(organisation_id=operation.organisation_id, pk=operation.membership_id or 0)
+    member = Membership.objects.in_organisation(operation.organisation_id).filter(pk=operation.membership_id or 0)
     user_id = member.values_list("user_id", flat=True).first()
     actor = resolve_actor(user_id, operation.organisation_id, operation.ip_address, Interface(operation.interface))
     if actor is None or actor.membership_id != operation.membership_id:

@@ -114,7 +114,7 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
 def start_operation(actor: Actor, operation_id: int) -> bool:
     """Start what was previewed. False when it was started already: a double click, a second tab, a stale page."""
     operation = get_operation(actor, operation_id)
-    queryset = BulkOperation.objects.filter(organisation_id=actor.organisation_id, pk=operation.pk)
+    queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk)
     if operation.membership_id != actor.membership_id:
         raise NotFound
     if not queryset.filter(state=BulkState.DRAFT).update(state=BulkState.QUEUED, started_at=timezone.now()):
@@ -150,9 +150,7 @@ def undo(actor: Actor, operation_id: int) -> bool:
         return False
     if not can_undo(operation):
         raise Refused(_("This can no longer be undone."))
-    queryset = BulkOperation.objects.filter(
-        organisation_id=actor.organisation_id, pk=operation.pk, state=BulkState.DONE
-    )
+    queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk, state=BulkState.DONE)
     updated_count = queryset.update(
         state=BulkState.UNDOING,
         undone_at=timezone.now(),
@@ -170,9 +168,7 @@ def undo(actor: Actor, operation_id: int) -> bool:
 def discard(actor: Actor, operation_id: int) -> None:
     """Delete a draft; an operation started meanwhile in another tab continues."""
     operation = get_operation(actor, operation_id)
-    queryset = BulkOperation.objects.filter(
-        organisation_id=actor.organisation_id, pk=operation.pk, state=BulkState.DRAFT
-    )
+    queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk, state=BulkState.DRAFT)
     _delete_drafts(queryset)
 
 

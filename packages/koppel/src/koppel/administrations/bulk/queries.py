@@ -33,7 +33,7 @@ def get_operation(actor: Actor, operation_id: int) -> BulkOperation:
     """Return an operation that the actor may see: an own one; as Administrator or Team leader any that was started.
 
     Raises `NotFound`."""
-    queryset = BulkOperation.objects.filter(organisation_id=actor.organisation_id, pk=operation_id)
+    queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation_id)
     operation = queryset.select_related("membership__user").first()
     if operation is None:
         raise NotFound
@@ -45,7 +45,7 @@ def get_operation(actor: Actor, operation_id: int) -> BulkOperation:
 
 def list_operations(actor: Actor, limit: int = 50) -> "QuerySet[BulkOperation]":
     """List what was started, newest first."""
-    queryset = BulkOperation.objects.filter(organisation_id=actor.organisation_id).exclude(state=BulkState.DRAFT)
+    queryset = BulkOperation.objects.for_actor(actor).exclude(state=BulkState.DRAFT)
     if not actor.can(Permission.MANAGE_PEOPLE):
         queryset = queryset.filter(membership_id=actor.membership_id)
     return queryset.order_by("-created_at", "-pk")[:limit]
@@ -53,14 +53,14 @@ def list_operations(actor: Actor, limit: int = 50) -> "QuerySet[BulkOperation]":
 
 def undoable_operation_of_import(actor: Actor, import_id: int) -> int | None:
     """Return the id of what the wizard assigned in this import, while it can be undone; None when nothing was."""
-    queryset = BulkOperation.objects.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, query=f"import={import_id}"
+    queryset = BulkOperation.objects.for_actor(actor).filter(
+        membership_id=actor.membership_id, query=f"import={import_id}"
     )
     return next((one.pk for one in queryset.order_by("pk") if can_undo(one)), None)
 
 
 def count_items(operation: BulkOperation) -> ItemCounts:
-    queryset = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation)
+    queryset = BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation)
     by_state = dict(queryset.values_list("state").annotate(Count("pk")).order_by())
     return ItemCounts(**{one.value: by_state.get(one.value, 0) for one in ItemState})
 

@@ -32,8 +32,8 @@ People = Mapping[int, bool]
 
 
 def people_on(organisation_id: int, administration_ids: Iterable[int]) -> dict[int, dict[int, bool]]:
-    assignments = Assignment.objects.filter(
-        organisation_id=organisation_id, administration_id__in=list(administration_ids)
+    assignments = Assignment.objects.in_organisation(organisation_id).filter(
+        administration_id__in=list(administration_ids)
     )
     people: dict[int, dict[int, bool]] = defaultdict(dict)
     for administration_id, member, automatic in assignments.values_list(

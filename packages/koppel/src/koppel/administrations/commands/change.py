@@ -204,8 +204,8 @@ def _print(actor: Actor, operation_id: int, *, as_json: bool) -> None:
 
 
 def _skip_reasons(operation: BulkOperation) -> dict[str, str]:
-    items = BulkItem.objects.filter(organisation_id=operation.organisation_id, operation=operation).exclude(
-        reason_code=""
+    items = (
+        BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation).exclude(reason_code="")
     )
     return {str(item.administration_id): bulk.describe_reason(item.reason_code) for item in items.order_by("pk")[:100]}
 

@@ -109,7 +109,7 @@ def request_register_check(actor: Actor, administration_ids: Sequence[int], *, r
 
 def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
     """Raise issues for what may be completed later, and have registers asked about the others, in the import's transaction."""
-    queryset = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
+    queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     administrations = list(queryset)
     for administration in administrations:
         if not is_complete(administration):
@@ -124,7 +124,7 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
 
 def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
     """Keep in the audit log which of these a person confirmed to be the same company, and by which name and number."""
-    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, pk__in=administration_ids)
+    administrations = Administration.objects.for_actor(actor).filter(pk__in=administration_ids)
     for administration in administrations.exclude(confirmed_identity={}):
         said = administration.confirmed_identity
         details = {
@@ -188,7 +188,7 @@ def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[st
 
     `columns`: those that changed. Their registers are asked within the hour, as after an import."""
     touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
-    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=touched)
+    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=touched)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
     resolve_issues_bulk(organisation_id, "administration", complete, [AdministrationIssue.IDENTITY_INCOMPLETE])
     renumbered = [key for key in touched if "number" in columns[key]]

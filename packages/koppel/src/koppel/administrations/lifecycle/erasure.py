@@ -45,13 +45,13 @@ def due_today() -> DueWork:
 
 def deactivate_planned(organisation_id: int) -> int:
     """Deactivate those whose day has come. Returns how many."""
-    due = Administration.objects.filter(
-        organisation_id=organisation_id, scheduled_deactivation_on__lte=timezone.localdate(), withdrawn_at=None
+    due = Administration.objects.in_organisation(organisation_id).filter(
+        scheduled_deactivation_on__lte=timezone.localdate(), withdrawn_at=None
     )
     ids = list(due.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
     if not ids:
         return 0
-    Administration.objects.filter(organisation_id=organisation_id, pk__in=ids).update(
+    Administration.objects.in_organisation(organisation_id).filter(pk__in=ids).update(
         status=Status.DEACTIVATED,
         status_code="",
         status_reason="",
@@ -68,7 +68,7 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
 
     Books first, the row itself last; then the audit log names nobody any more, its older entries neither. Restartable at any
     moment."""
-    queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     over = Q(withdrawn_at__isnull=False) | Q(erase_on__lte=timezone.localdate(), client_left_on__isnull=False)
     administration = queryset.filter(over).select_for_update(no_key=True).first()
     if administration is None:

@@ -53,6 +53,6 @@ def _predecessor_chain(organisation_id: int, administration_id: int) -> set[int]
     current: int | None = administration_id
     while current is not None and current not in line:
         line.add(current)
-        queryset = Administration.objects.filter(organisation_id=organisation_id, pk=current)
+        queryset = Administration.objects.in_organisation(organisation_id).filter(pk=current)
         current = queryset.values_list("predecessor_id", flat=True).first()
     return line

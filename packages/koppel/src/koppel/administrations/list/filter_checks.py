@@ -58,7 +58,7 @@ def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
 
 def _is_issue(actor: Actor, code: str) -> bool:
     """Return whether the code is one of an issue, also of one that an earlier version or another connector raised."""
-    return code in issue_types or Issue.objects.filter(organisation_id=actor.organisation_id, code=code).exists()
+    return code in issue_types or Issue.objects.for_actor(actor).filter(code=code).exists()
 
 
 def _unknown_ids(actor: Actor, key: str, ids: Iterable[int], rows: Rows) -> Iterable[UnknownPart]:
@@ -83,17 +83,17 @@ def _remembered_names(actor: Actor, key: str, ids: Iterable[int]) -> Mapping[int
 
 
 def _divisions(actor: Actor, ids: Iterable[int]) -> Rows:
-    divisions = Division.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    divisions = Division.objects.for_actor(actor).filter(pk__in=ids)
     return {division.pk: (division.name, division.archived_at is None) for division in divisions}
 
 
 def _templates(actor: Actor, ids: Iterable[int]) -> Rows:
-    templates = Template.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    templates = Template.objects.for_actor(actor).filter(pk__in=ids)
     return {template.pk: (template.name, template.archived_at is None) for template in templates}
 
 
 def _connections(actor: Actor, ids: Iterable[int]) -> Rows:
-    connections = Connection.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    connections = Connection.objects.for_actor(actor).filter(pk__in=ids)
     return {
         connection.pk: (connection.account, connection.state != ConnectionState.REMOVED) for connection in connections
     }
@@ -101,7 +101,7 @@ def _connections(actor: Actor, ids: Iterable[int]) -> Rows:
 
 def _members(actor: Actor, ids: Iterable[int]) -> Rows:
     """Look members up, those whose access ended too: what they still hold must be found to be handed over."""
-    memberships = Membership.objects.filter(organisation_id=actor.organisation_id, pk__in=ids)
+    memberships = Membership.objects.for_actor(actor).filter(pk__in=ids)
     return dict.fromkeys(memberships.values_list("pk", flat=True), ("", True))
 
 

@@ -75,7 +75,7 @@ def get_page(actor: Actor, query: ListQuery) -> ListPage:
     ids = apply_filters(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
     page = Paginator(ids, PAGE_SIZE).get_page(query.page)
     page_ids = list(page)
-    queryset = Administration.objects.filter(organisation_id=actor.organisation_id).select_related(*PARENTS)
+    queryset = Administration.objects.for_actor(actor).select_related(*PARENTS)
     rows = queryset.in_bulk(page_ids)
     administrations = [rows[key] for key in page_ids if key in rows]
     return ListPage(administrations, page.paginator.count, page.number, page.paginator.num_pages)
@@ -99,14 +99,12 @@ def freshness_condition(freshness: str) -> Q:
 
 def ids_with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
     """Return ids of administrations, as a subquery."""
-    queryset = Issue.objects.filter(
-        organisation_id=actor.organisation_id, subject_kind="administration", resolved_at=None
-    )
+    queryset = Issue.objects.for_actor(actor).filter(subject_kind="administration", resolved_at=None)
     return (queryset.filter(code=code) if code else queryset).values("subject_id")  # type: ignore[return-value]
 
 
 def _companies_with_code(actor: Actor, word: str) -> "QuerySet[RemoteCompany]":
-    companies = RemoteCompany.objects.filter(organisation_id=actor.organisation_id, code__icontains=word)
+    companies = RemoteCompany.objects.for_actor(actor).filter(code__icontains=word)
     return companies.values("pk")  # type: ignore[return-value]
 
 
@@ -117,7 +115,7 @@ def _ids(column: str, values: Sequence[str]) -> Q:
 
 def _people(actor: Actor, values: Sequence[str]) -> Q:
     """Return the condition on who works on it. That Administrators are on everything by default does not count."""
-    on_it = Assignment.objects.filter(organisation_id=actor.organisation_id, administration=OuterRef("pk"))
+    on_it = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
     at_work = on_it.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     ids = [actor.membership_id if one == "me" else int(one) for one in values if one != NONE]
     condition = Q(Exists(at_work.filter(membership_id__in=ids))) if ids else Q(pk__in=[])
@@ -158,8 +156,8 @@ def duplicate_numbers(actor: Actor) -> "QuerySet[Administration]":
 
 
 def _favourites(actor: Actor, value: str) -> Q:
-    favourites = Favourite.objects.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, administration=OuterRef("pk")
+    favourites = Favourite.objects.for_actor(actor).filter(
+        membership_id=actor.membership_id, administration=OuterRef("pk")
     )
     return Q(Exists(favourites))
 

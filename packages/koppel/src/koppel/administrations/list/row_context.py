@@ -22,9 +22,7 @@ class RowContext:
 def load_row_context(actor: Actor, administrations: Sequence[Administration], columns: Sequence[str]) -> RowContext:
     """Read it, without what none of the columns shows."""
     ids = [administration.pk for administration in administrations]
-    favourites = Favourite.objects.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, administration_id__in=ids
-    )
+    favourites = Favourite.objects.for_actor(actor).filter(membership_id=actor.membership_id, administration_id__in=ids)
     return RowContext(
         progress=progress_of(actor.organisation_id, ids),
         issues=count_open(actor.organisation_id, "administration", ids) if "issues" in columns else {},
@@ -34,9 +32,11 @@ def load_row_context(actor: Actor, administrations: Sequence[Administration], co
 
 
 def _people_on(actor: Actor, ids: Sequence[int]) -> dict[int, list[str]]:
-    assignments = Assignment.objects.filter(
-        organisation_id=actor.organisation_id, administration_id__in=ids, automatic=False
-    ).select_related("membership__user")
+    assignments = (
+        Assignment.objects.for_actor(actor)
+        .filter(administration_id__in=ids, automatic=False)
+        .select_related("membership__user")
+    )
     names: dict[int, list[str]] = {}
     for assignment in assignments.order_by("membership__user__name"):
         names.setdefault(assignment.administration_id, []).append(str(assignment.membership.user))

@@ -13,7 +13,7 @@ VIEWS_MAX = 50
 
 
 def list_views(actor: Actor) -> list[SavedView]:
-    views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    views = SavedView.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     return list(views.order_by("name", "pk"))
 
 
@@ -23,7 +23,7 @@ def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) 
     name = " ".join(clean_text(name).split())[:120]
     if not name:
         raise Refused(_("A name is needed."))
-    views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    views = SavedView.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     if views.count() >= VIEWS_MAX and not views.filter(name=name).exists():
         raise Refused(_("You have %d views already. Remove one first.") % VIEWS_MAX)
     list_query = parse_query_string(query)
@@ -42,7 +42,7 @@ def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) 
 def make_default(actor: Actor, view_id: int, *, is_default: bool) -> None:
     """Set what the list opens with; of the views only one can be."""
     actor.require(Permission.VIEW)
-    views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    views = SavedView.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     views.update(is_default=False)
     if is_default:
         views.filter(pk=view_id).update(is_default=True)
@@ -50,5 +50,5 @@ def make_default(actor: Actor, view_id: int, *, is_default: bool) -> None:
 
 def remove_view(actor: Actor, view_id: int) -> None:
     actor.require(Permission.VIEW)
-    views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    views = SavedView.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     views.filter(pk=view_id).delete()

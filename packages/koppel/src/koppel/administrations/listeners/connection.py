@@ -28,14 +28,14 @@ LIVE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 def block(organisation_id: int, administration_ids: Sequence[int], reason: str) -> None:
     """Block administrations because of another company. A deactivated one stays deactivated."""
-    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=list(administration_ids))
     blocked = {"status": Status.BLOCKED, "status_code": OTHER_COMPANY, "status_reason": reason}
     administrations.exclude(status=Status.DEACTIVATED).update(**blocked)
 
 
 def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
     """Let them go on: one that was never completely read waits for its first sync."""
-    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=list(administration_ids))
     calm = {"status_code": "", "status_reason": ""}
     stopped = administrations.filter(status=Status.BLOCKED, status_code=OTHER_COMPANY)
     stopped.filter(activated_at=None).update(status=Status.QUEUED, **calm)
@@ -44,7 +44,7 @@ def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_
 
 def detach_from_connection(actor: Actor, connection_id: int, policy: RemovalPolicy) -> int:
     """Detach administrations before a connection is removed. Returns how many did not move to another one."""
-    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    administrations = Administration.objects.for_actor(actor).filter(connection_id=connection_id)
     if policy is RemovalPolicy.MOVE:
         _move(actor, administrations, _reachable_companies(actor).exclude(connection_id=connection_id))
     remaining = administrations.all()
@@ -60,16 +60,12 @@ def attach_waiting(actor: Actor, connection_id: int) -> int:
     """Let those that wait for a connection go on through this one, after its companies were listed.
 
     Returns how many."""
-    waiting = Administration.objects.filter(
-        organisation_id=actor.organisation_id, connection__state=ConnectionState.REMOVED
-    )
+    waiting = Administration.objects.for_actor(actor).filter(connection__state=ConnectionState.REMOVED)
     return _move(actor, waiting, _reachable_companies(actor).filter(connection_id=connection_id))
 
 
 def _reachable_companies(actor: Actor) -> "QuerySet[RemoteCompany]":
-    companies = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id, is_listed=True, connection__state__in=LIVE_STATES
-    )
+    companies = RemoteCompany.objects.for_actor(actor).filter(is_listed=True, connection__state__in=LIVE_STATES)
     return companies.filter(administrations=None).select_related("connection").order_by("-connection_id")
 
 

@@ -16,8 +16,8 @@ from koppel.organisations.roles import Actor
 def count_administrations(organisation_id: int, group: GroupKind) -> Mapping[int, int]:
     """Count them, never a restricted one: to those who are not named on it no number may tell that it exists."""
     column = f"{group.value}_id"
-    administrations = Administration.objects.filter(
-        organisation_id=organisation_id, withdrawn_at=None, restricted=False
+    administrations = Administration.objects.in_organisation(organisation_id).filter(
+        withdrawn_at=None, restricted=False
     )
     counted = administrations.exclude(**{column: None}).values_list(column).annotate(n=Count("pk")).order_by()
     return dict(counted)
@@ -26,7 +26,7 @@ def count_administrations(organisation_id: int, group: GroupKind) -> Mapping[int
 def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: int) -> int:
     """Move them; a restricted one moves along and is not counted."""
     column = f"{group.value}_id"
-    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, **{column: from_id})
+    administrations = Administration.objects.for_actor(actor).filter(**{column: from_id})
     moved_count = administrations.filter(restricted=False).count()
     administrations.update(**{column: into_id})
     return moved_count
@@ -34,8 +34,8 @@ def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: 
 
 def settings_impact(organisation_id: int, template_id: int, settings: SettingsMap) -> SettingsImpact:
     """Compute what other settings of a template would do. Administrations with the same own settings share an answer."""
-    administrations = Administration.objects.filter(
-        organisation_id=organisation_id, template_id=template_id, withdrawn_at=None, restricted=False
+    administrations = Administration.objects.in_organisation(organisation_id).filter(
+        template_id=template_id, withdrawn_at=None, restricted=False
     )
     changes: Counter[tuple[str, str]] = Counter()
     values: dict[tuple[str, str], tuple[Any, Any]] = {}

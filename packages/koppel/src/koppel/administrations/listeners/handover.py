@@ -17,7 +17,7 @@ from koppel.organisations.roles import Actor, Role
 
 
 def _list_assignments(actor: Actor, membership_id: int) -> list[OwnedItem]:
-    assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=membership_id)
+    assignments = Assignment.objects.for_actor(actor).filter(membership_id=membership_id)
     if actor.role != Role.ADMINISTRATOR:
         assignments = assignments.filter(administration__in=visible_to(actor))
     count = assignments.count()
@@ -47,7 +47,7 @@ def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
 
     A restricted administration goes along when the actor is named on it; else only at the hands of an Administrator, when the
     leaver has no access any more and nobody else does: it must not become a way to look in."""
-    assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver_id)
+    assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver_id)
     ids = _ids_that_move(actor, leaver_id, has_left=not Membership.objects.get(pk=leaver_id).is_live)
     leaver_assignments = assignments.filter(administration_id__in=ids).order_by("administration_id")
     added = [
@@ -61,14 +61,14 @@ def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
     ]
     Assignment.objects.bulk_create(added, ignore_conflicts=True, batch_size=1000)
     manual_ids = [assignment.administration_id for assignment in added if not assignment.automatic]
-    there = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=new_owner_id)
+    there = Assignment.objects.for_actor(actor).filter(membership_id=new_owner_id)
     there.filter(administration_id__in=manual_ids).update(automatic=False)
     assignments.filter(administration_id__in=ids).delete()
     return len(ids)
 
 
 def _ids_that_move(actor: Actor, leaver: int, *, has_left: bool) -> set[int]:
-    assignments = Assignment.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
+    assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver)
     ids = set(assignments.filter(administration__in=visible_to(actor)).values_list("administration_id", flat=True))
     if actor.role == Role.ADMINISTRATOR and has_left:
         orphaned = _sole_assignments(assignments.filter(administration__restricted=True), leaver)
@@ -85,19 +85,19 @@ def _moving(actor: Actor, leaver: int, _heir: int, deactivate: bool) -> list[tup
 
 
 def _list_saved_views(actor: Actor, membership_id: int) -> list[OwnedItem]:
-    count = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=membership_id).count()
+    count = SavedView.objects.for_actor(actor).filter(membership_id=membership_id).count()
     label = ngettext("%(count)s saved view", "%(count)s saved views", count)
     return [OwnedItem(label % {"count": count}, count)]
 
 
 def _moving_views(actor: Actor, leaver: int, _heir: int, _deactivate: bool) -> list[tuple[int, str]]:
-    views = SavedView.objects.filter(organisation_id=actor.organisation_id, membership_id=leaver)
+    views = SavedView.objects.for_actor(actor).filter(membership_id=leaver)
     return list(views.order_by("name").values_list("pk", "name"))
 
 
 def _move_views(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
     """Move views under the same name; with the leaver's beside it where the heir has that name, numbered where taken."""
-    views = SavedView.objects.filter(organisation_id=actor.organisation_id)
+    views = SavedView.objects.for_actor(actor)
     used_names = set(views.filter(membership_id=new_owner_id).values_list("name", flat=True))
     leaver_views = list(views.filter(membership_id=leaver_id).select_related("membership__user"))
     for view in leaver_views:

@@ -21,12 +21,12 @@ def describe_subject(organisation_id: int, administration_id: int) -> Subject:
 
     An automatic assignment at import makes nobody responsible.
     """
-    queryset = Administration.objects.filter(organisation_id=organisation_id, pk=administration_id)
+    queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     administration = queryset.select_related("connection").first()
     if administration is None:
         return Subject()
-    manual_assignments = Assignment.objects.filter(
-        organisation_id=organisation_id, administration=administration, automatic=False, membership__is_active=True
+    manual_assignments = Assignment.objects.in_organisation(organisation_id).filter(
+        administration=administration, automatic=False, membership__is_active=True
     )
     first = manual_assignments.order_by("pk").values_list("membership_id", flat=True).first()
     return Subject(
@@ -42,7 +42,7 @@ def unrestricted_ids(
     """Return those that are not restricted: only the people named on a restricted one are notified, never a
     program.
     """
-    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
+    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     if division_ids:
         administrations = administrations.filter(division_id__in=division_ids)
     return list(administrations.filter(restricted=False, withdrawn_at=None).values_list("pk", flat=True))
@@ -52,7 +52,7 @@ def visible_administrations_of(
     organisation_id: int, about: SubjectRef, administration_ids: Collection[int], membership_ids: Collection[int]
 ) -> dict[int, VisibleAdministrations]:
     """Return what each of these people may see; a restricted administration concerns only those named on it."""
-    touched = Administration.objects.filter(organisation_id=organisation_id)
+    touched = Administration.objects.in_organisation(organisation_id)
     if administration_ids:
         touched = touched.filter(pk__in=administration_ids)
     elif about[0] == "connection" and about[1] is not None:
@@ -60,7 +60,7 @@ def visible_administrations_of(
     else:
         return {}
     ids = list(touched.values_list("pk", flat=True))
-    people = Membership.objects.filter(organisation_id=organisation_id, pk__in=membership_ids)
+    people = Membership.objects.in_organisation(organisation_id).filter(pk__in=membership_ids)
     return {person.pk: reach for person in people if (reach := _visible_to_member(person, ids)).visible}
 
 
@@ -83,10 +83,10 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
     """Return the people whom the effective settings notify: those assigned by a colleague, and the people of
     its division.
     """
-    queryset = Administration.objects.filter(organisation_id=organisation_id, pk__in=administration_ids)
+    queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     administrations = list(queryset.select_related("template", "organisation"))
     audiences = {one.pk: effective_settings(one).notify.get(event) for one in administrations}
-    manual_assignments = Assignment.objects.filter(organisation_id=organisation_id, automatic=False)
+    manual_assignments = Assignment.objects.in_organisation(organisation_id).filter(automatic=False)
     members: dict[int, set[int]] = {one.pk: set() for one in administrations}
     matches = manual_assignments.filter(
         administration__in=[key for key, to in audiences.items() if to in ("assigned", "division")]
@@ -99,7 +99,7 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
         if audiences[administration.pk] == "division" and not administration.restricted
     }
     of_division: dict[int, set[int]] = {}
-    people = DivisionMember.objects.filter(organisation_id=organisation_id, division__in=set(by_division.values()))
+    people = DivisionMember.objects.in_organisation(organisation_id).filter(division__in=set(by_division.values()))
     for division, member in people.values_list("division_id", "membership_id"):
         of_division.setdefault(division, set()).add(member)
     for key, division_id in by_division.items():

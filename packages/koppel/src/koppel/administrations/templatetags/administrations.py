@@ -30,7 +30,7 @@ def card_url(url_name: str, administration_id: int) -> str:
 @register.simple_tag
 def is_favourite(administration_id: int, actor: Actor) -> bool:
     """Return whether the actor marked it as a favourite."""
-    favourites = Favourite.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    favourites = Favourite.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     return favourites.filter(administration_id=administration_id).exists()
 
 

@@ -39,7 +39,7 @@ class PreferenceRow:
 
 def list_preferences(actor: Actor) -> list[PreferenceRow]:
     """Return the actor's preferences, ordered by label in the active language."""
-    preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    preferences = Preference.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     scopes = {(choice.event_type, choice.channel): choice.scope for choice in preferences}
     preference_rows = [
         PreferenceRow(
@@ -58,7 +58,7 @@ def update_preferences(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> N
     """Store scopes by (event, channel); a default scope needs no row. Raises `UnknownParameter` and stores
     nothing then."""
     _require_known(scopes)
-    preferences = Preference.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    preferences = Preference.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     before = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences}
     for (event, channel), scope in scopes.items():
         if scope == PreferenceScope.MINE:
@@ -128,8 +128,7 @@ def unsubscribe(organisation_id: int, membership_id: int, event: str) -> None:
         channel=Channel.MAIL,
         defaults={"scope": PreferenceScope.NONE},
     )
-    EmailDelivery.objects.filter(
-        organisation_id=organisation_id,
+    EmailDelivery.objects.in_organisation(organisation_id).filter(
         membership_id=membership_id,
         notification__event_type=event,
         state=DeliveryState.WAITING,

@@ -128,7 +128,7 @@ def resolve_stand_in(organisation_id: int, membership_id: int | None) -> tuple[i
         if candidate is None or candidate in visited:
             break
         visited.add(candidate)
-        arrangement = DeliverySettings.objects.filter(organisation_id=organisation_id, membership_id=candidate).first()
+        arrangement = DeliverySettings.objects.in_organisation(organisation_id).filter(membership_id=candidate).first()
         if _is_active(organisation_id, candidate) and not _is_away(arrangement):
             return (
                 candidate,
@@ -141,7 +141,7 @@ def resolve_stand_in(organisation_id: int, membership_id: int | None) -> tuple[i
 
 def active_members(organisation_id: int) -> "QuerySet[Membership]":
     """Return the members who may sign in today."""
-    members = Membership.objects.filter(organisation_id=organisation_id, is_active=True, user__is_active=True)
+    members = Membership.objects.in_organisation(organisation_id).filter(is_active=True, user__is_active=True)
     return members.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
 
@@ -149,7 +149,7 @@ def scopes_of(
     organisation_id: int, event_type: str, membership_ids: Iterable[int] | None = None
 ) -> dict[tuple[int, str], str]:
     """Return the chosen scope by (membership, channel); who chose nothing is absent."""
-    preferences = Preference.objects.filter(organisation_id=organisation_id, event_type=event_type)
+    preferences = Preference.objects.in_organisation(organisation_id).filter(event_type=event_type)
     if membership_ids is not None:
         preferences = preferences.filter(membership_id__in=list(membership_ids))
     return {(choice.membership_id, choice.channel): choice.scope for choice in preferences}

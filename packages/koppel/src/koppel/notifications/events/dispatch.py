@@ -48,7 +48,7 @@ def dispatch(organisation_id: int, event_id: int) -> int:
 
 def dispatch_due(organisation_id: int) -> int:
     """Dispatch every pending event that is due. Returns the number of members notified."""
-    due = Event.objects.filter(organisation_id=organisation_id, state=EventState.PENDING, due_at__lte=timezone.now())
+    due = Event.objects.in_organisation(organisation_id).filter(state=EventState.PENDING, due_at__lte=timezone.now())
     return sum(
         _try_dispatch(organisation_id, key) for key in list(due.order_by("due_at").values_list("pk", flat=True)[:500])
     )
@@ -61,7 +61,7 @@ def _try_dispatch(organisation_id: int, event_id: int) -> int:
             return dispatch(organisation_id, event_id)
     except Exception:
         log.exception("event_dispatch_failed", organisation=organisation_id, event_id=event_id)
-        stuck = Event.objects.filter(organisation_id=organisation_id, pk=event_id)
+        stuck = Event.objects.in_organisation(organisation_id).filter(pk=event_id)
         stuck.update(due_at=timezone.now() + RETRY_DELAY)
         return 0
 
@@ -156,7 +156,7 @@ def _build_delivery(notice: Notification, is_digest: bool) -> EmailDelivery:
 
 
 def _digest_subscribers(organisation_id: int, membership_ids: list[int]) -> set[int]:
-    settings = DeliverySettings.objects.filter(
-        organisation_id=organisation_id, membership_id__in=membership_ids, digest=True
+    settings = DeliverySettings.objects.in_organisation(organisation_id).filter(
+        membership_id__in=membership_ids, digest=True
     )
     return set(settings.values_list("membership_id", flat=True))

@@ -14,10 +14,10 @@ def erase_administration(organisation_id: int, administration_id: int) -> None:
     concerns = Q(administrations__has_key=key) | Q(subject_kind="administration", subject_id=administration_id)
     for event in Event.objects.select_for_update().filter(concerns, organisation_id=organisation_id).order_by("pk"):
         removed = event.administrations.pop(administration_id, None)
-        WebhookDelivery.objects.filter(organisation_id=organisation_id, event=event).delete()
-        notices = Notification.objects.filter(organisation_id=organisation_id, event=event)
+        WebhookDelivery.objects.in_organisation(organisation_id).filter(event=event).delete()
+        notices = Notification.objects.in_organisation(organisation_id).filter(event=event)
         if not event.administrations:
-            EmailDelivery.objects.filter(organisation_id=organisation_id, notification__in=notices).delete()
+            EmailDelivery.objects.in_organisation(organisation_id).filter(notification__in=notices).delete()
             notices.delete()
             event.delete()
             continue
@@ -41,7 +41,7 @@ def _remove_name(notice: Notification, event: Event, name: str) -> None:
         notice.context = {**visible_context(event, frozenset(remaining)), "count": count}
         notice.save(update_fields=["context"])
     else:
-        EmailDelivery.objects.filter(organisation_id=notice.organisation_id, notification=notice).delete()
+        EmailDelivery.objects.in_organisation(notice.organisation_id).filter(notification=notice).delete()
         notice.delete()
 
 

@@ -85,13 +85,13 @@ def open_event(
 def close_event(organisation_id: int, event_type: EventCode, key: EventKey) -> int:
     """Close the event. Nobody is notified of one still pending; waiting mails are dropped; the next opening is a new event."""
     now = timezone.now()
-    events = Event.objects.filter(organisation_id=organisation_id, event_type=event_type, key=str(key))
+    events = Event.objects.in_organisation(organisation_id).filter(event_type=event_type, key=str(key))
     recovered = events.filter(state=EventState.PENDING).update(state=EventState.RECOVERED, closed_at=now)
     notified = list(events.filter(state=EventState.NOTIFIED).values_list("pk", flat=True))
     if notified:
-        notices = Notification.objects.filter(organisation_id=organisation_id, event_id__in=notified)
-        EmailDelivery.objects.filter(
-            organisation_id=organisation_id, notification__in=notices, state=DeliveryState.WAITING
+        notices = Notification.objects.in_organisation(organisation_id).filter(event_id__in=notified)
+        EmailDelivery.objects.in_organisation(organisation_id).filter(
+            notification__in=notices, state=DeliveryState.WAITING
         ).update(state=DeliveryState.DROPPED, reason="recovered")
         notices.update(recovered_at=now)
         events.filter(pk__in=notified).update(state=EventState.CLOSED, closed_at=now)
@@ -140,7 +140,7 @@ def _is_superseded(organisation_id: int, definition: EventType, key: EventKey) -
     """Return whether an open event includes this one: a lost connection includes the failing syncs of its
     administrations."""
     superseding = definition.superseded_by
-    return bool(superseding) and Event.objects.filter(
-        organisation_id=organisation_id, event_type__in=superseding, key=str(key),
+    return bool(superseding) and Event.objects.in_organisation(organisation_id).filter(
+        event_type__in=superseding, key=str(key),
         state__in=[EventState.PENDING, EventState.NOTIFIED],
     ).exists()  # fmt: skip

@@ -47,7 +47,7 @@ def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number:
 
 def notice_for(actor: Actor, notice_id: int) -> Notification | None:
     """Return the actor's own notice, on screen or not: its mail leads here."""
-    notices = Notification.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    notices = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     return notices.filter(pk=notice_id).first()
 
 
@@ -70,9 +70,7 @@ def event_types_of(actor: Actor) -> list[tuple[str, str]]:
 
 
 def _own_notices(actor: Actor) -> "QuerySet[Notification]":
-    return Notification.objects.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, on_screen=True
-    )
+    return Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id, on_screen=True)
 
 
 def _view(notice: Notification) -> NoticeView:

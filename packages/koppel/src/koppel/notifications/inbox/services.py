@@ -46,9 +46,7 @@ def notify(
 
 def mark_read(actor: Actor, notice_ids: Iterable[int] | None = None, *, up_to: int | None = None) -> int:
     """Mark the actor's own notices as read; all of them when none is named, or all that there were `up_to` this one."""
-    notices = Notification.objects.filter(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, read_at=None
-    )
+    notices = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id, read_at=None)
     if notice_ids is not None:
         notices = notices.filter(pk__in=list(notice_ids))
     if up_to is not None:
@@ -57,5 +55,5 @@ def mark_read(actor: Actor, notice_ids: Iterable[int] | None = None, *, up_to: i
 
 
 def mark_unread(actor: Actor, notice_id: int) -> int:
-    notices = Notification.objects.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    notices = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     return notices.filter(pk=notice_id).update(read_at=None)

@@ -31,7 +31,7 @@ def notify_new_issues(organisation_id: int) -> int:
         organisation_id=organisation_id, resolved_at=None, notified_at=None, raised_at__lt=timezone.now() - SETTLE_TIME
     )
     issues = list(pending.order_by("raised_at", "pk")[:BATCH_SIZE])
-    selected = Issue.objects.filter(organisation_id=organisation_id, pk__in=[issue.pk for issue in issues])
+    selected = Issue.objects.in_organisation(organisation_id).filter(pk__in=[issue.pk for issue in issues])
     selected.update(notified_at=timezone.now())
     covered = covered_issue_codes()
     subjects: dict[tuple[str, int], Subject] = {}

@@ -60,7 +60,7 @@ def alert_new_device(request: HttpRequest | None = None, user: User | None = Non
 def _record_device(organisation_id: int, membership_id: int, agent: str, address: str) -> None:
     """Store the device and notify of a new one; not of the first, on which the password was chosen."""
     browser = browser_of(agent)
-    devices = KnownDevice.objects.filter(organisation_id=organisation_id, membership_id=membership_id)
+    devices = KnownDevice.objects.in_organisation(organisation_id).filter(membership_id=membership_id)
     is_first = not devices.exists()
     _device, is_new = KnownDevice.objects.update_or_create(
         organisation_id=organisation_id, membership_id=membership_id, fingerprint=_fingerprint(browser, address)

@@ -83,7 +83,7 @@ async def _deliver(claim: Claim) -> BatchResult:
 def _load(claim: Claim) -> Batch | None:
     """Return the batch with the webhook's keys; None when the webhook was removed with its messages."""
     with organisation_scope(claim.organisation_id):
-        webhooks = WebhookEndpoint.objects.filter(organisation_id=claim.organisation_id, pk=claim.lane["webhook_id"])
+        webhooks = WebhookEndpoint.objects.in_organisation(claim.organisation_id).filter(pk=claim.lane["webhook_id"])
         webhook = webhooks.first()
         if webhook is None:
             return None
@@ -165,8 +165,8 @@ def _is_superseded(delivery: WebhookDelivery) -> bool:
     """Return whether the event's closing message exists: the opening one must not arrive after it."""
     if delivery.event_id is None or delivery.is_closing:
         return False
-    endpoint_deliveries = WebhookDelivery.objects.filter(
-        organisation_id=delivery.organisation_id, webhook_id=delivery.webhook_id
+    endpoint_deliveries = WebhookDelivery.objects.in_organisation(delivery.organisation_id).filter(
+        webhook_id=delivery.webhook_id
     )
     return endpoint_deliveries.filter(event_id=delivery.event_id, is_closing=True).exists()
 
@@ -174,7 +174,7 @@ def _is_superseded(delivery: WebhookDelivery) -> bool:
 def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[DeliveryResult], now: datetime) -> None:
     """Store what the answers say about the webhook itself, and disable it when it is gone or accepted nothing
     for days."""
-    queryset = WebhookEndpoint.objects.filter(organisation_id=webhook.organisation_id, pk=webhook.pk)
+    queryset = WebhookEndpoint.objects.in_organisation(webhook.organisation_id).filter(pk=webhook.pk)
     if any(result.accepted for result in results):
         queryset.update(failing_since=None, last_accepted_at=now)
         return
@@ -182,8 +182,8 @@ def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[Delivery
         queryset.update(failing_since=now)
         log.info("webhook_failing", webhook=webhook.pk, reason=results[-1].reason[:200])
     # The others would fare no better now.
-    WebhookDelivery.objects.filter(
-        organisation_id=webhook.organisation_id, webhook=webhook, state=DeliveryState.WAITING, due_at__lte=now
+    WebhookDelivery.objects.in_organisation(webhook.organisation_id).filter(
+        webhook=webhook, state=DeliveryState.WAITING, due_at__lte=now
     ).update(due_at=now + RETRY_SCHEDULE[0])
     if any(result.status == HTTPStatus.GONE for result in results):
         disable(webhook, "gone")

@@ -26,10 +26,10 @@ def enqueue_opened(event: Event) -> None:
 
 def enqueue_closed(organisation_id: int, event_ids: Collection[int]) -> None:
     """Create messages for the webhooks that got the opening one, and drop what was not sent yet."""
-    deliveries = WebhookDelivery.objects.filter(organisation_id=organisation_id, event_id__in=event_ids)
+    deliveries = WebhookDelivery.objects.in_organisation(organisation_id).filter(event_id__in=event_ids)
     deliveries.filter(state=DeliveryState.WAITING).update(state=DeliveryState.DROPPED, reason="recovered")
     notified = deliveries.filter(state__in=[DeliveryState.SENT, DeliveryState.CLAIMED], is_closing=False)
-    for event in Event.objects.filter(organisation_id=organisation_id, pk__in=event_ids):
+    for event in Event.objects.in_organisation(organisation_id).filter(pk__in=event_ids):
         webhook_ids = set(notified.filter(event=event).values_list("webhook_id", flat=True))
         _enqueue(
             event,
@@ -67,7 +67,7 @@ def _enqueue(event: Event, webhooks: Iterable[WebhookEndpoint], *, is_closing: b
 
 
 def _active_webhooks(organisation_id: int) -> list[WebhookEndpoint]:
-    return list(WebhookEndpoint.objects.filter(organisation_id=organisation_id, is_active=True))
+    return list(WebhookEndpoint.objects.in_organisation(organisation_id).filter(is_active=True))
 
 
 def _is_subscribed(webhook: WebhookEndpoint, event_type: str) -> bool:

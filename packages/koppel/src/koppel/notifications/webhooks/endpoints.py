@@ -158,7 +158,7 @@ def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: in
 def disable(webhook: WebhookEndpoint, reason: str) -> None:
     """Switch off a webhook that is gone or accepted nothing for days, and notify who created it. `reason` is
     a code of `webhooks.event_types.REASONS`. In scope."""
-    stopped = WebhookEndpoint.objects.filter(organisation_id=webhook.organisation_id, pk=webhook.pk, is_active=True)
+    stopped = WebhookEndpoint.objects.in_organisation(webhook.organisation_id).filter(pk=webhook.pk, is_active=True)
     if not stopped.update(is_active=False, disabled_reason=reason):
         return
     _fail_pending_deliveries(webhook)
@@ -239,8 +239,8 @@ def _require_active(webhook: WebhookEndpoint) -> None:
 
 
 def _fail_pending_deliveries(webhook: WebhookEndpoint) -> None:
-    waiting = WebhookDelivery.objects.filter(
-        organisation_id=webhook.organisation_id, webhook=webhook, state=DeliveryState.WAITING
+    waiting = WebhookDelivery.objects.in_organisation(webhook.organisation_id).filter(
+        webhook=webhook, state=DeliveryState.WAITING
     )
     waiting.update(state=DeliveryState.FAILED, reason="disabled")
 

@@ -107,8 +107,8 @@ def set_companies_importable(actor: Actor, flow: Flow, company_ids: Iterable[int
     number changed."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection_ids = [one.pk for one in connections_in(actor, flow) if one.owner_id == actor.membership_id]
-    companies = RemoteCompany.objects.filter(
-        organisation_id=actor.organisation_id, connection_id__in=connection_ids, pk__in=list(company_ids)
+    companies = RemoteCompany.objects.for_actor(actor).filter(
+        connection_id__in=connection_ids, pk__in=list(company_ids)
     )
     companies_to_change = exclude_restricted(actor, companies).exclude(importable_by_others=importable)
     names = list(companies_to_change.values_list("name", flat=True))
@@ -122,9 +122,7 @@ def set_companies_importable(actor: Actor, flow: Flow, company_ids: Iterable[int
 
 def _imported_ids(actor: Actor, connector: str) -> dict[str, int]:
     """Return administration ids by external id, of this system in this organisation."""
-    administrations = Administration.objects.filter(
-        organisation_id=actor.organisation_id, remote_company__connection__connector=connector
-    )
+    administrations = Administration.objects.for_actor(actor).filter(remote_company__connection__connector=connector)
     return dict(administrations.values_list("remote_company__external_id", "pk"))
 
 

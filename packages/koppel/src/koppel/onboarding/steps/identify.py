@@ -218,7 +218,7 @@ def _reason(text: str) -> str:
 
 def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:
     requested_ids = flow.chosen_company_ids if only is None else sorted(set(only) & set(flow.chosen_company_ids))
-    companies = RemoteCompany.objects.filter(organisation_id=flow.organisation_id, pk__in=requested_ids)
+    companies = RemoteCompany.objects.in_organisation(flow.organisation_id).filter(pk__in=requested_ids)
     return sorted(companies, key=lambda company: (normalize_search(company.name), company.pk))
 
 

@@ -58,7 +58,7 @@ class ChangePage:
 
 
 def run_of(administration: Administration, run_id: int) -> Run | None:
-    run = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
+    run = Run.objects.in_organisation(administration.organisation_id).filter(administration=administration)
     return run.prefetch_related("run_resources").filter(pk=run_id).first()
 
 

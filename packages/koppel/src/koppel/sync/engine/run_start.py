@@ -28,8 +28,8 @@ class SyncPlan:
 def start_run(claimed: ClaimedRun) -> SyncPlan:
     """Return the plan by the settings in force, and show a first sync as configuring. Raises `RunTakenOver`
     for one that was stopped meanwhile."""
-    administrations = Administration.objects.filter(
-        organisation_id=claimed.organisation_id, pk=claimed.administration_id
+    administrations = Administration.objects.in_organisation(claimed.organisation_id).filter(
+        pk=claimed.administration_id
     )
     with organisation_scope(claimed.organisation_id):
         activated_at, here, template, organisation = administrations.values_list(

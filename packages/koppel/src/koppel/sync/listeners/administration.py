@@ -13,8 +13,8 @@ ERASE_BATCH_SIZE = 20_000
 def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:
     """Cancel what waits or runs. A worker that is in the middle of it finds at its next page that the run is
     not its own."""
-    runs = Run.objects.filter(
-        organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
+    runs = Run.objects.in_organisation(organisation_id).filter(
+        administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
     return runs.update(
         state=RunState.CANCELLED, attempt=F("attempt") + 1, finished_at=timezone.now(), reason_code="stopped", reason=""
@@ -33,6 +33,6 @@ def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
     SnapshotKey.objects.filter(**of_administration).delete()
     for model in (RejectedRecord, Checkpoint):
         model._default_manager.filter(**of_administration).delete()
-    RunResource.objects.filter(organisation_id=organisation_id, run__administration_id=administration_id).delete()
+    RunResource.objects.in_organisation(organisation_id).filter(run__administration_id=administration_id).delete()
     Run.objects.filter(**of_administration).delete()
     return False

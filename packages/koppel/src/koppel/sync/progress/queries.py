@@ -34,21 +34,21 @@ def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict
 
 def recent_runs(administration: Administration, limit: int = 20) -> list[Run]:
     """Return the newest runs first, each with its resources."""
-    runs = Run.objects.filter(organisation_id=administration.organisation_id, administration=administration)
+    runs = Run.objects.in_organisation(administration.organisation_id).filter(administration=administration)
     return list(runs.order_by("-created_at", "-pk").prefetch_related("run_resources")[:limit])
 
 
 def newest_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Run]:
     """Return the newest run by administration; those that never had one are absent."""
-    runs = Run.objects.filter(organisation_id=organisation_id, administration_id__in=administration_ids)
+    runs = Run.objects.in_organisation(organisation_id).filter(administration_id__in=administration_ids)
     newest = runs.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
     return {run.administration_id: run for run in newest}
 
 
 def checkpoints_of(administration: Administration) -> dict[str, Checkpoint]:
     """Return the checkpoints by resource, in the order of their keys; a resource that was never read is absent."""
-    checkpoints = Checkpoint.objects.filter(
-        organisation_id=administration.organisation_id, administration=administration
+    checkpoints = Checkpoint.objects.in_organisation(administration.organisation_id).filter(
+        administration=administration
     )
     return {checkpoint.resource: checkpoint for checkpoint in checkpoints.order_by("resource")}
 

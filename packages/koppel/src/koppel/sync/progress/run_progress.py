@@ -89,8 +89,8 @@ class DurationHistory:
 def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, RunProgress]:
     """Return progress by administration; those without an open run are absent. Four queries, however many
     administrations."""
-    queryset = Run.objects.filter(
-        organisation_id=organisation_id, administration_id__in=list(administration_ids), state__in=OPEN_STATES
+    queryset = Run.objects.in_organisation(organisation_id).filter(
+        administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
     runs = list(queryset.prefetch_related("run_resources"))
     if not runs:

@@ -12,7 +12,7 @@ from koppel.sync.event_types import SyncEvent
 def notify_import_finished(organisation_id: int, administration_id: int) -> None:
     """Notify the importer once, when the last of the import's administrations comes to its first end. Later
     syncs of any of them, after a reconnect too, are no import. In the caller's transaction and scope."""
-    administrations = Administration.objects.filter(organisation_id=organisation_id)
+    administrations = Administration.objects.in_organisation(organisation_id)
     import_id = administrations.values_list("import_id", flat=True).get(pk=administration_id)
     if import_id is None:
         return

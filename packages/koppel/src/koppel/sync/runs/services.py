@@ -50,7 +50,7 @@ def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInpu
         actor.organisation_id, [administration.pk], trigger, actor.name, full=sync.full, resources=sync.resources
     )
     if created and administration.activated_at is None:
-        Administration.objects.filter(organisation_id=administration.organisation_id, pk=administration.pk).update(
+        Administration.objects.in_organisation(administration.organisation_id).filter(pk=administration.pk).update(
             status=Status.QUEUED, status_code="", status_reason=""
         )
     record(
@@ -77,9 +77,7 @@ def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 
     Returns the number of runs."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    administrations = Administration.objects.filter(
-        organisation_id=actor.organisation_id, pk__in=list(administration_ids)
-    )
+    administrations = Administration.objects.for_actor(actor).filter(pk__in=list(administration_ids))
     new_ids = list(administrations.filter(activated_at=None).values_list("pk", flat=True))
     administrations.filter(pk__in=new_ids).update(status=Status.QUEUED, status_code="", status_reason="")
     imported_ids = sorted(set(administration_ids) - set(new_ids))
@@ -93,14 +91,16 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
     A first import that is stopped is failed, with who stopped it as the reason, and can be retried."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = administration_for(actor, administration_id)
-    stopped = Run.objects.filter(
-        organisation_id=administration.organisation_id, administration=administration, state__in=OPEN_STATES
-    ).update(state=RunState.CANCELLED, finished_at=timezone.now(), reason_code="cancelled", reason=actor.name)
+    stopped = (
+        Run.objects.in_organisation(administration.organisation_id)
+        .filter(administration=administration, state__in=OPEN_STATES)
+        .update(state=RunState.CANCELLED, finished_at=timezone.now(), reason_code="cancelled", reason=actor.name)
+    )
     if not stopped:
         return False
     if administration.activated_at is None:
         message = _("The import was stopped by %(name)s.") % {"name": actor.name}
-        Administration.objects.filter(organisation_id=administration.organisation_id, pk=administration.pk).update(
+        Administration.objects.in_organisation(administration.organisation_id).filter(pk=administration.pk).update(
             status=Status.FAILED, status_code="cancelled", status_reason=message
         )
         notify_import_finished(administration.organisation_id, administration.pk)
@@ -112,7 +112,7 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
 def request_for_connection(actor: Actor, connection_id: int) -> int:
     """Queue runs after a reconnect, for what could not be synced meanwhile: imports continue; the others
     catch up on their schedule."""
-    administrations = Administration.objects.filter(organisation_id=actor.organisation_id, connection_id=connection_id)
+    administrations = Administration.objects.for_actor(actor).filter(connection_id=connection_id)
     waiting = administrations.exclude(status=Status.DEACTIVATED)
     imported_ids = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
     new_ids = list(waiting.filter(activated_at=None).values_list("pk", flat=True))
@@ -124,7 +124,7 @@ def request_for_connection(actor: Actor, connection_id: int) -> int:
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
     """Queue runs for companies that were confirmed: a first import continues, the others get a full read, as
     anything may have changed meanwhile. Returns the number of runs."""
-    administrations = Administration.objects.filter(organisation_id=organisation_id, pk__in=list(administration_ids))
+    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=list(administration_ids))
     active = administrations.exclude(status=Status.DEACTIVATED)
     new_ids = list(active.filter(activated_at=None).values_list("pk", flat=True))
     imported_ids = list(active.exclude(activated_at=None).values_list("pk", flat=True))
@@ -203,5 +203,5 @@ def _request(
         ignore_conflicts=True,
         batch_size=1000,
     )
-    created = Run.objects.filter(organisation_id=organisation_id, administration_id__in=ids, created_at__gte=before)
+    created = Run.objects.in_organisation(organisation_id).filter(administration_id__in=ids, created_at__gte=before)
     return created.count()
