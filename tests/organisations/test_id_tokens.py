@@ -110,15 +110,15 @@ def test_a_key_inside_the_token_is_not_believed() -> None:
         {"aud": [CLIENT, "another"]},
         {"aud": [CLIENT, "another"], "azp": "another"},
         {"azp": "another"},
-        {"exp": int(time.time()) - 600},
+        {"exp": lambda now: now - 600},
         {"exp": None},
-        {"exp": str(int(time.time()) + 600)},
+        {"exp": lambda now: str(now + 600)},
         {"exp": float("nan")},
         {"exp": float("inf")},
         {"exp": True},
-        {"iat": int(time.time()) + 600},
+        {"iat": lambda now: now + 600},
         {"iat": None},
-        {"nbf": int(time.time()) + 600},
+        {"nbf": lambda now: now + 600},
         {"sub": None},
         {"sub": ""},
         {"sub": 7},
@@ -126,10 +126,11 @@ def test_a_key_inside_the_token_is_not_believed() -> None:
         {"sub": "7" * 256},
         {"sub": "7\0"},
     ],
-    ids=str,
+    ids=lambda payload: next(iter(payload)),
 )
 def test_a_claim_that_does_not_hold_is_refused(payload: dict[str, Any]) -> None:
-    changed = claims(**payload)
+    now = int(time.time())
+    changed = claims(**{name: value(now) if callable(value) else value for name, value in payload.items()})
     signing_input = unsigned(changed, "RS256").removesuffix(".")
     algorithm = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
     signature = base64.urlsafe_b64encode(algorithm.sign(signing_input.encode(), KEY)).rstrip(b"=").decode()
@@ -208,7 +209,9 @@ def test_a_document_without_keys_is_refused(key_set: Any) -> None:
         verify_id_token(signed(claims()), key_set, ISSUER, CLIENT, NONCE)
 
 
-@pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "a.b.c.d.e", "é.é.é", "x" * 300_000])
+@pytest.mark.parametrize(
+    "token", ["", ".", "..", "a.b.c", "a.b.c.d.e", "é.é.é", "x" * 300_000], ids=lambda token: str(len(token))
+)
 def test_a_text_that_is_no_token_is_refused(token: str) -> None:
     assert refusal(token) == "token_refused"
 

@@ -246,7 +246,7 @@ class WebhookEndpoint(TenantModel):
 
     The `previous_secret` signs as well until `previous_until`, so that a receiver can change without missing
     anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
-    it off, a code of `webhooks.event_types`."""
+    it off, a `WebhookReason`."""
 
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)

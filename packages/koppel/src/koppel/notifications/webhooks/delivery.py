@@ -24,6 +24,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks.endpoints import disable, secrets_in_use
 from koppel.notifications.webhooks.outbox import RETRY_SCHEDULE, WEBHOOK_OUTBOX
+from koppel.notifications.webhooks.reasons import WebhookReason
 from koppel.notifications.webhooks.signing import headers
 
 TIMEOUT_SECONDS = 15
@@ -37,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class DeliveryResult:
-    """The outcome of one attempt. `status` None: no response. `reason` is a code of `webhooks.event_types`, '' if accepted."""
+    """The outcome of one attempt. `status` None: no response. `reason` is a code of `WebhookReason`, '' if accepted."""
 
     delivery_id: int
     status: int | None
@@ -97,7 +98,7 @@ def _load(claim: Claim) -> Batch | None:
 
 
 def _unsealable(batch: Batch) -> list[DeliveryResult]:
-    return [DeliveryResult(delivery.pk, None, "vault_key") for delivery in batch.deliveries]
+    return [DeliveryResult(delivery.pk, None, WebhookReason.VAULT_KEY) for delivery in batch.deliveries]
 
 
 async def _call(batch: Batch) -> list[DeliveryResult]:
@@ -154,9 +155,9 @@ def _store_result(claim: Claim, webhook: WebhookEndpoint, delivery: WebhookDeliv
     if result.accepted:
         claim.settle({**response, "state": DeliveryState.SENT, "sent_at": timezone.now()}, ids=ids)
     elif not webhook.is_active:
-        claim.settle({**response, "state": DeliveryState.FAILED, "reason": "disabled"}, ids=ids)
+        claim.settle({**response, "state": DeliveryState.FAILED, "reason": WebhookReason.DISABLED}, ids=ids)
     elif _is_superseded(delivery):
-        claim.settle({**response, "state": DeliveryState.DROPPED, "reason": "recovered"}, ids=ids)
+        claim.settle({**response, "state": DeliveryState.DROPPED, "reason": WebhookReason.RECOVERED}, ids=ids)
     else:
         claim.retry(result.reason, ids=ids, seconds_min=result.retry_after_seconds, values=response)
 
@@ -186,16 +187,18 @@ def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[Delivery
         webhook=webhook, state=DeliveryState.WAITING, due_at__lte=now
     ).update(due_at=now + RETRY_SCHEDULE[0])
     if any(result.status == HTTPStatus.GONE for result in results):
-        disable(webhook, "gone")
+        disable(webhook, WebhookReason.GONE)
     elif webhook.failing_since is not None and now - webhook.failing_since > DISABLE_AFTER:
-        disable(webhook, "unresponsive")
+        disable(webhook, WebhookReason.UNRESPONSIVE)
 
 
 def _reason_for(status: int) -> str:
     """Return the reason code of a status. 3xx is not followed: a signed message goes where it was meant to."""
     if 200 <= status < 300:
         return ""
-    return "redirected" if 300 <= status < 400 else "gone" if status == HTTPStatus.GONE else "refused"
+    if status == HTTPStatus.GONE:
+        return WebhookReason.GONE
+    return WebhookReason.REDIRECTED if 300 <= status < 400 else WebhookReason.REFUSED
 
 
 def _duration_ms_since(started: float) -> int:

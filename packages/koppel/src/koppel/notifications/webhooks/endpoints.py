@@ -27,6 +27,7 @@ from koppel.notifications.webhooks.delivery_queue import enqueue_delivery
 from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.notifications.webhooks.payloads import TEST, test_payload
+from koppel.notifications.webhooks.reasons import WebhookReason
 from koppel.notifications.webhooks.signing import new_secret
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division
@@ -155,9 +156,8 @@ def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: in
     return list(deliveries.order_by("-created_at", "-pk")[:limit])
 
 
-def disable(webhook: WebhookEndpoint, reason: str) -> None:
-    """Switch off a webhook that is gone or accepted nothing for days, and notify who created it. `reason` is
-    a code of `webhooks.event_types.REASONS`. In scope."""
+def disable(webhook: WebhookEndpoint, reason: WebhookReason) -> None:
+    """Switch off a webhook that is gone or accepted nothing for days, and notify who created it. In scope."""
     stopped = WebhookEndpoint.objects.in_organisation(webhook.organisation_id).filter(pk=webhook.pk, is_active=True)
     if not stopped.update(is_active=False, disabled_reason=reason):
         return
@@ -242,7 +242,7 @@ def _fail_pending_deliveries(webhook: WebhookEndpoint) -> None:
     waiting = WebhookDelivery.objects.in_organisation(webhook.organisation_id).filter(
         webhook=webhook, state=DeliveryState.WAITING
     )
-    waiting.update(state=DeliveryState.FAILED, reason="disabled")
+    waiting.update(state=DeliveryState.FAILED, reason=WebhookReason.DISABLED)
 
 
 def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: WebhookAction, **details: object) -> None:

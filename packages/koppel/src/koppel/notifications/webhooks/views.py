@@ -14,7 +14,7 @@ from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.forms import ActiveForm, RedeliverForm, WebhookForm
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.event_types import reason_text
+from koppel.notifications.webhooks.reasons import reason_text
 from koppel.organisations.people.list import divisions_of
 from koppel.organisations.requests import AuthenticatedRequest
 
