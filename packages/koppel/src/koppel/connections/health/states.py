@@ -123,7 +123,7 @@ def mark_signed_in(connection: Connection, account: str) -> None:
         _become_active(connection)
 
 
-def resume_connection(connection: Connection) -> None:
+def mark_resumed(connection: Connection) -> None:
     """End a pause. A connection whose grants are lost needs a sign-in again. In the caller's transaction and scope."""
     if derived_state(connection) == ConnectionState.ACTIVE:
         _become_active(connection)

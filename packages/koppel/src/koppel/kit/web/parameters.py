@@ -222,10 +222,10 @@ def without(query: QueryDict, part: UnknownPart) -> str:
     return urlencode(kept)
 
 
-def removal_links(request: HttpRequest, parts: Iterable[UnknownPart]) -> list[tuple[str, str]]:
-    """Return each part's message, with the query that leaves this part out; '' where it stands for several."""
+def removal_links(request: HttpRequest, parts: Iterable[UnknownPart]) -> list[tuple[str, str | None]]:
+    """Return each part's message, with the query that leaves this part out; None where it stands for several."""
     return [
-        (part.message, without(request.GET, part) if part.name in request.GET and not part.more else "")
+        (part.message, without(request.GET, part) if part.name in request.GET and not part.more else None)
         for part in parts
     ]
 
