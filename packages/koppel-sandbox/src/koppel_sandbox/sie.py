@@ -61,7 +61,7 @@ class SieFile:
 
 
 def read(path: Path) -> SieFile:
-    """Raises `NotSie` with a sentence that names the file."""
+    """Read a SIE file. Raises `NotSie` with a sentence that names the file."""
     raw = path.read_bytes()
     text = _decode(raw)
     rows = [_fields(line) for line in text.splitlines()]

@@ -101,7 +101,7 @@ class Gateway:
         return company
 
     def _has_role(self, access: AccessToken, company: Company) -> bool:
-        """Whether the caller has its role: a service needs no user; a person needs the API User role, which can
+        """Return whether the caller has its role: a service needs no user; a person needs the API User role, which can
         be taken away from a living token."""
         user = self.connect.user_of(access.subject) if access.subject else None
         return not access.subject or (user is not None and self.connect.reaches(user, company))

@@ -94,7 +94,7 @@ class Connect:
         return [one for one in self.companies[:reach] if not one.closed]
 
     def reaches(self, user: User, company: Company) -> bool:
-        """Whether the user reaches one company, as `reached_by`: asked at every call."""
+        """Return whether the user reaches one company, as `reached_by`: asked at every call."""
         reach = user.reach_at(self.clock.seconds())
         return not company.closed and (reach is None or self._position_by_id[company.id] < reach)
 
@@ -284,7 +284,7 @@ class Connect:
         raise web.HTTPFound(f"{pending.redirect_uri}{joint}{urlencode(fields)}")
 
     def _is_registered(self, client: Client, redirect_uri: str) -> bool:
-        """Whether it is as registered, or (a sandbox's kindness, unless `strict_redirects`) Koppel's callback
+        """Return whether it is as registered, or (a sandbox's kindness, unless `strict_redirects`) Koppel's callback
         on this machine."""
         if redirect_uri in (*client.redirect_uris, *self.redirect_uris) or self.strict_redirects:
             return redirect_uri in (*client.redirect_uris, *self.redirect_uris)
@@ -344,7 +344,7 @@ class Connect:
         return answer
 
     def _may_name(self, client: Client, tenant: str) -> bool:
-        """Whether it is a company that approved the app, or its customer tenant, which yields a token that the
+        """Return whether it is a company that approved the app, or its customer tenant, which yields a token that the
         API does not take."""
         for company in self.companies:
             if tenant == company.customer_tenant_id:

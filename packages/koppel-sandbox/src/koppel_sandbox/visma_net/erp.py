@@ -115,7 +115,7 @@ def _changed(rows: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
 
 
 def _moment(text: str) -> datetime:
-    """Raises `HTTPBadRequest` for a form the API does not take, as one with a zone."""
+    """Parse a time. Raises `HTTPBadRequest` for a form the API does not take, as one with a zone."""
     for form in ("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"):
         try:
             return datetime.strptime(text, form)  # noqa: DTZ007 - the API's times have no zone

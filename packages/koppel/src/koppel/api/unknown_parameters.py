@@ -54,7 +54,7 @@ class StrictAPI(NinjaAPI):
 
 
 def refuses_unknown(run: Run) -> Run:
-    """A decorator of operations, in ninja's mode `view`."""
+    """Decorate an operation: refuse parameters and values that it does not declare. In ninja's mode `view`."""
     operation = cast("Operation", run.__self__)  # type: ignore[attr-defined]
     declared, repeatable = _declared(operation)
     takes_body = any(model.__ninja_param_source__ in ("body", "form", "file") for model in operation.models)

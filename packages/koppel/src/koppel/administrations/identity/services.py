@@ -47,7 +47,8 @@ def identify(
 ) -> Identity | list[IdentityProblem]:
     """Store who it is and have its register asked. Returns the problems when it is incomplete or wrong.
 
-    Raises `NoSuchAdministration`. A new number that the register is known to call otherwise needs `same_company`: somebody says that it is the same one."""
+    Raises `NoSuchAdministration`. A new number that the register is known to call otherwise needs `same_company`: somebody says
+    that it is the same one."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
     if administration is None:

@@ -89,7 +89,7 @@ class Browser:
         return self._open(request)
 
     def _open(self, request: Request) -> Page:
-        """Raises `OSError` when no complete answer comes."""
+        """Send a request and return the page. Raises `OSError` when no complete answer comes."""
         request.add_header("Accept-Language", self._language)
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:

@@ -42,7 +42,7 @@ def list_apps() -> list[AppRegistration]:
 
 
 def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
-    """Raises `RegistrationRefused`."""
+    """Add an app of the installation. Raises `RegistrationRefused`."""
     problems = problems_of(None, values)
     with installation_scope("app of the installation"):
         duplicates = _installation_apps().filter(

@@ -64,7 +64,7 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
 
 
 def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
-    """Whether the same description was stored not long ago, so that there is nothing to write."""
+    """Return whether the same description was stored not long ago, so that there is nothing to write."""
     is_recent = identity["described_at"] is not None and timezone.now() - identity["described_at"] < REWRITE_AFTER
     if (
         not is_recent

@@ -149,7 +149,9 @@ def grants_of(connection: Connection) -> "QuerySet[Grant]":
 
 
 def _has_recovered(connection: Connection) -> bool:
-    """Whether an answer ends the bad state. One that needs a sign-in recovers only when the refresh of no grant fails."""
+    """Return whether an answer ends the bad state.
+
+    A connection that needs a sign-in recovers only when the refresh of no grant fails."""
     if connection.state == ConnectionState.DEGRADED:
         return True
     failing = grants_of(connection).filter(failures__gt=0)
@@ -181,7 +183,7 @@ def _resolve_consent_lost(connection: Connection) -> None:
 
 
 def _concerns_all_companies(connection: Connection, company_id: int, message: str) -> bool:
-    """Whether no call of the connection was answered since this company's began to fail."""
+    """Return whether no call of the connection was answered since this company's began to fail."""
     now = timezone.now()
     companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(pk=company_id)
     is_first = companies.filter(failing_since=None).update(failing_since=now, failing_reason=message) == 1

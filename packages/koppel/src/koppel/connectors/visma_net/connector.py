@@ -156,7 +156,7 @@ class VismaNet:
         return stated_rate_limits(response.headers)
 
     def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
-        """Raises `ValueError` (which msgspec's errors are) with a reason."""
+        """Map a record to a row. Raises `ValueError` (which msgspec's errors are) with a reason."""
         if resource == "entry_lines":
             return normalise.entry_line(raw, parent)
         return normalise.NORMALISERS[resource](raw)

@@ -112,8 +112,9 @@ def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
 
 
 async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]) -> Consent:
-    """Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token
-    errors."""
+    """Exchange the callback for a consent.
+
+    Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token errors."""
     await _must_be_from_issuer(http, app, inbound)
     if error := inbound.get("error"):
         raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))

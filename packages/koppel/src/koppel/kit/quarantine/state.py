@@ -147,7 +147,7 @@ def current() -> Period | None:
 
 
 async def current_async() -> Period | None:
-    """As `current`, without blocking the event loop."""
+    """Return what `current` does, without blocking the event loop."""
     cached = _reader.fresh()
     return cached[0] if cached else await _reader.read_async()
 
@@ -161,13 +161,13 @@ def last_known() -> Period | None:
 
 
 def refuse() -> None:
-    """Raises `Quarantined` while a quarantine is on."""
+    """Refuse while a quarantine is on. Raises `Quarantined`."""
     if current() is not None:
         raise Quarantined
 
 
 async def refuse_async() -> None:
-    """As `refuse`, without blocking the event loop."""
+    """Do what `refuse` does, without blocking the event loop."""
     if await current_async() is not None:
         raise Quarantined
 

@@ -61,7 +61,7 @@ class Form(forms.Form, Generic[InputT]):
 
     @classmethod
     def of(cls, request: HttpRequest, *args: Any) -> Self:
-        """The form of a page: bound to what was sent by POST, else empty. `args` are further arguments of the form."""
+        """Return the form of a page: bound to what was sent by POST, else empty. `args` are further arguments of the form."""
         if request.method != "POST":
             return cls(None, *args)
         # `args` are the further ones that a subclass takes.
@@ -85,20 +85,20 @@ class Form(forms.Form, Generic[InputT]):
             raise Invalid from None
 
     def input_or_refusal(self) -> InputT:
-        """The use case's input, for a button whose page has no place for errors of its own. Raises `InvalidForm`."""
+        """Return the use case's input, for a button whose page has no place for errors of its own. Raises `InvalidForm`."""
         try:
             return self.input
         except Invalid:
             raise InvalidForm(self) from None
 
     def values_or_refusal(self) -> dict[str, Any]:
-        """The cleaned values, as `input_or_refusal`. Raises `InvalidForm`."""
+        """Return the cleaned values, for a button whose page has no place for errors of its own. Raises `InvalidForm`."""
         if not self.is_valid():
             raise InvalidForm(self)
         return self.cleaned_data
 
     def input_values(self) -> Mapping[str, Any]:
-        """The input's values by name: the cleaned ones, unless a form shapes them. Raises `Invalid`."""
+        """Return the input's values by name: the cleaned ones, unless a form shapes them. Raises `Invalid`."""
         return self.values
 
     @property

@@ -152,14 +152,14 @@ def values_of(query: QueryDict, parameters: Mapping[str, Parameter]) -> dict[str
 
 
 def require_bounded(query: QueryDict, characters_max: int = QUERY_CHARACTERS_MAX, name: str = "query") -> None:
-    """Raises `UnknownParameter` for too many parts: each refused part is repeated in the answer."""
+    """Limit a query: each refused part is repeated in the answer. Raises `UnknownParameter` for too many parts."""
     count = sum(len(texts) for _name, texts in query.lists())
     if len(query) > NAMES_MAX or count > VALUES_MAX or len(query.urlencode()) > characters_max:
         raise UnknownParameter([too_long(name, characters_max)])
 
 
 def require_short(text: str, characters_max: int, name: str) -> None:
-    """As `require_bounded`, for a query that is not parsed yet."""
+    """Do what `require_bounded` does, for a query that is not parsed yet."""
     if len(text) > characters_max or text.count("&") >= VALUES_MAX:
         raise UnknownParameter([too_long(name, characters_max)])
 

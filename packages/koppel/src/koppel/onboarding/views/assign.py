@@ -23,7 +23,7 @@ from koppel.organisations.roles import Role
 
 @step_page(Step.ASSIGN)
 def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """⑤ Assign the ticked rows, as often as wanted; then finish."""
+    """Assign the ticked rows, as often as needed; then finish (step 5)."""
     if request.method == "POST":
         return _handle_action(request, flow)
     administrators = Membership.objects.for_actor(request.actor).filter(role=Role.ADMINISTRATOR, is_active=True)

@@ -24,7 +24,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 
 @step_page(Step.CHOOSE)
 def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """③ Show everything that was reached; new companies can be ticked."""
+    """Show everything that was reached; new companies can be ticked (step 3)."""
     if request.method == "POST":
         values = ChooseForm.of(request).values_or_refusal()
         return ACTIONS[values["action"] or "next"](request, flow, values["company"])

@@ -31,7 +31,7 @@ PAGE_ROWS = 250
 @query_parameters(q=TEXT, show=one_of("incomplete"), page=PAGE, tried=FLAG)
 @step_page(Step.IDENTIFY)
 def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """④ Ask for a COC number for each, or a reason and a sector."""
+    """Ask for a COC number for each, or a reason and a sector (step 4)."""
     if request.method == "POST":
         return _perform(request, flow)
     answers, tried = identify_step.list_answers(flow), request.parameters["tried"] is not None
@@ -148,7 +148,7 @@ def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
 
 
 def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool) -> dict[str, Any]:
-    """Which rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
+    """Return the rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
     incomplete = [one for one in answers if not one.is_complete]
     unasked = "incomplete" if tried and len(answers) > PAGE_ROWS and request.parameters["show"] is None else ""
     only, search_text = request.parameters["show"] or unasked, request.parameters["q"] or ""

@@ -33,7 +33,7 @@ PLANNED_SYSTEMS = ("Exact Online", "Twinfield", "AFAS", "Fortnox", "Tripletex")
 
 
 def choose_system(request: AuthenticatedRequest) -> HttpResponse:
-    """① Choose the accounting system."""
+    """Choose the accounting system (step 1)."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     if request.method == "POST":
         connector = SystemForm.of(request).values_or_refusal()["connector"]
@@ -48,7 +48,7 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
 @query_parameters(connection=IDENTIFIER)
 @outside_transaction
 def import_more(request: AuthenticatedRequest) -> HttpResponse:
-    """More through a connection that exists: the list is fetched through the stored consent, no sign-in."""
+    """Start an import through a connection that exists: the stored consent fetches the list, without a sign-in."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(request.actor.organisation_id):
         connections = list(connections_of(request.actor))
@@ -100,7 +100,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 @step_page(Step.SIGN_IN)
 def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """② What is needed, what Koppel may do, and on to the vendor's own page or to the ids."""
+    """Show what is needed and what Koppel may do; go on to the vendor's own page or to the ids (step 2)."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     form = SignInForm.of(request)
     if request.method == "POST" and form.is_valid() and (response := _take_sign_in(request, flow, form)):
@@ -134,7 +134,7 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
 
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
-    """What was read; what the vendor says of each stands in the table that follows."""
+    """Show a message of how many ids were read; what the vendor says of each stands in the table that follows."""
     option = services.consent_option(request.actor, flow, app_id)
     if option is None:
         return

@@ -168,7 +168,7 @@ def _choices(actor: Actor, form: TemplateForm, current: SettingsMap) -> dict[str
 def _notify_rows(
     form: TemplateForm, current: SettingsMap, inherited: SettingsMap
 ) -> list[tuple[str, str, str, str, BoundField]]:
-    """(event, its name, what the template says, what holds where it says nothing, its field) of each event."""
+    """Return of each event: the event, its name, what the template says, what holds where it says nothing, its field."""
     template_audiences, inherited_audiences = notification_audiences(current), notification_audiences(inherited)
     return [
         (
