@@ -151,7 +151,7 @@ def test_a_signed_answer_that_names_nobody_is_refused_with_a_sentence(
     async def without_subject(*callback: Any, **named: Any) -> dict[str, Any]:
         return {**await verified(*callback, **named), "sub": sub}
 
-    monkeypatch.setattr(visma_net_consent, "_verified", without_subject)
+    monkeypatch.setattr(visma_net_consent, "_verify_token", without_subject)
     page = anna.connect(register_app(sandbox).pk)
     assert (page.status_code, "cannot be trusted" in words_of(page)) == (200, True)
     assert connections_of(anna.actor) == 0

@@ -95,7 +95,7 @@ def test_a_hundred_and_twenty_grants_are_renewed_at_the_same_time(sandbox: Sandb
 
     async def all_at_once(process_runtime: Runtime) -> set[Secret]:
         calls = asyncio.gather(
-            *(process_runtime.vault.get_access_token(one.organisation_id, one.grant_id) for one in many)
+            *(process_runtime.vault.get_access_token(grant.organisation_id, grant.grant_id) for grant in many)
         )
         await asyncio.to_thread(wait_until, lambda: sandbox.holds(len(many)))
         await asyncio.to_thread(sandbox.release)

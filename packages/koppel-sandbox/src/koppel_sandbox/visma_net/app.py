@@ -46,8 +46,8 @@ class Gateway:
 
     def __init__(self, clock: Clock, connect: Connect, erp: Erp, limits: Limits) -> None:
         self.clock, self.connect, self.erp, self.limits = clock, connect, erp, limits
-        self._by_id = {one.id: one for one in connect.companies}
-        self._by_tenant = {one.tenant_id: one for one in connect.companies}
+        self._by_id = {company.id: company for company in connect.companies}
+        self._by_tenant = {company.tenant_id: company for company in connect.companies}
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         access = self.connect.tokens.access.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
@@ -62,7 +62,7 @@ class Gateway:
         if isinstance(company, web.Response):
             return company
         request[COMPANY] = company.id
-        if not any(one.endswith(":read") for one in access.scope.split()):
+        if not any(scope.endswith(":read") for scope in access.scope.split()):
             return message(403, "The access token lacks the scope for this operation.")
         allowed, headers = self.limits.acquire(company.id, access.client_id, self.clock.seconds())
         if not allowed:
@@ -81,7 +81,7 @@ class Gateway:
         if user is None or access.tenant_id is not None:
             return message(403, "Not available for this application.")
         return web.json_response(
-            [{"id": one.id, "name": one.name, "type": "Standard"} for one in self.connect.reached_by(user)]
+            [{"id": company.id, "name": company.name, "type": "Standard"} for company in self.connect.reached_by(user)]
         )
 
     def _company(self, request: web.Request, access: AccessToken) -> Company | web.Response:

@@ -176,7 +176,7 @@ def _journal(encoded: EncodedBooks, query: Query) -> web.Response:
 
 def _lines(encoded: EncodedBooks, batches: list[Batch], first: int, last: int) -> bytes:
     """Cut a page that counts lines: a batch at its edge is split."""
-    line_count = sum(len(one.lines) for one in batches)
+    line_count = sum(len(batch.lines) for batch in batches)
     tail = b'],"metadata":' + shapes.encode(_metadata(encoded, line_count * encoded.copies)) + b"}"
     parts: list[bytes] = []
     for copy in range(first // line_count if line_count else 0, encoded.copies):

@@ -53,7 +53,7 @@ class Operation:
         return f"{self.method}-{self.path}".lower().translate(str.maketrans("/{}", "---"))
 
     def matches(self, search_text: str) -> bool:
-        names = [one.name for one in (*self.parameters, *self.response_fields)]
+        names = [field.name for field in (*self.parameters, *self.response_fields)]
         return search_text.casefold() in " ".join((self.group, self.method, self.path, self.text, *names)).casefold()
 
 
@@ -68,12 +68,12 @@ def operations() -> tuple[Operation, ...]:
         for method, about in methods.items()
         if method in METHODS
     ]
-    order = list(dict.fromkeys(one.group for one in listed))
+    order = list(dict.fromkeys(operation.group for operation in listed))
     return tuple(sorted(listed, key=lambda operation: order.index(operation.group)))
 
 
 def _operation(book: "_Book", path: str, method: str, about: Schema) -> Operation:
-    parameters = [_parameter(book, one) for one in about.get("parameters", ())]
+    parameters = [_parameter(book, parameter) for parameter in about.get("parameters", ())]
     body = _content(about.get("requestBody", {}))
     fields = [*parameters, *book.fields(body, "body")]
     status, answer = next(iter(about["responses"].items()))
@@ -135,12 +135,12 @@ class _Book:
     def kind(self, schema: Schema) -> str:
         """Describe a type in words: `integer`, `list of text`, `date-time or null`."""
         if options := schema.get("anyOf") or schema.get("oneOf"):
-            return " or ".join(dict.fromkeys(self.kind(one) for one in options))
+            return " or ".join(dict.fromkeys(self.kind(option) for option in options))
         if "$ref" in schema or "allOf" in schema:
             target = self._resolve_reference(schema)
             return self.kind(target) if "enum" in target else "object"
         if values := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
-            return " | ".join(json.dumps(one) for one in values)
+            return " | ".join(json.dumps(value) for value in values)
         if schema.get("type") == "array":
             return f"list of {self.kind(schema.get('items', {}))}"
         word = str(schema.get("format") or schema.get("type") or "anything")

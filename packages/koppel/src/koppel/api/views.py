@@ -15,7 +15,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 def reference(request: AuthenticatedRequest) -> HttpResponse:
     """Show the operations; `q` filters them by text."""
     search_text = (request.parameters["q"] or "").replace("\0", "")[:100].strip()
-    matches = [one for one in operations() if one.matches(search_text)]
+    matches = [operation for operation in operations() if operation.matches(search_text)]
     base = f"{settings.PUBLIC_URL}{reverse('api:api-root')}".rstrip("/")
     context = {
         "account_place": "api", "operations": matches, "words": search_text, "base": base,

@@ -198,7 +198,10 @@ def _per_period(
 ) -> tuple[list[str], list[tuple[str, str, list[Decimal | None]]]]:
     moves = movement_by_period(administration_id, year)
     periods = sorted({period for _account, period in moves})
-    rows = [(one.code, one.name, [moves.get((one.code, period)) for period in periods]) for one in report.accounts]
+    rows = [
+        (account.code, account.name, [moves.get((account.code, period)) for period in periods])
+        for account in report.accounts
+    ]
     return periods, rows
 
 

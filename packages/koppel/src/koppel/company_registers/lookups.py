@@ -58,8 +58,8 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
 def cached_results(organisation_id: int, queries: Iterable[RegisterQuery]) -> dict[RegisterQuery, LookupResult]:
     """Return what is known about each query; one that was never made is absent. In the caller's scope."""
     requested = set(queries)
-    results = (to_lookup_result(one) for one in _rows(organisation_id, list(requested)))
-    return {one.query: one for one in results if one.query in requested}
+    results = (to_lookup_result(row) for row in _rows(organisation_id, list(requested)))
+    return {result.query: result for result in results if result.query in requested}
 
 
 def store_result(organisation_id: int, lookup_id: int, result: RegisterResult) -> None:
@@ -120,9 +120,9 @@ def _rows(organisation_id: int, queries: list[RegisterQuery]) -> "QuerySet[Looku
     """Return the rows of these queries. Values of different kinds do not meet, so one list of values is
     enough."""
     return Lookup.objects.in_organisation(organisation_id).filter(
-        country__in={one.country for one in queries},
-        kind__in={one.kind for one in queries},
-        value__in={one.value for one in queries},
+        country__in={query.country for query in queries},
+        kind__in={query.kind for query in queries},
+        value__in={query.value for query in queries},
     )
 
 

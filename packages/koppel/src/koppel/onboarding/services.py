@@ -23,7 +23,7 @@ from koppel.organisations.roles import Actor, Permission
 
 def consent_option(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
     """Return the app registration with this id if the flow may offer it."""
-    return next((one for one in apps_for(actor, flow.connector) if one.app.pk == app_id), None)
+    return next((option for option in apps_for(actor, flow.connector) if option.app.pk == app_id), None)
 
 
 def sign_in(actor: Actor, flow: Flow, app_id: int, company_ids: str = "") -> Advance | ShowErrors | ExternalStep:

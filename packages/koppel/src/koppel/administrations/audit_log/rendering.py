@@ -80,7 +80,7 @@ class AuditRenderer:
     def of_administration(self, entry: AuditEntry, administration_id: int) -> list[str]:
         """Return a sentence for each thing that an action changed for this administration, also when it was one of many."""
         if not is_by_administration(entry.action):
-            return [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
+            return [f"{change.key}: {change.before} → {change.after}" for change in self.changes(entry)]
         key, details = str(administration_id), entry.details
         if any(key in (details.get(side) or {}) for side in ("before", "after")):
             before, after = ((details.get(side) or {}).get(key) or {} for side in ("before", "after"))
@@ -115,7 +115,7 @@ class AuditRenderer:
 
     def details(self, entry: AuditEntry) -> str:
         """Return all of it in one line, for a file."""
-        changes = [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
+        changes = [f"{change.key}: {change.before} → {change.after}" for change in self.changes(entry)]
         return "; ".join([*changes, *(f"{label}: {value}" for label, value in self.other_details(entry))])
 
     def _change(self, action: str, key: str, before: Any, after: Any) -> ChangedValue:

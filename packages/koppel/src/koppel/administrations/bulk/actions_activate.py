@@ -39,7 +39,10 @@ def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
 def plan_deactivate(
     actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
-    return {one.pk: _plan_stop(one, params_by_id[one.pk]) for one in administrations}
+    return {
+        administration.pk: _plan_stop(administration, params_by_id[administration.pk])
+        for administration in administrations
+    }
 
 
 def plan_activate(

@@ -56,13 +56,13 @@ def undoable_operation_of_import(actor: Actor, import_id: int) -> int | None:
     queryset = BulkOperation.objects.for_actor(actor).filter(
         membership_id=actor.membership_id, query=f"import={import_id}"
     )
-    return next((one.pk for one in queryset.order_by("pk") if can_undo(one)), None)
+    return next((operation.pk for operation in queryset.order_by("pk") if can_undo(operation)), None)
 
 
 def count_items(operation: BulkOperation) -> ItemCounts:
     queryset = BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation)
     by_state = dict(queryset.values_list("state").annotate(Count("pk")).order_by())
-    return ItemCounts(**{one.value: by_state.get(one.value, 0) for one in ItemState})
+    return ItemCounts(**{state.value: by_state.get(state.value, 0) for state in ItemState})
 
 
 def can_undo(operation: BulkOperation) -> bool:

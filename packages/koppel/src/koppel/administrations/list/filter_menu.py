@@ -69,7 +69,7 @@ class Menu:
 
     @property
     def count(self) -> int:
-        return sum(one.is_chosen for one in self.options)
+        return sum(option.is_chosen for option in self.options)
 
     @property
     def is_long(self) -> bool:

@@ -136,9 +136,9 @@ class ListQuery:
 
     def without_filter(self, key: str, value: str | None = None) -> "ListQuery":
         """Return it without one value of a filter, or without all of its values."""
-        removed = {(key, one) for one in self.multi.get(key, ())} if value is None else {(key, value)}
+        removed = {(key, chosen) for chosen in self.multi.get(key, ())} if value is None else {(key, value)}
         multi = {
-            name: tuple(one for one in values if (name, one) not in removed) for name, values in self.multi.items()
+            name: tuple(text for text in values if (name, text) not in removed) for name, values in self.multi.items()
         }
         return replace(
             self,

@@ -194,7 +194,7 @@ def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
 
 def _items(actor: Actor, items: list[BulkItem]) -> list[dict[str, Any]]:
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items])
-    administrations = {one.pk: one for one in visible.only("pk", "name", "country")}
+    administrations = {administration.pk: administration for administration in visible.only("pk", "name", "country")}
     names = bulk.NameLookup(actor, [state for item in items for state in (item.before, item.after)])
     return [
         {

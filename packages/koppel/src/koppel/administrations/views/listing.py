@@ -49,25 +49,27 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
 
     Opened without asking for anything it shows the person's default view, if there is one."""
     views = saved_views.list_views(request.actor)
-    default = next((one for one in views if one.is_default and one.query), None)
+    default = next((view for view in views if view.is_default and view.query), None)
     if default and not _query_of(request):
         return HttpResponseRedirect(f"{request.path}?{default.query}")
     list_query = read_query(request)
     query = list_query.to_query_string()
     if unknown := unknown_in(request.actor, list_query):
         return _refusal_response(
-            request, unknown, next((one for one in views if one.query in (query, _query_of(request))), None)
+            request,
+            unknown,
+            next((saved_view for saved_view in views if saved_view.query in (query, _query_of(request))), None),
         )
     choices = queries.assignment_choices(request.actor)
     context = _list_context(request, list_query) | {
         "menus": menus(list_query, choices),
         "chips": chips(list_query, choices),
         "more_filters": _single_filters(list_query),
-        "all_columns": [(key, one.label, key in list_query.columns) for key, one in COLUMNS.items()],
+        "all_columns": [(key, column.label, key in list_query.columns) for key, column in COLUMNS.items()],
         "hidden_count": restriction.count_hidden(request.actor),
         "has_connection": bool(choices["connections"]),
         "views": views,
-        "view": next((one for one in views if one.query == query), None),
+        "view": next((view for view in views if view.query == query), None),
         "formats": [(Format.CSV, "CSV"), (Format.EXCEL, "Excel")],
         "done_id": list_query.operation_id,
         "today": timezone.localdate().isoformat(),
@@ -146,8 +148,8 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
     import_id = list_query.single.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(row_context.progress.values()) if state else []
-    percent = state.percent(one.percent or 0 for one in read) if state else 0
-    longest = max((one.seconds_left or 0 for one in read), default=0)
+    percent = state.percent(progress.percent or 0 for progress in read) if state else 0
+    longest = max((progress.seconds_left or 0 for progress in read), default=0)
     return {
         "nav_section": NAV_SECTION,
         "list_query": list_query,
@@ -160,7 +162,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "state": state,
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,
-        "busy": any(one.status in (Status.QUEUED, Status.CONFIGURING) for one in page.rows)
+        "busy": any(row.status in (Status.QUEUED, Status.CONFIGURING) for row in page.rows)
         or bool(state and state.open),
     }
 

@@ -156,7 +156,7 @@ def _sql_readers() -> Iterator[Finding]:
         rights = excess_rights(connection, connection.info.user)
         databases = other_databases(connection)
     if rights:
-        sentences = "; ".join(one.message for one in rights)
+        sentences = "; ".join(right.message for right in rights)
         text = f"{sentences}. As superuser or owner of the database run: {remedies(rights)}."
         yield Finding("sql readers", False, text)
     else:

@@ -144,7 +144,7 @@ def _entries(body: bytes, period: str) -> ReadResult:
             continue
         previous = records.get(record.external_id)
         count += (
-            len({one.external_id for one in record.children} - _keys(previous)) if previous else len(record.children)
+            len({line.external_id for line in record.children} - _keys(previous)) if previous else len(record.children)
         )
         records[record.external_id] = _merge_batches(previous, record) if previous else record
     return ReadResult(list(records.values()), rejected, meta, count, stamps)
@@ -192,12 +192,12 @@ def _without_lines(payload: bytes, lines: list[msgspec.Raw]) -> bytes:
 
 
 def _keys(record: Record) -> set[str]:
-    return {one.external_id for one in record.children}
+    return {line.external_id for line in record.children}
 
 
 def _merge_batches(previous: Record, more: Record) -> Record:
     """Merge a batch that is twice on a page: the later head, all lines, of lines that are twice the later ones."""
-    lines = {one.external_id: one for one in (*previous.children, *more.children)}
+    lines = {line.external_id: line for line in (*previous.children, *more.children)}
     return msgspec.structs.replace(more, children=tuple(lines.values()), is_complete=False)
 
 

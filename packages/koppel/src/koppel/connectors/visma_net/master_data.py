@@ -62,7 +62,7 @@ ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
     ),
     "payment_terms": (Endpoint("/v1/creditTerm", ("termsId",), paged=True, wraps=True),),
 }
-WITH_CHANGES = tuple(key for key, endpoints in ENDPOINTS.items() if all(one.delta for one in endpoints))
+WITH_CHANGES = tuple(key for key, endpoints in ENDPOINTS.items() if all(endpoint.delta for endpoint in endpoints))
 MODULES = ("GL", "AP", "AR", "CA", "CM", "IN", "DR", "FA", "PM")
 """The batch modules of the description; each is a daybook of an actual ledger."""
 

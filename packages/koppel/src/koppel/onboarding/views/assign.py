@@ -29,7 +29,7 @@ def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     administrators = Membership.objects.for_actor(request.actor).filter(role=Role.ADMINISTRATOR, is_active=True)
     context = {
         "rows": assign_step.list_assignments(request.actor, flow),
-        "administrators": [str(one.user) for one in administrators.select_related("user").order_by("user__name")],
+        "administrators": [str(member.user) for member in administrators.select_related("user").order_by("user__name")],
         "is_administrator": request.actor.role == Role.ADMINISTRATOR,
         **assignment_choices(request.actor),
     }

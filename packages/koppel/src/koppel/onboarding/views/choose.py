@@ -35,14 +35,14 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     context = {
         "rows": visible,
         "company_count": len(choices),
-        "imported": sum(one.is_imported for one in choices),
-        "unreachable": sum(one.state == "unreachable" for one in choices),
-        "undescribed": sum(one.company.described_at is None for one in visible),
+        "imported": sum(choice.is_imported for choice in choices),
+        "unreachable": sum(choice.state == "unreachable" for choice in choices),
+        "undescribed": sum(choice.company.described_at is None for choice in visible),
         "chosen": choose_step.preselected_ids(
             flow, choices, collects_many=option is not None and option.mode.collects_many
         ),
         "consent_option": option,
-        "accounts": len({one.account for one in choices}) > 1,
+        "accounts": len({choice.account for choice in choices}) > 1,
         "can_set_import_policy": choose_step.can_set_import_policy(request.actor, flow),
     }
     return render(request, "onboarding/choose.html", context | wizard_context(Step.CHOOSE, flow))
@@ -75,7 +75,7 @@ def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyChoice]:
-    return [one for one in choices if not one.is_imported] if is_import(flow) else choices
+    return [choice for choice in choices if not choice.is_imported] if is_import(flow) else choices
 
 
 def _next(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> HttpResponse:
@@ -105,7 +105,7 @@ def _withhold(request: AuthenticatedRequest, flow: Flow, company_ids: list[int])
 
 
 def _retry(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -> HttpResponse:
-    count = sum(retry_companies(request.actor, one) for one in flow.connection_ids)
+    count = sum(retry_companies(request.actor, connection_id) for connection_id in flow.connection_ids)
     text = ngettext("%(count)d company is asked about again.", "%(count)d companies are asked about again.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
@@ -130,4 +130,4 @@ ACTIONS = {
 
 
 def _consent_option(request: AuthenticatedRequest, flow: Flow) -> AppChoice | None:
-    return next((one for one in apps_for(request.actor, flow.connector) if one.app.pk == flow.app_id), None)
+    return next((option for option in apps_for(request.actor, flow.connector) if option.app.pk == flow.app_id), None)

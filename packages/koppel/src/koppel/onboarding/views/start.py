@@ -38,7 +38,7 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         connector = SystemForm.of(request).values_or_refusal()["connector"]
         return to_step(flows.start_flow(request.actor, connector), Step.SIGN_IN)
-    systems = [(one.descriptor, bool(apps_for(request.actor, key))) for key, one in connectors().items()]
+    systems = [(connector.descriptor, bool(apps_for(request.actor, key))) for key, connector in connectors().items()]
     titles = {descriptor.title for descriptor, _has_app in systems}
     planned_systems = [title for title in PLANNED_SYSTEMS if title not in titles]
     context = {"systems": systems, "planned_systems": planned_systems, "open_flows": flows.open_flows(request.actor)}
