@@ -9,13 +9,16 @@ from typer.testing import CliRunner
 
 from koppel.administrations.commands import app
 from koppel.administrations.models import Administration, BulkOperation, Favourite, SavedView, Status
+from koppel.audit.services import record
+from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.cli.errors import refusal_text
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.groups import divisions
 from koppel.organisations.groups.inputs import DivisionInput
-from koppel.organisations.models import Division, User
+from koppel.organisations.models import Division, Membership, User
 from koppel.organisations.roles import Actor
 from tests.administrations.factories import Firm, firm_of
 from tests.administrations.test_bulk import colleague
@@ -219,6 +222,17 @@ def test_a_view_of_what_is_gone_matches_nothing_for_programs_too(firm: Firm) -> 
     assert "kantoor0@example.test" in client.get(f"{ROOT}?connection={connection}").content.decode()
     assert client.get(f"{ROOT}?template={template}").status_code == 200
     assert count_favourites(firm) == 0
+
+
+def test_a_filter_by_a_person_who_is_gone_names_the_person(firm: Firm, actor: Any) -> None:
+    anna = colleague(actor, firm.boss, "user")
+    with organisation_scope(firm.boss.organisation_id):
+        subject = Subject(SubjectKind.PERSON, anna.membership_id, "Anna de Vries")
+        record(firm.boss.organisation_id, firm.boss.audit, PersonAction.CHANGED, subject=subject)
+        Membership.objects.filter(pk=anna.membership_id).delete()
+    page = browser_of(firm.boss).get(f"{ROOT}?user={anna.membership_id}")
+    assert page.status_code == 422
+    assert "The person “Anna de Vries” no longer works here." in page.content.decode()
 
 
 def test_an_import_of_administrations_that_one_may_not_see_does_not_exist(firm: Firm, actor: Any) -> None:

@@ -31,13 +31,13 @@ class EgressPolicy:
         """Tell whether this IP address may be called. An IPv4 address inside an IPv6 address is judged as
         IPv4.
         """
-        unwrapped = _unwrapped(ip_address(address.partition("%")[0]))
+        unwrapped = _unwrap(ip_address(address.partition("%")[0]))
         if any(unwrapped in network for network in self.networks):
             return True
         return self.public and unwrapped.is_global and not unwrapped.is_multicast
 
     def require_allowed(self, host: str) -> None:
-        """Raises `AddressRefused` for a literal IP address that may not be called.
+        """Require a host that may be called. Raises `AddressRefused` for a literal IP address that may not.
 
         A host name passes: its addresses are checked when `GuardedResolver` resolves it."""
         try:
@@ -68,7 +68,7 @@ class GuardedResolver(AbstractResolver):
         await self._resolver.close()
 
 
-def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:

@@ -29,7 +29,7 @@ def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UU
 
     def decorate(view: View) -> Callable[[AuthenticatedRequest, UUID], HttpResponse]:
         @wraps(view)
-        def guarded(request: AuthenticatedRequest, token: UUID) -> HttpResponse:
+        def wrapper(request: AuthenticatedRequest, token: UUID) -> HttpResponse:
             request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
             try:
                 flow = flows.get_flow(request.actor, token)
@@ -42,7 +42,7 @@ def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UU
                 return to_step(flow, Step(flow.step))
             return view(request, flow)
 
-        return guarded
+        return wrapper
 
     return decorate
 
@@ -56,7 +56,7 @@ def to_step(flow: Flow, step: Step) -> HttpResponse:
 
 
 def to_import(actor: Actor, import_id: int | None) -> HttpResponse:
-    """The list of administrations, filtered to what this import brought in, with the undo of what was assigned."""
+    """Redirect to the list of administrations, filtered to what this import brought in, with the undo of what was assigned."""
     query = f"?import={import_id}" if import_id else ""
     if import_id and (operation_id := undoable_operation_of_import(actor, import_id)):
         query += f"&done={operation_id}"

@@ -52,7 +52,7 @@ def checked_domain(text: str) -> str:
 
 
 def refuse_public(domain: str) -> None:
-    """Raises `Refused` for a domain at which anybody can have an address."""
+    """Refuse a public domain. Raises `Refused` for a domain at which anybody can have an address."""
     if is_public(domain):
         raise Refused(
             _("%s is a public mail service: everybody can have an address there.") % domain, field="email_domains"
@@ -77,7 +77,7 @@ def organisation_of(domain: str) -> int | None:
         return naming.values_list("pk", flat=True).first()
 
 
-def unconfirmed(organisation: Organisation) -> list[str]:
+def unconfirmed_domains(organisation: Organisation) -> list[str]:
     """Return domains that the organisation names and the sign-in page does not use. Within the organisation's
     scope.
     """
