@@ -19,6 +19,7 @@ SAME_JOB = {
     "formats": "named by Django, one a language",
     "handover": "gives what a person held to a colleague",
     "outbox": "declares the rows that an app delivers outside; the kit has the engine of them all",
+    "reasons": "the codes of reasons, with their sentences",
 }
 """Names that several modules have, with what all of them do."""
 
