@@ -14,10 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from koppel.audit.models import AuditEntry
-from koppel.kit.errors import KoppelError, NotFoundError
-from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import FederatedIdentity, IdentityProvider, Membership, Organisation, User
@@ -505,27 +502,3 @@ def test_a_provider_that_describes_itself_in_nonsense_is_refused_with_a_sentence
     idp.says(fault)
     assert "does not describe itself" in configure(boss, idp)
     idp.says()
-
-
-@pytest.mark.usefixtures("clean_database")
-@pytest.mark.parametrize(
-    ("path", "error", "status", "sentence"),
-    [
-        ("/sign-in/1/", Refused("It is full."), 403, "You could not be signed in"),
-        ("/sign-in/1/", NotAllowed("people"), 403, "Not possible"),
-        ("/sign-in/1/", NotFoundError(), 404, ""),
-        ("/sign-in/1/", Quarantined(), 503, "Koppel is in quarantine"),
-        ("/sign-in/", Refused("It is full."), 409, "It is full."),
-    ],
-)
-def test_a_public_page_shows_every_refusal(
-    monkeypatch: pytest.MonkeyPatch, path: str, error: KoppelError, status: int, sentence: str
-) -> None:
-    def refuse(*_arguments: object) -> None:
-        raise error
-
-    monkeypatch.setattr(single_sign_on, "active_provider", refuse)
-    monkeypatch.setattr("koppel.organisations.views.single_sign_on.EmailForm.of", refuse)
-    answer = Client().get(path)
-    assert answer.status_code == status
-    assert sentence in answer.content.decode()
