@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from pydantic import BaseModel
 
 from koppel.cli.demo.sandbox import require_sandbox
 from koppel.cli.main import main
@@ -167,19 +168,14 @@ def test_a_setting_that_cannot_be_read_is_named(
     assert value not in said
 
 
-def test_what_a_service_refuses_is_one_sentence(shell: Shell, database_addresses: Addresses) -> None:
-    secrets = {name: os.environ[name] for name in ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")}
-    settings = {"DATABASE_URL": database_addresses.app_url} | secrets
-    assert "not confirmed" in sentence(shell.koppel("organisations", "withdraw-domain", "firm.test", **settings))
-    assert "e-mail address" in sentence(
-        shell.koppel("organisations", "create", "--name", "Noord", "--email", "nobody", **settings)
-    )
-
-
 class Unworded(KoppelError):
     """Nothing of that kind.
 
     What is more is not for the reader."""
+
+
+class Numbered(BaseModel):
+    number: int
 
 
 @pytest.mark.parametrize(
@@ -200,10 +196,18 @@ def test_a_command_that_catches_nothing_prints_no_traceback(
     def fail() -> None:
         raise error
 
+    @app.command()
+    def read() -> None:
+        Numbered.model_validate({"number": None})
+
     monkeypatch.setattr("koppel.cli.main.command_tree", lambda _arguments, _exit_stack: app)
     with pytest.raises(SystemExit) as ended:
-        main([])
+        main(["fail"])
     assert (ended.value.code, capsys.readouterr().err) == (exit_code, said)
+    with pytest.raises(SystemExit) as ended:
+        main(["read"])
+    assert ended.value.code == REFUSED
+    assert capsys.readouterr().err.startswith("number: ")
 
 
 @pytest.mark.parametrize("number", ["4096", "-1", "three", "1.5", "٣"])
