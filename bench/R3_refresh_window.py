@@ -58,7 +58,7 @@ async def _live(app: BenchApp) -> int:
                 for seconds in _moments(dice):
                     clock.set(issued + timedelta(seconds=seconds))
                     await asyncio.to_thread(_set_clock, app, clock.now())
-                    token = await process_runtime.vault.access_token(granted.organisation_id, granted.grant_id)
+                    token = await process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id)
                     answer = await http.send(
                         "GET",
                         f"{app.sandbox.url}/API/resources/v1/context",

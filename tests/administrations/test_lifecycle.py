@@ -206,7 +206,7 @@ def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:
     browser_of(boss).post(f"/administrations/{administration.pk}/cancel-offboarding")
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.get(pk=administration.pk).erase_on is None
-        assert erasure.due_today().to_erase == []
+        assert erasure.find_due_work().to_erase == []
 
 
 def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:

@@ -183,7 +183,7 @@ def _dotted(file: Path) -> str:
         ("seen_name", ["seen_name"]),
         ("reach_of(organisation_id, subject)", ["reach_of"]),
         ("koppel.books.storage.writer", ["koppel.books.storage.writer"]),
-        ("NotFound", ["NotFound"]),
+        ("NotFoundError", ["NotFoundError"]),
         ("data/divisions.tsv", ["data/divisions.tsv"]),
         ("koppel administrations list", []),
         ("2026-11", []),

@@ -9,8 +9,8 @@ RAW = {"POST", "GET", "FILES", "body"}
 READERS = ("kit/web/", "api/", "web/auth/", "administrations/list/query.py")
 """What reads requests for all others: forms, parameters, REST, and the handler that shows a refused query."""
 OWN_ERRORS = {
-    "KoppelError", "NotFoundError", "NotAllowed", "Refused", "NoSuchGroup", "NotFound", "NoSuchWebhook", "NoSuchFlow",
-    "NoSuchConnection", "ConsentRefused", "RegistrationRefused", "FlowExpired", "StepNotReached", "UnknownSystem",
+    "KoppelError", "NotFoundError", "NotAllowed", "Refused", "NoSuchGroup", "NoSuchAdministration", "NoSuchWebhook",
+    "NoSuchFlow", "NoSuchConnection", "ConsentRefused", "RegistrationRefused", "FlowExpired", "StepNotReached", "UnknownSystem",
     "UnknownResource", "UnknownParameter", "SyncNotAllowed", "ReaderRefused", "TooManyRows",
 }  # fmt: skip
 WITH_A_REASON = {

@@ -69,7 +69,9 @@ def test_the_check_of_all_years_finds_what_the_trial_balance_of_each_year_shows(
     administration = ledger.administration
     with organisation_scope(administration.organisation_id):
         by_year = {
-            year: [(one.code, one.difference) for one in trial_balance(administration.pk, year, last).differing]
+            year: [
+                (account.code, account.difference) for account in trial_balance(administration.pk, year, last).differing
+            ]
             for year, last in fiscal_years(administration.pk).items()
         }
         assert differing_accounts(administration.pk) == by_year

@@ -35,7 +35,7 @@ COMPANIES = [
 )
 def test_columns_delimiters_and_wrappings_are_seen_from_the_list_itself(text: str) -> None:
     matched = match_lines(read_lines(text), COMPANIES)
-    assert [(one.id, one.line.number, one.status) for one in matched] == [
+    assert [(match.id, match.line.number, match.status) for match in matched] == [
         (11, "69599084", MatchStatus.MATCHED),
         (13, "68750110", MatchStatus.MATCHED),
     ]
@@ -43,7 +43,7 @@ def test_columns_delimiters_and_wrappings_are_seen_from_the_list_itself(text: st
 
 def test_a_bare_column_follows_the_order_of_the_table_and_a_blank_line_leaves_a_gap() -> None:
     matched = match_lines(read_lines("69599084\n\n68750110\n12341234"), COMPANIES)
-    assert [(one.id, one.status) for one in matched] == [
+    assert [(match.id, match.status) for match in matched] == [
         (11, MatchStatus.MATCHED), (None, MatchStatus.EMPTY), (13, MatchStatus.MATCHED), (None, MatchStatus.UNKNOWN),
     ]  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_every_line_is_told_what_became_of_it() -> None:
     twins = [*COMPANIES, Candidate(14, "Fjordheim A.S.")]
     text = "Fjordheim AS;923609016\nNobody Ltd;1234567\nVan Dam Holding;68750110\nVan Dam Holding;69599084"
     text += "\nBakkerij De Haan BV;"
-    assert [(one.status, one.id) for one in match_lines(read_lines(text), twins)] == [
+    assert [(match.status, match.id) for match in match_lines(read_lines(text), twins)] == [
         (MatchStatus.AMBIGUOUS, None), (MatchStatus.UNKNOWN, None), (MatchStatus.MATCHED, 13),
         (MatchStatus.TWICE, 13), (MatchStatus.EMPTY, None),
     ]  # fmt: skip

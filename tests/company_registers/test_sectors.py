@@ -84,7 +84,7 @@ def test_typing_a_trade_leads_to_its_section(language: str) -> None:
 
 def test_dutch_letters_are_understood_on_an_english_page_too() -> None:
     assert {one.letter for one in search("bosbouw", "en")} == {"A"}
-    assert [one.matched_division for one in search("bosbouw", "en") if one.matched_division] == [
+    assert [choice.matched_division for choice in search("bosbouw", "en") if choice.matched_division] == [
         "02 Forestry and logging"
     ]
 
@@ -111,7 +111,7 @@ def test_reasons_are_understood_in_both_languages() -> None:
 def test_the_lists_are_the_published_ones(shared_reference: Path) -> None:
     with (shared_reference / "sectors" / "nace_rev2_1_sections_divisions.csv").open(encoding="utf-8") as file:
         published = [row for row in csv.DictReader(file) if len(row["code"]) == 2]
-    assert [(one["code"], one["section"]) for one in published] == [
+    assert [(division["code"], division["section"]) for division in published] == [
         (code, section) for code, section, *_ in divisions()
     ]
     assert [one["nl"] for one in published] == [dutch for *_, dutch in divisions()]

@@ -266,7 +266,7 @@ def test_what_was_the_matter_before_a_pause_is_over_when_it_is_resumed(anna: Con
     notify_expiring_and_review_owners()
     assert open_issues(anna) == {"vendor_unresponsive"}
     within(anna, lifecycle.pause_connection, anna.actor, anna.connection.pk)
-    within(anna, lifecycle.resume, anna.actor, anna.connection.pk)
+    within(anna, lifecycle.resume_connection, anna.actor, anna.connection.pk)
     assert reload_connection(anna).state == "active"
     assert open_issues(anna) == set(), "if it is still silent, that shows anew"
 

@@ -146,12 +146,12 @@ def test_an_answer_that_nobody_thought_of_is_a_sentence_not_a_fault(anna: Newcom
 def test_a_signed_answer_that_names_nobody_is_refused_with_a_sentence(
     anna: Newcomer, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, sub: object
 ) -> None:
-    verified = visma_net_consent._verified
+    verified = visma_net_consent._verify_token
 
     async def without_subject(*callback: Any, **named: Any) -> dict[str, Any]:
         return {**await verified(*callback, **named), "sub": sub}
 
-    monkeypatch.setattr(visma_net_consent, "_verified", without_subject)
+    monkeypatch.setattr(visma_net_consent, "_verify_token", without_subject)
     page = anna.connect(register_app(sandbox).pk)
     assert (page.status_code, "cannot be trusted" in words_of(page)) == (200, True)
     assert connections_of(anna.actor) == 0

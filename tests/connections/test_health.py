@@ -247,7 +247,7 @@ async def renew_token(firm: Connected) -> None:
     async with HttpClient() as http, runtime.runtime(http, size=4) as process_runtime:
         grant_id = await run_in_thread(lambda: the_grant(firm))
         with pytest.raises(SystemError):
-            await process_runtime.vault.access_token(firm.actor.organisation_id, grant_id)
+            await process_runtime.vault.get_access_token(firm.actor.organisation_id, grant_id)
 
 
 def the_grant(firm: Connected) -> int:

@@ -209,7 +209,7 @@ def test_a_company_that_the_account_no_longer_reaches_is_told_and_comes_back(con
     assert "company_unlisted" not in issue_messages(anna, second)
     assert sync(anna, second) == "succeeded"
     assert issue_messages(anna, second) == {}
-    assert [one for one in event_kinds(anna) if one.startswith(("company", "role"))] == [
+    assert [kind for kind in event_kinds(anna) if kind.startswith(("company", "role"))] == [
         "company_unlisted", "company_access_lost", "company_relisted", "company_access_restored",
     ]  # fmt: skip
 

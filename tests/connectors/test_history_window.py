@@ -25,7 +25,7 @@ class FakeSession:
 
     def __init__(self, years: Mapping[int, tuple[str, int]]) -> None:
         self._body = json.dumps(
-            [one for year, (start, months) in years.items() for one in _periods(year, start, months)]
+            [period for year, (start, months) in years.items() for period in _periods(year, start, months)]
         )
 
     async def send(

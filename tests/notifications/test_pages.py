@@ -121,7 +121,7 @@ def test_a_sign_in_from_a_new_browser_is_told_and_a_known_one_is_not(anna: Actor
     sign_in(anna, EDGE)
     sign_in(anna, FIREFOX, "198.51.100.4")
     sign_in(anna, EDGE)
-    assert [one.split(":")[1].split(".")[0] for one in screen_messages(anna)] == [
+    assert [message.split(":")[1].split(".")[0] for message in screen_messages(anna)] == [
         " Edge, Windows, address 192", " Firefox, Linux, address 198",
     ]  # fmt: skip
 

@@ -110,7 +110,7 @@ def test_a_program_is_told_what_began_and_that_it_is_over(anna: Actor, browser: 
         assert is_signed_with(created["secret"], got)
         assert got["headers"]["webhook-id"] == message["id"]
         assert abs(int(got["headers"]["webhook-timestamp"]) - time.time()) < 60
-    assert [(one["state"], one["response_status"], one["is_closing"]) for one in log(browser, created["id"])] == [
+    assert [(entry["state"], entry["response_status"], entry["is_closing"]) for entry in log(browser, created["id"])] == [
         ("sent", 200, False), ("sent", 200, True),
     ]  # fmt: skip
 

@@ -451,7 +451,8 @@ def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(actor: Any, sa
         sandbox.companies(),
     )
     sandbox.client(
-        CLIENTS["service"], approved=[one["tenant_id"] for one in sandbox_companies if one is not sandbox_companies[1]]
+        CLIENTS["service"],
+        approved=[company["tenant_id"] for company in sandbox_companies if company is not sandbox_companies[1]],
     )
     sandbox.control(f"companies/{sandbox_companies[2]['id']}", {"licensed": False})
     good, unapproved, unlicensed = (one["tenant_id"] for one in sandbox_companies[:3])

@@ -10,7 +10,7 @@ import pytest
 from django.db import connections
 
 from koppel.administrations.models import Administration
-from koppel.connections.lifecycle import resume
+from koppel.connections.lifecycle import resume_connection
 from koppel.connections.models import Connection
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
@@ -171,7 +171,7 @@ def test_a_run_that_was_taken_in_the_moment_of_a_pause_goes_back(connected: Make
     wait_until(lambda: runs_of(anna)[0].state == "queued")
     anna.sandbox.release()
     with organisation_scope(anna.actor.organisation_id):
-        assert resume(anna.actor, anna.connection.pk)
+        assert resume_connection(anna.actor, anna.connection.pk)
     wait_until(lambda: all_active(anna))
     assert worker.poll() is None
 

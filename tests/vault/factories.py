@@ -68,6 +68,6 @@ def expire(granted: Sequence[GrantedAccess], at: datetime | None = None) -> None
     """The access tokens of these end now (or then)."""
     ends = at or now()
     with organisation_scope(granted[0].organisation_id):
-        Grant.objects.filter(pk__in=[one.grant_id for one in granted]).update(
+        Grant.objects.filter(pk__in=[grant.grant_id for grant in granted]).update(
             issued_at=ends - timedelta(hours=1), expires_at=ends
         )

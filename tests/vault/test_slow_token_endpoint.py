@@ -95,7 +95,7 @@ def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
 
     async def slow(runtime: Runtime) -> None:
         with pytest.raises(Unreachable) as raised:
-            await runtime.vault.access_token(*grant_key)
+            await runtime.vault.get_access_token(*grant_key)
         assert (raised.value.code, str(raised.value)) == (refresh_policy.RENEWAL_SLOW, refresh_policy.SLOW)
 
     async def story() -> list[Secret]:
@@ -111,7 +111,7 @@ def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
             await asyncio.to_thread(wait_until, lambda: in_thread(granted.row).connection.state == "degraded")
             await asyncio.to_thread(sandbox.release)
             await asyncio.to_thread(wait_until, lambda: in_thread(granted.row).generation == 2)
-            return [await first.vault.access_token(*grant_key), await second.vault.access_token(*grant_key)]
+            return [await first.vault.get_access_token(*grant_key), await second.vault.get_access_token(*grant_key)]
 
     assert len(set(asyncio.run(story()))) == 1
     assert refreshes(sandbox) == {"refresh_token": 1}
@@ -127,7 +127,7 @@ def test_the_old_token_is_used_while_it_lives(granted: GrantedAccess, sandbox: S
 
     async def story(runtime: Runtime) -> list[Secret]:
         grant_key = (granted.organisation_id, granted.grant_id)
-        tokens = [await runtime.vault.access_token(*grant_key) for _each in range(3)]
+        tokens = [await runtime.vault.get_access_token(*grant_key) for _each in range(3)]
         await asyncio.to_thread(sandbox.release)
         return tokens
 

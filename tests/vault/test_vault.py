@@ -54,7 +54,7 @@ def within(work: Callable[[Runtime], Awaitable[Any]]) -> Any:
 
 
 def token_of(granted: GrantedAccess, refused: Secret | None = None) -> Secret:
-    token: Secret = within(lambda made: made.vault.access_token(granted.organisation_id, granted.grant_id, refused))
+    token: Secret = within(lambda made: made.vault.get_access_token(granted.organisation_id, granted.grant_id, refused))
     return token
 
 
@@ -80,7 +80,7 @@ def test_two_hundred_callers_in_one_process_share_one_call(granted: GrantedAcces
     async def all_at_once(process_runtime: Runtime) -> set[Secret]:
         return {
             *await asyncio.gather(
-                *(process_runtime.vault.access_token(granted.organisation_id, granted.grant_id) for _ in range(200))
+                *(process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id) for _ in range(200))
             )
         }
 
@@ -94,7 +94,9 @@ def test_a_hundred_and_twenty_grants_are_renewed_at_the_same_time(sandbox: Sandb
     sandbox.hold("/connect/token", times=1000)
 
     async def all_at_once(process_runtime: Runtime) -> set[Secret]:
-        calls = asyncio.gather(*(process_runtime.vault.access_token(one.organisation_id, one.grant_id) for one in many))
+        calls = asyncio.gather(
+            *(process_runtime.vault.get_access_token(grant.organisation_id, grant.grant_id) for grant in many)
+        )
         await asyncio.to_thread(wait_until, lambda: sandbox.holds(len(many)))
         await asyncio.to_thread(sandbox.release)
         return {*await calls}
@@ -274,10 +276,10 @@ def test_losing_the_lock_connection_during_a_call_makes_nobody_call_again(
 
     async def two() -> list[Secret]:
         async with process() as first_process, process() as other:
-            first = asyncio.create_task(first_process.vault.access_token(*grant_key))
+            first = asyncio.create_task(first_process.vault.get_access_token(*grant_key))
             await asyncio.to_thread(wait_until, sandbox.holds)
             await asyncio.to_thread(_cut, database_addresses.superuser_url)
-            second = asyncio.create_task(other.vault.access_token(*grant_key))
+            second = asyncio.create_task(other.vault.get_access_token(*grant_key))
             await asyncio.sleep(0.2)
             time.sleep(seconds)  # both stand still, in the middle of what they do about it
             await asyncio.sleep(1)  # time to make a mistake; who is slower makes none
@@ -301,7 +303,7 @@ def test_a_caller_that_gives_up_does_not_stop_the_refresh(granted: GrantedAccess
     sandbox.hold("/connect/token")
 
     async def give_up(process_runtime: Runtime) -> None:
-        caller = asyncio.create_task(process_runtime.vault.access_token(granted.organisation_id, granted.grant_id))
+        caller = asyncio.create_task(process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id))
         await asyncio.to_thread(wait_until, sandbox.holds)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -321,7 +323,7 @@ def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(
     from tests.vault.factories import tokens_of
 
     async def meanwhile(process_runtime: Runtime) -> Secret:
-        old = asyncio.create_task(process_runtime.vault.access_token(granted.organisation_id, granted.grant_id))
+        old = asyncio.create_task(process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id))
         await asyncio.to_thread(wait_until, sandbox.holds)
         await asyncio.to_thread(sign_in)
         await asyncio.to_thread(sandbox.release)
@@ -390,7 +392,7 @@ def test_a_token_endpoint_that_is_down_for_an_hour_is_asked_seldom_and_comes_bac
             await maintenance.run_once()
             await maintenance.wait()
             with pytest.raises(Unreachable):
-                await process_runtime.vault.access_token(granted.organisation_id, granted.grant_id)
+                await process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id)
             passed += timedelta(seconds=10)
         assert 10 < token_calls(sandbox) < 25, "at growing pauses of up to five minutes"
         assert given_row().connection.state == "degraded"

@@ -10,6 +10,8 @@ from playwright.sync_api import Browser
 
 from koppel.connections.models import Connection, Grant, RemoteCompany, TimelineEvent
 from koppel.issues.services import raise_issue
+from koppel.kit.encryption import Secret
+from koppel.kit.encryption.fields import encrypt_column
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import address, browser, listen, look_at_widths, opened, sign_in
 from tests.web.factories import World
@@ -55,9 +57,10 @@ def trouble(world: World) -> dict[str, str]:
         Connection.objects.filter(pk=well.pk).update(
             state="degraded", degraded_since=now - timedelta(minutes=9), reason="Visma Connect does not answer."
         )
-        Grant.objects.filter(connection=well).update(
-            generation=44, refresh_token=b"x", refresh_expires_at=now + timedelta(days=107)
-        )
+        for grant in Grant.objects.filter(connection=well):
+            grant.refresh_token = encrypt_column(grant, "refresh_token", Secret("x"))
+            grant.generation, grant.refresh_expires_at = 44, now + timedelta(days=107)
+            grant.save()
         RemoteCompany.objects.filter(connection=well).update(
             is_listed=True,
             last_listed_at=now,

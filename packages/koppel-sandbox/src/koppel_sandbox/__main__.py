@@ -16,7 +16,7 @@ from koppel_sandbox.visma_net.app import build
 def main() -> None:
     options = _options()
     today = datetime.now(UTC).date()
-    companies = generate.companies(options.companies, options.lines, options.seed, today)
+    companies = generate.generate_companies(options.companies, options.lines, options.seed, today)
     refusals: dict[str, str] = {}
     if options.sie is not None:
         try:

@@ -25,7 +25,7 @@ def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
         raise NotADirectoryError(f"--sie must name a folder: {folder}")
     files: list[sie.SieFile] = []
     refusals: dict[str, str] = {}
-    for path in sorted(one for one in folder.iterdir() if one.suffix.lower() in sie.SUFFIXES):
+    for path in sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in sie.SUFFIXES):
         try:
             files.append(sie.read(path))
         except (sie.NotSie, OSError) as error:
@@ -119,7 +119,7 @@ def _entries(file: sie.SieFile, periods: list[Period]) -> list[Entry]:
         used[number] = used.get(number, 0) + 1
         if used[number] > 1:
             number = f"{number}-{used[number]}"
-        lines = [Line(one.account, one.amount, one.text, tuple(one.objects)) for one in voucher.lines]
+        lines = [Line(line.account, line.amount, line.text, tuple(line.objects)) for line in voucher.lines]
         entered = datetime.combine(voucher.booked_on, datetime.min.time(), UTC) + timedelta(hours=12)
         period = period_of(periods, voucher.booked_on).key
         entries.append(Entry("GL", number, voucher.booked_on, period, voucher.text, lines, entered, voucher.series))
@@ -127,7 +127,7 @@ def _entries(file: sie.SieFile, periods: list[Period]) -> list[Entry]:
 
 
 def _used_objects(file: sie.SieFile) -> set[tuple[str, str]]:
-    return {one for voucher in file.vouchers for line in voucher.lines for one in line.objects}
+    return {dimension for voucher in file.vouchers for line in voucher.lines for dimension in line.objects}
 
 
 def _dimensions(file: sie.SieFile) -> list[str]:

@@ -24,7 +24,7 @@ WITHOUT_NUMBER = 11
 ROTATION = ("NL", "NL", "NO", "SE", "NL", "DK", "NO", "FI", "NL", "SE")
 
 
-def companies(count: int, lines_max: int, seed: int, today: date) -> list[Company]:
+def generate_companies(count: int, lines_max: int, seed: int, today: date) -> list[Company]:
     """Make `count` companies with 200 to `lines_max` entry lines, sizes spread evenly on a logarithmic scale."""
     generated: list[Company] = []
     names: set[str] = set()
@@ -99,7 +99,7 @@ class _Bookkeeper:
     country: Country
     seed: str
     size: int
-    broken_year: bool
+    has_mid_year_start: bool
     today: date
 
     def books(self) -> Books:
@@ -128,7 +128,7 @@ class _Bookkeeper:
 
     def _periods(self) -> list[Period]:
         """Return the fiscal year before this one, and this one up to the current month."""
-        first_month = 7 if self.broken_year else 1
+        first_month = 7 if self.has_mid_year_start else 1
         start_year = self.today.year - (1 if self.today.month < first_month else 0)
         periods = []
         for year in (start_year - 1, start_year):

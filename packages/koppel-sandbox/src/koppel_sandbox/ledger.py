@@ -112,16 +112,16 @@ class Books:
 
     @property
     def debit_sum(self) -> Decimal:
-        return sum((line.amount for one in self.entries for line in one.lines if line.amount > 0), ZERO)
+        return sum((line.amount for entry in self.entries for line in entry.lines if line.amount > 0), ZERO)
 
     @property
     def line_count(self) -> int:
-        return sum(len(one.lines) for one in self.entries)
+        return sum(len(entry.lines) for entry in self.entries)
 
 
 def period_of(periods: list[Period], day: date) -> Period:
     """Return the period of a day; days outside all periods belong to the nearest one."""
-    index = bisect.bisect_right([one.starts_on for one in periods], day) - 1
+    index = bisect.bisect_right([period.starts_on for period in periods], day) - 1
     return periods[max(index, 0)]
 
 

@@ -61,7 +61,7 @@ class SieFile:
 
 
 def read(path: Path) -> SieFile:
-    """Raises `NotSie` with a sentence that names the file."""
+    """Read a SIE file. Raises `NotSie` with a sentence that names the file."""
     raw = path.read_bytes()
     text = _decode(raw)
     rows = [_fields(line) for line in text.splitlines()]
@@ -181,7 +181,7 @@ def _read_fact(sie_file: SieFile, label: str, rest: list[str]) -> None:
 
 def _voucher(rest: list[str]) -> Voucher:
     """Read a voucher. Without a date of its own it gets one in the end (`_complete`): a voucher is never left out."""
-    series, number, day, text = (*(one.strip() for one in rest[:4]), "", "", "", "")[:4]
+    series, number, day, text = (*(field.strip() for field in rest[:4]), "", "", "", "")[:4]
     return Voucher(series, number, _date(day) or NO_DATE, text)
 
 
@@ -211,7 +211,7 @@ def _complete(sie_file: SieFile) -> None:
     for voucher in sie_file.vouchers:
         if voucher.booked_on == NO_DATE:
             voucher.booked_on = next((line.booked_on for line in voucher.lines if line.booked_on), NO_DATE)
-    days = [one.booked_on for one in sie_file.vouchers if one.booked_on != NO_DATE]
+    days = [voucher.booked_on for voucher in sie_file.vouchers if voucher.booked_on != NO_DATE]
     if sie_file.starts_on is None or sie_file.ends_on is None:
         first = min(days, default=date(2000, 1, 1))
         sie_file.starts_on, sie_file.ends_on = date(first.year, 1, 1), date(first.year, 12, 31)

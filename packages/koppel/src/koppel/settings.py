@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parent
 
 
 def _read(reader: Callable[[str], T], name: str, text: str) -> T:
-    """Raises `ImproperlyConfigured` with a sentence that names the variable, but not its value: it may hold a password."""
+    """Read a variable.
+
+    Raises `ImproperlyConfigured` with a sentence that names it, but not its value: it may hold a password."""
     try:
         return reader(text)
     except (ValueError, KeyError):
@@ -39,7 +41,7 @@ def _mail_server(url: str) -> tuple[SplitResult, int | None]:
 
 
 def _database(url: str) -> dict[str, Any]:
-    """Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode …) are kept."""
+    """Return Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode …) are kept."""
     parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
     standard_keys = {"dbname", "user", "password", "host", "port"}
     return {

@@ -14,7 +14,7 @@ from koppel_sandbox.registers.others import Brreg, Prh, Vies
 class Registers:
     def __init__(self, companies: list[Company]) -> None:
         self.entries = entries_of(companies)
-        self._first = [copy(one) for one in self.entries.rows]
+        self._first = [copy(entry) for entry in self.entries.rows]
         self.brreg = Brreg(self.entries)
 
     def routes(self) -> list[web.RouteDef]:
@@ -28,7 +28,7 @@ class Registers:
         ]
 
     def reset(self) -> None:
-        self.entries.rows[:] = [copy(one) for one in self._first]
+        self.entries.rows[:] = [copy(entry) for entry in self._first]
         self.brreg.removed.clear()
 
     async def listed(self, _request: web.Request) -> web.Response:
@@ -49,7 +49,7 @@ class Registers:
         country, number = payload["country"], payload["number"]
         entry = self.entries.by_number(country, number)
         if payload.get("gone") or payload.get("removed"):
-            self.entries.rows[:] = [one for one in self.entries.rows if one is not entry]
+            self.entries.rows[:] = [row for row in self.entries.rows if row is not entry]
             self.brreg.removed |= {number} if payload.get("removed") else set()
             return web.json_response({})
         if entry is None:

@@ -41,13 +41,17 @@ class Entries:
 
     def by_number(self, country: str, number: str) -> Entry | None:
         number_digits = digits(number)
-        return next((one for one in self.rows if one.country == country and digits(one.number) == number_digits), None)
+        return next(
+            (entry for entry in self.rows if entry.country == country and digits(entry.number) == number_digits), None
+        )
 
     def by_rsin(self, rsin: str) -> list[Entry]:
-        return [one for one in self.rows if one.rsin and one.rsin == rsin]
+        return [entry for entry in self.rows if entry.rsin and entry.rsin == rsin]
 
     def by_vat(self, country: str, vat: str) -> Entry | None:
-        return next((one for one in self.rows if one.country == country and one.vat and one.vat == vat.upper()), None)
+        return next(
+            (entry for entry in self.rows if entry.country == country and entry.vat and entry.vat == vat.upper()), None
+        )
 
     def by_name(self, country: str, text: str) -> list[Entry]:
         needles = text.casefold().split()
@@ -61,7 +65,7 @@ class Entries:
 def entries_of(companies: list[Company]) -> Entries:
     """Return the entries of companies: the same ones for the same companies, in their order."""
     rows = [_entry(place, company) for place, company in enumerate(companies) if company.country in ACTIVITIES]
-    return Entries([one for one in rows if one is not None] + _test_companies())
+    return Entries([entry for entry in rows if entry is not None] + _test_companies())
 
 
 def digits(text: str) -> str:

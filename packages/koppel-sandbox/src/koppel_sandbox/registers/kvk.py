@@ -34,7 +34,7 @@ class Kvk:
         if not matches:
             return _error(404, "IPD5200", "Er zijn geen resultaten gevonden voor de opgegeven zoekopdracht.")
         size = min(int(query.get("resultatenPerPagina", PAGE_SIZE)), 100)
-        rows = [_result(one, request) for one in matches[:size]]
+        rows = [_result(entry, request) for entry in matches[:size]]
         page = {"pagina": 1, "resultatenPerPagina": size, "totaal": len(matches), "resultaten": rows}
         return web.json_response(page | {"links": [{"rel": "self", "href": str(request.url)}]})
 

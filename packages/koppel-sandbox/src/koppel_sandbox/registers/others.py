@@ -32,7 +32,7 @@ class Brreg:
         page = {"size": 20, "totalElements": len(matches), "totalPages": 1, "number": 0}
         body: dict[str, Any] = {"_links": {"self": {"href": str(request.url)}}, "page": page}
         if matches:  # without hits the block is left out
-            body["_embedded"] = {"enheter": [_unit(one) for one in matches[:20]]}
+            body["_embedded"] = {"enheter": [_unit(entry) for entry in matches[:20]]}
         return web.json_response(body)
 
 

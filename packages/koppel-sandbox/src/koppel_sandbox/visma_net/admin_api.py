@@ -24,7 +24,7 @@ class AdminApi:
     ) -> None:
         self.clock, self.connect, self.erp, self.limits, self.faults = clock, connect, erp, limits, faults
         self.refusals = refusals
-        self._first = [copy(one) for one in connect.companies]
+        self._first = [copy(company) for company in connect.companies]
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -84,7 +84,7 @@ class AdminApi:
     async def batches(self, request: web.Request) -> web.Response:
         """List what an exact copy of the journal would hold: `[{module, number, period, lines: [line number]}]`."""
         encoded = await self.erp.encoded_books(self._company(request))
-        return _json([changes.batch_summary(one) for one in encoded.batches])
+        return _json([changes.batch_summary(batch) for batch in encoded.batches])
 
     async def change_batches(self, request: web.Request) -> web.Response:
         """Change batches; `changes.apply` says what can be asked; stamped with the sandbox's clock. With
@@ -123,7 +123,9 @@ class AdminApi:
 
     async def all_faults(self, _request: web.Request) -> web.Response:
         """List those that wait for a call, and how many answers are held back just now."""
-        return _json({"waiting": [asdict(one) for one in self.faults.waiting], "held": len(self.faults.held_answers)})
+        return _json(
+            {"waiting": [asdict(fault) for fault in self.faults.waiting], "held": len(self.faults.held_answers)}
+        )
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
         self.faults.clear()
@@ -184,7 +186,7 @@ class AdminApi:
             "entries": len(books.entries),
             "entry_lines": books.line_count,
             "debit": str(books.debit_sum),
-            "fiscal_years": sorted({one.year for one in books.periods}),
+            "fiscal_years": sorted({period.year for period in books.periods}),
             "differences": {code: str(amount) for code, amount in differing.items()},
         }
 

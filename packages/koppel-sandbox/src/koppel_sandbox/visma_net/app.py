@@ -34,7 +34,7 @@ def build(companies: list[Company], refusals: dict[str, str], seed: int, redirec
     connect = Connect(clock, Tokens(seed), companies, redirect_uris)
     control = AdminApi(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refusals=refusals)
     gateway = Gateway(clock, connect, erp, limits)
-    app = web.Application(middlewares=[_misbehave(found_faults)])
+    app = web.Application(middlewares=[fault_middleware(found_faults)])
     app.add_routes([web.get("/", _home), *connect.routes(), *control.routes(), *TokenControl(connect).routes()])
     app.add_routes(Registers(companies).routes())
     app.add_routes([web.get("/{path:.*}", gateway.get)])
@@ -46,8 +46,8 @@ class Gateway:
 
     def __init__(self, clock: Clock, connect: Connect, erp: Erp, limits: Limits) -> None:
         self.clock, self.connect, self.erp, self.limits = clock, connect, erp, limits
-        self._by_id = {one.id: one for one in connect.companies}
-        self._by_tenant = {one.tenant_id: one for one in connect.companies}
+        self._by_id = {company.id: company for company in connect.companies}
+        self._by_tenant = {company.tenant_id: company for company in connect.companies}
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         access = self.connect.tokens.access.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
@@ -62,7 +62,7 @@ class Gateway:
         if isinstance(company, web.Response):
             return company
         request[COMPANY] = company.id
-        if not any(one.endswith(":read") for one in access.scope.split()):
+        if not any(scope.endswith(":read") for scope in access.scope.split()):
             return message(403, "The access token lacks the scope for this operation.")
         allowed, headers = self.limits.acquire(company.id, access.client_id, self.clock.seconds())
         if not allowed:
@@ -81,7 +81,7 @@ class Gateway:
         if user is None or access.tenant_id is not None:
             return message(403, "Not available for this application.")
         return web.json_response(
-            [{"id": one.id, "name": one.name, "type": "Standard"} for one in self.connect.reached_by(user)]
+            [{"id": company.id, "name": company.name, "type": "Standard"} for company in self.connect.reached_by(user)]
         )
 
     def _company(self, request: web.Request, access: AccessToken) -> Company | web.Response:
@@ -101,7 +101,7 @@ class Gateway:
         return company
 
     def _has_role(self, access: AccessToken, company: Company) -> bool:
-        """Whether the caller has its role: a service needs no user; a person needs the API User role, which can
+        """Return whether the caller has its role: a service needs no user; a person needs the API User role, which can
         be taken away from a living token."""
         user = self.connect.user_of(access.subject) if access.subject else None
         return not access.subject or (user is not None and self.connect.reaches(user, company))
@@ -119,12 +119,12 @@ def _fault(code: str, text: str, status: int) -> web.Response:
     return web.json_response(body, status=status)
 
 
-def _misbehave(state: Faults) -> Middleware:
+def fault_middleware(state: Faults) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith("/__sandbox__/") or request.path == "/":
             return await handler(request)
-        began, calls = time.time(), state.calls
+        started_at, calls = time.time(), state.calls
         header = request.headers.get("ipp-company-id", "")
         # When it comes, not when it is answered: a call that somebody left behind takes no fault that was meant for the next.
         fault = state.next_for(request.path, int(header) if header.isdigit() else None)
@@ -139,7 +139,7 @@ def _misbehave(state: Faults) -> Middleware:
             response = await faults.apply(state, fault, request, response)
         calls.append(
             {
-                "at": began, "method": request.method, "path": request.path, "query": dict(request.query),
+                "at": started_at, "method": request.method, "path": request.path, "query": dict(request.query),
                 "company": request.get(COMPANY), "status": response.status,
             }
         )  # fmt: skip

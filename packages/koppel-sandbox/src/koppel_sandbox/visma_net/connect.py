@@ -90,15 +90,15 @@ class Connect:
     def reached_by(self, user: User) -> list[Company]:
         """Return where the user has the API User role now; a closed company is nowhere."""
         reach = user.reach_at(self.clock.seconds())
-        return [one for one in self.companies[:reach] if not one.closed]
+        return [company for company in self.companies[:reach] if not company.closed]
 
     def reaches(self, user: User, company: Company) -> bool:
-        """Whether the user reaches one company, as `reached_by`: asked at every call."""
+        """Return whether the user reaches one company, as `reached_by`: asked at every call."""
         reach = user.reach_at(self.clock.seconds())
         return not company.closed and (reach is None or self._position_by_id[company.id] < reach)
 
     def user_of(self, subject: str) -> User | None:
-        return next((one for one in self.users.values() if one.subject == subject), None)
+        return next((user for user in self.users.values() if user.subject == subject), None)
 
     async def discovery(self, request: web.Request) -> web.Response:
         issuer = _issuer(request)
@@ -182,7 +182,7 @@ class Connect:
         pending = self.requests.get(request_id)
         if pending is None or pending.user is None:
             return _gone()
-        if tenant not in {one.tenant_id for one in self.reached_by(pending.user)}:
+        if tenant not in {company.tenant_id for company in self.reached_by(pending.user)}:
             return forms.page("Not available", "<p>This company is not available to you.</p>", 403)
         pending.tenant_id = tenant
         return self._consent_page(request_id, pending)
@@ -265,7 +265,7 @@ class Connect:
             return self._consent_page(request_id, pending)
         reached = self.reached_by(pending.user)
         if len(reached) > 1:
-            return forms.selector(request_id, [(one.tenant_id, one.name) for one in reached])
+            return forms.selector(request_id, [(company.tenant_id, company.name) for company in reached])
         pending.tenant_id = reached[0].tenant_id if reached else None
         return self._consent_page(request_id, pending)
 
@@ -283,7 +283,7 @@ class Connect:
         raise web.HTTPFound(f"{pending.redirect_uri}{joint}{urlencode(fields)}")
 
     def _is_registered(self, client: Client, redirect_uri: str) -> bool:
-        """Whether it is as registered, or (a sandbox's kindness, unless `strict_redirects`) Koppel's callback
+        """Return whether it is as registered, or (a sandbox's kindness, unless `strict_redirects`) Koppel's callback
         on this machine."""
         if redirect_uri in (*client.redirect_uris, *self.redirect_uris) or self.strict_redirects:
             return redirect_uri in (*client.redirect_uris, *self.redirect_uris)
@@ -343,7 +343,7 @@ class Connect:
         return answer
 
     def _may_name(self, client: Client, tenant: str) -> bool:
-        """Whether it is a company that approved the app, or its customer tenant, which yields a token that the
+        """Return whether it is a company that approved the app, or its customer tenant, which yields a token that the
         API does not take."""
         for company in self.companies:
             if tenant == company.customer_tenant_id:

@@ -115,7 +115,7 @@ def _changed(rows: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
 
 
 def _moment(text: str) -> datetime:
-    """Raises `HTTPBadRequest` for a form the API does not take, as one with a zone."""
+    """Parse a time. Raises `HTTPBadRequest` for a form the API does not take, as one with a zone."""
     for form in ("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"):
         try:
             return datetime.strptime(text, form)  # noqa: DTZ007 - the API's times have no zone
@@ -176,7 +176,7 @@ def _journal(encoded: EncodedBooks, query: Query) -> web.Response:
 
 def _lines(encoded: EncodedBooks, batches: list[Batch], first: int, last: int) -> bytes:
     """Cut a page that counts lines: a batch at its edge is split."""
-    line_count = sum(len(one.lines) for one in batches)
+    line_count = sum(len(batch.lines) for batch in batches)
     tail = b'],"metadata":' + shapes.encode(_metadata(encoded, line_count * encoded.copies)) + b"}"
     parts: list[bytes] = []
     for copy in range(first // line_count if line_count else 0, encoded.copies):

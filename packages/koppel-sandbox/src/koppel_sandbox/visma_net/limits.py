@@ -43,7 +43,7 @@ class Limits:
             self.quotas[HOURLY] = (int(settings.get("quota", calls)), float(settings.get("quota_seconds", seconds)))
 
     def acquire(self, company: int, client: str, now: float) -> tuple[bool, dict[str, str]]:
-        """Whether this call is allowed, and the headers of its answer."""
+        """Return whether this call is allowed, and the headers of its answer."""
         stated: list[tuple[int, float, str]] = []
         for policy, (limit, seconds) in self.quotas.items():
             key = (company, client, policy)

@@ -54,7 +54,7 @@ def users() -> dict[str, User]:
         User("b6c7a3c2-7a50-4f0e-8f4c-0e4f6a2a0002", "small@sandbox.example", "Small Reach", 1),
         User("b6c7a3c2-7a50-4f0e-8f4c-0e4f6a2a0003", "none@sandbox.example", "No Role", 0),
     )
-    return {one.email: one for one in people}
+    return {user.email: user for user in people}
 
 
 def clients() -> dict[str, Client]:
@@ -63,4 +63,4 @@ def clients() -> dict[str, Client]:
         Client("isv_koppel_tenant", "Koppel demo, company per sign-in", "company_per_sign_in"),
         Client("isv_koppel_service", "Koppel demo, service", "service"),
     )
-    return {one.client_id: one for one in apps}
+    return {client.client_id: client for client in apps}

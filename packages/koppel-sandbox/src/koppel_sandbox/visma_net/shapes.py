@@ -73,7 +73,7 @@ def branches(company: Company) -> list[dict[str, Any]]:
 
 def accounts(company: Company) -> list[dict[str, Any]]:
     books = company.books
-    return [_account(place, one, company, books) for place, one in enumerate(books.accounts.values(), 1)]
+    return [_account(place, account, company, books) for place, account in enumerate(books.accounts.values(), 1)]
 
 
 def _account(index: int, account: Account, company: Company, books: Books) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def ledgers(company: Company) -> list[dict[str, Any]]:
 
 
 def periods(company: Company) -> list[dict[str, Any]]:
-    return [_period(one) for one in company.books.periods]
+    return [_period(period) for period in company.books.periods]
 
 
 def _period(period: Period) -> dict[str, Any]:
@@ -196,11 +196,11 @@ def projects(company: Company) -> list[dict[str, Any]]:
 
 
 def customers(company: Company) -> list[dict[str, Any]]:
-    return [_contact(company, one) for one in company.books.customers]
+    return [_contact(company, contact) for contact in company.books.customers]
 
 
 def suppliers(company: Company) -> list[dict[str, Any]]:
-    return [_contact(company, one) for one in company.books.suppliers]
+    return [_contact(company, contact) for contact in company.books.suppliers]
 
 
 def _contact(company: Company, contact: Contact) -> dict[str, Any]:

@@ -76,7 +76,9 @@ class TokenControl:
         From the first such act on, only tenants that approved get tokens; a withdrawal also ends those given."""
         payload = await request.json()
         client, tenant = self.connect.clients[payload["client_id"]], str(payload["tenant_id"])
-        approved = {one.tenant_id for one in self.connect.companies} if client.approved is None else {*client.approved}
+        approved = (
+            {company.tenant_id for company in self.connect.companies} if client.approved is None else {*client.approved}
+        )
         if payload.get("approved", True):
             approved.add(tenant)
         else:

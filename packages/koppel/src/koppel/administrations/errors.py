@@ -5,11 +5,11 @@ from django.utils.translation import gettext as _
 from koppel.kit.errors import NotFoundError
 
 
-class NotFound(NotFoundError):
+class NoSuchAdministration(NotFoundError):
     """No such administration, or the actor may not see it: the two look alike from outside."""
 
 
-class NoSuchChoice(NotFound):
+class NoSuchChoice(NoSuchAdministration):
     """A division, template or person that was chosen does not exist any more; `detail` says which."""
 
     is_about_input = True

@@ -41,11 +41,11 @@ class ImportState:
 
     @property
     def open(self) -> int:
-        return sum(self.counts.get(one, 0) for one in PENDING_STATUSES)
+        return sum(self.counts.get(status, 0) for status in PENDING_STATUSES)
 
     @property
     def failing(self) -> int:
-        return sum(self.counts.get(one, 0) for one in FAILING_STATUSES)
+        return sum(self.counts.get(status, 0) for status in FAILING_STATUSES)
 
     @property
     def completed(self) -> int:
@@ -82,7 +82,7 @@ def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
     return {
         "divisions": list(divisions),
         "templates": list(templates),
-        "people": [(one.pk, str(one.user)) for one in people],
+        "people": [(member.pk, str(member.user)) for member in people],
         "connections": list(connections.values_list("pk", "account")),
     }
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_actions import AdministrationAction
-from koppel.administrations.errors import NotFound
+from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.models import Administration, Assignment
 from koppel.administrations.scope import audited_not_found, visible_to
 from koppel.audit.services import record
@@ -34,7 +34,7 @@ class HiddenAdministration:
 def set_access(actor: Actor, administration_id: int, *, restricted: bool, membership_ids: Collection[int]) -> None:
     """Restrict it to exactly these people, or open it and add these.
 
-    Raises `NotFound`, `NotAllowed`, and `Refused` when nobody would be left who may sign in."""
+    Raises `NoSuchAdministration`, `NotAllowed`, and `Refused` when nobody would be left who may sign in."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = visible_to(actor).select_for_update(of=("self",), no_key=True).filter(pk=administration_id).first()
     if administration is None:
@@ -88,7 +88,7 @@ def count_hidden(actor: Actor) -> int:
 
 def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) -> None:
     """Name a person on a restricted administration whose people have all left the firm, with an audit entry.
-    Raises `NotAllowed`, `NotFound`, `Refused`.
+    Raises `NotAllowed`, `NoSuchAdministration`, `Refused`.
     """
     if actor.role != Role.ADMINISTRATOR:
         raise NotAllowed(Permission.MANAGE_ORGANISATION)
@@ -96,7 +96,7 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
         _hidden_administrations(actor).select_for_update(of=("self",), no_key=True).filter(pk=administration_id).first()
     )
     if administration is None:
-        raise NotFound
+        raise NoSuchAdministration
     assignments = administration.assignments.filter(organisation_id=administration.organisation_id).select_related(
         "membership__user"
     )
@@ -122,7 +122,7 @@ def _get_members(actor: Actor, membership_ids: Collection[int]) -> list[Membersh
     requested_ids = set(membership_ids)
     memberships = list(Membership.objects.for_actor(actor).filter(pk__in=requested_ids).select_related("user"))
     if len(memberships) != len(requested_ids):
-        raise NotFound
+        raise NoSuchAdministration
     return memberships
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from koppel.administrations.errors import NotFound
+from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.models import Administration, Assignment
 from koppel.connections.sessions import audit_refusal
 from koppel.kit.database.threads import in_separate_transaction
@@ -36,7 +36,7 @@ def restricted_company_ids(actor: Actor) -> Any:
 
 
 def administration_for(actor: Actor, administration_id: int) -> Administration:
-    """Return the administration, with its connection, division and template. Raises `NotFound`, after an
+    """Return the administration, with its connection, division and template. Raises `NoSuchAdministration`, after an
     audit entry: a request by number may be a search for hidden administrations.
     """
     queryset = visible_to(actor).select_related("connection", "division", "template", "remote_company")
@@ -47,7 +47,7 @@ def administration_for(actor: Actor, administration_id: int) -> Administration:
 
 
 def get_locked(actor: Actor, administration_id: int) -> Administration:
-    """Return the administration with its row locked, in the caller's transaction. Raises `NotFound` as
+    """Return the administration with its row locked, in the caller's transaction. Raises `NoSuchAdministration` as
     `administration_for` does."""
     queryset = visible_to(actor).filter(pk=administration_id)
     administration = queryset.select_for_update(of=("self",), no_key=True).first()
@@ -56,8 +56,8 @@ def get_locked(actor: Actor, administration_id: int) -> Administration:
     return administration
 
 
-def audited_not_found(actor: Actor, administration_id: int) -> NotFound:
+def audited_not_found(actor: Actor, administration_id: int) -> NoSuchAdministration:
     """Return the error to raise, after an audit entry about a request for a hidden administration."""
     subject = ("administration", min(administration_id, ID_MAX), "")
     in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_found", actor.audit))
-    return NotFound()
+    return NoSuchAdministration()

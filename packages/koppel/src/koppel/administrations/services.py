@@ -10,7 +10,7 @@ from django.utils import timezone
 from koppel.administrations import bulk
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.bulk import PlannedChange
-from koppel.administrations.errors import NotFound
+from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.identity.services import handle_import, record_confirmed
 from koppel.administrations.models import Administration, Assignment, ConfirmedIdentity, Favourite, Status
 from koppel.administrations.scope import audited_not_found, visible_to
@@ -51,14 +51,14 @@ def import_companies(
 
     Returns the ids of the new ones. Assigns every Administrator, the importer, and whom the wizard named."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    new_by_company = {one.remote_company_id: one for one in companies}
+    new_by_company = {company.remote_company_id: company for company in companies}
     queryset = RemoteCompany.objects.for_actor(actor).filter(connection_id=connection_id, pk__in=new_by_company)
     remotes = list(queryset.order_by("name", "pk").select_for_update(no_key=True))
     created = Administration.objects.bulk_create(
         [_new(actor, import_id, remote, new_by_company[remote.pk]) for remote in remotes],
         ignore_conflicts=True,
     )
-    ids = _created_ids(actor, import_id, [one.remote_company_id for one in created])
+    ids = _created_ids(actor, import_id, [administration.remote_company_id for administration in created])
     _confirm([remote for remote in remotes if remote.pk in ids], new_by_company)
     _assign_initially(actor, import_id, {ids[key]: new_by_company[key] for key in ids})
     record(
@@ -171,9 +171,9 @@ def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dic
 
 
 def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdministration]) -> None:
-    members = {member for one in created.values() for member in one.membership_ids}
-    divisions = {one.division_id for one in created.values()} - {None}
-    templates = {one.template_id for one in created.values()} - {None}
+    members = {member for administration in created.values() for member in administration.membership_ids}
+    divisions = {administration.division_id for administration in created.values()} - {None}
+    templates = {administration.template_id for administration in created.values()} - {None}
     for division_id in divisions:
         _require_same_organisation(actor, division_id, None, ())
     for template_id in templates:
@@ -183,7 +183,7 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
         Membership.objects.for_actor(actor).filter(role=Role.ADMINISTRATOR, is_active=True).values_list("pk", flat=True)
     )
     default = {*administrators, actor.membership_id}
-    assignees = [(key, member) for key, one in created.items() for member in one.membership_ids]
+    assignees = [(key, member) for key, administration in created.items() for member in administration.membership_ids]
     _add_people(actor.organisation_id, assignees, automatic=False)
     _add_people(actor.organisation_id, [(key, member) for key in created for member in default], automatic=True)
     changes = {key: _initial_assignment(administration, default) for key, administration in created.items()}
@@ -225,8 +225,8 @@ def _require_same_organisation(
 ) -> None:
     tenant = {"organisation_id": actor.organisation_id}
     if division_id is not None and not Division.objects.filter(**tenant, pk=division_id, archived_at=None).exists():
-        raise NotFound
+        raise NoSuchAdministration
     if template_id is not None and not Template.objects.filter(**tenant, pk=template_id, archived_at=None).exists():
-        raise NotFound
+        raise NoSuchAdministration
     if Membership.objects.filter(**tenant, pk__in=membership_ids).count() != len(set(membership_ids)):
-        raise NotFound
+        raise NoSuchAdministration

@@ -46,7 +46,7 @@ def process_due_dates(timestamp: int) -> None:
     """Do what falls due: planned deactivations, erasure after the time of keeping; and delete previews nobody started."""
     close_old_connections()
     with installation_scope("dates of administrations"):
-        due = erasure.due_today()
+        due = erasure.find_due_work()
         bulk.delete_stale_drafts()
     for organisation_id in due.organisations_to_deactivate:
         _run_isolated("deactivate_planned", organisation_id, erasure.deactivate_planned)

@@ -53,7 +53,7 @@ class Operation:
         return f"{self.method}-{self.path}".lower().translate(str.maketrans("/{}", "---"))
 
     def matches(self, search_text: str) -> bool:
-        names = [one.name for one in (*self.parameters, *self.response_fields)]
+        names = [field.name for field in (*self.parameters, *self.response_fields)]
         return search_text.casefold() in " ".join((self.group, self.method, self.path, self.text, *names)).casefold()
 
 
@@ -68,12 +68,12 @@ def operations() -> tuple[Operation, ...]:
         for method, about in methods.items()
         if method in METHODS
     ]
-    order = list(dict.fromkeys(one.group for one in listed))
+    order = list(dict.fromkeys(operation.group for operation in listed))
     return tuple(sorted(listed, key=lambda operation: order.index(operation.group)))
 
 
 def _operation(book: "_Book", path: str, method: str, about: Schema) -> Operation:
-    parameters = [_parameter(book, one) for one in about.get("parameters", ())]
+    parameters = [_parameter(book, parameter) for parameter in about.get("parameters", ())]
     body = _content(about.get("requestBody", {}))
     fields = [*parameters, *book.fields(body, "body")]
     status, answer = next(iter(about["responses"].items()))
@@ -93,7 +93,7 @@ def _operation(book: "_Book", path: str, method: str, about: Schema) -> Operatio
 
 def _parameter(book: "_Book", parameter: Schema) -> Field:
     schema = parameter["schema"]
-    default = "" if parameter["required"] else _written(schema.get("default"))
+    default = "" if parameter["required"] else _format_default(schema.get("default"))
     return Field(parameter["name"], parameter["in"], book.kind(schema), parameter["required"], default)
 
 
@@ -103,7 +103,7 @@ def _content(part: Schema) -> Schema:
     return dict(media_type.get("schema", {}))
 
 
-def _written(default: Any) -> str:
+def _format_default(default: Any) -> str:
     return "" if default in (None, "", []) else json.dumps(default, ensure_ascii=False)
 
 
@@ -135,12 +135,12 @@ class _Book:
     def kind(self, schema: Schema) -> str:
         """Describe a type in words: `integer`, `list of text`, `date-time or null`."""
         if options := schema.get("anyOf") or schema.get("oneOf"):
-            return " or ".join(dict.fromkeys(self.kind(one) for one in options))
+            return " or ".join(dict.fromkeys(self.kind(option) for option in options))
         if "$ref" in schema or "allOf" in schema:
-            target = self._resolved(schema)
+            target = self._resolve_reference(schema)
             return self.kind(target) if "enum" in target else "object"
         if values := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
-            return " | ".join(json.dumps(one) for one in values)
+            return " | ".join(json.dumps(value) for value in values)
         if schema.get("type") == "array":
             return f"list of {self.kind(schema.get('items', {}))}"
         word = str(schema.get("format") or schema.get("type") or "anything")
@@ -150,19 +150,19 @@ class _Book:
         """Return the fields of an object, or of the objects of a list; nested ones have their names before
         the dot.
         """
-        owner = self._resolved(schema)
+        owner = self._resolve_reference(schema)
         if owner.get("type") == "array":
             yield from self.fields(owner.get("items", {}), location, f"{above.removesuffix('.')}[].", depth)
             return
         for name, field_schema in owner.get("properties", {}).items() if depth < DEPTH_MAX else ():
             required = name in owner.get("required", ()) and location == "body"
-            default = "" if required or location != "body" else _written(field_schema.get("default"))
+            default = "" if required or location != "body" else _format_default(field_schema.get("default"))
             yield Field(f"{above}{name}", location, self.kind(field_schema), required, default)
             yield from self.fields(field_schema, location, f"{above}{name}.", depth + 1)
 
     def sample(self, schema: Schema) -> Any:
         """Return a value that the schema allows; of an object its required fields, else its first."""
-        resolved = self._resolved(schema)
+        resolved = self._resolve_reference(schema)
         if options := resolved.get("anyOf"):
             return self.sample(options[0])
         if "default" in schema and schema["default"] not in (None, ""):
@@ -174,7 +174,7 @@ class _Book:
             return {name: self.sample(properties[name]) for name in sampled}
         return SAMPLES.get(str(resolved.get("type")), SAMPLE_TEXTS.get(str(resolved.get("format")), "…"))
 
-    def _resolved(self, schema: Schema) -> Schema:
+    def _resolve_reference(self, schema: Schema) -> Schema:
         while "$ref" in schema or "allOf" in schema:
             ref = schema["$ref"] if "$ref" in schema else schema["allOf"][0]["$ref"]
             schema = self._named[ref.rpartition("/")[2]]

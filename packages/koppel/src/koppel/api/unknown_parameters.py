@@ -22,7 +22,7 @@ from koppel.kit.web.parameters import (
     duplicate_parameter,
     first_parts,
     require_bounded,
-    shortened,
+    shorten,
     unknown_name,
 )
 from koppel.organisations.errors import NotAllowed
@@ -54,13 +54,13 @@ class StrictAPI(NinjaAPI):
 
 
 def refuses_unknown(run: Run) -> Run:
-    """A decorator of operations, in ninja's mode `view`."""
+    """Decorate an operation: refuse parameters and values that it does not declare. In ninja's mode `view`."""
     operation = cast("Operation", run.__self__)  # type: ignore[attr-defined]
     declared, repeatable = _declared(operation)
     takes_body = any(model.__ninja_param_source__ in ("body", "form", "file") for model in operation.models)
 
     @wraps(run)
-    def checked(request: HttpRequest, **values: Any) -> HttpResponseBase:
+    def wrapper(request: HttpRequest, **values: Any) -> HttpResponseBase:
         # Who may not come in learns nothing of what there is.
         needed = getattr(operation.view_func, "koppel_permission", None)
         if needed and not request.actor.can(needed):  # type: ignore[attr-defined]
@@ -72,7 +72,7 @@ def refuses_unknown(run: Run) -> Run:
             return operation.api.on_exception(request, ValidationError(errors))
         return run(request, **values)
 
-    return checked
+    return wrapper
 
 
 def _twice(cause: DuplicateKeyError) -> ValidationError:
@@ -90,8 +90,8 @@ def shown_errors(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _short(error: dict[str, Any]) -> dict[str, Any]:
-    location = [shortened(part) if isinstance(part, str) else part for part in error["loc"]]
-    value = {"value": shortened(error["value"])} if "value" in error else {}
+    location = [shorten(part) if isinstance(part, str) else part for part in error["loc"]]
+    value = {"value": shorten(error["value"])} if "value" in error else {}
     return error | {"loc": location} | value
 
 

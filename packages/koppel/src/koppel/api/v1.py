@@ -53,13 +53,13 @@ api.add_router("/webhooks", webhooks, tags=["webhooks"])
 
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """The request does not match the description; `detail` names each part."""
+    """Answer a request that does not match the description; `detail` names each part."""
     return api.create_response(request, {"error": "invalid", "detail": shown_errors(error.errors)}, status=422)
 
 
 @api.exception_handler(UnknownParameter)
 def unknown_parameter(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
-    """A filter, or a value of one, does not exist, or not for the caller."""
+    """Answer a request whose filter, or a value of it, does not exist, or not for the caller."""
     return invalid(request, ValidationError([as_error(_source(request, part.name), part) for part in error.parts]))
 
 

@@ -6,16 +6,16 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from koppel.api.reference import operations
-from koppel.kit.web.decorators import takes
+from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import TEXT
 from koppel.organisations.requests import AuthenticatedRequest
 
 
-@takes(q=TEXT)
+@query_parameters(q=TEXT)
 def reference(request: AuthenticatedRequest) -> HttpResponse:
     """Show the operations; `q` filters them by text."""
     search_text = (request.parameters["q"] or "").replace("\0", "")[:100].strip()
-    matches = [one for one in operations() if one.matches(search_text)]
+    matches = [operation for operation in operations() if operation.matches(search_text)]
     base = f"{settings.PUBLIC_URL}{reverse('api:api-root')}".rstrip("/")
     context = {
         "account_place": "api", "operations": matches, "words": search_text, "base": base,

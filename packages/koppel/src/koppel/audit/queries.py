@@ -34,7 +34,7 @@ class ChangedValue:
 
 
 def entries_of(organisation_id: int, filters: AuditFilter) -> "QuerySet[AuditEntry]":
-    """Within the caller's scope."""
+    """Return the audit entries that the filters match. In the caller's scope."""
     entries = AuditEntry.objects.filter(organisation_id=organisation_id)
     if filters.search_text:
         entries = entries.filter(

@@ -17,7 +17,7 @@ AUDIT_INTERVAL = timedelta(hours=1)
 
 
 def open_books(actor: Actor, administration_id: int) -> Administration:
-    """Return the administration whose books the actor may read, and audit the access. Raises `NotFound`."""
+    """Return the administration whose books the actor may read, and audit the access. Raises `NoSuchAdministration`."""
     administration = administration_for(actor, administration_id)
     audit_access(actor, administration)
     return administration

@@ -69,7 +69,7 @@ def export_all(actor: Actor, administration: Administration, file_format: Format
     counts: Counter[str] = Counter()
     with temporary_file() as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for resource in EXPORTED:
-            rows = _counted(_rows(administration.pk, resource, ""), counts, resource)
+            rows = _count_rows(_rows(administration.pk, resource, ""), counts, resource)
             with (
                 write_table(file_format, columns_of(resource), rows) as table,
                 archive.open(f"{resource}.{file_format}", "w", force_zip64=True) as member,
@@ -111,7 +111,7 @@ def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequen
             yield from fetched
 
 
-def _counted(rows: Iterator[Sequence[Cell]], counts: Counter[str], resource: str) -> Iterator[Sequence[Cell]]:
+def _count_rows(rows: Iterator[Sequence[Cell]], counts: Counter[str], resource: str) -> Iterator[Sequence[Cell]]:
     for row in rows:
         counts[resource] += 1
         yield row

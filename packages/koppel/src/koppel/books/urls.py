@@ -12,5 +12,5 @@ urlpatterns = [
     path("books/chart/", views.result_chart, name="chart"),
     path("books/account/<path:code>/", views.account, name="account"),
     path("books/entry/<path:external_id>/", views.entry, name="entry"),
-    path("books/<slug:resource>/", views.table, name="table"),
+    path("books/<slug:resource>/", views.show_table, name="table"),
 ]

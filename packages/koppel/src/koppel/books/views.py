@@ -24,14 +24,14 @@ from koppel.books.reports.period_totals import movement_by_period, result_by_per
 from koppel.books.reports.trial_balance import TrialBalance, trial_balance
 from koppel.connector.period_format import format_period
 from koppel.kit.tabular.writers import MEDIA_TYPES, Cell, Column, ColumnType, Format, TooManyRows, write_table
-from koppel.kit.web.decorators import takes
+from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import PAGE, TEXT, one_of
 from koppel.organisations.requests import AuthenticatedRequest
 
 FORMAT = one_of(*Format)
 
 
-@takes(q=TEXT, year=TEXT, until=TEXT, page=PAGE)
+@query_parameters(q=TEXT, year=TEXT, until=TEXT, page=PAGE)
 def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Show accounts with their balances: where one begins."""
     administration = open_books_or_404(request.actor, administration_id)
@@ -54,7 +54,7 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     )
 
 
-@takes(q=TEXT, year=TEXT, page=PAGE)
+@query_parameters(q=TEXT, year=TEXT, page=PAGE)
 def account(request: AuthenticatedRequest, administration_id: int, code: str) -> HttpResponse:
     """Show the lines of an account in a fiscal year, with a running balance."""
     administration = open_books_or_404(request.actor, administration_id)
@@ -91,7 +91,7 @@ def entry(request: AuthenticatedRequest, administration_id: int, external_id: st
     )  # fmt: skip
 
 
-@takes(year=TEXT, until=TEXT, view=one_of("periods"), only=one_of("differences"), format=FORMAT)
+@query_parameters(year=TEXT, until=TEXT, view=one_of("periods"), only=one_of("differences"), format=FORMAT)
 def trial_balance_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
     """Show opening, movement and closing; every account checked against the source's closing balance."""
     administration = open_books_or_404(request.actor, administration_id)
@@ -101,7 +101,7 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
         content = write_table(file_format, _trial_balance_columns(), _trial_balance_rows(report))
         name = f"{export.file_stem(administration)}-trial-balance-{year}.{file_format}"
         export.record_export(request.actor, administration, ["trial_balance"], file_format)
-        return _download(Exported(name, content), file_format)
+        return _file_response(Exported(name, content), file_format)
     by_period = request.parameters["view"] is not None
     periods, movements = _per_period(administration.pk, year, report) if by_period else ([], [])
     only = request.parameters["only"] is not None
@@ -114,8 +114,8 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
     )  # fmt: skip
 
 
-@takes(q=TEXT, page=PAGE, format=FORMAT)
-def table(request: AuthenticatedRequest, administration_id: int, resource: str) -> HttpResponseBase:
+@query_parameters(q=TEXT, page=PAGE, format=FORMAT)
+def show_table(request: AuthenticatedRequest, administration_id: int, resource: str) -> HttpResponseBase:
     """Show any resource as a searchable table, or send it as a file."""
     administration = open_books_or_404(request.actor, administration_id)
     if resource not in export.EXPORTED:
@@ -145,7 +145,7 @@ def _cell_of(row: object, name: str) -> object:
     return format_period(value) if name == "period" else value
 
 
-@takes(format=FORMAT)
+@query_parameters(format=FORMAT)
 def export_all(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
     """Send all books as one ZIP."""
     administration = open_books_or_404(request.actor, administration_id)
@@ -198,7 +198,10 @@ def _per_period(
 ) -> tuple[list[str], list[tuple[str, str, list[Decimal | None]]]]:
     moves = movement_by_period(administration_id, year)
     periods = sorted({period for _account, period in moves})
-    rows = [(one.code, one.name, [moves.get((one.code, period)) for period in periods]) for one in report.accounts]
+    rows = [
+        (account.code, account.name, [moves.get((account.code, period)) for period in periods])
+        for account in report.accounts
+    ]
     return periods, rows
 
 
@@ -228,7 +231,7 @@ def _export(
     request: AuthenticatedRequest, administration: Administration, resource: str, file_format: Format, search: str
 ) -> HttpResponseBase:
     try:
-        return _download(
+        return _file_response(
             export.export_resource(request.actor, administration, resource, file_format, search=search), file_format
         )
     except TooManyRows:
@@ -240,7 +243,7 @@ def _too_many_rows(request: HttpRequest, back_to: str) -> HttpResponseRedirect:
     return HttpResponseRedirect(back_to)
 
 
-def _download(exported: Exported, file_format: Format) -> FileResponse:
+def _file_response(exported: Exported, file_format: Format) -> FileResponse:
     return FileResponse(
         exported.content, as_attachment=True, filename=exported.file_name, content_type=MEDIA_TYPES[file_format]
     )

@@ -70,7 +70,7 @@ def embedded_database(addresses: Addresses) -> dict[str, str]:
 
 
 def require_reachable(url: str, name: str) -> None:
-    """Raises `CommandError` with the server's reason, without the password."""
+    """Require that the database answers. Raises `CommandError` with the server's reason, without the password."""
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:
@@ -126,7 +126,7 @@ def load_module(name: str) -> Any:
 
 
 def set_up_django() -> None:
-    """Raises `CommandError` when a variable has an invalid value."""
+    """Load Django with the settings. Raises `CommandError` when a variable has an invalid value."""
     try:
         django.setup()
     except ImproperlyConfigured as error:

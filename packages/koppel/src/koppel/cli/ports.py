@@ -14,7 +14,7 @@ THIS_MACHINE = ("localhost", LOOPBACK, "::1")
 
 
 def require_free(port: int, flag: str) -> None:
-    """Raises `CommandError` when another program listens on the port. `flag` is the option for another port."""
+    """Require a free port. Raises `CommandError` when it is taken. `flag` is the option for another port."""
     if not is_free(port):
         raise CommandError(
             f"Port {port} is taken by another program; stop that program, or choose another port with {flag}."

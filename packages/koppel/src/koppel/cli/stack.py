@@ -185,7 +185,7 @@ class Stack:
     def _wait_until_ready(self) -> None:
         if not wait_until(self._is_ready, READY_SECONDS):
             silent = "web" if not answers(self.options.web_port, paths.HEALTH) else "sandbox"
-            program = next(one for one in self.supervisor.programs if one.name == silent)
+            program = next(running for running in self.supervisor.programs if running.name == silent)
             raise CommandError(f"The {silent} program does not answer: {program.last_words()}")
 
     def _is_ready(self) -> bool:

@@ -178,7 +178,7 @@ class Supervisor:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP do what Ctrl-C does: raise KeyboardInterrupt, once."""
+    """Make SIGTERM and SIGHUP do within the block what Ctrl-C does: raise KeyboardInterrupt, once."""
 
     def interrupt(number: int, _frame: object) -> None:
         for signal_number in numbers:

@@ -37,19 +37,19 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
     how many.
 
     What was answered lately is not asked again, unless `refresh`."""
-    requested = list(dict.fromkeys(queries))
-    cached = cached_results(organisation_id, requested)
+    unique_queries = list(dict.fromkeys(queries))
+    known_results = cached_results(organisation_id, unique_queries)
     now = timezone.now()
-    new = [
+    new_lookups = [
         Lookup(organisation_id=organisation_id, country=query.country, kind=query.kind, value=query.value, due_at=now)
-        for query in requested
-        if query not in cached
+        for query in unique_queries
+        if query not in known_results
     ]
-    Lookup.objects.bulk_create(new, ignore_conflicts=True, batch_size=2000)
-    stale = _rows(organisation_id, list(cached)).filter(due_at=None)
+    Lookup.objects.bulk_create(new_lookups, ignore_conflicts=True, batch_size=2000)
+    stale_lookups = _rows(organisation_id, list(known_results)).filter(due_at=None)
     if not refresh:
-        stale = stale.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
-    count = len(new) + stale.update(due_at=now, attempts=0, requested_at=now)
+        stale_lookups = stale_lookups.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
+    count = len(new_lookups) + stale_lookups.update(due_at=now, attempts=0, requested_at=now)
     if count:
         LOOKUP_OUTBOX.enqueue({"organisation_id": organisation_id})
     return count
@@ -58,8 +58,8 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
 def cached_results(organisation_id: int, queries: Iterable[RegisterQuery]) -> dict[RegisterQuery, LookupResult]:
     """Return what is known about each query; one that was never made is absent. In the caller's scope."""
     requested = set(queries)
-    results = (to_lookup_result(one) for one in _rows(organisation_id, list(requested)))
-    return {one.query: one for one in results if one.query in requested}
+    results = (to_lookup_result(row) for row in _rows(organisation_id, list(requested)))
+    return {result.query: result for result in results if result.query in requested}
 
 
 def store_result(organisation_id: int, lookup_id: int, result: RegisterResult) -> None:
@@ -120,9 +120,9 @@ def _rows(organisation_id: int, queries: list[RegisterQuery]) -> "QuerySet[Looku
     """Return the rows of these queries. Values of different kinds do not meet, so one list of values is
     enough."""
     return Lookup.objects.in_organisation(organisation_id).filter(
-        country__in={one.country for one in queries},
-        kind__in={one.kind for one in queries},
-        value__in={one.value for one in queries},
+        country__in={query.country for query in queries},
+        kind__in={query.kind for query in queries},
+        value__in={query.value for query in queries},
     )
 
 

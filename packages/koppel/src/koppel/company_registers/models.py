@@ -17,9 +17,11 @@ class Lookup(TenantModel):
     """
 
     country = models.CharField(max_length=2)
-    kind = models.CharField(max_length=10, choices=[(one.value, one.value) for one in QueryKind])
+    kind = models.CharField(max_length=10, choices=[(member.value, member.value) for member in QueryKind])
     value = models.CharField(max_length=300)
-    outcome = models.CharField(max_length=20, default="", choices=[(one.value, one.value) for one in LookupOutcome])
+    outcome = models.CharField(
+        max_length=20, default="", choices=[(member.value, member.value) for member in LookupOutcome]
+    )
     source = models.CharField(max_length=20, default="")
     number = models.CharField(max_length=60, default="")
     legal_name = models.CharField(max_length=400, default="")

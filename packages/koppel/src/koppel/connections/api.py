@@ -130,14 +130,14 @@ class SignInOut(Schema):
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def list_connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
     """List all connections of the firm; those that need a person come first."""
-    return [_out(card) for card in summaries.list_summaries(request.actor)]
+    return [_connection_out(card) for card in summaries.list_summaries(request.actor)]
 
 
 @router.get("/{connection_id}", response=ConnectionOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def get_connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
     """Show one connection with its health."""
-    return _out(summaries.summarize(queries.get_connection(request.actor, connection_id)))
+    return _connection_out(summaries.summarize(queries.get_connection(request.actor, connection_id)))
 
 
 @router.get("/{connection_id}/events", response=list[TimelineEventOut])
@@ -214,7 +214,7 @@ def pause_connection(request: AuthenticatedRequest, connection_id: int) -> Chang
 @needs(Permission.MANAGE_CONNECTIONS)
 def resume_connection(request: AuthenticatedRequest, connection_id: int) -> Changed:
     """Resume a paused connection."""
-    return Changed(changed=lifecycle.resume(request.actor, connection_id))
+    return Changed(changed=lifecycle.resume_connection(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/reconnect", response=SignInOut)
@@ -249,21 +249,21 @@ def set_import_policy(request: AuthenticatedRequest, connection_id: int, payload
 @needs(Permission.MANAGE_CONNECTIONS)
 def preview_removal(request: AuthenticatedRequest, connection_id: int) -> RemovalOut:
     """Show what removing the connection would do."""
-    return _removal(lifecycle.preview_removal(request.actor, connection_id))
+    return _removal_out(lifecycle.preview_removal(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/removal", response=RemovalOut)
 @needs(Permission.MANAGE_CONNECTIONS)
 def remove_connection(request: AuthenticatedRequest, connection_id: int, payload: RemovalInput) -> RemovalOut:
     """Remove the connection; its tokens are withdrawn at the accounting system."""
-    return _removal(lifecycle.remove_connection(request.actor, connection_id, payload))
+    return _removal_out(lifecycle.remove_connection(request.actor, connection_id, payload))
 
 
-def _removal(removal: lifecycle.Removal) -> RemovalOut:
+def _removal_out(removal: lifecycle.Removal) -> RemovalOut:
     return RemovalOut(**{name: getattr(removal, name) for name in RemovalOut.model_fields})
 
 
-def _out(card: summaries.ConnectionSummary) -> ConnectionOut:
+def _connection_out(card: summaries.ConnectionSummary) -> ConnectionOut:
     app = card.connection
     return ConnectionOut(
         id=app.pk, system=app.connector, account=app.account, state=app.state, reason=app.reason, owner=app.owner_id,

@@ -42,7 +42,7 @@ class OriginRestrictedHttp:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Raises `Unreachable` for network failures, never for a status."""
+        """Send a request to the vendor. Raises `Unreachable` for network failures, never for a status."""
         try:
             return await self._http.send(
                 method, url, allowed_origins=self._origins, params=params, form=form, headers=headers

@@ -70,13 +70,14 @@ def view_of(issue: Issue) -> IssueView:
 
 
 def render_issue_message(code: str, context: Mapping[str, object]) -> str:
-    """In the language that is active, also when the issue itself is gone."""
+    """Render the message of an issue in the language that is active, also when the issue itself is gone."""
     return _interpolate(get_issue_type(code).message, {"code": code, **context})
 
 
 def _interpolate(template: StrOrPromise, context: Mapping[str, object]) -> str:
-    """Facts may be older than the words: a missing one shows as a dash, never as a failed page. A vendor's reason was kept
-    as the connector said it, without a language; it is translated where it is shown, and a period written for a person."""
+    """Fill the context into a message; a value that an old issue lacks shows as a dash.
+
+    A vendor's reason was stored without a language and is translated here; a period is formatted."""
     formatters: dict[str, Callable[[str], str]] = {"reason": gettext, "period": format_period}
     formatted = {
         name: formatter(text) for name, formatter in formatters.items() if isinstance(text := context.get(name), str)

@@ -69,7 +69,7 @@ SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, context, now()
 def reconcile_issues(
     organisation_id: int, subject: Subject, current: Mapping[IssueCode, Mapping[str, MessageFacts]]
 ) -> None:
-    """Of these codes exactly these details are open afterwards, each with its context: {code: {detail: context}}."""
+    """Leave open, of these codes, exactly these details, each with its context: {code: {detail: context}}."""
     rows = {(code, detail[:200]): context for code, details in current.items() for detail, context in details.items()}
     with connection.cursor() as cursor:
         cursor.execute(
@@ -83,7 +83,7 @@ def reconcile_issues(
 
 
 def has_open_issues(organisation_id: int, subject: Subject, codes: Collection[IssueCode]) -> bool:
-    """Whether any of these codes is open for the subject."""
+    """Return whether any of these codes is open for the subject."""
     with connection.cursor() as cursor:
         cursor.execute(_HAS_OPEN, [organisation_id, *subject, _values(codes)])
         return bool(cursor.fetchone()[0])
@@ -111,5 +111,5 @@ def resolve_issues(organisation_id: int, subject: Subject, *codes: IssueCode, de
 
 
 def _values(codes: Iterable[IssueCode]) -> list[str]:
-    """As plain text: psycopg dumps no list of members of several enums."""
+    """Return the codes as plain text: psycopg dumps no list of members of several enums."""
     return [str(code) for code in codes]

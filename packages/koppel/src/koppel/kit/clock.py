@@ -22,8 +22,9 @@ def now() -> datetime:
 
 @contextmanager
 def clock_set_to(time: datetime | Clock) -> Iterator[None]:
-    """For tests: within the block `now()` returns this time, or calls this clock. Raises `ValueError` without
-    a zone.
+    """Make `now()` return this time, or call this clock, within the block; for tests.
+
+    Raises `ValueError` without a zone.
     """
     clock = time if callable(time) else _fixed_clock(time)
     token = _set_clock.set(clock)

@@ -47,7 +47,7 @@ class Hook(Generic[P, R]):
 
     @contextmanager
     def only(self, *listeners: Callable[P, R]) -> Iterator[None]:
-        """For tests: replace the listeners within the block."""
+        """Replace the listeners within the block; for tests."""
         before, self._listeners = self._listeners, list(listeners)
         try:
             yield
@@ -71,13 +71,13 @@ class SingleHook(Generic[P, R]):
         return self._listener
 
     def register(self, listener: Callable[P, R]) -> None:
-        """Raises `ValueError` when another listener is registered."""
+        """Register the listener. Raises `ValueError` when another listener is registered."""
         if self._listener not in (None, listener):
             raise ValueError(f"{self._listener!r} listens already.")
         self._listener = listener
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Raises `MissingListener`."""
+        """Call the listener, else the default. Raises `MissingListener` without either."""
         answer = self._listener or self._default
         if answer is None:
             raise MissingListener
@@ -85,7 +85,7 @@ class SingleHook(Generic[P, R]):
 
     @contextmanager
     def only(self, listener: Callable[P, R] | None) -> Iterator[None]:
-        """For tests: replace the listener within the block; None removes it."""
+        """Replace the listener within the block, for tests; None removes it."""
         before, self._listener = self._listener, listener
         try:
             yield
@@ -100,13 +100,13 @@ class Registry(Mapping[str, V]):
         self._values: dict[str, V] = {}
 
     def register(self, key: str, value: V) -> None:
-        """Raises `ValueError` when the key has another value."""
+        """Register a value under its key. Raises `ValueError` when the key has another one."""
         if key in self._values and self._values[key] is not value:
             raise ValueError(f"{key!r} is registered twice.")
         self._values[key] = value
 
     def register_all(self, values: Mapping[str, V]) -> None:
-        """Raises `ValueError` when a key has another value."""
+        """Register values under their keys. Raises `ValueError` when a key has another value."""
         for key, value in values.items():
             self.register(key, value)
 
@@ -121,7 +121,7 @@ class Registry(Mapping[str, V]):
 
     @contextmanager
     def only(self, values: Mapping[str, V]) -> Iterator[None]:
-        """For tests: replace the values within the block."""
+        """Replace the values within the block; for tests."""
         before, self._values = self._values, dict(values)
         try:
             yield

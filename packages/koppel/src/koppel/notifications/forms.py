@@ -90,7 +90,7 @@ class PreferencesForm(Form[Input]):
         return values
 
     def typed_rows(self, rows: list[PreferenceRow]) -> list[PreferenceRow]:
-        """The rows as the page sent them, for the page that shows an error."""
+        """Return the rows as the page sent them, for the page that shows an error."""
         return [
             replace(
                 row,
@@ -107,7 +107,7 @@ class PreferencesForm(Form[Input]):
         return {"digest": self["digest"].value() == "daily", "stand_in_id": self.cleaned_data.get("stand_in")}
 
     def scopes(self) -> dict[tuple[str, str], str]:
-        """The chosen scopes by event and channel; what the page did not show is left out. Raises `Invalid`."""
+        """Return the chosen scopes by event and channel; what the page did not show is left out. Raises `Invalid`."""
         chosen = {
             (event, channel): self.values[f"{channel}-{event}"] for event in self._events for channel in Channel.values
         }

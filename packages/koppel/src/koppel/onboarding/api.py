@@ -198,7 +198,7 @@ def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> Ste
     """Choose the companies to import: exactly those in the request."""
     flow = _flow(request, token, Step.CHOOSE)
     _require_companies(
-        payload.companies, (one.company.pk for one in choose_step.list_company_choices(request.actor, flow))
+        payload.companies, (choice.company.pk for choice in choose_step.list_company_choices(request.actor, flow))
     )
     return _out(services.choose(request.actor, flow, payload.companies))
 
@@ -225,15 +225,17 @@ def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
 def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) -> StepResultOut:
     """Store numbers, or reasons and sectors. Only what differs from the present values need be given."""
     flow_ = _flow(request, token, Step.IDENTIFY)
-    payload_by_company = {one.company: one for one in payload.identities}
+    payload_by_company = {identity.company: identity for identity in payload.identities}
     _require_companies(payload_by_company, flow_.chosen_company_ids)
     existing = identify_step.list_answers(flow_, list(payload_by_company))
-    by_company = {one.company.pk: _merge_identity(one, payload_by_company[one.company.pk]) for one in existing}
+    by_company = {
+        answer.company.pk: _merge_identity(answer, payload_by_company[answer.company.pk]) for answer in existing
+    }
     identify_step.save_answers(flow_, by_company)
     for same in (True, False):
-        said = [one.company for one in payload.identities if one.same_company is same]
-        identify_step.confirm(request.actor, flow_, said, same=same)
-    for company in (one.company for one in payload.identities if one.same_company is False):
+        answered_companies = [identity.company for identity in payload.identities if identity.same_company is same]
+        identify_step.confirm(request.actor, flow_, answered_companies, same=same)
+    for company in (identity.company for identity in payload.identities if identity.same_company is False):
         by_company.pop(company, None)
     return _out(services.identify(flow_, by_company))
 

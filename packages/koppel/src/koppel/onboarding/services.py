@@ -7,7 +7,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from koppel.administrations.errors import NotFound
+from koppel.administrations.errors import NoSuchAdministration
 from koppel.connections.consent.service_companies import add_companies, parse_ids
 from koppel.connections.queries import AppChoice, apps_for
 from koppel.kit import quarantine
@@ -23,7 +23,7 @@ from koppel.organisations.roles import Actor, Permission
 
 def consent_option(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
     """Return the app registration with this id if the flow may offer it."""
-    return next((one for one in apps_for(actor, flow.connector) if one.app.pk == app_id), None)
+    return next((option for option in apps_for(actor, flow.connector) if option.app.pk == app_id), None)
 
 
 def sign_in(actor: Actor, flow: Flow, app_id: int, company_ids: str = "") -> Advance | ShowErrors | ExternalStep:
@@ -87,7 +87,7 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
     try:
         with transaction.atomic():  # a refusal in the middle takes back what was written
             finished = finish_step.finish(actor, token, complete_later=complete_later)
-    except NotFound:  # an answer of this step: the person is led back to it
+    except NoSuchAdministration:  # an answer of this step: the person is led back to it
         message = _("A division, template or person that you chose is gone. Nothing was imported yet.")
         return ShowErrors(Step.ASSIGN, (FieldError("gone", message),))
     if finished is None:

@@ -186,7 +186,7 @@ def summaries() -> list[Summary]:
 
 
 def _emails_by_organisation(queryset: "QuerySet[Any]", field: str) -> defaultdict[int, list[str]]:
-    """By organisation."""
+    """Return the e-mail addresses of the rows by organisation, in order."""
     emails: defaultdict[int, list[str]] = defaultdict(list)
     for organisation_id, email in queryset.order_by(field).values_list("organisation_id", field):
         emails[organisation_id].append(email)
@@ -194,7 +194,7 @@ def _emails_by_organisation(queryset: "QuerySet[Any]", field: str) -> defaultdic
 
 
 def _organisations_of(user: User) -> Iterator[tuple[int, int]]:
-    """(organisation, membership)."""
+    """Yield the ids of each organisation of a user, and of the membership there."""
     yield from active_memberships().filter(user=user).order_by("organisation_id").values_list("organisation_id", "pk")
 
 

@@ -118,7 +118,7 @@ class Membership(TenantModel):
 
     @property
     def is_live(self) -> bool:
-        """Neither deactivated nor expired."""
+        """Return whether the membership is neither deactivated nor expired."""
         return self.is_active and (self.expires_at is None or self.expires_at > timezone.now())
 
 

@@ -1,11 +1,12 @@
 """The request of a signed-in member, its required permission, and the organisation of its session."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
+from django_htmx.middleware import HtmxDetails
 
 from koppel.organisations.roles import Actor, Permission
 
@@ -18,6 +19,9 @@ class AuthenticatedRequest(HttpRequest):
     actor: Actor
     parameters: Mapping[str, Any]
     """Values of the parameters that the page takes, each read once; None for absent ones."""
+    htmx: HtmxDetails
+    csp_forms: Sequence[str]
+    """Other origins that a form of the page may lead to; set by views that have such a form."""
 
 
 def needs(permission: Permission) -> Callable[[View], View]:
@@ -25,12 +29,12 @@ def needs(permission: Permission) -> Callable[[View], View]:
 
     def mark(view: View) -> View:
         @wraps(view)
-        def checked(request: AuthenticatedRequest, *args: Any, **values: Any) -> Any:
+        def wrapper(request: AuthenticatedRequest, *args: Any, **values: Any) -> Any:
             request.actor.require(permission)
             return view(request, *args, **values)
 
-        checked.koppel_permission = permission  # type: ignore[attr-defined]
-        return cast("View", checked)
+        wrapper.koppel_permission = permission  # type: ignore[attr-defined]
+        return cast("View", wrapper)
 
     return mark
 

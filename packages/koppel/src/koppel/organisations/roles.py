@@ -76,7 +76,7 @@ class Actor:
         return self.role in PERMISSIONS[permission]
 
     def require(self, permission: Permission) -> None:
-        """Raises `NotAllowed` when the role lacks the permission."""
+        """Require a permission. Raises `NotAllowed` when the role lacks it."""
         if not self.can(permission):
             raise NotAllowed(permission)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from ninja import Query, Router, Schema
 from ninja.responses import Status
 
-from koppel.administrations.errors import NotFound
+from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.scope import administration_for
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
@@ -186,7 +186,7 @@ def get_import(
     active, deactivated."""
     details = import_page(request.actor, import_id, status or "", page, limit)
     if details is None:
-        raise NotFound
+        raise NoSuchAdministration
     return {
         "id": import_id, "total": details.state.total, "active": details.state.active,
         "failed": details.state.failing,
@@ -277,7 +277,7 @@ def list_changes(
     administration = administration_for(request.actor, administration_id)
     run = history.run_of(administration, run_id)
     if run is None:
-        raise NotFound
+        raise NoSuchAdministration
     listing = history.changes_of(
         administration, run, history.ChangeFilter(resource or "", kind or "", search, in_closed_period), page
     )

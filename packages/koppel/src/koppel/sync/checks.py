@@ -42,7 +42,7 @@ def check(organisation_id: int, administration_id: int) -> None:
     reconcile_issues(organisation_id, ("administration", administration_id), problems)
 
 
-def _unbalanced(_organisation_id: int, administration_id: int) -> Problems:
+def _find_unbalanced_entries(_organisation_id: int, administration_id: int) -> Problems:
     with connection.cursor() as cursor:
         cursor.execute(_SQL["list_unbalanced_entries"], {"administration": administration_id, "limit": UNBALANCED_MAX})
         rows: list[tuple[str, str, Decimal]] = cursor.fetchall()
@@ -66,7 +66,7 @@ def _balances(_organisation_id: int, administration_id: int) -> Problems:
     return rows
 
 
-def _rejected(organisation_id: int, administration_id: int) -> Problems:
+def _count_rejected_records(organisation_id: int, administration_id: int) -> Problems:
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["count_rejected_records"], {"organisation": organisation_id, "administration": administration_id}
@@ -87,9 +87,9 @@ def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
 
 
 _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
-    SyncIssue.ENTRY_UNBALANCED: _unbalanced,
+    SyncIssue.ENTRY_UNBALANCED: _find_unbalanced_entries,
     SyncIssue.BALANCE_DIFFERS: _balances,
-    SyncIssue.RECORDS_REJECTED: _rejected,
+    SyncIssue.RECORDS_REJECTED: _count_rejected_records,
     SyncIssue.CLOSED_PERIOD_CHANGED: _closed_periods,
 }
 

@@ -166,7 +166,7 @@ def _summary(line: Line) -> str:
 
 
 def _selected_administrations(actor: Actor, ids: Sequence[int] | None) -> list[Administration]:
-    """Raises `NotFound` for one that the actor may not see."""
+    """Return these administrations, or all visible ones. Raises `NoSuchAdministration` for one that the actor may not see."""
     if ids:
         return [administration_for(actor, administration_id) for administration_id in ids]
     return list(visible_to(actor).order_by("name", "pk"))

@@ -11,7 +11,7 @@ from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.books.read.labels import RESOURCES
 from koppel.books.read.queries import counts
 from koppel.connections.queries import reconnect_hint
-from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.forms import return_url
 from koppel.kit.web.parameters import FLAG, PAGE, TEXT, lazy_choices, one_of
 from koppel.organisations.requests import AuthenticatedRequest
@@ -25,7 +25,7 @@ from koppel.sync.progress.run_progress import progress_of_runs
 from koppel.sync.runs.services import cancel_run, request_run
 
 
-@takes()
+@query_parameters()
 def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Show per resource: rows, complete as of, what the last run did. Asks for itself again while a run is open."""
     administration = get_administration_or_404(request.actor, administration_id)
@@ -42,17 +42,19 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
         "progress": progress_of_runs(administration.organisation_id, [administration.pk]).get(administration.pk),
         "lines": lines,
         "runs": runs,
-        "stands": reconnect_hint(administration.connection, administration.remote_company),
+        "reconnect_hint": reconnect_hint(administration.connection, administration.remote_company),
         "choices": [(key, RESOURCES[key]) for key in effective_settings(administration).resources]
         if administration.activated_at
         else [],
         "next_run": next_scheduled(administration),
     }
-    template = "sync/resources.html" if request.headers.get("HX-Request") else "sync/overview.html"
+    template = "sync/resources.html" if request.htmx else "sync/overview.html"
     return render(request, template, context)
 
 
-@takes(resource=lazy_choices(lambda: RESOURCES), kind=one_of(*ChangeKind.values), q=TEXT, closed=FLAG, page=PAGE)
+@query_parameters(
+    resource=lazy_choices(lambda: RESOURCES), kind=one_of(*ChangeKind.values), q=TEXT, closed=FLAG, page=PAGE
+)
 def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: int) -> HttpResponse:
     """Show what one run read and changed, each record before and after. Filtered by the address."""
     administration = get_administration_or_404(request.actor, administration_id)
@@ -105,7 +107,7 @@ def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> HttpRe
     return _redirect_back(request, administration.pk)
 
 
-@takes(status=one_of(*import_progress.STATUS_GROUPS), page=PAGE)
+@query_parameters(status=one_of(*import_progress.STATUS_GROUPS), page=PAGE)
 def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
     """Show a page of an import, all or those of one status. Asks for itself again until the import is over."""
     request.actor.require(Permission.VIEW)
@@ -113,7 +115,7 @@ def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
     import_lines = import_progress.import_page(request.actor, import_id, status, number)
     if import_lines is None:
         raise Http404
-    template = "sync/import_lines.html" if request.headers.get("HX-Request") else "sync/import.html"
+    template = "sync/import_lines.html" if request.htmx else "sync/import.html"
     return render(
         request, template, {"nav_section": "administrations", "page": import_lines, "state": import_lines.state}
     )

@@ -29,11 +29,11 @@ class Page:
 def page_of(actor: Actor, *, search_text: str = "", number: int = 1) -> Page:
     """Return a page; `search_text` limits it to administrations with this name or number."""
     page = Paginator(_newest_first(_open(actor, search_text)), PAGE_SIZE).get_page(number)
-    return Page(_named(page), page.paginator.count, page.number, page.paginator.num_pages)
+    return Page(_with_subject_names(page), page.paginator.count, page.number, page.paginator.num_pages)
 
 
 def newest(actor: Actor, count: int) -> list[Named]:
-    return _named(_newest_first(_open(actor))[:count])
+    return _with_subject_names(_newest_first(_open(actor))[:count])
 
 
 def _newest_first(issues: "QuerySet[Issue]") -> "QuerySet[Issue]":
@@ -51,7 +51,7 @@ def _open(actor: Actor, search_text: str = "") -> "QuerySet[Issue]":
     return Issue.objects.for_actor(actor).filter(condition, resolved_at=None)
 
 
-def _named(page: Iterable[Issue]) -> list[Named]:
+def _with_subject_names(page: Iterable[Issue]) -> list[Named]:
     issues = list(page)
     ids = {issue.subject_id for issue in issues if issue.subject_kind == "administration"}
     names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))

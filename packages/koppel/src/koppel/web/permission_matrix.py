@@ -82,13 +82,13 @@ def _methods(view: Any) -> list[str]:
         return [method for method in ("GET", "POST") if hasattr(kind, method.lower())]
     if isinstance(view, partial):  # ninja's description of itself
         return ["GET"]
-    if (only := _required(view)) is not None:
+    if (only := _required_methods(view)) is not None:
         return only
     code = inspect.getsource(inspect.unwrap(view))
     return ["GET", "POST"] if _CHANGES.search(code) else ["GET"]
 
 
-def _required(view: Any) -> list[str] | None:
+def _required_methods(view: Any) -> list[str] | None:
     """Return the methods that Django's `require_http_methods` or `require_POST` allows, however the view is
     wrapped.
     """

@@ -13,7 +13,7 @@ from django.utils import translation
 from django.views.decorators.http import require_POST
 
 from koppel.kit import quarantine
-from koppel.kit.web.decorators import public, takes
+from koppel.kit.web.decorators import public, query_parameters
 from koppel.kit.web.forms import return_url
 from koppel.kit.web.parameters import PAGE, TEXT
 from koppel.organisations.access.memberships import is_used_elsewhere
@@ -77,7 +77,7 @@ def dashboard(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "web/dashboard.html", {"look": load_dashboard(request.actor), "nav_section": "dashboard"})
 
 
-@takes(q=TEXT)
+@query_parameters(q=TEXT)
 def search(request: AuthenticatedRequest) -> HttpResponse:
     """Return the results so far, for the list below the search field."""
     text = (request.parameters["q"] or "")[:100].strip()
@@ -88,7 +88,7 @@ def search(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "web/parts/search_results.html", context)
 
 
-@takes(q=TEXT, page=PAGE)
+@query_parameters(q=TEXT, page=PAGE)
 def issues_page(request: AuthenticatedRequest) -> HttpResponse:
     """Show what a person must fix, with the button that fixes it."""
     search_text = (request.parameters["q"] or "").replace("\0", "")[:100]

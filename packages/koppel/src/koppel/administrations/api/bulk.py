@@ -58,7 +58,7 @@ class OperationIn(Input):
 @router.get("", response=list[OperationOut])
 def list_operations(request: AuthenticatedRequest) -> list[OperationOut]:
     """List the bulk operations that were started, newest first; Administrators and Team leaders see everybody's."""
-    return [_out(one) for one in bulk.list_operations(request.actor)]
+    return [_out(operation) for operation in bulk.list_operations(request.actor)]
 
 
 @router.post("", response={201: OperationOut})

@@ -77,9 +77,12 @@ def list_administrations(
     if query.single.get("import") and import_state(request.actor, int(query.single["import"])) is None:
         raise UnknownParameter([unknown_value("import_id", query.single["import"])])
     page = list(search(request.actor, query)[offset : offset + limit])
-    issues = count_open(request.actor.organisation_id, "administration", [one.pk for one in page])
+    issues = count_open(request.actor.organisation_id, "administration", [administration.pk for administration in page])
     total = apply_filters(request.actor, query).count()
-    return AdministrationList(total=total, items=[administration_out(one, issues.get(one.pk, 0)) for one in page])
+    return AdministrationList(
+        total=total,
+        items=[administration_out(administration, issues.get(administration.pk, 0)) for administration in page],
+    )
 
 
 class ViewOut(Schema):

@@ -70,7 +70,7 @@ def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[En
     if query.before is not None:
         entries = entries.filter(pk__lt=query.before)
     in_words = AuditRenderer(request.actor)
-    return [_out(redactor.redact(one), in_words) for one in entries.order_by("-pk")[: query.limit]]
+    return [_out(redactor.redact(entry), in_words) for entry in entries.order_by("-pk")[: query.limit]]
 
 
 def _out(entry: AuditEntry, renderer: AuditRenderer) -> EntryOut:
@@ -85,7 +85,7 @@ def _out(entry: AuditEntry, renderer: AuditRenderer) -> EntryOut:
         action=entry.action,
         subject_kind=entry.subject_kind,
         subject=entry.subject_id,
-        subject_name=renderer.subject(entry),
+        subject_name=renderer.subject_name(entry),
         details=entry.details,
         changes=[FieldChangeOut(field=it.key, before=it.before, after=it.after) for it in renderer.changes(entry)],
     )

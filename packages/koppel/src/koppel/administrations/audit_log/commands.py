@@ -46,7 +46,7 @@ def list_all(
                 "at": entry.at, "actor": entry.actor_name or "Koppel", "kind": entry.actor_kind, "from": entry.ip_address,
                 "interface": entry.interface, "action": entry.action, "subject_kind": entry.subject_kind,
                 "subject_id": entry.subject_id,
-                "subject": in_words.subject(entry), "details": entry.details, "changes": in_words.details(entry),
+                "subject": in_words.subject_name(entry), "details": entry.details, "changes": in_words.details(entry),
             }
             for entry in map(redactor.redact, list_entries(actor, audit_filter, redactor)[:limit])
         ]  # fmt: skip

@@ -96,7 +96,7 @@ def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
         raise UnknownParameter([unknown_value("person", str(audit_filter.person))])
 
 
-def forget_administration(organisation_id: int, administration_id: int) -> None:
+def anonymise_administration(organisation_id: int, administration_id: int) -> None:
     """Blank what names this administration, by the owner's function; before its row goes, as it reads the names there."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_forget(%s, %s)", [organisation_id, administration_id])

@@ -50,7 +50,7 @@ class AuditRenderer:
 
     actor: Actor
 
-    def subject(self, entry: AuditEntry) -> str:
+    def subject_name(self, entry: AuditEntry) -> str:
         """Return what it was done to, as it was called then; by its name of today where the entry kept none."""
         kind = SUBJECT_KINDS.get(entry.subject_kind)
         if entry.subject_name or entry.subject_id is None or kind is None:
@@ -80,7 +80,7 @@ class AuditRenderer:
     def of_administration(self, entry: AuditEntry, administration_id: int) -> list[str]:
         """Return a sentence for each thing that an action changed for this administration, also when it was one of many."""
         if not is_by_administration(entry.action):
-            return [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
+            return [f"{change.key}: {change.before} → {change.after}" for change in self.changes(entry)]
         key, details = str(administration_id), entry.details
         if any(key in (details.get(side) or {}) for side in ("before", "after")):
             before, after = ((details.get(side) or {}).get(key) or {} for side in ("before", "after"))
@@ -115,7 +115,7 @@ class AuditRenderer:
 
     def details(self, entry: AuditEntry) -> str:
         """Return all of it in one line, for a file."""
-        changes = [f"{one.key}: {one.before} → {one.after}" for one in self.changes(entry)]
+        changes = [f"{change.key}: {change.before} → {change.after}" for change in self.changes(entry)]
         return "; ".join([*changes, *(f"{label}: {value}" for label, value in self.other_details(entry))])
 
     def _change(self, action: str, key: str, before: Any, after: Any) -> ChangedValue:
@@ -210,10 +210,10 @@ def _without_moves(state: Any) -> Any:
 def _text(field: str, value: str) -> str:
     if field == "resources":
         return resource_label(value)
-    return str(_CHOICES.get(field, {}).get(value) or _moment(value) or value)
+    return str(_CHOICES.get(field, {}).get(value) or _format_moment(value) or value)
 
 
-def _moment(value: str) -> str:
+def _format_moment(value: str) -> str:
     """Return a day, or a moment with its zone, as the reader writes it; '' for any other text."""
     try:
         day, moment = parse_date(value), parse_datetime(value) if "T" in value else None

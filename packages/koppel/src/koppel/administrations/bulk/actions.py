@@ -11,7 +11,7 @@ from koppel.administrations.models import Administration, BulkParameters, BulkVa
 from koppel.audit.audit_actions import AuditAction
 from koppel.kit.database.json_fields import to_shape
 from koppel.kit.hooks import Registry
-from koppel.kit.web.parameters import UnknownParameter, shortened, unknown_name
+from koppel.kit.web.parameters import UnknownParameter, shorten, unknown_name
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
@@ -70,7 +70,7 @@ part of the operation: with an exception that part is not done."""
 def get_action(key: str) -> BulkAction:
     """Return the action of a key. Raises `Refused` for one that nobody registered."""
     if key not in bulk_actions:
-        raise Refused(f"There is no bulk action {shortened(key)!r}; there are: {', '.join(sorted(bulk_actions))}.")
+        raise Refused(f"There is no bulk action {shorten(key)!r}; there are: {', '.join(sorted(bulk_actions))}.")
     return bulk_actions[key]
 
 

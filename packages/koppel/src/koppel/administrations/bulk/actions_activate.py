@@ -16,7 +16,7 @@ from koppel.administrations.lifecycle.blocked_status import columns_awaiting_con
 from koppel.administrations.models import Administration, BulkParameters, BulkValues, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.kit.database.text import clean_text
-from koppel.kit.web.parameters import day_of, shortened
+from koppel.kit.web.parameters import day_of, shorten
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
@@ -29,7 +29,7 @@ def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
     text = str(params.get("on") or "").strip()
     on = day_of(text)
     if text and on is None:
-        raise Refused(_("“%s” is not a date.") % shortened(text))
+        raise Refused(_("“%s” is not a date.") % shorten(text))
     if on and on < timezone.localdate():
         raise Refused(_("This date is past. Leave it empty to deactivate at once."))
     later = on.isoformat() if on and on > timezone.localdate() else ""
@@ -39,7 +39,10 @@ def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
 def plan_deactivate(
     actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
-    return {one.pk: _plan_stop(one, params_by_id[one.pk]) for one in administrations}
+    return {
+        administration.pk: _plan_stop(administration, params_by_id[administration.pk])
+        for administration in administrations
+    }
 
 
 def plan_activate(

@@ -29,7 +29,7 @@ CLIENT_NUMBER_MAX = 60
 
 
 def validate_item(actor: Actor, params: Values) -> BulkParameters:
-    """Validate as `validate_values` does. Raises `NotFound` too, for what is not this organisation's."""
+    """Validate as `validate_values` does. Raises `NoSuchAdministration` too, for what is not this organisation's."""
     values = validate_values(actor, params)
     _require_same_organisation(actor, values)
     return values
@@ -173,8 +173,10 @@ def _breaks_identity_rule(administration: Administration, columns: Values) -> bo
 
 def _moves(people: snapshot.People, values: BulkParameters) -> dict[int, bool | None]:
     """Return who comes on (chosen, even when on it by default already) and who goes off."""
-    moves: dict[int, bool | None] = {one: False for one in values.get("add", ()) if people.get(one) is not False}
-    return moves | {one: None for one in values.get("remove", ()) if one in people}
+    moves: dict[int, bool | None] = {
+        member: False for member in values.get("add", ()) if people.get(member) is not False
+    }
+    return moves | {member: None for member in values.get("remove", ()) if member in people}
 
 
 def _require_same_organisation(actor: Actor, values: BulkParameters) -> None:
@@ -191,7 +193,7 @@ def _require_own_members(actor: Actor, members: Iterable[int]) -> None:
     members = set(members)
     there = Membership.objects.for_actor(actor).filter(pk__in=members).values_list("pk", flat=True)
     if strange := sorted(members - set(there)):
-        raise NoSuchChoice(" ".join(unknown_value("member", str(one)).message for one in strange))
+        raise NoSuchChoice(" ".join(unknown_value("member", str(member)).message for member in strange))
 
 
 ACTIONS = (

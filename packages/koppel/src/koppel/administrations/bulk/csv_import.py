@@ -103,7 +103,7 @@ def _headings(cells: Sequence[str], *, names_only: bool) -> tuple[str, list[str]
     key, *values = understood
     if key not in KEYS:
         raise Refused(_("The first column must say which administration: id, name, number, client number or code."))
-    if not (values or names_only) or any(one not in VALUES for one in values):
+    if not (values or names_only) or any(value not in VALUES for value in values):
         raise Refused(_("The other columns must say what to set: division, template, sector, number and so on."))
     return key, values
 
@@ -119,10 +119,14 @@ class _LineParser:
             self.administrations.setdefault(_normalize(str(name)), []).append(pk)
         self.administrations.pop("", None)
         tenant = {"organisation_id": actor.organisation_id}
-        self.divisions = {_normalize(one.name): one.pk for one in Division.objects.filter(**tenant, archived_at=None)}
-        self.templates = {_normalize(one.name): one.pk for one in Template.objects.filter(**tenant, archived_at=None)}
+        self.divisions = {
+            _normalize(division.name): division.pk for division in Division.objects.filter(**tenant, archived_at=None)
+        }
+        self.templates = {
+            _normalize(template.name): template.pk for template in Template.objects.filter(**tenant, archived_at=None)
+        }
         members = Membership.objects.filter(**tenant).select_related("user")
-        self.people = {one.user.email.lower(): one.pk for one in members}
+        self.people = {member.user.email.lower(): member.pk for member in members}
         self.makers: Mapping[str, Callable[[str], Any]] = {
             "number": lambda text: "" if text == CLEAR else text,
             "client_number": lambda text: "" if text == CLEAR else text[: actions_assign.CLIENT_NUMBER_MAX],
@@ -168,11 +172,11 @@ class _LineParser:
         return reason
 
     def _members(self, text: str) -> list[int]:
-        mails = [one.strip().lower() for one in text.replace(",", " ").split()]
-        unknown = [one for one in mails if one not in self.people]
+        mails = [word.strip().lower() for word in text.replace(",", " ").split()]
+        unknown = [mail for mail in mails if mail not in self.people]
         if unknown:
             raise _Problem(_("Not a member: %s.") % ", ".join(unknown))
-        return [self.people[one] for one in mails]
+        return [self.people[mail] for mail in mails]
 
 
 def _normalize(text: str) -> str:

@@ -69,7 +69,9 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
         _store(operation, [(item, unchanged_state, PlannedChange(CommonReason.NOT_ALLOWED)) for item in items])
         return
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items]).order_by("pk")
-    administrations = {one.pk: one for one in visible.select_for_update(of=("self",), no_key=True)}
+    administrations = {
+        administration.pk: administration for administration in visible.select_for_update(of=("self",), no_key=True)
+    }
     changes = (
         plan_reversals(actor, administrations, items)
         if undoes
@@ -98,8 +100,8 @@ def _audit_details(
     details.pop("problems", None)
     if len(changed) <= AUDITED_ITEMS_MAX:
         countries = {key: administrations[key].country for key in changed}
-        details["before"] = {str(key): dict(mask_values(one.before, countries[key])) for key, one in changed.items()}
-        details["after"] = {str(key): dict(mask_values(one.after, countries[key])) for key, one in changed.items()}
+        details["before"] = {str(key): dict(mask_values(item.before, countries[key])) for key, item in changed.items()}
+        details["after"] = {str(key): dict(mask_values(item.after, countries[key])) for key, item in changed.items()}
     return details
 
 

@@ -36,12 +36,12 @@ class NameLookup:
         people: set[int] = set()
         columns: dict[str, set[int]] = {"division_id": set(), "template_id": set()}
         for state in states:
-            people |= {int(one) for one in state.get("people", {})}
+            people |= {int(member_id) for member_id in state.get("people", {})}
             for name, ids in columns.items():
                 ids.add(int(state.get("columns", {}).get(name) or 0))
         tenant = {"organisation_id": actor.organisation_id}
         members = Membership.objects.filter(**tenant, pk__in=people).select_related("user")
-        self.people = {one.pk: str(one.user) for one in members}
+        self.people = {member.pk: str(member.user) for member in members}
         self.columns: dict[str, dict[Any, str]] = {
             "division_id": dict(
                 Division.objects.filter(**tenant, pk__in=columns["division_id"]).values_list("pk", "name")
@@ -95,8 +95,8 @@ def describe_changes(before: BulkValues, after: BulkValues, names: NameLookup) -
                 f"{COLUMNS[column]}: {names.value(column, earlier.get(column))} → {names.value(column, value)}"
             )
     people: Mapping[str, bool | None] = after.get("people", {})
-    on = [names.people.get(int(one), "–") for one, flag in people.items() if flag is not None]
-    off = [names.people.get(int(one), "–") for one, flag in people.items() if flag is None]
+    on = [names.people.get(int(member_id), "–") for member_id, flag in people.items() if flag is not None]
+    off = [names.people.get(int(member_id), "–") for member_id, flag in people.items() if flag is None]
     if on:
         lines.append(_("Added: %s") % ", ".join(sorted(on)))
     if off:

@@ -22,7 +22,7 @@ from koppel.administrations.bulk.actions import (
 from koppel.administrations.bulk.execution import process_chunk
 from koppel.administrations.bulk.queries import can_undo, get_operation
 from koppel.administrations.bulk.skip_reasons import CommonReason
-from koppel.administrations.errors import NotFound
+from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.list.query import ListQuery
 from koppel.administrations.list.queryset import apply_filters
 from koppel.administrations.models import (
@@ -71,7 +71,7 @@ def get_allowed_action(actor: Actor, key: str) -> BulkAction:
 def preview(actor: Actor, action_key: str, params: Values, selection: Selection, *, query: str = "") -> BulkOperation:
     """Make a draft that says of each administration what would change, or why nothing would.
 
-    Raises `Refused`, `NotFound`, `UnknownParameter`.
+    Raises `Refused`, `NoSuchAdministration`, `UnknownParameter`.
 
     `query` says where the selection comes from, for whoever reads it later."""
     action = get_allowed_action(actor, action_key)
@@ -82,8 +82,8 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
     )
     validated = action.validate(actor, params)
     if any(not 0 < key <= ID_MAX for key in selection.ids):
-        raise NotFound
-    administrations = list(_selected(actor, selection))
+        raise NoSuchAdministration
+    administrations = list(_selected_administrations(actor, selection))
     if not administrations and not selection.ids:
         raise Refused(_("Tick at least one administration first."))
     operation = BulkOperation.objects.create(
@@ -117,7 +117,7 @@ def start_operation(actor: Actor, operation_id: int) -> bool:
     operation = get_operation(actor, operation_id)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk)
     if operation.membership_id != actor.membership_id:
-        raise NotFound
+        raise NoSuchAdministration
     if not queryset.filter(state=BulkState.DRAFT).update(state=BulkState.QUEUED, started_at=timezone.now()):
         return False
     _run_or_enqueue(operation, ItemState.WAITING)
@@ -188,7 +188,7 @@ def _delete_drafts(drafts: "QuerySet[BulkOperation]") -> int:
     return BulkOperation.objects.filter(pk__in=ids).delete()[0]
 
 
-def _selected(actor: Actor, selection: Selection) -> "QuerySet[Administration]":
+def _selected_administrations(actor: Actor, selection: Selection) -> "QuerySet[Administration]":
     if selection.query is not None:
         return apply_filters(actor, selection.query).order_by("pk")
     return visible_to(actor).filter(pk__in=list(selection.ids)).order_by("pk")

@@ -7,7 +7,7 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from koppel.administrations.bulk.actions import get_action
-from koppel.administrations.errors import NotFound
+from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.models import BulkItem, BulkOperation, BulkState, ItemState
 from koppel.organisations.roles import Actor, Permission
 
@@ -32,14 +32,14 @@ class ItemCounts:
 def get_operation(actor: Actor, operation_id: int) -> BulkOperation:
     """Return an operation that the actor may see: an own one; as Administrator or Team leader any that was started.
 
-    Raises `NotFound`."""
+    Raises `NoSuchAdministration`."""
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation_id)
     operation = queryset.select_related("membership__user").first()
     if operation is None:
-        raise NotFound
+        raise NoSuchAdministration
     is_foreign = operation.membership_id != actor.membership_id
     if is_foreign and (not actor.can(Permission.MANAGE_PEOPLE) or operation.state == BulkState.DRAFT):
-        raise NotFound
+        raise NoSuchAdministration
     return operation
 
 
@@ -56,13 +56,13 @@ def undoable_operation_of_import(actor: Actor, import_id: int) -> int | None:
     queryset = BulkOperation.objects.for_actor(actor).filter(
         membership_id=actor.membership_id, query=f"import={import_id}"
     )
-    return next((one.pk for one in queryset.order_by("pk") if can_undo(one)), None)
+    return next((operation.pk for operation in queryset.order_by("pk") if can_undo(operation)), None)
 
 
 def count_items(operation: BulkOperation) -> ItemCounts:
     queryset = BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation)
     by_state = dict(queryset.values_list("state").annotate(Count("pk")).order_by())
-    return ItemCounts(**{one.value: by_state.get(one.value, 0) for one in ItemState})
+    return ItemCounts(**{state.value: by_state.get(state.value, 0) for state in ItemState})
 
 
 def can_undo(operation: BulkOperation) -> bool:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.list.query import FILTERS, ListQuery, parse_query, query_of_text
 from koppel.kit.database.text import clean_text
-from koppel.kit.web.parameters import UnknownParameter, UnknownPart, shortened
+from koppel.kit.web.parameters import UnknownParameter, UnknownPart, shorten
 
 ARRANGING = ("page", "sort", "columns", "done")
 """How a list is shown; which administrations match does not depend on it."""
@@ -40,6 +40,6 @@ def _narrowing_nothing(parameters: QueryDict) -> Iterator[UnknownPart]:
             message = _(
                 "“%(name)s” narrows nothing down and has no place in a filter of bulk work. Possible: %(names)s."
             )
-            yield UnknownPart(name, shortened(str(texts[-1])), message % params, FILTERS)
+            yield UnknownPart(name, shorten(str(texts[-1])), message % params, FILTERS)
         elif name == "all":
-            yield UnknownPart(name, shortened(str(texts[-1])), _("“all” means everything and stands alone."))
+            yield UnknownPart(name, shorten(str(texts[-1])), _("“all” means everything and stands alone."))

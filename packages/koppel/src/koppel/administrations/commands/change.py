@@ -157,7 +157,7 @@ def change_settings(
     person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Show the effective settings and the origin of each; `--set` and `--reset` change its own."""
-    changes = dict(_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
+    changes = dict(_parse_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
     with acting_as(person, organisation) as actor:
         if changes:
             services.change_settings(actor, administration_id, changes)
@@ -210,7 +210,7 @@ def _skip_reasons(operation: BulkOperation) -> dict[str, str]:
     return {str(item.administration_id): bulk.describe_reason(item.reason_code) for item in items.order_by("pk")[:100]}
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def _parse_setting(text: str) -> tuple[str, Any]:
     """Parse `key=value`: the value as JSON, else as the text itself. Raises `CommandError`."""
     key, separator, value = text.partition("=")
     if not separator:

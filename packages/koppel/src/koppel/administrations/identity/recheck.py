@@ -28,5 +28,5 @@ def recheck_batch(organisation_id: int) -> int:
         cursor.execute(_DUE, [organisation_id, Status.DEACTIVATED, RECHECK_AFTER_DAYS])
         queries = (build_query(country, number) for country, number in cursor.fetchall())
         # Those of which no register can say anything stay due for ever: they must not stand before the others.
-        due_queries = list(islice((one for one in queries if one), BATCH_SIZE))
+        due_queries = list(islice((query for query in queries if query), BATCH_SIZE))
     return request_lookups(organisation_id, due_queries, refresh=True)

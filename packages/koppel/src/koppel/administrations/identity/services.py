@@ -45,9 +45,10 @@ def identify(
     sector: str = "",
     same_company: bool = False,
 ) -> Identity | list[IdentityProblem]:
-    """Store who it is and have its register asked. Returns the problems when it is incomplete or wrong. Raises `NotFound`.
+    """Store who it is and have its register asked. Returns the problems when it is incomplete or wrong.
 
-    A new number that the register is known to call otherwise needs `same_company`: somebody says that it is the same one."""
+    Raises `NoSuchAdministration`. A new number that the register is known to call otherwise needs `same_company`: somebody says
+    that it is the same one."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
     if administration is None:
@@ -126,10 +127,10 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
     """Keep in the audit log which of these a person confirmed to be the same company, and by which name and number."""
     administrations = Administration.objects.for_actor(actor).filter(pk__in=administration_ids)
     for administration in administrations.exclude(confirmed_identity={}):
-        said = administration.confirmed_identity
+        confirmed = administration.confirmed_identity
         details = {
-            "confirmed_name": said.name,
-            "confirmed_number": mask_number(said.number, administration.country),
+            "confirmed_name": confirmed.name,
+            "confirmed_number": mask_number(confirmed.number, administration.country),
         }
         record(
             actor.organisation_id,
@@ -162,9 +163,9 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
     for key, (administration, number, question) in register_queries.items():
         finding = findings.get(question) if question else None
         if finding and finding.query.kind is QueryKind.NUMBER and finding.has_different_name(administration.name):
-            said = administration.confirmed_identity
-            is_said = said.number == number and not finding.has_different_name(said.name)
-            names |= {} if is_said else {key: finding.legal_name}
+            confirmed = administration.confirmed_identity
+            is_confirmed_name = confirmed.number == number and not finding.has_different_name(confirmed.name)
+            names |= {} if is_confirmed_name else {key: finding.legal_name}
     return names
 
 
@@ -178,9 +179,9 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
 
 def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
     """Return whether a person has said of exactly this name and number that it is the same company."""
-    said = administration.confirmed_identity
-    is_same_number = said.number == administration.number
-    return bool(said and finding and is_same_number and not finding.has_different_name(said.name))
+    confirmed = administration.confirmed_identity
+    is_same_number = confirmed.number == administration.number
+    return bool(confirmed and finding and is_same_number and not finding.has_different_name(confirmed.name))
 
 
 def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
@@ -280,7 +281,7 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
     if before.exists and before.legal_name and after.has_different_name(before.legal_name):
         context = {"old": before.legal_name, "new": after.legal_name}
         raise_issue(administration.organisation_id, AdministrationIssue.LEGAL_NAME_CHANGED, subject, context)
-    changed = _changed(administration, after)
+    changed = _columns_to_fill(administration, after)
     if changed:
         for name, value in changed.items():
             setattr(administration, name, value)
@@ -292,17 +293,17 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
         )  # fmt: skip
 
 
-def _changed(administration: Administration, after: LookupResult) -> Mapping[str, Any]:
+def _columns_to_fill(administration: Administration, after: LookupResult) -> Mapping[str, Any]:
     """Return the columns that the answer fills in: the sector where there is none, and the doubt about the number."""
-    changed: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     if not administration.sector and after.sector is not None:
-        changed |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}
+        columns |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}
     if after.exists and administration.number_note in DOUBTS_CLEARED_BY_REGISTER:
-        changed["number_note"] = ""
+        columns["number_note"] = ""
     # VIES knows only who is registered for VAT: its silence is no doubt.
     if after.outcome is LookupOutcome.NOT_FOUND and after.source != "vies" and not administration.number_note:
-        changed["number_note"] = NOT_FOUND
-    return changed
+        columns["number_note"] = NOT_FOUND
+    return columns
 
 
 def _audit_details(administration: Administration, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
-from koppel.administrations.audit_log.reading import forget_administration
+from koppel.administrations.audit_log.reading import anonymise_administration
 from koppel.administrations.hooks import erase_data, stop_syncs
 from koppel.administrations.models import Administration, Assignment, BulkItem, Favourite, Status
 from koppel.audit.models import ActorKind
@@ -30,7 +30,7 @@ class DueWork:
     to_erase: Sequence[tuple[int, int]]
 
 
-def due_today() -> DueWork:
+def find_due_work() -> DueWork:
     """Return what falls due today: deactivations that were planned, and erasures. In the installation's scope."""
     today = timezone.localdate()
     planned = Administration.objects.filter(scheduled_deactivation_on__lte=today, withdrawn_at=None)
@@ -76,7 +76,7 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
     stop_syncs(organisation_id, [administration.pk])
     if erase_data.first(organisation_id, administration.pk):
         return True
-    forget_administration(organisation_id, administration.pk)
+    anonymise_administration(organisation_id, administration.pk)
     _erase_row(administration)
     details = {"reason": "withdrawn" if administration.withdrawn_at else "kept_long_enough"}
     record(

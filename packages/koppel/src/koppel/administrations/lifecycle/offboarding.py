@@ -24,7 +24,7 @@ KEEP_YEARS = 7
 def withdraw(actor: Actor, administration_id: int) -> None:
     """Take back an import: cancel one that still waits, or erase what was read. It is gone for everybody at once.
 
-    The remote company can be imported again. Raises `NotFound`."""
+    The remote company can be imported again. Raises `NoSuchAdministration`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     is_queued = administration.status == Status.QUEUED and administration.activated_at is None

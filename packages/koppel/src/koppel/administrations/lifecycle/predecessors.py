@@ -3,7 +3,7 @@
 from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_actions import AdministrationAction
-from koppel.administrations.errors import NotFound
+from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import get_locked, visible_to
 from koppel.audit.services import record
@@ -15,12 +15,12 @@ from koppel.organisations.roles import Actor, Permission
 def set_predecessor(actor: Actor, administration_id: int, predecessor_id: int | None) -> None:
     """Say which administration this one continues (renamed, merged, moved to another system); None: none.
 
-    Raises `NotFound`, and `Refused` for itself or a circle."""
+    Raises `NoSuchAdministration`, and `Refused` for itself or a circle."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     lock_until_commit(LockName.PREDECESSORS, actor.organisation_id)
     administration = get_locked(actor, administration_id)
     if predecessor_id is not None and not visible_to(actor).filter(pk=predecessor_id).exists():
-        raise NotFound
+        raise NoSuchAdministration
     if predecessor_id is not None and administration.pk in _predecessor_chain(actor.organisation_id, predecessor_id):
         raise Refused(_("That administration continues this one already."))
     before = administration.predecessor_id

@@ -69,7 +69,7 @@ class Menu:
 
     @property
     def count(self) -> int:
-        return sum(one.is_chosen for one in self.options)
+        return sum(option.is_chosen for option in self.options)
 
     @property
     def is_long(self) -> bool:
@@ -85,13 +85,13 @@ class Chip:
 
 
 def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Menu]:
-    offered = _offered(choices)
+    offered = _filter_choices(choices)
     return [Menu(key, LABELS[key], _options(query, key, offered[key])) for key in MULTI_FILTERS]
 
 
 def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Chip]:
     """Return a chip for each filter, in the order of the menus; a dash for what is gone, so that it can be taken away."""
-    offered = {key: dict(pairs) for key, pairs in _offered(choices).items()}
+    offered = {key: dict(pairs) for key, pairs in _filter_choices(choices).items()}
     chip_list = []
     for key, values in query.multi.items():
         if len(values) > CHIPS_PER_FILTER_MAX:
@@ -115,20 +115,20 @@ def _single(key: str, value: str) -> Label:
     return str(get_issue_type(value).message).partition("%")[0] or value
 
 
-def _offered(choices: Mapping[str, Sequence[tuple[int, str]]]) -> dict[str, list[tuple[str, Label]]]:
+def _filter_choices(choices: Mapping[str, Sequence[tuple[int, str]]]) -> dict[str, list[tuple[str, Label]]]:
     sectors: list[tuple[str, Label]] = [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()]
     return {
         "status": list(Status.choices),
-        "division": [*_numbered(choices["divisions"]), (NONE, NONE_LABELS["division"])],
-        "user": [("me", _("Me")), *_numbered(choices["people"]), (NONE, NONE_LABELS["user"])],
-        "template": [*_numbered(choices["templates"]), (NONE, NONE_LABELS["template"])],
+        "division": [*_string_keys(choices["divisions"]), (NONE, NONE_LABELS["division"])],
+        "user": [("me", _("Me")), *_string_keys(choices["people"]), (NONE, NONE_LABELS["user"])],
+        "template": [*_string_keys(choices["templates"]), (NONE, NONE_LABELS["template"])],
         "sector": [*sectors, (NONE, NONE_LABELS["sector"])],
-        "connection": list(_numbered(choices["connections"])),
+        "connection": list(_string_keys(choices["connections"])),
         "freshness": list(FRESHNESS_LABELS.items()),
     }
 
 
-def _numbered(pairs: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Label]]:
+def _string_keys(pairs: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Label]]:
     return ((str(key), label) for key, label in pairs)
 
 

@@ -134,9 +134,9 @@ class ListQuery:
 
     def without_filter(self, key: str, value: str | None = None) -> "ListQuery":
         """Return it without one value of a filter, or without all of its values."""
-        removed = {(key, one) for one in self.multi.get(key, ())} if value is None else {(key, value)}
+        removed = {(key, chosen) for chosen in self.multi.get(key, ())} if value is None else {(key, value)}
         multi = {
-            name: tuple(one for one in values if (name, one) not in removed) for name, values in self.multi.items()
+            name: tuple(text for text in values if (name, text) not in removed) for name, values in self.multi.items()
         }
         return replace(
             self,
@@ -154,8 +154,8 @@ def read_query(request: HttpRequest) -> ListQuery:
 def parse_query(params: QueryDict) -> ListQuery:
     """Parse the address bar; what is unknown is kept in `unknown`. Raises `UnknownParameter` for a filter that is too long."""
     require_bounded(params, name="filter")
-    query = _stripped(params)
-    validators = {name: parameter.lets_through for name, parameter in _PARAMETERS.items()}
+    query = _strip_values(params)
+    validators = {name: parameter.accepts for name, parameter in _PARAMETERS.items()}
     multi = {key: tuple(dict.fromkeys(filter(validators[key], query.getlist(key)))) for key in MULTI_FILTERS}
     single = {key: text for key in SINGLE_FILTERS if (text := query.get(key, "")) and validators[key](text)}
     sort, page = query.get("sort", ""), query.get("page", "")
@@ -182,7 +182,7 @@ def query_of_text(text: str) -> QueryDict:
     return QueryDict(text)
 
 
-def _stripped(params: QueryDict) -> QueryDict:
+def _strip_values(params: QueryDict) -> QueryDict:
     query = QueryDict(mutable=True)
     for key, texts in params.lists():
         query.setlist(key, [clean_text(str(text)) for text in texts])

@@ -109,7 +109,7 @@ def _companies_with_code(actor: Actor, word: str) -> "QuerySet[RemoteCompany]":
 
 
 def _ids(column: str, values: Sequence[str]) -> Q:
-    condition = Q(**{f"{column}__in": [int(one) for one in values if one != NONE]})
+    condition = Q(**{f"{column}__in": [int(text) for text in values if text != NONE]})
     return condition | Q(**{f"{column}__isnull": True}) if NONE in values else condition
 
 
@@ -117,13 +117,13 @@ def _people(actor: Actor, values: Sequence[str]) -> Q:
     """Return the condition on who works on it. That Administrators are on everything by default does not count."""
     on_it = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
     at_work = on_it.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
-    ids = [actor.membership_id if one == "me" else int(one) for one in values if one != NONE]
+    ids = [actor.membership_id if text == "me" else int(text) for text in values if text != NONE]
     condition = Q(Exists(at_work.filter(membership_id__in=ids))) if ids else Q(pk__in=[])
     return condition | ~Q(Exists(at_work)) if NONE in values else condition
 
 
 def _sectors(actor: Actor, values: Sequence[str]) -> Q:
-    return Q(sector__in=["" if one == NONE else one for one in values])
+    return Q(sector__in=["" if text == NONE else text for text in values])
 
 
 def _freshness(actor: Actor, values: Sequence[str]) -> Q:
@@ -162,7 +162,7 @@ def _favourites(actor: Actor, value: str) -> Q:
     return Q(Exists(favourites))
 
 
-def _changed(actor: Actor, value: str) -> Q:
+def _recently_changed(actor: Actor, value: str) -> Q:
     since = timezone.now() - timedelta(hours=CHANGED_HOURS)
     return Q(pk__in=[changes.administration_id for changes in changes_since(actor.organisation_id, since)])
 
@@ -180,8 +180,8 @@ _SINGLE_CONDITIONS: dict[str, Callable[[Actor, str], Q]] = {
     "issues": _issues,
     "number": _number,
     "favourites": _favourites,
-    "changed": _changed,
-    "running": lambda actor, value: Q(pk__in=[one.administration_id for one in active_syncs(actor.organisation_id)]),
+    "changed": _recently_changed,
+    "running": lambda actor, value: Q(pk__in=[sync.administration_id for sync in active_syncs(actor.organisation_id)]),
     "import": lambda actor, value: Q(import_id=int(value)),
     "restricted": lambda actor, value: Q(restricted=True),
     "lifecycle": lambda actor, value: (

@@ -113,7 +113,7 @@ def _free_name(view: SavedView, used_names: Collection[str]) -> str:
         return view.name
     with_person = _("%(view)s of %(person)s") % {"view": view.name, "person": view.membership.user}
     numbered = (f"{with_person[: length_max - 5]} {number}" for number in itertools.count(2))
-    return next(one for one in itertools.chain([with_person[:length_max]], numbered) if one not in used_names)
+    return next(name for name in itertools.chain([with_person[:length_max]], numbered) if name not in used_names)
 
 
 PROVIDERS = {

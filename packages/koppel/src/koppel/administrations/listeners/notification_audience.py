@@ -75,7 +75,13 @@ def fallback_recipients(
     assignments = (
         Assignment.objects.filter(**tenant, administration__in=recipients).select_related("membership").order_by("-pk")
     )
-    recipients.update({one.administration_id: one.membership_id for one in assignments if one.membership.is_live})
+    recipients.update(
+        {
+            assignment.administration_id: assignment.membership_id
+            for assignment in assignments
+            if assignment.membership.is_live
+        }
+    )
     return recipients
 
 
@@ -85,9 +91,11 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
     """
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     administrations = list(queryset.select_related("template", "organisation"))
-    audiences = {one.pk: effective_settings(one).notify.get(event) for one in administrations}
+    audiences = {
+        administration.pk: effective_settings(administration).notify.get(event) for administration in administrations
+    }
     manual_assignments = Assignment.objects.in_organisation(organisation_id).filter(automatic=False)
-    members: dict[int, set[int]] = {one.pk: set() for one in administrations}
+    members: dict[int, set[int]] = {administration.pk: set() for administration in administrations}
     matches = manual_assignments.filter(
         administration__in=[key for key, to in audiences.items() if to in ("assigned", "division")]
     )
@@ -115,5 +123,7 @@ def _visible_to_member(person: Membership, ids: list[int]) -> VisibleAdministrat
     favourites = Favourite.objects.filter(**member_filter, administration_id__in=division_ids).values_list(
         "administration_id", flat=True
     )
-    shared = frozenset(one for one, division in division_ids.items() if division in divisions)
+    shared = frozenset(
+        administration_id for administration_id, division in division_ids.items() if division in divisions
+    )
     return VisibleAdministrations(frozenset(division_ids), shared, frozenset(favourites))

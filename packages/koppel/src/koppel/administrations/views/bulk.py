@@ -20,7 +20,7 @@ from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.scope import visible_to
 from koppel.administrations.views.detail import redirect_back
-from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import PAGE, one_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest
@@ -61,14 +61,14 @@ def _query_of(form: BulkForm) -> str:
     return "&".join(text for text in (form.values["query"], arrangement) if text)
 
 
-@takes(only=one_of(*ItemState.values), page=PAGE)
+@query_parameters(only=one_of(*ItemState.values), page=PAGE)
 def show_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
     """Show before it starts what changes, what does not and why; afterwards how far it is, what happened, and the undo."""
     operation = bulk.get_operation(request.actor, operation_id)
     return render(request, "administrations/bulk.html", _operation_context(request, operation))
 
 
-@takes(only=one_of(*ItemState.values), page=PAGE)
+@query_parameters(only=one_of(*ItemState.values), page=PAGE)
 def show_progress(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
     """Show the part that changes by itself."""
     operation = bulk.get_operation(request.actor, operation_id)
@@ -99,7 +99,7 @@ def discard_operation(request: AuthenticatedRequest, operation_id: int) -> HttpR
     return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}")
 
 
-@takes()
+@query_parameters()
 def list_operations(request: AuthenticatedRequest) -> HttpResponse:
     """Show what was done to many at once, newest first."""
     request.actor.require(Permission.VIEW)
@@ -194,7 +194,7 @@ def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
 
 def _items(actor: Actor, items: list[BulkItem]) -> list[dict[str, Any]]:
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items])
-    administrations = {one.pk: one for one in visible.only("pk", "name", "country")}
+    administrations = {administration.pk: administration for administration in visible.only("pk", "name", "country")}
     names = bulk.NameLookup(actor, [state for item in items for state in (item.before, item.after)])
     return [
         {

@@ -26,7 +26,7 @@ from koppel.administrations.list.row_context import load_row_context
 from koppel.administrations.models import SavedView, Status
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
-from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import UnknownPart, first_parts, removal_links
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -49,25 +49,27 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
 
     Opened without asking for anything it shows the person's default view, if there is one."""
     views = saved_views.list_views(request.actor)
-    default = next((one for one in views if one.is_default and one.query), None)
+    default = next((view for view in views if view.is_default and view.query), None)
     if default and not _query_of(request):
         return HttpResponseRedirect(f"{request.path}?{default.query}")
     list_query = read_query(request)
     query = list_query.to_query_string()
     if unknown := unknown_in(request.actor, list_query):
-        return _refused(
-            request, unknown, next((one for one in views if one.query in (query, _query_of(request))), None)
+        return _refusal_response(
+            request,
+            unknown,
+            next((saved_view for saved_view in views if saved_view.query in (query, _query_of(request))), None),
         )
     choices = queries.assignment_choices(request.actor)
     context = _list_context(request, list_query) | {
         "menus": menus(list_query, choices),
         "chips": chips(list_query, choices),
         "more_filters": _single_filters(list_query),
-        "all_columns": [(key, one.label, key in list_query.columns) for key, one in COLUMNS.items()],
+        "all_columns": [(key, column.label, key in list_query.columns) for key, column in COLUMNS.items()],
         "hidden_count": restriction.count_hidden(request.actor),
         "has_connection": bool(choices["connections"]),
         "views": views,
-        "view": next((one for one in views if one.query == query), None),
+        "view": next((view for view in views if view.query == query), None),
         "formats": [(Format.CSV, "CSV"), (Format.EXCEL, "Excel")],
         "done_id": list_query.operation_id,
         "today": timezone.localdate().isoformat(),
@@ -77,7 +79,9 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "administrations/list.html", context)
 
 
-def _refused(request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None) -> HttpResponse:
+def _refusal_response(
+    request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None
+) -> HttpResponse:
     """Show no rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
     parts = first_parts(unknown)
     context = {
@@ -125,7 +129,7 @@ def update_view(request: AuthenticatedRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}")
 
 
-@takes()
+@query_parameters()
 def list_hidden(request: AuthenticatedRequest) -> HttpResponse:
     """Show Administrators that restricted administrations exist, and who is named on them."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
@@ -144,8 +148,8 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
     import_id = list_query.single.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(row_context.progress.values()) if state else []
-    percent = state.percent(one.percent or 0 for one in read) if state else 0
-    longest = max((one.seconds_left or 0 for one in read), default=0)
+    percent = state.percent(progress.percent or 0 for progress in read) if state else 0
+    longest = max((progress.seconds_left or 0 for progress in read), default=0)
     return {
         "nav_section": NAV_SECTION,
         "list_query": list_query,
@@ -158,7 +162,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "state": state,
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,
-        "busy": any(one.status in (Status.QUEUED, Status.CONFIGURING) for one in page.rows)
+        "busy": any(row.status in (Status.QUEUED, Status.CONFIGURING) for row in page.rows)
         or bool(state and state.open),
     }
 

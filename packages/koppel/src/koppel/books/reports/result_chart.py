@@ -7,6 +7,9 @@ from decimal import Decimal
 from koppel.books.reports.period_totals import PeriodResult
 
 WIDTH, BASE = 720, 170
+GROUP_PADDING = 0.12
+"""Of the width of a period, on the left of its bars."""
+BAR_GAP = 2
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,13 @@ class Chart:
 
 def layout(results: Sequence[PeriodResult]) -> Chart:
     """Scale to the largest amount, with room below the base line when an amount is negative."""
-    amounts = [amount for one in results for amount in (one.income, one.cost)]
+    amounts = [amount for result in results for amount in (result.income, result.cost)]
     highest, lowest = max([*amounts, Decimal(0)]), min([*amounts, Decimal(0)])
     span = (highest - lowest) or Decimal(1)
     base = BASE * float(highest / span) + 4 if amounts else BASE
     step = WIDTH / max(len(results), 6)
     scale = _Scale(base, BASE / float(span), step * 0.36)
-    groups = [_group(one, index * step, step, scale) for index, one in enumerate(results)]
+    groups = [_bars_of_period(result, index * step, step, scale) for index, result in enumerate(results)]
     return Chart(tuple(groups), base)
 
 
@@ -53,10 +56,10 @@ class _Scale:
     bar_width: float
 
 
-def _group(result: PeriodResult, left: float, step: float, scale: _Scale) -> Group:
-    first = left + step * 0.12
+def _bars_of_period(result: PeriodResult, left: float, step: float, scale: _Scale) -> Group:
+    first = left + step * GROUP_PADDING
     income = _bar("income", result.income, first, scale)
-    cost = _bar("cost", result.cost, first + scale.bar_width + 2, scale)
+    cost = _bar("cost", result.cost, first + scale.bar_width + BAR_GAP, scale)
     return Group(result.period, left + step / 2, (income, cost))
 
 

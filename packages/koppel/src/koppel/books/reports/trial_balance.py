@@ -52,11 +52,11 @@ class TrialBalance:
 
     @property
     def differing(self) -> tuple[AccountBalance, ...]:
-        return tuple(one for one in self.accounts if one.difference)
+        return tuple(account for account in self.accounts if account.difference)
 
     def total(self, column: str) -> Decimal:
         """Return the sum of a column: opening, debit, credit, movement or closing."""
-        return sum((getattr(one, column) for one in self.accounts), ZERO)
+        return sum((getattr(account, column) for account in self.accounts), ZERO)
 
 
 _SQL = load_statements("koppel.books")

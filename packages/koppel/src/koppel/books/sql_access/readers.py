@@ -111,7 +111,7 @@ def _owner_url() -> str:
 def _refuse_excess_rights(owner: psycopg.Connection[tuple[Any, ...]]) -> None:
     if rights := excess_rights(owner, str(connections["default"].settings_dict["USER"])):
         raise ReaderRefused(
-            f"{'; '.join(one.message for one in rights)}. A reader would be let into more than the books."
+            f"{'; '.join(right.message for right in rights)}. A reader would be let into more than the books."
             f" As superuser or owner of the database run first: {remedies(rights)}."
         )
 

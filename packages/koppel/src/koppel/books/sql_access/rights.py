@@ -78,7 +78,7 @@ def _excess(connection: psycopg.Connection[Any], role: str, application_role: st
 
 def remedies(rights: list[ExcessRight]) -> str:
     """Return the SQL that removes the rights, every statement once."""
-    statements = [one.strip() for right in rights for one in right.remedy.split(";") if one.strip()]
+    statements = [statement.strip() for right in rights for statement in right.remedy.split(";") if statement.strip()]
     return "; ".join(dict.fromkeys(statements))
 
 

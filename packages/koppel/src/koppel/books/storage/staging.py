@@ -101,7 +101,7 @@ def _is_long(row: tuple[Any, ...]) -> bool:
     payload, which is the third value."""
     if len(row[2]) < SIZE_CHECKED_FROM:
         return False
-    texts = (one.encode() if isinstance(one, str) else one for one in row if isinstance(one, str | bytes))
+    texts = (cell.encode() if isinstance(cell, str) else cell for cell in row if isinstance(cell, str | bytes))
     return sum(map(len, texts)) > ROW_BYTES_MAX
 
 

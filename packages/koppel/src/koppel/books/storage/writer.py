@@ -68,7 +68,7 @@ async def insert_new(
     try:
         for resource, records, parents, partition in _parts(levels):
             among = existing if resource == levels[0][0] else {}
-            rows = list(_compared(context, resource, records, parents, among, written[resource]))
+            rows = list(_changed_rows(context, resource, records, parents, among, written[resource]))
             if inserting:
                 await inserting
             if rows:
@@ -103,8 +103,8 @@ async def stage(
     if not records:
         return written
     unique = _unique(records)
-    existing = await _existing_hashes(connection, context, table(resource), [one.external_id for one in unique])
-    rows = list(_compared(context, resource, unique, parents, existing, written))
+    existing = await _existing_hashes(connection, context, table(resource), [record.external_id for record in unique])
+    rows = list(_changed_rows(context, resource, unique, parents, existing, written))
     if rows:
         await copy_rows(connection, table(resource), rows, 0)
     return written
@@ -130,10 +130,10 @@ def digest_of(record: Record) -> bytes:
 
 def _unique(records: Sequence[Record]) -> list[Record]:
     """Return each key once: of two records the later one."""
-    return list({one.external_id: one for one in records}.values())
+    return list({record.external_id: record for record in records}.values())
 
 
-def _compared(
+def _changed_rows(
     context: WriteContext,
     resource: str,
     records: Sequence[Record],
@@ -172,7 +172,7 @@ def _make_storable(
     for column in integer_columns:
         if (value := values[column]) is not None and not -WHOLE_MAX <= value <= WHOLE_MAX:
             raise ValueError("A number is too large.")
-    if (NUL_ESCAPED in raw or b"\0" in raw) and any("\0" in one for one in values if isinstance(one, str)):
+    if (NUL_ESCAPED in raw or b"\0" in raw) and any("\0" in value for value in values if isinstance(value, str)):
         raise ValueError("A code has a NUL in it.")
 
 

@@ -44,7 +44,7 @@ def findings(web_port: int) -> list[Finding]:
         *addresses(web_port),
         mail(),
         _web_port(web_port),
-        *_built(),
+        *_build_warnings(),
     ]
 
 
@@ -156,7 +156,7 @@ def _sql_readers() -> Iterator[Finding]:
         rights = excess_rights(connection, connection.info.user)
         databases = other_databases(connection)
     if rights:
-        sentences = "; ".join(one.message for one in rights)
+        sentences = "; ".join(right.message for right in rights)
         text = f"{sentences}. As superuser or owner of the database run: {remedies(rights)}."
         yield Finding("sql readers", False, text)
     else:
@@ -215,7 +215,7 @@ def _secret_key() -> Finding:
     return Finding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
 
 
-def _built() -> Iterator[Finding]:
+def _build_warnings() -> Iterator[Finding]:
     for shortcoming in stale_build_warnings(outdated_groups()):
         yield advice("installation", shortcoming)
 

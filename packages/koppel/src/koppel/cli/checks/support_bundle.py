@@ -43,7 +43,7 @@ def write_bundle(file: Path, findings: Sequence[Finding]) -> None:
     """Write a ZIP of JSON files, readable by its owner only."""
     write_private(file, "")
     parts = {
-        "check.json": [{"topic": one.topic, "ok": one.is_well, "text": one.text} for one in findings],
+        "check.json": [{"topic": finding.topic, "ok": finding.is_well, "text": finding.text} for finding in findings],
         "versions.json": _versions(),
         "settings.json": _settings(),
         "state.json": _state(),
@@ -56,7 +56,7 @@ def write_bundle(file: Path, findings: Sequence[Finding]) -> None:
 
 
 def _versions() -> dict[str, Any]:
-    packages = {one.metadata["Name"]: one.version for one in distributions()}
+    packages = {distribution.metadata["Name"]: distribution.version for distribution in distributions()}
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -98,7 +98,7 @@ def _answer(connection: psycopg.Connection[Any], question: str) -> Any:
     try:
         with connection.transaction():
             answer = connection.execute(question.encode())
-            names = [one.name for one in answer.description or ()]
+            names = [column.name for column in answer.description or ()]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
     except psycopg.Error as error:
         return f"cannot be read ({type(error).__name__})"

@@ -104,7 +104,7 @@ def demo_once(
 
 
 def sandbox_arguments(companies: int, sie: Path | None) -> tuple[str, ...]:
-    """Flags of `python -m koppel_sandbox` besides the port."""
+    """Return the flags of `python -m koppel_sandbox` besides the port."""
     return ("--companies", str(companies), *(("--sie", str(sie.absolute())) if sie else ()))
 
 

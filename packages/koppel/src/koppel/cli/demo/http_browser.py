@@ -78,8 +78,15 @@ class Browser:
         """Send a form with `values` instead of its defaults; a list gives several fields of one name."""
         sent = [(name, text) for name, text in form.fields if name not in values]
         for name, field_value in values.items():
-            sent += [(name, str(one)) for one in (field_value if isinstance(field_value, list) else [field_value])]
-        pressed = next((one for one in form.buttons if one[0] == button and value in ("", one[1])), None)
+            sent += [(name, str(text)) for text in (field_value if isinstance(field_value, list) else [field_value])]
+        pressed = next(
+            (
+                name_and_value
+                for name_and_value in form.buttons
+                if name_and_value[0] == button and value in ("", name_and_value[1])
+            ),
+            None,
+        )
         if pressed:
             sent.append((pressed[0], pressed[1]))
         target = urljoin(page.url, form.action or page.url)
@@ -89,7 +96,7 @@ class Browser:
         return self._open(request)
 
     def _open(self, request: Request) -> Page:
-        """Raises `OSError` when no complete answer comes."""
+        """Send a request and return the page. Raises `OSError` when no complete answer comes."""
         request.add_header("Accept-Language", self._language)
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:

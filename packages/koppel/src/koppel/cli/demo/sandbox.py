@@ -9,7 +9,7 @@ SANDBOX_MODULE = "koppel_sandbox"
 
 
 def require_sandbox() -> None:
-    """Raises `CommandError` when it is not installed beside this Koppel."""
+    """Require the sandbox. Raises `CommandError` when it is not installed beside this Koppel."""
     if find_spec(SANDBOX_MODULE) is None:
         raise CommandError("The sandbox is not installed here; `pip install 'koppel[demo]'` brings it.")
 

@@ -62,15 +62,17 @@ def run(smoke_run: SmokeRun, *, as_json: bool) -> int:
     try:
         import_id = _import_everything(browser, smoke_run, console)
         statuses = _watch(browser, smoke_run, import_id, console)
-        results = [_result(browser, smoke_run, one) for one in statuses]
+        results = [_result(browser, smoke_run, status) for status in statuses]
     except UnexpectedPage as unexpected:
         raise CommandError(f"The job stopped: {unexpected}") from None
     seconds = round(time.monotonic() - began, 1)
     if as_json:
-        sys.stdout.write(json.dumps({"seconds": seconds, "administrations": [asdict(one) for one in results]}) + "\n")
+        sys.stdout.write(
+            json.dumps({"seconds": seconds, "administrations": [asdict(result) for result in results]}) + "\n"
+        )
     else:
         Console(width=max(120, Console().width)).print(_table(results, seconds))
-    return 0 if results and all(one.status == "active" for one in results) else 1
+    return 0 if results and all(result.status == "active" for result in results) else 1
 
 
 def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) -> int:
@@ -173,7 +175,7 @@ def _watch(browser: Browser, smoke_run: SmokeRun, import_id: int, console: Conso
             if statuses is not None:
                 live.update(_progress(statuses))
             is_late = time.monotonic() > deadline
-            if statuses is not None and (is_late or all(one["status"] in SETTLED for one in statuses)):
+            if statuses is not None and (is_late or all(status["status"] in SETTLED for status in statuses)):
                 return statuses
             if is_late:
                 raise UnexpectedPage(f"{smoke_run.public_url} does not answer.")

@@ -26,4 +26,4 @@ def registers() -> list[Register]:
 
 def register_for(query: RegisterQuery) -> Register | None:
     """Return the register that answers this; None when there is none, or it is switched off."""
-    return next((one for one in registers() if one.supports(query)), None)
+    return next((register for register in registers() if register.supports(query)), None)

@@ -129,7 +129,7 @@ def _is_not_found(response: Response) -> bool:
     if response.status == 200:
         return False
     try:
-        codes = {one.code for one in msgspec.json.decode(response.body, type=_Faults).fout}
+        codes = {fault.code for fault in msgspec.json.decode(response.body, type=_Faults).fout}
     except msgspec.DecodeError:
         codes = set()
     if response.status == 404 and codes & set(NOTHING_FOUND):
@@ -138,7 +138,7 @@ def _is_not_found(response: Response) -> bool:
 
 
 def _main_activity(profile: _Profile, today: date) -> Activity | None:
-    main = next((one for one in profile.sbiActiviteiten if one.indHoofdactiviteit == "Ja"), None)
+    main = next((activity for activity in profile.sbiActiviteiten if activity.indHoofdactiviteit == "Ja"), None)
     if main is None:
         return None
     code = re.sub(r"\D", "", main.sbiCode)

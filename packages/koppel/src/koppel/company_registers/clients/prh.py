@@ -75,7 +75,7 @@ class Prh:
         if not companies:
             return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
         if query.kind is QueryKind.NAME:
-            candidates = [Candidate(one.businessId.value, _official_name(one)) for one in companies[:10]]
+            candidates = [Candidate(company.businessId.value, _official_name(company)) for company in companies[:10]]
             return RegisterResult(LookupOutcome.AMBIGUOUS, self.name, candidates=candidates)
         return self._to_result(companies[0])
 
@@ -93,9 +93,11 @@ class Prh:
 
 def _official_name(company: _Company) -> str:
     """Return the name in use, not auxiliary, parallel and earlier ones."""
-    now = [one.name for one in company.names if one.type == OFFICIAL_NAME and one.endDate is None]
-    return (now or [one.name for one in company.names] or [""])[0].strip()
+    now = [name.name for name in company.names if name.type == OFFICIAL_NAME and name.endDate is None]
+    return (now or [name.name for name in company.names] or [""])[0].strip()
 
 
 def _description(line: _Line) -> str:
-    return next((one.description for one in line.descriptions if one.languageCode == ENGLISH), "")
+    return next(
+        (description.description for description in line.descriptions if description.languageCode == ENGLISH), ""
+    )

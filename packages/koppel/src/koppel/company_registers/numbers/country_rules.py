@@ -94,7 +94,7 @@ def _be(compact_number: str, _typed: str) -> NumberCheck:
 
 
 def _fr(compact_number: str, _typed: str) -> NumberCheck:
-    """A SIRET names an establishment and begins with its company's SIREN; so does a VAT number, after two characters."""
+    """Check the SIREN, with which a SIRET begins, and a VAT number after two characters."""
     digits = compact_number.removeprefix("FR")
     if len(digits) == 14 and siret.is_valid(digits):
         digits = digits[:9]
@@ -146,7 +146,7 @@ def _lv(compact_number: str, _typed: str) -> NumberCheck:
 
 
 def _lt(compact_number: str, _typed: str) -> NumberCheck:
-    """python-stdnum knows Lithuania's VAT numbers only; the company code has the same check digit (measured on five)."""
+    """Check a company code by the check digit of a VAT number, which python-stdnum knows: the same in five codes."""
     if not re.fullmatch(r"\d{9}", compact_number):
         return invalid(compact_number, "LT", "format", _("This number must have %(length)s digits.") % {"length": 9})
     if pvm.calc_check_digit(compact_number[:-1]) != compact_number[-1]:
@@ -155,7 +155,9 @@ def _lt(compact_number: str, _typed: str) -> NumberCheck:
 
 
 def _pl(compact_number: str, _typed: str) -> NumberCheck:
-    """KRS and NIP both have ten digits; a KRS begins with zeros and has no check digit, REGON has 9 or 14."""
+    """Check a KRS, NIP or REGON.
+
+    KRS and NIP have ten digits; a KRS begins with zeros and has no check digit. REGON has 9 or 14."""
     digits = compact_number.removeprefix("PL").removeprefix("KRS").removeprefix("NIP").removeprefix("REGON")
     if re.fullmatch(r"00\d{8}", digits):
         return valid(digits, "PL")
@@ -179,7 +181,7 @@ def _ie(compact_number: str, _typed: str) -> NumberCheck:
 
 
 def _validate_with(validate: Callable[[str], str], digits: str, country: str, length: int) -> NumberCheck:
-    """A check digit that does not fit is a doubt; a wrong length or a letter is refused."""
+    """Check a number by `validate`. A check digit that does not fit is a doubt; a wrong length or a letter is refused."""
     try:
         return valid(validate(digits), country)
     except exceptions.ValidationError:

@@ -135,7 +135,7 @@ def _index(candidates: Sequence[Candidate], keys: Callable[[Candidate], list[str
 
 
 def _normalize(text: str) -> str:
-    """`Bakkerij De Haan B.V.` and `bakkerij de haan bv` are one name."""
+    """Normalise a name: `Bakkerij De Haan B.V.` and `bakkerij de haan bv` are one."""
     return re.sub(r"[\W_]", "", text.casefold())
 
 
@@ -147,7 +147,7 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def _table(text: str) -> list[Row]:
-    """As a table with quotation marks, else with quotation marks as letters: a name may begin with one."""
+    """Read a table with quotation marks, else with quotation marks as letters: a name may begin with one."""
     for has_quotes in (True, False):
         try:
             return list(islice(read_rows(text, LIMITS, has_quotes=has_quotes), LIMITS.rows))
@@ -157,7 +157,7 @@ def _table(text: str) -> list[Row]:
 
 
 def _cell(text: str) -> str:
-    """Without what spreadsheets wrap around a number: `="01234567"`, an apostrophe in front, `.0` behind."""
+    """Strip what spreadsheets wrap around a number: `="01234567"`, an apostrophe in front, `.0` behind."""
     text = text.strip()
     if match := re.fullmatch(r'="?([^"]*)"?', text):
         text = match[1]
@@ -174,7 +174,7 @@ def _by_header(row: Sequence[str]) -> dict[str, int]:
 
 
 def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
-    """Without a header: the column with most numbers holds the numbers, the wordiest other one the names."""
+    """Find columns without a header: that with most numbers holds the numbers, the wordiest other one the names."""
     width = Counter(len(row) for row in rows if row).most_common(1)
     columns = width[0][0] if width else 1
     if columns < 2:

@@ -121,7 +121,9 @@ def resolve_sector(text: str) -> str:
     meant = {key for names in _names().values() for key, name in names if name == normalized}
     if not meant:
         meant = {
-            section for code, section, *names in divisions() if normalized in (code, *(one.casefold() for one in names))
+            section
+            for code, section, *names in divisions()
+            if normalized in (code, *(name.casefold() for name in names))
         }
     return meant.pop() if len(meant) == 1 else ""
 

@@ -35,14 +35,14 @@ def consent_options() -> list[str]:
     ]
 
 
-def apps() -> list[AppRegistration]:
+def list_apps() -> list[AppRegistration]:
     """Return the apps of the installation, with `connection_count` of live connections in all organisations."""
     with installation_scope("apps of the installation"):
         return list(_installation_apps())
 
 
 def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
-    """Raises `RegistrationRefused`."""
+    """Add an app of the installation. Raises `RegistrationRefused`."""
     problems = problems_of(None, values)
     with installation_scope("app of the installation"):
         duplicates = _installation_apps().filter(

@@ -141,7 +141,7 @@ def check_app(actor: Actor, app_id: int) -> AppCheck:
 
 
 def check_with_vendor(app: AppRegistration) -> AppCheck:
-    """Whether the vendor knows the app: a call that grants nothing. Outside any transaction."""
+    """Check that the vendor knows the app, by a call that grants nothing. Outside any transaction."""
 
     async def ask(current: Runtime) -> None:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))

@@ -59,7 +59,7 @@ def list_apps(as_json: AsJson = False) -> None:
             "name": registration.name,
             "connections": getattr(registration, "connection_count", 0),
         }
-        for registration in installation_apps.apps()
+        for registration in installation_apps.list_apps()
     ]
     print_rows(rows, COLUMNS, as_json=as_json)
 

@@ -60,7 +60,7 @@ def list_connections(person: ActAs = "", organisation: InOrganisation = "", as_j
     """List all connections; those that need a person come first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
-        rows = [_line(card) for card in summaries.list_summaries(actor)]
+        rows = [_row(card) for card in summaries.list_summaries(actor)]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
@@ -72,7 +72,7 @@ def show_connection(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         summary = queries.get_connection(actor, connection)
-        line = _line(summaries.summarize(summary))
+        line = _row(summaries.summarize(summary))
         companies = [
             {"administration": row.administration_id, "name": row.administration, "health": row.health,
              "message": row.message, "since": row.since}
@@ -123,7 +123,7 @@ def resume_connection(
 ) -> None:
     """Resume a paused connection."""
     with acting_as(person, organisation) as actor:
-        changed = lifecycle.resume(actor, connection)
+        changed = lifecycle.resume_connection(actor, connection)
     print_record({"connection": connection, "changed": changed}, as_json=as_json)
 
 
@@ -236,7 +236,7 @@ def remove_connection(
     print_record(context, as_json=as_json)
 
 
-def _line(card: summaries.ConnectionSummary) -> ConnectionRow:
+def _row(card: summaries.ConnectionSummary) -> ConnectionRow:
     connection = card.connection
     return ConnectionRow(
         connection.pk, card.system, connection.account, connection.state, connection.reason, card.administrations,

@@ -64,7 +64,7 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
 
 
 def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
-    """Whether the same description was stored not long ago, so that there is nothing to write."""
+    """Return whether the same description was stored not long ago, so that there is nothing to write."""
     is_recent = identity["described_at"] is not None and timezone.now() - identity["described_at"] < REWRITE_AFTER
     if (
         not is_recent
@@ -72,10 +72,10 @@ def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> b
         or not _description_fields(description).items() <= identity.items()
     ):
         return False
-    return not may_be_other(identity, _described(description))
+    return not may_be_other(identity, _identity_of(description))
 
 
-def _described(description: CompanyDescription) -> VendorIdentity:
+def _identity_of(description: CompanyDescription) -> VendorIdentity:
     return VendorIdentity(description.name, description.number or "", description.country or "")
 
 
@@ -103,7 +103,7 @@ def apply_description(
         company = _lock_company(organisation_id, company_id)
         if company is None:
             return True
-        if apply_guard(company, _described(description), interrupts=interrupts):
+        if apply_guard(company, _identity_of(description), interrupts=interrupts):
             return False
         _compare(company, {"legal_name": description.name, "number": description.number or ""})
         _raise_number_missing(company, description.number or "")

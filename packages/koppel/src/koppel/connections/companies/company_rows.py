@@ -136,7 +136,7 @@ def imported_through(connections: Sequence[Connection]) -> "QuerySet[RemoteCompa
 
 
 def _needs_attention() -> Any:
-    """Whether a row is one of those that come first."""
+    """Return whether a row is one of those that come first."""
     changed = Issue.objects.filter(
         organisation_id=OuterRef("organisation_id"), subject_kind="administration", subject_id=OuterRef("administrations"),
         code__in=QUESTIONS, resolved_at=None,

@@ -50,7 +50,7 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
         count = _upsert_companies(actor.organisation_id, connection, by_grant, unsure)
         if attach_waiting(actor, connection.pk):
             connection_reconnected(actor, connection.pk)
-        ask_for_descriptions(actor.organisation_id, connection.pk)
+        enqueue_descriptions(actor.organisation_id, connection.pk)
     return count
 
 
@@ -89,10 +89,10 @@ def _unsure_companies(
 ) -> dict[int, str]:
     """Return imported companies that may be another company by the list alone, by id with their external id."""
     with organisation_scope(organisation_id):
-        return companies_to_describe(organisation_id, connection_id, _listed(by_grant), by_grant)
+        return companies_to_describe(organisation_id, connection_id, _all_companies(by_grant), by_grant)
 
 
-def _listed(by_grant: Mapping[int, Sequence[Company]]) -> list[Company]:
+def _all_companies(by_grant: Mapping[int, Sequence[Company]]) -> list[Company]:
     return [company for companies in by_grant.values() for company in companies]
 
 
@@ -105,7 +105,7 @@ def _upsert_companies(
     listed_at, kept, connection_id = timezone.now(), 0, connection.pk
     remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(connection_id=connection_id)
     held = {*unsure, *remote_companies.filter(claimed_at__isnull=False).values_list("external_id", flat=True)}
-    reconcile_list(organisation_id, connection_id, _listed(by_grant), by_grant, held)
+    reconcile_list(organisation_id, connection_id, _all_companies(by_grant), by_grant, held)
     for grant_id, companies in by_grant.items():
         rows = [
             RemoteCompany(
@@ -133,6 +133,6 @@ def _store(rows: Sequence[RemoteCompany], *names: str) -> None:
     )
 
 
-def ask_for_descriptions(organisation_id: int, connection_id: int) -> None:
+def enqueue_descriptions(organisation_id: int, connection_id: int) -> None:
     """Enqueue a job that describes the companies that were not described lately."""
     enqueue("connections.describe_companies", organisation_id=organisation_id, connection_id=connection_id)

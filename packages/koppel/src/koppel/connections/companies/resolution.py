@@ -71,7 +71,7 @@ def _require_current(
     fingerprints: Collection[str],
     viewed_at: datetime | None,
 ) -> None:
-    """Raises `Refused` when the changes are no longer those that the person saw. The companies are locked by the caller."""
+    """Require the changes that the person saw. The caller has locked the companies. Raises `Refused` for others."""
     claimed = {key: company for key, company in companies.items() if company.claimed_at is not None}
     present = {key: _claim_fingerprint(key, company) for key, company in claimed.items()}
     changed_at = {key: company.claimed_at for key, company in claimed.items()}

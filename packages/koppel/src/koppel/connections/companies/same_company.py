@@ -53,8 +53,9 @@ def normalize_for_comparison(text: str) -> str:
 
 
 def _distinguishes(letter: str) -> bool:
-    """Whether a character counts: letters, digits, and marks that are vowels in scripts such as Devanagari; not accents, nor
-    variation selectors."""
+    """Return whether a character counts: letters, digits, and marks that are vowels in scripts such as Devanagari.
+
+    Accents and variation selectors do not."""
     is_mark = unicodedata.category(letter)[0] == "M" and not ("\u0300" <= letter <= "\u036f" or _is_selector(letter))
     return letter.isalnum() or is_mark
 
@@ -64,7 +65,9 @@ def _is_selector(letter: str) -> bool:
 
 
 def same_name(first: str, second: str) -> bool:
-    """Whether two names are the same. A legal form that only one of them has is no difference; two different ones are."""
+    """Return whether two names are the same.
+
+    A legal form that only one of them has is no difference; two different ones are."""
     if normalize_for_comparison(first) == normalize_for_comparison(second):
         return True
     first_core, second_core = (normalize_for_comparison(hooks.core_name(text)) for text in (first, second))
@@ -74,7 +77,7 @@ def same_name(first: str, second: str) -> bool:
 
 
 def same_number(first: str, second: str, *countries: str) -> bool:
-    """Whether two numbers are the same in one of the forms in which they are written in these countries."""
+    """Return whether two numbers are the same in one of the forms in which they are written in these countries."""
     forms = [
         {
             normalize_for_comparison(text),
@@ -87,7 +90,7 @@ def same_number(first: str, second: str, *countries: str) -> bool:
 
 
 def is_other_company(confirmed: ConfirmedIdentity, described: VendorIdentity) -> bool:
-    """Whether name and number are both different.
+    """Return whether name and number are both different.
 
     A confirmed name or number that the accounting system no longer states counts as different, so that removing one and
     changing the other is noticed; a number alone that is missing only raises an issue. A value that was never confirmed is no
@@ -104,7 +107,7 @@ def is_other_company(confirmed: ConfirmedIdentity, described: VendorIdentity) ->
 
 
 def may_be_other(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
-    """Whether the guard must run, by a company's stored columns alone: a run asks this each time."""
+    """Return whether the guard must run, by a company's stored columns alone: a run asks this each time."""
     confirmed = ConfirmedIdentity(columns["confirmed_name"], (columns["confirmed_number"],), columns["country"])
     return columns["claimed_at"] is not None or is_other_company(confirmed, described)
 

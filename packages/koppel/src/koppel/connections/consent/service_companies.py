@@ -12,7 +12,7 @@ from django.utils import timezone
 from koppel.audit.services import record
 from koppel.connections.app_registrations.services import app_for, mode_of
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
-from koppel.connections.companies.discovery import ask_for_descriptions
+from koppel.connections.companies.discovery import enqueue_descriptions
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.health import add_timeline_event
 from koppel.connections.models import AppRegistration, Connection, ConnectionState, Grant, RemoteCompany
@@ -83,12 +83,12 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
         )
         subject = ("connection", connection.pk, connection.account)
         record(actor.organisation_id, actor.audit, action, subject=subject, details={"companies": new})
-        ask_for_descriptions(actor.organisation_id, connection.pk)
+        enqueue_descriptions(actor.organisation_id, connection.pk)
     return AddResult(connection.pk, len(new), len(requested) - len(new))
 
 
 def retry_companies(actor: Actor, connection_id: int) -> int:
-    """Describe companies again that the vendor refused. Returns how many."""
+    """Queue another description of the unreachable companies. Return their number."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     connection = get_connection(actor, connection_id)
     unreachable_companies = (
@@ -100,7 +100,7 @@ def retry_companies(actor: Actor, connection_id: int) -> int:
     Grant.objects.for_actor(actor).filter(pk__in=grants, invalid_since=None).update(failures=0, retry_at=None)
     count = unreachable_companies.update(described_at=None)
     if count:
-        ask_for_descriptions(actor.organisation_id, connection.pk)
+        enqueue_descriptions(actor.organisation_id, connection.pk)
     return count
 
 

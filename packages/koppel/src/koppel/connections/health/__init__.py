@@ -12,11 +12,11 @@ from koppel.connections.health.states import (
     SUPERSEDED_CODE,
     grants_of,
     lock_connection,
+    mark_resumed,
     mark_signed_in,
     record_failure,
     record_success,
     require_reauth,
-    resume_connection,
 )
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 
@@ -32,12 +32,12 @@ __all__ = [
     "end_timeline_event",
     "grants_of",
     "lock_connection",
+    "mark_resumed",
     "mark_signed_in",
     "notify_expiring_and_review_owners",
     "record_failure",
     "record_success",
     "require_reauth",
     "resolve_owner_left",
-    "resume_connection",
     "start_timeline_event",
 ]

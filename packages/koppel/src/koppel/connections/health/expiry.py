@@ -26,11 +26,11 @@ NOTICE = timedelta(days=7)
 after the other."""
 SILENCE = timedelta(days=1)
 """After this long without an answer of the vendor there is an issue; until then nobody is bothered."""
-ALIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
+USABLE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
 
 
 @dataclass(frozen=True)
-class _Ending:
+class _ExpiringConsent:
     organisation_id: int
     connection_id: int
     at: datetime
@@ -46,8 +46,8 @@ def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
         return {connection_id: ends for connection_id, ends in cursor.fetchall() if ends is not None}
 
 
-def has_expiry_soon(connection_id: int) -> bool:
-    """Whether a consent of this connection is still about to end. In the caller's scope."""
+def expires_soon(connection_id: int) -> bool:
+    """Return whether a consent of this connection is still about to end. In the caller's scope."""
     ends = consent_expiry([connection_id]).get(connection_id)
     return ends is not None and ends < timezone.now() + NOTICE
 
@@ -56,12 +56,12 @@ def notify_expiring_and_review_owners() -> int:
     """Notify of consents about to end; raise `owner_left` and `vendor_unresponsive`; resolve `owner_left` where
     the owner is back. Returns the number of expiring consents examined."""
     with installation_scope("consents about to end"):
-        near = _list_expiring()
+        expiring_consents = _list_expiring()
         orphaned = list(_orphaned_connections().values_list("organisation_id", "pk"))
         silent = list(_silent_connections().values_list("organisation_id", "pk"))
         resolved_issues = list(_owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned]))
-    for ending in near:
-        _notify(ending)
+    for consent in expiring_consents:
+        _notify(consent)
     for organisation_id, connection_id in orphaned:
         _raise_issue(organisation_id, connection_id, ConnectionIssue.OWNER_LEFT)
     for organisation_id, connection_id in silent:
@@ -69,27 +69,33 @@ def notify_expiring_and_review_owners() -> int:
     for issue in resolved_issues:
         with organisation_scope(issue.organisation_id):
             resolve_owner_left(issue.organisation_id, issue.subject_id)
-    return len(near)
+    return len(expiring_consents)
 
 
-def _list_expiring() -> list[_Ending]:
-    values: dict[str, Any] = {"states": [state.value for state in ALIVE], "notice": NOTICE, "limit": AT_ONCE_MAX}
+def _list_expiring() -> list[_ExpiringConsent]:
+    values: dict[str, Any] = {
+        "states": [state.value for state in USABLE_STATES],
+        "notice": NOTICE,
+        "limit": AT_ONCE_MAX,
+    }
     with database.cursor() as cursor:
         cursor.execute(SQL["list_expiring_consents"], values)
-        return [_Ending(*row) for row in cursor.fetchall()]
+        return [_ExpiringConsent(*row) for row in cursor.fetchall()]
 
 
-def _notify(ending: _Ending) -> None:
-    with organisation_scope(ending.organisation_id):
-        connections = Connection.objects.select_for_update(no_key=True).in_organisation(ending.organisation_id)
+def _notify(consent: _ExpiringConsent) -> None:
+    with organisation_scope(consent.organisation_id):
+        connections = Connection.objects.select_for_update(no_key=True).in_organisation(consent.organisation_id)
         connection = (
-            connections.filter(pk=ending.connection_id, state__in=ALIVE).exclude(expiry_notified_for=ending.at).first()
+            connections.filter(pk=consent.connection_id, state__in=USABLE_STATES)
+            .exclude(expiry_notified_for=consent.at)
+            .first()
         )
         if connection is None:
             return
-        connection.expiry_notified_for = ending.at
+        connection.expiry_notified_for = consent.at
         connection.save(update_fields=["expiry_notified_for"])
-        context = {"account": connection.account, "day": timezone.localdate(ending.at).isoformat()}
+        context = {"account": connection.account, "day": timezone.localdate(consent.at).isoformat()}
         add_timeline_event(connection, TimelineKind.CONSENT_EXPIRING, context)
         raise_issue(
             connection.organisation_id, ConnectionIssue.CONSENT_EXPIRING, ("connection", connection.pk), context

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from koppel.connections.event_types import ConnectionEvent
-from koppel.connections.health.expiry import has_expiry_soon
+from koppel.connections.health.expiry import expires_soon
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 from koppel.connections.hooks import connection_recovered
 from koppel.connections.issue_types import ConnectionIssue
@@ -123,7 +123,7 @@ def mark_signed_in(connection: Connection, account: str) -> None:
         _become_active(connection)
 
 
-def resume_connection(connection: Connection) -> None:
+def mark_resumed(connection: Connection) -> None:
     """End a pause. A connection whose grants are lost needs a sign-in again. In the caller's transaction and scope."""
     if derived_state(connection) == ConnectionState.ACTIVE:
         _become_active(connection)
@@ -149,7 +149,9 @@ def grants_of(connection: Connection) -> "QuerySet[Grant]":
 
 
 def _has_recovered(connection: Connection) -> bool:
-    """Whether an answer ends the bad state. One that needs a sign-in recovers only when the refresh of no grant fails."""
+    """Return whether an answer ends the bad state.
+
+    A connection that needs a sign-in recovers only when the refresh of no grant fails."""
     if connection.state == ConnectionState.DEGRADED:
         return True
     failing = grants_of(connection).filter(failures__gt=0)
@@ -169,7 +171,7 @@ def _become_active(connection: Connection) -> None:
 def _resolve_consent_lost(connection: Connection) -> None:
     subject = ("connection", connection.pk)
     resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_LOST)
-    if not has_expiry_soon(connection.pk):
+    if not expires_soon(connection.pk):
         resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_EXPIRING)
         close_event(connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, EventKey("connection", connection.pk))
     close_event(connection.organisation_id, ConnectionEvent.LOST, EventKey("connection", connection.pk))
@@ -181,7 +183,7 @@ def _resolve_consent_lost(connection: Connection) -> None:
 
 
 def _concerns_all_companies(connection: Connection, company_id: int, message: str) -> bool:
-    """Whether no call of the connection was answered since this company's began to fail."""
+    """Return whether no call of the connection was answered since this company's began to fail."""
     now = timezone.now()
     companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(pk=company_id)
     is_first = companies.filter(failing_since=None).update(failing_since=now, failing_reason=message) == 1

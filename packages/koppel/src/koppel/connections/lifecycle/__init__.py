@@ -6,7 +6,7 @@ any more at the vendor, after the commit (`revocation`).
 """
 
 from koppel.connections.lifecycle.import_policy import set_import_policy
-from koppel.connections.lifecycle.pause_and_resume import pause_connection, resume
+from koppel.connections.lifecycle.pause_and_resume import pause_connection, resume_connection
 from koppel.connections.lifecycle.removal import Removal, preview_removal, removal_message, remove_connection
 
 __all__ = [
@@ -15,6 +15,6 @@ __all__ = [
     "preview_removal",
     "removal_message",
     "remove_connection",
-    "resume",
+    "resume_connection",
     "set_import_policy",
 ]

@@ -1,7 +1,7 @@
 """Pause and resume a connection. A repetition changes nothing."""
 
 from koppel.connections.audit_actions import ConnectionAction
-from koppel.connections.health import add_timeline_event, end_timeline_event, resume_connection, start_timeline_event
+from koppel.connections.health import add_timeline_event, end_timeline_event, mark_resumed, start_timeline_event
 from koppel.connections.hooks import StopReason, stop_runs
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.models import ConnectionState, TimelineKind
@@ -22,12 +22,12 @@ def pause_connection(actor: Actor, connection_id: int) -> bool:
     return True
 
 
-def resume(actor: Actor, connection_id: int) -> bool:
+def resume_connection(actor: Actor, connection_id: int) -> bool:
     """Resume the connection: the runs that wait go on. False when it was not paused."""
     connection = lock_for_change(actor, connection_id)
     if connection.state != ConnectionState.PAUSED:
         return False
-    resume_connection(connection)
+    mark_resumed(connection)
     end_timeline_event(connection, TimelineKind.PAUSED)
     add_timeline_event(connection, TimelineKind.RESUMED, {}, actor.name)
     record_change(actor, ConnectionAction.RESUMED, connection)

@@ -134,7 +134,7 @@ class AuthorizedSession:
         company."""
         target = self.target
         try:
-            token = await self._vault.access_token(target.organisation_id, target.grant_id, refused)
+            token = await self._vault.get_access_token(target.organisation_id, target.grant_id, refused)
         except Unreachable as unreachable:
             await self._record_failure(str(unreachable), connection_wide=True)
             raise
@@ -214,13 +214,13 @@ class ReadingSession(AuthorizedSession):
 
 
 def is_server_error(answer: Response) -> bool:
-    """Whether the answer is a server error, or an HTML page where data should be."""
+    """Return whether the answer is a server error, or an HTML page where data should be."""
     is_page = answer.headers.get("content-type", "").startswith("text/html")
     return answer.status >= 500 or (answer.status == 200 and is_page)
 
 
 def names_other_company(vendor: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:
-    """Whether the headers name a company other than the session's own."""
+    """Return whether the headers name a company other than the session's own."""
     naming = vendor.descriptor.company_header
     if naming is None:
         return False

@@ -20,7 +20,7 @@ def encrypt_token(secret: Secret, organisation_id: int, grant_id: int, column: s
 
 
 def decrypt_token(ciphertext: bytes, organisation_id: int, grant_id: int, column: str) -> Secret:
-    """Raises `DecryptionError`."""
+    """Decrypt a token of a grant. Raises `DecryptionError`."""
     return encrypted_field(Grant, column).decrypt(ciphertext, organisation_id, grant_id)
 
 

@@ -50,7 +50,7 @@ class WrongKey(KoppelError):
 
 
 def require_matching_keys() -> None:
-    """Raises `WrongKey` when a key of the keyring decrypts none of the secrets under its name."""
+    """Require that keys belong to their names. Raises `WrongKey` when one decrypts none of the secrets under its name."""
     for use in key_uses():
         if use.key in keyring() and use.unreadable == use.secrets:
             raise WrongKey(
@@ -119,7 +119,7 @@ def _reencrypt_batch(model: type[Model], after: int, rotation: Rotation) -> int:
     with installation_scope("key rotation"):
         rows = lock_rows_under_other_keys(model, rotation.key, after, BATCH_ROWS)
         for row in rows:
-            if fresh := _reencrypted(row, rotation):
+            if fresh := _reencrypt(row, rotation):
                 model._base_manager.filter(pk=row.pk).update(**fresh)
                 rotation.reencrypted += len(fresh)
                 _audit(getattr(row, "organisation_id", None), rotation)
@@ -133,7 +133,7 @@ def _audit(organisation_id: int | None, rotation: Rotation) -> None:
         record(organisation_id, rotation.actor, VaultAction.KEYS_ROTATED, details={"key": rotation.key})
 
 
-def _reencrypted(row: Model, rotation: Rotation) -> dict[str, bytes]:
+def _reencrypt(row: Model, rotation: Rotation) -> dict[str, bytes]:
     """Return new ciphertexts by field, of those that were under another key and could be decrypted."""
     fresh = {}
     for column, ciphertext in ciphertexts_of(row):

@@ -61,14 +61,14 @@ def _after_refusal(grant: GrantSnapshot) -> Secret | None:
 
 
 def may_still_be_in_flight(grant: GrantSnapshot) -> bool:
-    """Whether an intent whose process seems to be gone is so young that its call may still be under way."""
+    """Return whether an intent whose process seems to be gone is so young that its call may still be under way."""
     if grant.unanswered_seconds is None or grant.refresh_error:
         return False
     return grant.unanswered_seconds < INTENT_SECONDS_MAX
 
 
 def is_slow(grant: GrantSnapshot) -> bool:
-    """Whether a refresh under way has taken longer than callers wait: then they only check whether it is over."""
+    """Return whether a refresh under way has taken longer than callers wait: then they only check whether it is over."""
     return not grant.refresh_error and (grant.unanswered_seconds or 0.0) > CALLER_SECONDS_MAX
 
 

@@ -130,8 +130,8 @@ class Vault:
             await asyncio.gather(*unfinished, return_exceptions=True)
         await self._locks.close()
 
-    async def access_token(self, organisation_id: int, grant_id: int, refused: Secret | None = None) -> Secret:
-        """Return an access token to call with. `refused` is the one that the vendor did not accept.
+    async def get_access_token(self, organisation_id: int, grant_id: int, refused: Secret | None = None) -> Secret:
+        """Return an access token; `refused` is the token that the vendor rejected.
 
         Returns `refused` itself when it was refreshed for a refusal a moment ago: then the token is not the reason.
         Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor), `Unreachable` and other
@@ -164,7 +164,7 @@ class Vault:
         """Refresh a grant that must be kept alive, was left with an intent, or is due again after failures.
 
         Does nothing when this process is refreshing it already, and does not wait for a slow refresh. Raises as
-        `access_token` does."""
+        `get_access_token` does."""
         if grant_id not in self._refreshes:
             with contextlib.suppress(TimeoutError):
                 await self._wait(self._start(organisation_id, grant_id, None, 0))
@@ -251,25 +251,25 @@ class Vault:
             async with self._reporting_slowness(grant):
                 tokens = await asyncio.wait_for(_call_token_endpoint(self._http, grant), CALL_SECONDS_MAX)
         except ConsentLost as lost:
-            raise await self._refused(grant, lost) from None
+            raise await self._store_refusal(grant, lost) from None
         except ConnectorError as error:
-            return await self._failed(grant, error, refused)
+            return await self._store_failure(grant, error, refused)
         except Quarantined:
             # It began after the intent was committed, and nothing was sent.
             await _retry_on_outage(lambda: self._rows.withdraw(grant))
             raise
         except DecryptionError as error:
             log.error("vault_key_missing", grant=grant.id, reason=str(error))
-            return await self._failed(grant, _key_missing(), refused)
+            return await self._store_failure(grant, _key_missing(), refused)
         except TimeoutError:
             late = Unreachable("timeout", LATE)
-            return await self._failed(grant, late, refused)
+            return await self._store_failure(grant, late, refused)
         except Exception as surprise:
             log.exception("token_response_invalid", grant=grant.id)
             broken = UnexpectedResponse(
                 "token_answer", f"Koppel did not understand the answer ({type(surprise).__name__})."
             )
-            return await self._failed(grant, broken, refused)
+            return await self._store_failure(grant, broken, refused)
         was_slow = _loop_seconds() - began > CALLER_SECONDS_MAX
         return await self._store(grant, tokens, requested_at, refused, was_slow=was_slow)
 
@@ -318,7 +318,7 @@ class Vault:
             await self._report(lambda: grant_status.mark_recovered(grant.organisation_id, grant.connection_id))
         return tokens.access_token
 
-    async def _refused(self, grant: GrantSnapshot, lost: ConsentLost) -> ConsentLost:
+    async def _store_refusal(self, grant: GrantSnapshot, lost: ConsentLost) -> ConsentLost:
         """Store the vendor's refusal and return the error to raise.
 
         `invalid_grant` ends the grant; any other code is about the app registration, and the grant stays."""
@@ -344,7 +344,7 @@ class Vault:
         if await self._report(lambda: grant_status.mark_lost(*facts)):
             log.warning("grant_lost", grant=grant.id, code=lost.code)
 
-    async def _failed(self, grant: GrantSnapshot, error: ConnectorError, refused: Secret | None) -> Secret:
+    async def _store_failure(self, grant: GrantSnapshot, error: ConnectorError, refused: Secret | None) -> Secret:
         """Store a failure for which nobody has to act, and back off. Returns the old access token while it is valid."""
         retry_at = now() + timedelta(seconds=pause_seconds(error, grant.failures))
         failure = (f"{type(error).__name__}:{error.code}"[:60], str(error))

@@ -1,4 +1,5 @@
-"""The buttons of a connection: probe, sign in again, pause, owner, release, remove. Each is safe to press twice."""
+"""The buttons of a connection: check, sign in again, pause, transfer, import policy, remove. Each is safe to press
+twice."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -25,7 +26,7 @@ from koppel.connections.lifecycle.handover import hand_over_question
 from koppel.connections.models import ConsentPurpose, TimelineEvent, TimelineKind
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import unconfirmed
-from koppel.kit.web.decorators import action_of, outside_transaction, takes
+from koppel.kit.web.decorators import action_of, outside_transaction, query_parameters
 from koppel.kit.web.forms import moment_of
 from koppel.kit.web.parameters import Parameter
 from koppel.organisations.requests import AuthenticatedRequest
@@ -35,10 +36,10 @@ ConnectionAction = Callable[[AuthenticatedRequest, int], HttpResponse]
 
 
 def redirects_when_gone(action: ConnectionAction) -> ConnectionAction:
-    """Lead from a connection that is removed to the list, which says so.
+    """Redirect to the list, with a message, when the connection was removed.
 
-    A second click, or one in another tab, is no mistake: an empty page "not found" would look like one. Nothing is written
-    before the connection is found."""
+    Somebody who clicks twice, or in another tab, made no mistake, as a page "not found" would suggest. Nothing is
+    written before the connection is found."""
 
     @wraps(action)
     def view(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
@@ -57,8 +58,9 @@ def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> H
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
     connection = queries.get_connection(request.actor, connection_id)
     since = ReconnectForm.of(request).values_or_refusal()["since"]
-    round_url = f"{reverse('connections:reconnect_all')}?{urlencode({'since': since.isoformat()})}" if since else ""
-    return_path = round_url or connection.get_absolute_url()
+    return_path = connection.get_absolute_url()
+    if since:
+        return_path = f"{reverse('connections:reconnect_all')}?{urlencode({'since': since.isoformat()})}"
     return sign_in_at_vendor(
         request,
         request.actor,
@@ -93,23 +95,25 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> H
         messages.success(request, (message if check.company else unnamed) % context)
     else:
         messages.error(request, _("It does not work now: %s") % _(check.message))
-    return _to(connection_id)
+    return _redirect_to(connection_id)
 
 
 @action_of("connections:detail", "connection_id")
 @redirects_when_gone
 def pause_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
+    """Pause the connection."""
     if lifecycle.pause_connection(request.actor, connection_id):
         messages.success(request, _("Paused. Nothing is read until somebody resumes it."))
-    return _to(connection_id)
+    return _redirect_to(connection_id)
 
 
 @action_of("connections:detail", "connection_id")
 @redirects_when_gone
 def resume_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    if lifecycle.resume(request.actor, connection_id):
+    """Resume the connection."""
+    if lifecycle.resume_connection(request.actor, connection_id):
         messages.success(request, _("Resumed. What waited goes on now."))
-    return _to(connection_id)
+    return _redirect_to(connection_id)
 
 
 @action_of("connections:detail", "connection_id")
@@ -124,7 +128,7 @@ def request_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpR
         messages.success(
             request, noted if connection.pending_owner_id else _("%s is its owner.") % connection.owner.user
         )
-    return _to(connection_id)
+    return _redirect_to(connection_id)
 
 
 @action_of("connections:detail", "connection_id")
@@ -136,22 +140,23 @@ def set_import_policy(request: AuthenticatedRequest, connection_id: int) -> Http
     count = lifecycle.set_import_policy(request.actor, connection_id, chosen)
     text = ngettext("%d company is released for import.", "%d companies are released for import.", count)
     messages.success(request, text % count)
-    return _to(connection_id)
+    return _redirect_to(connection_id)
 
 
 @action_of("connections:detail", "connection_id")
 @redirects_when_gone
 def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """Take over what changed at the accounting system, or leave it; of another company: yes, it is the same, or
-    no. For one administration, or for all that are ticked."""
+    """Accept or leave a change at the accounting system, for one administration or for all that are ticked.
+
+    For another company: decide whether it is the same one."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     answer = ChangeForm.of(request).input_or_refusal()
     count = resolution.resolve_changes(request.actor, connection_id, answer)
     if answer.code != ConnectionIssue.OTHER_COMPANY:
-        return _to(connection_id, "#companies")
+        return _redirect_to(connection_id, "#companies")
     if count:
         _report_decision(request, answer, count)
-    return _to(connection_id, "#same-company")
+    return _redirect_to(connection_id, "#same-company")
 
 
 def _report_decision(request: AuthenticatedRequest, answer: ChangeResolution, count: int) -> None:
@@ -183,7 +188,7 @@ def remove_connection(request: AuthenticatedRequest, connection_id: int) -> Http
     return render(request, "connections/remove.html", context)
 
 
-@takes(since=Parameter(parse=moment_of))
+@query_parameters(since=Parameter(parse=moment_of))
 def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
     """Show everything that needs a sign-in, one after the other, with what is done already."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
@@ -191,7 +196,7 @@ def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
     broken = summaries.list_needing_sign_in(request.actor)
     since_then = TimelineEvent.objects.for_actor(request.actor).filter(kind=TimelineKind.RECONNECTED, at__gte=since)
     events = since_then.exclude(connection__in=[connection.connection for connection in broken])
-    request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
+    request.csp_forms = queries.sign_in_origins(request.actor)
     names = {key: connection.descriptor.title for key, connection in connectors().items()}
     latest = {connection.connection_id: connection for connection in events.select_related("connection").order_by("at")}
     context = {
@@ -235,5 +240,5 @@ def _hand_over(request: AuthenticatedRequest, membership_id: int, new_owner_id: 
     return HttpResponseRedirect(request.path)
 
 
-def _to(connection_id: int, part: str = "") -> HttpResponseRedirect:
+def _redirect_to(connection_id: int, part: str = "") -> HttpResponseRedirect:
     return HttpResponseRedirect(f"{reverse('connections:detail', args=[connection_id])}{part}")

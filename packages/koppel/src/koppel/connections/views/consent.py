@@ -20,7 +20,7 @@ from koppel.connections.lifecycle import ownership
 from koppel.connections.models import ConsentPurpose
 from koppel.connector.errors import ConnectorError
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.web.decorators import outside_transaction, public, takes
+from koppel.kit.web.decorators import outside_transaction, public, query_parameters
 from koppel.kit.web.parameters import IDENTIFIER
 from koppel.organisations.requests import AuthenticatedRequest
 
@@ -46,7 +46,7 @@ def receive_callback(request: AuthenticatedRequest) -> HttpResponse:
 
 
 @outside_transaction
-@takes(attempt=IDENTIFIER)
+@query_parameters(attempt=IDENTIFIER)
 def complete_consent(request: AuthenticatedRequest) -> HttpResponse:
     """Exchange the code, list the companies, and go on where the person came from."""
     attempt_id = request.parameters["attempt"] or 0

@@ -5,12 +5,12 @@ from django.shortcuts import render
 
 from koppel.connections import queries, summaries
 from koppel.connections.connection_page import load_connection_page
-from koppel.kit.web.decorators import takes
+from koppel.kit.web.decorators import query_parameters
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 
-@takes()
+@query_parameters()
 def list_connections(request: AuthenticatedRequest) -> HttpResponse:
     """Show all connections with their health; those that need a person come first."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
@@ -29,5 +29,5 @@ def show_connection(request: AuthenticatedRequest, connection_id: int) -> HttpRe
     """Show one connection: health, administrations, what is released, whose it is, what happened."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     page = load_connection_page(request.actor, connection_id)
-    request.csp_forms = queries.sign_in_origins(request.actor)  # type: ignore[attr-defined]
+    request.csp_forms = queries.sign_in_origins(request.actor)
     return render(request, "connections/detail.html", {**vars(page), "nav_section": "connections"})

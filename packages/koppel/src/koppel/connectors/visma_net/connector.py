@@ -95,7 +95,10 @@ class VismaNet:
         if session.consent_mode == COMPANY_LIST:
             url = f"{session.base_urls['legacy']}/API/resources/v1/context"
             contexts: list[_Context] = parse(require_success(await session.send("GET", url)), list[_Context])
-            return [Company(str(one.id), one.name.strip(), str(one.id), {"id": str(one.id)}) for one in contexts]
+            return [
+                Company(str(context.id), context.name.strip(), str(context.id), {"id": str(context.id)})
+                for context in contexts
+            ]
         if session.company is None:
             return []
         description = await self.describe_company(session)
@@ -117,8 +120,13 @@ class VismaNet:
         if not organizations:
             raise NotConsented("no_company", _("Visma.net shows nothing of this company to the user who signed in."))
         first = organizations[0]
-        branches = [(branch.number, branch.name, None) for one in organizations for branch in one.branches]
-        branch_organisations = [(one.organizationCd, one.name, one.corporateId) for one in organizations[1:]]
+        branches = [
+            (branch.number, branch.name, None) for organization in organizations for branch in organization.branches
+        ]
+        branch_organisations = [
+            (organization.organizationCd, organization.name, organization.corporateId)
+            for organization in organizations[1:]
+        ]
         return CompanyDescription(
             name=first.name.strip(),
             number=(first.corporateId or "").strip() or None,
@@ -156,7 +164,7 @@ class VismaNet:
         return stated_rate_limits(response.headers)
 
     def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
-        """Raises `ValueError` (which msgspec's errors are) with a reason."""
+        """Map a record to a row. Raises `ValueError` (which msgspec's errors are) with a reason."""
         if resource == "entry_lines":
             return normalise.entry_line(raw, parent)
         return normalise.NORMALISERS[resource](raw)

@@ -112,8 +112,9 @@ def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
 
 
 async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]) -> Consent:
-    """Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token
-    errors."""
+    """Exchange the callback for a consent.
+
+    Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token errors."""
     await _must_be_from_issuer(http, app, inbound)
     if error := inbound.get("error"):
         raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))
@@ -125,7 +126,7 @@ async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inb
     }
     answer = await _token(http, app, form)
     try:
-        return await _accepted(http, app, request, answer)
+        return await _parse_consent(http, app, request, answer)
     except ConnectorError:
         # Nobody will use what was given; if Visma cannot be reached just now, it ends by itself.
         with suppress(ConnectorError):
@@ -133,8 +134,8 @@ async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inb
         raise
 
 
-async def _accepted(http: Http, app: AppCredentials, request: ConsentRequest, answer: TokenAnswer) -> Consent:
-    claims = await _verified(http, app, answer.id_token or "", audience=app.client_id)
+async def _parse_consent(http: Http, app: AppCredentials, request: ConsentRequest, answer: TokenAnswer) -> Consent:
+    claims = await _verify_token(http, app, answer.id_token or "", audience=app.client_id)
     if claims.get("nonce") != request.nonce:
         raise UnexpectedResponse(
             "nonce", _("The answer of the sign-in belongs to another sign-in. Please start again.")
@@ -142,7 +143,7 @@ async def _accepted(http: Http, app: AppCredentials, request: ConsentRequest, an
     _must_be_enough(answer)
     company = None
     if app.consent_mode == COMPANY_PER_SIGN_IN:
-        company = _name_in(await _verified(http, app, answer.access_token, audience=None), "tenant_id")
+        company = _name_in(await _verify_token(http, app, answer.access_token, audience=None), "tenant_id")
         if not company:
             raise SetupMissing(
                 "no_tenant", _("The sign-in names no company. The app must be enabled for tenants at Visma.")
@@ -205,10 +206,10 @@ async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
     means that Visma knows the redirect address and the scopes. What the real page answers to a wrong address
     is not published; anything else than such a redirect is taken for a refusal."""
     if app.consent_mode == SERVICE:
-        await _refused_for(http, app, {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES)})
+        await _require_known_app(http, app, {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES)})
         return
     form = {"grant_type": "authorization_code", "code": "koppel-tests-this-app", "redirect_uri": redirect_uri}
-    await _refused_for(http, app, {**form, "code_verifier": NO_VERIFIER})
+    await _require_known_app(http, app, {**form, "code_verifier": NO_VERIFIER})
     request = ConsentRequest(redirect_uri, "koppel-tests-this-app", "koppel-tests-this-app", Secret(NO_VERIFIER))
     url, _mark, query = begin(app, request).url.partition("?")
     answer = await http.send("GET", url, params={**dict(parse_qsl(query)), "response_mode": "query"})
@@ -222,7 +223,7 @@ async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
         raise SetupMissing("redirect_address", REDIRECT_UNKNOWN)
 
 
-async def _refused_for(http: Http, app: AppCredentials, form: Mapping[str, str]) -> None:
+async def _require_known_app(http: Http, app: AppCredentials, form: Mapping[str, str]) -> None:
     """Return when the token endpoint knows the app and minds only what was made up about the request."""
     try:
         await _token(http, app, form)
@@ -299,7 +300,7 @@ def _tokens(answer: TokenAnswer) -> Tokens:
     )
 
 
-async def _verified(http: Http, app: AppCredentials, token: str, *, audience: str | None) -> dict[str, Any]:
+async def _verify_token(http: Http, app: AppCredentials, token: str, *, audience: str | None) -> dict[str, Any]:
     """Return the claims of a signed token after a check of signature, issuer, expiry and (if given) audience."""
     answer = await http.send("GET", f"{app.base_urls['identity']}/.well-known/openid-configuration/jwks")
     try:

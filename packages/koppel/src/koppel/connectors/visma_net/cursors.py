@@ -78,7 +78,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     def next_part(self, expected: int) -> "Progress":
         return Progress(position=self.position + 1, expected=expected)
 
-    def restarted(self, tries: int = 0) -> "Progress":
+    def restart(self, tries: int = 0) -> "Progress":
         """Return this part from its first page."""
         return Progress(position=self.position, expected=self.expected, tries=tries)
 
@@ -184,7 +184,7 @@ class PartEnd(Generic[C]):
     def proof(self, partitions: frozenset[str] | None) -> Snapshot:
         """Return what the part proves. One of several pages is read again before anything in it is called absent."""
         progress = self.cursor.progress
-        restart_cursor = self.cursor.at(progress.restarted()).text() if progress.page > 1 else None
+        restart_cursor = self.cursor.at(progress.restart()).text() if progress.page > 1 else None
         return Snapshot(partitions, restart_cursor, self.is_sound)
 
 
@@ -199,7 +199,7 @@ def advance(cursor: C, answer: Answer) -> Step[C]:
         return NextPage(cursor.at(progress.next_page(answer)))
     has_moved = progress.has_moved(answer)
     if has_moved and progress.tries < TRIES_MAX - 1:
-        return Restart(cursor.at(progress.restarted(progress.tries + 1)))
+        return Restart(cursor.at(progress.restart(progress.tries + 1)))
     is_sound = not has_moved and not progress.has_unreadable
     return PartEnd(cursor if is_sound else cursor.unsound(), is_sound)
 

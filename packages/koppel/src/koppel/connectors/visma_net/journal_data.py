@@ -144,9 +144,9 @@ def _entries(body: bytes, period: str) -> ReadResult:
             continue
         previous = records.get(record.external_id)
         count += (
-            len({one.external_id for one in record.children} - _keys(previous)) if previous else len(record.children)
+            len({line.external_id for line in record.children} - _keys(previous)) if previous else len(record.children)
         )
-        records[record.external_id] = _merged(previous, record) if previous else record
+        records[record.external_id] = _merge_batches(previous, record) if previous else record
     return ReadResult(list(records.values()), rejected, meta, count, stamps)
 
 
@@ -192,12 +192,12 @@ def _without_lines(payload: bytes, lines: list[msgspec.Raw]) -> bytes:
 
 
 def _keys(record: Record) -> set[str]:
-    return {one.external_id for one in record.children}
+    return {line.external_id for line in record.children}
 
 
-def _merged(previous: Record, more: Record) -> Record:
+def _merge_batches(previous: Record, more: Record) -> Record:
     """Merge a batch that is twice on a page: the later head, all lines, of lines that are twice the later ones."""
-    lines = {one.external_id: one for one in (*previous.children, *more.children)}
+    lines = {line.external_id: line for line in (*previous.children, *more.children)}
     return msgspec.structs.replace(more, children=tuple(lines.values()), is_complete=False)
 
 
@@ -223,9 +223,9 @@ def _balances(body: bytes, _period: str) -> ReadResult:
 
 def _balance(item: Item) -> Record:
     parts = [
-        _numbered(item.get("ledger")),
-        _numbered(item.get("branch")),
-        _numbered(item.get("account")),
+        _number_or_id(item.get("ledger")),
+        _number_or_id(item.get("branch")),
+        _number_or_id(item.get("account")),
         text(item.get("subaccountId")),
         text(item.get("financialPeriod")),
     ]
@@ -236,7 +236,7 @@ def _balance(item: Item) -> Record:
     return Record(key, payload, parts[4], comparison_key=without_stamps(payload))
 
 
-def _numbered(raw: msgspec.Raw | None) -> str:
+def _number_or_id(raw: msgspec.Raw | None) -> str:
     if raw is None or bytes(raw) == b"null":
         return ""
     numbered = msgspec.json.decode(raw, type=_Numbered)

@@ -62,7 +62,7 @@ ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
     ),
     "payment_terms": (Endpoint("/v1/creditTerm", ("termsId",), paged=True, wraps=True),),
 }
-WITH_CHANGES = tuple(key for key, endpoints in ENDPOINTS.items() if all(one.delta for one in endpoints))
+WITH_CHANGES = tuple(key for key, endpoints in ENDPOINTS.items() if all(endpoint.delta for endpoint in endpoints))
 MODULES = ("GL", "AP", "AR", "CA", "CM", "IN", "DR", "FA", "PM")
 """The batch modules of the description; each is a daybook of an actual ledger."""
 
@@ -103,7 +103,7 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     body = await get(session, endpoint.path, _params(endpoint, cursor))
     fingerprint = _fingerprint(body)
     if is_unchanged(cursor, endpoint.path, fingerprint):
-        return _unchanged(resource, cursor, endpoint.path, fingerprint)
+        return _unchanged_page(resource, cursor, endpoint.path, fingerprint)
     return _page(resource, cursor, body, fingerprint)
 
 
@@ -176,7 +176,7 @@ async def _dimension(session: Session, cursor: Paging | Compare) -> Page:
     body = await get(session, f"/v1/dimension/{quote(name, safe='')}")
     fingerprint = _fingerprint(body)
     if is_unchanged(cursor, part, fingerprint):
-        return _unchanged("cost_codes", cursor, part, fingerprint)
+        return _unchanged_page("cost_codes", cursor, part, fingerprint)
     records, rejected = _values(parse(body, Dimension), part)
     cursor = cursor.with_fingerprint(part, "" if rejected else fingerprint)
     proof = PartEnd(cursor, is_sound=not rejected).proof(_partitions(part))
@@ -202,7 +202,7 @@ def _values(dimension: Dimension, part: str) -> tuple[list[Record], list[Rejecte
     return records, rejected
 
 
-def _unchanged(resource: str, cursor: Cursor, part: str, fingerprint: str) -> Page:
+def _unchanged_page(resource: str, cursor: Cursor, part: str, fingerprint: str) -> Page:
     if not isinstance(cursor, Delta):
         cursor = cursor.with_fingerprint(part, fingerprint)
     page = _end(resource, cursor, _ReadResult([], [], None), None)

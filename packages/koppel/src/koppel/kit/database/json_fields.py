@@ -56,7 +56,7 @@ class TypedJSONField(_JSONField[Assigned_contra, Loaded_co]):
         return cast("Self", field_type(self.shape, *arguments, **options))
 
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
-        """As a plain JSON column, which is all that migrations must know."""
+        """Describe a plain JSON column, which is all that migrations must know."""
         name, _path, arguments, options = super().deconstruct()
         return str(name), "django.db.models.JSONField", list(arguments), dict(options)
 
@@ -76,7 +76,7 @@ class TypedJSONField(_JSONField[Assigned_contra, Loaded_co]):
 
 
 def to_json(value: object, shape: type[Any]) -> Any:
-    """Plain lists and dictionaries of a value. Raises `ShapeMismatch` when it is not of this shape."""
+    """Return a value as plain lists and dictionaries. Raises `ShapeMismatch` when it is not of this shape."""
     plain = _plain(value)
     try:
         restored = msgspec.convert(plain, shape, str_keys=True)
@@ -88,7 +88,7 @@ def to_json(value: object, shape: type[Any]) -> Any:
 
 
 def to_shape(value: object, shape: type[Shape]) -> Shape:
-    """A value that was checked by other means, as what a column of this shape holds. Raises `ShapeMismatch`."""
+    """Return a value that was checked by other means as what a column of this shape holds. Raises `ShapeMismatch`."""
     return msgspec.convert(to_json(value, shape), shape, str_keys=True)
 
 
@@ -97,5 +97,5 @@ def _plain(value: object) -> Any:
 
 
 def encode(value: object, shape: type[Any]) -> str:
-    """For a statement of one's own: JSON of a value. Raises `ShapeMismatch` when it is not of this shape."""
+    """Return a value as JSON, for an SQL statement. Raises `ShapeMismatch` when it is not of this shape."""
     return msgspec.json.encode(to_json(value, shape)).decode()

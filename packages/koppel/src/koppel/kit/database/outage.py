@@ -32,7 +32,7 @@ def is_outage(error: BaseException) -> bool:
     state = sqlstate_of(error)
     if state is not None:
         return state[:2] in OUTAGE_CLASSES or state in OUTAGE_STATES
-    return any(isinstance(one, _WITHOUT_STATE) for one in _chain(error))
+    return any(isinstance(cause, _WITHOUT_STATE) for cause in _chain(error))
 
 
 def spoils_session(error: BaseException) -> bool:
@@ -42,7 +42,7 @@ def spoils_session(error: BaseException) -> bool:
 
 def sqlstate_of(error: BaseException) -> str | None:
     """Return the SQLSTATE, or None when PostgreSQL sent none."""
-    states = (one.sqlstate for one in _chain(error) if isinstance(one, psycopg.Error))
+    states = (cause.sqlstate for cause in _chain(error) if isinstance(cause, psycopg.Error))
     return next((state for state in states if state), None)
 
 

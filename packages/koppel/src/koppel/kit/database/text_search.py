@@ -17,7 +17,7 @@ def normalize_search(text: str) -> str:
 
 
 def Folded(*names: str) -> Func:
-    """Columns joined by a space, without case and accents. Immutable, so that it can be a generated column."""
+    """Join columns by a space, without case and accents. Immutable, so that it can be a generated column."""
     parts = [part for name in names for part in (name, Value(" "))][:-1]
     text = Concat(*parts) if len(parts) > 1 else parts[0]
     return Func(Lower(text), Value(ACCENTED), Value(PLAIN), function="translate")

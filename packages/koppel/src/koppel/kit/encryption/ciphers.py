@@ -66,7 +66,7 @@ class Keyring:
 
     @classmethod
     def parse(cls, text: str) -> "Keyring":
-        """From `id:base64[,id:base64…]`, newest first. Raises `ValueError` with a sentence."""
+        """Parse `id:base64[,id:base64…]`, newest first. Raises `ValueError` with a sentence."""
         keys: dict[str, bytes] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             key_id, _, encoded = part.partition(":")
@@ -117,5 +117,5 @@ def key_id_of(ciphertext: bytes) -> str:
 
 
 def is_ciphertext(value: bytes) -> bool:
-    """Whether these bytes have the form of a ciphertext. Says nothing about who made it."""
+    """Return whether these bytes have the form of a ciphertext. Says nothing about who made it."""
     return len(value) >= 2 and value[0] == VERSION and len(value) >= 2 + value[1] + NONCE_BYTES + TAG_BYTES

@@ -33,7 +33,7 @@ class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
         return keyring().encrypt(secret.reveal().encode(), self.aad(*row_key))
 
     def decrypt(self, ciphertext: bytes | memoryview, *row_key: object) -> Secret:
-        """Raises `DecryptionError`."""
+        """Decrypt the secret of this row. Raises `DecryptionError`."""
         return Secret(keyring().decrypt(bytes(ciphertext), self.aad(*row_key)).decode())
 
     def aad(self, *row_key: object) -> str:

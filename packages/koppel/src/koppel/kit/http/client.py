@@ -176,7 +176,7 @@ def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BOD
 
 
 def refuse_in_transaction() -> None:
-    """Raises `RuntimeError` inside a database transaction."""
+    """Refuse to call out. Raises `RuntimeError` inside a database transaction."""
     if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
         raise RuntimeError(
             "An outbound call inside a database transaction would hold its locks while the vendor thinks."

@@ -37,7 +37,7 @@ class EgressPolicy:
         return self.public and unwrapped.is_global and not unwrapped.is_multicast
 
     def require_allowed(self, host: str) -> None:
-        """Raises `AddressRefused` for a literal IP address that may not be called.
+        """Require a host that may be called. Raises `AddressRefused` for a literal IP address that may not.
 
         A host name passes: its addresses are checked when `GuardedResolver` resolves it."""
         try:

@@ -23,7 +23,7 @@ TOKEN_STOP_SECONDS = 900.0
 
 
 def token_stop_seconds(environment: Mapping[str, str] = os.environ) -> float:
-    """Raises `ValueError` for a value that is no number of seconds."""
+    """Return how long a stop waits for a token. Raises `ValueError` for a value that is no number of seconds."""
     seconds = float(environment.get("KOPPEL_TOKEN_STOP_SECONDS") or TOKEN_STOP_SECONDS)
     if not 0 <= seconds <= 86_400:
         raise ValueError("KOPPEL_TOKEN_STOP_SECONDS")

@@ -82,7 +82,7 @@ class _Redactor:
         return self._short(_text_of(value, self._limits.text), self._limits.text)
 
     def _is_secret(self, key: object) -> bool:
-        """Also true for a key that is too long to judge."""
+        """Return whether a key names a secret; also true for one that is too long to judge."""
         text = _text_of(key)
         is_long = len(text) > self._limits.key
         return is_long or bool(_SECRET_KEY.search(text) and not _COUNT_KEY.search(text))

@@ -45,7 +45,7 @@ class _Handler(logging.StreamHandler[Any]):
 
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """A structlog processor that redacts and shortens. See `koppel.kit.logging.redaction`."""
+    """Redact and shorten an event: a structlog processor. See `koppel.kit.logging.redaction`."""
     return redacted(event)
 
 

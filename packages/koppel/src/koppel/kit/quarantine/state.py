@@ -80,10 +80,10 @@ class _Reader:
         return self._cached[0] if self._cached is not None else None
 
     def read(self) -> Period | None:
-        return self._thread.submit(self._read).result()
+        return self._thread.submit(self._read_period).result()
 
     async def read_async(self) -> Period | None:
-        return await asyncio.wrap_future(self._thread.submit(self._read))
+        return await asyncio.wrap_future(self._thread.submit(self._read_period))
 
     def forget(self) -> None:
         if self._cached is not None:
@@ -93,7 +93,7 @@ class _Reader:
         if self._connection is not None:
             self._connection.close()
 
-    def _read(self) -> Period | None:
+    def _read_period(self) -> Period | None:
         """Return the open quarantine period. While the database is unreachable, return the last value read; raise
         `psycopg.Error` if there is none."""
         if cached := self.fresh():
@@ -147,7 +147,7 @@ def current() -> Period | None:
 
 
 async def current_async() -> Period | None:
-    """As `current`, without blocking the event loop."""
+    """Return what `current` does, without blocking the event loop."""
     cached = _reader.fresh()
     return cached[0] if cached else await _reader.read_async()
 
@@ -161,13 +161,13 @@ def last_known() -> Period | None:
 
 
 def refuse() -> None:
-    """Raises `Quarantined` while a quarantine is on."""
+    """Refuse while a quarantine is on. Raises `Quarantined`."""
     if current() is not None:
         raise Quarantined
 
 
 async def refuse_async() -> None:
-    """As `refuse`, without blocking the event loop."""
+    """Do what `refuse` does, without blocking the event loop."""
     if await current_async() is not None:
         raise Quarantined
 

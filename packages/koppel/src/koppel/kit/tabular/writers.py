@@ -70,7 +70,7 @@ def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[S
     """
     with temporary_file() as target:
         if file_format is Format.CSV:
-            for text in csv_lines([one.title for one in columns], rows):
+            for text in csv_lines([column.title for column in columns], rows):
                 target.write(text.encode())
         elif file_format is Format.EXCEL:
             _write_excel(target, columns, rows)
@@ -172,10 +172,10 @@ def _write_parquet(target: IO[bytes], columns: Sequence[Column], rows: Iterable[
         ColumnType.DATE: pyarrow.date32(),
         ColumnType.DATETIME: pyarrow.timestamp("us", tz="UTC"),
     }
-    schema = pyarrow.schema([(one.key, types[one.type]) for one in columns])
+    schema = pyarrow.schema([(column.key, types[column.type]) for column in columns])
     remaining = iter(rows)
     with pyarrow.parquet.ParquetWriter(target, schema, compression="zstd") as writer:
         while chunk := list(islice(remaining, PARQUET_ROWS)):
             cells = zip(*chunk, strict=True)
-            arrays = [pyarrow.array(list(values), type=one.type) for values, one in zip(cells, schema, strict=True)]
+            arrays = [pyarrow.array(list(values), type=field.type) for values, field in zip(cells, schema, strict=True)]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))

@@ -78,8 +78,9 @@ def tenant_parent(table: str) -> RunSQL:
 
 
 def tenant_key(table: str, column: str, parent: str, *, on_delete: str = "NO ACTION") -> RunSQL:
-    """(organisation_id, column) of `table` must exist in `parent`: foreign key checks bypass policies, so a plain key would
-    let a row point into another organisation."""
+    """Require that (organisation_id, column) of `table` exists in `parent`.
+
+    Foreign key checks bypass policies, so a plain key would let a row point into another organisation."""
     name = f"{table}_{column}_tenant"
     return RunSQL(
         f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY (organisation_id, {column})"

@@ -12,5 +12,7 @@ def client_ip(request: HttpRequest) -> str:
     count = settings.ALLAUTH_TRUSTED_PROXY_COUNT
     if not count:
         return direct
-    forwarded = [one.strip() for one in request.headers.get("X-Forwarded-For", "").split(",") if one.strip()]
+    forwarded = [
+        address.strip() for address in request.headers.get("X-Forwarded-For", "").split(",") if address.strip()
+    ]
     return forwarded[-count] if len(forwarded) >= count else direct

@@ -42,21 +42,21 @@ def page_url(view: Callable[..., Any], path: str, values: Mapping[str, Any]) -> 
     return reverse(url_name, args=[values[name] for name in parameters]) if url_name else path
 
 
-def takes(**parameters: Parameter) -> Callable[[View], View]:
+def query_parameters(**parameters: Parameter) -> Callable[[View], View]:
     """Declare the query parameters of a page. Any other parameter, or an impossible value, is refused by name
     instead of being ignored; the page is not rendered.
     """
 
     def mark(view: View) -> View:
         @wraps(view)
-        def checked(request: HttpRequest, *args: Any, **values: Any) -> Any:
+        def wrapper(request: HttpRequest, *args: Any, **values: Any) -> Any:
             if parts := unknown_parts(request.GET, parameters):
                 raise UnknownParameter(parts)
             request.parameters = values_of(request.GET, parameters)  # type: ignore[attr-defined]
             return view(request, *args, **values)
 
-        checked.koppel_parameters = parameters  # type: ignore[attr-defined]
-        return cast("View", checked)
+        wrapper.koppel_parameters = parameters  # type: ignore[attr-defined]
+        return cast("View", wrapper)
 
     return mark
 

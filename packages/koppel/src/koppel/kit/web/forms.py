@@ -27,7 +27,7 @@ from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
 from koppel.kit.errors import KoppelError, sentence_of
-from koppel.kit.web.parameters import day_of, id_of, shortened
+from koppel.kit.web.parameters import day_of, id_of, shorten
 from koppel.kit.web.schemas import Input
 
 InputT = TypeVar("InputT", bound=Input)
@@ -61,7 +61,7 @@ class Form(forms.Form, Generic[InputT]):
 
     @classmethod
     def of(cls, request: HttpRequest, *args: Any) -> Self:
-        """The form of a page: bound to what was sent by POST, else empty. `args` are further arguments of the form."""
+        """Return the form of a page: bound to what was sent by POST, else empty. `args` are further arguments of the form."""
         if request.method != "POST":
             return cls(None, *args)
         # `args` are the further ones that a subclass takes.
@@ -85,20 +85,20 @@ class Form(forms.Form, Generic[InputT]):
             raise Invalid from None
 
     def input_or_refusal(self) -> InputT:
-        """The use case's input, for a button whose page has no place for errors of its own. Raises `InvalidForm`."""
+        """Return the use case's input, for a button whose page has no place for errors of its own. Raises `InvalidForm`."""
         try:
             return self.input
         except Invalid:
             raise InvalidForm(self) from None
 
     def values_or_refusal(self) -> dict[str, Any]:
-        """The cleaned values, as `input_or_refusal`. Raises `InvalidForm`."""
+        """Return the cleaned values, for a button whose page has no place for errors of its own. Raises `InvalidForm`."""
         if not self.is_valid():
             raise InvalidForm(self)
         return self.cleaned_data
 
     def input_values(self) -> Mapping[str, Any]:
-        """The input's values by name: the cleaned ones, unless a form shapes them. Raises `Invalid`."""
+        """Return the input's values by name: the cleaned ones, unless a form shapes them. Raises `Invalid`."""
         return self.values
 
     @property
@@ -188,7 +188,7 @@ class FlagField(forms.CharField):
             return True
         if value in (False, None, ""):
             return False
-        raise ValidationError(self.error_messages["invalid"], params={"value": shortened(str(value))})
+        raise ValidationError(self.error_messages["invalid"], params={"value": shorten(str(value))})
 
 
 class ChoiceField(forms.ChoiceField):
@@ -242,7 +242,7 @@ def moment_of(text: str) -> datetime | None:
 def _parse(field: forms.Field, text: str, parse: Callable[[str], ValueT | None]) -> ValueT:
     value = parse(text)
     if value is None:
-        raise ValidationError(field.error_messages["invalid"], params={"value": shortened(text)})
+        raise ValidationError(field.error_messages["invalid"], params={"value": shorten(text)})
     return value
 
 

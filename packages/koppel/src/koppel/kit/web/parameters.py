@@ -67,7 +67,8 @@ class Parameter:
     is_multiple: bool = False
     may_be_blank: bool = True
 
-    def lets_through(self, text: str) -> bool:
+    def accepts(self, text: str) -> bool:
+        """Return whether the text is an allowed value."""
         if not text:
             return self.may_be_blank
         if self.values is not None:
@@ -141,7 +142,7 @@ def _unknown(query: QueryDict, parameters: Mapping[str, Parameter]) -> Iterator[
         if len(texts) > 1 and not parameter.is_multiple:
             yield duplicate_parameter(name, str(texts[-1]))
         values = tuple(parameter.values()) if parameter.values else ()
-        strange = dict.fromkeys(str(text) for text in texts if not parameter.lets_through(str(text)))
+        strange = dict.fromkeys(str(text) for text in texts if not parameter.accepts(str(text)))
         yield from (unknown_value(name, text, values) for text in strange)
 
 
@@ -151,14 +152,14 @@ def values_of(query: QueryDict, parameters: Mapping[str, Parameter]) -> dict[str
 
 
 def require_bounded(query: QueryDict, characters_max: int = QUERY_CHARACTERS_MAX, name: str = "query") -> None:
-    """Raises `UnknownParameter` for too many parts: each refused part is repeated in the answer."""
+    """Limit a query: each refused part is repeated in the answer. Raises `UnknownParameter` for too many parts."""
     count = sum(len(texts) for _name, texts in query.lists())
     if len(query) > NAMES_MAX or count > VALUES_MAX or len(query.urlencode()) > characters_max:
         raise UnknownParameter([too_long(name, characters_max)])
 
 
 def require_short(text: str, characters_max: int, name: str) -> None:
-    """As `require_bounded`, for a query that is not parsed yet."""
+    """Do what `require_bounded` does, for a query that is not parsed yet."""
     if len(text) > characters_max or text.count("&") >= VALUES_MAX:
         raise UnknownParameter([too_long(name, characters_max)])
 
@@ -189,17 +190,15 @@ def first_parts(parts: Iterable[UnknownPart]) -> list[UnknownPart]:
 def unknown_name(name: str, value: str, names: Iterable[str]) -> UnknownPart:
     possible = tuple(names)
     if not possible:
-        return UnknownPart(
-            name, value, _("“%(name)s” is not a filter; there is none here.") % {"name": shortened(name)}
-        )
-    params = {"name": shortened(name), "names": ", ".join(possible)}
+        return UnknownPart(name, value, _("“%(name)s” is not a filter; there is none here.") % {"name": shorten(name)})
+    params = {"name": shorten(name), "names": ", ".join(possible)}
     return UnknownPart(name, value, _("“%(name)s” is not a filter. Possible: %(names)s.") % params, possible)
 
 
 def unknown_value(name: str, value: str, values: Iterable[str] = ()) -> UnknownPart:
     """Return the same message for what does not exist and for what the reader may not see."""
     possible = tuple(values)
-    params = {"name": shortened(name), "value": shortened(value), "values": ", ".join(possible)}
+    params = {"name": shorten(name), "value": shorten(value), "values": ", ".join(possible)}
     message = _("“%(value)s” is not a value of “%(name)s”.") % params
     if possible:
         message = _("“%(value)s” is not a value of “%(name)s”. Possible: %(values)s.") % params
@@ -207,7 +206,7 @@ def unknown_value(name: str, value: str, values: Iterable[str] = ()) -> UnknownP
 
 
 def duplicate_parameter(name: str, value: str) -> UnknownPart:
-    return UnknownPart(name, value, _("“%(name)s” can be given only once.") % {"name": shortened(name)})
+    return UnknownPart(name, value, _("“%(name)s” can be given only once.") % {"name": shorten(name)})
 
 
 def without(query: QueryDict, part: UnknownPart) -> str:
@@ -223,10 +222,10 @@ def without(query: QueryDict, part: UnknownPart) -> str:
     return urlencode(kept)
 
 
-def removal_links(request: HttpRequest, parts: Iterable[UnknownPart]) -> list[tuple[str, str]]:
-    """Return each part's message, with the query that leaves this part out; '' where it stands for several."""
+def removal_links(request: HttpRequest, parts: Iterable[UnknownPart]) -> list[tuple[str, str | None]]:
+    """Return each part's message, with the query that leaves this part out; None where it stands for several."""
     return [
-        (part.message, without(request.GET, part) if part.name in request.GET and not part.more else "")
+        (part.message, without(request.GET, part) if part.name in request.GET and not part.more else None)
         for part in parts
     ]
 
@@ -235,7 +234,7 @@ def _plain(text: object) -> str:
     return clean_text(str(text))
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """Return the text as it is repeated in an answer."""
     text = text.replace("\0", "�")
     return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}…"

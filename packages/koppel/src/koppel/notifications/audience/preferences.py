@@ -80,7 +80,7 @@ def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
     configurable = sorted(event for event, definition in event_types.items() if definition.label)
     parts = []
     for (event, channel), scope in scopes.items():
-        allowed = [one.value for one in (SCREEN_SCOPES if channel == Channel.SCREEN else PreferenceScope)]
+        allowed = [scope.value for scope in (SCREEN_SCOPES if channel == Channel.SCREEN else PreferenceScope)]
         if event not in configurable:
             parts.append(unknown_value("event", event, configurable))
         elif channel not in Channel.values:

@@ -46,5 +46,5 @@ def _remove_name(notice: Notification, event: Event, name: str) -> None:
 
 
 def _is_named(name: str, names: str) -> bool:
-    """Whether the list of names holds this one whole; it may be the beginning of another's."""
+    """Return whether the list of names holds this one whole; it may be the beginning of another's."""
     return f", {name}, " in f", {names.removesuffix(' …')}, "

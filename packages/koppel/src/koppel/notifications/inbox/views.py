@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.web.decorators import action_of, public, takes
+from koppel.kit.web.decorators import action_of, public, query_parameters
 from koppel.kit.web.parameters import PAGE, lazy_choices, one_of
 from koppel.notifications.audience import preferences
 from koppel.notifications.email.composer import read_unsubscribe
@@ -20,7 +20,7 @@ from koppel.notifications.models import PreferenceScope
 from koppel.organisations.requests import AuthenticatedRequest
 
 
-@takes(show=one_of("unread"), event=lazy_choices(lambda: event_types), page=PAGE)
+@query_parameters(show=one_of("unread"), event=lazy_choices(lambda: event_types), page=PAGE)
 def list_notices(request: AuthenticatedRequest) -> HttpResponse:
     """Show the notices, the newest first; `?show=unread` and `?event=` narrow them down."""
     params = request.parameters

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.kit.encryption import Secret
-from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import one_of
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.forms import ActiveForm, RedeliverForm, WebhookForm
@@ -22,7 +22,7 @@ DELIVERIES_SHOWN = 100
 SHOWN_STATES = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, DeliveryState.SENT.value)
 
 
-@takes()
+@query_parameters()
 def list_webhooks(request: AuthenticatedRequest) -> HttpResponse:
     """Show all webhooks, and the form for a new one."""
     form = WebhookForm.of(request)
@@ -40,7 +40,7 @@ def list_webhooks(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "notifications/webhooks.html", context)
 
 
-@takes(state=one_of(*SHOWN_STATES))
+@query_parameters(state=one_of(*SHOWN_STATES))
 def show_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Show a webhook's settings, its secret and what became of its messages."""
     webhook, form = endpoints.get_webhook(request.actor, webhook_id), WebhookForm.of(request)
@@ -52,7 +52,7 @@ def show_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse
     return _page(request, webhook, None, state=request.parameters["state"] or "", form=form)
 
 
-@takes(state=one_of(*SHOWN_STATES))
+@query_parameters(state=one_of(*SHOWN_STATES))
 def show_log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Show the log alone, for as long as something is on its way."""
     webhook = endpoints.get_webhook(request.actor, webhook_id)

@@ -72,7 +72,7 @@ def list_assignments(actor: Actor, flow: Flow) -> list[AssignmentRow]:
     assignment_rows = []
     for answer in list_answers(flow):
         assignment = flow.assignments.get(answer.company.pk, CompanyAssignment())
-        people = tuple(names["people"][one] for one in assignment.users if one in names["people"])
+        people = tuple(names["people"][user] for user in assignment.users if user in names["people"])
         division = names["divisions"].get(assignment.division or 0, "")
         number = mask_number(answer.number, answer.company.country)
         assignment_rows.append(

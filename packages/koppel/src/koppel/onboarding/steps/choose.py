@@ -68,7 +68,7 @@ def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
 def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     """Store the ticked companies that can be chosen. Returns their number."""
     selected = set(company_ids)
-    offered = [one.company for one in list_company_choices(actor, flow) if one.can_be_chosen]
+    offered = [choice.company for choice in list_company_choices(actor, flow) if choice.can_be_chosen]
     flow.offered_company_ids = [company.pk for company in offered]
     flow.chosen_company_ids = [key for key in flow.offered_company_ids if key in selected]
     flow.displayed_identities = {
@@ -106,7 +106,9 @@ def set_companies_importable(actor: Actor, flow: Flow, company_ids: Iterable[int
     """Let others import these companies through the actor's own connections, or hide them from others. Returns the
     number changed."""
     actor.require(Permission.MANAGE_CONNECTIONS)
-    connection_ids = [one.pk for one in connections_in(actor, flow) if one.owner_id == actor.membership_id]
+    connection_ids = [
+        connection.pk for connection in connections_in(actor, flow) if connection.owner_id == actor.membership_id
+    ]
     companies = RemoteCompany.objects.for_actor(actor).filter(
         connection_id__in=connection_ids, pk__in=list(company_ids)
     )

@@ -84,7 +84,10 @@ class IdentityAnswer:
             return []
         if result.exists and result.number:
             return [(result.number, result.legal_name)]
-        return [(one.number, f"{one.name} {one.city}".strip()) for one in result.candidates[:SUGGESTIONS_MAX]]
+        return [
+            (candidate.number, f"{candidate.name} {candidate.city}".strip())
+            for candidate in result.candidates[:SUGGESTIONS_MAX]
+        ]
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> l
     """Store what was typed, and the next step when every company is complete. Returns all answers, with their problems."""
     save_answers(flow, typed_by_company)
     identity_answers = list_answers(flow)
-    complete = bool(identity_answers) and all(one.is_complete for one in identity_answers)
+    complete = bool(identity_answers) and all(answer.is_complete for answer in identity_answers)
     save_step(flow, Step.ASSIGN if complete else Step.IDENTIFY)
     return identity_answers
 
@@ -149,10 +152,12 @@ def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool)
     """Store a person's answer to “is this the same company?” for those of these companies that need one. Returns their number.
 
     “No, another” takes the number away: it is another company's."""
-    unanswered = [one for one in list_answers(flow, company_ids) if one.question]
-    count = store_answer(actor, flow, [one.discrepancy for one in unanswered if one.discrepancy], same=same)
+    unanswered = [answer for answer in list_answers(flow, company_ids) if answer.question]
+    count = store_answer(actor, flow, [answer.discrepancy for answer in unanswered if answer.discrepancy], same=same)
     if not same:
-        save_answers(flow, {one.company.pk: {"reason": one.reason, "sector": one.sector} for one in unanswered})
+        save_answers(
+            flow, {answer.company.pk: {"reason": answer.reason, "sector": answer.sector} for answer in unanswered}
+        )
     return count
 
 
@@ -237,6 +242,8 @@ def _answer(
     finding: LookupResult | None, confirmed: Mapping[int, Confirmation],
 ) -> IdentityAnswer:  # fmt: skip
     identity_or_problems = check_identity(country=company.country, number=number, reason=reason, sector=sector)
-    problems = {one.field: one for one in identity_or_problems} if isinstance(identity_or_problems, list) else {}
+    problems = (
+        {problem.field: problem for problem in identity_or_problems} if isinstance(identity_or_problems, list) else {}
+    )
     discrepancy = find_discrepancy(company, number, finding, confirmed)
     return IdentityAnswer(company, number, reason, sector, is_guessed, number_check, problems, finding, discrepancy)

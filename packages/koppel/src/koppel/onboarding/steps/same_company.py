@@ -44,7 +44,7 @@ class Discrepancy:
         }
 
     def is_subject_of(self, confirmation: Confirmation) -> bool:
-        """Whether the answer was about exactly this."""
+        """Return whether the answer was about exactly this."""
         return all(getattr(confirmation, key) == value for key, value in self.subject.items())
 
     @property

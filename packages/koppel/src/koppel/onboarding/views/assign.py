@@ -23,13 +23,13 @@ from koppel.organisations.roles import Role
 
 @step_page(Step.ASSIGN)
 def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """⑤ Assign the ticked rows, as often as wanted; then finish."""
+    """Assign the ticked rows, as often as needed; then finish (step 5)."""
     if request.method == "POST":
         return _handle_action(request, flow)
     administrators = Membership.objects.for_actor(request.actor).filter(role=Role.ADMINISTRATOR, is_active=True)
     context = {
         "rows": assign_step.list_assignments(request.actor, flow),
-        "administrators": [str(one.user) for one in administrators.select_related("user").order_by("user__name")],
+        "administrators": [str(member.user) for member in administrators.select_related("user").order_by("user__name")],
         "is_administrator": request.actor.role == Role.ADMINISTRATOR,
         **assignment_choices(request.actor),
     }

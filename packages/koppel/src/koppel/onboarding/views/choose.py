@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 
 from koppel.connections.consent.service_companies import remove_companies, retry_companies
 from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
-from koppel.kit.web.decorators import takes
+from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import one_of
 from koppel.onboarding import services
 from koppel.onboarding.flow import is_import
@@ -24,31 +24,31 @@ from koppel.organisations.requests import AuthenticatedRequest
 
 @step_page(Step.CHOOSE)
 def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """③ Show everything that was reached; new companies can be ticked."""
+    """Show everything that was reached; new companies can be ticked (step 3)."""
     if request.method == "POST":
         values = ChooseForm.of(request).values_or_refusal()
         return ACTIONS[values["action"] or "next"](request, flow, values["company"])
     choices = choose_step.list_company_choices(request.actor, flow)
     visible = _visible_choices(flow, choices)
-    request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
+    request.csp_forms = sign_in_origins(request.actor)
     option = _consent_option(request, flow)
     context = {
         "rows": visible,
         "company_count": len(choices),
-        "imported": sum(one.is_imported for one in choices),
-        "unreachable": sum(one.state == "unreachable" for one in choices),
-        "undescribed": sum(one.company.described_at is None for one in visible),
+        "imported": sum(choice.is_imported for choice in choices),
+        "unreachable": sum(choice.state == "unreachable" for choice in choices),
+        "undescribed": sum(choice.company.described_at is None for choice in visible),
         "chosen": choose_step.preselected_ids(
             flow, choices, collects_many=option is not None and option.mode.collects_many
         ),
         "consent_option": option,
-        "accounts": len({one.account for one in choices}) > 1,
+        "accounts": len({choice.account for choice in choices}) > 1,
         "can_set_import_policy": choose_step.can_set_import_policy(request.actor, flow),
     }
     return render(request, "onboarding/choose.html", context | wizard_context(Step.CHOOSE, flow))
 
 
-@takes(of=one_of("chosen"))
+@query_parameters(of=one_of("chosen"))
 @step_page(Step.CHOOSE)
 def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Return what the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
@@ -75,7 +75,7 @@ def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyChoice]:
-    return [one for one in choices if not one.is_imported] if is_import(flow) else choices
+    return [choice for choice in choices if not choice.is_imported] if is_import(flow) else choices
 
 
 def _next(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> HttpResponse:
@@ -105,7 +105,7 @@ def _withhold(request: AuthenticatedRequest, flow: Flow, company_ids: list[int])
 
 
 def _retry(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -> HttpResponse:
-    count = sum(retry_companies(request.actor, one) for one in flow.connection_ids)
+    count = sum(retry_companies(request.actor, connection_id) for connection_id in flow.connection_ids)
     text = ngettext("%(count)d company is asked about again.", "%(count)d companies are asked about again.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
@@ -130,4 +130,4 @@ ACTIONS = {
 
 
 def _consent_option(request: AuthenticatedRequest, flow: Flow) -> AppChoice | None:
-    return next((one for one in apps_for(request.actor, flow.connector) if one.app.pk == flow.app_id), None)
+    return next((option for option in apps_for(request.actor, flow.connector) if option.app.pk == flow.app_id), None)

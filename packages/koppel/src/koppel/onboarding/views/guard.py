@@ -56,7 +56,7 @@ def to_step(flow: Flow, step: Step) -> HttpResponse:
 
 
 def to_import(actor: Actor, import_id: int | None) -> HttpResponse:
-    """The list of administrations, filtered to what this import brought in, with the undo of what was assigned."""
+    """Redirect to the list of administrations, filtered to what this import brought in, with the undo of what was assigned."""
     query = f"?import={import_id}" if import_id else ""
     if import_id and (operation_id := undoable_operation_of_import(actor, import_id)):
         query += f"&done={operation_id}"

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS, search
 from koppel.kit.web.confirmation import Confirmation, Group, unconfirmed
-from koppel.kit.web.decorators import takes
+from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, one_of
 from koppel.onboarding import services
 from koppel.onboarding.forms import IdentifyForm
@@ -28,10 +28,10 @@ PAGE_ROWS = 250
 """More rows than these are shown in pages; those that need a person come first."""
 
 
-@takes(q=TEXT, show=one_of("incomplete"), page=PAGE, tried=FLAG)
+@query_parameters(q=TEXT, show=one_of("incomplete"), page=PAGE, tried=FLAG)
 @step_page(Step.IDENTIFY)
 def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """④ Ask for a COC number for each, or a reason and a sector."""
+    """Ask for a COC number for each, or a reason and a sector (step 4)."""
     if request.method == "POST":
         return _perform(request, flow)
     answers, tried = identify_step.list_answers(flow), request.parameters["tried"] is not None
@@ -115,21 +115,25 @@ def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     return JsonResponse({"rows": [_as_json(answer) for answer in identify_step.list_answers(flow, stored_ids)]})
 
 
-@takes(id=IDENTIFIERS)
+@query_parameters(id=IDENTIFIERS)
 @step_page(Step.IDENTIFY)
 def list_row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Return what registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
     company_ids = request.parameters["id"][:PAGE_ROWS]
-    return JsonResponse({"rows": [_as_json(one) for one in identify_step.list_answers(flow, company_ids)]})
+    return JsonResponse({"rows": [_as_json(answer) for answer in identify_step.list_answers(flow, company_ids)]})
 
 
-@takes(q=TEXT)
+@query_parameters(q=TEXT)
 @step_page(Step.IDENTIFY)
 def list_sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Return what a few typed letters may mean."""
     choices = search((request.parameters["q"] or "")[:60], get_language() or "en")
     return JsonResponse(
-        {"sectors": [{"text": one.text, "match": one.matched_division or one.example} for one in choices[:25]]}
+        {
+            "sectors": [
+                {"text": choice.text, "match": choice.matched_division or choice.example} for choice in choices[:25]
+            ]
+        }
     )
 
 
@@ -148,13 +152,15 @@ def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
 
 
 def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool) -> dict[str, Any]:
-    """Which rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
-    incomplete = [one for one in answers if not one.is_complete]
+    """Return the rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
+    incomplete = [answer for answer in answers if not answer.is_complete]
     unasked = "incomplete" if tried and len(answers) > PAGE_ROWS and request.parameters["show"] is None else ""
     only, search_text = request.parameters["show"] or unasked, request.parameters["q"] or ""
     rows = incomplete if only == "incomplete" else answers
     if search_text:
-        rows = [one for one in rows if search_text.casefold() in f"{one.company.name} {one.number}".casefold()]
+        rows = [
+            answer for answer in rows if search_text.casefold() in f"{answer.company.name} {answer.number}".casefold()
+        ]
     if len(answers) > PAGE_ROWS:
         rows = sorted(rows, key=lambda row: row.is_complete)
     page = Paginator(rows, PAGE_ROWS).get_page(request.parameters["page"])
@@ -163,11 +169,11 @@ def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], 
         "page": page,
         "total": len(answers),
         "incomplete": len(incomplete),
-        "discrepancy_count": sum(one.question is not None for one in answers),
+        "discrepancy_count": sum(answer.question is not None for answer in answers),
         "complete": len(answers) - len(incomplete),
         "filter": only,
         "search": search_text,
-        "undescribed": sum(one.company.described_at is None for one in answers),
+        "undescribed": sum(answer.company.described_at is None for answer in answers),
     }
 
 

@@ -17,7 +17,7 @@ from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.confirmation import Confirmation, unconfirmed
-from koppel.kit.web.decorators import outside_transaction, takes
+from koppel.kit.web.decorators import outside_transaction, query_parameters
 from koppel.kit.web.parameters import IDENTIFIER
 from koppel.onboarding import flow as flows
 from koppel.onboarding import services
@@ -33,22 +33,22 @@ PLANNED_SYSTEMS = ("Exact Online", "Twinfield", "AFAS", "Fortnox", "Tripletex")
 
 
 def choose_system(request: AuthenticatedRequest) -> HttpResponse:
-    """① Choose the accounting system."""
+    """Choose the accounting system (step 1)."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     if request.method == "POST":
         connector = SystemForm.of(request).values_or_refusal()["connector"]
         return to_step(flows.start_flow(request.actor, connector), Step.SIGN_IN)
-    systems = [(one.descriptor, bool(apps_for(request.actor, key))) for key, one in connectors().items()]
+    systems = [(connector.descriptor, bool(apps_for(request.actor, key))) for key, connector in connectors().items()]
     titles = {descriptor.title for descriptor, _has_app in systems}
     planned_systems = [title for title in PLANNED_SYSTEMS if title not in titles]
     context = {"systems": systems, "planned_systems": planned_systems, "open_flows": flows.open_flows(request.actor)}
     return render(request, "onboarding/system.html", context | wizard_context(Step.SYSTEM))
 
 
-@takes(connection=IDENTIFIER)
+@query_parameters(connection=IDENTIFIER)
 @outside_transaction
 def import_more(request: AuthenticatedRequest) -> HttpResponse:
-    """More through a connection that exists: the list is fetched through the stored consent, no sign-in."""
+    """Start an import through a connection that exists: the stored consent fetches the list, without a sign-in."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(request.actor.organisation_id):
         connections = list(connections_of(request.actor))
@@ -100,12 +100,12 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 @step_page(Step.SIGN_IN)
 def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """② What is needed, what Koppel may do, and on to the vendor's own page or to the ids."""
+    """Show what is needed and what Koppel may do; go on to the vendor's own page or to the ids (step 2)."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     form = SignInForm.of(request)
     if request.method == "POST" and form.is_valid() and (response := _take_sign_in(request, flow, form)):
         return response
-    request.csp_forms = sign_in_origins(request.actor)  # type: ignore[attr-defined]
+    request.csp_forms = sign_in_origins(request.actor)
     context = {
         "apps": apps_for(request.actor, flow.connector),
         "system": connectors()[flow.connector].descriptor,
@@ -134,7 +134,7 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
 
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
-    """What was read; what the vendor says of each stands in the table that follows."""
+    """Show a message of how many ids were read; what the vendor says of each stands in the table that follows."""
     option = services.consent_option(request.actor, flow, app_id)
     if option is None:
         return

@@ -45,7 +45,7 @@ def resolve_actor(
             _memberships_of(user_id, sso_organisation_id).select_related("organisation").order_by(*JOINED_FIRST)
         )
         current = next(
-            (one for one in memberships if one.organisation_id == organisation_id), None
+            (membership for membership in memberships if membership.organisation_id == organisation_id), None
         ) or _default_membership(memberships, interface)
         if current is None:
             return None

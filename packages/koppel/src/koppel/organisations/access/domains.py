@@ -51,7 +51,7 @@ def checked_domain(text: str) -> str:
 
 
 def refuse_public(domain: str) -> None:
-    """Raises `Refused` for a domain at which anybody can have an address."""
+    """Refuse a public domain. Raises `Refused` for a domain at which anybody can have an address."""
     if is_public(domain):
         raise Refused(
             _("%s is a public mail service: everybody can have an address there.") % domain, field="email_domains"

@@ -21,7 +21,7 @@ def encrypt_text(text: str) -> str:
 
 
 def decrypt_text(text: str) -> str:
-    """Raises `DecryptionError`."""
+    """Decrypt a secret of a second step. Raises `DecryptionError`."""
     return keyring().decrypt(base64.b64decode(text), AAD).decode()
 
 

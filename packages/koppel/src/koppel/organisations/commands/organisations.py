@@ -87,7 +87,7 @@ def add_administrator(
 
 @app.command("domains")
 def list_domains(as_json: AsJson = False) -> None:
-    """List e-mail domains of organisations, and which of them are confirmed and so lead to an identity provider."""
+    """List the e-mail domains of organisations, whether each is confirmed, and whether sign-in uses it."""
     columns = ("domain", "organisation", "name", "confirmed_at", "is_used")
     print_rows(domains.summaries(), columns, as_json=as_json)
 

@@ -140,7 +140,7 @@ def revoke_access(membership: Membership) -> None:
 
 
 def require_grantable_role(actor: Actor, *roles: Role) -> None:
-    """Raises `Refused` when the actor may not give or take one of the roles."""
+    """Require that the actor may give and take these roles. Raises `Refused`."""
     if not all(can_grant_role(actor, role) for role in roles):
         raise Refused(_("Only an Administrator can make or change an Administrator."), field="role")
 
@@ -159,7 +159,7 @@ def validate_email_address(organisation: Organisation, text: str) -> str:
 
 
 def require_allowed_domain(organisation: Organisation, email: str) -> None:
-    """Raises `Refused` when the organisation does not accept addresses of this domain."""
+    """Require a domain whose addresses the organisation accepts. Raises `Refused`."""
     if not organisation.accepts(email):
         domains = ", ".join(organisation.email_domains)
         raise Refused(_("Your organisation accepts addresses of %s only.") % domains, field="email")

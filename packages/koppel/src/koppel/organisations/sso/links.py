@@ -56,7 +56,7 @@ def admit(provider: IdentityProvider, identity: Identity, ip_address: str) -> Us
     Raises `Refused` with the reason.
     """
     with organisation_scope(provider.organisation_id):
-        return _linked(provider, identity) or _newcomer(provider, identity, ip_address)
+        return _find_linked_user(provider, identity) or _create_invited_user(provider, identity, ip_address)
 
 
 def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, ip_address: str) -> None:
@@ -83,7 +83,7 @@ def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, i
         _link(provider, identity.subject, membership, ip_address)
 
 
-def _linked(provider: IdentityProvider, identity: Identity) -> User | None:
+def _find_linked_user(provider: IdentityProvider, identity: Identity) -> User | None:
     links = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(issuer=provider.issuer)
     link = links.filter(provider=provider, subject=identity.subject).first()
     if link is None:
@@ -108,19 +108,19 @@ def _note_own(membership: Membership) -> None:
             Membership.objects.filter(pk=membership.pk, joined_at=None).update(joined_at=Now())
 
 
-def _newcomer(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
+def _create_invited_user(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
     """Create the account of an invited address that has none: nobody else is concerned, so the organisation's
     word suffices.
     """
     if not identity.email or invitations.has_account(identity.email):
         # A second tab finds the person that the first one has just made.
-        return _linked(provider, identity)
+        return _find_linked_user(provider, identity)
     # First sign-ins of an organisation go one after the other.
     IdentityProvider.objects.select_for_update().get(pk=provider.pk)
-    return _linked(provider, identity) or _invited(provider, identity, ip_address)
+    return _find_linked_user(provider, identity) or _accept_invitation(provider, identity, ip_address)
 
 
-def _invited(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
+def _accept_invitation(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
     open_invitations = invitations.open_invitations(provider.organisation_id).select_related(
         "invited_by__user", "organisation"
     )

@@ -166,8 +166,9 @@ async def exchange_code(http: HttpClient, client: Client, attempt: LoginAttempt,
 
 
 def refuse_other_issuer(endpoints: Endpoints, response: Answer) -> None:
-    """Raises `ProviderRefused` for a mix-up of two providers (RFC 9207): an answer that names another issuer,
-    or none where the provider announces it.
+    """Refuse a mix-up of two providers (RFC 9207).
+
+    Raises `ProviderRefused` for an answer that names another issuer, or none where the provider announces it.
     """
     if response.issuer is None and endpoints.names_itself:
         raise ProviderRefused("unnamed_answer")

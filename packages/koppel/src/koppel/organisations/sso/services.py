@@ -64,7 +64,7 @@ MESSAGES = {
 
 T = TypeVar("T")
 
-REFUSED_NOTED_EVERY = timedelta(minutes=10)
+REFUSAL_AUDIT_INTERVAL = timedelta(minutes=10)
 
 
 class AnswerRefused(Refused):
@@ -222,7 +222,7 @@ def _run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
     return http_client.run(work, body_bytes_max=oidc.DOCUMENT_BYTES_MAX)
 
 
-def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:
+def audit_refused_sign_in(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:
     """Audit a refused answer in the organisations whose identity providers it concerns: once in ten minutes
     for each, because anybody can send any number.
     """
@@ -234,7 +234,7 @@ def note_refused(provider_ids: set[int], reason: str, audit_actor: AuditActor) -
             IdentityProvider.objects.select_for_update(no_key=True).filter(pk=provider.pk).first()
             noted = AuditEntry.objects.filter(
                 organisation_id=provider.organisation_id, action=PersonAction.SIGN_IN_REFUSED, subject_kind="identity_provider",
-                subject_id=provider.pk, at__gt=timezone.now() - REFUSED_NOTED_EVERY,
+                subject_id=provider.pk, at__gt=timezone.now() - REFUSAL_AUDIT_INTERVAL,
             )  # fmt: skip
             if noted.exists():
                 continue

@@ -17,17 +17,17 @@ def account_tabs() -> list[tuple[str, str | Promise, str]]:
 
 @register.simple_tag
 def activity_url(user_id: int) -> str:
-    """The page of what a person did in this organisation."""
+    """Return the URL of what a person did in this organisation."""
     return hooks.activity_url(user_id)
 
 
 @register.simple_tag
 def administrations_url(**filters: object) -> str:
-    """The list of administrations with these filters."""
+    """Return the URL of the list of administrations with these filters."""
     return hooks.administrations_url(filters)
 
 
 @register.simple_tag
 def api_reference_url() -> str:
-    """The page that describes the REST API."""
+    """Return the URL of the page that describes the REST API."""
     return hooks.api_reference_url()

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.kit.web.confirmation import unconfirmed
-from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.organisations.forms.groups import DivisionForm, MergeForm
 from koppel.organisations.groups import divisions
 from koppel.organisations.groups.named_group import summary_of
@@ -20,7 +20,7 @@ from koppel.organisations.views import confirmations
 NAV_SECTION = "divisions"
 
 
-@takes()
+@query_parameters()
 def list_divisions(request: AuthenticatedRequest) -> HttpResponse:
     """Show the divisions; a new one leads to its own page, to be filled."""
     request.actor.require(Permission.MANAGE_PEOPLE)

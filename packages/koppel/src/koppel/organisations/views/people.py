@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.kit.web.confirmation import unconfirmed
-from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import IDENTIFIER, PAGE, TEXT, UnknownParameter, one_of, unknown_value
 from koppel.organisations.access import api_tokens, mfa, sessions
 from koppel.organisations.forms.people import AccessForm, HandOverForm
@@ -29,7 +29,9 @@ from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.views import confirmations
 
 
-@takes(q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*people_list.MemberStatus), page=PAGE)
+@query_parameters(
+    q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*people_list.MemberStatus), page=PAGE
+)
 def list_people(request: AuthenticatedRequest) -> HttpResponse:
     """Show everybody with role, divisions and access; open invitations above them."""
     request.actor.require(Permission.MANAGE_PEOPLE)

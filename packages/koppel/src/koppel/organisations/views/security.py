@@ -38,7 +38,7 @@ def configure_provider(request: AuthenticatedRequest) -> HttpResponse:
         with form.refusals():
             single_sign_on.configure(request.actor, form.input)
             messages.success(request, _("Saved. Test it to switch it on."))
-            _end_session_without_row(request)
+            _flush_deleted_session(request)
             return _redirect()
     return _page(request, provider_form=form)
 
@@ -63,7 +63,7 @@ def switch_off_provider(request: AuthenticatedRequest) -> HttpResponse:
         count,
     )
     messages.success(request, message % {"count": count})
-    _end_session_without_row(request)
+    _flush_deleted_session(request)
     return _redirect()
 
 
@@ -138,7 +138,7 @@ def _stored_provider(provider: IdentityProvider | None) -> ProviderForm:
     return ProviderForm(initial={field: getattr(provider, field, "") for field in fields})
 
 
-def _end_session_without_row(request: AuthenticatedRequest) -> None:
+def _flush_deleted_session(request: AuthenticatedRequest) -> None:
     """Leave a session that has ended with the provider that had begun it: without its row it could not be saved."""
     session = request.session
     if "sso_organisation_id" in session and not session.exists(str(session.session_key)):

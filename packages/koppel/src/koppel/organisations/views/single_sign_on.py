@@ -40,13 +40,13 @@ def _shows_refusals(view: View) -> View:
     """Show a refusal to a person who may not be signed in yet and has no page to return to."""
 
     @wraps(view)
-    def checked(request: HttpRequest, *args: Any, **values: Any) -> HttpResponse:
+    def wrapper(request: HttpRequest, *args: Any, **values: Any) -> HttpResponse:
         try:
             return view(request, *args, **values)
         except Refused as refusal:
-            return _refused(request, refusal.message)
+            return _refusal_response(request, refusal.message)
 
-    return cast("View", checked)
+    return cast("View", wrapper)
 
 
 @public
@@ -67,7 +67,7 @@ def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
     """Say where this leads; send the person to the provider only when they want to go there."""
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
-        return _refused(request, _("This organisation has no identity provider."), status=404)
+        return _refusal_response(request, _("This organisation has no identity provider."), status=404)
     if request.method != "POST":
         return _confirmation(request, provider)
     attempt = LoginAttempt.new(provider.pk, provider.issuer)
@@ -85,11 +85,13 @@ def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
     form = AnswerForm(request.GET)
     attempt = _take_attempt(request, form.state_sent)
     if attempt is None:
-        return _refused(request, _("That sign-in was not begun in this browser. Please try again."), status=400)
+        return _refusal_response(
+            request, _("That sign-in was not begun in this browser. Please try again."), status=400
+        )
     try:
         return _complete(request, provider_id, attempt, form.answer)
     except AnswerRefused as refusal:  # the organisation's activity says so, whatever becomes of this request
-        single_sign_on.note_refused({provider_id, attempt.provider_id}, refusal.code, _audit_actor(request))
+        single_sign_on.audit_refused_sign_in({provider_id, attempt.provider_id}, refusal.code, _audit_actor(request))
         raise
 
 
@@ -127,7 +129,7 @@ def _complete(request: HttpRequest, provider_id: int, attempt: LoginAttempt, ans
     identity = single_sign_on.identity_of(provider, attempt, answer)
     user = links.admit(provider, identity, client_ip(request))
     if user is None:
-        return _unlinked(request, provider, UnlinkedIdentity.of(provider, identity))
+        return _unlinked_response(request, provider, UnlinkedIdentity.of(provider, identity))
     with single_sign_on.switched_on(provider):
         _sign_in(request, user, provider.organisation_id)
     return redirect(settings.LOGIN_REDIRECT_URL)
@@ -155,7 +157,7 @@ def _take_attempt(request: HttpRequest, state: str) -> LoginAttempt | None:
     return LoginAttempt(**attempt)
 
 
-def _unlinked(request: HttpRequest, provider: IdentityProvider, identity: UnlinkedIdentity) -> HttpResponse:
+def _unlinked_response(request: HttpRequest, provider: IdentityProvider, identity: UnlinkedIdentity) -> HttpResponse:
     """Sign nobody in. Who proves an account by its own password can link it; the same page for everybody else."""
     if "sso_organisation_id" in request.session:
         # It proves nothing of the person, so it must not be what links another sign-in.
@@ -185,5 +187,5 @@ def _audit_actor(request: HttpRequest) -> AuditActor:
     return AuditActor(ActorKind.PERSON, None, "–", client_ip(request), Interface.WEB)
 
 
-def _refused(request: HttpRequest, message: str, status: int = 403) -> HttpResponse:
+def _refusal_response(request: HttpRequest, message: str, status: int = 403) -> HttpResponse:
     return render(request, "organisations/sign_in_refused.html", {"message": message}, status=status)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.kit.web.confirmation import unconfirmed
-from koppel.kit.web.decorators import action_of, takes
+from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.organisations.forms.groups import MergeForm
 from koppel.organisations.forms.settings_values import TemplateForm
 from koppel.organisations.groups import settings_templates
@@ -38,7 +38,7 @@ from koppel.organisations.views import confirmations
 NAV_SECTION = "templates"
 
 
-@takes()
+@query_parameters()
 def list_templates(request: AuthenticatedRequest) -> HttpResponse:
     """Show the templates with how many administrations have each; a new one leads to its own page."""
     request.actor.require(Permission.MANAGE_PEOPLE)
@@ -169,7 +169,7 @@ def _choices(actor: Actor, form: TemplateForm, current: SettingsMap) -> dict[str
 def _notify_rows(
     form: TemplateForm, current: SettingsMap, inherited: SettingsMap
 ) -> list[tuple[str, str, str, str, BoundField]]:
-    """(event, its name, what the template says, what holds where it says nothing, its field) of each event."""
+    """Return of each event: the event, its name, what the template says, what holds where it says nothing, its field."""
     template_audiences, inherited_audiences = notification_audiences(current), notification_audiences(inherited)
     return [
         (

@@ -97,23 +97,23 @@ def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) ->
         return {}
     history = _duration_history(organisation_id, [run.administration_id for run in runs])
     at = now()
-    return {run.administration_id: progress_of_run(run, list(run.run_resources.all()), history, at) for run in runs}
+    return {run.administration_id: _progress_of_run(run, list(run.run_resources.all()), history, at) for run in runs}
 
 
-def progress_of_run(
+def _progress_of_run(
     run: Run, run_resources: Iterable[RunResource], history: DurationHistory, at: datetime
 ) -> RunProgress:
+    """Return the progress of a run at a moment: percent, seconds left and each resource."""
     ordered = sorted(run_resources, key=lambda run_resource: run_resource.position)
     expected = {run_resource.resource: _expected_seconds(run, run_resource, history) for run_resource in ordered}
-    shares = {
+    fractions = {
         run_resource.resource: _completed_fraction(run_resource, expected[run_resource.resource], at)
         for run_resource in ordered
     }
     total = sum(expected.values())
-    completed_seconds = sum(expected[key] * shares[key] for key in expected)
+    completed_seconds = sum(expected[key] * fractions[key] for key in expected)
     factor = _pace_factor(run, completed_seconds, at)
-    current = next((one for one in ordered if one.state == ResourceState.RUNNING), None)
-    current = current or next((one for one in ordered if one.state == ResourceState.WAITING), None)
+    current = _current_resource(ordered)
     waits_until = run.not_before if run.not_before and run.not_before > at else None
     remaining_seconds = (total - completed_seconds) * factor + (
         (waits_until - at).total_seconds() if waits_until else 0
@@ -130,23 +130,40 @@ def progress_of_run(
         percent=min(99, int(100 * completed_seconds / total)) if total else None,
         seconds_left=round(remaining_seconds) if total else None,
         resource=current.resource if current else "",
-        done=_read(current) if current else 0,
+        done=_rows_read(current) if current else 0,
         expected=current.expected_total if current else None,
-        rows=sum(_read(run_resource) for run_resource in ordered),
+        rows=sum(_rows_read(run_resource) for run_resource in ordered),
         pages=sum(run_resource.pages for run_resource in ordered),
         resources=tuple(
-            ResourceProgress(
-                run_resource.resource, run_resource.state, _read(run_resource), run_resource.expected_total,
-                run_resource.pages, int(100 * shares[run_resource.resource]),
-                None if run_resource.state in FINISHED_STATES
-                else round(expected[run_resource.resource] * (1 - shares[run_resource.resource]) * factor),
-            )
+            _resource_progress(run_resource, fractions[run_resource.resource], expected[run_resource.resource] * factor)
             for run_resource in ordered
         ),
-    )  # fmt: skip
+    )
 
 
-def _read(run_resource: RunResource) -> int:
+def _resource_progress(run_resource: RunResource, fraction: float, expected_seconds: float) -> ResourceProgress:
+    is_finished = run_resource.state in FINISHED_STATES
+    return ResourceProgress(
+        resource=run_resource.resource,
+        state=run_resource.state,
+        done=_rows_read(run_resource),
+        expected=run_resource.expected_total,
+        pages=run_resource.pages,
+        percent=int(100 * fraction),
+        seconds_left=None if is_finished else round(expected_seconds * (1 - fraction)),
+    )
+
+
+def _current_resource(ordered: Sequence[RunResource]) -> RunResource | None:
+    """Return the resource that is being read, else the next one."""
+    for state in (ResourceState.RUNNING, ResourceState.WAITING):
+        for run_resource in ordered:
+            if run_resource.state == state:
+                return run_resource
+    return None
+
+
+def _rows_read(run_resource: RunResource) -> int:
     return run_resource.lines or run_resource.rows
 
 
@@ -169,7 +186,7 @@ def _completed_fraction(run_resource: RunResource, expected_seconds: float, at: 
     if run_resource.state in FINISHED_STATES:
         return 1.0
     if run_resource.expected_total:
-        return min(MAX_FRACTION_WHILE_RUNNING, _read(run_resource) / run_resource.expected_total)
+        return min(MAX_FRACTION_WHILE_RUNNING, _rows_read(run_resource) / run_resource.expected_total)
     if run_resource.state == ResourceState.RUNNING and run_resource.started_at:
         return min(MAX_FRACTION_WHILE_RUNNING, (at - run_resource.started_at).total_seconds() / expected_seconds / 2)
     return 0.0

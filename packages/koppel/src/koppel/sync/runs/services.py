@@ -34,7 +34,7 @@ def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 
 
 def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInput()) -> bool:  # noqa: B008 - frozen
-    """Queue a sync now. Returns False when a run is open already. Raises `NotFound`, `Quarantined` and
+    """Queue a sync now. Returns False when a run is open already. Raises `NoSuchAdministration`, `Quarantined` and
     `SyncNotAllowed`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     quarantine.refuse()

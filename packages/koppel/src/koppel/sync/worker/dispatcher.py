@@ -107,9 +107,9 @@ class Dispatcher:
     def _start(self, claimed: ClaimedRun) -> None:
         task = asyncio.create_task(execute_run(self._runtime, claimed), context=self._context(claimed))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_run_done)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _on_run_done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its heartbeat has stopped: another worker, or this one, takes the run over.

@@ -21,7 +21,7 @@ from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter, actors_of
 from koppel.audit.services import record
 from koppel.kit.tabular.writers import MEDIA_TYPES, Cell, Column, ColumnType, Format, write_table
-from koppel.kit.web.decorators import takes
+from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, lazy_choices, one_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
@@ -38,7 +38,7 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
         return len(cast("QuerySet[AuditEntry]", self.object_list).values_list("pk")[:COUNT_MAX])
 
 
-@takes(
+@query_parameters(
     q=TEXT, person=IDENTIFIER, action=lazy_choices(lambda: audit_actions),
     interface=one_of(*Interface.values), since=DAY, until=DAY,
     page=PAGE, format=one_of("csv"),
@@ -58,7 +58,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
         "is_filtered": filters != AuditFilter(),
         "page": page,
         "entries": [
-            (entry, renderer.subject(entry), renderer.changes(entry), renderer.other_details(entry))
+            (entry, renderer.subject_name(entry), renderer.changes(entry), renderer.other_details(entry))
             for entry in map(redactor.redact, page)
         ],
         "people": actors_of(request.actor.organisation_id),
@@ -114,6 +114,6 @@ def _row(entry: AuditEntry, renderer: AuditRenderer) -> list[Cell]:
         entry.get_interface_display(),
         action_label(entry.action),
         entry.action,
-        renderer.subject(entry),
+        renderer.subject_name(entry),
         renderer.details(entry),
     ]

@@ -30,7 +30,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return str(settings.PUBLIC_URL + path.replace("UID-KEY", quote(key)))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Raises `Quarantined`, whether or not a person has this address."""
+        """Send a mail. Raises `Quarantined`, whether or not a person has this address."""
         quarantine.refuse()
         super().send_mail(template_prefix, email, context)
 
@@ -49,9 +49,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return login_throttling.throttle_key(request, credentials.get("email", "").lower())
 
     def is_reauthentication_required(self, *, app: str) -> bool:
-        """Not required within minutes of a sign-in: a person who sets up a second step has just typed the
-        password.
-        """
+        """Return False within minutes of a sign-in: a person who sets up a second step has just typed the password."""
         records = get_authentication_records(self.request, self.request.user)
         just_now = time.time() - account_settings.REAUTHENTICATION_TIMEOUT
         is_fresh = any(record["at"] > just_now for record in records)

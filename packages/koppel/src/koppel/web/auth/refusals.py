@@ -63,7 +63,8 @@ def _page(
 
 def _unknown_parameter_page(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
     """Return a page with what was refused, and no rows. A filter that is left out would show everything."""
-    parts = [(message, f"?{query}" if query else "") for message, query in removal_links(request, error.parts)]
+    links = removal_links(request, error.parts)
+    parts = [(message, "" if query is None else f"?{query}") for message, query in links]
     return render(request, "web/unknown_parameter.html", {"parts": parts}, status=error.status)
 
 

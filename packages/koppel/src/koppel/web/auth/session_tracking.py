@@ -16,7 +16,7 @@ from koppel.web.auth import login_throttling
 
 
 def track_sign_in(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    """Receives the signal of every sign-in."""
+    """Receive the signal of every sign-in."""
     if request is None or user is None:
         return
     if not request.session.session_key:
@@ -41,7 +41,7 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
 
 
 def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    """Receives the signal of a new password: this session gets another key, all others end."""
+    """Receive the signal of a new password: this session gets another key, all others end."""
     if request is None or user is None or not request.user.is_authenticated:
         return
     end_sessions(user.pk, None, except_key=str(request.session.session_key))

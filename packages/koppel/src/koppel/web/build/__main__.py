@@ -19,7 +19,9 @@ from koppel.web.build.translations import compile_all
 
 
 def build() -> None:
-    """Safe to repeat, to interrupt, and to run twice at once. Needs Django's settings."""
+    """Compile translations and collect static files. Needs Django's settings.
+
+    It is safe to repeat, to interrupt, and to run twice at once."""
     with _alone():
         compile_all()
         _collect_if_outdated()
@@ -41,7 +43,7 @@ def _collect_if_outdated() -> None:
 
 
 def _collect(folder: Path) -> None:
-    """Raises `ValueError` when a file refers to a missing one."""
+    """Collect static files, each with its hashed copy. Raises `ValueError` when a file refers to a missing one."""
     paths = {name: (storage, path) for name, storage, path in sources()}
     for name, (storage, path) in paths.items():
         target = folder / name

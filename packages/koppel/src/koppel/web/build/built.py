@@ -46,10 +46,10 @@ def record(folder: Path, current: dict[str, str]) -> None:
 
 def recorded_digests(folder: Path = COLLECTED) -> dict[str, str]:
     """Return the digests of the collected sources; empty when nothing was collected."""
-    return dict(_recorded(folder).get("digests", {}))
+    return dict(_read_sources(folder).get("digests", {}))
 
 
-def _recorded(folder: Path) -> dict[str, dict[str, str]]:
+def _read_sources(folder: Path) -> dict[str, dict[str, str]]:
     try:
         sources = json.loads((folder / SOURCES_FILE).read_text())
     except (OSError, ValueError):
@@ -71,7 +71,7 @@ def is_built(*, for_these_packages: bool = True) -> bool:
     """Tell whether texts and static files match the sources and the installed packages."""
     if recorded_digests().get(OURS) != digests(own_static_files())[OURS] or any(outdated_texts(seconds=0)):
         return False
-    return not for_these_packages or _recorded(COLLECTED).get("packages") == _packages()
+    return not for_these_packages or _read_sources(COLLECTED).get("packages") == _packages()
 
 
 def outdated_texts(*, seconds: float = UNPACKED_SECONDS) -> Iterator[Path]:

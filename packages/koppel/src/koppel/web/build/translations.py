@@ -38,13 +38,13 @@ def missing(language: str = "nl") -> Iterator[tuple[str, str]]:
     """
     folders = {path.parent for path in SOURCE.glob("*/__init__.py")} - {SOURCE / "connectors"}
     for folder in sorted(folders | {path.parent for path in SOURCE.glob("connectors/*/__init__.py")}):
-        translated = _translated(folder, language)
+        translated = _translated_texts(folder, language)
         for text in sorted(_texts(folder)):
             if text not in translated:
                 yield folder.name, text
 
 
-def _translated(folder: Path, language: str) -> set[str]:
+def _translated_texts(folder: Path, language: str) -> set[str]:
     po = folder / "locale" / language / "LC_MESSAGES" / "django.po"
     return {entry.msgid for entry in polib.pofile(str(po)) if entry.translated()} if po.exists() else set()
 

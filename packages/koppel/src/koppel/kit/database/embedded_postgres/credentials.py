@@ -86,7 +86,7 @@ class DirectoryLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Raises `DataDirectoryInUse`."""
+        """Lock the data directory. Raises `DataDirectoryInUse`."""
         if self._descriptor is not None:
             return
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -48,13 +48,13 @@ def _server_of(cluster: Path) -> int:
     """Return the id of the process that serves this cluster, whatever its pid file contains; 0 when there is
     none.
     """
-    pids = (int(one) for one in _running_pids() if one.isdecimal())
+    pids = (int(pid) for pid in _running_pids() if pid.isdecimal())
     return next((pid for pid in pids if f"postgres -D {cluster} " in _command_line(pid)), 0)
 
 
 def _running_pids() -> list[str]:
     if Path("/proc/self/cmdline").exists():
-        return [one.name for one in Path("/proc").iterdir()]
+        return [path.name for path in Path("/proc").iterdir()]
     return subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False).stdout.split()
 
 
