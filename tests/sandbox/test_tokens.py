@@ -95,5 +95,8 @@ def test_a_password_with_letters_that_are_not_ascii_is_wrong(sandbox: Sandbox) -
     with urlopen(f"{sandbox.url}/connect/authorize?{urlencode(query)}", timeout=PATIENCE_SECONDS) as page:
         request_id = parse_qs(urlsplit(page.url).query)["request"][0]
     form = urlencode({"request": request_id, "username": SANDBOX_USER, "password": "é"}).encode()
-    with urlopen(Request(f"{sandbox.url}/account/login", form), timeout=PATIENCE_SECONDS) as answer:
+    with pytest.raises(HTTPError) as refusal:
+        urlopen(Request(f"{sandbox.url}/account/login", form), timeout=PATIENCE_SECONDS)
+    with refusal.value as answer:
+        assert answer.code == 401
         assert "User name or password is wrong." in answer.read().decode()

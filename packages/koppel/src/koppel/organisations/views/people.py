@@ -60,8 +60,8 @@ def show_person(request: AuthenticatedRequest, membership_id: int) -> HttpRespon
     """Show a person's access, what they hold and their sessions; change the access."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     membership = people_services.member(request.actor, membership_id)
-    data = request.POST if request.method == "POST" else None
-    form = AccessForm(data, initial=AccessForm.initial_of(membership))
+    form = AccessForm.of(request)
+    form.initial = AccessForm.initial_of(membership)
     if request.method == "POST":
         with form.refusals():
             return _change_access(request, membership, form)
