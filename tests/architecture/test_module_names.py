@@ -18,6 +18,7 @@ SAME_JOB = {
     "fields": "makes fields of models",
     "formats": "named by Django, one a language",
     "handover": "gives what a person held to a colleague",
+    "reasons": "the codes of why something is so, with their sentences",
     "outbox": "declares the rows that an app delivers outside; the kit has the engine of them all",
 }
 """Names that several modules have, with what all of them do."""

@@ -116,7 +116,7 @@ def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(granted: Grante
     sandbox.hold("/connect/token")
 
     async def renew(runtime: Any) -> None:
-        renewal = asyncio.create_task(runtime.vault.access_token(granted.organisation_id, granted.grant_id))
+        renewal = asyncio.create_task(runtime.vault.get_access_token(granted.organisation_id, granted.grant_id))
         await asyncio.to_thread(wait_until, sandbox.holds)
         await run_in_thread(lambda: koppel_quarantine("on"))
         await asyncio.to_thread(sandbox.release)

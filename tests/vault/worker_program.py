@@ -49,7 +49,7 @@ async def use(process_runtime: Any, organisation_id: int, grant_id: int) -> dict
     from koppel.connector.errors import ConnectorError
 
     try:
-        token = await process_runtime.vault.access_token(organisation_id, grant_id)
+        token = await process_runtime.vault.get_access_token(organisation_id, grant_id)
     except ConnectorError as error:
         return {"grant": grant_id, "error": error.code}
     return {"grant": grant_id, "token": hashlib.sha256(token.reveal().encode()).hexdigest()[:16]}

@@ -42,7 +42,7 @@ def test_values_have_the_types_of_use_cases() -> None:
     [
         ("text", "a\0b"), ("text", "longer than five"),
         ("row", "0"), ("row", "-1"), ("row", "seven"), ("row", "9" * 30), ("row", "٣"),
-        ("rows", "1,two"), ("flag", "perhaps"), ("flag", "0"),
+        ("rows", "1,two"), ("flag", "perhaps"), ("flag", "2"),
         ("day", "31-12-2026"), ("day", "2026-02-30"), ("moment", "2026-12-31T10:00:00"), ("moment", "yesterday"),
         ("choice", "b"),
     ],

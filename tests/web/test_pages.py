@@ -204,7 +204,9 @@ def test_saving_settings_keeps_what_was_not_changed_where_it_comes_from(world: W
 def test_settings_out_of_range_are_refused_with_a_sentence(world: World) -> None:
     address = f"/administrations/{world.active.pk}/settings/"
     response = world.client("user").post(address, settings_form(fiscal_years_back="99"))
-    assert "banner-bad" in response.content.decode()
+    page = response.content.decode()
+    assert '<span class="field-error" id="fiscal_years_back-error">' in page
+    assert 'name="fiscal_years_back" value="99"' in page, "what was typed stays"
 
 
 def test_history_tells_acts_in_words(world: World) -> None:

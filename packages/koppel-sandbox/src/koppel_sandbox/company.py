@@ -49,7 +49,7 @@ class Company:
 
     @property
     def has_books(self) -> bool:
-        """Whether the books have been made: listing and describing a company must not make them."""
+        """Return whether the books have been made: listing and describing a company must not make them."""
         return self._books is not None
 
     def keep(self, books: Books) -> None:

@@ -30,10 +30,10 @@ def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
             files.append(sie.read(path))
         except (sie.NotSie, OSError) as error:
             refusals[path.name] = str(error)
-    return [_company(file, key) for file, key in _keyed(files)], refusals
+    return [_company(file, key) for file, key in _with_keys(files)], refusals
 
 
-def _keyed(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
+def _with_keys(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
     """Return each file with a word for who its company is, which no other file of the folder has.
 
     Files of one company and one year are told apart by their file names, all of them: when a second one comes

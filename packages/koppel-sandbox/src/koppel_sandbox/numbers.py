@@ -2,14 +2,14 @@
 registers."""
 
 
-def _weighted(digits: str, weights: tuple[int, ...]) -> int:
+def _weighted_sum(digits: str, weights: tuple[int, ...]) -> int:
     return sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=False))
 
 
 def kvk(seed: int) -> str:
     """Return a Dutch number: eight digits from 50,000,000 up whose weighted sum is a multiple of 11."""
     number = 50_000_000 + seed * 7919 % 43_000_000
-    while _weighted(str(number), (8, 7, 6, 5, 4, 3, 2, 1)) % 11:
+    while _weighted_sum(str(number), (8, 7, 6, 5, 4, 3, 2, 1)) % 11:
         number += 1
     return str(number)
 
@@ -17,7 +17,7 @@ def kvk(seed: int) -> str:
 def organisasjonsnummer(seed: int) -> str:
     """Return a Norwegian number: eight digits and a check digit, modulus 11."""
     base = 910_000_00 + seed * 1237 % 9_000_000
-    while (check := 11 - _weighted(str(base), (3, 2, 7, 6, 5, 4, 3, 2)) % 11) == 10:
+    while (check := 11 - _weighted_sum(str(base), (3, 2, 7, 6, 5, 4, 3, 2)) % 11) == 10:
         base += 1
     return f"{base}{check % 11}"
 
@@ -32,7 +32,7 @@ def organisationsnummer(seed: int) -> str:
 def cvr(seed: int) -> str:
     """Return a Danish number: eight digits, modulus 11, no leading zero."""
     number = 20_000_000 + seed * 6247 % 19_000_000
-    while _weighted(str(number), (2, 7, 6, 5, 4, 3, 2, 1)) % 11:
+    while _weighted_sum(str(number), (2, 7, 6, 5, 4, 3, 2, 1)) % 11:
         number += 1
     return str(number)
 
@@ -40,6 +40,6 @@ def cvr(seed: int) -> str:
 def y_tunnus(seed: int) -> str:
     """Return a Finnish number: seven digits and a check digit, modulus 11; a remainder of 1 is never given out."""
     base = 1_000_000 + seed * 3313 % 1_900_000
-    while (rest := _weighted(str(base), (7, 9, 10, 5, 8, 4, 2)) % 11) == 1:
+    while (rest := _weighted_sum(str(base), (7, 9, 10, 5, 8, 4, 2)) % 11) == 1:
         base += 1
     return f"{base}-{(11 - rest) % 11}"

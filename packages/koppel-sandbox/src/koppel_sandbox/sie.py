@@ -103,7 +103,7 @@ def _fields(line: str) -> list[str]:
         if character in " \t\x00":
             position += 1
         elif character == '"':
-            word, position = _quoted(line, position + 1)
+            word, position = _read_quoted(line, position + 1)
             fields.append(word)
         elif character == "{":
             close = line.find("}", position)
@@ -120,7 +120,7 @@ def _fields(line: str) -> list[str]:
     return fields
 
 
-def _quoted(line: str, position: int) -> tuple[str, int]:
+def _read_quoted(line: str, position: int) -> tuple[str, int]:
     letters: list[str] = []
     while position < len(line):
         if line[position] == "\\" and position + 1 < len(line) and line[position + 1] in '"\\':

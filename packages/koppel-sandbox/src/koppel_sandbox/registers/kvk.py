@@ -25,7 +25,7 @@ class Kvk:
         ]
 
     async def search(self, request: web.Request) -> web.Response:
-        if (refusal := _refused(request)) is not None:
+        if (refusal := _key_refusal(request)) is not None:
             return refusal
         query = request.query
         if unknown := set(query) - KNOWN_PARAMETERS:
@@ -39,7 +39,7 @@ class Kvk:
         return web.json_response(page | {"links": [{"rel": "self", "href": str(request.url)}]})
 
     async def profile(self, request: web.Request) -> web.Response:
-        if (refusal := _refused(request)) is not None:
+        if (refusal := _key_refusal(request)) is not None:
             return refusal
         number = request.match_info["number"]
         entry = self.entries.by_number("NL", number)
@@ -89,7 +89,7 @@ def _profile(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _refused(request: web.Request) -> web.Response | None:
+def _key_refusal(request: web.Request) -> web.Response | None:
     if request.headers.get("apikey") == KEY:
         return None
     return web.json_response({"fout": [{"code": "IPD0001", "omschrijving": "De API key is ongeldig."}]}, status=401)

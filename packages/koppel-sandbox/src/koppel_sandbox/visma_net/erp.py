@@ -77,9 +77,9 @@ class Erp:
         if path == "/v2/generalledgerbalance":
             return _balances(encoded, query)
         if path in LISTS:
-            return _json(shapes.encode(_changed(_list(encoded, company, path, LISTS[path]), query)))
+            return _json(shapes.encode(_changed_rows(_list(encoded, company, path, LISTS[path]), query)))
         if path in PAGED:
-            return _paged(encoded, _changed(_list(encoded, company, path, PAGED[path]), query), query)
+            return _page_response(encoded, _changed_rows(_list(encoded, company, path, PAGED[path]), query), query)
         if path == "/v1/creditterm":
             return _envelope(encoded, _list(encoded, company, path, shapes.credit_terms), query)
         if path == "/v1/dimension":
@@ -102,7 +102,7 @@ def _list(
     return encoded.lists[path]
 
 
-def _changed(rows: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
+def _changed_rows(rows: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
     since, condition = query.get("lastmodifieddatetime"), query.get("lastmodifieddatetimecondition")
     if not since or condition not in COMPARE:
         return rows
@@ -136,7 +136,7 @@ def _metadata(encoded: EncodedBooks, total: int) -> dict[str, int]:
     return {"totalCount": total, "maxPageSize": encoded.stated_page_size_max or encoded.page_size_max}
 
 
-def _paged(encoded: EncodedBooks, rows: list[dict[str, Any]], query: Query) -> web.Response:
+def _page_response(encoded: EncodedBooks, rows: list[dict[str, Any]], query: Query) -> web.Response:
     number, size = _page_of(encoded, query)
     page_rows = rows[(number - 1) * size : number * size]
     return _json(shapes.encode([{**row, "metadata": _metadata(encoded, len(rows))} for row in page_rows]))
@@ -148,7 +148,7 @@ def _envelope(encoded: EncodedBooks, rows: list[dict[str, Any]], query: Query) -
     return _json(shapes.encode({"pageNumber": number, "pageSize": size, "totalCount": len(rows), "records": page_rows}))
 
 
-def _selected(query: Query) -> tuple[str, str] | None:
+def _selection(query: Query) -> tuple[str, str] | None:
     """Return (periodId, lastModifiedDateTime in the stored form); None when both mandatory parameters are missing."""
     period, since = query.get("periodid", ""), query.get("lastmodifieddatetime", "")
     if not period and not since:
@@ -157,7 +157,7 @@ def _selected(query: Query) -> tuple[str, str] | None:
 
 
 def _journal(encoded: EncodedBooks, query: Query) -> web.Response:
-    selected = _selected(query)
+    selected = _selection(query)
     if selected is None:
         return message(400, "Either periodId or lastModifiedDateTime must be specified.")
     period, since = selected
@@ -183,12 +183,12 @@ def _lines(encoded: EncodedBooks, batches: list[Batch], first: int, last: int) -
         if copy * line_count >= last and copy > 0:
             break
         prefix = b'"batchNumber":"' + (b"%d-" % copy if copy else b"")
-        for head, lines in _between(batches, first - copy * line_count, last - copy * line_count):
+        for head, lines in _slice_batches(batches, first - copy * line_count, last - copy * line_count):
             parts.append(head.replace(b'"batchNumber":"', prefix, 1) + b",".join(lines) + tail)
     return b"[" + b",".join(parts) + b"]"
 
 
-def _between(batches: list[Batch], first: int, last: int) -> Iterator[tuple[bytes, list[bytes]]]:
+def _slice_batches(batches: list[Batch], first: int, last: int) -> Iterator[tuple[bytes, list[bytes]]]:
     position, total = 0, sum(len(batch.lines) for batch in batches)
     for batch in batches:
         end = position + len(batch.lines)
@@ -201,7 +201,7 @@ def _between(batches: list[Batch], first: int, last: int) -> Iterator[tuple[byte
 
 
 def _balances(encoded: EncodedBooks, query: Query) -> web.Response:
-    selected = _selected(query)
+    selected = _selection(query)
     if selected is None:
         return message(400, "Either periodId or lastModifiedDateTime must be specified.")
     period, since = selected

@@ -20,9 +20,15 @@ from koppel.organisations.forms.settings_values import SettingsForm
 from koppel.organisations.settings_schema import notification_audiences
 
 UPLOAD_BYTES_MAX = 5 * 1024 * 1024
-QUERY_LENGTH_MAX = 8000
-"""Queries are never stripped: a blank one narrows nothing down, and is not the empty one that means all."""
 AUDIENCE_PREFIX = "notify-"
+
+
+class QueryField(forms.CharField):
+    """The query of a list, read by `parse_query_string`, which also refuses one that is too long. Never stripped: a blank one
+    narrows nothing down, and is not the empty one that means all."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, strip=False)
 
 
 class AdministrationForm(Form[Input]):
@@ -186,7 +192,7 @@ class SavedViewForm(Form[Input]):
     action = ChoiceField(choices=[(key, key) for key in ("save", "default", "no_default", "remove")])
     id = IdField()
     name = TextField(max_length=NAME_LENGTH_MAX)
-    query = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
+    query = QueryField()
     is_default = FlagField()
 
 
@@ -198,8 +204,8 @@ class BulkForm(Form[Input]):
     action = ChoiceField(required=True, choices=lambda: [(key, key) for key in bulk_actions])
     all = FlagField()
     id = IdsField()
-    query = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
-    arrangement = TextField(max_length=QUERY_LENGTH_MAX, strip=False)
+    query = QueryField()
+    arrangement = QueryField()
     set_division = TextField()
     set_template = TextField()
     set_sector = TextField()

@@ -56,7 +56,7 @@ class StrictAPI(NinjaAPI):
 def refuses_unknown(run: Run) -> Run:
     """Decorate an operation: refuse parameters and values that it does not declare. In ninja's mode `view`."""
     operation = cast("Operation", run.__self__)  # type: ignore[attr-defined]
-    declared, repeatable = _declared(operation)
+    declared, repeatable = _declared_parameters(operation)
     takes_body = any(model.__ninja_param_source__ in ("body", "form", "file") for model in operation.models)
 
     @wraps(run)
@@ -65,7 +65,7 @@ def refuses_unknown(run: Run) -> Run:
         needed = getattr(operation.view_func, "koppel_permission", None)
         if needed and not request.actor.can(needed):  # type: ignore[attr-defined]
             return operation.api.on_exception(request, NotAllowed(needed))
-        errors = [as_error("query", part) for part in _unknown(request, declared, repeatable)]
+        errors = [as_error("query", part) for part in _unknown_parts_of(request, declared, repeatable)]
         if not takes_body and _has_fields(request):
             errors.append({"type": "extra_forbidden", "loc": ["body"], "msg": "This operation takes no body."})
         if errors:
@@ -105,7 +105,7 @@ def as_error(source: str, part: UnknownPart) -> dict[str, Any]:
     return error | ({"allowed": list(part.values)} if part.values else {})
 
 
-def _declared(operation: Operation) -> tuple[list[str], set[str]]:
+def _declared_parameters(operation: Operation) -> tuple[list[str], set[str]]:
     """Return the names of the query parameters, and those that may be repeated."""
     names: list[str] = []
     repeatable: set[str] = set()
@@ -117,7 +117,7 @@ def _declared(operation: Operation) -> tuple[list[str], set[str]]:
     return names, repeatable
 
 
-def _unknown(request: HttpRequest, declared: list[str], repeatable: set[str]) -> list[UnknownPart]:
+def _unknown_parts_of(request: HttpRequest, declared: list[str], repeatable: set[str]) -> list[UnknownPart]:
     try:
         require_bounded(request.GET)
     except UnknownParameter as refusal:

@@ -28,7 +28,7 @@ class LookupResult:
 
     @property
     def exists(self) -> bool:
-        """Whether the company is in the register, active or closed."""
+        """Return whether the company is in the register, active or closed."""
         return self.outcome in (LookupOutcome.FOUND, LookupOutcome.CLOSED)
 
     @property

@@ -33,7 +33,7 @@ class KoppelError(Exception):
 
     @property
     def is_about_input(self) -> bool:
-        """Whether a form can show it: the input is at fault, not the actor's rights nor the page itself."""
+        """Return whether a form can show it: the input is at fault, not the actor's rights nor the page itself."""
         return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     @property

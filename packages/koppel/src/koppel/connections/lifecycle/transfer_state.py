@@ -27,7 +27,7 @@ class TransferState:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the new owner signed in with an account that serves the connection."""
+        """Return whether the new owner signed in with an account that serves the connection."""
         return self._new_grants().exists()
 
     def awaiting_companies(self) -> "QuerySet[RemoteCompany]":

@@ -31,7 +31,7 @@ class EgressPolicy:
         """Tell whether this IP address may be called. An IPv4 address inside an IPv6 address is judged as
         IPv4.
         """
-        unwrapped = _unwrapped(ip_address(address.partition("%")[0]))
+        unwrapped = _unwrap(ip_address(address.partition("%")[0]))
         if any(unwrapped in network for network in self.networks):
             return True
         return self.public and unwrapped.is_global and not unwrapped.is_multicast
@@ -68,7 +68,7 @@ class GuardedResolver(AbstractResolver):
         await self._resolver.close()
 
 
-def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:

@@ -175,7 +175,7 @@ class IdsField(forms.Field):
 
 
 class FlagField(forms.CharField):
-    """A ticked box that sends `1`; absent or empty means no."""
+    """A ticked box that sends `1`; absent, empty or `0` means no."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {"invalid": _("“%(value)s” is neither ticked nor empty.")}
     widget = forms.TextInput  # a CheckboxInput takes any text for a tick
@@ -186,7 +186,7 @@ class FlagField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         if value in (True, "1", "on"):
             return True
-        if value in (False, None, ""):
+        if value in (False, None, "", "0"):
             return False
         raise ValidationError(self.error_messages["invalid"], params={"value": shorten(str(value))})
 

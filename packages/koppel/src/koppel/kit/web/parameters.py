@@ -130,10 +130,10 @@ def unknown_parts(query: QueryDict, parameters: Mapping[str, Parameter]) -> list
     `UnknownParameter` at once for a query that is too long.
     """
     require_bounded(query)
-    return first_parts(_unknown(query, parameters))
+    return first_parts(_unknown_parts(query, parameters))
 
 
-def _unknown(query: QueryDict, parameters: Mapping[str, Parameter]) -> Iterator[UnknownPart]:
+def _unknown_parts(query: QueryDict, parameters: Mapping[str, Parameter]) -> Iterator[UnknownPart]:
     for name, texts in query.lists():
         parameter = parameters.get(name)
         if parameter is None:

@@ -29,7 +29,7 @@ def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UU
 
     def decorate(view: View) -> Callable[[AuthenticatedRequest, UUID], HttpResponse]:
         @wraps(view)
-        def guarded(request: AuthenticatedRequest, token: UUID) -> HttpResponse:
+        def wrapper(request: AuthenticatedRequest, token: UUID) -> HttpResponse:
             request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
             try:
                 flow = flows.get_flow(request.actor, token)
@@ -42,7 +42,7 @@ def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UU
                 return to_step(flow, Step(flow.step))
             return view(request, flow)
 
-        return guarded
+        return wrapper
 
     return decorate
 

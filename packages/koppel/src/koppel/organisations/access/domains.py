@@ -76,7 +76,7 @@ def organisation_of(domain: str) -> int | None:
         return naming.values_list("pk", flat=True).first()
 
 
-def unconfirmed(organisation: Organisation) -> list[str]:
+def unconfirmed_domains(organisation: Organisation) -> list[str]:
     """Return domains that the organisation names and the sign-in page does not use. Within the organisation's
     scope.
     """

@@ -38,7 +38,7 @@ class SecurityPolicyForm(Form[Input]):
 
     @property
     def policy(self) -> SecurityPolicy:
-        """Raises `Invalid`, and `Refused` for what is no domain."""
+        """The chosen rules. Raises `Invalid`, and `Refused` for what is no domain."""
         domains = parse_domains(self.values["email_domains"])
         return SecurityPolicy(self.values["requires_mfa"], domains, self.values["audit_years"])
 

@@ -48,7 +48,7 @@ class GroupType(Generic[Group]):
     merged_with_itself: str | Promise
 
     def get(self, actor: Actor, group_id: int) -> Group:
-        """Raises `NoSuchGroup`: not there and of another firm look alike."""
+        """Return the group. Raises `NoSuchGroup`: not there and of another firm look alike."""
         group = self._find(actor, group_id)
         if group is None:
             raise NoSuchGroup(self.missing)

@@ -117,7 +117,7 @@ def _page(
         "support_form": support_form or SupportForm(),
         "years": security_policy.AUDIT_YEARS,
         "provider": provider,
-        "unconfirmed_domains": domains.unconfirmed(organisation),
+        "unconfirmed_domains": domains.unconfirmed_domains(organisation),
         "sso_sessions": sessions.sso_sessions(organisation.pk),
         "is_sso_session": "sso_organisation_id" in request.session,
         "redirect_uri": single_sign_on.redirect_uri(provider) if provider else "",
