@@ -248,3 +248,67 @@ def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: di
     assert "Nothing was changed." in answer.content.decode()
     with organisation_scope(boss.organisation_id):
         assert list(Assignment.objects.values_list("membership_id", flat=True)) == [boss.membership_id]
+
+
+def test_what_was_typed_stays_when_the_page_is_refused(people: dict[str, Actor]) -> None:
+    """And what the page first showed too: else the next save would take back what a colleague has done meanwhile."""
+    boss, named = people["administrator"], people["user"]
+    administration = administration_of(boss, SECRET)
+    assign(named, administration)
+    tenant = {"organisation_id": boss.organisation_id}
+    with organisation_scope(boss.organisation_id):
+        division, other = (Division.objects.create(**tenant, name=name) for name in ("Zuid", "Oost"))
+        template = Template.objects.create(**tenant, name="Standard")
+    browser, path = browser_of(boss), f"/administrations/{administration.pk}/edit/"
+    typed = form_of(browser.get(path).content.decode()) | {
+        "client_number": ["K1"], "division": [str(division.pk)], "template": [str(template.pk)], "access": ["restricted"],
+    }  # fmt: skip
+    assert typed.pop("people") == [str(named.membership_id)]
+    with organisation_scope(boss.organisation_id):
+        Administration.objects.update(division=other)
+    page = browser.post(path, typed).content.decode()
+    assert "Name at least one person who may sign in" in page
+    assert {name: value for name, value in form_of(page).items() if name != "csrfmiddlewaretoken"} == {
+        name: value for name, value in typed.items() if name != "csrfmiddlewaretoken"
+    }
+    with organisation_scope(boss.organisation_id):
+        administration.refresh_from_db()
+    assert (administration.client_number, administration.division_id, administration.restricted) == (
+        "",
+        other.pk,
+        False,
+    )
+
+
+def test_access_that_somebody_else_changed_is_shown_as_it_is(people: dict[str, Actor]) -> None:
+    boss = people["administrator"]
+    administration = administration_of(boss, SECRET)
+    browser, path = browser_of(boss), f"/administrations/{administration.pk}/edit/"
+    typed = form_of(browser.get(path).content.decode()) | {"client_number": ["K1"]}
+    with organisation_scope(boss.organisation_id):
+        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+    page = browser.post(path, typed).content.decode()
+    assert "since you opened this page" in page
+    fields = form_of(page)
+    assert (fields["access"], fields["was_access"], fields["client_number"]) == (["restricted"], ["restricted"], ["K1"])
+    assert fields["people"] == fields["was_people"] == [str(boss.membership_id)]
+    browser.post(path, fields)
+    with organisation_scope(boss.organisation_id):
+        administration.refresh_from_db()
+    assert (administration.restricted, administration.client_number) == (True, "K1")
+
+
+def test_settings_that_were_typed_stay_when_one_is_refused(people: dict[str, Actor]) -> None:
+    boss = people["administrator"]
+    administration = administration_of(boss, SECRET)
+    browser, path = browser_of(boss), f"/administrations/{administration.pk}/settings/"
+    typed = form_of(browser.get(path).content.decode()) | {
+        "fiscal_years_back": ["77"], "schedule": ["night"], "full_comparison_weekday": ["2"],
+        "resources": ["accounts"], "notify-sync_failing": ["division"],
+    }  # fmt: skip
+    fields = form_of(browser.post(path, typed).content.decode())
+    for name in ("fiscal_years_back", "schedule", "full_comparison_weekday", "resources", "notify-sync_failing"):
+        assert fields[name] == typed[name], name
+    with organisation_scope(boss.organisation_id):
+        administration.refresh_from_db()
+    assert administration.settings == {}

@@ -153,3 +153,47 @@ def test_the_trail_is_read_page_by_page_over_rest_and_from_the_shell(boss: Actor
     assert [(one["action"], one["subject"]) for one in entries] == [("division.created", "Oost")]
     with pytest.raises(KoppelError, match="not a date"):
         run(boss, audit_commands.app, "list", "--since", "yesterday")
+
+
+def test_a_division_names_nobody_who_has_no_access(boss: Actor, actor: Any) -> None:
+    ben, gone, stranger = colleague(actor, boss, "user"), colleague(actor, boss, "user", "Eva"), actor("user")
+    zuid = send(boss, "POST", "/divisions", {"name": "Zuid", "people": [ben.membership_id, gone.membership_id]}, 201)
+    with organisation_scope(boss.organisation_id):
+        Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
+    for person in (gone.membership_id, stranger.membership_id, 999_999, -1, 2**70):
+        for method, path in (("POST", "/divisions"), ("PUT", f"/divisions/{zuid['id']}")):
+            answer = send(boss, method, path, {"name": "Oost", "people": [person, ben.membership_id]}, 409)
+            assert answer == {"error": "refused", "message": "Choose people who have access.", "field": "people"}
+    for words in (("make", "Oost", "--member"), ("members", zuid["id"], "--add")):
+        with pytest.raises(CommandError, match="people who have access"):
+            run(boss, divisions.app, *words, 999_999)
+    run(boss, divisions.app, "members", zuid["id"], "--add", boss.membership_id, "--remove", ben.membership_id)
+    with organisation_scope(boss.organisation_id):
+        members = set(DivisionMember.objects.values_list("membership_id", flat=True))
+        assert (members, Division.objects.get().name) == ({gone.membership_id, boss.membership_id}, "Zuid")
+
+
+def test_what_is_archived_stays_so_until_somebody_says_otherwise(boss: Actor) -> None:
+    for kind, app in (("divisions", divisions.app), ("templates", templates.app)):
+        path = f"/{kind}/{send(boss, 'POST', f'/{kind}', {'name': 'Zuid'}, 201)['id']}"
+        assert not send(boss, "PUT", path, {"name": "Oost"})["is_archived"]
+        assert send(boss, "PUT", path, {"name": "Oost", "archived": True})["is_archived"]
+        assert send(boss, "PUT", path, {"name": "West"})["is_archived"]
+        word = ("rename", "Noord") if kind == "divisions" else ("change", "--name=Noord")
+        run(boss, app, word[0], path.rpartition("/")[2], word[1])
+        (row,) = send(boss, "GET", f"/{kind}")
+        assert (row["name"], row["is_archived"]) == ("Noord", True)
+        assert not send(boss, "PUT", path, {"name": "West", "archived": False})["is_archived"]
+
+
+def test_a_name_is_refused_rather_than_cut(boss: Actor) -> None:
+    bodies = {"divisions": {}, "templates": {}, "webhooks": {"url": "https://tickets.example.test/"}}
+    for kind, body in bodies.items():
+        longest = 100 if kind == "webhooks" else 120
+        answer = send(boss, "POST", f"/{kind}", body | {"name": "n" * (longest + 1)}, 422)
+        assert answer["detail"][0]["loc"][-1] == "name"
+        assert send(boss, "POST", f"/{kind}", body | {"name": " "}, 409)["field"] == "name"
+        assert send(boss, "POST", f"/{kind}", body | {"name": f" {'n' * longest} "}, 201)["name"] == "n" * longest
+    for app in (divisions.app, templates.app):
+        with pytest.raises(CommandError, match="name: Write at most 120 characters"):
+            run(boss, app, "make", "n" * 121)

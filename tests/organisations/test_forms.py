@@ -12,6 +12,7 @@ from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import (
     ApiToken,
     Division,
+    DivisionMember,
     IdentityProvider,
     Invitation,
     Membership,
@@ -20,6 +21,7 @@ from koppel.organisations.models import (
     User,
 )
 from koppel.organisations.roles import Actor
+from tests.fixtures.forms import form_of
 from tests.fixtures.people import signed_in
 
 
@@ -248,3 +250,59 @@ def test_who_accepts_reads_at_each_field_what_is_wrong(boss: Actor) -> None:
         assert "correct horse" not in page
     assert 'value="Ben Bos"' in page
     assert not User.objects.filter(email="ben@kantoor.nl").exists()
+
+
+def test_ticks_stay_on_the_page_of_a_division_that_is_refused(boss: Actor, actor: Any) -> None:
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+        Division.objects.create(organisation_id=firm.pk, name="Noord")
+    ben, eva = (actor("user", organisation=firm, name=name) for name in ("Ben", "Eva"))
+    browser = signed_in(boss)
+    path = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
+    browser.post(path, {"name": "Zuid", "has_people": "1", "people": [ben.membership_id]})
+    form = {"name": "noord", "has_people": "1", "people": [eva.membership_id], "archived": "1"}
+    for strange in ({}, {"name": "n" * 121}, {"name": ""}):
+        page = form_of(refused(browser, path, form | strange, "name"))
+        assert (page["people"], page["archived"]) == ([str(eva.membership_id)], ["1"])
+    page = form_of(refused(browser, path, {"name": "noord", "has_people": "1"}, "name"))
+    assert "people" not in page, "what was unticked stays so"
+    with organisation_scope(boss.organisation_id):
+        division = Division.objects.get(name="Zuid")
+        members = DivisionMember.objects.filter(division=division).values_list("membership_id", flat=True)
+        assert (list(members), division.archived_at) == ([ben.membership_id], None)
+
+
+def test_a_division_takes_only_people_who_have_access(boss: Actor, actor: Any) -> None:
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+        gone = actor("user", organisation=firm, name="Ben")
+        Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
+    browser = signed_in(boss)
+    path = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
+    for person in (gone.membership_id, actor("user").membership_id, 2**50):
+        page = refused(browser, path, {"name": "Oost", "has_people": "1", "people": [person]}, "people")
+        assert "Choose people who have access." in page
+    with organisation_scope(boss.organisation_id):
+        assert (Division.objects.get().name, DivisionMember.objects.exists()) == ("Zuid", False)
+
+
+def test_a_persons_ticks_stay_when_something_else_is_refused(boss: Actor, actor: Any) -> None:
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get()
+        zuid, noord = (Division.objects.create(organisation_id=firm.pk, name=name) for name in ("Zuid", "Noord"))
+    ben = actor("user", organisation=firm, name="Ben")
+    path = f"/organisation/people/{ben.membership_id}/"
+    browser = signed_in(boss)
+    browser.post(path, {"role": "user", "divisions": [zuid.pk], "is_active": "1"})
+    page = form_of(refused(browser, path, {"role": "reader", "divisions": [noord.pk], "until": "soon"}, "until"))
+    assert (page["role"], page["divisions"], page["until"]) == (["reader"], [str(noord.pk)], ["soon"])
+    assert "is_active" not in page
+    refused(browser, path, {}, "role")
+
+
+def test_a_templates_archived_tick_stays_when_its_name_is_refused(boss: Actor) -> None:
+    browser = signed_in(boss)
+    path = browser.post("/organisation/templates/", {"name": "Nachtelijk"}).headers["Location"]
+    for archived in (["1"], []):
+        page = form_of(refused(browser, path, {"name": "n" * 121, "archived": archived}, "name"))
+        assert page.get("archived", []) == archived

@@ -3,17 +3,21 @@
 import json
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, PATIENCE_SECONDS, Sandbox
+import pytest
+
+from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, PATIENCE_SECONDS, SANDBOX_USER, Sandbox
 
 CLIENT, SERVICE = CLIENTS["company_list"], CLIENTS["service"]
 
 
-def ask(sandbox: Sandbox, client_id: str = CLIENT, **form: str) -> tuple[int, dict[str, Any]]:
+def ask(
+    sandbox: Sandbox, client_id: str = CLIENT, *, secret: str = CLIENT_SECRET, **form: str
+) -> tuple[int, dict[str, Any]]:
     """Status and decoded answer of the token endpoint."""
-    body = urlencode({**form, "client_id": client_id, "client_secret": CLIENT_SECRET}).encode()
+    body = urlencode({**form, "client_id": client_id, "client_secret": secret}).encode()
     try:
         with urlopen(Request(f"{sandbox.url}/connect/token", body), timeout=PATIENCE_SECONDS) as answer:
             return answer.status, json.load(answer)
@@ -72,3 +76,27 @@ def test_a_user_withdraws_one_consent_at_the_vendor(sandbox: Sandbox) -> None:
     assert sandbox.control("revoke", {"family": grants[0]["family"]}) == {"revoked": 1}
     assert refresh(sandbox, grants[0]["refresh_token"])[1]["error"] == "invalid_grant"
     assert refresh(sandbox, grants[1]["refresh_token"])[0] == 200
+
+
+@pytest.mark.parametrize("secret", ["é", "\U0001f511"])
+def test_a_secret_with_letters_that_are_not_ascii_is_wrong(sandbox: Sandbox, secret: str) -> None:
+    status, answer = ask(sandbox, SERVICE, secret=secret, grant_type="client_credentials")
+    assert (status, answer["error"]) == (401, "invalid_client")
+    body = first_token(sandbox).partition(".")[0]
+    status, answer = refresh(sandbox, f"{body}.{secret}")
+    assert (status, answer["error"]) == (400, "invalid_grant")
+
+
+def test_a_password_with_letters_that_are_not_ascii_is_wrong(sandbox: Sandbox) -> None:
+    query = {
+        "client_id": CLIENT, "response_type": "code", "scope": "openid",
+        "redirect_uri": "http://localhost/connections/consent/callback",
+    }  # fmt: skip
+    with urlopen(f"{sandbox.url}/connect/authorize?{urlencode(query)}", timeout=PATIENCE_SECONDS) as page:
+        request_id = parse_qs(urlsplit(page.url).query)["request"][0]
+    form = urlencode({"request": request_id, "username": SANDBOX_USER, "password": "é"}).encode()
+    with pytest.raises(HTTPError) as refusal:
+        urlopen(Request(f"{sandbox.url}/account/login", form), timeout=PATIENCE_SECONDS)
+    with refusal.value as answer:
+        assert answer.code == 401
+        assert "User name or password is wrong." in answer.read().decode()

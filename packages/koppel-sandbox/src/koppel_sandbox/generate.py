@@ -1,6 +1,8 @@
 # ruff: noqa: S311 - dice for made-up books, not for secrets
 """Plausible companies of five countries, the same for the same seed. Every entry balances."""
 
+import itertools
+import math
 import random
 import uuid
 from dataclasses import dataclass
@@ -35,7 +37,7 @@ def generate_companies(count: int, lines_max: int, seed: int, today: date) -> li
 def _company(index: int, count: int, lines_max: int, seed: int, today: date, used_names: set[str]) -> Company:
     country = COUNTRIES[ROTATION[index % len(ROTATION)]]
     dice = random.Random(f"{seed}/{index}")
-    share = (index * 7 % count) / max(1, count - 1)
+    share = _rank(index, count) / max(1, count - 1)
     size = round(LINES_MIN * (max(lines_max, LINES_MIN) / LINES_MIN) ** min(share, 1))
     number = _clean_number(country.code, seed * 1000 + index)
     registration, vat = _as_typed(index, country, number)
@@ -57,6 +59,13 @@ def _company(index: int, count: int, lines_max: int, seed: int, today: date, use
         units=units,
         make_books=lambda: _Bookkeeper(country, f"{seed}/{index}/books", size, index % 19 == 7, today).books(),
     )
+
+
+def _rank(index: int, count: int) -> int:
+    """Return the place of a company by size, so that big and small ones alternate. Each place is taken once: the stride
+    has no divisor in common with `count`."""
+    stride = next(step for step in itertools.count(7) if math.gcd(step, count) == 1)
+    return index * stride % count
 
 
 def _clean_number(country: str, seed: int) -> str:

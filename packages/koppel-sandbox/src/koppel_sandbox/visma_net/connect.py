@@ -7,7 +7,6 @@ be tried."""
 import asyncio
 import base64
 import hashlib
-import hmac
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +18,7 @@ from koppel_sandbox.clock import Clock
 from koppel_sandbox.company import Company
 from koppel_sandbox.visma_net import forms
 from koppel_sandbox.visma_net.seed_users import PASSWORD, Client, User, clients, users
-from koppel_sandbox.visma_net.tokens import OAuthError, Tokens
+from koppel_sandbox.visma_net.tokens import OAuthError, Tokens, is_same_text
 
 COOKIE = "sandbox_session"
 CODE_SECONDS = 300
@@ -168,7 +167,7 @@ class Connect:
         if pending is None:
             return _gone()
         user = self.users.get(email)
-        if user is None or not hmac.compare_digest(str(form.get("password", "")), PASSWORD):
+        if user is None or not is_same_text(str(form.get("password", "")), PASSWORD):
             return forms.sign_in(request_id, email, "User name or password is wrong.")
         pending.user = user
         response = self._after_sign_in(request_id, pending)
@@ -302,7 +301,7 @@ class Connect:
                 raise OAuthError("invalid_client", status=401) from None
             client_id, secret = unquote(client_id), unquote(secret)
         client = self.clients.get(client_id)
-        if client is None or not hmac.compare_digest(client.secret, secret):
+        if client is None or not is_same_text(client.secret, secret):
             raise OAuthError("invalid_client", "Client authentication failed.", 401)
         return client
 

@@ -33,6 +33,11 @@ class OAuthError(Exception):
         self.code, self.description, self.status = code, description or code, status
 
 
+def is_same_text(first: str, second: str) -> bool:
+    """Compare in constant time. `hmac.compare_digest` itself takes text only when it is ASCII."""
+    return hmac.compare_digest(first.encode(), second.encode())
+
+
 @dataclass
 class AccessToken:
     """What an access token stands for. `tenant_id` None: reaches every company of the user."""
@@ -195,7 +200,7 @@ class Tokens:
 
     def _unpack(self, token: str) -> dict[str, Any] | None:
         body, _, signature = token.partition(".")
-        if not hmac.compare_digest(signature, self._signature(body)):
+        if not is_same_text(signature, self._signature(body)):
             return None
         payload: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         return payload

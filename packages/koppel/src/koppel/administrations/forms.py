@@ -1,6 +1,6 @@
 """Forms of administrations: one of them, the list's views, and bulk work."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -15,7 +15,7 @@ from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.kit.tabular.reader import decode
 from koppel.kit.web.forms import ChoiceField, DayField, FlagField, Form, IdField, IdsField, TextField
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import NAME_LENGTH_MAX, Input
 from koppel.organisations.forms.settings_values import SettingsForm
 from koppel.organisations.settings_schema import notification_audiences
 
@@ -60,6 +60,36 @@ class AdministrationForm(Form[Input]):
         before = {name: values[f"was_{name}"] if f"was_{name}" in self.data else kept[name] for name in names}
         return {name: values[name] for name in names if values[name] != before[name]}
 
+    def shown_values(self, administration: Administration, assigned_ids: Iterable[int]) -> dict[str, Any]:
+        """Return what the page shows in each field: what was sent when that was refused, else what is stored. Access that
+        somebody else changed meanwhile is shown as it is now, with its people: saving again must not take that back
+        unseen."""
+        access = "restricted" if administration.restricted else "open"
+        stored: dict[str, Any] = {
+            "client_number": administration.client_number,
+            "division": _id_text(administration.division_id),
+            "template": _id_text(administration.template_id),
+            "people": [_id_text(key) for key in assigned_ids],
+            "access": access,
+        }
+        stored |= {f"was_{name}": value for name, value in stored.items()}
+        typed = {name: self[name].value() for name in stored if name in self.data}
+        if "listed" in self.data:  # else the page had no boxes; with them, no tick is an answer as well
+            typed["people"] = self["people"].value()
+        if "was_access" in self.data:
+            typed["was_people"] = self["was_people"].value()
+        if typed.get("was_access", access) != access:
+            typed = {
+                name: value for name, value in typed.items() if name.removeprefix("was_") not in ("access", "people")
+            }
+        elif typed.get("access") not in ("open", "restricted"):
+            typed.pop("access", None)
+        return stored | typed
+
+
+def _id_text(row_id: int | None) -> str:
+    return "" if row_id is None else str(row_id)
+
 
 class SettingsPageForm(SettingsForm[Input]):
     """Settings of one administration; `reset` names one that is given back to template or organisation."""
@@ -78,6 +108,18 @@ class SettingsPageForm(SettingsForm[Input]):
         }
         changes = {key: value for key, value in requested.items() if not _is_in_force(in_force, key, value)}
         return changes | ({"notify": notification_audiences(administration.settings) | audiences} if audiences else {})
+
+    def shown_values(self, in_force: EffectiveSettings) -> dict[str, Any]:
+        """Return what the page shows in each field: what was sent when that was refused, else what is in force."""
+        if self.is_bound:
+            return {name: self[name].value() for name in self.fields}
+        return {
+            "resources": in_force.resources,
+            "fiscal_years_back": in_force.fiscal_years_back,
+            "schedule": in_force.schedule,
+            "full_comparison_weekday": str(in_force.full_comparison_weekday),
+            **{f"{AUDIENCE_PREFIX}{event}": audience for event, audience in in_force.notify.items()},
+        }
 
 
 def _reset(administration: Administration, key: str) -> dict[str, Any]:
@@ -149,7 +191,7 @@ class SavedViewForm(Form[Input]):
 
     action = ChoiceField(choices=[(key, key) for key in ("save", "default", "no_default", "remove")])
     id = IdField()
-    name = TextField()
+    name = TextField(max_length=NAME_LENGTH_MAX)
     query = QueryField()
     is_default = FlagField()
 

@@ -9,10 +9,9 @@ from koppel.administrations.models import Administration, Assignment
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.sessions import audit_refusal
 from koppel.kit.database.threads import in_separate_transaction
+from koppel.kit.web.parameters import ID_MAX
 from koppel.organisations.models import DivisionMember
 from koppel.organisations.roles import Actor
-
-ID_MAX = 2**63 - 1
 
 
 def visible_to(actor: Actor) -> "QuerySet[Administration]":

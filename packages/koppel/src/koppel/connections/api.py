@@ -184,15 +184,16 @@ def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[Comp
 
 
 @router.post("/{connection_id}/changes", response=ChangesResolvedOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def resolve_changes(request: AuthenticatedRequest, connection_id: int, answer: ChangeResolution) -> ChangesResolvedOut:
     """Settle changes of some administrations of a connection with one answer."""
-    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if answer.viewed_at is None and answer.code == ConnectionIssue.OTHER_COMPANY:
         raise Refused(_("Say when you read the changes: `viewed_at`."), field="viewed_at")
     return ChangesResolvedOut(resolved=resolution.resolve_changes(request.actor, connection_id, answer))
 
 
 @router.post("/{connection_id}/probe", response=ConnectionCheckOut, url_name="connection_probe")
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckOut:
     """Make one cheap call, now. Runs outside a transaction."""
     check = check_connection(request.actor, connection_id)
@@ -203,21 +204,23 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> C
 
 
 @router.post("/{connection_id}/pause", response=Changed)
+@needs(Permission.MANAGE_CONNECTIONS)
 def pause_connection(request: AuthenticatedRequest, connection_id: int) -> Changed:
     """Pause a connection: nothing is read until it is resumed; a run under way waits where it is."""
     return Changed(changed=lifecycle.pause_connection(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/resume", response=Changed)
+@needs(Permission.MANAGE_CONNECTIONS)
 def resume_connection(request: AuthenticatedRequest, connection_id: int) -> Changed:
     """Resume a paused connection."""
     return Changed(changed=lifecycle.resume_connection(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/reconnect", response=SignInOut)
+@needs(Permission.MANAGE_CONNECTIONS)
 def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
     """Begin to sign in again; a person continues in a browser."""
-    request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.get_connection(request.actor, connection_id)
     url = begin_consent(
         request.actor, connection.app_id, ConsentPurpose.RECONNECT, connection.get_absolute_url(),
@@ -228,12 +231,14 @@ def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> S
 
 
 @router.post("/{connection_id}/owner", response=Changed)
+@needs(Permission.MANAGE_CONNECTIONS)
 def request_transfer(request: AuthenticatedRequest, connection_id: int, payload: TransferInput) -> Changed:
     """Ask a member to take over: it changes when they have signed in at the accounting system."""
     return Changed(changed=ownership.request_transfer(request.actor, connection_id, payload.member))
 
 
 @router.post("/{connection_id}/import-policy", response=Changed)
+@needs(Permission.MANAGE_CONNECTIONS)
 def set_import_policy(request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyInput) -> Changed:
     """Set which companies others than the owner may import: all, none, or the selected ones."""
     lifecycle.set_import_policy(request.actor, connection_id, payload)
@@ -248,6 +253,7 @@ def preview_removal(request: AuthenticatedRequest, connection_id: int) -> Remova
 
 
 @router.post("/{connection_id}/removal", response=RemovalOut)
+@needs(Permission.MANAGE_CONNECTIONS)
 def remove_connection(request: AuthenticatedRequest, connection_id: int, payload: RemovalInput) -> RemovalOut:
     """Remove the connection; its tokens are withdrawn at the accounting system."""
     return _removal_out(lifecycle.remove_connection(request.actor, connection_id, payload))

@@ -11,7 +11,7 @@ from koppel.kit.web.schemas import Input
 from koppel.notifications.audience.preferences import SCREEN_SCOPES, PreferenceRow
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import Channel, PreferenceScope
-from koppel.notifications.webhooks.inputs import WebhookInput
+from koppel.notifications.webhooks.inputs import NAME_LENGTH_MAX, WebhookInput
 
 ALL_OR_SOME = [("all", "all"), ("some", "some")]
 
@@ -20,7 +20,7 @@ class WebhookForm(Form[WebhookInput]):
     """A webhook: of all events or some, and for the whole organisation or some divisions."""
 
     input_type = WebhookInput
-    name = TextField(max_length=100)
+    name = TextField(max_length=NAME_LENGTH_MAX)
     url = TextField(max_length=500)
     which = ChoiceField(choices=ALL_OR_SOME)
     events = ChoicesField(choices=lambda: [(event, event) for event in webhook_event_types()])

@@ -146,9 +146,9 @@ class AssignIn(Input):
 
 
 @router.post("/flows", response=FlowOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def start(request: AuthenticatedRequest, payload: FlowIn) -> FlowOut:
     """Start a flow. The company list of an existing connection is the one last fetched."""
-    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if payload.connection is not None:
         return _flow_out(request, flows.start_import(request.actor, payload.connection))
     if payload.system not in connectors():
@@ -164,12 +164,14 @@ def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
 
 
 @router.delete("/flows/{token}", response=StepResultOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def abandon(request: AuthenticatedRequest, token: UUID) -> StepResultOut:
     """Abandon the flow. What it has imported stays."""
     return _out(services.abort(_flow(request, token)))
 
 
 @router.post("/flows/{token}/sign-in", response=StepResultOut)
+@needs(Permission.MANAGE_CONNECTIONS)
 def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> StepResultOut:
     """Store company ids for a way to sign in that takes them; else return the URL where a person signs in."""
     return _out(services.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
@@ -191,6 +193,7 @@ def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceO
 
 
 @router.post("/flows/{token}/choose", response=StepResultOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> StepResultOut:
     """Choose the companies to import: exactly those in the request."""
     flow = _flow(request, token, Step.CHOOSE)
@@ -218,6 +221,7 @@ def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
 
 
 @router.post("/flows/{token}/identify", response=StepResultOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) -> StepResultOut:
     """Store numbers, or reasons and sectors. Only what differs from the present values need be given."""
     flow_ = _flow(request, token, Step.IDENTIFY)
@@ -237,6 +241,7 @@ def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) ->
 
 
 @router.post("/flows/{token}/assign", response=StepResultOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> StepResultOut:
     """Assign a division, people and a template to some or all of the chosen companies."""
     flow = _flow(request, token, Step.ASSIGN)
@@ -249,11 +254,11 @@ def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> Ste
 
 
 @router.post("/flows/{token}/finish", response=StepResultOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = False) -> StepResultOut:
     """Import the chosen companies, once: called again it returns the same import.
 
     `complete_later` imports administrations without number or reason too; each becomes an issue until somebody completes it."""
-    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     flow = flows.get_flow(request.actor, token)
     needed = Step.IDENTIFY if complete_later else Step.ASSIGN
     if flow.state == FlowState.OPEN and not flows.has_reached(flow, needed):
@@ -277,7 +282,6 @@ def _merge_identity(existing: identify_step.IdentityAnswer, payload: IdentityIn)
 def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:
     """Return the actor's flow. Raises `NoSuchFlow`, `FlowExpired`, and `StepNotReached` for a step that lies ahead or a
     flow that is over."""
-    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     flow = flows.get_flow(request.actor, token)
     if flow.state == FlowState.OPEN:
         flows.collect_completed_sign_ins(request.actor, flow, flows.return_to(flow))

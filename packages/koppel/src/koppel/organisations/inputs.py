@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from django.utils.timezone import is_naive, make_aware
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 
 from koppel.kit.web.schemas import Input
 
@@ -17,8 +17,12 @@ Moment = Annotated[datetime, AfterValidator(_aware)]
 """A moment; without a zone it is one of the installation's."""
 
 
+ORGANISATION_NAME_LENGTH_MAX = 200
+OrganisationName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=ORGANISATION_NAME_LENGTH_MAX)]
+
+
 class OrganisationInput(Input):
     """The name, and all settings beneath every template: what is left out is not set."""
 
-    name: str
+    name: OrganisationName
     settings: dict[str, Any] = {}

@@ -17,7 +17,7 @@ def change_organisation(actor: Actor, data: OrganisationInput) -> None:
     """Change the name and the settings. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     stored = validate_settings(data.settings)
-    name = clean_text(data.name, 200)
+    name = clean_text(data.name)
     if not name:
         raise Refused(_("A name is needed."), field="name")
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)

@@ -8,7 +8,8 @@ from ninja.responses import Status
 
 from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.scope import administration_for
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.roles import Permission
 from koppel.sync.changes import queries as history
 from koppel.sync.inputs import Resource, SyncInput
 from koppel.sync.models import ChangeKind, Run, RunResource
@@ -150,6 +151,7 @@ def get_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str,
 
 
 @router.post("/{administration_id}/sync", response={202: RequestedOut})
+@needs(Permission.CHANGE_ADMINISTRATIONS)
 def start_sync(request: AuthenticatedRequest, administration_id: int, payload: SyncInput) -> Status[dict[str, bool]]:
     """Sync now, or try again what failed."""
     created = request_run(request.actor, administration_id, payload)
@@ -157,6 +159,7 @@ def start_sync(request: AuthenticatedRequest, administration_id: int, payload: S
 
 
 @router.post("/{administration_id}/sync/cancel", response=CancelledOut)
+@needs(Permission.CHANGE_ADMINISTRATIONS)
 def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, bool]:
     """Stop the open run at its page. What was read stays."""
     return {"cancelled": cancel_run(request.actor, administration_id)}

@@ -12,8 +12,8 @@ from koppel.administrations.scope import administration_for
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open, open_issues
 from koppel.kit.web.schemas import Input
-from koppel.organisations.requests import AuthenticatedRequest
-from koppel.organisations.roles import Actor
+from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.roles import Actor, Permission
 
 router = Router()
 
@@ -67,6 +67,7 @@ class Changes(Input):
 
 
 @router.patch("/{int:administration_id}", response=AdministrationOut)
+@needs(Permission.CHANGE_ADMINISTRATIONS)
 def change_administration(request: AuthenticatedRequest, administration_id: int, changes: Changes) -> AdministrationOut:
     """Assign and set, as bulk work on one administration: undone like it, under the id in the audit log."""
     administration_for(request.actor, administration_id)
@@ -84,6 +85,7 @@ class AccessIn(Input):
 
 
 @router.put("/{int:administration_id}/access", response={204: None})
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def set_access(request: AuthenticatedRequest, administration_id: int, payload: AccessIn) -> Status[None]:
     """Restrict it to the people named, whatever their role, or open it again."""
     restriction.set_access(

@@ -8,7 +8,7 @@ from koppel.administrations.lifecycle import offboarding, predecessors
 from koppel.administrations.scope import administration_for
 from koppel.kit.web.schemas import Day, Input
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -20,6 +20,7 @@ class OffboardingIn(Input):
 
 
 @router.put("/{int:administration_id}/offboarding", response=AdministrationOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def offboard(request: AuthenticatedRequest, administration_id: int, payload: OffboardingIn) -> AdministrationOut:
     """Record that the client left: syncing stops, on `erase_on` everything is erased."""
     offboarding.offboard_client(
@@ -29,6 +30,7 @@ def offboard(request: AuthenticatedRequest, administration_id: int, payload: Off
 
 
 @router.delete("/{int:administration_id}/offboarding", response=AdministrationOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
     """Record that the client came back: nothing is erased."""
     offboarding.cancel_offboarding(request.actor, administration_id)
@@ -40,6 +42,7 @@ class PredecessorIn(Input):
 
 
 @router.put("/{int:administration_id}/predecessor", response=AdministrationOut)
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def set_predecessor(request: AuthenticatedRequest, administration_id: int, payload: PredecessorIn) -> AdministrationOut:
     """Set which earlier administration this one continues; null takes the link away."""
     predecessors.set_predecessor(request.actor, administration_id, payload.administration)
@@ -53,9 +56,9 @@ class WithdrawIn(Input):
 
 
 @router.post("/{int:administration_id}/withdraw", response={204: None})
+@needs(Permission.IMPORT_ADMINISTRATIONS)
 def withdraw(request: AuthenticatedRequest, administration_id: int, payload: WithdrawIn) -> Status[None]:
     """Cancel an import that waits, or withdraw a wrong one: gone at once, its data is erased. Cannot be undone."""
-    request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if administration_for(request.actor, administration_id).name.casefold() != payload.name.strip().casefold():
         raise Refused(_("Type the name of the administration to withdraw it."))
     offboarding.withdraw(request.actor, administration_id)

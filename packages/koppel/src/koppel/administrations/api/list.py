@@ -10,12 +10,12 @@ from pydantic import Field
 from koppel.administrations import restriction
 from koppel.administrations.api.detail import AdministrationOut, administration_out
 from koppel.administrations.list import saved_views
-from koppel.administrations.list.query import ID_MAX, ListQuery, parse_query
+from koppel.administrations.list.query import ListQuery, parse_query
 from koppel.administrations.list.queryset import apply_filters, search
 from koppel.administrations.queries import import_state
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open
-from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.kit.web.parameters import ID_MAX, UnknownParameter, unknown_value
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 

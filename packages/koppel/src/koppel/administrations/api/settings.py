@@ -8,8 +8,8 @@ from koppel.administrations import services
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
 from koppel.administrations.scope import administration_for
 from koppel.kit.web.schemas import Input
-from koppel.organisations.requests import AuthenticatedRequest
-from koppel.organisations.roles import Actor
+from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.roles import Actor, Permission
 
 router = Router()
 
@@ -38,6 +38,7 @@ class SettingsIn(Input):
 
 
 @router.patch("/{int:administration_id}/settings", response=SettingsOut)
+@needs(Permission.CHANGE_ADMINISTRATIONS)
 def change_settings(request: AuthenticatedRequest, administration_id: int, payload: SettingsIn) -> SettingsOut:
     """Set here, or give back to template or organisation."""
     services.change_settings(request.actor, administration_id, payload.values)

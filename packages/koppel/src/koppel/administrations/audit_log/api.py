@@ -11,6 +11,7 @@ from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter
 from koppel.kit.database.text import clean_text
+from koppel.kit.web.parameters import ID_MAX
 from koppel.kit.web.schemas import Day
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
@@ -49,12 +50,12 @@ class ActivityIn(Schema):
     """`since` and `until` are days, both included. `before`: the id of the last entry of the page before."""
 
     q: str = ""
-    person: int | None = Field(None, ge=1, lt=2**63)
+    person: int | None = Field(None, ge=1, le=ID_MAX)
     action: str = ""
     interface: Interface | None = None
     since: Day | None = None
     until: Day | None = None
-    before: int | None = Field(None, ge=1, lt=2**63)
+    before: int | None = Field(None, ge=1, le=ID_MAX)
     limit: int = Field(100, ge=1, le=1000)
 
 

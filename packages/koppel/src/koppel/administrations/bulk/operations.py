@@ -23,7 +23,7 @@ from koppel.administrations.bulk.execution import process_chunk
 from koppel.administrations.bulk.queries import can_undo, get_operation
 from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.errors import NoSuchAdministration
-from koppel.administrations.list.query import ID_MAX, ListQuery
+from koppel.administrations.list.query import ListQuery
 from koppel.administrations.list.queryset import apply_filters
 from koppel.administrations.models import (
     Administration,
@@ -37,6 +37,7 @@ from koppel.administrations.models import (
 from koppel.administrations.scope import visible_to
 from koppel.kit.database.json_fields import to_shape
 from koppel.kit.jobs import enqueue
+from koppel.kit.web.parameters import ID_MAX
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor
 

@@ -16,7 +16,6 @@ from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.database.text import clean_text
 from koppel.kit.web.parameters import (
     FLAG,
-    ID_MAX,
     PAGE,
     QUERY_CHARACTERS_MAX,
     TEXT,
@@ -34,7 +33,6 @@ from koppel.kit.web.parameters import (
 
 __all__ = [
     "FILTERS",
-    "ID_MAX",
     "MULTI_FILTERS",
     "NONE",
     "SINGLE_FILTERS",

@@ -20,7 +20,7 @@ def list_views(actor: Actor) -> list[SavedView]:
 def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) -> SavedView:
     """Keep a view under this name; a view of the same name is replaced. Raises `Refused`, `UnknownParameter`."""
     actor.require(Permission.VIEW)
-    name = " ".join(clean_text(name).split())[:120]
+    name = " ".join(clean_text(name).split())
     if not name:
         raise Refused(_("A name is needed."))
     views = SavedView.objects.for_actor(actor).filter(membership_id=actor.membership_id)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations import bulk, queries, restriction, services
 from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.administrations.effective_settings import RESOURCES, effective_settings
-from koppel.administrations.forms import AdministrationForm, FavouriteForm, SettingsPageForm
+from koppel.administrations.forms import AUDIENCE_PREFIX, AdministrationForm, FavouriteForm, SettingsPageForm
 from koppel.administrations.hooks import ordered_cards, progress_of
 from koppel.administrations.lifecycle import predecessors
 from koppel.administrations.list.cell_values import display_number
@@ -69,11 +69,10 @@ def edit_administration(request: AuthenticatedRequest, administration_id: int) -
             is_visible = queries.get_visible(actor, administration.pk) is not None
             page = reverse("administrations:detail", args=[administration.pk])
             return HttpResponseRedirect(page if is_visible else reverse("administrations:list"))
-    assignments = administration.assignments.filter(organisation_id=administration.organisation_id)
     context = page_context(request, administration, "overview") | {
         **queries.assignment_choices(actor),
         "form": form,
-        "named": dict(assignments.values_list("membership_id", "automatic")),
+        "field_values": form.shown_values(administration, _assigned_ids(administration)),
         "may_assign": actor.can(Permission.IMPORT_ADMINISTRATIONS),
     }
     return render(request, "administrations/edit.html", context)
@@ -91,9 +90,11 @@ def edit_settings(request: AuthenticatedRequest, administration_id: int) -> Http
             messages.success(request, _("The settings are stored. They hold from the next sync on."))
             return HttpResponseRedirect(request.path)
     now = effective_settings(administration)
+    field_values = form.shown_values(now)
     context = page_context(request, administration, "settings") | {
         "form": form,
         "effective": now,
+        "field_values": field_values,
         "resources_limited": "resources" in now.limited_keys,
         "schedule_limited": "schedule" in now.limited_keys,
         "all_resources": RESOURCES,
@@ -101,7 +102,13 @@ def edit_settings(request: AuthenticatedRequest, administration_id: int) -> Http
         "weekdays": list(enumerate(WEEKDAYS)),
         "audiences": list(AUDIENCE_LABELS.items()),
         "notify": [
-            (event, label, now.notify[event], now.audience_sources[event], event in now.silenced_events)
+            (
+                event,
+                label,
+                field_values[f"{AUDIENCE_PREFIX}{event}"],
+                now.audience_sources[event],
+                event in now.silenced_events,
+            )
             for event, label in audience_events().items()
         ],
         "may_change": request.actor.can(Permission.CHANGE_ADMINISTRATIONS),

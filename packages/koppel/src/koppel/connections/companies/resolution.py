@@ -28,11 +28,11 @@ from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import RemoteCompany, TimelineKind
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.web.parameters import ID_MAX
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
 CODES = frozenset({*QUESTIONS, ConnectionIssue.OTHER_COMPANY})
-ID_MAX = 2**63 - 1
 
 
 def resolve_changes(actor: Actor, connection_id: int, answer: ChangeResolution) -> int:

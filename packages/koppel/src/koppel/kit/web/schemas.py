@@ -4,10 +4,10 @@ from datetime import date
 from typing import Annotated, Any
 
 from ninja import Schema
-from pydantic import BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from koppel.kit.web.parameters import day_of
+from koppel.kit.web.parameters import ID_MAX, day_of
 
 
 def _day(value: Any) -> Any:
@@ -20,6 +20,10 @@ def _day(value: Any) -> Any:
 
 
 Day = Annotated[date, BeforeValidator(_day)]
+RowId = Annotated[int, Field(ge=1, le=ID_MAX)]
+NAME_LENGTH_MAX = 120
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LENGTH_MAX)]
+"""What a person calls a thing. A use case refuses an empty one itself."""
 
 
 class Input(Schema):

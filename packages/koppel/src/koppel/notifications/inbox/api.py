@@ -5,7 +5,7 @@ from typing import Annotated
 
 from ninja import Query, Router, Schema
 
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import Input, RowId
 from koppel.notifications.audience import preferences
 from koppel.notifications.inbox import queries
 from koppel.notifications.inbox.services import mark_read
@@ -13,7 +13,6 @@ from koppel.notifications.models import Channel, PreferenceScope
 from koppel.organisations.requests import AuthenticatedRequest
 
 router = Router()
-ID_MAX = 2**63 - 1
 IDS_MAX = 1000
 
 
@@ -42,7 +41,7 @@ class NoticeList(Schema):
 class ReadIn(Input):
     """The notices to mark; none: all."""
 
-    ids: list[Annotated[int, Query(ge=1, le=ID_MAX)]] | None = None
+    ids: list[RowId] | None = None
 
 
 class ReadOut(Schema):

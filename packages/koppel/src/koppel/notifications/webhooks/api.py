@@ -6,15 +6,14 @@ from typing import Annotated
 from ninja import Path, Query, Router, Schema
 from ninja.responses import Status
 
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.parameters import ID_MAX
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.inputs import WebhookInput
+from koppel.notifications.webhooks.inputs import ActiveInput, RedeliverInput, WebhookInput
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
 router = Router()
-ID_MAX = 2**63 - 1
 WebhookId = Annotated[int, Path(ge=1, le=ID_MAX)]
 
 
@@ -44,10 +43,6 @@ class SecretOut(Schema):
     secret: str
 
 
-class ActiveIn(Input):
-    active: bool
-
-
 class DeliveryOut(Schema):
     """A message; `is_closing`: its event is closed.
 
@@ -67,12 +62,6 @@ class DeliveryOut(Schema):
     sent_at: datetime | None
 
 
-class RedeliverIn(Input):
-    """The messages to send again; none: all that failed."""
-
-    ids: list[Annotated[int, Query(ge=1, le=ID_MAX)]] | None = None
-
-
 class RedeliverOut(Schema):
     """The number of messages sent again."""
 
@@ -87,6 +76,7 @@ def list_webhooks(request: AuthenticatedRequest) -> list[WebhookOut]:
 
 
 @router.post("", response={201: WebhookCreated})
+@needs(Permission.MANAGE_ORGANISATION)
 def create_webhook(request: AuthenticatedRequest, payload: WebhookInput) -> Status[WebhookCreated]:
     """Create a webhook."""
     webhook, secret = endpoints.create_webhook(request.actor, payload)
@@ -94,12 +84,14 @@ def create_webhook(request: AuthenticatedRequest, payload: WebhookInput) -> Stat
 
 
 @router.put("/{webhook_id}", response=WebhookOut)
+@needs(Permission.MANAGE_ORGANISATION)
 def change_webhook(request: AuthenticatedRequest, webhook_id: WebhookId, payload: WebhookInput) -> WebhookOut:
     """Change name, address, events and divisions; absent fields get their defaults."""
     return _to_schema(endpoints.change_webhook(request.actor, webhook_id, payload))
 
 
 @router.delete("/{webhook_id}", response={204: None})
+@needs(Permission.MANAGE_ORGANISATION)
 def remove_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[None]:
     """Remove a webhook with its log."""
     endpoints.remove_webhook(request.actor, webhook_id)
@@ -107,18 +99,21 @@ def remove_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> Stat
 
 
 @router.put("/{webhook_id}/active", response=WebhookOut)
-def set_active(request: AuthenticatedRequest, webhook_id: WebhookId, payload: ActiveIn) -> WebhookOut:
+@needs(Permission.MANAGE_ORGANISATION)
+def set_active(request: AuthenticatedRequest, webhook_id: WebhookId, payload: ActiveInput) -> WebhookOut:
     """Switch a webhook on or off."""
     return _to_schema(endpoints.set_enabled(request.actor, webhook_id, on=payload.active))
 
 
 @router.post("/{webhook_id}/secret", response=SecretOut)
+@needs(Permission.MANAGE_ORGANISATION)
 def renew_secret(request: AuthenticatedRequest, webhook_id: WebhookId) -> SecretOut:
     """Make a new secret."""
     return SecretOut(secret=endpoints.renew_secret(request.actor, webhook_id).reveal())
 
 
 @router.post("/{webhook_id}/test", response={202: DeliveryOut})
+@needs(Permission.MANAGE_ORGANISATION)
 def send_test(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[DeliveryOut]:
     """Send a test message; its delivery shows the answer."""
     return Status(202, _delivery_to_schema(endpoints.send_test(request.actor, webhook_id)))
@@ -138,7 +133,8 @@ def list_deliveries(
 
 
 @router.post("/{webhook_id}/deliveries/redeliver", response=RedeliverOut)
-def redeliver(request: AuthenticatedRequest, webhook_id: WebhookId, payload: RedeliverIn) -> RedeliverOut:
+@needs(Permission.MANAGE_ORGANISATION)
+def redeliver(request: AuthenticatedRequest, webhook_id: WebhookId, payload: RedeliverInput) -> RedeliverOut:
     """Send messages again, under the ids they had."""
     return RedeliverOut(count=endpoints.redeliver(request.actor, webhook_id, payload.ids))
 

@@ -197,7 +197,7 @@ def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
 def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
     """Return the input normalised. Whether the address may be called is decided when it is: names move.
     Raises `Refused`."""
-    name, url = clean_text(data.name, 100), clean_text(data.url)
+    name, url = clean_text(data.name), clean_text(data.url)
     if not name:
         raise Refused(_("A name is needed."), field="name")
     schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]

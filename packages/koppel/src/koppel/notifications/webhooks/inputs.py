@@ -2,18 +2,30 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import StringConstraints
 
-from koppel.kit.web.parameters import ID_MAX
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import Input, RowId
 
-RowId = Annotated[int, Field(ge=1, le=ID_MAX)]
+NAME_LENGTH_MAX = 100
+WebhookName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LENGTH_MAX)]
 
 
 class WebhookInput(Input):
     """A webhook. `events` empty: all of them. `divisions` (ids) empty: the whole organisation; else what touches theirs."""
 
-    name: str
+    name: WebhookName
     url: str
     events: list[str] = []
     divisions: list[RowId] = []
+
+
+class ActiveInput(Input):
+    """Whether a webhook is on."""
+
+    active: bool
+
+
+class RedeliverInput(Input):
+    """The messages to send again; none: all that failed."""
+
+    ids: list[RowId] | None = None

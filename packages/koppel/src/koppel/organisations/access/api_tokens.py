@@ -66,7 +66,7 @@ def list_tokens(actor: Actor) -> list[ApiToken]:
 
 def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_only: bool) -> tuple[ApiToken, Secret]:
     """Create a token for the actor. Its text cannot be shown again. Raises `Refused` with a sentence."""
-    name = clean_text(name, NAME_LENGTH_MAX)
+    name = clean_text(name)
     if actor.token_id is not None:
         raise Refused(_("A token cannot make tokens. Sign in to make one."))
     if not name:

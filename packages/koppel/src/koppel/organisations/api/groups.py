@@ -32,21 +32,23 @@ def list_divisions(request: AuthenticatedRequest) -> list[Any]:
 
 
 @router.post("/divisions", response={201: DivisionOut})
+@needs(Permission.MANAGE_PEOPLE)
 def create_division(request: AuthenticatedRequest, payload: DivisionInput) -> Status[Any]:
     """Create a division, optionally with people."""
     created = divisions.create_division(request.actor, payload)
-    return Status(201, next(summary for summary in divisions.list_summaries(request.actor) if summary.id == created.pk))
+    return Status(201, divisions.get_summary(request.actor, created.pk))
 
 
 @router.put("/divisions/{int:division_id}", response=DivisionOut)
+@needs(Permission.MANAGE_PEOPLE)
 def change_division(request: AuthenticatedRequest, division_id: int, payload: DivisionInput) -> Any:
     """Change the name, the people, and whether the division is archived."""
-    request.actor.require(Permission.MANAGE_PEOPLE)
     divisions.change_division(request.actor, division_id, payload)
-    return next(summary for summary in divisions.list_summaries(request.actor) if summary.id == division_id)
+    return divisions.get_summary(request.actor, division_id)
 
 
 @router.post("/divisions/{int:division_id}/merge", response=MergeResult)
+@needs(Permission.MANAGE_PEOPLE)
 def merge_divisions(request: AuthenticatedRequest, division_id: int, payload: MergeInput) -> MergeResult:
     """Move people and administrations to another division."""
     return MergeResult(administrations=divisions.merge(request.actor, division_id, payload.into))
@@ -85,29 +87,30 @@ def list_templates(request: AuthenticatedRequest) -> list[Any]:
 
 
 @router.post("/templates", response={201: TemplateOut})
+@needs(Permission.MANAGE_PEOPLE)
 def create_template(request: AuthenticatedRequest, payload: TemplateInput) -> Status[Any]:
     """Create a template."""
     created = settings_templates.create_template(request.actor, payload)
-    return Status(
-        201, next(summary for summary in settings_templates.list_summaries(request.actor) if summary.id == created.pk)
-    )
+    return Status(201, settings_templates.get_summary(request.actor, created.pk))
 
 
 @router.put("/templates/{int:template_id}", response=TemplateOut)
+@needs(Permission.MANAGE_PEOPLE)
 def change_template(request: AuthenticatedRequest, template_id: int, payload: TemplateInput) -> Any:
     """Change name and settings; call `effects` first to see what that does."""
-    request.actor.require(Permission.MANAGE_PEOPLE)
     settings_templates.change_template(request.actor, template_id, payload)
-    return next(summary for summary in settings_templates.list_summaries(request.actor) if summary.id == template_id)
+    return settings_templates.get_summary(request.actor, template_id)
 
 
 @router.post("/templates/{int:template_id}/effects", response=EffectsOut)
+@needs(Permission.MANAGE_PEOPLE)
 def preview_template(request: AuthenticatedRequest, template_id: int, payload: TemplateInput) -> Any:
     """Return what these settings would change, and for how many administrations. Changes nothing."""
     return settings_templates.preview(request.actor, template_id, payload.settings)
 
 
 @router.post("/templates/{int:template_id}/merge", response=MergeResult)
+@needs(Permission.MANAGE_PEOPLE)
 def merge_templates(request: AuthenticatedRequest, template_id: int, payload: MergeInput) -> MergeResult:
     """Give its administrations another template."""
     return MergeResult(administrations=settings_templates.merge(request.actor, template_id, payload.into))

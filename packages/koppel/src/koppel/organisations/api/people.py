@@ -113,18 +113,21 @@ def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
 
 
 @router.post("/people/invitations", response={201: InvitationOut})
+@needs(Permission.MANAGE_PEOPLE)
 def invite_person(request: AuthenticatedRequest, payload: InvitationInput) -> Status[Invitation]:
     """Invite a person by mail to become a member."""
     return Status(201, invitations.invite(request.actor, payload))
 
 
 @router.post("/people/invitations/{int:invitation_id}/resend", response=InvitationOut)
+@needs(Permission.MANAGE_PEOPLE)
 def resend_invitation(request: AuthenticatedRequest, invitation_id: int) -> Invitation:
     """Send a new mail; the link in the older one becomes invalid."""
     return invitations.resend(request.actor, invitation_id)
 
 
 @router.delete("/people/invitations/{int:invitation_id}", response={204: None})
+@needs(Permission.MANAGE_PEOPLE)
 def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Status[None]:
     """Revoke the invitation."""
     invitations.revoke(request.actor, invitation_id)
@@ -132,18 +135,21 @@ def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Stat
 
 
 @router.put("/people/{int:membership_id}", response=PersonOut)
+@needs(Permission.MANAGE_PEOPLE)
 def change_access(request: AuthenticatedRequest, membership_id: int, payload: AccessInput) -> PersonOut:
     """Change role, divisions and access. Lost access ends at once, tokens included."""
     return _to_schema(people_services.update_membership(request.actor, membership_id, payload.terms))
 
 
 @router.post("/people/{int:membership_id}/hand-over", response=HandOverResult)
+@needs(Permission.MANAGE_PEOPLE)
 def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOverInput) -> HandOverResult:
     """Hand everything that the person holds to a colleague."""
     return HandOverResult(moved=handover.hand_over(request.actor, membership_id, payload))
 
 
 @router.post("/people/{int:membership_id}/end-sessions", response=SessionsEnded)
+@needs(Permission.MANAGE_PEOPLE)
 def end_sessions(request: AuthenticatedRequest, membership_id: int) -> SessionsEnded:
     """End all sessions of the person in this organisation."""
     membership = people_services.manageable_member(request.actor, membership_id)

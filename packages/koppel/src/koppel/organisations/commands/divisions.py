@@ -17,6 +17,7 @@ group_commands = GroupCommands(
     divisions.DIVISION,
     ("id", "name", "is_archived", "people", "administrations"),
     divisions.list_summaries,
+    divisions.get_summary,
     divisions.merge,
     list_help="List divisions, those in use first, with the number of people and administrations of each.",
     archive_help="Archive a division: it is no longer offered; its people and administrations keep it.",
@@ -49,8 +50,7 @@ def rename_division(
     """Rename a division."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
-        before = divisions.get_division(actor, division)
-        divisions.change_division(actor, division, DivisionInput(name=name, archived=before.archived_at is not None))
+        divisions.change_division(actor, division, DivisionInput(name=name))
         group_commands.print_summary(actor, division, as_json=as_json)
 
 
@@ -76,5 +76,6 @@ def change_members(
 
 
 def _member_ids(actor: Actor, division_id: int) -> set[int]:
-    members = DivisionMember.objects.for_actor(actor).filter(division_id=division_id)
+    """Return the members who have access: the others keep their divisions."""
+    members = DivisionMember.objects.for_actor(actor).filter(division_id=division_id, membership__is_active=True)
     return set(members.values_list("membership_id", flat=True))

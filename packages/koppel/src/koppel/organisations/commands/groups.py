@@ -2,19 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
-from koppel.organisations.groups.named_group import GroupType
+from koppel.organisations.groups.named_group import GroupType, Summary
 from koppel.organisations.roles import Actor, Permission
-
-
-class Summary(Protocol):
-    @property
-    def id(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -24,6 +19,7 @@ class GroupCommands:
     group_type: GroupType[Any]
     columns: Sequence[str]
     list_summaries: Callable[[Actor], Sequence[Summary]]
+    get_summary: Callable[[Actor, int], Summary]
     merge: Callable[[Actor, int, int], int]
     list_help: str
     archive_help: str
@@ -63,5 +59,4 @@ class GroupCommands:
 
     def print_summary(self, actor: Actor, group_id: int, *, as_json: bool) -> None:
         """Print one of them as the list shows it."""
-        summary = next(summary for summary in self.list_summaries(actor) if summary.id == group_id)
-        print_record(summary, as_json=as_json)
+        print_record(self.get_summary(actor, group_id), as_json=as_json)

@@ -19,6 +19,7 @@ group_commands = GroupCommands(
     settings_templates.TEMPLATE,
     ("id", "name", "is_archived", "settings", "administrations"),
     settings_templates.list_summaries,
+    settings_templates.get_summary,
     settings_templates.merge,
     list_help="List templates, those in use first, with their settings and the number of administrations.",
     archive_help="Archive a template: it is no longer offered; its administrations keep it.",
@@ -87,8 +88,7 @@ def change_template(
         settings = _settings_from_options(before.settings, resources, years, schedule, weekday, notify, unset)
         effects = as_mapping(settings_templates.preview(actor, template, settings))
         if not dry_run:
-            archived = before.archived_at is not None
-            changed = TemplateInput(name=name or before.name, settings=settings, archived=archived)
+            changed = TemplateInput(name=name or before.name, settings=settings)
             settings_templates.change_template(actor, template, changed)
         print_record({"id": template, "stored": not dry_run, "settings": settings, **effects}, as_json=as_json)
 

@@ -1,11 +1,12 @@
 """Forms of the firm's pages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.web.forms import FlagField, Form, IdField, IdsField, TextField
+from koppel.kit.web.schemas import NAME_LENGTH_MAX
 from koppel.organisations.groups.inputs import DivisionInput, MergeInput
 
 
@@ -13,7 +14,7 @@ class DivisionForm(Form[DivisionInput]):
     """A new division, or all that can be changed about one. Without `has_people` its people stay as they are."""
 
     input_type = DivisionInput
-    name = TextField(max_length=120)
+    name = TextField(max_length=NAME_LENGTH_MAX)
     archived = FlagField()
     has_people = FlagField()
     people = IdsField()
@@ -22,6 +23,12 @@ class DivisionForm(Form[DivisionInput]):
         values = self.values
         has_people = values.pop("has_people")
         return {**values, "people": values["people"] if has_people else None}
+
+    def shown_people(self, membership_ids: Iterable[int]) -> set[str]:
+        """Return the ids of the people to tick: as was sent, else these."""
+        if self.is_bound and self["has_people"].value():
+            return set(self["people"].value())
+        return {str(membership_id) for membership_id in membership_ids}
 
 
 class MergeForm(Form[MergeInput]):

@@ -6,10 +6,10 @@ from typing import Any, TypeVar, cast
 from django import forms
 
 from koppel.kit.web.forms import ChoiceField, ChoicesField, FlagField, Form, TextField
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import NAME_LENGTH_MAX, Input
 from koppel.organisations.groups.inputs import TemplateInput
 from koppel.organisations.hooks import audience_events
-from koppel.organisations.inputs import OrganisationInput
+from koppel.organisations.inputs import ORGANISATION_NAME_LENGTH_MAX, OrganisationInput
 from koppel.organisations.models import SettingsMap
 from koppel.organisations.settings_schema import (
     AUDIENCE_LABELS,
@@ -75,7 +75,7 @@ class TemplateForm(SettingsForm[TemplateInput]):
     `confirmed`: how many administrations the page said would change."""
 
     input_type = TemplateInput
-    name = TextField(max_length=120)
+    name = TextField(max_length=NAME_LENGTH_MAX)
     archived = FlagField()
     confirmed = TextField()
 
@@ -87,7 +87,7 @@ class OrganisationForm(SettingsForm[OrganisationInput]):
     """The organisation's name, and the settings beneath every template."""
 
     input_type = OrganisationInput
-    name = TextField()
+    name = TextField(max_length=ORGANISATION_NAME_LENGTH_MAX)
 
     def input_values(self) -> Mapping[str, Any]:
         return {"settings": self.settings_values(), "name": self.values["name"]}

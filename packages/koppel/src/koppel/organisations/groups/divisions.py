@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Count, Q
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.organisations.audit_actions import DivisionAction
+from koppel.organisations.errors import Refused
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind
 from koppel.organisations.groups.inputs import DivisionInput
-from koppel.organisations.groups.named_group import GroupType, in_use_first
+from koppel.organisations.groups.named_group import GroupType, in_use_first, summary_of
 from koppel.organisations.models import Division, DivisionMember, Membership
 from koppel.organisations.roles import Actor, Permission
 
@@ -53,6 +55,11 @@ def list_summaries(actor: Actor) -> list[DivisionSummary]:
     )
 
 
+def get_summary(actor: Actor, division_id: int) -> DivisionSummary:
+    """Return a division as the list shows it. Raises `NoSuchGroup`."""
+    return summary_of(list_summaries(actor), get_division(actor, division_id).pk)
+
+
 def create_division(actor: Actor, division: DivisionInput) -> Division:
     """Create a division, with its people when they are named. Raises `Refused` when the name is taken or empty."""
     return get_division(actor, _save(actor, None, division))
@@ -72,11 +79,14 @@ def _save(actor: Actor, division_id: int | None, division: DivisionInput) -> int
 
 
 def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) -> None:
-    """Set its people to these active members of the firm; people without access keep their divisions."""
+    """Set its people to these active members of the firm; people without access keep their divisions. Raises `Refused`
+    for anybody else."""
     actor.require(Permission.MANAGE_PEOPLE)
     division = get_division(actor, division_id)
     active = set(Membership.objects.for_actor(actor).filter(is_active=True).values_list("pk", flat=True))
-    requested_ids = set(membership_ids) & active
+    requested_ids = set(membership_ids)
+    if not requested_ids <= active:
+        raise Refused(_("Choose people who have access."), field="people")
     members = DivisionMember.objects.for_actor(actor).filter(division=division)
     before = set(members.values_list("membership_id", flat=True)) & active
     members.filter(membership_id__in=before - requested_ids).delete()

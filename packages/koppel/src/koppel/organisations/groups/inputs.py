@@ -2,23 +2,23 @@
 
 from typing import Any
 
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import Input, Name
 
 
 class DivisionInput(Input):
-    """A division. `people` are ids of memberships, all of them; None: as they are."""
+    """A division. `people` are ids of memberships, all of them. What is None stays as it is."""
 
-    name: str
-    archived: bool = False
+    name: Name
+    archived: bool | None = None
     people: list[int] | None = None
 
 
 class TemplateInput(Input):
-    """A template with all that it sets."""
+    """A template with all that it sets. `archived` None: it stays as it is."""
 
-    name: str
+    name: Name
     settings: dict[str, Any] = {}
-    archived: bool = False
+    archived: bool | None = None
 
 
 class MergeInput(Input):

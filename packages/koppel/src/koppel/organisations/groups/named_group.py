@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from koppel.audit.audit_actions import AuditAction
-from koppel.audit.services import record
+from koppel.audit.services import record as record_change
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.organisations.audit_actions import DivisionAction, TemplateAction
@@ -19,16 +19,20 @@ from koppel.organisations.groups.hooks import GroupKind
 from koppel.organisations.models import Division, Template
 from koppel.organisations.roles import Actor, Permission
 
-NAME_LENGTH_MAX = 120
 Group = TypeVar("Group", Division, Template)
 
 
 class Summary(Protocol):
+    """What a list shows of every group."""
+
     @property
-    def is_archived(self) -> bool: ...
+    def id(self) -> int: ...
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def is_archived(self) -> bool: ...
 
 
 SummaryType = TypeVar("SummaryType", bound=Summary)
@@ -54,16 +58,20 @@ class GroupType(Generic[Group]):
     def _find(self, actor: Actor, group_id: int) -> Group | None:
         return self.model.objects.for_actor(actor).filter(pk=group_id).first()
 
-    def save(self, actor: Actor, group_id: int | None, name: str, *, archived: bool, values: Mapping[str, Any]) -> int:
-        """Create, change or archive a group; return its id. Raises `Refused`."""
+    def save(
+        self, actor: Actor, group_id: int | None, name: str, *, archived: bool | None, values: Mapping[str, Any]
+    ) -> int:
+        """Create, change or archive a group; return its id. `archived` None: it stays as it is. Raises `Refused`."""
         actor.require(Permission.MANAGE_PEOPLE)
-        name = clean_text(name, NAME_LENGTH_MAX)
+        name = clean_text(name)
         if not name:
             raise Refused(_("A name is needed."), field="name")
         groups = self.model.objects.for_actor(actor)
         if groups.filter(name__iexact=name).exclude(pk=group_id or 0).exists():
             raise Refused(_("“%s” exists already.") % name, field="name")
-        columns = {**values, "name": name, "archived_at": timezone.now() if archived else None}
+        columns = {**values, "name": name}
+        if archived is not None:
+            columns["archived_at"] = timezone.now() if archived else None
         try:
             with transaction.atomic():
                 if group_id is None:
@@ -73,7 +81,7 @@ class GroupType(Generic[Group]):
                 groups.filter(pk=group_id).update(**columns)
         except IntegrityError:  # a colleague, or a second click, was a moment earlier
             raise Refused(_("“%s” exists already.") % name, field="name") from None
-        self.record(actor, self.actions.CHANGED, (group_id, name), {"archived": archived})
+        self.record(actor, self.actions.CHANGED, (group_id, name), {} if archived is None else {"archived": archived})
         return group_id
 
     def set_archived(self, actor: Actor, group_id: int, *, archived: bool) -> None:
@@ -107,9 +115,14 @@ class GroupType(Generic[Group]):
     def record(self, actor: Actor, action: AuditAction, group: tuple[int, str], details: Mapping[str, object]) -> None:
         """Write to the audit log what was done to this group, (id, name)."""
         subject = Subject(SubjectKind(self.kind), *group)
-        record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+        record_change(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 
 def in_use_first(summaries: Iterable[SummaryType]) -> list[SummaryType]:
     """Order by those in use, then archived ones, by name."""
     return sorted(summaries, key=lambda summary: (summary.is_archived, summary.name.casefold()))
+
+
+def summary_of(summaries: Iterable[SummaryType], group_id: int) -> SummaryType:
+    """Return the summary of a group that exists."""
+    return next(summary for summary in summaries if summary.id == group_id)

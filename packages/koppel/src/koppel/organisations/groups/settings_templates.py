@@ -10,7 +10,7 @@ from koppel.organisations.audit_actions import TemplateAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
 from koppel.organisations.groups.inputs import TemplateInput
-from koppel.organisations.groups.named_group import GroupType, in_use_first
+from koppel.organisations.groups.named_group import GroupType, in_use_first, summary_of
 from koppel.organisations.models import Organisation, SettingsMap, Template
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
@@ -51,6 +51,11 @@ def list_summaries(actor: Actor) -> list[TemplateSummary]:
         )
         for template in templates
     )
+
+
+def get_summary(actor: Actor, template_id: int) -> TemplateSummary:
+    """Return a template as the list shows it. Raises `NoSuchGroup`."""
+    return summary_of(list_summaries(actor), get_template(actor, template_id).pk)
 
 
 def create_template(actor: Actor, template: TemplateInput) -> Template:

@@ -11,6 +11,7 @@ from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.organisations.forms.groups import DivisionForm, MergeForm
 from koppel.organisations.groups import divisions
+from koppel.organisations.groups.named_group import summary_of
 from koppel.organisations.models import Division, DivisionMember, Membership
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
@@ -42,7 +43,7 @@ def show_division(request: AuthenticatedRequest, division_id: int) -> HttpRespon
             divisions.change_division(request.actor, division_id, form.input)
             messages.success(request, _("Saved."))
             return _redirect_to(division_id)
-    return render(request, "organisations/division.html", _division_context(request.actor, division) | {"form": form})
+    return render(request, "organisations/division.html", _division_context(request.actor, division, form))
 
 
 @action_of("organisations:division", "division_id")
@@ -51,7 +52,7 @@ def merge_division(request: AuthenticatedRequest, division_id: int) -> HttpRespo
     request.actor.require(Permission.MANAGE_PEOPLE)
     into = MergeForm.of(request).input_or_refusal().into
     leaving, staying = divisions.check_merge(request.actor, division_id, into)
-    summary = _summary(request.actor, leaving)
+    summary = divisions.get_summary(request.actor, leaving.pk)
     facts = (leaving.pk, summary.administrations, summary.people)
     cancel_url = reverse("organisations:division", args=[leaving.pk])
     question = confirmations.merge("division", (leaving.name, staying.name), facts, into, cancel_url)
@@ -63,22 +64,21 @@ def merge_division(request: AuthenticatedRequest, division_id: int) -> HttpRespo
     return _redirect_to(into)
 
 
-def _division_context(actor: Actor, division: Division) -> dict[str, object]:
+def _division_context(actor: Actor, division: Division, form: DivisionForm) -> dict[str, object]:
+    """Return what the page shows: what was typed when it was refused, else how the division is."""
     summaries = divisions.list_summaries(actor)
     members = DivisionMember.objects.for_actor(actor).filter(division=division)
     people = Membership.objects.for_actor(actor).filter(is_active=True)
     return {
         "nav_section": NAV_SECTION,
         "division": division,
-        "line": next(summary for summary in summaries if summary.id == division.pk),
+        "form": form,
+        "line": summary_of(summaries, division.pk),
         "others": [summary for summary in summaries if not summary.is_archived and summary.id != division.pk],
         "people": people.select_related("user").order_by("user__name"),
-        "named": set(members.values_list("membership_id", flat=True)),
+        "named": form.shown_people(members.values_list("membership_id", flat=True)),
+        "archived": form["archived"].value() if form.is_bound else division.archived_at,
     }
-
-
-def _summary(actor: Actor, division: Division) -> divisions.DivisionSummary:
-    return next(summary for summary in divisions.list_summaries(actor) if summary.id == division.pk)
 
 
 def _redirect_to(division_id: int) -> HttpResponseRedirect:

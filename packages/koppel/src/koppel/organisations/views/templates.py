@@ -17,6 +17,7 @@ from koppel.organisations.forms.groups import MergeForm
 from koppel.organisations.forms.settings_values import TemplateForm
 from koppel.organisations.groups import settings_templates
 from koppel.organisations.groups.hooks import SettingsImpact
+from koppel.organisations.groups.named_group import summary_of
 from koppel.organisations.hooks import audience_events
 from koppel.organisations.models import SettingsMap, Template
 from koppel.organisations.requests import AuthenticatedRequest
@@ -69,7 +70,7 @@ def merge_template(request: AuthenticatedRequest, template_id: int) -> HttpRespo
     request.actor.require(Permission.MANAGE_PEOPLE)
     into = MergeForm.of(request).input_or_refusal().into
     leaving, staying = settings_templates.check_merge(request.actor, template_id, into)
-    line = next(line for line in settings_templates.list_summaries(request.actor) if line.id == leaving.pk)
+    line = settings_templates.get_summary(request.actor, leaving.pk)
     facts, cancel_url = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])
     question = confirmations.merge("template", (leaving.name, staying.name), facts, into, cancel_url)
     if page := unconfirmed(request, question):
@@ -136,7 +137,7 @@ def _editor(
     context = {
         "nav_section": NAV_SECTION,
         "template": template,
-        "line": next(summary for summary in summaries if summary.id == template.pk),
+        "line": summary_of(summaries, template.pk),
         "others": [summary for summary in summaries if not summary.is_archived and summary.id != template.pk],
         "name": form["name"].value() if form.is_bound else template.name,
         "archived": form["archived"].value() if form.is_bound else template.archived_at,
