@@ -20,7 +20,6 @@ SAME_JOB = {
     "handover": "gives what a person held to a colleague",
     "reasons": "the codes of why something is so, with their sentences",
     "outbox": "declares the rows that an app delivers outside; the kit has the engine of them all",
-    "reasons": "the codes of reasons, with their sentences",
 }
 """Names that several modules have, with what all of them do."""
 
