@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import QueryDict
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.forms import ChoiceField, DayField, FlagField, Form, IdField, IdsField, MomentField, TextField
 from koppel.kit.web.schemas import Input
 from koppel.organisations.models import Division
+from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 
 
@@ -89,3 +91,17 @@ def test_rest_names_the_field_of_a_refusal(actor: Any) -> None:
     assert answer.status_code == 409
     assert answer.json() == {"error": "refused", "message": "“zuid” exists already.", "field": "name"}
     assert browser.put("/api/v1/divisions/77", {"name": "x"}, **headers).json()["error"] == "not_found"
+
+
+def test_a_file_that_is_too_large_is_an_error_at_its_field(actor: Any) -> None:
+    browser = signed_in(actor("administrator"))
+    upload = SimpleUploadedFile("people.csv", b"x" * (1024 * 1024 + 1))
+    page = browser.post("/organisation/people/invite/many/", {"file": upload}, follow=True).content.decode()
+    assert '<span class="field-error" id="file-error">▲ This file is larger than 1 MB.' in page
+
+
+def test_days_that_are_missing_are_asked_for_by_name(actor: Any) -> None:
+    boss = actor("administrator")
+    administration = administration_of(boss, "Bakkerij De Haan B.V.")
+    answer = signed_in(boss).post(f"/administrations/{administration.pk}/offboard", {}, follow=True)
+    assert "Enter the day on which the client left." in answer.content.decode()

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.bulk import bulk_actions
@@ -13,8 +12,7 @@ from koppel.administrations.list.query import NONE
 from koppel.administrations.models import Administration
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import resolve_sector
-from koppel.kit.tabular.reader import decode
-from koppel.kit.web.forms import ChoiceField, DayField, FlagField, Form, IdField, IdsField, TextField
+from koppel.kit.web.forms import ChoiceField, DayField, FlagField, Form, IdField, IdsField, TextField, TextFileField
 from koppel.kit.web.schemas import NAME_LENGTH_MAX, Input
 from koppel.organisations.forms.settings_values import SettingsForm
 from koppel.organisations.settings_schema import notification_audiences
@@ -164,8 +162,10 @@ class RegisterCheckForm(Form[Input]):
 class OffboardingForm(Form[Input]):
     """When the client left, and until when its books are kept."""
 
-    client_left_on = DayField(required=True)
-    erase_on = DayField(required=True)
+    client_left_on = DayField(required=True, error_messages={"required": _("Enter the day on which the client left.")})
+    erase_on = DayField(
+        required=True, error_messages={"required": _("Enter the day on which the books are to be erased.")}
+    )
 
 
 class WithdrawalForm(Form[Input]):
@@ -240,27 +240,12 @@ class BulkForm(Form[Input]):
         return params
 
 
-class TableFileField(forms.FileField):
-    """An uploaded table; its text, '' without a file."""
-
-    def __init__(self) -> None:
-        super().__init__(required=False, allow_empty_file=True)
-
-    def clean(self, data: Any, initial: Any = None) -> str:
-        upload = super().clean(data, initial)
-        if not upload:
-            return ""
-        if (upload.size or 0) > UPLOAD_BYTES_MAX:
-            raise ValidationError(_("This file is too large."))
-        return decode(upload.read())
-
-
 class BulkTableForm(BulkForm):
     """Bulk work from a table, pasted or uploaded."""
 
     action = ChoiceField(choices=lambda: [(key, key) for key in bulk_actions])
     text = forms.CharField(required=False, strip=False)
-    file = TableFileField()
+    file = TextFileField(bytes_max=UPLOAD_BYTES_MAX, too_large=_("This file is too large."))
 
     def clean_action(self) -> str:
         return self.cleaned_data["action"] or "change"

@@ -9,8 +9,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connector.registry import connectors
-from koppel.kit.tabular.reader import decode
-from koppel.kit.web.forms import ChoiceField, FlagField, Form, IdField, IdsField, TextField
+from koppel.kit.web.forms import ChoiceField, FlagField, Form, IdField, IdsField, TextField, TextFileField
 from koppel.kit.web.parameters import id_of
 from koppel.kit.web.schemas import Input
 from koppel.onboarding.steps.identify import FIELDS
@@ -20,19 +19,10 @@ TYPED_LENGTH_MAX = 60
 ACTION_SEPARATOR = "-"
 
 
-class ListFileField(forms.FileField):
-    """An uploaded list of ids or numbers; its text, '' without a file."""
-
-    def __init__(self) -> None:
-        super().__init__(required=False, allow_empty_file=True)
-
-    def clean(self, data: Any, initial: Any = None) -> str:
-        upload = super().clean(data, initial)
-        if not upload:
-            return ""
-        if (upload.size or 0) > UPLOAD_BYTES_MAX:
-            raise ValidationError(_("This file is larger than 2 MB. A list of numbers is much smaller."))
-        return decode(upload.read())
+def list_file_field() -> TextFileField:
+    """Return the field of an uploaded list of ids or numbers."""
+    too_large = _("This file is larger than 2 MB. A list of numbers is much smaller.")
+    return TextFileField(bytes_max=UPLOAD_BYTES_MAX, too_large=too_large)
 
 
 class SystemForm(Form[Input]):
@@ -47,7 +37,7 @@ class SignInForm(Form[Input]):
     app = IdField(required=True)
     another = FlagField()
     company_ids = forms.CharField(required=False, strip=False)
-    file = ListFileField()
+    file = list_file_field()
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
@@ -82,7 +72,7 @@ class IdentifyForm(Form[Input]):
     discrepancy = IdsField()
     discrepancies = TextField(max_length=100_000)
     pasted = forms.CharField(required=False, strip=False)
-    file = ListFileField()
+    file = list_file_field()
 
     def __init__(self, data: QueryDict, company_ids: Iterable[int], **options: Any) -> None:
         super().__init__(data, **options)

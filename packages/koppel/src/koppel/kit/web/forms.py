@@ -19,14 +19,16 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
 from koppel.kit.errors import KoppelError, sentence_of
+from koppel.kit.tabular.reader import decode
 from koppel.kit.web.parameters import day_of, id_of, shorten
 from koppel.kit.web.schemas import Input
 
@@ -231,6 +233,22 @@ class MomentField(forms.CharField):
         return _parse(self, str(value).strip(), moment_of) if value else None
 
 
+class TextFileField(forms.FileField):
+    """An uploaded file of text; its text, decoded as `koppel.kit.tabular.reader.decode` does, and '' without a file."""
+
+    def __init__(self, *, bytes_max: int, too_large: str | Promise) -> None:
+        super().__init__(required=False, allow_empty_file=True)
+        self._bytes_max, self._too_large = bytes_max, too_large
+
+    def clean(self, data: Any, initial: Any = None) -> str:
+        upload = super().clean(data, initial)
+        if not upload:
+            return ""
+        if (upload.size or 0) > self._bytes_max:
+            raise ValidationError(str(self._too_large), code="too_large")
+        return decode(upload.read())
+
+
 def moment_of(text: str) -> datetime | None:
     """Return an aware time, or None."""
     try:
@@ -258,8 +276,3 @@ def return_url(request: HttpRequest, fallback: str) -> str:
     form = ReturnForm(request.POST)
     url = form.cleaned_data["next"] if form.is_valid() else ""
     return url if url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}) else fallback
-
-
-def repeated_values(data: QueryDict, prefix: str) -> dict[str, str]:
-    """Return the fields `<prefix>-<key>` of a form with one row per key: the last value of each, by key."""
-    return {name.removeprefix(f"{prefix}-"): str(data[name]) for name in data if name.startswith(f"{prefix}-")}

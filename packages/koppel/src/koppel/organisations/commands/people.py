@@ -7,6 +7,7 @@ import typer
 
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
+from koppel.kit.tabular.reader import decode
 from koppel.organisations import bootstrap
 from koppel.organisations.access import sessions
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as, current_shell_operator
@@ -83,7 +84,7 @@ def invite_csv(
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
     with acting_as(person, organisation) as actor:
-        text = csv_import.decode(content)
+        text = decode(content, csv_import.LIMITS)
         lines = (csv_import.preview if dry_run else csv_import.invite_all)(actor, text)
     print_rows(lines, ("number", "email", "role", "problem", "invited"), as_json=as_json)
 

@@ -7,9 +7,9 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from koppel.kit.web.forms import ChoiceField, FlagField, Form, IdField, IdsField, TextField
+from koppel.kit.web.forms import ChoiceField, FlagField, Form, IdField, IdsField, TextField, TextFileField
 from koppel.kit.web.schemas import Input
-from koppel.organisations.invitations.csv_import import parse_end_of_day
+from koppel.organisations.invitations.csv_import import LIMITS, parse_end_of_day
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Membership
 from koppel.organisations.people.inputs import AccessInput, HandOverInput
@@ -90,7 +90,9 @@ class InvitationListForm(Form[Input]):
     """Many people at once: lines, or a file of lines. `confirmed`: they were looked at."""
 
     text = forms.CharField(required=False, strip=False, widget=forms.Textarea)
-    file = forms.FileField(required=False)
+    file = TextFileField(
+        bytes_max=LIMITS.size, too_large=_("This file is larger than 1 MB. A list of people is much smaller.")
+    )
     confirmed = FlagField()
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from koppel.kit.tabular import reader
-from koppel.kit.tabular.reader import Limits, TableError
+from koppel.kit.tabular.reader import Limits
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
@@ -49,14 +49,6 @@ def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
     """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`, `TableError`."""
     actor.require(Permission.MANAGE_PEOPLE)
     return [_process_row(actor, number, cells, commit=True) for number, cells in _validated_rows(text)]
-
-
-def decode(content: bytes) -> str:
-    """Return the text of an uploaded file. Raises `Refused` when it is too large."""
-    try:
-        return reader.decode(content, LIMITS)
-    except TableError:
-        raise Refused(_("This file is larger than 1 MB. A list of people is much smaller.")) from None
 
 
 def _validated_rows(text: str) -> list[tuple[int, list[str]]]:

@@ -7,7 +7,6 @@ from allauth.account.internal.flows.login import perform_login
 from allauth.account.models import Login
 from django.conf import settings
 from django.contrib import messages
-from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
@@ -126,12 +125,9 @@ def _join(request: HttpRequest, token: str, by: User | None, form: AcceptForm) -
     return perform_login(request, Login(user=user, redirect_url=resolve_url(settings.LOGIN_REDIRECT_URL)))  # type: ignore[no-any-return]
 
 
-def _invite_lines(
-    request: AuthenticatedRequest, *, text: str, file: "UploadedFile[Any] | None", confirmed: bool
-) -> dict[str, Any]:
+def _invite_lines(request: AuthenticatedRequest, *, text: str, file: str, confirmed: bool) -> dict[str, Any]:
     """Invite whom the lines name when they were looked at. Return what the page shows of them. Raises `Refused`."""
-    if file is not None:
-        text = csv_import.decode(file.read())
+    text = file or text
     lines = (csv_import.invite_all if confirmed else csv_import.preview)(request.actor, text)
     valid_count = sum(not line.problem for line in lines)
     if confirmed:
