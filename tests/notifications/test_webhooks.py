@@ -379,6 +379,18 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     assert browser.get(address).status_code == 404
 
 
+def test_a_refused_webhook_of_some_events_is_not_shown_as_one_of_all(anna: Actor, browser: Client) -> None:
+    """Who meant some events and ticked none must not make one of all by pressing the button again."""
+    form = {"name": "Chat", "url": "https://chat.example.test/", "which": "some", "where": "some"}
+    page = browser.post("/organisation/webhooks/", form).content.decode()
+    assert "Choose events, at least one; or all of them." in page
+    for name in ("which", "where"):
+        assert f'name="{name}" value="some" checked' in page or f'name="{name}"' not in page
+        assert f'name="{name}" value="all" checked' not in page
+    with organisation_scope(anna.organisation_id):
+        assert not WebhookEndpoint.objects.exists()
+
+
 def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> None:
     def koppel(*words: str) -> Any:
         email = User.objects.get(pk=anna.user_id).email

@@ -170,8 +170,10 @@ def _form_context(
         "typed": typed,
         "events": _events(),
         "chosen": events,
+        "only_some_events": form["which"].value() == "some" if form.is_bound else bool(events),
         "divisions": divisions_of(request.actor),
         "chosen_divisions": division_ids,
+        "only_some_divisions": form["where"].value() == "some" if form.is_bound else bool(division_ids),
     }
 
 
