@@ -1,7 +1,7 @@
 """Bulk work on 5,000 administrations: preview, then division, template and people of each, and its undo.
 
-What is measured is what a person waits for: from pressing Preview to the last result. The job runs as the application role
-under row level security, in chunks that each commit.
+What is measured is what a person waits for: from pressing Preview to the last result. The job runs as the
+application role under row level security, in chunks that each commit.
 """
 
 import time
@@ -32,7 +32,9 @@ def run() -> list[dict[str, Any]]:
                 "add": people[2:5],
                 "remove": [people[5]],
             }
-            draft = operations.preview(boss, "change", params, operations.Selection(query=parse_query_string("")))
+            draft = operations.preview(
+                boss, "change", params, operations.Selection(query=parse_query_string(""))
+            )
         previewed = time.perf_counter()
         with organisation_scope(boss.organisation_id):
             operations.start_operation(boss, draft.pk)

@@ -1,5 +1,5 @@
-"""Workers on two hosts, one of which is cut off from the network in the middle of its runs: the other finishes, and what the
-first still wants to write when it is back is refused."""
+"""Workers on two hosts, one of which is cut off from the network in the middle of its runs: the other
+finishes, and what the first still wants to write when it is back is refused."""
 
 import contextlib
 import os
@@ -28,7 +28,11 @@ EACH_HAS_SOME = "SELECT count(DISTINCT worker) = 2 FROM sync_run WHERE state = '
 def run() -> list[dict[str, Any]]:
     if requirement := missing_requirement():
         raise RuntimeError(f"The benchmark needs {requirement}.")
-    with two_hosts() as (first, second), debian_postgres() as addresses, tempfile.TemporaryDirectory() as folder:
+    with (
+        two_hosts() as (first, second),
+        debian_postgres() as addresses,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         home = Path(folder)
         migrate_database(addresses, home)
         with run_sandbox("--host", HUB, companies=COMPANIES, lines=400) as sandbox:
@@ -37,7 +41,8 @@ def run() -> list[dict[str, Any]]:
             sandbox.control("settings", {"latency_seconds": 0.15})
             with _worker(first, home / "first.log") as pid, _worker(second, home / "second.log"):
                 stand.wait(LISTENING, 90)
-                # Entries stand still, so that the cut finds all runs in the middle, however slow the machine is.
+                # Entries stand still, so that the cut finds all runs
+                # in the middle, however slow the machine is.
                 sandbox.hold("journaltransaction", times=10_000)
                 firm.import_all()
                 stand.wait(EACH_HAS_SOME, 90, interval_seconds=0.05)
@@ -46,7 +51,9 @@ def run() -> list[dict[str, Any]]:
 
 
 def _cut(stand: Fleet, first: Host, pid: int, log: Path) -> list[dict[str, Any]]:
-    left = stand.value(f"SELECT array_agg(id) FROM sync_run WHERE state = 'running' AND worker LIKE '%:{pid}:%'")
+    left = stand.value(
+        f"SELECT array_agg(id) FROM sync_run WHERE state = 'running' AND worker LIKE '%:{pid}:%'"
+    )
     first.cut_off()
     cut_at = time.monotonic()
     stand.sandbox.control("settings", {"latency_seconds": 0})
@@ -61,14 +68,23 @@ def _cut(stand: Fleet, first: Host, pid: int, log: Path) -> list[dict[str, Any]]
     active = stand.value("SELECT count(*) FROM administrations_administration WHERE status = 'active'")
     return [
         _figure(
-            "taken over after the cut", round(taken_over, 1), "s", TAKEOVER_SECONDS_MAX,
+            "taken over after the cut",
+            round(taken_over, 1),
+            "s",
+            TAKEOVER_SECONDS_MAX,
             holds=taken_over <= TAKEOVER_SECONDS_MAX,
         ),
         {"name": "everything finished after the cut", "value": round(finished, 1), "unit": "s"},
         _figure("administrations active", active, "administrations", COMPANIES, holds=active == COMPANIES),
         _figure("entry lines lost or doubled", _difference(stand), "lines", 0, holds=_difference(stand) == 0),
-        _figure("runs of the cut-off host that were refused when it was back", refused, "runs", 1, holds=refused >= 1),
-    ]  # fmt: skip
+        _figure(
+            "runs of the cut-off host that were refused when it was back",
+            refused,
+            "runs",
+            1,
+            holds=refused >= 1,
+        ),
+    ]
 
 
 def _difference(stand: Fleet) -> int:
@@ -87,7 +103,9 @@ def _wait_for(log: Path, word: str, seconds: float) -> int:
 def _worker(host: Host, log: Path) -> Iterator[int]:
     """Its process id, which is part of the worker's name."""
     with log.open("wb") as words:
-        command = host.command(sys.executable, "-m", "koppel.cli", "worker", "--concurrency", str(COMPANIES // 2))
+        command = host.command(
+            sys.executable, "-m", "koppel.cli", "worker", "--concurrency", str(COMPANIES // 2)
+        )
         process = subprocess.Popen(command, env=dict(os.environ), stderr=words)
         try:
             yield process.pid

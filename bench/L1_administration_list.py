@@ -1,8 +1,9 @@
-"""The list at 10,000 administrations, over HTTP: filters, searches, sorting and pages mixed, as people use it.
+"""The list at 10,000 administrations, over HTTP: filters, searches,
+sorting and pages mixed, as people use it.
 
-Each request is the whole page of 100 rows with its filters, read by an Administrator through the application role under row
-level security. Beside it the same figure for the dashboard. That an index serves each of these queries is held by a test
-(`tests/administrations/test_plans.py`).
+Each request is the whole page of 100 rows with its filters, read by an Administrator through the application
+role under row level security. Beside it the same figure for the dashboard. That an index serves each of these
+queries is held by a test (`tests/administrations/test_plans.py`).
 """
 
 import itertools
@@ -16,7 +17,8 @@ ADMINISTRATIONS = 10_000
 REQUESTS = 150
 P95_MAX_MS = 200
 ALL_COLUMNS = (
-    "columns=name.number.client.code.status.complete.division.people.template.sector.connection.imported.issues"
+    "columns=name.number.client.code.status.complete.division"
+    ".people.template.sector.connection.imported.issues"
 )
 
 
@@ -35,20 +37,55 @@ def run() -> list[dict[str, Any]]:
 def addresses(firm: Any) -> list[str]:
     """Every filter, search and sorting at least once, alone and together."""
     queries = [
-        "", "page=50", "page=100", "sort=-name&page=40", "q=bakkerij", "q=cafe+oberg", "q=60001234", "q=k0012", "q=v0099",
-        "status=failed&status=blocked", f"division={firm.divisions[0]}", f"division={firm.divisions[1]}&status=active",
-        "division=none", f"template={firm.templates[0]}&sort=complete", "user=me", "user=none&sort=number", "sector=G&sector=F",
-        f"connection={firm.connections[1]}&sort=-complete", "freshness=stale&freshness=old&sort=complete", "freshness=never",
-        "issues=any", "issues=none&sort=-issues", "issues=sync_failed&sort=-issues", "number=duplicate", "number=missing",
-        "favourites=1", "changed=1", "import=2&status=active", "sort=-issues", "sort=-people", "sort=division&page=30",
-        "sort=template", "sort=status", "sort=client", "sort=code&page=7", "sort=-imported", "sort=connection", ALL_COLUMNS,
-        f"{ALL_COLUMNS}&sort=-issues&page=20", f"q=de&status=active&division={firm.divisions[2]}&sort=-complete",
-    ]  # fmt: skip
-    return list(itertools.islice(itertools.cycle(f"/administrations/?all=1&{query}" for query in queries), REQUESTS))
+        "",
+        "page=50",
+        "page=100",
+        "sort=-name&page=40",
+        "q=bakkerij",
+        "q=cafe+oberg",
+        "q=60001234",
+        "q=k0012",
+        "q=v0099",
+        "status=failed&status=blocked",
+        f"division={firm.divisions[0]}",
+        f"division={firm.divisions[1]}&status=active",
+        "division=none",
+        f"template={firm.templates[0]}&sort=complete",
+        "user=me",
+        "user=none&sort=number",
+        "sector=G&sector=F",
+        f"connection={firm.connections[1]}&sort=-complete",
+        "freshness=stale&freshness=old&sort=complete",
+        "freshness=never",
+        "issues=any",
+        "issues=none&sort=-issues",
+        "issues=sync_failed&sort=-issues",
+        "number=duplicate",
+        "number=missing",
+        "favourites=1",
+        "changed=1",
+        "import=2&status=active",
+        "sort=-issues",
+        "sort=-people",
+        "sort=division&page=30",
+        "sort=template",
+        "sort=status",
+        "sort=client",
+        "sort=code&page=7",
+        "sort=-imported",
+        "sort=connection",
+        ALL_COLUMNS,
+        f"{ALL_COLUMNS}&sort=-issues&page=20",
+        f"q=de&status=active&division={firm.divisions[2]}&sort=-complete",
+    ]
+    return list(
+        itertools.islice(itertools.cycle(f"/administrations/?all=1&{query}" for query in queries), REQUESTS)
+    )
 
 
 def _times(served: ServedFirm, addresses: Any) -> list[float]:
-    """Milliseconds of each, after a first round that warms caches of processes, not of answers: there are none."""
+    """Milliseconds of each, after a first round that warms caches of
+    processes, not of answers: there are none."""
     connection = served.connection()
     addresses = list(addresses)
     for path in addresses[:5]:
@@ -66,4 +103,10 @@ def _percentile(times: list[float], share: int) -> float:
 
 
 def _figure(name: str, value: float, to_reach: float) -> dict[str, Any]:
-    return {"name": name, "value": round(value, 1), "unit": "ms", "to_reach": to_reach, "holds": value <= to_reach}
+    return {
+        "name": name,
+        "value": round(value, 1),
+        "unit": "ms",
+        "to_reach": to_reach,
+        "holds": value <= to_reach,
+    }

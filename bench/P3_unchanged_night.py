@@ -49,7 +49,9 @@ def _nothing_changed(stand: Fleet, firm: MockTenant) -> list[dict[str, Any]]:
         raise RuntimeError(f"{scheduled} runs were scheduled, {again} did not succeed.")
     requests = len(calls) / COMPANIES
     return [
-        _at_most(f"{COMPANIES} administrations, nothing changed, two workers", round(seconds, 1), "s", SECONDS_MAX),
+        _at_most(
+            f"{COMPANIES} administrations, nothing changed, two workers", round(seconds, 1), "s", SECONDS_MAX
+        ),
         _at_most("rows written in the books", stand.rows_written() - written, "rows", 0),
         _at_most(
             "requests per administration; to reach: the endpoints that are read",

@@ -1,8 +1,9 @@
 """Two hundred administrations ticked, until all are active, while somebody looks at the pages.
 
-Companies have 200 to 2,900 entry lines, about a thousand on average, and every answer of the accounting system takes 50 ms. The
-pages come from a real `koppel web`, asked one after the other as a person who follows the import does: the list of the import
-and its moving part, the import's own page, the dashboard, one administration with its accounts."""
+Companies have 200 to 2,900 entry lines, about a thousand on average, and every answer of the accounting
+system takes 50 ms. The pages come from a real `koppel web`, asked one after the other as a person who follows
+the import does: the list of the import and its moving part, the import's own page, the dashboard, one
+administration with its accounts."""
 
 import contextlib
 import itertools
@@ -41,14 +42,22 @@ def _figures(stand: Fleet, firm: MockTenant, address: str) -> list[dict[str, Any
     began = time.monotonic()
     ids = firm.import_all()
     with looking(firm, address, ids) as seconds_of_pages:
-        stand.wait("SELECT NOT EXISTS (SELECT FROM administrations_administration WHERE status <> 'active')", 900)
+        stand.wait(
+            "SELECT NOT EXISTS (SELECT FROM administrations_administration WHERE status <> 'active')", 900
+        )
         seconds = time.monotonic() - began
     lines = int(stand.value("SELECT count(*) FROM books_entry_line"))
     slow = statistics.quantiles(seconds_of_pages, n=20)[18] * 1000
     return [
-        _at_most(f"{COMPANIES} administrations ticked, until all are active", round(seconds, 1), "s", SECONDS_MAX),
+        _at_most(
+            f"{COMPANIES} administrations ticked, until all are active", round(seconds, 1), "s", SECONDS_MAX
+        ),
         _at_most("pages meanwhile, 95th percentile", round(slow), "ms", PAGE_MILLISECONDS_MAX),
-        {"name": "pages meanwhile, median", "value": round(statistics.median(seconds_of_pages) * 1000), "unit": "ms"},
+        {
+            "name": "pages meanwhile, median",
+            "value": round(statistics.median(seconds_of_pages) * 1000),
+            "unit": "ms",
+        },
         {"name": "pages looked at", "value": len(seconds_of_pages), "unit": "pages"},
         {"name": "entry lines per administration", "value": round(lines / COMPANIES), "unit": "lines"},
     ]
@@ -90,9 +99,13 @@ def looking(firm: MockTenant, address: str, ids: list[int]) -> Iterator[list[flo
     over = threading.Event()
     middle_id = ids[len(ids) // 2]
     paths = (
-        "/administrations/?import=1", "/administrations/rows/?import=1", "/imports/1/", "/", f"/administrations/{middle_id}/",
+        "/administrations/?import=1",
+        "/administrations/rows/?import=1",
+        "/imports/1/",
+        "/",
+        f"/administrations/{middle_id}/",
         f"/administrations/{middle_id}/books/",
-    )  # fmt: skip
+    )
     cookie = _session_of(firm)
 
     def look() -> None:

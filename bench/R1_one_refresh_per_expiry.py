@@ -1,8 +1,8 @@
 """Sixteen processes want the same tokens at the same moment: each grant is renewed by exactly one call.
 
-First 1,000 grants that expire together, twice, with a token endpoint that takes 300 ms; then 100 grants while it takes 15 s.
-There is no grace period: a second call for the same token would revoke its family. All 16 processes must end up with the same
-tokens.
+First 1,000 grants that expire together, twice, with a token endpoint that takes 300 ms; then 100 grants while
+it takes 15 s. There is no grace period: a second call for the same token would revoke its family. All 16
+processes must end up with the same tokens.
 """
 
 from collections import Counter
@@ -23,7 +23,9 @@ def run() -> list[dict[str, Any]]:
         ]
 
 
-def _together(app: BenchApp, words: str, token_seconds: float, *, grants: int, expiries: int) -> list[dict[str, Any]]:
+def _together(
+    app: BenchApp, words: str, token_seconds: float, *, grants: int, expiries: int
+) -> list[dict[str, Any]]:
     from tests.vault.factories import expire, give
     from tests.vault.processes import programs
 
@@ -48,7 +50,9 @@ def _together(app: BenchApp, words: str, token_seconds: float, *, grants: int, e
     name = f"token endpoint {words}, {PROCESSES} processes × {grants} grants"
     return [
         _figure(f"{name}: token calls per expiry, most of any grant", max(refreshes) / expiries, "calls", 1),
-        _figure(f"{name}: token calls per expiry, fewest of any grant", min(refreshes) / expiries, "calls", 1),
+        _figure(
+            f"{name}: token calls per expiry, fewest of any grant", min(refreshes) / expiries, "calls", 1
+        ),
         _figure(f"{name}: invalid_grant", refused, "answers", 0),
         _figure(f"{name}: revoked families", after["revoked"] - before["revoked"], "families", 0),
         _figure(f"{name}: callers without a token", errors.total(), "callers", 0),

@@ -1,7 +1,9 @@
-"""`kill -9` at every step between the intent and the stored answer, with and without the vendor's grace period.
+"""`kill -9` at every step between the intent and the stored answer,
+with and without the vendor's grace period.
 
-A process is stopped with twenty grants at one step and killed; another wants all tokens. Each grant is recovered, or is lost
-with the reason after at most one failed call. Without a grace period a token is lost only where the vendor had used it up.
+A process is stopped with twenty grants at one step and killed; another wants all tokens. Each grant is
+recovered, or is lost with the reason after at most one failed call. Without a grace period a token is lost
+only where the vendor had used it up.
 """
 
 from typing import Any
@@ -26,7 +28,9 @@ def _killed(bench: BenchApp, grace_seconds: int) -> list[dict[str, Any]]:
 
     bench.sandbox.client(CLIENT, grace_seconds=grace_seconds, token_seconds=0)
     boss, app = bench.connected.actor, bench.connected.app
-    grants_by_step = {step: give(bench.sandbox, connection_of(boss, app, step), GRANTS_PER_STEP) for step in STEPS}
+    grants_by_step = {
+        step: give(bench.sandbox, connection_of(boss, app, step), GRANTS_PER_STEP) for step in STEPS
+    }
     for step, grants in grants_by_step.items():
         kill_at(step, bench.sandbox, grants)
     everything = [grant for grants in grants_by_step.values() for grant in grants]

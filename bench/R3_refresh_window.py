@@ -1,7 +1,7 @@
 """A vendor whose tokens live 600 s and who refuses a refresh before 570 s: never too early, never too late.
 
-1,000 lifetimes of a token, at random moments of which a caller wants it and calls the API with it. The clock is simulated:
-for the sandbox by its own, in Koppel within this process, where nothing but the vault runs.
+1,000 lifetimes of a token, at random moments of which a caller wants it and calls the API with it. The clock
+is simulated: for the sandbox by its own, in Koppel within this process, where nothing but the vault runs.
 """
 
 import asyncio
@@ -23,7 +23,10 @@ LIFETIME_SECONDS, NOT_BEFORE_SECONDS = 600, 570
 def run() -> list[dict[str, Any]]:
     with bench_app(companies=1, lines=20) as app:
         app.sandbox.client(
-            CLIENT, access_seconds=LIFETIME_SECONDS, refresh_not_before_seconds=NOT_BEFORE_SECONDS, grace_seconds=0
+            CLIENT,
+            access_seconds=LIFETIME_SECONDS,
+            refresh_not_before_seconds=NOT_BEFORE_SECONDS,
+            grace_seconds=0,
         )
         late = asyncio.run(_live(app))
         summary = app.sandbox.control("tokens")
@@ -32,10 +35,13 @@ def run() -> list[dict[str, Any]]:
         _none("calls with a token that had ended", late, "answers 401"),
         _none("invalid_grant", summary["refusals"].get("invalid_grant", 0), "answers"),
         {
-            "name": "token calls", "value": summary["calls"]["refresh_token"], "unit": "calls", "to_reach": CYCLES,
+            "name": "token calls",
+            "value": summary["calls"]["refresh_token"],
+            "unit": "calls",
+            "to_reach": CYCLES,
             "holds": summary["calls"]["refresh_token"] >= CYCLES,
         },
-    ]  # fmt: skip
+    ]
 
 
 async def _live(app: BenchApp) -> int:
@@ -58,7 +64,9 @@ async def _live(app: BenchApp) -> int:
                 for seconds in _moments(dice):
                     clock.set(issued + timedelta(seconds=seconds))
                     await asyncio.to_thread(_set_clock, app, clock.now())
-                    token = await process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id)
+                    token = await process_runtime.vault.get_access_token(
+                        granted.organisation_id, granted.grant_id
+                    )
                     answer = await http.send(
                         "GET",
                         f"{app.sandbox.url}/API/resources/v1/context",
@@ -83,7 +91,8 @@ class _Clock:
 
 
 def _moments(dice: random.Random) -> list[float]:
-    """Seconds after issue: in the middle, just before and after a refresh is allowed, and after a while in which nobody asked.
+    """Seconds after issue: in the middle, just before and after a refresh is
+    allowed, and after a while in which nobody asked.
 
     The last one renews the token, from which the next lifetime counts."""
     last = dice.choice((NOT_BEFORE_SECONDS + 1.5, dice.uniform(572, 599.9), dice.uniform(600, 5000)))
@@ -100,7 +109,9 @@ class _Punctual:
     def __init__(self, connector: Any) -> None:
         self._connector = connector
         self.descriptor = replace(
-            connector.descriptor, refresh_not_before=timedelta(seconds=NOT_BEFORE_SECONDS), keep_alive_within=None
+            connector.descriptor,
+            refresh_not_before=timedelta(seconds=NOT_BEFORE_SECONDS),
+            keep_alive_within=None,
         )
 
     def __getattr__(self, name: str) -> Any:

@@ -1,11 +1,12 @@
-"""100 random `kill -9` of the worker while it imports 100,000 entry lines: nothing lost, nothing doubled, hardly a page twice.
+"""100 random `kill -9` of the worker while it imports 100,000 entry lines:
+nothing lost, nothing doubled, hardly a page twice.
 
-An import is over before the hundredth; then the books are forgotten and it begins again, until there were a hundred kills. What
-one import left is compared with the source each time.
+An import is over before the hundredth; then the books are forgotten and it begins again, until there were a
+hundred kills. What one import left is compared with the source each time.
 
-Each life is a process that is forked ready to work, so that it dies within the import and not within its start. What a live
-worker finds out after 15 s of silence, that the one before is dead, is told to the database at once: how long a takeover takes
-is measured by `H2.py`.
+Each life is a process that is forked ready to work, so that it dies within the import and not within its
+start. What a live worker finds out after 15 s of silence, that the one before is dead, is told to the
+database at once: how long a takeover takes is measured by `H2.py`.
 """
 
 import asyncio
@@ -39,17 +40,32 @@ def run() -> list[dict[str, Any]]:
             killed = _lives(stood, company.actor.organisation_id, run_id, KILLS - kills)
             held = len(company.rows("entry_lines"))
             again += _fetched_again(stood.sandbox.calls("journaltransaction"), killed)
-            kills, lost, doubled = kills + len(killed), lost + max(total - held, 0), doubled + max(held - total, 0)
+            kills, lost, doubled = (
+                kills + len(killed),
+                lost + max(total - held, 0),
+                doubled + max(held - total, 0),
+            )
             exact, imports = exact and company.is_exact(), imports + 1
     done = {"unit": f"lines, {kills} kills in {imports} imports"}
     return [
-        {"name": "kills during the import", "value": kills, "unit": "times", "to_reach": KILLS, "holds": kills >= KILLS},
+        {
+            "name": "kills during the import",
+            "value": kills,
+            "unit": "times",
+            "to_reach": KILLS,
+            "holds": kills >= KILLS,
+        },
         {"name": "lines lost", "value": lost, **done, "to_reach": 0, "holds": exact},
         {"name": "lines doubled", "value": doubled, **done, "to_reach": 0, "holds": exact},
-        {"name": "pages fetched again, at most after one kill", "value": max(again, default=0), "unit": "pages",
-         "to_reach": 1, "holds": max(again, default=0) <= 1},
+        {
+            "name": "pages fetched again, at most after one kill",
+            "value": max(again, default=0),
+            "unit": "pages",
+            "to_reach": 1,
+            "holds": max(again, default=0) <= 1,
+        },
         {"name": "pages fetched again, all kills together", "value": sum(again), "unit": "pages"},
-    ]  # fmt: skip
+    ]
 
 
 def _ask(company: "Synced") -> int:
@@ -106,7 +122,11 @@ def _fetched_again(calls: list[dict[str, Any]], kills: list[float]) -> list[int]
     seen: set[tuple[str, str]] = set()
     counts: list[int] = []
     for begin, end in zip([0.0, *kills], [*kills, float("inf")], strict=True):
-        pages = {(one["query"]["periodId"], one["query"]["pageNumber"]) for one in calls if begin <= one["at"] < end}
+        pages = {
+            (one["query"]["periodId"], one["query"]["pageNumber"])
+            for one in calls
+            if begin <= one["at"] < end
+        }
         counts.append(len(pages & seen))
         seen |= pages
     return counts

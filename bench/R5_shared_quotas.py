@@ -1,8 +1,9 @@
-"""Twenty companies with a quota of 60 calls a minute and 500 an hour each, ten workers, more to read than is allowed.
+"""Twenty companies with a quota of 60 calls a minute and 500 an hour
+each, ten workers, more to read than is allowed.
 
-The sandbox's windows are scaled: an hour lasts five minutes, a minute five seconds. What counts is what the vendor counted, in
-the first two hours of each company; an hour begins with the first call in it. Two firms share the workers: one has 15 of the
-companies, one 5. KOPPEL_BENCH_HOUR_SECONDS scales otherwise."""
+The sandbox's windows are scaled: an hour lasts five minutes, a minute five seconds. What counts is what the
+vendor counted, in the first two hours of each company; an hour begins with the first call in it. Two firms
+share the workers: one has 15 of the companies, one 5. KOPPEL_BENCH_HOUR_SECONDS scales otherwise."""
 
 import os
 import time
@@ -21,8 +22,14 @@ USED_MIN, SHARE_MAX = 95, 10
 def run() -> list[dict[str, Any]]:
     with fleet(companies=COMPANIES, lines=200) as stand:
         small, large = stand.firm("Small"), stand.firm("Large")
-        ids_by_firm = {small: small.import_all(first=0, last=5), large: large.import_all(first=5, last=COMPANIES)}
-        quotas = {"1-fixed-window": [PER_MINUTE, HOUR_SECONDS / 60], "4-fixed-window": [PER_HOUR, HOUR_SECONDS]}
+        ids_by_firm = {
+            small: small.import_all(first=0, last=5),
+            large: large.import_all(first=5, last=COMPANIES),
+        }
+        quotas = {
+            "1-fixed-window": [PER_MINUTE, HOUR_SECONDS / 60],
+            "4-fixed-window": [PER_HOUR, HOUR_SECONDS],
+        }
         stand.sandbox.control("settings", {"quotas": quotas})
         stand.sandbox.forget_calls()
         with stand.workers(WORKERS, "--concurrency", "5"):
@@ -45,17 +52,25 @@ def _figures(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     used = Counter(one["company"] for one in calls if one["company"] is not None and one["status"] != 401)
     possible = PER_HOUR * HOURS
     share = sum(used.values()) / COMPANIES
-    apart = max(abs(used[company] - share) / share * 100 for company in used) if len(used) == COMPANIES else 100.0
+    apart = (
+        max(abs(used[company] - share) / share * 100 for company in used) if len(used) == COMPANIES else 100.0
+    )
     percent = 100 * sum(used.values()) / (possible * COMPANIES)
     return [
         {"name": "calls over quota", "value": over, "unit": "calls", "to_reach": 0, "holds": over == 0},
         {
-            "name": "of the quota used", "value": round(percent, 2), "unit": "%",
-            "to_reach": USED_MIN, "holds": percent >= USED_MIN,
+            "name": "of the quota used",
+            "value": round(percent, 2),
+            "unit": "%",
+            "to_reach": USED_MIN,
+            "holds": percent >= USED_MIN,
         },
         {
-            "name": "furthest a company is from its share", "value": round(apart, 2), "unit": "%",
-            "to_reach": SHARE_MAX, "holds": apart <= SHARE_MAX,
+            "name": "furthest a company is from its share",
+            "value": round(apart, 2),
+            "unit": "%",
+            "to_reach": SHARE_MAX,
+            "holds": apart <= SHARE_MAX,
         },
         {"name": "calls allowed", "value": sum(used.values()) - over, "unit": "calls"},
-    ]  # fmt: skip
+    ]

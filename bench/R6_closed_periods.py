@@ -1,6 +1,8 @@
-"""1 % of the entries are deleted at the source: are they flagged by the next full comparison, and nothing else?
+"""1 % of the entries are deleted at the source: are they flagged by
+the next full comparison, and nothing else?
 
-Once with every page coming through, once with pages that fail in the middle of the comparison, which goes on from there.
+Once with every page coming through, once with pages that fail in the middle
+of the comparison, which goes on from there.
 """
 
 import random
@@ -44,7 +46,18 @@ def _compare(company: "Synced", *, failing: bool) -> tuple[int, int, int]:
 def _figures(name: str, totals: tuple[int, int, int]) -> list[dict[str, Any]]:
     gone, flagged, wrong = totals
     return [
-        {"name": f"deleted entries flagged, {name}", "value": flagged, "unit": f"of {gone}", "to_reach": gone,
-         "holds": flagged == gone},
-        {"name": f"false deletions, {name}", "value": wrong, "unit": "entries", "to_reach": 0, "holds": wrong == 0},
-    ]  # fmt: skip
+        {
+            "name": f"deleted entries flagged, {name}",
+            "value": flagged,
+            "unit": f"of {gone}",
+            "to_reach": gone,
+            "holds": flagged == gone,
+        },
+        {
+            "name": f"false deletions, {name}",
+            "value": wrong,
+            "unit": "entries",
+            "to_reach": 0,
+            "holds": wrong == 0,
+        },
+    ]

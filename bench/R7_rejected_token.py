@@ -1,8 +1,9 @@
-"""A consent that was withdrawn, with 50 administrations of eight resources due at two workers: one failing call, one notice.
+"""A consent that was withdrawn, with 50 administrations of eight resources due
+at two workers: one failing call, one notice.
 
-Counted are all calls that the vendor refused, at the token endpoint and the API, from the withdrawal until ten seconds after
-the connection says that a person must sign in. The same is told for a consent whose access token had not ended yet: then each
-worker may make one call that is refused, and the vault one more.
+Counted are all calls that the vendor refused, at the token endpoint and the API, from the withdrawal until
+ten seconds after the connection says that a person must sign in. The same is told for a consent whose access
+token had not ended yet: then each worker may make one call that is refused, and the vault one more.
 """
 
 import time
@@ -11,7 +12,16 @@ from typing import Any
 from bench._mock_tenants import NO_OPEN_RUNS, Fleet, MockTenant, fleet
 
 ADMINISTRATIONS, WORKERS = 50, 2
-RESOURCES = ["company_details", "periods", "accounts", "vat_codes", "journals", "contacts", "balances", "entries"]
+RESOURCES = [
+    "company_details",
+    "periods",
+    "accounts",
+    "vat_codes",
+    "journals",
+    "contacts",
+    "balances",
+    "entries",
+]
 
 
 def run() -> list[dict[str, Any]]:
@@ -27,7 +37,9 @@ def _run_with_withdrawn_consent(mock: Fleet, name: str, *, expired: bool) -> lis
     with mock.workers(WORKERS):
         mock.sandbox.control("revoke", {})
         if expired:
-            mock.execute(f"UPDATE connections_grant SET expires_at = now() WHERE connection_id = {firm.connection_id}")
+            mock.execute(
+                f"UPDATE connections_grant SET expires_at = now() WHERE connection_id = {firm.connection_id}"
+            )
         mock.sandbox.forget_calls()
         firm.import_all()
         seconds = mock.wait(

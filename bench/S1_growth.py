@@ -1,9 +1,9 @@
-"""What growth costs: entry lines are added million by million, and after each the same questions are asked as the application
-role. KOPPEL_BENCH_MILLIONS says how many (2 by default; 200 are a firm's).
+"""What growth costs: entry lines are added million by million, and after each the same questions are asked as
+the application role. KOPPEL_BENCH_MILLIONS says how many (2 by default; 200 are a firm's).
 
-A question touches one administration, so it reads one partition; within it an index that is one level deeper at most when the
-partition is a hundred times larger. What is measured with a few million therefore holds for 200: the last figures compare the
-first million with the last."""
+A question touches one administration, so it reads one partition; within it an index that is one level deeper
+at most when the partition is a hundred times larger. What is measured with a few million therefore holds for
+200: the last figures compare the first million with the last."""
 
 import os
 import statistics
@@ -23,17 +23,22 @@ GROWTH_MAX = 1.5
 FIRM = 1
 
 _FILL = """
-INSERT INTO books_entry_line (organisation_id, administration_id, external_id, partition, raw, content_hash, first_seen,
+INSERT INTO books_entry_line (organisation_id, administration_id, external_id, partition, raw, content_hash,
+  first_seen,
   last_changed, entry, line_number, account, debit, credit)
-SELECT %(firm)s, %(one)s, 'GL ' || lpad((n / 4)::text, 6, '0') || ' ' || n %% 4, '2026' || lpad((n %% 12 + 1)::text, 2, '0'),
+SELECT %(firm)s, %(one)s, 'GL ' || lpad((n / 4)::text, 6, '0') || ' ' || n %% 4,
+  '2026' || lpad((n %% 12 + 1)::text, 2, '0'),
   decode(repeat(md5(n::text), 12), 'hex'), sha256(n::text::bytea), now(), now(),
   'GL ' || lpad((n / 4)::text, 6, '0'), n %% 4, (1000 + n %% 150)::text, n %% 1000, 0
   FROM generate_series(0, %(lines)s - 1) AS n
 """
 QUESTIONS = {
-    "the hashes of a page": "SELECT external_id, content_hash FROM books_entry_line WHERE administration_id = %(one)s"
-    " AND external_id = ANY(ARRAY(SELECT 'GL ' || lpad(n::text, 6, '0') || ' 1' FROM generate_series(1000, 1999) n))",
-    "the lines of an entry": "SELECT * FROM books_entry_line WHERE administration_id = %(one)s AND entry = 'GL 001234'",
+    "the hashes of a page": "SELECT external_id, content_hash FROM books_entry_line "
+    "WHERE administration_id = %(one)s"
+    " AND external_id = ANY(ARRAY(SELECT 'GL ' || lpad(n::text, 6, '0') || ' 1' FROM generate_series(1000, "
+    "1999) n))",
+    "the lines of an entry": "SELECT * FROM books_entry_line WHERE administration_id = %(one)s "
+    "AND entry = 'GL 001234'",
     "the card of an account": "SELECT external_id, debit, credit FROM books_entry_line"
     " WHERE administration_id = %(one)s AND account = '1075' AND deleted_at IS NULL",
 }
@@ -85,7 +90,9 @@ def _ask(connection: psycopg.Connection[Any], question: str, million: int) -> fl
         with connection.transaction():
             connection.execute(*set_scope_sql(FIRM))
             began = time.perf_counter()
-            connection.execute(question.encode(), {"one": million * ADMINISTRATIONS_EACH + number + 1}).fetchall()
+            connection.execute(
+                question.encode(), {"one": million * ADMINISTRATIONS_EACH + number + 1}
+            ).fetchall()
             times.append((time.perf_counter() - began) * 1000)
     return statistics.median(times)
 
@@ -99,7 +106,9 @@ def _size(superuser_url: str) -> float:
     return float(row[0]) / (MILLIONS * 1_000_000) if row else 0.0
 
 
-def _figures(seconds: list[float], plans: list[str], answers: dict[str, tuple[float, float]], bytes_each: float) -> Any:
+def _figures(
+    seconds: list[float], plans: list[str], answers: dict[str, tuple[float, float]], bytes_each: float
+) -> Any:
     scans = [plan for plan in plans if "Seq Scan" in plan or plan.count("books_entry_line_") > 3]
     yield {"name": "to add the first million lines", "value": round(seconds[0], 1), "unit": "s"}
     yield {"name": f"to add million {MILLIONS}", "value": round(seconds[-1], 1), "unit": "s"}

@@ -1,1 +1,2 @@
-"""Measurements. `python -m bench` runs all of them, `python -m bench ID` one; bench/README.md says what each is for."""
+"""Measurements. `python -m bench` runs all of them, `python -m bench ID`
+one; bench/README.md says what each is for."""

@@ -1,6 +1,8 @@
-"""`python -m bench [--keep] [ID …]`: on standard output one JSON object per figure and line, the rest on standard error.
+"""`python -m bench [--keep] [ID …]`: on standard output one JSON object per
+figure and line, the rest on standard error.
 
-Each figure stands beside the one that was committed last, in `results.jsonl`; `--keep` writes the new ones there."""
+Each figure stands beside the one that was committed last, in
+`results.jsonl`; `--keep` writes the new ones there."""
 
 import contextlib
 import importlib
@@ -20,10 +22,13 @@ RESULTS = Path(__file__).parent / "results.jsonl"
 
 
 def main(words: Sequence[str]) -> int:
-    """0: every figure that has something to reach reaches it. 1: one does not. 2: there is no such benchmark."""
+    """0: every figure that has something to reach reaches it. 1: one
+    does not. 2: there is no such benchmark."""
     existing, names = available(), [word for word in words if word != KEEP]
     if unknown := [word for word in names if word not in existing]:
-        sys.stderr.write(f"There is no benchmark {unknown[0]!r}; there are: {', '.join(existing) or 'none yet'}.\n")
+        sys.stderr.write(
+            f"There is no benchmark {unknown[0]!r}; there are: {', '.join(existing) or 'none yet'}.\n"
+        )
         return UNKNOWN
     chosen = names or existing
     run_benchmark = measured if len(chosen) == 1 else measured_apart
@@ -34,7 +39,8 @@ def main(words: Sequence[str]) -> int:
 
 
 def available(folder: Path = Path(__file__).parent) -> list[str]:
-    """Ids: what the names of this folder's modules begin with, but for those that begin with an underscore."""
+    """Ids: what the names of this folder's modules begin with, but
+    for those that begin with an underscore."""
     return sorted(modules(folder))
 
 
@@ -47,7 +53,9 @@ def modules(folder: Path = Path(__file__).parent) -> dict[str, str]:
 def measured_apart(name: str) -> list[dict[str, Any]]:
     """As `measured`, in a process of its own: a process is bound to the database of its first benchmark."""
     command = [sys.executable, "-m", "bench", name]
-    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=Path(__file__).parent.parent)
+    process = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=False, cwd=Path(__file__).parent.parent
+    )
     if process.returncode not in (0, MISSED):
         raise RuntimeError(f"The benchmark {name} ended with {process.returncode}.")
     sys.stdout.write(process.stdout)
@@ -69,7 +77,9 @@ def measured(name: str) -> list[dict[str, Any]]:
     return figures
 
 
-def complete(name: str, figure: dict[str, Any], last: Mapping[tuple[str, str], float] = NOTHING) -> dict[str, Any]:
+def complete(
+    name: str, figure: dict[str, Any], last: Mapping[tuple[str, str], float] = NOTHING
+) -> dict[str, Any]:
     """All keys in order. What has nothing to reach neither holds nor fails: `holds` is null."""
     before = last.get((name, str(figure.get("name"))))
     times = round(figure["value"] / before, 2) if before and "value" in figure else None
@@ -90,9 +100,12 @@ def store_figures(figures: Sequence[Mapping[str, Any]]) -> None:
     """Put them in the place of those that were committed; the others stay."""
     new = {(one["id"], one["name"]): one["value"] for one in figures}
     measured_again = {one["id"] for one in figures}
-    figures_by_key = {key: value for key, value in stored_figures().items() if key[0] not in measured_again} | new
+    figures_by_key = {
+        key: value for key, value in stored_figures().items() if key[0] not in measured_again
+    } | new
     lines = [
-        json.dumps({"id": key[0], "name": key[1], "value": value}) for key, value in sorted(figures_by_key.items())
+        json.dumps({"id": key[0], "name": key[1], "value": value})
+        for key, value in sorted(figures_by_key.items())
     ]
     RESULTS.write_text("\n".join(lines) + "\n")
 

@@ -1,4 +1,5 @@
-"""What engine benchmarks stand on: an own PostgreSQL that writes durably, the sandbox over HTTP, a firm that has consented.
+"""What engine benchmarks stand on: an own PostgreSQL that writes durably, the
+sandbox over HTTP, a firm that has consented.
 
 Everything lies in a temporary folder and is gone afterwards. Work is done as the application role.
 """
@@ -81,7 +82,9 @@ def entries_import(company: "Synced", timeout_seconds: float = 600) -> int:
 def delete_books(app: BenchApp) -> None:
     """As if nothing had been read."""
     with psycopg.connect(app.addresses.superuser_url) as connection:
-        connection.execute("TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_snapshot_key")
+        connection.execute(
+            "TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_snapshot_key"
+        )
         connection.execute("CHECKPOINT")
 
 

@@ -1,4 +1,5 @@
-"""A firm with thousands of administrations on an embedded PostgreSQL of its own, served by a real `koppel web`."""
+"""A firm with thousands of administrations on an embedded PostgreSQL
+of its own, served by a real `koppel web`."""
 
 import contextlib
 import http.client
@@ -62,7 +63,9 @@ def served_firm(count: int) -> Iterator[ServedFirm]:
     with firm_in_database(count) as firm:
         port = choose_free_port()
         command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
-        process = subprocess.Popen(command, env={**os.environ, "KOPPEL_PUBLIC_URL": f"http://localhost:{port}"})
+        process = subprocess.Popen(
+            command, env={**os.environ, "KOPPEL_PUBLIC_URL": f"http://localhost:{port}"}
+        )
         try:
             _wait_for(port)
             yield ServedFirm(firm, port, _signed_in(firm.boss.user_id))

@@ -1,6 +1,7 @@
 """What P1 measures beside Koppel: a plain script that only fetches, hashes and upserts, and dlt at its best.
 
-Both read the same pages from the same sandbox into the same PostgreSQL, as its owner and without row level security.
+Both read the same pages from the same sandbox into the same PostgreSQL,
+as its owner and without row level security.
 """
 
 import hashlib
@@ -48,14 +49,17 @@ def pages(url: str, headers: Mapping[str, str], periods: list[str]) -> Iterator[
 
 
 def floor(url: str, headers: Mapping[str, str], periods: list[str], database: str) -> tuple[float, int]:
-    """Seconds and lines of the plain script: key, SHA-256 and bytes of every batch and line, a transaction a page."""
+    """Seconds and lines of the plain script: key, SHA-256 and bytes of
+    every batch and line, a transaction a page."""
     batch, line = msgspec.json.Decoder(Batch), msgspec.json.Decoder(Line)
     raws = msgspec.json.Decoder(list[msgspec.Raw])
     with psycopg.connect(database, autocommit=True) as connection:
         for table in ("floor_batch", "floor_line"):
             connection.execute(f"DROP TABLE IF EXISTS {table}")
             connection.execute(f"CREATE TABLE {table} (id text PRIMARY KEY, hash bytea, raw bytea)")
-            connection.execute(f"CREATE TEMP TABLE in_{table} (id text, hash bytea, raw bytea) ON COMMIT DELETE ROWS")
+            connection.execute(
+                f"CREATE TEMP TABLE in_{table} (id text, hash bytea, raw bytea) ON COMMIT DELETE ROWS"
+            )
         began, count = time.perf_counter(), 0
         for body in pages(url, headers, periods):
             batches, lines = {}, {}
@@ -76,7 +80,9 @@ def floor(url: str, headers: Mapping[str, str], periods: list[str], database: st
         return time.perf_counter() - began, count
 
 
-def _upsert(connection: psycopg.Connection[Any], table: str, rows: dict[str, tuple[str, bytes, bytes]]) -> None:
+def _upsert(
+    connection: psycopg.Connection[Any], table: str, rows: dict[str, tuple[str, bytes, bytes]]
+) -> None:
     with connection.cursor().copy(f"COPY in_{table} FROM STDIN (FORMAT binary)") as copy:
         copy.set_types(["text", "bytea", "bytea"])
         for row in rows.values():
@@ -88,21 +94,29 @@ def _upsert(connection: psycopg.Connection[Any], table: str, rows: dict[str, tup
 
 
 def dlt(url: str, headers: Mapping[str, str], database: str, folder: Path) -> tuple[float, int]:
-    """Seconds and rows of dlt's `rest_api` to `postgres` with `merge`, tuned: csv loader files, lines flattened so that no
-    child table is needed, two normalising processes, large buffers, upsert instead of delete and insert. Heads are left out."""
+    """Seconds and rows of dlt's `rest_api` to `postgres` with `merge`, tuned: csv loader files, lines
+    flattened so that no child table is needed, two normalising processes, large buffers, upsert instead of
+    delete and insert. Heads are left out."""
     os.environ |= {
-        "RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR", "NORMALIZE__WORKERS": "2",
-        "NORMALIZE__START_METHOD": "spawn", "DATA_WRITER__BUFFER_MAX_ITEMS": "20000",
-        "NORMALIZE__DATA_WRITER__FILE_MAX_ITEMS": "50000", "EXTRACT__DATA_WRITER__FILE_MAX_ITEMS": "50000",
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "RUNTIME__LOG_LEVEL": "ERROR",
+        "NORMALIZE__WORKERS": "2",
+        "NORMALIZE__START_METHOD": "spawn",
+        "DATA_WRITER__BUFFER_MAX_ITEMS": "20000",
+        "NORMALIZE__DATA_WRITER__FILE_MAX_ITEMS": "50000",
+        "EXTRACT__DATA_WRITER__FILE_MAX_ITEMS": "50000",
         "LOAD__WORKERS": "2",
-    }  # fmt: skip
+    }
     import dlt as peer
     from dlt.sources.rest_api import rest_api_source
 
     source = rest_api_source(_source(url, headers))
     source.max_table_nesting = 0
     pipeline = peer.pipeline(
-        "bench", destination=peer.destinations.postgres(database), dataset_name="dlt_bench", pipelines_dir=str(folder)
+        "bench",
+        destination=peer.destinations.postgres(database),
+        dataset_name="dlt_bench",
+        pipelines_dir=str(folder),
     )
     began = time.perf_counter()
     pipeline.run(source, loader_file_format="csv")
@@ -129,11 +143,14 @@ def _source(url: str, headers: Mapping[str, str]) -> Any:
                     "params": {"pageSize": PAGE_SIZE, "lastModifiedDateTime": "2000-01-01T00:00:00"},
                     "data_selector": "$",
                     "paginator": {
-                        "type": "page_number", "base_page": 1, "page_param": "pageNumber", "total_path": None,
+                        "type": "page_number",
+                        "base_page": 1,
+                        "page_param": "pageNumber",
+                        "total_path": None,
                         "stop_after_empty_page": True,
                     },
                 },
                 "processing_steps": [{"yield_map": flatten}],
             }
         ],
-    }  # fmt: skip
+    }

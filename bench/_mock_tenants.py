@@ -1,5 +1,6 @@
-"""What benchmarks of many administrations and several workers stand on: an own PostgreSQL that writes durably, the sandbox
-over HTTP, firms that have consented, and real `koppel worker` processes. All of it is gone afterwards."""
+"""What benchmarks of many administrations and several workers stand on: an own PostgreSQL
+that writes durably, the sandbox over HTTP, firms that have consented, and real `koppel
+worker` processes. All of it is gone afterwards."""
 
 import contextlib
 import os
@@ -31,7 +32,8 @@ class MockTenant:
     connection_id: int
 
     def import_all(self, *, first: int = 0, last: int | None = None) -> list[int]:
-        """Ids of the administrations made of the companies from `first` up to `last`; their first runs are queued."""
+        """Ids of the administrations made of the companies from `first`
+        up to `last`; their first runs are queued."""
         from koppel.administrations.services import NewAdministration, import_companies
         from koppel.connections.models import RemoteCompany
         from koppel.kit.tenancy import organisation_scope
@@ -94,7 +96,9 @@ class Fleet:
         log = Path(os.environ["KOPPEL_DATA_DIR"]) / "workers.log"
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as words:
-            running = [subprocess.Popen(command, env=dict(os.environ), stderr=words) for _worker in range(count)]
+            running = [
+                subprocess.Popen(command, env=dict(os.environ), stderr=words) for _worker in range(count)
+            ]
             try:
                 listening = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'koppel locks'"
                 self.wait(f"SELECT ({listening}) >= {count}", 120)

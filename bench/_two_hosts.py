@@ -1,6 +1,8 @@
-"""Two hosts and a database between them: network namespaces joined by a bridge, Debian's PostgreSQL listening on TCP.
+"""Two hosts and a database between them: network namespaces joined by a
+bridge, Debian's PostgreSQL listening on TCP.
 
-Needs root and `ip` (iproute2) and Debian's `postgresql`. A Unix socket would cross network namespaces, so there is none."""
+Needs root and `ip` (iproute2) and Debian's `postgresql`. A Unix socket would
+cross network namespaces, so there is none."""
 
 import contextlib
 import fcntl
@@ -124,8 +126,12 @@ def _programs() -> str:
 def _as_postgres(*command: str) -> None:
     done = subprocess.run(
         ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False, cwd="/",
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd="/",
+    )
     if done.returncode:
         raise RuntimeError(f"{command[0]}: {done.stderr}")
 

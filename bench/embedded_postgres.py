@@ -1,4 +1,5 @@
-"""How long the embedded PostgreSQL lets people wait: at its first start, at every later one, and after a crash."""
+"""How long the embedded PostgreSQL lets people wait: at its first
+start, at every later one, and after a crash."""
 
 import os
 import signal
@@ -16,7 +17,8 @@ START_SECONDS_MAX, RESTART_SECONDS_MAX = 1.0, 0.3
 
 
 def run() -> list[dict[str, Any]]:
-    """Medians of five, in one data directory that is thrown away. The server writes durably, as in earnest."""
+    """Medians of five, in one data directory that is thrown away. The
+    server writes durably, as in earnest."""
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         data = Path(folder) / "postgres"
         first = _seconds_to_start(EmbeddedPostgres(data))

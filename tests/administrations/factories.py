@@ -52,10 +52,13 @@ class Firm:
 
 
 def firm_of(boss: Actor, count: int, members: Sequence[int] = (), *, status: str = "") -> Firm:
-    """`count` administrations of every kind; each assigned to the boss by default and to one of `members` by choice."""
+    """`count` administrations of every kind; each assigned to the boss by
+    default and to one of `members` by choice."""
     with organisation_scope(boss.organisation_id):
         tenant = {"organisation_id": boss.organisation_id}
-        divisions = [Division.objects.create(**tenant, name=name).pk for name in ("Noord", "Oost", "Zuid", "West")]
+        divisions = [
+            Division.objects.create(**tenant, name=name).pk for name in ("Noord", "Oost", "Zuid", "West")
+        ]
         templates = [Template.objects.create(**tenant, name=name).pk for name in ("Standard", "Nightly")]
         connections = [_connection(boss, f"kantoor{number}@example.test") for number in range(3)]
         remotes = RemoteCompany.objects.bulk_create(
@@ -122,7 +125,12 @@ def _connection(boss: Actor, account: str) -> tuple[Connection, Grant]:
 
 
 def _administration(
-    boss: Actor, remote: RemoteCompany, number: int, divisions: Sequence[int], templates: Sequence[int], status: str
+    boss: Actor,
+    remote: RemoteCompany,
+    number: int,
+    divisions: Sequence[int],
+    templates: Sequence[int],
+    status: str,
 ) -> Administration:
     kind = status or STATUSES[number % len(STATUSES)]
     read = kind in ("active", "blocked", "deactivated")
@@ -159,7 +167,9 @@ def _assign(boss: Actor, ids: Sequence[int], members: Sequence[int]) -> None:
     pairs += [(administration_id, boss.membership_id, True) for administration_id in ids]
     Assignment.objects.bulk_create(
         [
-            Assignment(**tenant, administration_id=administration_id, membership_id=member, automatic=automatic)
+            Assignment(
+                **tenant, administration_id=administration_id, membership_id=member, automatic=automatic
+            )
             for administration_id, member, automatic in dict.fromkeys(pairs)
         ],
         ignore_conflicts=True,

@@ -34,7 +34,9 @@ def send(client: Client, method: str, path: str, body: Any = None, status: int =
 
 def test_the_list_over_rest_filters_and_sorts_as_the_page_does(firm: Firm) -> None:
     client = browser_of(firm.boss)
-    listed = send(client, "GET", f"{ROOT}?status=active&status=blocked&division={firm.divisions[0]}&sort=-name&limit=2")
+    listed = send(
+        client, "GET", f"{ROOT}?status=active&status=blocked&division={firm.divisions[0]}&sort=-name&limit=2"
+    )
     names = [one["name"] for one in listed["items"]]
     assert names == sorted(names, reverse=True)
     assert listed["total"] >= len(names) == 2
@@ -49,13 +51,25 @@ def test_one_administration_is_changed_restricted_and_linked_over_rest(firm: Fir
     payload = {"client_number": "C-9", "division": None, "add": [anna.membership_id]}
     assert send(client, "PATCH", f"{ROOT}/{administration_id}", payload)["client_number"] == "C-9"
     assert send(client, "GET", f"{ROOT}/{administration_id}")["division"] is None
-    settings = send(client, "PATCH", f"{ROOT}/{administration_id}/settings", {"values": {"schedule": "night"}})
-    assert (settings["effective_values"]["schedule"], settings["sources"]["schedule"]) == ("night", "administration")
-    assert send(client, "PATCH", f"{ROOT}/{administration_id}/settings", {"values": {"schedule": None}})["values"] == {}
+    settings = send(
+        client, "PATCH", f"{ROOT}/{administration_id}/settings", {"values": {"schedule": "night"}}
+    )
+    assert (settings["effective_values"]["schedule"], settings["sources"]["schedule"]) == (
+        "night",
+        "administration",
+    )
+    assert (
+        send(client, "PATCH", f"{ROOT}/{administration_id}/settings", {"values": {"schedule": None}})[
+            "values"
+        ]
+        == {}
+    )
     send(client, "PUT", f"{ROOT}/{administration_id}/favourite", status=204)
     assert send(client, "GET", f"{ROOT}?favourites=true")["total"] == 1
     assert (
-        send(client, "PUT", f"{ROOT}/{administration_id}/predecessor", {"administration": other})["predecessor"]
+        send(client, "PUT", f"{ROOT}/{administration_id}/predecessor", {"administration": other})[
+            "predecessor"
+        ]
         == other
     )
     send(client, "PUT", f"{ROOT}/{other}/predecessor", {"administration": administration_id}, status=409)
@@ -95,7 +109,11 @@ def test_bulk_work_over_rest_is_previewed_started_and_undone(firm: Firm) -> None
 def test_divisions_and_templates_over_rest(firm: Firm) -> None:
     client = browser_of(firm.boss)
     created = send(
-        client, "POST", "/api/v1/divisions", {"name": "Nieuw", "people": [firm.boss.membership_id]}, status=201
+        client,
+        "POST",
+        "/api/v1/divisions",
+        {"name": "Nieuw", "people": [firm.boss.membership_id]},
+        status=201,
     )
     assert created["people"] == 1
     moved = send(client, "POST", f"/api/v1/divisions/{firm.divisions[0]}/merge", {"into": created["id"]})
@@ -105,7 +123,13 @@ def test_divisions_and_templates_over_rest(firm: Firm) -> None:
     effects = send(client, "POST", f"/api/v1/templates/{template}/effects", payload)
     assert (effects["changed"], effects["differences"][0]["key"]) == (4, "schedule")
     assert send(client, "PUT", f"/api/v1/templates/{template}", payload)["settings"] == {"schedule": "night"}
-    send(client, "PUT", f"/api/v1/templates/{template}", {**payload, "settings": {"schedule": "never"}}, status=409)
+    send(
+        client,
+        "PUT",
+        f"/api/v1/templates/{template}",
+        {**payload, "settings": {"schedule": "never"}},
+        status=409,
+    )
 
 
 def run(actor: Actor, *words: str, code: int = 0) -> Any:
@@ -120,7 +144,9 @@ def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> Non
     assert len(run(boss, "list", "--filter", "status=active")) == 12
     record = run(boss, "show", administration_id)
     assert record["settings"]["schedule"] == {"value": "daily", "source": "default"}
-    settings = run(boss, "settings", administration_id, "--set", "schedule=night", "--set", 'resources=["accounts"]')
+    settings = run(
+        boss, "settings", administration_id, "--set", "schedule=night", "--set", 'resources=["accounts"]'
+    )
     assert (settings["schedule"], settings["resources"]["value"]) == (
         {"value": "night", "source": "administration"},
         ["accounts"],

@@ -53,8 +53,15 @@ def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, a
     boss, anna = firm.boss, colleague(actor, firm.boss, "user", "Anna Smit")
     browser = browser_of(boss)
     with organisation_scope(boss.organisation_id):
-        already = list(Administration.objects.filter(division_id=firm.divisions[0]).values_list("pk", flat=True))
-    form = {"action": "change", "set_division": firm.divisions[0], "id": [*firm.ids, 10**9], "query": "sort=number"}
+        already = list(
+            Administration.objects.filter(division_id=firm.divisions[0]).values_list("pk", flat=True)
+        )
+    form = {
+        "action": "change",
+        "set_division": firm.divisions[0],
+        "id": [*firm.ids, 10**9],
+        "query": "sort=number",
+    }
     draft = browser.post("/administrations/bulk/preview", form).headers["Location"]
     page = browser.get(draft).content.decode()
     assert f"{24 - len(already)} administrations change" in page
@@ -63,7 +70,9 @@ def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, a
     assert "Does not exist, or you may not see it." in page
     assert "Division: Zuid → Noord" in page
     with organisation_scope(boss.organisation_id):
-        assert Administration.objects.filter(division_id=firm.divisions[0]).count() == len(already), "only previewed"
+        assert Administration.objects.filter(division_id=firm.divisions[0]).count() == len(already), (
+            "only previewed"
+        )
         assert AuditEntry.objects.filter(action="administrations.assigned").count() == 0
     answer = browser.post(f"{draft}start")
     assert answer.headers["Location"].startswith("/administrations/?sort=number&done=")
@@ -80,7 +89,9 @@ def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, a
     assert browser_of(anna).get(draft).status_code == 404
 
 
-def test_those_left_as_they_are_stand_first_on_the_first_of_several_pages(firm: Firm, monkeypatch: Any) -> None:
+def test_those_left_as_they_are_stand_first_on_the_first_of_several_pages(
+    firm: Firm, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(bulk_views, "PAGE_SIZE", 2)
     client = browser_of(firm.boss)
     form = {"action": "change", "all": "1", "query": "all=1", "set_division": str(firm.divisions[0])}
@@ -104,7 +115,9 @@ def test_undo_takes_back_what_nobody_has_changed_since(firm: Firm, actor: Any) -
     first, second, third = firm.ids[1:4]
     with organisation_scope(boss.organisation_id):
         before = dict(Administration.objects.values_list("pk", "division_id"))
-        Assignment.objects.create(organisation_id=boss.organisation_id, administration_id=first, membership_id=bert)
+        Assignment.objects.create(
+            organisation_id=boss.organisation_id, administration_id=first, membership_id=bert
+        )
         params = {"division": None, "add": [anna, boss.membership_id], "remove": [bert], "sector": "Q"}
         draft = operations.preview(boss, "change", params, Selection(ids=firm.ids))
         operations.start_operation(boss, draft.pk)
@@ -119,9 +132,12 @@ def test_undo_takes_back_what_nobody_has_changed_since(firm: Firm, actor: Any) -
         assert {key for key in now if now[key] != before[key]} == {second}
         assert not Administration.objects.filter(pk=first, sector="Q").exists()
         assert not chosen.exists()
-        assert set(Assignment.objects.filter(administration_id=first).values_list("membership_id", flat=True)) == {
-            boss.membership_id, bert,
-        }  # fmt: skip
+        assert set(
+            Assignment.objects.filter(administration_id=first).values_list("membership_id", flat=True)
+        ) == {
+            boss.membership_id,
+            bert,
+        }
     states = results(boss, draft)
     assert states[second] == states[third] == ("kept", "changed_since")
     assert states[first] == ("undone", "")
@@ -169,8 +185,10 @@ def test_deactivating_has_a_reason_and_a_day_and_stops_what_runs(firm: Firm) -> 
         assert (later.status, str(later.scheduled_deactivation_on)) == ("failed", tomorrow)
         operation = BulkOperation.objects.order_by("pk")[0]
     assert set(results(boss, operation).values()) == {
-        ("changed", ""), ("skipped", "being_imported"), ("skipped", "unchanged"),
-    }  # fmt: skip
+        ("changed", ""),
+        ("skipped", "being_imported"),
+        ("skipped", "unchanged"),
+    }
     draft = browser.post("/administrations/bulk/preview", {"action": "activate", "id": [active, failed]})
     browser.post(f"{draft.headers['Location']}start")
     with organisation_scope(boss.organisation_id):
@@ -215,7 +233,9 @@ def test_favourites_are_the_persons_own_and_need_no_preview(firm: Firm, actor: A
             for administration_id in firm.ids[:5]
         ]
         Assignment.objects.bulk_create(assignments)
-    browser_of(reader).post("/administrations/bulk/preview", {"action": "add_favourite", "all": "1", "query": ""})
+    browser_of(reader).post(
+        "/administrations/bulk/preview", {"action": "add_favourite", "all": "1", "query": ""}
+    )
     with organisation_scope(boss.organisation_id):
         favourites = Favourite.objects.values_list("administration_id", "membership_id")
         assert sorted(favourites) == [
@@ -254,7 +274,11 @@ def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Fir
         first.refresh_from_db()
         two.refresh_from_db()
         three.refresh_from_db()
-        assert (first.client_number, first.division_id, first.number) == ("C-1", firm.divisions[3], "69599084")
+        assert (first.client_number, first.division_id, first.number) == (
+            "C-1",
+            firm.divisions[3],
+            "69599084",
+        )
         assert (two.client_number, two.division_id) == ("=C-2", None)
         assert three.number != "001234567"
         assert Assignment.objects.filter(administration=first, membership_id=anna.membership_id).exists()
@@ -273,11 +297,16 @@ def test_a_csv_says_which_are_deactivated_synced_or_starred(firm: Firm) -> None:
     assert "No administration with this name" in page
     browser.post(f"{draft}start")
     with organisation_scope(boss.organisation_id):
-        off = Administration.objects.filter(deactivation_reason="Praktijk verkocht").order_by("remote_company__code")
+        off = Administration.objects.filter(deactivation_reason="Praktijk verkocht").order_by(
+            "remote_company__code"
+        )
         assert list(off.values_list("remote_company__code", "status")) == [
-            ("V00000", "deactivated"), ("V00001", "deactivated"),
-        ]  # fmt: skip
-    draft = browser.post("/administrations/bulk/csv/", {"text": text, "action": "add_favourite"}).headers["Location"]
+            ("V00000", "deactivated"),
+            ("V00001", "deactivated"),
+        ]
+    draft = browser.post("/administrations/bulk/csv/", {"text": text, "action": "add_favourite"}).headers[
+        "Location"
+    ]
     browser.post(f"{draft}start")
     with organisation_scope(boss.organisation_id):
         assert Favourite.objects.filter(membership_id=boss.membership_id).count() == 2
@@ -298,7 +327,9 @@ def test_identities_set_in_bulk_keep_the_one_rule_and_close_what_was_open(actor:
         Administration.objects.filter(pk=four.pk).update(number="69599084")
         for administration in (first, two, sole):
             raise_issue(
-                boss.organisation_id, "identity_incomplete", Subject(SubjectKind.ADMINISTRATION, administration.pk)
+                boss.organisation_id,
+                "identity_incomplete",
+                Subject(SubjectKind.ADMINISTRATION, administration.pk),
             )
         raise_issue(boss.organisation_id, "company_closed", Subject(SubjectKind.ADMINISTRATION, four.pk))
     text = (
@@ -358,7 +389,9 @@ def test_nobody_reaches_what_is_not_theirs(firm: Firm, actor: Any) -> None:
         with pytest.raises(NotAllowed):
             operations.preview(user, "change", {"division": firm.divisions[0]}, Selection(ids=firm.ids))
         draft = operations.preview(user, "change", {"sector": "A"}, Selection(ids=firm.ids))
-    assert set(results(boss, draft).values()) == {("skipped", "not_found")}, "nothing is assigned to this user"
+    assert set(results(boss, draft).values()) == {("skipped", "not_found")}, (
+        "nothing is assigned to this user"
+    )
 
 
 def test_all_that_match_become_a_job_and_two_workers_do_nothing_twice(actor: Any) -> None:
@@ -456,12 +489,16 @@ def test_what_is_no_table_is_refused_with_a_sentence(firm: Firm, text: str) -> N
     upload = SimpleUploadedFile("lijst.csv", text.encode())
     answer = browser_of(firm.boss).post("/administrations/bulk/csv/", {"file": upload})
     assert answer.status_code == 200
-    assert any(words in answer.content.decode() for words in ("cannot be read as a table", "No line of the file"))
+    assert any(
+        words in answer.content.decode() for words in ("cannot be read as a table", "No line of the file")
+    )
 
 
 def test_a_line_of_a_file_that_cannot_be_read_is_named(firm: Firm) -> None:
     text = 'code;sector\nV00000;A\n\n"V00001;B\n'
-    page = browser_of(firm.boss).post("/administrations/bulk/csv/", {"text": text}, follow=True).content.decode()
+    page = (
+        browser_of(firm.boss).post("/administrations/bulk/csv/", {"text": text}, follow=True).content.decode()
+    )
     assert "Line 4 cannot be read as a table." in page
 
 
@@ -484,7 +521,10 @@ def test_reading_a_csv_asks_the_database_no_more_for_many_lines_than_for_few(fir
     def query_count(count: int) -> int:
         lines = "".join(f"{one};Noord;Standard;{mail}\n" for one in firm.ids[:count])
         with organisation_scope(firm.boss.organisation_id), CaptureQueriesContext(connection) as captured:
-            assert len(csv_import.read_changes(firm.boss, "id;division;template;add\n" + lines).values_by_id) == count
+            assert (
+                len(csv_import.read_changes(firm.boss, "id;division;template;add\n" + lines).values_by_id)
+                == count
+            )
         return len(captured)
 
     assert query_count(20) == query_count(2)

@@ -1,4 +1,5 @@
-"""Bulk work as a person does it in a real browser: ticks, all that match, preview, progress, results, undo; and a file."""
+"""Bulk work as a person does it in a real browser: ticks, all that match,
+preview, progress, results, undo; and a file."""
 
 import re
 from collections.abc import Iterator
@@ -82,10 +83,13 @@ def test_a_few_are_ticked_previewed_changed_and_set_back(page: Page, address: st
 
 
 def test_all_that_match_become_a_job_that_is_watched_to_its_end(page: Page, address: str, firm: Firm) -> None:
-    """The filter counts, not the page: what is on other pages changes too, and nothing that the filter leaves out."""
+    """The filter counts, not the page: what is on other pages changes
+    too, and nothing that the filter leaves out."""
     complaints, before = listen(page), divisions(firm)
     north = sum(one == firm.divisions[0] for one in before.values())
-    page.goto(f"{address}/administrations/?division={firm.divisions[1]}&division={firm.divisions[2]}&division=none")
+    page.goto(
+        f"{address}/administrations/?division={firm.divisions[1]}&division={firm.divisions[2]}&division=none"
+    )
     page.check("[data-check-all=id]")
     page.check("[data-all-matching]")
     page.click(".bulkbar summary:has-text('Assign')")
@@ -117,7 +121,9 @@ def test_all_that_match_become_a_job_that_is_watched_to_its_end(page: Page, addr
 def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, tmp_path: Path) -> None:
     complaints = listen(page)
     file = tmp_path / "klanten.csv"
-    file.write_text("code;klantnummer;afdeling\nV00000;N-1;West\nV00001;N-2;Nergens\nV99999;N-3;\n", encoding="utf-16")
+    file.write_text(
+        "code;klantnummer;afdeling\nV00000;N-1;West\nV00001;N-2;Nergens\nV99999;N-3;\n", encoding="utf-16"
+    )
     page.goto(f"{address}/administrations/")
     page.click("text=Change by CSV")
     page.set_input_files("#file", file)
@@ -128,9 +134,9 @@ def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, 
     page.click("#bulk-state button.button-primary")
     page.wait_for_selector("text=1 administration was changed")
     with organisation_scope(firm.boss.organisation_id):
-        assert list(Administration.objects.filter(client_number__startswith="N-").values_list("client_number")) == [
-            ("N-1",)
-        ]
+        assert list(
+            Administration.objects.filter(client_number__startswith="N-").values_list("client_number")
+        ) == [("N-1",)]
         assert BulkItem.objects.filter(state="changed").count() == 1
     assert complaints == []
 

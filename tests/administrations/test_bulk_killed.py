@@ -23,13 +23,17 @@ TIME_PASSES = "UPDATE procrastinate_workers SET last_heartbeat = now() - interva
 
 IN_THE_FOURTH_CHUNK = """
 SELECT FROM administrations_administration WHERE id =
- (SELECT administration_id FROM administrations_bulk_item WHERE operation_id = %s ORDER BY id OFFSET %s LIMIT 1) FOR UPDATE
+ (SELECT administration_id FROM administrations_bulk_item
+   WHERE operation_id = %s ORDER BY id OFFSET %s LIMIT 1) FOR UPDATE
 """
-WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+WAITS = (
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+)
 """For us: a worker may wait for a moment for something else, and before it has come so far."""
 
 ENDS = (
-    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted "
+    "AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
 )
 
 
@@ -71,7 +75,9 @@ def state_of(organisation_id: int, operation_id: int) -> str:
         return BulkOperation.objects.get(pk=operation_id).state
 
 
-def test_bulk_work_whose_database_went_away_goes_on_by_itself(actor: Any, database_addresses: Addresses) -> None:
+def test_bulk_work_whose_database_went_away_goes_on_by_itself(
+    actor: Any, database_addresses: Addresses
+) -> None:
     boss = actor("administrator")
     firm = firm_of(boss, CHUNK_ITEMS)
     with organisation_scope(boss.organisation_id):

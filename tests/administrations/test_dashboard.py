@@ -33,11 +33,16 @@ def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
             )
             changes = [
                 Change(
-                    **tenant, administration_id=administration_id, run_id=run.pk, resource="accounts", external_id=str(index),
-                    kind=("added", "changed", "deleted")[index % 3], at=timezone.now(),
+                    **tenant,
+                    administration_id=administration_id,
+                    run_id=run.pk,
+                    resource="accounts",
+                    external_id=str(index),
+                    kind=("added", "changed", "deleted")[index % 3],
+                    at=timezone.now(),
                 )
                 for index in range(number + 1)
-            ]  # fmt: skip
+            ]
             Change.objects.bulk_create(changes)
         old = timezone.now() - timedelta(days=2)
         Change.objects.create(
@@ -53,7 +58,9 @@ def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
     for person in (boss, user):
         browser = browser_of(person)
         page = browser.get("/").content.decode()
-        linked = [(unescape(address), int(figure.replace(",", ""))) for address, figure in LINKED.findall(page)]
+        linked = [
+            (unescape(address), int(figure.replace(",", ""))) for address, figure in LINKED.findall(page)
+        ]
         assert len(linked) >= 8
         for address, figure in linked:
             listing = browser.get(address).content.decode()
@@ -118,7 +125,10 @@ def test_every_issue_can_be_reached_and_a_name_leads_to_its_own(actor: Any) -> N
     assert "Nothing found" in browser.get("/issues/?q=no+such+name").content.decode()
     organisation = browser_of(user).get("/issues/").content.decode()
     assert '<span class="hint">120</span>' in organisation, "Anna sees those of her own, and no connection's"
-    assert [browser.get(f"/issues/?{query}").status_code for query in ("page=99999999", "q=%00")] == [200, 200]
+    assert [browser.get(f"/issues/?{query}").status_code for query in ("page=99999999", "q=%00")] == [
+        200,
+        200,
+    ]
     assert [browser.get(f"/issues/?{query}").status_code for query in ("page=0", "page=²")] == [422, 422]
 
 

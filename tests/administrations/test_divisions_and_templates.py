@@ -1,4 +1,5 @@
-"""Divisions and templates: made, renamed, filled, merged, archived; and what a template's change does, told before it does."""
+"""Divisions and templates: made, renamed, filled, merged, archived; and what a
+template's change does, told before it does."""
 
 from typing import Any
 
@@ -83,7 +84,9 @@ def test_a_templates_change_says_first_how_many_change_and_how(actor: Any) -> No
     with organisation_scope(boss.organisation_id):
         assert Template.objects.get(pk=standard).settings == {}, "only told"
     stale = browser.post(address, {**form, "confirmed": "1"}).content.decode()
-    assert f"{count - 1} of {count} administrations change" in stale, "what was confirmed is not what would happen"
+    assert f"{count - 1} of {count} administrations change" in stale, (
+        "what was confirmed is not what would happen"
+    )
     browser.post(address, {**form, "confirmed": str(count - 1)})
     with organisation_scope(boss.organisation_id):
         assert Template.objects.get(pk=standard).settings == {"schedule": "night", "fiscal_years_back": 1}
@@ -119,7 +122,11 @@ def test_what_the_organisation_switched_off_stays_off_below_it(actor: Any) -> No
         administration = Administration.objects.select_related("template", "organisation").first()
         assert administration
         now = effective_settings(administration)
-        assert (now.resources, now.schedule, now.limited_keys) == (("accounts",), "off", {"resources", "schedule"})
+        assert (now.resources, now.schedule, now.limited_keys) == (
+            ("accounts",),
+            "off",
+            {"resources", "schedule"},
+        )
         none = settings_templates.preview(boss, firm.templates[0], {"resources": ["accounts", "journals"]})
         assert none.changed == 0, "what is limited above changes nothing"
         some = settings_templates.preview(boss, firm.templates[0], {"resources": ["accounts", "entries"]})
@@ -142,7 +149,12 @@ def test_who_is_told_is_set_event_by_event_and_says_where_it_comes_from(actor: A
     assert "Syncs fail: and the people of its division" in page
     browser.post(template, {"name": "Standard", "notify-sync_failing": "division", "confirmed": "6"})
     settings = f"/administrations/{firm.ids[0]}/settings/"
-    form = {"fiscal_years_back": "1", "schedule": "daily", "full_comparison_weekday": "6", "resources": RESOURCES}
+    form = {
+        "fiscal_years_back": "1",
+        "schedule": "daily",
+        "full_comparison_weekday": "6",
+        "resources": RESOURCES,
+    }
     audiences = {"notify-sync_failing": "division", "notify-issue_raised": "assigned"}
     browser.post(settings, {**form, **audiences})
     with organisation_scope(boss.organisation_id):
@@ -151,14 +163,19 @@ def test_who_is_told_is_set_event_by_event_and_says_where_it_comes_from(actor: A
             "what the template says already stays there"
         )
         assert effective_settings(administration).audience_sources == {
-            "sync_failing": Source.TEMPLATE, "issue_raised": Source.ADMINISTRATION,
-            "import_finished": Source.DEFAULT, "import_failed": Source.DEFAULT,
-        }  # fmt: skip
+            "sync_failing": Source.TEMPLATE,
+            "issue_raised": Source.ADMINISTRATION,
+            "import_finished": Source.DEFAULT,
+            "import_failed": Source.DEFAULT,
+        }
     browser.post(settings, {"reset": "notify-issue_raised"})
     browser.post("/organisation/settings/", {"name": "Firma", "notify-sync_failing": "nobody"})
     with organisation_scope(boss.organisation_id):
         administration = Administration.objects.select_related("template", "organisation").get(pk=firm.ids[0])
-        assert (administration.settings, effective_settings(administration).notify["sync_failing"]) == ({}, "nobody")
+        assert (administration.settings, effective_settings(administration).notify["sync_failing"]) == (
+            {},
+            "nobody",
+        )
     assert "switched off by the organisation" in browser.get(settings).content.decode()
     headers = {"content_type": "application/json"}
     for wrong in ({"nothing": "nobody"}, {"sync_failing": "everybody"}, ["sync_failing"]):
@@ -180,7 +197,12 @@ def test_merging_templates_gives_the_other_one(actor: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "module", "name", "create"),
     [
-        (Division, divisions, "_save", lambda boss: divisions.create_division(boss, DivisionInput(name="Mine"))),
+        (
+            Division,
+            divisions,
+            "_save",
+            lambda boss: divisions.create_division(boss, DivisionInput(name="Mine")),
+        ),
         (
             Template,
             settings_templates,

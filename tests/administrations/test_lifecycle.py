@@ -48,13 +48,17 @@ def fill(boss: Actor, administration: Administration) -> None:
     keys: dict[str, Any] = {"organisation_id": boss.organisation_id, "administration_id": administration.pk}
     with organisation_scope(boss.organisation_id):
         run = Run.objects.create(**keys, trigger="manual")
-        RunResource.objects.create(organisation_id=boss.organisation_id, run=run, resource="accounts", position=1)
+        RunResource.objects.create(
+            organisation_id=boss.organisation_id, run=run, resource="accounts", position=1
+        )
         Checkpoint.objects.create(**keys, resource="accounts")
         Change.objects.create(
             **keys, run_id=run.pk, resource="accounts", external_id="1000", kind="added", at=timezone.now()
         )
         Favourite.objects.create(**keys, membership_id=boss.membership_id)
-        raise_issue(boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, administration.pk))
+        raise_issue(
+            boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, administration.pk)
+        )
 
 
 def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
@@ -69,7 +73,8 @@ def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
         return {
             name
             for (name,) in tables
-            if server.execute(question.format(sql.Identifier(name)), [administration_id]).fetchone() == (True,)
+            if server.execute(question.format(sql.Identifier(name)), [administration_id]).fetchone()
+            == (True,)
         }
 
 
@@ -88,7 +93,9 @@ def test_a_wrong_import_is_withdrawn_gone_at_once_and_erased_by_a_job(
     assert browser.get(f"/administrations/{administration.pk}/").status_code == 404
     with organisation_scope(boss.organisation_id):
         assert Run.objects.get(administration_id=administration.pk).state == "cancelled"
-    assert {"books_account", "sync_change", "sync_run"} <= tables_that_know(database_addresses, administration.pk)
+    assert {"books_account", "sync_change", "sync_run"} <= tables_that_know(
+        database_addresses, administration.pk
+    )
     before = tables_that_know(database_addresses, sibling.pk)
     erase(boss.organisation_id, administration.pk)
     erase(boss.organisation_id, administration.pk)
@@ -96,8 +103,14 @@ def test_a_wrong_import_is_withdrawn_gone_at_once_and_erased_by_a_job(
     assert tables_that_know(database_addresses, sibling.pk) == before
     with organisation_scope(boss.organisation_id):
         entry = AuditEntry.objects.get(action="administration.erased")
-        assert (entry.subject_id, entry.subject_name, entry.details) == (administration.pk, "", {"reason": "withdrawn"})
-        assert RemoteCompany.objects.filter(pk=administration.remote_company_id).exists(), "it can be imported again"
+        assert (entry.subject_id, entry.subject_name, entry.details) == (
+            administration.pk,
+            "",
+            {"reason": "withdrawn"},
+        )
+        assert RemoteCompany.objects.filter(pk=administration.remote_company_id).exists(), (
+            "it can be imported again"
+        )
 
 
 def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
@@ -109,17 +122,27 @@ def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
     )
     with organisation_scope(boss.organisation_id):
         offboarding.withdraw(boss, administration.pk)
-        assert AuditEntry.objects.filter(action="administration.import_cancelled", subject_name="").count() == 1
+        assert (
+            AuditEntry.objects.filter(action="administration.import_cancelled", subject_name="").count() == 1
+        )
     assert names(boss, "") == []
 
 
-def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, database_addresses: Addresses) -> None:
+def test_a_client_that_left_is_kept_until_its_day_then_erased(
+    actor: Any, database_addresses: Addresses
+) -> None:
     boss = actor("administrator")
     administration, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
     fill(boss, administration)
     with organisation_scope(boss.organisation_id):
         subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
-        record(boss.organisation_id, boss.audit, AdministrationAction.IDENTIFIED, subject=subject, details={"n": "x"})
+        record(
+            boss.organisation_id,
+            boss.audit,
+            AdministrationAction.IDENTIFIED,
+            subject=subject,
+            details={"n": "x"},
+        )
         values = {str(administration.pk): {"number": "68750110"}, str(sibling.pk): {"number": "69599084"}}
         ids = [administration.pk, sibling.pk]
         details = {"administrations": ids, "before": {}, "after": values}
@@ -128,9 +151,9 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
         record(boss.organisation_id, boss.audit, ConnectionAction.COMPANIES_SHARED, details=details)
         with connection.cursor() as cursor:
             cursor.execute("SELECT audit_forget(%s, %s)", [boss.organisation_id, administration.pk])
-        assert AuditEntry.objects.get(action="administration.identified").subject_name == administration.name, (
-            "nobody forgets before"
-        )
+        assert (
+            AuditEntry.objects.get(action="administration.identified").subject_name == administration.name
+        ), "nobody forgets before"
     today = timezone.localdate()
     browser = browser_of(boss)
     form = {"client_left_on": today.isoformat(), "erase_on": today.isoformat()}
@@ -166,7 +189,9 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
             *Event.objects.values_list("context", "administrations"),
             *WebhookDelivery.objects.values_list("body"),
         ]
-        assert not any(administration.name in str(each) for each in texts), "notices and the logs of webhooks neither"
+        assert not any(administration.name in str(each) for each in texts), (
+            "notices and the logs of webhooks neither"
+        )
     with organisation_scope(boss.organisation_id):
         assert not RemoteCompany.objects.filter(pk=administration.remote_company_id).exists()
         assert AuditEntry.objects.get(action="administration.erased").subject_name == ""
@@ -174,18 +199,32 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(actor: Any, databa
         assert (before.subject_name, before.details, before.actor_name) == ("", {}, boss.name)
         assigned = AuditEntry.objects.get(action="administrations.assigned").details
         assert assigned["after"] == {str(sibling.pk): {"number": "69599084"}}
-        assert AuditEntry.objects.get(action="connection.companies_shared").details["companies"] == [sibling.name, "…"]
+        assert AuditEntry.objects.get(action="connection.companies_shared").details["companies"] == [
+            sibling.name,
+            "…",
+        ]
         texts = AuditEntry.objects.values_list("subject_name", "details")
-        assert not any(administration.name in str(entry) for entry in texts), "the trail names nobody any more"
+        assert not any(administration.name in str(entry) for entry in texts), (
+            "the trail names nobody any more"
+        )
 
 
-def people_and_programs_are_told_of(boss: Actor, administration: Administration, sibling: Administration) -> None:
+def people_and_programs_are_told_of(
+    boss: Actor, administration: Administration, sibling: Administration
+) -> None:
     with organisation_scope(boss.organisation_id):
         endpoints.create_webhook(boss, WebhookInput(name="Tickets", url="https://tickets.example.test/"))
-        both = {company.pk: {"name": company.name, "reason": company.name} for company in (administration, sibling)}
+        both = {
+            company.pk: {"name": company.name, "reason": company.name}
+            for company in (administration, sibling)
+        }
         responsible = boss.membership_id
         open_event(
-            boss.organisation_id, "connection_lost", EventKey("both", 1), responsible=responsible, administrations=both
+            boss.organisation_id,
+            "connection_lost",
+            EventKey("both", 1),
+            responsible=responsible,
+            administrations=both,
         )
         alone = {administration.pk: both[administration.pk]}
         open_event(
@@ -203,7 +242,9 @@ def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:
     administration = administration_of(boss)
     today = timezone.localdate()
     with organisation_scope(boss.organisation_id):
-        offboarding.offboard_client(boss, administration.pk, client_left_on=today, erase_on=today + timedelta(days=1))
+        offboarding.offboard_client(
+            boss, administration.pk, client_left_on=today, erase_on=today + timedelta(days=1)
+        )
     browser_of(boss).post(f"/administrations/{administration.pk}/cancel-offboarding")
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.get(pk=administration.pk).erase_on is None
@@ -226,7 +267,9 @@ def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
     actor: Any,
 ) -> None:
     first, second = actor("administrator"), actor("administrator")
-    ones = [administration_of(boss, scheduled_deactivation_on=timezone.localdate()) for boss in (first, second)]
+    ones = [
+        administration_of(boss, scheduled_deactivation_on=timezone.localdate()) for boss in (first, second)
+    ]
 
     def breaks(organisation_id: int, _ids: Any) -> None:
         if organisation_id == first.organisation_id:

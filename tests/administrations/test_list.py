@@ -89,12 +89,14 @@ def test_filters_narrow_together_and_several_values_widen(actor: Any) -> None:
 
 
 def test_a_filter_may_name_all_ids_of_a_long_page(actor: Any) -> None:
-    """On the page, in a file, over REST and in a saved view; ids of the highest installation have sixteen digits."""
+    """On the page, in a file, over REST and in a saved view; ids of the
+    highest installation have sixteen digits."""
     boss, count = actor("administrator"), 250
     firm = firm_of(boss, 12)
     with organisation_scope(boss.organisation_id):
         divisions = Division.objects.bulk_create(
-            Division(organisation_id=boss.organisation_id, name=f"Team {number}") for number in range(count - 4)
+            Division(organisation_id=boss.organisation_id, name=f"Team {number}")
+            for number in range(count - 4)
         )
     ids = [*firm.divisions, *(division.pk for division in divisions)]
     query, client = urlencode([("division", key) for key in ids]), browser_of(boss)
@@ -104,8 +106,10 @@ def test_a_filter_may_name_all_ids_of_a_long_page(actor: Any) -> None:
     assert client.get(f"/api/v1/administrations?{query}").json()["total"] == expected > 0
     page = client.get(f"/administrations/?{query}")
     assert (page.status_code, f"Division: {count}" in page.content.decode(), len(page.content) < 500_000) == (
-        200, True, True,
-    )  # fmt: skip
+        200,
+        True,
+        True,
+    )
     assert content(client.get(f"/administrations/export.csv?{query}")).count(b"\n") == expected + 1
     assert client.post("/administrations/views", {"name": "All", "query": query}).status_code == 302
     connections = urlencode([("connection", LAST - number) for number in range(count)])
@@ -142,7 +146,9 @@ def test_the_page_says_where_one_is_and_reads_its_state_from_the_address(actor: 
     assert "Client number" in text
     assert 'id="administrations"' in text
     assert "Complete as of</a>" not in text
-    assert f"101–{PAGE_SIZE + 5} of {PAGE_SIZE + 5}" in client.get("/administrations/?page=99").content.decode()
+    assert (
+        f"101–{PAGE_SIZE + 5} of {PAGE_SIZE + 5}" in client.get("/administrations/?page=99").content.decode()
+    )
     assert 'aria-sort="ascending"' in client.get("/administrations/").content.decode()
 
 
@@ -157,7 +163,9 @@ def test_a_view_is_saved_opens_by_default_and_is_ones_own(actor: Any) -> None:
     client.post("/administrations/views", form)
     answer = client.get("/administrations/")
     assert answer.headers["Location"] == "/administrations/?status=failed"
-    assert '<span class="tag">Failing</span>' in client.get("/administrations/?status=failed").content.decode()
+    assert (
+        '<span class="tag">Failing</span>' in client.get("/administrations/?status=failed").content.decode()
+    )
     assert client.get("/administrations/?all=1").status_code == 200
     assert browser_of(other).get("/administrations/").status_code == 200
     with organisation_scope(boss.organisation_id):

@@ -1,4 +1,5 @@
-"""No filter, search or sorting of the list, and nothing on the dashboard, reads other firms' rows to find its own."""
+"""No filter, search or sorting of the list, and nothing on the
+dashboard, reads other firms' rows to find its own."""
 
 from typing import Any
 

@@ -44,12 +44,21 @@ def test_for_everybody_else_it_is_nowhere(people: dict[str, Actor]) -> None:
             DivisionMember.objects.create(
                 organisation_id=boss.organisation_id, division=division, membership_id=person.membership_id
             )
-        raise_issue(boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, administration.pk))
+        raise_issue(
+            boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, administration.pk)
+        )
     for person in people.values():
         assign(person, administration)
-    form = {"access": "restricted", "people": [named.membership_id], "client_number": "", "division": division.pk}
+    form = {
+        "access": "restricted",
+        "people": [named.membership_id],
+        "client_number": "",
+        "division": division.pk,
+    }
     answer = browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
-    assert answer.headers["Location"] == "/administrations/", "whoever does not name themselves sees it no more"
+    assert answer.headers["Location"] == "/administrations/", (
+        "whoever does not name themselves sees it no more"
+    )
     for role, person in people.items():
         sees = role == "user"
         browser = browser_of(person)
@@ -65,7 +74,9 @@ def test_for_everybody_else_it_is_nowhere(people: dict[str, Actor]) -> None:
             assert (answer.status_code == 200) == sees, (role, page)
         assert (browser.get(f"/api/v1/administrations/{administration.pk}").status_code == 200) == sees
         with organisation_scope(boss.organisation_id):
-            draft = operations.preview(person, "add_favourite", {}, Selection(ids=[administration.pk, other.pk]))
+            draft = operations.preview(
+                person, "add_favourite", {}, Selection(ids=[administration.pk, other.pk])
+            )
             reason_codes = dict(
                 BulkItem.objects.filter(operation=draft).values_list("administration_id", "reason_code")
             )
@@ -83,7 +94,8 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
     assert "reader" in page
     assert SECRET not in page
     assert (
-        "restricted administration" not in browser_of(people["team_leader"]).get("/administrations/").content.decode()
+        "restricted administration"
+        not in browser_of(people["team_leader"]).get("/administrations/").content.decode()
     )
     assert names(named, "") == [SECRET]
 
@@ -95,13 +107,19 @@ def test_somebody_must_stay_named_and_bulk_work_heeds_it(people: dict[str, Actor
         with pytest.raises(Refused):
             restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[])
         restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
-        draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk]))
+        draft = operations.preview(
+            boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk])
+        )
         assert BulkItem.objects.get(operation=draft).reason_code == "last_member"
         with pytest.raises(Refused, match="Tick at least one"):
-            operations.preview(people["team_leader"], "add_favourite", {}, Selection(query=parse_query_string("")))
+            operations.preview(
+                people["team_leader"], "add_favourite", {}, Selection(query=parse_query_string(""))
+            )
 
 
-def test_whose_people_have_all_left_is_rescued_by_an_administrator_and_only_then(people: dict[str, Actor]) -> None:
+def test_whose_people_have_all_left_is_rescued_by_an_administrator_and_only_then(
+    people: dict[str, Actor],
+) -> None:
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
@@ -138,10 +156,16 @@ def test_the_pages_of_its_connection_do_not_name_it_either(people: dict[str, Act
     )
     for is_listed in (False, True):
         with organisation_scope(boss.organisation_id):
-            RemoteCompany.objects.filter(pk=administration.remote_company_id).update(name=SECRET, is_listed=is_listed)
+            RemoteCompany.objects.filter(pk=administration.remote_company_id).update(
+                name=SECRET, is_listed=is_listed
+            )
         for role in ("administrator", "team_leader"):
             for page in pages:
-                assert SECRET not in browser_of(people[role]).get(page).content.decode(), (role, page, is_listed)
+                assert SECRET not in browser_of(people[role]).get(page).content.decode(), (
+                    role,
+                    page,
+                    is_listed,
+                )
     assert SECRET in browser_of(named).get(pages[0]).content.decode()
 
 
@@ -154,7 +178,9 @@ def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(peop
     for administration_ in (administration, other):
         assign(named, administration_)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(named, administration.pk, restricted=True, membership_ids=[named.membership_id])
+        restriction.set_access(
+            named, administration.pk, restricted=True, membership_ids=[named.membership_id]
+        )
         params = {"number": "69599084", "client_number": "K-SECRET", "add": [people["user"].membership_id]}
         draft = operations.preview(named, "change", params, Selection(ids=[administration.pk, other.pk]))
         operations.start_operation(named, draft.pk)
@@ -175,7 +201,9 @@ def test_who_stays_named_is_somebody_who_may_sign_in(people: dict[str, Actor]) -
         both = [boss.membership_id, gone.membership_id]
         restriction.set_access(boss, administration.pk, restricted=True, membership_ids=both)
         Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
-        draft = operations.preview(boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk]))
+        draft = operations.preview(
+            boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk])
+        )
         assert BulkItem.objects.get(operation=draft).reason_code == "last_member"
         Assignment.objects.filter(membership_id=boss.membership_id).delete()
         with pytest.raises(Refused):
@@ -195,7 +223,9 @@ def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str,
         operations.undo(boss, draft.pk)
         item = BulkItem.objects.get(operation=draft)
         assert (item.state, item.reason_code) == ("kept", "changed_since")
-        named = Assignment.objects.filter(administration=administration).values_list("membership_id", flat=True)
+        named = Assignment.objects.filter(administration=administration).values_list(
+            "membership_id", flat=True
+        )
         assert set(named) == {boss.membership_id}
 
 
@@ -232,7 +262,9 @@ def test_a_page_on_which_nothing_was_changed_changes_nothing(people: dict[str, A
             old.pk,
             template.pk,
         )
-        assert Assignment.objects.filter(administration=administration, membership_id=named.membership_id).exists()
+        assert Assignment.objects.filter(
+            administration=administration, membership_id=named.membership_id
+        ).exists()
 
 
 def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: dict[str, Actor]) -> None:
@@ -243,7 +275,11 @@ def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: di
             organisation_id=boss.organisation_id, name="Zuid", archived_at=timezone.now()
         )
         restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
-    form = {"access": "restricted", "people": [boss.membership_id, named.membership_id], "division": division.pk}
+    form = {
+        "access": "restricted",
+        "people": [boss.membership_id, named.membership_id],
+        "division": division.pk,
+    }
     answer = browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
     assert "Nothing was changed." in answer.content.decode()
     with organisation_scope(boss.organisation_id):
@@ -251,7 +287,8 @@ def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: di
 
 
 def test_what_was_typed_stays_when_the_page_is_refused(people: dict[str, Actor]) -> None:
-    """And what the page first showed too: else the next save would take back what a colleague has done meanwhile."""
+    """And what the page first showed too: else the next save would take
+    back what a colleague has done meanwhile."""
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     assign(named, administration)
@@ -261,8 +298,11 @@ def test_what_was_typed_stays_when_the_page_is_refused(people: dict[str, Actor])
         template = Template.objects.create(**tenant, name="Standard")
     browser, path = browser_of(boss), f"/administrations/{administration.pk}/edit/"
     typed = form_of(browser.get(path).content.decode()) | {
-        "client_number": ["K1"], "division": [str(division.pk)], "template": [str(template.pk)], "access": ["restricted"],
-    }  # fmt: skip
+        "client_number": ["K1"],
+        "division": [str(division.pk)],
+        "template": [str(template.pk)],
+        "access": ["restricted"],
+    }
     assert typed.pop("people") == [str(named.membership_id)]
     with organisation_scope(boss.organisation_id):
         Administration.objects.update(division=other)
@@ -290,7 +330,11 @@ def test_access_that_somebody_else_changed_is_shown_as_it_is(people: dict[str, A
     page = browser.post(path, typed).content.decode()
     assert "since you opened this page" in page
     fields = form_of(page)
-    assert (fields["access"], fields["was_access"], fields["client_number"]) == (["restricted"], ["restricted"], ["K1"])
+    assert (fields["access"], fields["was_access"], fields["client_number"]) == (
+        ["restricted"],
+        ["restricted"],
+        ["K1"],
+    )
     assert fields["people"] == fields["was_people"] == [str(boss.membership_id)]
     browser.post(path, fields)
     with organisation_scope(boss.organisation_id):
@@ -303,11 +347,20 @@ def test_settings_that_were_typed_stay_when_one_is_refused(people: dict[str, Act
     administration = administration_of(boss, SECRET)
     browser, path = browser_of(boss), f"/administrations/{administration.pk}/settings/"
     typed = form_of(browser.get(path).content.decode()) | {
-        "fiscal_years_back": ["77"], "schedule": ["night"], "full_comparison_weekday": ["2"],
-        "resources": ["accounts"], "notify-sync_failing": ["division"],
-    }  # fmt: skip
+        "fiscal_years_back": ["77"],
+        "schedule": ["night"],
+        "full_comparison_weekday": ["2"],
+        "resources": ["accounts"],
+        "notify-sync_failing": ["division"],
+    }
     fields = form_of(browser.post(path, typed).content.decode())
-    for name in ("fiscal_years_back", "schedule", "full_comparison_weekday", "resources", "notify-sync_failing"):
+    for name in (
+        "fiscal_years_back",
+        "schedule",
+        "full_comparison_weekday",
+        "resources",
+        "notify-sync_failing",
+    ):
         assert fields[name] == typed[name], name
     with organisation_scope(boss.organisation_id):
         administration.refresh_from_db()

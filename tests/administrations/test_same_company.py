@@ -1,4 +1,5 @@
-"""A number that the register calls otherwise is stored only when somebody says that it is the same company."""
+"""A number that the register calls otherwise is stored only when
+somebody says that it is the same company."""
 
 from typing import Any
 
@@ -23,9 +24,16 @@ def boss(actor: Any, settings: Any) -> Actor:
     administrator: Actor = actor("administrator", name="Anna")
     with organisation_scope(administrator.organisation_id):
         Lookup.objects.create(
-            organisation_id=administrator.organisation_id, country="NO", kind="number", value=NUMBER, outcome="found",
-            number=NUMBER, legal_name="Nordlys Gruppen AS", answered_at=timezone.now(), source="brreg",
-        )  # fmt: skip
+            organisation_id=administrator.organisation_id,
+            country="NO",
+            kind="number",
+            value=NUMBER,
+            outcome="found",
+            number=NUMBER,
+            legal_name="Nordlys Gruppen AS",
+            answered_at=timezone.now(),
+            source="brreg",
+        )
     return administrator
 
 
@@ -39,13 +47,18 @@ def test_the_page_asks_and_keeps_who_answered(boss: Actor) -> None:
     browser, page = browser_of(boss), f"/administrations/{administration.pk}/identity/"
     answer = browser.post(page, {"number": NUMBER})
     assert answer.status_code == 422
-    assert "The register calls this number “Nordlys Gruppen AS”. Is this the same company?" in answer.content.decode()
+    assert (
+        "The register calls this number “Nordlys Gruppen AS”. Is this the same company?"
+        in answer.content.decode()
+    )
     assert now(boss, administration.pk).number == ""
     browser.post(page, {"number": NUMBER, "same_company": "1"})
     stored = now(boss, administration.pk)
     assert (stored.number, stored.confirmed_identity.name) == (NUMBER, "Nordlys Gruppen AS")
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.get(action="administration.company_confirmed").subject_id == administration.pk
+        assert (
+            AuditEntry.objects.get(action="administration.company_confirmed").subject_id == administration.pk
+        )
     assert "confirmed as the same company" in browser.get(page).content.decode()
 
 

@@ -55,9 +55,13 @@ def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
     connection_id, remotes = two_more_companies(boss)
     with organisation_scope(boss.organisation_id):
         ids = services.import_companies(plus, connection_id, 7, [NewAdministration(one) for one in remotes])
-        assigned = set(Assignment.objects.filter(administration_id=ids[0]).values_list("membership_id", flat=True))
+        assigned = set(
+            Assignment.objects.filter(administration_id=ids[0]).values_list("membership_id", flat=True)
+        )
         assert assigned == {boss.membership_id, plus.membership_id}
-        assert set(Administration.objects.filter(pk__in=ids).values_list("status", flat=True)) == {Status.QUEUED}
+        assert set(Administration.objects.filter(pk__in=ids).values_list("status", flat=True)) == {
+            Status.QUEUED
+        }
         assert AuditEntry.objects.get(action="administrations.imported").details["administrations"] == ids
 
 
@@ -67,7 +71,9 @@ def test_a_company_is_imported_once_however_often_it_is_asked(actor: Any) -> Non
     new_administrations = [NewAdministration(one) for one in remotes]
     with organisation_scope(boss.organisation_id):
         first = services.import_companies(boss, connection_id, 1, new_administrations)
-        again = services.import_companies(boss, connection_id, 2, [*new_administrations, *new_administrations])
+        again = services.import_companies(
+            boss, connection_id, 2, [*new_administrations, *new_administrations]
+        )
         assert (len(first), again) == (2, [])
         assert Administration.objects.filter(remote_company_id__in=remotes).count() == 2
 

@@ -1,4 +1,5 @@
-"""A filter that does not exist never means everything: by REST, in the shell, on the page and in saved views."""
+"""A filter that does not exist never means everything: by REST, in
+the shell, on the page and in saved views."""
 
 import json
 from typing import Any
@@ -26,14 +27,33 @@ from tests.administrations.test_list import browser_of
 
 ROOT = "/api/v1/administrations"
 UNKNOWN = [
-    ("stauts=failed", "stauts"), ("Status=failed", "Status"), ("country=XX", "country"), ("status=faild", "faild"),
-    ("status=Failed", "Failed"), ("status=", "status"), ("division=abc", "abc"), ("division=987654", "987654"),
-    ("division=-1", "-1"), ("template=987654", "987654"), ("user=987654", "987654"), ("user=Me", "Me"),
-    ("connection=987654", "987654"), ("connection=none", "none"), ("sector=ZZ", "ZZ"), ("sector=c", "c"),
-    ("freshness=stale%20", ""), ("freshness=rotten", "rotten"), ("issues=sync_faild", "sync_faild"),
-    ("number=odd", "odd"), ("lifecycle=soon", "soon"), ("sort=colour", "colour"), ("sort=--name", "--name"),
-    ("status=failed&status=faild", "faild"), ("q=a&q=b", "q"), ("favourites=maybe", "maybe"),
-]  # fmt: skip
+    ("stauts=failed", "stauts"),
+    ("Status=failed", "Status"),
+    ("country=XX", "country"),
+    ("status=faild", "faild"),
+    ("status=Failed", "Failed"),
+    ("status=", "status"),
+    ("division=abc", "abc"),
+    ("division=987654", "987654"),
+    ("division=-1", "-1"),
+    ("template=987654", "987654"),
+    ("user=987654", "987654"),
+    ("user=Me", "Me"),
+    ("connection=987654", "987654"),
+    ("connection=none", "none"),
+    ("sector=ZZ", "ZZ"),
+    ("sector=c", "c"),
+    ("freshness=stale%20", ""),
+    ("freshness=rotten", "rotten"),
+    ("issues=sync_faild", "sync_faild"),
+    ("number=odd", "odd"),
+    ("lifecycle=soon", "soon"),
+    ("sort=colour", "colour"),
+    ("sort=--name", "--name"),
+    ("status=failed&status=faild", "faild"),
+    ("q=a&q=b", "q"),
+    ("favourites=maybe", "maybe"),
+]
 """Query, and the word of it that is refused; '' for what is let through after all: blanks around a value."""
 REFUSED = [pair for pair in UNKNOWN if pair[1]]
 
@@ -59,14 +79,28 @@ def test_a_program_is_told_which_filter_or_value_there_is_not(firm: Firm) -> Non
         assert answer.status_code == 422, query
         assert word in json.dumps(answer.json()["detail"]), query
     assert client.get(f"{ROOT}?freshness=stale%20").status_code == 200
-    for query in ("import_id=987654", "import_id=x", "import=1", "limit=0", "limit=5000", "offset=-1", "page=2"):
+    for query in (
+        "import_id=987654",
+        "import_id=x",
+        "import=1",
+        "limit=0",
+        "limit=5000",
+        "offset=-1",
+        "page=2",
+    ):
         assert client.get(f"{ROOT}?{query}").status_code == 422, query
 
 
-def test_an_id_of_another_firm_is_refused_in_the_words_of_one_that_does_not_exist(firm: Firm, actor: Any) -> None:
+def test_an_id_of_another_firm_is_refused_in_the_words_of_one_that_does_not_exist(
+    firm: Firm, actor: Any
+) -> None:
     other = firm_of(actor("administrator"), 3)
     client = browser_of(firm.boss)
-    for name, ids in (("division", other.divisions), ("template", other.templates), ("connection", other.connections)):
+    for name, ids in (
+        ("division", other.divisions),
+        ("template", other.templates),
+        ("connection", other.connections),
+    ):
         theirs, nobodys = (client.get(f"{ROOT}?{name}={key}").json() for key in (ids[0], 987654))
         assert json.dumps(theirs).replace(str(ids[0]), "987654") == json.dumps(nobodys)
         assert nobodys["detail"][0]["loc"] == ["query", name]
@@ -75,7 +109,9 @@ def test_an_id_of_another_firm_is_refused_in_the_words_of_one_that_does_not_exis
 def test_bulk_work_by_a_filter_that_does_not_exist_changes_nothing(firm: Firm) -> None:
     client = browser_of(firm.boss)
     for query, word in REFUSED:
-        answer = send(client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True})
+        answer = send(
+            client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True}
+        )
         assert (answer.status_code, word in answer.content.decode()) == (422, True), query
     assert count_favourites(firm) == 0
     with organisation_scope(firm.boss.organisation_id):
@@ -119,11 +155,17 @@ def run(actor: Actor, *words: str) -> Any:
 def test_the_shell_names_what_it_does_not_know_and_what_there_is(firm: Firm) -> None:
     before = statuses(firm)
     for query, word in REFUSED:
-        for words in (("deactivate", "--filter", query), ("list", "--filter", query), ("export", "--filter", query)):
+        for words in (
+            ("deactivate", "--filter", query),
+            ("list", "--filter", query),
+            ("export", "--filter", query),
+        ):
             outcome = run(firm.boss, *words)
             assert isinstance(outcome.exception, KoppelError), f"{words}: {outcome.output}"
             assert word in refusal_text(outcome.exception), words
-    assert "Possible: queued, configuring, active" in str(run(firm.boss, "list", "--filter", "status=faild").exception)
+    assert "Possible: queued, configuring, active" in str(
+        run(firm.boss, "list", "--filter", "status=faild").exception
+    )
     assert statuses(firm) == before
 
 
@@ -145,9 +187,11 @@ def test_the_page_shows_the_refused_part_no_rows_and_how_to_remove_it(firm: Firm
     for query, _word in REFUSED:
         page = client.get(f"/administrations/?{query}").content.decode()
         assert 'class="banner banner-bad' in page, query
-        assert ("<tbody" in page, 'name="id"' in page, "/administrations/export." in page) == (False, False, False), (
-            query
-        )
+        assert ("<tbody" in page, 'name="id"' in page, "/administrations/export." in page) == (
+            False,
+            False,
+            False,
+        ), query
     page = client.get("/administrations/?status=faild&division=none").content.decode()
     assert "“faild” is not a value of “status”" in page
     assert 'href="?division=none"' in page
@@ -173,7 +217,8 @@ def test_a_form_that_is_sent_anyway_changes_nothing(firm: Firm, query: str, sele
 
 
 @pytest.mark.parametrize(
-    "strange", [{"all": "yes"}, {"id": "x"}, {"action": "explode"}, {"action": "change", "set_division": "abc"}]
+    "strange",
+    [{"all": "yes"}, {"id": "x"}, {"action": "explode"}, {"action": "change", "set_division": "abc"}],
 )
 def test_a_form_with_an_unknown_value_changes_nothing(firm: Firm, strange: dict[str, str]) -> None:
     form = {"action": "add_favourite", "query": "", "id": [str(firm.ids[0])], **strange}
@@ -217,7 +262,9 @@ def test_a_view_of_what_is_gone_matches_nothing_for_programs_too(firm: Firm) -> 
         divisions.merge(boss, firm.divisions[1], firm.divisions[2])
     for query in (f"connection={connection}", f"division={division}", f"division={firm.divisions[1]}"):
         assert client.get(f"{ROOT}?{query}").status_code == 422
-        answer = send(client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True})
+        answer = send(
+            client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True}
+        )
         assert answer.status_code == 422
     assert "kantoor0@example.test" in client.get(f"{ROOT}?connection={connection}").content.decode()
     assert client.get(f"{ROOT}?template={template}").status_code == 200
@@ -245,16 +292,36 @@ def test_an_import_of_administrations_that_one_may_not_see_does_not_exist(firm: 
 
 
 NARROWING_NOTHING = [
-    "q=", "q", "q=%00", "q=%20%20", "q=%C2%A0", "&", "&&&", "page=2", "done=77", "sort=name", "sort=-name", "columns=name",
-    "columns=", "page=1&sort=name", "q=&sort=name", "status=active&page=2", "all=1&status=active", "all=1&q=", " ", "?",
-]  # fmt: skip
+    "q=",
+    "q",
+    "q=%00",
+    "q=%20%20",
+    "q=%C2%A0",
+    "&",
+    "&&&",
+    "page=2",
+    "done=77",
+    "sort=name",
+    "sort=-name",
+    "columns=name",
+    "columns=",
+    "page=1&sort=name",
+    "q=&sort=name",
+    "status=active&page=2",
+    "all=1&status=active",
+    "all=1&q=",
+    " ",
+    "?",
+]
 
 
 def test_a_filter_that_narrows_nothing_down_does_not_mean_all(firm: Firm) -> None:
     """By REST, on the page and in the shell."""
     client, before = browser_of(firm.boss), statuses(firm)
     for query in NARROWING_NOTHING:
-        answer = send(client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True})
+        answer = send(
+            client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True}
+        )
         assert answer.status_code == 422, query
         form = {"action": "add_favourite", "query": query, "all": "1", "next": "/administrations/?all=1"}
         client.post("/administrations/bulk/preview", form)
@@ -272,7 +339,9 @@ def test_all_are_changed_when_that_is_said(firm: Firm) -> None:
     client.post("/administrations/bulk/preview", {"action": "add_favourite", "query": "", "all": "1"})
     assert count_favourites(firm) == 12
     assert isinstance(run(firm.boss, "deactivate", "--filter", "").exception, KoppelError)
-    assert isinstance(run(firm.boss, "deactivate", "--all", "--filter", "status=active").exception, KoppelError)
+    assert isinstance(
+        run(firm.boss, "deactivate", "--all", "--filter", "status=active").exception, KoppelError
+    )
     assert run(firm.boss, "deactivate", "--all").exit_code == 0
     assert set(statuses(firm)) == {"deactivated"}
 

@@ -1,4 +1,5 @@
-"""The published description of REST, held against the API itself: schemathesis makes calls from it, sensible and not."""
+"""The published description of REST, held against the API itself:
+schemathesis makes calls from it, sensible and not."""
 
 import json
 from collections import Counter
@@ -37,7 +38,9 @@ def program(actor: Any, settings: Any) -> Program:
     settings.API_REQUESTS_PER_MINUTE = 1_000_000
     world: World = build_world(actor)
     with organisation_scope(world.boss.organisation_id):
-        _token, secret = api_tokens.create_token(world.boss, name="schemathesis", days=30, role=None, read_only=False)
+        _token, secret = api_tokens.create_token(
+            world.boss, name="schemathesis", days=30, role=None, read_only=False
+        )
     headers = {"Authorization": f"Bearer {secret.reveal()}"}
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", WSGIHandler(), headers=headers)
     return Program(schema, headers)
@@ -59,9 +62,13 @@ def call_many(program: Program, operation: Any) -> None:
     )
 
     @hypothesis_settings(
-        max_examples=CALLS_PER_OPERATION, deadline=None, derandomize=True, database=None,
-        phases=[Phase.generate], suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+        max_examples=CALLS_PER_OPERATION,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=cases)
     def call(case: Any) -> None:
         case.call_and_validate(headers=program.headers, checks=CHECKS)
@@ -71,7 +78,8 @@ def call_many(program: Program, operation: Any) -> None:
 
 @pytest.mark.usefixtures("program")
 def test_no_two_objects_of_the_description_have_one_name() -> None:
-    """A second class of a name would take the place of the first in the description, and be published for both."""
+    """A second class of a name would take the place of the first in
+    the description, and be published for both."""
     classes = {schema for schema in subclasses(Schema) if schema.__module__.startswith("koppel.")}
     assert len(classes) > 50
     names = Counter(schema.__name__ for schema in classes)

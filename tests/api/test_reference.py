@@ -28,11 +28,19 @@ def test_every_operation_of_the_description_is_there_with_an_example_that_can_be
 
 
 def test_fields_within_fields_have_their_kind_and_what_is_taken_for_them(actor: Any) -> None:
-    invite = next(one for one in operations() if (one.method, one.path) == ("POST", "/api/v1/people/invitations"))
+    invite = next(
+        one for one in operations() if (one.method, one.path) == ("POST", "/api/v1/people/invitations")
+    )
     fields = {one.name: one for one in invite.parameters}
-    assert (fields["email"].location, fields["email"].kind, fields["email"].required) == ("body", "text", True)
+    assert (fields["email"].location, fields["email"].kind, fields["email"].required) == (
+        "body",
+        "text",
+        True,
+    )
     assert '"team_leader"' in fields["role"].kind
-    make = next(one for one in operations() if (one.method, one.path) == ("GET", "/api/v1/administrations/bulk"))
+    make = next(
+        one for one in operations() if (one.method, one.path) == ("GET", "/api/v1/administrations/bulk")
+    )
     assert "[].counts.changed" in [one.name for one in make.response_fields]
 
 

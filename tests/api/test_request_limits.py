@@ -1,4 +1,5 @@
-"""What a short request costs: the answer to a refused one stays small, and nothing runs before it is refused."""
+"""What a short request costs: the answer to a refused one stays
+small, and nothing runs before it is refused."""
 
 import json
 from typing import Any
@@ -11,7 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from tests.web.factories import World, build_world
 
 BYTES_MAX = 200_000
-MANY_NAMES = "&".join(f"{first}{second}" for first in "abcdefghij" for second in "abcdefghijklmnopqrstuvwxyz0123456789")
+MANY_NAMES = "&".join(
+    f"{first}{second}" for first in "abcdefghij" for second in "abcdefghijklmnopqrstuvwxyz0123456789"
+)
 MANY_COLUMNS = ".".join(f"c{number}" for number in range(400))
 BULK = "/api/v1/administrations/bulk"
 
@@ -37,7 +40,11 @@ def test_a_reader_with_a_short_address_full_of_names_gets_a_short_answer(world: 
 def test_of_many_refused_parts_ten_are_named_and_the_others_counted(world: World) -> None:
     names = "&".join(f"x{number}=1" for number in range(40))
     page = world.client("reader").get(f"/notices/?{names}").content.decode()
-    assert (page.count("is not a filter") // 2, "And 30 more." in page, len(page) < BYTES_MAX) == (10, True, True)
+    assert (page.count("is not a filter") // 2, "And 30 more." in page, len(page) < BYTES_MAX) == (
+        10,
+        True,
+        True,
+    )
     detail = world.client("reader").get(f"/api/v1/notices?{names}").json()["detail"]
     assert (len(detail), detail[-1]["msg"], detail[-1]["more"]) == (11, "And 30 more.", 30)
 
@@ -97,7 +104,10 @@ def test_who_may_not_see_a_list_does_not_learn_its_parameters(world: World, path
 def test_a_body_that_names_a_key_twice_is_refused_by_that_key(world: World) -> None:
     client = world.client("administrator")
     twice = '{"action": "add_favourite", "filter": "status=failed", "filter": "", "start": true}'
-    nested = '{"action": "change", "filter": "status=active", "params": {"sector": "A", "sector": "B"}, "start": true}'
+    nested = (
+        '{"action": "change", "filter": "status=active", "params": {"sector": "A", "sector": "B"}, '
+        '"start": true}'
+    )
     for body, key in ((twice, "filter"), (nested, "sector")):
         answer = post(client, BULK, body)
         assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", key])
@@ -115,26 +125,38 @@ def test_a_day_is_written_in_one_way(world: World, day: str) -> None:
 IDS = [(digits, "9" * digits) for digits in (17, 18, 19, 20)]
 
 
-@pytest.mark.parametrize(("digits", "number"), [*IDS, (18, "1" + "0" * 17), (19, str(2**63 - 1)), (19, str(2**63))])
+@pytest.mark.parametrize(
+    ("digits", "number"), [*IDS, (18, "1" + "0" * 17), (19, str(2**63 - 1)), (19, str(2**63))]
+)
 def test_a_long_id_is_never_left_out(world: World, digits: int, number: str) -> None:
-    """Of a person or division that does not exist there is nothing; a number that no row can have is refused."""
+    """Of a person or division that does not exist there is nothing; a
+    number that no row can have is refused."""
     client, fits = world.client("administrator"), int(number) < 2**63
-    for path in (f"/organisation/activity/?person={number}", f"/organisation/activity/?person={number}&format=csv"):
+    for path in (
+        f"/organisation/activity/?person={number}",
+        f"/organisation/activity/?person={number}&format=csv",
+    ):
         answer = client.get(path)
         content = b"".join(answer).decode()
         answer.close()
         assert answer.status_code == 422 or not has_rows(path, content), path
         assert fits or answer.status_code == 422, path
     for path in (
-        f"/organisation/people/?division={number}", f"/administrations/?division={number}",
-        f"/administrations/?user={number}", f"/administrations/?import={number}", f"/administrations/?template={number}",
-        f"/api/v1/administrations?division={number}", f"/api/v1/administrations?import_id={number}",
+        f"/organisation/people/?division={number}",
+        f"/administrations/?division={number}",
+        f"/administrations/?user={number}",
+        f"/administrations/?import={number}",
+        f"/administrations/?template={number}",
+        f"/api/v1/administrations?division={number}",
+        f"/api/v1/administrations?import_id={number}",
         f"/api/v1/activity?person={number}",
-    ):  # fmt: skip
+    ):
         assert client.get(path).status_code == 422, path
     for path in (f"/api/v1/activity?before={number}", f"/administrations/?done={number}&all=1"):
         assert client.get(path).status_code == (200 if fits else 422), path
-    assert client.get(f"/connections/import?connection={number}").status_code in ((404,) if fits else (404, 422))
+    assert client.get(f"/connections/import?connection={number}").status_code in (
+        (404,) if fits else (404, 422)
+    )
 
 
 def has_rows(path: str, content: str) -> bool:

@@ -1,4 +1,5 @@
-"""Programs with a token of a member: what they may, what they may not, and what is left of them in the audit log."""
+"""Programs with a token of a member: what they may, what they may not,
+and what is left of them in the audit log."""
 
 from typing import Any
 
@@ -28,7 +29,12 @@ def call(text: str, path: str = ME, method: str = "GET") -> Any:
 def test_a_program_learns_whom_it_acts_for(actor: Any) -> None:
     leader = actor("team_leader", name="Lena")
     body = call(token_of(leader)).json()
-    assert (body["name"], body["role"], body["token"], body["read_only"]) == ("Lena", "team_leader", "Reports", True)
+    assert (body["name"], body["role"], body["token"], body["read_only"]) == (
+        "Lena",
+        "team_leader",
+        "Reports",
+        True,
+    )
     assert body["organisation"]["id"] == leader.organisation_id
 
 

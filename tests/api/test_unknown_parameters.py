@@ -12,7 +12,9 @@ from django.test import Client
 from tests.web.factories import IMPORT, World, build_world
 
 BODIES: dict[str, Any] = {
-    "PUT /api/v1/notices/preferences": [{"event": "sync_failing", "channel": "mail", "scope": "mine", "colour": "red"}],
+    "PUT /api/v1/notices/preferences": [
+        {"event": "sync_failing", "channel": "mail", "scope": "mine", "colour": "red"}
+    ],
 }
 """Those that are not one object."""
 NESTED: dict[str, Any] = {
@@ -46,11 +48,17 @@ def operations(boss: Client) -> list[tuple[str, str, dict[str, Any]]]:
 
 def address(world: World, path: str) -> str:
     samples = {
-        "administration_id": world.active.pk, "connection_id": world.active.connection_id, "run_id": world.run_id,
-        "division_id": world.division.pk, "template_id": world.template.pk, "webhook_id": world.webhook_id,
-        "membership_id": world.bystander.membership_id, "import_id": IMPORT, "resource": "accounts",
+        "administration_id": world.active.pk,
+        "connection_id": world.active.connection_id,
+        "run_id": world.run_id,
+        "division_id": world.division.pk,
+        "template_id": world.template.pk,
+        "webhook_id": world.webhook_id,
+        "membership_id": world.bystander.membership_id,
+        "import_id": IMPORT,
+        "resource": "accounts",
         "token": uuid.UUID(int=1),
-    }  # fmt: skip
+    }
     return re.sub(r"\{(\w+)\}", lambda word: str(samples.get(word[1], 987654)), path)
 
 
@@ -65,7 +73,11 @@ def test_every_operation_refuses_an_unknown_query_parameter(
     wrong = []
     for method, path, _description in operations:
         answer = send(boss, method, f"{address(world, path)}?stauts=failed")
-        named = [error.get("loc") for error in answer.json().get("detail", ())] if answer.status_code == 422 else []
+        named = (
+            [error.get("loc") for error in answer.json().get("detail", ())]
+            if answer.status_code == 422
+            else []
+        )
         if ["query", "stauts"] not in named:
             wrong.append(f"{method} {path}: {answer.status_code} {answer.content[:120]!r}")
     assert wrong == []
@@ -80,7 +92,9 @@ def test_every_operation_refuses_a_single_parameter_that_comes_twice(
         for name in single:
             tried += 1
             answer = send(boss, method, f"{address(world, path)}?{name}=1&{name}=2")
-            if answer.status_code != 422 or ["query", name] not in [each["loc"] for each in answer.json()["detail"]]:
+            if answer.status_code != 422 or ["query", name] not in [
+                each["loc"] for each in answer.json()["detail"]
+            ]:
                 wrong.append(f"{method} {path} {name}: {answer.status_code}")
     assert tried > 20
     assert wrong == []
@@ -180,8 +194,12 @@ def test_an_unknown_value_is_refused_with_its_parameter(
         boss, "POST", "/api/v1/administrations/bulk", {"action": "add_favourite", "ids": [world.active.pk]}
     ).json()
     words = {
-        "import": IMPORT, "one": world.active.pk, "run": world.run_id, "webhook": world.webhook_id, "bulk": operation["id"]
-    }  # fmt: skip
+        "import": IMPORT,
+        "one": world.active.pk,
+        "run": world.run_id,
+        "webhook": world.webhook_id,
+        "bulk": operation["id"],
+    }
     answer = boss.get(f"/api/v1{path.format(**words)}")
     assert answer.status_code == 422, answer.content
     errors = [(error["loc"], error.get("value")) for error in answer.json()["detail"]]

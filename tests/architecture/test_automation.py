@@ -11,7 +11,9 @@ import yaml
 from tests.fixtures.environment import KOPPEL, REPOSITORY, SANDBOX
 
 OWN_CHECK = ".ci/run"
-WORKFLOWS = [file.relative_to(REPOSITORY).as_posix() for file in (REPOSITORY / ".github/workflows").glob("*.yml")]
+WORKFLOWS = [
+    file.relative_to(REPOSITORY).as_posix() for file in (REPOSITORY / ".github/workflows").glob("*.yml")
+]
 PROJECT_COMMAND = re.compile(r"(?:make|\.ci/run)(?: [a-z-]+)*")
 
 

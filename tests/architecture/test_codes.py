@@ -1,4 +1,5 @@
-"""Codes of audit actions, issues and events are members of an app's enum: declared, labelled, translated, used."""
+"""Codes of audit actions, issues and events are members of an app's
+enum: declared, labelled, translated, used."""
 
 import ast
 import importlib
@@ -30,22 +31,40 @@ CONVERTED = {
     **{
         f"TimelineKind.{kind}": "made of the audit action of the same name, by timeline_kind"
         for kind in (
-            "CONNECTED", "RECONNECTED", "COMPANY_ADDED", "TRANSFER_REQUESTED", "TRANSFER_CANCELLED", "OWNER_CHANGED",
+            "CONNECTED",
+            "RECONNECTED",
+            "COMPANY_ADDED",
+            "TRANSFER_REQUESTED",
+            "TRANSFER_CANCELLED",
+            "OWNER_CHANGED",
         )
     },
     **{
         f"CommonReason.NUMBER_{note}": "made of the note of NumberCheck"
         for note in ("VAT_NUMBER", "BRANCH_NUMBER", "RSIN", "FORMAT", "DUMMY", "EMPTY")
     },
-}  # fmt: skip
+}
 """Members that no source names, and what they are made of."""
 CODE_POSITIONS = {
-    "record": slice(2, 3), "_record": slice(1, 4), "record_change": slice(1, 2), "record_action": slice(1, 2),
-    "raise_issue": slice(1, 2), "resolve_issues": slice(2, None), "open_event": slice(1, 2), "close_event": slice(1, 2),
-    "close_event_for": slice(1, 2), "notify": slice(1, 2), "add_timeline_event": slice(1, 2),
-    "start_timeline_event": slice(1, 2), "end_timeline_event": slice(1, 2), "PlannedChange": slice(0, 1),
-    "Subject": slice(0, 1), "open_issues": slice(1, 2), "count_open": slice(1, 2), "resolve_issues_bulk": slice(1, 2),
-}  # fmt: skip
+    "record": slice(2, 3),
+    "_record": slice(1, 4),
+    "record_change": slice(1, 2),
+    "record_action": slice(1, 2),
+    "raise_issue": slice(1, 2),
+    "resolve_issues": slice(2, None),
+    "open_event": slice(1, 2),
+    "close_event": slice(1, 2),
+    "close_event_for": slice(1, 2),
+    "notify": slice(1, 2),
+    "add_timeline_event": slice(1, 2),
+    "start_timeline_event": slice(1, 2),
+    "end_timeline_event": slice(1, 2),
+    "PlannedChange": slice(0, 1),
+    "Subject": slice(0, 1),
+    "open_issues": slice(1, 2),
+    "count_open": slice(1, 2),
+    "resolve_issues_bulk": slice(1, 2),
+}
 """Where a function takes a code, by its name."""
 CODE_FIELDS = {"kind", "reason", "reason_code", "state", "status", "status_code", "subject_kind"}
 """Fields that hold a member of an enum."""
@@ -72,9 +91,14 @@ def members_in(node: ast.AST) -> Iterator[str]:
 
 
 def apps_enums(base: type[StrEnum]) -> list[type[StrEnum]]:
-    """The enums of the apps: not those of tests, nor private ones, which stand for codes that no app knows."""
+    """The enums of the apps: not those of tests, nor private ones,
+    which stand for codes that no app knows."""
     enums = base.__subclasses__()
-    return [codes for codes in enums if codes.__module__.startswith("koppel.") and not codes.__name__.startswith("_")]
+    return [
+        codes
+        for codes in enums
+        if codes.__module__.startswith("koppel.") and not codes.__name__.startswith("_")
+    ]
 
 
 def is_translated(text: str | Promise) -> bool:
@@ -174,7 +198,11 @@ def test_a_bare_code_is_found(call: str) -> None:
 def bare_codes(code: ast.AST) -> Iterator[int]:
     """Lines of calls and comparisons whose code is text."""
     for node in ast.walk(code):
-        if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr in CODE_FIELDS:
+        if (
+            isinstance(node, ast.Compare)
+            and isinstance(node.left, ast.Attribute)
+            and node.left.attr in CODE_FIELDS
+        ):
             yield from (node.lineno for value in node.comparators if is_text(value))
         if not isinstance(node, ast.Call):
             continue

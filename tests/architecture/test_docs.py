@@ -53,7 +53,9 @@ def test_a_new_variable_is_noticed_however_it_is_read(code: str) -> None:
 def test_every_permission_stands_with_its_roles() -> None:
     table = {key: cells for key, cells in rows_under(r"`(\w+)`:", OPERATIONS) if key in set(Permission)}
     roles = list(Role)
-    allowed = {key: {role for role, cell in zip(roles, cells, strict=True) if cell} for key, cells in table.items()}
+    allowed = {
+        key: {role for role, cell in zip(roles, cells, strict=True) if cell} for key, cells in table.items()
+    }
     assert allowed == {str(permission): set(may) for permission, may in PERMISSIONS.items()}
 
 
@@ -65,13 +67,16 @@ def test_every_command_is_written_down() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     command_names = sorted(commands())
     assert "koppel demo-once" in command_names
-    assert [command for command in command_names if not re.search(rf"{re.escape(command)}(?![\w-])", text)] == []
+    assert [
+        command for command in command_names if not re.search(rf"{re.escape(command)}(?![\w-])", text)
+    ] == []
 
 
 def test_every_section_that_a_message_sends_the_reader_to_exists() -> None:
     code = "\n".join(file.read_text() for file in PACKAGES.rglob("*.py"))
     referenced_sections = {
-        first or second for first, second in re.findall(r'docs/operations\.md(?:, (\w+)| says under "([^"]+)")', code)
+        first or second
+        for first, second in re.findall(r'docs/operations\.md(?:, (\w+)| says under "([^"]+)")', code)
     }
     assert referenced_sections >= {"Roles", "Another major version"}
     assert referenced_sections - set(re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)) == set()
@@ -88,7 +93,9 @@ def test_every_log_event_of_the_troubleshooting_list_is_logged() -> None:
 
 def test_every_knob_of_the_sandbox_is_written_down() -> None:
     code = "\n".join(file.read_text() for file in SANDBOX.rglob("*.py"))
-    knobs = {(method.upper(), path) for method, path in re.findall(r'web\.(\w+)\(f?"(/__sandbox__/[^"]*)"', code)}
+    knobs = {
+        (method.upper(), path) for method, path in re.findall(r'web\.(\w+)\(f?"(/__sandbox__/[^"]*)"', code)
+    }
     assert len(knobs) > 12
     written = (REPOSITORY / "docs" / "sandbox.md").read_text()
     assert [f"{method} {path}" for method, path in sorted(knobs) if f"`{method} {path}`" not in written] == []
@@ -101,8 +108,14 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
 
 
 def test_a_command_that_does_not_exist_is_noticed() -> None:
-    text = "Type `koppel webhooks secret ID`, or `koppel webhooks`, in\n```\n.venv/bin/koppel sync abc\nkoppel up\n```"
-    assert commands_named(text, {"koppel webhooks", "koppel sync"}) == ["koppel webhooks secret", "koppel sync abc"]
+    text = (
+        "Type `koppel webhooks secret ID`, or `koppel webhooks`, "
+        "in\n```\n.venv/bin/koppel sync abc\nkoppel up\n```"
+    )
+    assert commands_named(text, {"koppel webhooks", "koppel sync"}) == [
+        "koppel webhooks secret",
+        "koppel sync abc",
+    ]
 
 
 def commands_named(text: str, groups: Collection[str]) -> list[str]:
@@ -117,7 +130,9 @@ def commands_named(text: str, groups: Collection[str]) -> list[str]:
 
 @pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING], ids=lambda page: page.name)
 def test_every_function_that_a_page_names_exists(page: Path) -> None:
-    code = "\n".join(file.read_text() for file in [*PACKAGES.rglob("*.py"), *(REPOSITORY / "tests").rglob("*.py")])
+    code = "\n".join(
+        file.read_text() for file in [*PACKAGES.rglob("*.py"), *(REPOSITORY / "tests").rglob("*.py")]
+    )
     existing = set(re.findall(r"(?:def|class|FUNCTION) (?:public\.)?(\w+)", code))
     named = re.findall(r"`(?:\w+\.)*(\w+)\(", page.read_text())
     assert [name for name in named if name not in existing] == []
@@ -145,7 +160,9 @@ def test_the_changelog_is_kept_in_the_form_of_keep_a_changelog() -> None:
 
 
 def test_the_changelog_names_the_version_of_the_packages() -> None:
-    version = re.search(r'^version = "(.+)"$', (PACKAGES / "koppel" / "pyproject.toml").read_text(), re.MULTILINE)
+    version = re.search(
+        r'^version = "(.+)"$', (PACKAGES / "koppel" / "pyproject.toml").read_text(), re.MULTILINE
+    )
     assert version
     assert f"## [{version[1]}] - " in CHANGELOG
 
@@ -154,7 +171,12 @@ def test_the_changelog_names_the_version_of_the_packages() -> None:
 def test_a_decision_record_has_date_status_and_headings(record: Path) -> None:
     text = record.read_text()
     assert re.match(rf"# {int(record.name[:4])}\. \S.+\n\nDate: \d{{4}}-\d\d-\d\d\. Status: \w+", text)
-    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences", "Alternatives"]
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [
+        "Context",
+        "Decision",
+        "Consequences",
+        "Alternatives",
+    ]
 
 
 def test_decision_records_are_numbered_without_gaps() -> None:
@@ -185,7 +207,9 @@ def name_given_to_environ(node: ast.AST) -> str:
         key = node.args[0] if node.args else None
     else:
         return ""
-    is_other = isinstance(key, ast.Constant) and isinstance(key.value, str) and not VARIABLE.fullmatch(key.value)
+    is_other = (
+        isinstance(key, ast.Constant) and isinstance(key.value, str) and not VARIABLE.fullmatch(key.value)
+    )
     return str(key.value) if is_other and isinstance(key, ast.Constant) else ""
 
 

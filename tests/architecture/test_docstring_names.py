@@ -1,6 +1,8 @@
-"""A docstring or comment names only what exists: in backticks stand names, modules, settings, columns and files.
+"""A docstring or comment names only what exists: in backticks stand
+names, modules, settings, columns and files.
 
-Names are looked up in the distribution that the docstring belongs to: the sandbox may not name what only Koppel defines.
+Names are looked up in the distribution that the docstring belongs to: the
+sandbox may not name what only Koppel defines.
 """
 
 import ast
@@ -52,7 +54,8 @@ def looks_like_code(word: str) -> bool:
 
 
 def names_in(span: str) -> Iterator[str]:
-    """The identifiers of what stands in backticks; a call without its arguments, a sentence without its words."""
+    """The identifiers of what stands in backticks; a call without its
+    arguments, a sentence without its words."""
     span = span.strip()
     call = re.fullmatch(r"([\w.]+)\(.*\)", span)
     if call:
@@ -70,7 +73,11 @@ def plain_word(span: str) -> str:
 def prose_of(source: str) -> Iterator[tuple[int, str]]:
     """Line and text of docstrings, of strings that describe a name above them, and of comments."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             yield node.lineno, node.value.value
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -84,7 +91,8 @@ def text_of(file: Path) -> str:
 
 @cache
 def code_words(source: Path) -> frozenset[str]:
-    """Every word of a distribution's code, of strings in it (columns, keys, SQL), and of its templates and styles."""
+    """Every word of a distribution's code, of strings in it (columns,
+    keys, SQL), and of its templates and styles."""
     return frozenset().union(*map(words_of, _files(source)))
 
 
@@ -148,7 +156,9 @@ def exists(name: str, source: Path) -> bool:
     if "/" in name:
         return False
     modules = [
-        file for file in _files(source) if file.suffix == ".py" and _dotted(file).endswith("." + ".".join(module))
+        file
+        for file in _files(source)
+        if file.suffix == ".py" and _dotted(file).endswith("." + ".".join(module))
     ]
     if module and modules:
         return any(re.search(rf"\b{last}\b", text_of(file)) for file in modules)
@@ -164,7 +174,8 @@ def _files(source: Path) -> tuple[Path, ...]:
     return tuple(
         file
         for file in source.rglob("*")
-        if (file.suffix in TEXTS or file.suffix == ".py") and not {"staticfiles", "__pycache__"} & set(file.parts)
+        if (file.suffix in TEXTS or file.suffix == ".py")
+        and not {"staticfiles", "__pycache__"} & set(file.parts)
     )
 
 
@@ -195,7 +206,9 @@ def test_what_counts_as_a_name(span: str, names: list[str]) -> None:
     assert list(names_in(span)) == names
 
 
-@pytest.mark.parametrize("name", ["steps_as_data", "koppel.books.storage.keeper", "Unheard", "writer.unheard_of"])
+@pytest.mark.parametrize(
+    "name", ["steps_as_data", "koppel.books.storage.keeper", "Unheard", "writer.unheard_of"]
+)
 def test_what_does_not_exist_is_noticed(name: str) -> None:
     assert not any(exists(name, source) for source in SOURCES)
 

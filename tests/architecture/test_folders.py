@@ -1,4 +1,5 @@
-"""An app's folder stays small enough to be read at a glance: beyond its conventional files it has at most a dozen entries."""
+"""An app's folder stays small enough to be read at a glance: beyond its
+conventional files it has at most a dozen entries."""
 
 from pathlib import Path
 
@@ -8,10 +9,31 @@ from tests.fixtures.environment import KOPPEL as PACKAGE
 
 ENTRIES_MAX = 12
 CONVENTIONAL = {
-    "__init__", "__main__", "apps", "wiring", "models", "errors", "services", "queries", "tasks", "forms", "views", "api",
-    "commands", "urls", "inputs", "hooks", "issue_types", "event_types", "audit_actions", "migrations", "locale", "templates",
-    "templatetags", "static",
-}  # fmt: skip
+    "__init__",
+    "__main__",
+    "apps",
+    "wiring",
+    "models",
+    "errors",
+    "services",
+    "queries",
+    "tasks",
+    "forms",
+    "views",
+    "api",
+    "commands",
+    "urls",
+    "inputs",
+    "hooks",
+    "issue_types",
+    "event_types",
+    "audit_actions",
+    "migrations",
+    "locale",
+    "templates",
+    "templatetags",
+    "static",
+}
 """Names that mean the same in every app, by convention of Django or of ours."""
 NAMED_BY_DJANGO = {"management"}
 MADE_AT_INSTALLATION = {"__pycache__", "staticfiles"}
@@ -32,7 +54,10 @@ def test_an_app_has_at_most_a_dozen_entries_of_its_own(app: Path) -> None:
 
 def test_every_folder_of_the_package_is_a_package() -> None:
     strays = [
-        path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__" if path not in APPS
+        path.name
+        for path in PACKAGE.iterdir()
+        if path.is_dir() and path.name != "__pycache__"
+        if path not in APPS
     ]
     assert strays == []
 

@@ -1,4 +1,5 @@
-"""A view reads what was sent through a form or through the parameters of its page, and leaves refusals to one place."""
+"""A view reads what was sent through a form or through the parameters of
+its page, and leaves refusals to one place."""
 
 import ast
 from collections.abc import Iterator
@@ -13,29 +14,41 @@ WITH_A_REASON = {
     "onboarding/services.py": "what is gone is an answer of the step, which leads back to it",
     "books/views.py": "a download that cannot be made leads back to the page that offered it",
     "organisations/invitations/csv_import.py": "each line of a list has a result of its own",
-    "organisations/views/single_sign_on.py": "the organisation's activity tells of a refused answer; it is raised again",
+    "organisations/views/single_sign_on.py": "the organisation's activity tells of a refused answer; "
+    "it is raised again",
     "administrations/bulk/csv_import.py": "each line of a table has a result of its own",
     "web/auth/middleware.py": "the one handler of pages",
     "cli/main.py": "the one handler of commands",
     "kit/web/forms.py": "the one handler of forms",
     "api/unknown_parameters.py": "collected with the other errors of the request",
     "connections/views/actions.py": "a second click on what is removed leads to the list, which says so",
-    "connections/views/consent.py": "the way back from the vendor ends where the person came from, also when it fails",
+    "connections/views/consent.py": "the way back from the vendor ends where the person came from, "
+    "also when it fails",
     "connections/consent/attempts.py": "stored with the attempt before it goes on",
     "administrations/commands/change.py": "the sentence names the file",
-    "cli/checks/installation.py": "a database that does not answer is a finding of the check, beside the others",
+    "cli/checks/installation.py": "a database that does not answer is a finding of the check, "
+    "beside the others",
     "cli/commands/keys.py": "keys of another installation are what the command checks first: exit code 1",
-    "company_registers/numbers/list_import.py": "a list that is no table with quotation marks is read without them",
+    "company_registers/numbers/list_import.py": "a list that is no table with quotation marks is read "
+    "without them",
     **dict.fromkeys(
         (
-            "company_registers/tasks.py", "connections/companies/descriptions.py", "connections/tasks.py",
-            "connections/vault/maintenance.py", "connections/vault/token_refresh.py", "kit/jobs/outbox.py",
-            "kit/quarantine/job_requeue.py", "notifications/webhooks/delivery.py", "organisations/tasks.py",
-            "sync/engine/run_executor.py", "sync/engine/run_reader.py",
+            "company_registers/tasks.py",
+            "connections/companies/descriptions.py",
+            "connections/tasks.py",
+            "connections/vault/maintenance.py",
+            "connections/vault/token_refresh.py",
+            "kit/jobs/outbox.py",
+            "kit/quarantine/job_requeue.py",
+            "notifications/webhooks/delivery.py",
+            "organisations/tasks.py",
+            "sync/engine/run_executor.py",
+            "sync/engine/run_reader.py",
         ),
-        "a job that quarantine stops keeps what it has done and leaves the rest for the end of the quarantine",
+        "a job that quarantine stops keeps what it has done and leaves the rest for the end of the "
+        "quarantine",
     ),
-}  # fmt: skip
+}
 """Files that catch an error of ours."""
 
 
@@ -65,7 +78,9 @@ def _sources() -> Iterator[tuple[str, Path, ast.Module]]:
 
 
 def test_nobody_reads_a_request_beside_forms_and_parameters() -> None:
-    raw_reads = {name: list(_raw_reads(tree)) for name, _path, tree in _sources() if not name.startswith(READERS)}
+    raw_reads = {
+        name: list(_raw_reads(tree)) for name, _path, tree in _sources() if not name.startswith(READERS)
+    }
     assert {name: lines for name, lines in raw_reads.items() if lines} == {}
 
 
@@ -107,12 +122,21 @@ def _caught(tree: ast.AST) -> Iterator[str]:
 
 
 def test_the_errors_that_are_looked_for_are_all_subclasses() -> None:
-    assert {"KoppelError", "Refused", "AnswerRefused", "Quarantined", "CheckFailed", "WrongKey"} <= _own_errors()
+    assert {
+        "KoppelError",
+        "Refused",
+        "AnswerRefused",
+        "Quarantined",
+        "CheckFailed",
+        "WrongKey",
+    } <= _own_errors()
 
 
 def test_refusals_are_handled_in_one_place_per_interface() -> None:
     own_errors = _own_errors()
-    handlers = {name: errors for name, _path, tree in _sources() if (errors := own_errors & set(_caught(tree)))}
+    handlers = {
+        name: errors for name, _path, tree in _sources() if (errors := own_errors & set(_caught(tree)))
+    }
     assert {name: errors for name, errors in handlers.items() if name not in WITH_A_REASON} == {}
     # Forms and REST parameters take refusals without `except`.
     assert WITH_A_REASON.keys() - handlers.keys() == {"kit/web/forms.py"}

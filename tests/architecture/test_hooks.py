@@ -33,7 +33,10 @@ def test_no_function_adds_to_a_list_of_its_module() -> None:
 
 
 def test_such_a_list_is_found() -> None:
-    code = "_listeners = []\n_names: dict[str, int] = {}\nFIXED = [1]\ndef register(one):\n    _listeners[:] = [one]\n"
+    code = (
+        "_listeners = []\n_names: dict[str, int] = {}\nFIXED = [1]\ndef register(one):\n    _listeners[:] "
+        "= [one]\n"
+    )
     assert written_containers(ast.parse(code)) == {"_listeners"}
     assert written_containers(ast.parse(f"{code}    _names.update({{'a': 1}})")) == {"_listeners", "_names"}
 
@@ -42,7 +45,9 @@ def written_containers(code: ast.Module) -> set[str]:
     """Lists, dictionaries and sets of the module that one of its functions writes to."""
     containers = {target.id for target, value in assignments(code) if is_container(value)}
     functions = (node for node in ast.walk(code) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    return {name for function in functions for node in ast.walk(function) for name in written(node)} & containers
+    return {
+        name for function in functions for node in ast.walk(function) for name in written(node)
+    } & containers
 
 
 def assignments(code: ast.Module) -> Iterator[tuple[ast.Name, ast.expr]]:
@@ -54,7 +59,14 @@ def assignments(code: ast.Module) -> Iterator[tuple[ast.Name, ast.expr]]:
 
 def is_container(value: ast.expr) -> bool:
     if isinstance(value, ast.Call):
-        return ast.unparse(value.func).split("[")[0] in ("list", "dict", "set", "defaultdict", "Counter", "deque")
+        return ast.unparse(value.func).split("[")[0] in (
+            "list",
+            "dict",
+            "set",
+            "defaultdict",
+            "Counter",
+            "deque",
+        )
     return isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp)
 
 
@@ -69,14 +81,17 @@ def written(node: ast.AST) -> Iterator[str]:
 
 
 def test_hooks_stand_in_hooks_and_are_documented() -> None:
-    """When it is called, in which transaction, and what an exception does: a listener's author needs no more."""
+    """When it is called, in which transaction, and what an exception
+    does: a listener's author needs no more."""
     misplaced, silent = [], []
     for name, code in modules():
         for position, (hook, kind) in declared(code).items():
             if kind != "Registry" and name.split(".")[-1] != "hooks":
                 misplaced.append(f"{name}.{hook}")
             following = code.body[position + 1 : position + 2]
-            if not any(isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) for one in following):
+            if not any(
+                isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) for one in following
+            ):
                 silent.append(f"{name}.{hook}")
     assert (misplaced, silent) == ([], [])
 
@@ -100,7 +115,8 @@ def test_listeners_are_registered_by_wiring_alone() -> None:
         if name.split(".")[-1] != "wiring" and name != "koppel.kit.hooks"
         for node in ast.walk(code)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-        if node.func.attr in ("register", "register_all") and ast.unparse(node.func.value).split(".")[-1] in hooks
+        if node.func.attr in ("register", "register_all")
+        and ast.unparse(node.func.value).split(".")[-1] in hooks
     ]
     assert elsewhere == []
 

@@ -15,7 +15,10 @@ HEAVY_LIBRARIES = {"xlsxwriter", "pyarrow", "pyarrow.parquet"}
 
 def modules() -> list[tuple[str, ast.Module]]:
     """Each file of Koppel with its syntax."""
-    return [(file.relative_to(KOPPEL).as_posix(), ast.parse(file.read_text())) for file in sorted(KOPPEL.rglob("*.py"))]
+    return [
+        (file.relative_to(KOPPEL).as_posix(), ast.parse(file.read_text()))
+        for file in sorted(KOPPEL.rglob("*.py"))
+    ]
 
 
 def late_imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -47,7 +50,11 @@ def test_imports_stand_at_the_top() -> None:
 
 
 def test_an_app_is_wired_by_one_import() -> None:
-    counts = {location: len(list(late_imports(tree))) for location, tree in modules() if location.endswith("/apps.py")}
+    counts = {
+        location: len(list(late_imports(tree)))
+        for location, tree in modules()
+        if location.endswith("/apps.py")
+    }
     assert {location: count for location, count in counts.items() if count > 1} == {}
 
 
@@ -60,7 +67,9 @@ def test_modules_that_are_loaded_by_name_exist() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("koppel.")
     }
     assert "koppel.cli.preparation" in names
-    assert {name for name in names - {"koppel.settings"} if find_spec(name.partition(":")[0]) is None} == set()
+    assert {
+        name for name in names - {"koppel.settings"} if find_spec(name.partition(":")[0]) is None
+    } == set()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ from koppel.kit.database.json_fields import TypedJSONField
 from tests.fixtures.environment import KOPPEL as PACKAGE
 
 OPEN = {
-    "AuditEntry.details": "every action has details of its own, and entries of years ago stay as they were written",
-    "RateLimit.state": "only rate_limits reads and writes it, by SQL, as its QuotaState, which models may not import",
+    "AuditEntry.details": "every action has details of its own, and entries of years ago stay as they were "
+    "written",
+    "RateLimit.state": "only rate_limits reads and writes it, by SQL, as its QuotaState, "
+    "which models may not import",
 }
 """Columns whose shape does not say everything, and why."""
 
@@ -33,12 +35,16 @@ def test_every_json_column_has_a_shape() -> None:
 
 
 def test_no_model_declares_a_bare_json_column() -> None:
-    bare = [path for path in PACKAGE.rglob("models.py") if re.search(r"(?<!Typed)JSONField\(", path.read_text())]
+    bare = [
+        path for path in PACKAGE.rglob("models.py") if re.search(r"(?<!Typed)JSONField\(", path.read_text())
+    ]
     assert bare == []
 
 
 def test_open_columns_are_listed_with_a_reason() -> None:
-    shapes = {name: field.shape for name, field in json_columns().items() if isinstance(field, TypedJSONField)}
+    shapes = {
+        name: field.shape for name, field in json_columns().items() if isinstance(field, TypedJSONField)
+    }
     assert {name for name, shape in shapes.items() if is_open(shape)} == OPEN.keys()
 
 

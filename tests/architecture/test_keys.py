@@ -19,17 +19,20 @@ PLAIN_KEYS = {
 }
 """Foreign keys between tables of organisations that do not compare the organisation."""
 WITHOUT_KEY = {
-    "administrations_administration.import_id": "imports belong to a higher app; an administration outlives its own",
+    "administrations_administration.import_id": "imports belong to a higher app; "
+    "an administration outlives its own",
     "administrations_bulk_item.administration_id": "what was done is told when the administration is erased",
     "audit_entry.actor_id": "the trail outlives the member",
     "audit_entry.subject_id": "of any table, see subject_kind; the trail outlives it",
     "issues_issue.subject_id": "of any table, see subject_kind",
     "notifications_event.subject_id": "of any table, see subject_kind",
     "notifications_webhook_delivery.message_id": "what the receiver is told, no row",
-    "sync_change.run_id": "written with each change of a page; its administration is watched, and runs go with that",
+    "sync_change.run_id": "written with each change of a page; its administration is watched, "
+    "and runs go with that",
     "sync_checkpoint.read_id": "counts the reads of a resource",
     "sync_rejected_record.run_id": "as with changes",
-    "sync_snapshot_key.administration_id": "written by the thousand while a read is under way, and deleted after it",
+    "sync_snapshot_key.administration_id": "written by the thousand while a read is under way, "
+    "and deleted after it",
     "sync_snapshot_key.read_id": "counts the reads of a resource",
 }
 """Columns of ids that no foreign key watches."""
@@ -100,7 +103,9 @@ def catalogue(django_db_setup: None, database_addresses: Addresses) -> Catalogue
             dict(connection.execute(_STATEMENT_KEYS.format(event=event).encode()).fetchall())
             for event in (INSERT, UPDATE)
         )
-    keys += [_key_by_statement(table, source) for table, source in inserted.items() if updated.get(table) == source]
+    keys += [
+        _key_by_statement(table, source) for table, source in inserted.items() if updated.get(table) == source
+    ]
     return Catalogue(keys, columns)
 
 
@@ -109,7 +114,9 @@ def _hashable(value: Any) -> Any:
 
 
 def _key_by_statement(table: str, source: str) -> Key:
-    match = re.search(r"DISTINCT organisation_id, (\w+) AS id .* PERFORM FROM public\.(\w+) parent", source, re.DOTALL)
+    match = re.search(
+        r"DISTINCT organisation_id, (\w+) AS id .* PERFORM FROM public\.(\w+) parent", source, re.DOTALL
+    )
     assert match, source
     column, parent = match.groups()
     return Key(table, parent, ("organisation_id", column), ("organisation_id", "id"))
@@ -132,7 +139,8 @@ def test_a_key_between_tables_of_organisations_compares_the_organisation(catalog
 
 
 def test_each_relation_of_the_models_is_a_key_in_the_database(catalogue: Catalogue) -> None:
-    """Django's own keys are left out of the database where both columns are compared; none may be missing there."""
+    """Django's own keys are left out of the database where both
+    columns are compared; none may be missing there."""
     watched = {(key.table, key.columns[-1], key.parent) for key in catalogue.keys}
     relations = {
         (model._meta.db_table, field.column, field.related_model._meta.db_table)
@@ -151,7 +159,9 @@ def test_a_column_of_ids_is_watched_or_a_named_exception(catalogue: Catalogue) -
         f"{table}.{column}"
         for table in catalogue.tenant_tables
         for column in catalogue.columns[table]
-        if column.endswith("_id") and column not in (*VENDOR_IDS, "organisation_id") and (table, column) not in watched
+        if column.endswith("_id")
+        and column not in (*VENDOR_IDS, "organisation_id")
+        and (table, column) not in watched
     }
     assert unwatched == set(WITHOUT_KEY)
 
@@ -163,7 +173,9 @@ def test_every_row_belongs_to_an_organisation_that_exists(catalogue: Catalogue) 
         for table in catalogue.tenant_tables
         if not any(
             key.parent == "organisations_organisation"
-            or (key.compares_organisations and all(catalogue.columns[table][column] for column in key.columns))
+            or (
+                key.compares_organisations and all(catalogue.columns[table][column] for column in key.columns)
+            )
             for key in catalogue.keys_of(table)
         )
     }
@@ -176,7 +188,8 @@ def test_a_plain_key_is_noticed(catalogue: Catalogue, database_addresses: Addres
     """The test above must see what Django makes when nobody says `db_constraint=False`."""
     with psycopg.connect(database_addresses.owner_url) as connection:
         connection.execute(
-            "ALTER TABLE sync_run_resource ADD CONSTRAINT plain FOREIGN KEY (run_id) REFERENCES sync_run (id) NOT VALID"
+            "ALTER TABLE sync_run_resource ADD CONSTRAINT plain FOREIGN KEY (run_id) REFERENCES sync_run "
+            "(id) NOT VALID"
         )
         keys = {Key(*map(_hashable, row)) for row in connection.execute(_FOREIGN_KEYS).fetchall()}
         connection.rollback()

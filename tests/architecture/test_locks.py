@@ -1,4 +1,5 @@
-"""Every advisory lock has a name and a sentence in `koppel.kit.database.locks`, and no two locks share a key."""
+"""Every advisory lock has a name and a sentence in
+`koppel.kit.database.locks`, and no two locks share a key."""
 
 import ast
 import inspect
@@ -36,7 +37,8 @@ def test_nothing_but_the_kit_calls_the_functions_of_advisory_locks() -> None:
 def test_no_function_in_the_database_takes_one(database_addresses: Addresses) -> None:
     with psycopg.connect(database_addresses.owner_url) as connection:
         functions = connection.execute(
-            "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosrc ~ 'pg_(try_)?advisory_'"
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace "
+            "AND prosrc ~ 'pg_(try_)?advisory_'"
         ).fetchall()
     assert functions == []
 
@@ -62,8 +64,12 @@ def test_a_key_is_a_bigint(name: LockName, ids: list[int]) -> None:
 
 def test_neither_names_nor_large_ids_collide() -> None:
     """Ids that agree in their lower 16, 31 or 32 bits, as those of two installations do."""
-    ids = [low + high for low in (1, 2, 7, 2**16 + 1) for high in (0, 2**31, 2**32, 2**40, 4095 * 2**40, 2**48)]
-    keys = {lock_key(name, lock_id) for name in LockName for lock_id in ids} | {lock_key(name) for name in LockName}
+    ids = [
+        low + high for low in (1, 2, 7, 2**16 + 1) for high in (0, 2**31, 2**32, 2**40, 4095 * 2**40, 2**48)
+    ]
+    keys = {lock_key(name, lock_id) for name in LockName for lock_id in ids} | {
+        lock_key(name) for name in LockName
+    }
     assert len(keys) == len(LockName) * (len(ids) + 1)
 
 

@@ -1,4 +1,5 @@
-"""A module's name says one thing in the whole program: two modules share it only by convention, or for the same job."""
+"""A module's name says one thing in the whole program: two modules share
+it only by convention, or for the same job."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -28,7 +29,11 @@ def modules() -> dict[str, list[str]]:
     """Modules that no folder of an interface explains, by name."""
     by_name: dict[str, list[str]] = defaultdict(list)
     for file in sorted(KOPPEL.rglob("*.py")):
-        if not APART & set(file.parts) and file.parent.name not in INTERFACES and file.stem not in CONVENTIONAL:
+        if (
+            not APART & set(file.parts)
+            and file.parent.name not in INTERFACES
+            and file.stem not in CONVENTIONAL
+        ):
             by_name[file.stem].append(str(file.relative_to(KOPPEL)))
     return by_name
 
@@ -45,6 +50,9 @@ def test_every_shared_name_is_still_shared() -> None:
 def test_no_module_repeats_the_name_of_its_folder() -> None:
     """The folder says what it is about; the module says what it holds."""
     stutters = [
-        str(Path(file)) for files in modules().values() for file in files if Path(file).stem == Path(file).parent.name
+        str(Path(file))
+        for files in modules().values()
+        for file in files
+        if Path(file).stem == Path(file).parent.name
     ]
     assert stutters == []

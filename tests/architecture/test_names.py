@@ -1,5 +1,5 @@
-"""Names say what they hold: words that could name anything name no module, class, function, parameter, local, attribute,
-key of a dict or variable of a template."""
+"""Names say what they hold: words that could name anything name no module, class, function, parameter, local,
+attribute, key of a dict or variable of a template."""
 
 import ast
 import re
@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VAGUE = frozenset((Path(__file__).parent / "vague-words.txt").read_text(encoding="utf-8").split())
 FOLDERS = ("packages", "tests", "bench")
 ALLOWED: dict[str, str] = {
-    "packages/koppel/src/koppel/company_registers/clients/protocol.py: FOUND": "stored outcome, beside NOT_FOUND",
+    "packages/koppel/src/koppel/company_registers/clients/protocol.py: "
+    "FOUND": "stored outcome, beside NOT_FOUND",
 }
 """`file: name` with the reason why no better name exists."""
 
@@ -20,7 +21,8 @@ SHORT_SCOPES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.L
 
 
 def vague_names(source: str) -> Iterator[tuple[int, str]]:
-    """Line and name of each definition that is called by a vague word. A one-line comprehension or lambda may use them."""
+    """Line and name of each definition that is called by a vague word. A
+    one-line comprehension or lambda may use them."""
     tree = ast.parse(source)
     exempt = {
         part
@@ -109,7 +111,8 @@ def test_a_vague_key_and_a_vague_template_variable_are_found() -> None:
         "standing",
     ]
     template = (
-        "{% for key, one in rows %}{% with found=one.rows %}{% include 'x' with made=found %}{% for row in rows %}"
+        "{% for key, one in rows %}{% with found=one.rows %}{% include 'x' with made=found %}{% for "
+        "row in rows %}"
     )
     assert vague_template_variables(template) == {"one", "found", "made"}
 

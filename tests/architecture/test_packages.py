@@ -63,7 +63,10 @@ def imported_distributions(distribution: str) -> set[str]:
     own_modules = {folder.name for folder in source.iterdir()}
     modules = {name for file in source.rglob("*.py") for name in top_modules(file)}
     providers = packages_distributions()
-    return {providers[name][0].lower().replace("_", "-") for name in modules - own_modules - sys.stdlib_module_names}
+    return {
+        providers[name][0].lower().replace("_", "-")
+        for name in modules - own_modules - sys.stdlib_module_names
+    }
 
 
 def top_modules(file: Path) -> Iterator[str]:

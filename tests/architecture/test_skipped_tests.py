@@ -1,4 +1,5 @@
-"""A run ends with one sentence on the tests that it skipped; every test is skipped with a reason that the sentence can use."""
+"""A run ends with one sentence on the tests that it skipped; every test is
+skipped with a reason that the sentence can use."""
 
 import ast
 import os
@@ -34,7 +35,9 @@ WAYS_TO_SKIP = {"skip", "skipif", "skipUnless", "skipIf", "SkipTest", "importors
         (["not on Mars"], '1 test was skipped: 1 says "not on Mars".'),
     ],
 )
-def test_the_sentence_groups_reasons_and_says_how_to_get_what_is_missing(reasons: list[str], sentence: str) -> None:
+def test_the_sentence_groups_reasons_and_says_how_to_get_what_is_missing(
+    reasons: list[str], sentence: str
+) -> None:
     assert skip_summary(reasons) == sentence
 
 
@@ -83,12 +86,29 @@ def test_under_ci_a_test_may_lack_what_is_listed(tmp_path: Path) -> None:
 
 
 def run_tests(folder: Path, source: str, *arguments: str, **variables: str) -> tuple[int, list[str]]:
-    """Exit status and printed lines of a pytest that has the plugin and none of this repository's settings."""
+    """Exit status and printed lines of a pytest that has the plugin
+    and none of this repository's settings."""
     (folder / "test_example.py").write_text(source)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.fixtures.requirements", "-p", "xdist.plugin"]
-    inherited = {name: text for name, text in os.environ.items() if not name.startswith(("PYTEST", "CI", "TESTS_"))}
-    environment = {**inherited, "PYTHONPATH": str(REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "tests.fixtures.requirements",
+        "-p",
+        "xdist.plugin",
+    ]
+    inherited = {
+        name: text for name, text in os.environ.items() if not name.startswith(("PYTEST", "CI", "TESTS_"))
+    }
+    environment = {
+        **inherited,
+        "PYTHONPATH": str(REPOSITORY),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        **variables,
+    }
     completed = subprocess.run(
         [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

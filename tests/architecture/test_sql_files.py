@@ -1,4 +1,5 @@
-"""Packages that keep their SQL in files have it there: named, used, without words of states, and understood by PostgreSQL."""
+"""Packages that keep their SQL in files have it there: named, used, without
+words of states, and understood by PostgreSQL."""
 
 import ast
 import re
@@ -44,7 +45,8 @@ def sources(package: str) -> Iterator[Path]:
 
 
 def names_used(source: str, package: str) -> set[str]:
-    """The names by which a module asks for statements of the package: `_SQL["name"]`, or of the call itself."""
+    """The names by which a module asks for statements of the package:
+    `_SQL["name"]`, or of the call itself."""
     tree = ast.parse(source)
     loaded = {
         target.id
@@ -111,7 +113,9 @@ def test_each_statement_is_used_and_each_name_is_there(package: str) -> None:
     modules = [text for file in sources(package) if "load_statements(" in (text := file.read_text())]
     named = {name for module in modules for name in names_used(module, package)}
     assert named - set(load_statements(package)) == set(), "no file has them"
-    assert set(load_statements(package)) - {text for module in modules for text in texts_in(module)} == set(), "unused"
+    assert (
+        set(load_statements(package)) - {text for module in modules for text in texts_in(module)} == set()
+    ), "unused"
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))
@@ -149,12 +153,15 @@ def test_postgresql_understands_each_statement(
     }
     assert whole
     with psycopg.connect(database_addresses.owner_url, autocommit=True) as connection:
-        refused = {name: error for name, statement in whole.items() if (error := refusal(connection, statement))}
+        refused = {
+            name: error for name, statement in whole.items() if (error := refusal(connection, statement))
+        }
     assert refused == {}
 
 
 def refusal(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> str:
-    """What PostgreSQL says against a statement, whose parameters it must find the types of by itself; '' if nothing."""
+    """What PostgreSQL says against a statement, whose parameters it must
+    find the types of by itself; '' if nothing."""
     names = list(dict.fromkeys(PARAMETER.findall(statement)))
     text = PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", statement).replace("%%", "%")
     try:

@@ -1,4 +1,5 @@
-"""Organisations are kept apart by PostgreSQL itself: every table of every app, seen as the application role sees it."""
+"""Organisations are kept apart by PostgreSQL itself: every table of every
+app, seen as the application role sees it."""
 
 import ast
 import uuid
@@ -23,12 +24,16 @@ OURS, THEIRS = 1, 2
 
 WITHOUT_ORGANISATION = {
     "kit_installation": "the number of the installation, which its ids begin with",
-    "kit_quarantine": "whether anything may leave the installation; every process asks before it knows for whom it acts",
-    "company_registers_rate_limit": "how often each public register was called, by all together; it names no company",
+    "kit_quarantine": "whether anything may leave the installation; "
+    "every process asks before it knows for whom it acts",
+    "company_registers_rate_limit": "how often each public register was called, by all together; "
+    "it names no company",
     "organisations_organisation": "the organisation itself; its policy compares id",
     "organisations_user": "a person may belong to several organisations; sign-in comes before any scope",
-    "connections_rate_limit": "the vendor counts per company and client, for all organisations alike; installation scope only",
-    "organisations_user_session": "a session is the person's, who may switch between organisations; read by person only",
+    "connections_rate_limit": "the vendor counts per company and client, for all organisations alike; "
+    "installation scope only",
+    "organisations_user_session": "a session is the person's, who may switch between organisations; "
+    "read by person only",
     "organisations_user_groups": "Django's own, unused",
     "organisations_user_user_permissions": "Django's own, unused",
 }
@@ -48,13 +53,28 @@ _COLUMNS = """
 SELECT a.attname, t.typname, CASE WHEN a.atttypmod > 4 THEN a.atttypmod - 4 END
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
  WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
-   AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '' AND a.attname <> 'organisation_id'
+   AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''
+     AND a.attname <> 'organisation_id'
 """
 _VALUES: dict[str, Any] = {
-    "bool": True, "bytea": b"x", "date": date(2025, 1, 1), "float8": 1.0, "inet": "127.0.0.1", "int2": 1, "int4": 1,
-    "int8": 1, "jsonb": "{}", "numeric": 1, "text": "x", "timestamptz": "2025-01-01T00:00:00Z", "uuid": uuid.UUID(int=1),
-    "varchar": "x", "_text": ["x"], "_varchar": ["x"], "interval": "1 day",
-}  # fmt: skip
+    "bool": True,
+    "bytea": b"x",
+    "date": date(2025, 1, 1),
+    "float8": 1.0,
+    "inet": "127.0.0.1",
+    "int2": 1,
+    "int4": 1,
+    "int8": 1,
+    "jsonb": "{}",
+    "numeric": 1,
+    "text": "x",
+    "timestamptz": "2025-01-01T00:00:00Z",
+    "uuid": uuid.UUID(int=1),
+    "varchar": "x",
+    "_text": ["x"],
+    "_varchar": ["x"],
+    "interval": "1 day",
+}
 
 
 @pytest.fixture
@@ -67,12 +87,16 @@ def application(clean_database: None, database_addresses: Addresses) -> Iterator
 
 @pytest.fixture
 def tenant_tables(application: Connection) -> list[str]:
-    tables = [name for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall() if is_tenant]
+    tables = [
+        name for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall() if is_tenant
+    ]
     assert len(tables) > 30
     return tables
 
 
-def test_every_table_with_an_organisation_has_row_security_enabled_and_forced(application: Connection) -> None:
+def test_every_table_with_an_organisation_has_row_security_enabled_and_forced(
+    application: Connection,
+) -> None:
     rows = [row for row in application.execute(_TABLES).fetchall() if row[3]]
     assert len(rows) > 30
     assert [name for name, secured, forced, _is_tenant in rows if not (secured and forced)] == []
@@ -80,7 +104,8 @@ def test_every_table_with_an_organisation_has_row_security_enabled_and_forced(ap
 
 def test_a_partition_is_reached_through_its_table_only(application: Connection) -> None:
     partitions = application.execute(
-        "SELECT relname, relrowsecurity AND relforcerowsecurity FROM pg_class WHERE relispartition AND relkind = 'r'"
+        "SELECT relname, relrowsecurity AND relforcerowsecurity FROM pg_class WHERE relispartition "
+        "AND relkind = 'r'"
     ).fetchall()
     assert len(partitions) >= 48
     scope(application, OURS)
@@ -91,7 +116,11 @@ def test_a_partition_is_reached_through_its_table_only(application: Connection) 
 
 
 def test_a_table_without_organisation_is_a_named_exception(application: Connection) -> None:
-    without = {name for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall() if not is_tenant}
+    without = {
+        name
+        for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall()
+        if not is_tenant
+    }
     assert {name for name in without if not name.startswith(FOREIGN)} == set(WITHOUT_ORGANISATION)
 
 
@@ -109,7 +138,11 @@ def test_without_a_scope_every_table_denies(application: Connection, tenant_tabl
         with application.transaction(force_rollback=True):
             insert(application, table, organisation_id=OURS)
             scope(application, None)
-            for statement in ("SELECT count(*) FROM {}", "UPDATE {} SET organisation_id = 2", "DELETE FROM {}"):
+            for statement in (
+                "SELECT count(*) FROM {}",
+                "UPDATE {} SET organisation_id = 2",
+                "DELETE FROM {}",
+            ):
                 query = sql.SQL(statement).format(sql.Identifier(table))
                 if not refusal(application, partial(application.execute, query)):
                     accepted.append((table, statement))
@@ -198,8 +231,8 @@ def count(connection: Connection, table: str) -> int:
 
 
 def insert(connection: Connection, table: str, **column_values: int) -> None:
-    """A row with something in every column that needs it. Keys are checked at commit only, and we never commit; those that
-    are checked once per statement want their parent."""
+    """A row with something in every column that needs it. Keys are checked at commit only, and we never
+    commit; those that are checked once per statement want their parent."""
     if table in PARENT_FIRST:
         parent = {"id": 1, "organisation_id": column_values["organisation_id"]}
         exists = "SELECT 1 FROM administrations_administration WHERE id = 1"
@@ -221,7 +254,8 @@ def insert(connection: Connection, table: str, **column_values: int) -> None:
 
 
 def test_query_sets_of_an_organisation_start_from_it() -> None:
-    """`Model.objects.for_actor(actor)` and `.in_organisation(id)` say whose rows they are first, in one way."""
+    """`Model.objects.for_actor(actor)` and `.in_organisation(id)` say
+    whose rows they are first, in one way."""
     models = {model.__name__ for model in apps.get_models() if issubclass(model, TenantModel)}
     repeated = [
         f"{path.relative_to(KOPPEL)}:{line}"
@@ -260,9 +294,11 @@ def test_other_filters_are_not(code: str) -> None:
 
 
 def filters_by_organisation(tree: ast.AST, models: set[str]) -> Iterator[int]:
-    """Lines of `Model.objects….filter(organisation_id=…)`, also through a mapping, and of `get` and `exclude`; not those of a
-    sub-query about the outer row's."""
-    assignments = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _has_organisation(node.value)]
+    """Lines of `Model.objects….filter(organisation_id=…)`, also through a mapping, and of `get` and
+    `exclude`; not those of a sub-query about the outer row's."""
+    assignments = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _has_organisation(node.value)
+    ]
     mappings = {ast.unparse(target) for assignment in assignments for target in assignment.targets}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
@@ -280,7 +316,9 @@ def filters_by_organisation(tree: ast.AST, models: set[str]) -> Iterator[int]:
 def _names_organisation(keyword: ast.keyword, mappings: set[str]) -> bool:
     if keyword.arg == "organisation_id":
         return "OuterRef" not in ast.unparse(keyword.value)
-    return keyword.arg is None and (ast.unparse(keyword.value) in mappings or _has_organisation(keyword.value))
+    return keyword.arg is None and (
+        ast.unparse(keyword.value) in mappings or _has_organisation(keyword.value)
+    )
 
 
 def _has_organisation(value: ast.expr) -> bool:

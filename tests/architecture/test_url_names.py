@@ -1,6 +1,8 @@
-"""URL names obey the order of imports: an app names its own pages and those of lower apps, and writes no path by hand.
+"""URL names obey the order of imports: an app names its own pages and
+those of lower apps, and writes no path by hand.
 
-Where a page of a lower app links to one of a higher app, the higher app registers the URL with a hook of the lower one.
+Where a page of a lower app links to one of a higher app, the higher app
+registers the URL with a hook of the lower one.
 """
 
 import ast
@@ -21,7 +23,8 @@ URLS_OF_LIBRARIES = ("account_", "mfa_")
 """allauth's names, published by its documentation: whoever has `LOGIN_URL` may link there."""
 PATHS_ALLOWED = {
     "kit/web/paths.py": "what is matched before URLs are resolved, or asked without Django; said once",
-    "cli/demo/smoke_run.py": "drives Koppel from outside, as a browser and a client of the API do, without Django",
+    "cli/demo/smoke_run.py": "drives Koppel from outside, as a browser and a client of the API do, "
+    "without Django",
     "web/templates/500.html": "must also work where URLs cannot be loaded",
 }
 PLACEHOLDER = "\0"
@@ -75,7 +78,8 @@ def names_in_python(text: str) -> Iterator[tuple[int, str]]:
 
 
 def paths_in_python(text: str) -> Iterator[tuple[int, str]]:
-    """(line, path) of texts that are a page of ours, whole or behind a variable; `/` only where it is redirected to."""
+    """(line, path) of texts that are a page of ours, whole or behind a
+    variable; `/` only where it is redirected to."""
     tree = ast.parse(text)
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree):
@@ -89,7 +93,9 @@ def paths_in_python(text: str) -> Iterator[tuple[int, str]]:
 
 def _joined(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
-        return "".join(str(part.value) if isinstance(part, ast.Constant) else PLACEHOLDER for part in node.values)
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else PLACEHOLDER for part in node.values
+        )
     return str(getattr(node, "value", ""))
 
 

@@ -1,4 +1,5 @@
-"""A vendor's name stays inside its connector, its sandbox and the demo's configuration; a planned one in the list of those."""
+"""A vendor's name stays inside its connector, its sandbox and the demo's
+configuration; a planned one in the list of those."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,9 @@ import pytest
 from koppel.onboarding.views.start import PLANNED_SYSTEMS
 from tests.fixtures.environment import KOPPEL, SANDBOX
 
-CONNECTORS = sorted(folder.name for folder in (KOPPEL / "connectors").iterdir() if (folder / "descriptor.py").exists())
+CONNECTORS = sorted(
+    folder.name for folder in (KOPPEL / "connectors").iterdir() if (folder / "descriptor.py").exists()
+)
 INSTALLED = sorted({name.partition("_")[0] for name in CONNECTORS})
 PLANNED = sorted(title.lower() for title in PLANNED_SYSTEMS)
 AT_HOME = (

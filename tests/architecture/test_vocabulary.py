@@ -1,4 +1,5 @@
-"""docs/vocabulary.md and the code name the same things: each model has a row, and each row names what exists."""
+"""docs/vocabulary.md and the code name the same things: each model
+has a row, and each row names what exists."""
 
 import re
 from importlib import import_module
@@ -15,7 +16,9 @@ def rows() -> list[tuple[list[str], list[str]]]:
     """Words of each row, and the names that stand behind them."""
     lines = [line.strip("| ").split(" | ") for line in VOCABULARY.read_text(encoding="utf-8").splitlines()]
     cells = [line for line in lines if len(line) == 3 and line[0] != "Word"]
-    return [(words.split(", "), re.findall(r"`([^`]+)`", where) or [where]) for words, _meaning, where in cells]
+    return [
+        (words.split(", "), re.findall(r"`([^`]+)`", where) or [where]) for words, _meaning, where in cells
+    ]
 
 
 def model_names() -> set[str]:

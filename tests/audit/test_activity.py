@@ -1,4 +1,5 @@
-"""The audit log as an Administrator reads it: filtered, exported, kept for as long as the organisation says."""
+"""The audit log as an Administrator reads it: filtered, exported,
+kept for as long as the organisation says."""
 
 import csv
 import io
@@ -36,7 +37,11 @@ def boss(actor: Any) -> Actor:
 def record_entry(actor: Actor, action: str, name: str, **details: Any) -> None:
     with organisation_scope(actor.organisation_id):
         record(
-            actor.organisation_id, actor.audit, action, subject=Subject(SubjectKind.DIVISION, 1, name), details=details
+            actor.organisation_id,
+            actor.audit,
+            action,
+            subject=Subject(SubjectKind.DIVISION, 1, name),
+            details=details,
         )
 
 
@@ -72,7 +77,14 @@ def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: 
     ):
         page = client.get(f"{PAGE}?{query}").content.decode()
         assert {name for name in ("Zuid", "Noord", "Oost") if f"<td>{name}</td>" in page} == seen, query
-    for strange in ("since=rubbish", "person=x", "person=987654", "action=nothing", "interface=roof", "page=-4"):
+    for strange in (
+        "since=rubbish",
+        "person=x",
+        "person=987654",
+        "action=nothing",
+        "interface=roof",
+        "page=-4",
+    ):
         page = client.get(f"{PAGE}?{strange}").content.decode()
         assert ("Unknown filter" in page, "<td>Zuid</td>" in page) == (True, False), strange
     assert "<del>N</del> → <ins>Noord</ins>" in client.get(PAGE).content.decode()
@@ -86,7 +98,9 @@ def test_an_export_is_defused_and_leaves_word_of_itself(boss: Actor) -> None:
     assert rows[1][1] == "Anna"
     assert "'=HYPERLINK(evil)" in rows[1]
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.get(action="audit.exported").details == {"filter": {"action": "division.created"}}
+        assert AuditEntry.objects.get(action="audit.exported").details == {
+            "filter": {"action": "division.created"}
+        }
 
 
 @pytest.mark.parametrize("role", ["team_leader", "user"])
@@ -94,7 +108,9 @@ def test_the_trail_is_for_administrators(actor: Any, role: str) -> None:
     assert signed_in(actor(role)).get(PAGE).status_code == 403
 
 
-def test_what_is_older_than_is_kept_goes_and_word_of_it_stays(boss: Actor, database_addresses: Addresses) -> None:
+def test_what_is_older_than_is_kept_goes_and_word_of_it_stays(
+    boss: Actor, database_addresses: Addresses
+) -> None:
     record_entry(boss, "division.created", "Ancient")
     record_entry(boss, "division.created", "Recent")
     backdate_entries(database_addresses, "Ancient", 4)
@@ -122,7 +138,10 @@ def test_the_application_cannot_make_the_trail_shorter_than_a_year(
         Organisation.objects.update(audit_years=0)
     tasks.expire_audit(0)
     with organisation_scope(boss.organisation_id):
-        assert set(AuditEntry.objects.values_list("action", flat=True)) == {"division.created", "audit.expired"}
+        assert set(AuditEntry.objects.values_list("action", flat=True)) == {
+            "division.created",
+            "audit.expired",
+        }
     with organisation_scope(stranger.organisation_id):
         assert AuditEntry.objects.filter(subject_name="Old").exists()
 
@@ -136,16 +155,26 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
     with organisation_scope(boss.organisation_id):
         for administration in (secret, other):
             record(
-                firm.pk, boss.audit, AdministrationAction.IDENTIFIED,
+                firm.pk,
+                boss.audit,
+                AdministrationAction.IDENTIFIED,
                 subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
                 details={"after": {"number": f"nr-{administration.name[:5]}"}},
-            )  # fmt: skip
+            )
         values = {str(secret.pk): {"sector": "veiled"}, str(other.pk): {"sector": "shown"}}
         record(
-            firm.pk, boss.audit, BulkAuditAction.CHANGED, subject=Subject(SubjectKind.BULK_OPERATION, 1),
+            firm.pk,
+            boss.audit,
+            BulkAuditAction.CHANGED,
+            subject=Subject(SubjectKind.BULK_OPERATION, 1),
             details={"administrations": [secret.pk, other.pk], "after": values},
-        )  # fmt: skip
-        record(firm.pk, boss.audit, ConnectionAction.COMPANIES_SHARED, details={"companies": [secret.name, other.name]})
+        )
+        record(
+            firm.pk,
+            boss.audit,
+            ConnectionAction.COMPANIES_SHARED,
+            details={"companies": [secret.name, other.name]},
+        )
         restriction.set_access(boss, secret.pk, restricted=True, membership_ids=[named.membership_id])
 
     def read(person: Actor, query: str) -> str:
@@ -165,25 +194,41 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
 
 
 def test_what_changed_is_told_in_the_readers_words(boss: Actor) -> None:
-    """Fields by their labels, divisions and companies by name, dates as dates; what is gone is called removed."""
+    """Fields by their labels, divisions and companies by name, dates
+    as dates; what is gone is called removed."""
     with organisation_scope(boss.organisation_id):
         create_division(boss, DivisionInput(name="Zuid"))
         division = Division.objects.get()
     administration = administration_of(boss, "Bakkerij B.V.")
     record_entry(
-        boss, "administrations.assigned", "",
+        boss,
+        "administrations.assigned",
+        "",
         before={str(administration.pk): {"columns": {"division_id": None}, "people": []}},
-        after={str(administration.pk): {"columns": {"division_id": division.pk}, "people": [boss.membership_id]}},
-    )  # fmt: skip
+        after={
+            str(administration.pk): {"columns": {"division_id": division.pk}, "people": [boss.membership_id]}
+        },
+    )
     record_entry(
-        boss, "token.created", "script", after={"read_only": True, "expires_at": "2027-02-26T20:54:06.350700+00:00"}
+        boss,
+        "token.created",
+        "script",
+        after={"read_only": True, "expires_at": "2027-02-26T20:54:06.350700+00:00"},
     )
     record_entry(boss, "division.changed", "Zuid", after={"division_id": 987654, "made_up_key": "x"})
     client = signed_in(boss)
     client.cookies["koppel_language"] = "nl"
     page = client.get(PAGE).content.decode()
-    for expected in ("Bakkerij B.V.</span>", "Afdeling: Zuid", "Mensen: Anna", "Alleen lezen</span>", "<ins>ja</ins>",
-                 "26 feb 2027 21:54", "<ins>een verwijderde afdeling</ins>", "made up key"):  # fmt: skip
+    for expected in (
+        "Bakkerij B.V.</span>",
+        "Afdeling: Zuid",
+        "Mensen: Anna",
+        "Alleen lezen</span>",
+        "<ins>ja</ins>",
+        "26 feb 2027 21:54",
+        "<ins>een verwijderde afdeling</ins>",
+        "made up key",
+    ):
         assert expected in page, expected
     assert "division_id" not in page
 

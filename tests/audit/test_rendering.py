@@ -1,6 +1,7 @@
 """The audit log names people as people: an id is resolved by what its field means, never by the number alone.
 
-In this firm all ids collide: the person, the division, the template and the administration have the same one."""
+In this firm all ids collide: the person, the division, the template
+and the administration have the same one."""
 
 import csv
 import html
@@ -110,7 +111,9 @@ def test_the_history_of_an_administration_says_what_changed_there(firm: Collidin
 
 def test_a_file_the_api_and_the_shell_name_them_too(firm: CollidingFirm) -> None:
     change_in_bulk(firm, add=[firm.id], division=firm.id)
-    answer = b"".join(firm.browser().get(f"{ACTIVITY}?action=administrations.assigned&format=csv")).decode("utf-8-sig")
+    answer = b"".join(firm.browser().get(f"{ACTIVITY}?action=administrations.assigned&format=csv")).decode(
+        "utf-8-sig"
+    )
     details = [row[-1] for row in csv.reader(io.StringIO(answer), delimiter=";")][1]
     assert "Jansma B.V." in details
     assert "Lars Leider added" in details
@@ -126,26 +129,46 @@ def test_a_file_the_api_and_the_shell_name_them_too(firm: CollidingFirm) -> None
 
 
 RECORDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
-    ("administrations.assigned", {"added_members": ["ID"], "division_id": "ID", "template_id": "ID"},
-     ("People added Lars Leider", "Division Zuid", "Template Maandelijks")),
-    ("administrations.imported", {"administrations": ["ID"], "import": "ID"}, ("Administrations Jansma B.V.",)),
+    (
+        "administrations.assigned",
+        {"added_members": ["ID"], "division_id": "ID", "template_id": "ID"},
+        ("People added Lars Leider", "Division Zuid", "Template Maandelijks"),
+    ),
+    (
+        "administrations.imported",
+        {"administrations": ["ID"], "import": "ID"},
+        ("Administrations Jansma B.V.",),
+    ),
     ("administrations.moved", {"administrations": ["ID"]}, ("Administrations Jansma B.V.",)),
     ("administration.restricted", {"before": [], "after": ["ID"]}, ("People – → Lars Leider",)),
     ("administration.unrestricted", {"before": ["ID"], "after": []}, ("People Lars Leider → –",)),
     ("administration.reassigned", {"after": ["ID"]}, ("People – → Lars Leider",)),
     ("administration.predecessor_set", {"before": None, "after": "ID"}, ("Predecessor – → Jansma B.V.",)),
     ("division.members_changed", {"before": [], "after": ["ID"]}, ("People – → Lars Leider",)),
-    ("division.merged", {"into": "ID", "into_name": "Zuid", "people": ["ID"], "administrations": "ID"},
-     ("Merged into Zuid", "People Lars Leider", "Administrations COUNT")),
-    ("template.merged", {"into": "ID", "into_name": "Maandelijks", "administrations": "ID"},
-     ("Merged into Maandelijks", "Administrations COUNT")),
+    (
+        "division.merged",
+        {"into": "ID", "into_name": "Zuid", "people": ["ID"], "administrations": "ID"},
+        ("Merged into Zuid", "People Lars Leider", "Administrations COUNT"),
+    ),
+    (
+        "template.merged",
+        {"into": "ID", "into_name": "Maandelijks", "administrations": "ID"},
+        ("Merged into Maandelijks", "Administrations COUNT"),
+    ),
     ("connection.removed", {"policy": "keep", "administrations": "ID"}, ("Administrations COUNT",)),
     ("connection.import_policy_changed", {"policy": "all", "companies": "ID"}, ("companies COUNT",)),
-    ("person.ownership_transferred", {"to": "Piet", "moved": {"administrations": "ID"}}, ("Administrations: COUNT",)),
-    ("notifications.delivery_settings_changed", {"digest": True, "stand_in": "ID", "away_until": None},
-     ("Stand-in Lars Leider",)),
+    (
+        "person.ownership_transferred",
+        {"to": "Piet", "moved": {"administrations": "ID"}},
+        ("Administrations: COUNT",),
+    ),
+    (
+        "notifications.delivery_settings_changed",
+        {"digest": True, "stand_in": "ID", "away_until": None},
+        ("Stand-in Lars Leider",),
+    ),
     ("webhook.created", {"after": {"divisions": ["ID"], "name": "Hook"}}, ("Divisions – → Zuid",)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("action", "details", "words"), RECORDED, ids=[f"{row[0]}" for row in RECORDED])
@@ -208,7 +231,9 @@ def test_what_was_erased_is_called_removed_and_never_by_the_name_of_another(firm
     assert "Administrations a removed administration" in firm.activity()
 
 
-def test_a_restricted_administration_stays_hidden_and_hides_no_person_of_its_number(firm: CollidingFirm) -> None:
+def test_a_restricted_administration_stays_hidden_and_hides_no_person_of_its_number(
+    firm: CollidingFirm,
+) -> None:
     """Lars has the number of the restricted administration; he was put on another one."""
     with organisation_scope(firm.boss.organisation_id):
         operation = operations.preview(

@@ -38,12 +38,21 @@ def test_a_benchmark_prints_nothing_but_its_figures(
     monkeypatch.setattr(bench.importlib, "import_module", lambda _name: Talkative)
     assert bench.main([]) == bench.MISSED
     assert json.loads(capsys.readouterr().out) == {
-        "id": "talkative", "name": "wait", "value": 2, "unit": "s", "to_reach": 1, "holds": False, "compared_with": None,
-        "last": None, "times_last": None,
-    }  # fmt: skip
+        "id": "talkative",
+        "name": "wait",
+        "value": 2,
+        "unit": "s",
+        "to_reach": 1,
+        "holds": False,
+        "compared_with": None,
+        "last": None,
+        "times_last": None,
+    }
 
 
-def test_a_figure_stands_beside_the_one_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_figure_stands_beside_the_one_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results.jsonl")
     figure = {"name": "wait", "value": 4, "unit": "s"}
     assert bench.complete("some", figure, bench.stored_figures())["last"] is None

@@ -36,7 +36,9 @@ def administration_of(actor: Actor, name: str = "Bakkerij De Haan B.V.", **field
         grant = Grant.objects.create(
             **common, connection=connection, subject="s", access_token=b"", issued_at=NOW, expires_at=NOW
         )
-        remote = RemoteCompany.objects.create(**common, connection=connection, grant=grant, external_id=name, name=name)
+        remote = RemoteCompany.objects.create(
+            **common, connection=connection, grant=grant, external_id=name, name=name
+        )
         values = {"status": "active", **fields}
         return Administration.objects.create(
             **common, connection=connection, remote_company=remote, name=name, **values
@@ -46,7 +48,9 @@ def administration_of(actor: Actor, name: str = "Bakkerij De Haan B.V.", **field
 def assign(actor: Actor, administration: Administration) -> None:
     with organisation_scope(actor.organisation_id):
         Assignment.objects.create(
-            organisation_id=actor.organisation_id, administration=administration, membership_id=actor.membership_id
+            organisation_id=actor.organisation_id,
+            administration=administration,
+            membership_id=actor.membership_id,
         )
 
 
@@ -64,27 +68,49 @@ class Ledger:
     ) -> None:
         """`lines` are (account, debit, credit)."""
         values = {
-            "journal": "GL", "module": "GL", "number": number, "period": period, "status": status,
-            "booked_on": date(int(period[:4]), max(1, min(12, int(period[4:]))), 15), "balance_type": "actual",
+            "journal": "GL",
+            "module": "GL",
+            "number": number,
+            "period": period,
+            "status": status,
+            "booked_on": date(int(period[:4]), max(1, min(12, int(period[4:]))), 15),
+            "balance_type": "actual",
             "debit_total": sum(Decimal(debit) for _a, debit, _c in lines),
             "credit_total": sum(Decimal(credit) for _a, _d, credit in lines),
-        }  # fmt: skip
+        }
         self._store(Entry, f"GL{number}", partition=period, **{**values, **fields})
         for line_number, (account, debit, credit) in enumerate(lines, start=1):
             amounts = {"debit": Decimal(debit), "credit": Decimal(credit)}
             key = f"GL{number}|{line_number}"
-            self._store(EntryLine, key, entry=f"GL{number}", line_number=line_number, account=account, **amounts)
+            self._store(
+                EntryLine, key, entry=f"GL{number}", line_number=line_number, account=account, **amounts
+            )
 
-    def balance(self, account: str, period: str, opening: str, closing: str, branch: str = "1", part: str = "") -> None:
+    def balance(
+        self, account: str, period: str, opening: str, closing: str, branch: str = "1", part: str = ""
+    ) -> None:
         """`part`: what is stated apart within the branch."""
-        amounts = {"opening": Decimal(opening), "closing": Decimal(closing), "debit": Decimal(0), "credit": Decimal(0)}
+        amounts = {
+            "opening": Decimal(opening),
+            "closing": Decimal(closing),
+            "debit": Decimal(0),
+            "credit": Decimal(0),
+        }
         key = f"{branch}|{account}|{part}|{period}"
-        self._store(Balance, key, account=account, period=period, branch=branch, balance_type="actual", **amounts)
+        self._store(
+            Balance, key, account=account, period=period, branch=branch, balance_type="actual", **amounts
+        )
 
     def _store(self, model: type[BookRow], external_id: str, **fields: Any) -> None:
         organisation_id = self.administration.organisation_id
         with organisation_scope(organisation_id):
             model._default_manager.create(
-                organisation_id=organisation_id, administration_id=self.administration.pk, external_id=external_id,
-                raw=b"{}", content_hash=b"", first_seen=NOW, last_changed=NOW, **fields,
-            )  # fmt: skip
+                organisation_id=organisation_id,
+                administration_id=self.administration.pk,
+                external_id=external_id,
+                raw=b"{}",
+                content_hash=b"",
+                first_seen=NOW,
+                last_changed=NOW,
+                **fields,
+            )

@@ -47,7 +47,11 @@ def fetch(who: Actor, path: str) -> bytes:
 
 def audited(who: Actor) -> list[dict[str, Any]]:
     with organisation_scope(who.organisation_id):
-        return list(AuditEntry.objects.filter(action="books.exported").order_by("pk").values_list("details", flat=True))
+        return list(
+            AuditEntry.objects.filter(action="books.exported")
+            .order_by("pk")
+            .values_list("details", flat=True)
+        )
 
 
 def test_lines_come_out_with_date_and_number_of_their_entry(anna: Actor, ledger: Ledger) -> None:
@@ -59,7 +63,9 @@ def test_lines_come_out_with_date_and_number_of_their_entry(anna: Actor, ledger:
 
 
 def test_excel_of_the_trial_balance_has_the_source_beside_it(anna: Actor, ledger: Ledger) -> None:
-    content = fetch(anna, f"/administrations/{ledger.administration.pk}/books/trial-balance/?year=2026&format=xlsx")
+    content = fetch(
+        anna, f"/administrations/{ledger.administration.pk}/books/trial-balance/?year=2026&format=xlsx"
+    )
     rows = list(openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(values_only=True))
     assert rows[0][:3] == ("Account", "Name", "Opening balance")
     assert rows[1][0] == "1000"
@@ -107,9 +113,15 @@ def test_from_the_shell_under_ones_own_name(anna: Actor, ledger: Ledger, tmp_pat
     ("words", "sentence"),
     [
         (("counts", "1"), "Say who acts: --as with a member's e-mail address, or KOPPEL_AS."),
-        (("counts", "1", "--as", "nobody@example.test"), "nobody@example.test is not a member who may sign in here."),
+        (
+            ("counts", "1", "--as", "nobody@example.test"),
+            "nobody@example.test is not a member who may sign in here.",
+        ),
         (("counts", "987654", "--as", "{anna}"), "No such administration, or the actor may not see it"),
-        (("resource", "{one}", "secrets", "--as", "{anna}"), "There is no resource “secrets”. Possible: accounts, "),
+        (
+            ("resource", "{one}", "secrets", "--as", "{anna}"),
+            "There is no resource “secrets”. Possible: accounts, ",
+        ),
     ],
 )
 def test_a_command_that_cannot_work_says_one_sentence(
@@ -128,5 +140,7 @@ def test_a_table_that_is_too_long_for_excel_is_said_and_not_cut_off(
     anna: Actor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr("koppel.kit.tabular.writers.EXCEL_ROWS_MAX", 0)
-    answer = signed_in(anna).get(f"/administrations/{ledger.administration.pk}/books/{path}?format=xlsx", follow=True)
+    answer = signed_in(anna).get(
+        f"/administrations/{ledger.administration.pk}/books/{path}?format=xlsx", follow=True
+    )
     assert "An Excel sheet is too small" in answer.content.decode()

@@ -19,7 +19,9 @@ BARE = re.compile(r">[^<]*\b20\d{4}\b")
 """Six digits of a period, in what a person reads."""
 
 
-@pytest.mark.parametrize(("period", "text"), [("202611", "2026-11"), ("202613", "2026-13"), ("", ""), ("P11", "P11")])
+@pytest.mark.parametrize(
+    ("period", "text"), [("202611", "2026-11"), ("202613", "2026-13"), ("", ""), ("P11", "P11")]
+)
 def test_a_period_is_its_year_and_its_number(period: str, text: str) -> None:
     assert format_period(period) == text
 
@@ -36,19 +38,30 @@ def test_every_page_writes_it_so_and_every_file_and_answer_does_not(actor: Any) 
         Connection.objects.update(connector=next(iter(connectors())))
         facts = {"period": "202611", "count": 2, "run": changed_run(administration)}
         raise_issue(
-            boss.organisation_id, "closed_period_changed", Subject(SubjectKind.ADMINISTRATION, administration.pk), facts
+            boss.organisation_id,
+            "closed_period_changed",
+            Subject(SubjectKind.ADMINISTRATION, administration.pk),
+            facts,
         )
     browser, home = signed_in(boss), f"/administrations/{administration.pk}/"
     for path in (
-        "", "books/", "books/chart/", "books/trial-balance/?view=periods", "books/entries/", "books/balances/",
-        "books/account/1000/", "books/entry/GL1/",
-    ):  # fmt: skip
+        "",
+        "books/",
+        "books/chart/",
+        "books/trial-balance/?view=periods",
+        "books/entries/",
+        "books/balances/",
+        "books/account/1000/",
+        "books/entry/GL1/",
+    ):
         text = browser.get(home + path).content.decode()
         assert "2026-11" in text or path == "books/", path
         assert BARE.search(text) is None, path
     assert "2025-12" in browser.get(f"{home}sync/runs/{facts['run']}/").content.decode()
     for odd in ("²", "9" * 5000):
-        assert browser.get(f"{home}sync/runs/{facts['run']}/", {"page": odd}).status_code == 422, "a page that is none"
+        assert browser.get(f"{home}sync/runs/{facts['run']}/", {"page": odd}).status_code == 422, (
+            "a page that is none"
+        )
     listed = browser.get(f"/api/v1/administrations/{administration.pk}/books/entries").json()["items"]
     assert [each["period"] for each in listed] == ["202611"]
     assert "202611" in b"".join(browser.get(f"{home}books/entries/?format=csv")).decode()  # type: ignore[arg-type]

@@ -50,7 +50,9 @@ def test_a_copy_is_complete_and_brought_up_to_date_by_what_changed(connected: Ma
     synced.change(edit={first: "Corrected at the source"}, delete=[last])
     synced.sync(full=True)
     changed, _as_of = read(client, f"{root}/entries/records", changed_since=before)
-    assert {one["description"] for one in changed.values() if not one["deleted_at"]} == {"Corrected at the source"}
+    assert {one["description"] for one in changed.values() if not one["deleted_at"]} == {
+        "Corrected at the source"
+    }
     gone = {key for key, one in changed.items() if one["deleted_at"]}
     assert gone == {f"{one['module']} {last}" for one in batches if one["number"] == last}
     lines, _as_of = read(client, f"{root}/entry_lines/records", changed_since=before)

@@ -1,5 +1,6 @@
-"""A column of the books is declared once, as a field of a connector's row type: table, staging table, the order of COPY, the
-SQL view and the records over REST have the same columns in the same order. Rows are copied by position."""
+"""A column of the books is declared once, as a field of a connector's row type: table,
+staging table, the order of COPY, the SQL view and the records over REST have the same columns
+in the same order. Rows are copied by position."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -43,7 +44,9 @@ def declared(resource: str) -> list[Column]:
 
 
 @pytest.fixture
-def owner(clean_database: None, database_addresses: Addresses) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+def owner(
+    clean_database: None, database_addresses: Addresses
+) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     with psycopg.connect(database_addresses.owner_url) as connection:
         yield connection
 
@@ -77,7 +80,9 @@ def test_the_engine_copies_in_the_order_of_the_row(resource: str) -> None:
 
 
 @pytest.mark.parametrize("resource", ROWS)
-def test_a_table_has_the_columns_of_its_row(resource: str, owner: psycopg.Connection[tuple[Any, ...]]) -> None:
+def test_a_table_has_the_columns_of_its_row(
+    resource: str, owner: psycopg.Connection[tuple[Any, ...]]
+) -> None:
     columns = columns_in_database(owner, table(resource).name)
     assert {column.name for column in columns if column.name in ENVELOPE} == ENVELOPE
     assert [column for column in columns if column.name not in ENVELOPE] == declared(resource)
@@ -86,7 +91,12 @@ def test_a_table_has_the_columns_of_its_row(resource: str, owner: psycopg.Connec
 @pytest.mark.parametrize("resource", ROWS)
 def test_a_view_has_the_columns_of_its_row(resource: str, owner: psycopg.Connection[tuple[Any, ...]]) -> None:
     names = [column.name for column in columns_in_database(owner, f"books.{resource}")]
-    assert names == ["administration_id", "external_id", *(column.name for column in declared(resource)), *TIMES]
+    assert names == [
+        "administration_id",
+        "external_id",
+        *(column.name for column in declared(resource)),
+        *TIMES,
+    ]
 
 
 @pytest.mark.parametrize("is_long", [False, True])

@@ -1,6 +1,8 @@
-"""A reader who may create objects lays names in the way of Koppel's own. It reads its own firm's books all the same.
+"""A reader who may create objects lays names in the way of Koppel's
+own. It reads its own firm's books all the same.
 
-PostgreSQL lets everybody create temporary objects, and up to version 14 objects in `public`, unless that is taken away.
+PostgreSQL lets everybody create temporary objects, and up to version 14
+objects in `public`, unless that is taken away.
 """
 
 import contextlib
@@ -86,14 +88,16 @@ SHADOWS = {
     "names": "CREATE DOMAIN {schema}.name AS varchar(3)",
     "a comparison of texts": "CREATE FUNCTION {schema}.starts_with(varchar, text) RETURNS boolean"
     " LANGUAGE sql AS 'SELECT false'",
-    "the same for names": "CREATE FUNCTION {schema}.starts_with(name, text) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
+    "the same for names": "CREATE FUNCTION {schema}.starts_with(name, "
+    "text) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
     "rights": "CREATE FUNCTION {schema}.has_table_privilege(name, text, text) RETURNS boolean"
     " LANGUAGE sql AS 'SELECT true'",
     "the list of readers": "CREATE FUNCTION {schema}.koppel_reader_organisation(name) RETURNS bigint"
     " LANGUAGE sql AS 'SELECT 0::bigint'",
     "the list of readers by text": "CREATE FUNCTION {schema}.koppel_reader_organisation(text) RETURNS bigint"
     " LANGUAGE sql AS 'SELECT 0::bigint'",
-    "settings": "CREATE FUNCTION {schema}.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$SELECT '0'$$",
+    "settings": "CREATE FUNCTION {schema}.current_setting(text, "
+    "boolean) RETURNS text LANGUAGE sql AS $$SELECT '0'$$",
     "equality": "CREATE FUNCTION {schema}.never(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT true';"
     " CREATE OPERATOR {schema}.= (LEFTARG = name, RIGHTARG = name, FUNCTION = {schema}.never)",
     "the table of readers": "CREATE TABLE {schema}.reader (role name, organisation_id bigint)",
@@ -193,7 +197,9 @@ def test_without_readers_nothing_is_asked_of_the_database(
     everybody_may(TEMPORARY, OBJECTS)
     answer = check(tmp_path)
     assert answer["readers"] == []
-    assert [one["topic"] for one in answer["all"] if one["topic"] == "migrations" and one["ok"]] == ["migrations"]
+    assert [one["topic"] for one in answer["all"] if one["topic"] == "migrations" and one["ok"]] == [
+        "migrations"
+    ]
     assert User.objects.filter(pk=anna.user_id).exists()
 
 

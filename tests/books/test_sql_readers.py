@@ -110,7 +110,9 @@ def test_what_it_sets_changes_nothing(reader: str, books: dict[str, Ledger], tri
 def test_it_may_do_nothing_else(reader: str, statement: str) -> None:
     with psycopg.connect(reader, autocommit=True) as connection:
         connection.execute("SET default_transaction_read_only = off")
-        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState)):
+        with pytest.raises(
+            (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState)
+        ):
             connection.execute(statement.encode())
 
 
@@ -118,7 +120,8 @@ def test_it_may_run_no_function_that_acts_as_the_owner(reader: str) -> None:
     question = (
         "SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
         " WHERE p.prosecdef AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
-        " AND has_function_privilege(current_user, p.oid, 'EXECUTE') AND has_schema_privilege(current_user, n.oid, 'USAGE')"
+        " AND has_function_privilege(current_user, p.oid, 'EXECUTE') AND has_schema_privilege(current_user, "
+        "n.oid, 'USAGE')"
     )
     assert ask(reader, question) == [("koppel_reader_organisation",)]
 
@@ -130,12 +133,15 @@ def test_a_question_that_stumbles_over_hidden_rows_does_not_meet_them(
     """An expression that raises on a row would tell that the row exists, if it ran before the filter."""
     key = books[hidden].administration.pk
     question = (
-        f"SELECT count(*) FROM books.accounts WHERE 1 / (CASE WHEN administration_id = {key} THEN 0 ELSE 1 END) = 1"
+        f"SELECT count(*) FROM books.accounts WHERE 1 / (CASE WHEN administration_id = {key} THEN 0 "
+        f"ELSE 1 END) = 1"
     )
     assert ask(reader, question) == [(1,)]
 
 
-def test_a_removed_reader_is_out_at_once(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses) -> None:
+def test_a_removed_reader_is_out_at_once(
+    anna: Actor, books: dict[str, Ledger], database_addresses: Addresses
+) -> None:
     administrator = database_addresses.superuser_url
     with organisation_scope(anna.organisation_id):
         url = readers.add_reader(anna, "gone", administrator_url=administrator).url.reveal()
@@ -150,7 +156,10 @@ def test_a_removed_reader_is_out_at_once(anna: Actor, books: dict[str, Ledger], 
 
 @pytest.mark.parametrize("name", ["", "Drop Table", 'x"; DROP SCHEMA books; --', "1st", "é", "x" * 41])
 def test_a_name_that_cannot_be_one_is_refused(anna: Actor, name: str) -> None:
-    with organisation_scope(anna.organisation_id), pytest.raises(ReaderRefused, match="cannot be a reader's name"):
+    with (
+        organisation_scope(anna.organisation_id),
+        pytest.raises(ReaderRefused, match="cannot be a reader's name"),
+    ):
         readers.add_reader(anna, name)
 
 
@@ -171,12 +180,16 @@ def test_only_administrators_make_readers(actor: Any) -> None:
         readers.add_reader(leader, "bi")
 
 
-def test_from_the_shell(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses, tmp_path: Path) -> None:
+def test_from_the_shell(
+    anna: Actor, books: dict[str, Ledger], database_addresses: Addresses, tmp_path: Path
+) -> None:
     email = User.objects.get(pk=anna.user_id).email
 
     def koppel(*words: str) -> Any:
         command = [sys.executable, "-m", "koppel.cli", "sql-readers", *words, "--as", email, "--json"]
-        done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -187,6 +200,8 @@ def test_from_the_shell(anna: Actor, books: dict[str, Ledger], database_addresse
     assert koppel("remove", "shell", *administrator) == {"removed": "koppel_reader_shell"}
     with organisation_scope(anna.organisation_id):
         acts = list(
-            AuditEntry.objects.filter(action__startswith="sql_reader").order_by("pk").values_list("action", flat=True)
+            AuditEntry.objects.filter(action__startswith="sql_reader")
+            .order_by("pk")
+            .values_list("action", flat=True)
         )
     assert acts == ["sql_reader.created", "sql_reader.removed"]

@@ -36,7 +36,9 @@ def read(ledger: Ledger, until: str = "202699") -> dict[str, Any]:
 
 def test_closing_is_opening_plus_movement_and_equals_the_source(ledger: Ledger) -> None:
     bank = read(ledger)["1000"]
-    assert (bank.opening, bank.debit, bank.credit, bank.closing) == tuple(map(Decimal, ("100", "250", "50", "300")))
+    assert (bank.opening, bank.debit, bank.credit, bank.closing) == tuple(
+        map(Decimal, ("100", "250", "50", "300"))
+    )
     assert bank.stated == Decimal("300.00")
     assert bank.difference == 0
 
@@ -60,7 +62,8 @@ def test_a_difference_is_ours_less_the_source(ledger: Ledger) -> None:
 
 
 def test_the_check_of_all_years_finds_what_the_trial_balance_of_each_year_shows(ledger: Ledger) -> None:
-    """They are two statements, because one page looks at one year; they must not come to differ in what they count."""
+    """They are two statements, because one page looks at one year; they
+    must not come to differ in what they count."""
     ledger.balance("1300", "202602", "0", "12.34")
     ledger.balance("1000", "202501", "10", "20", branch="2")
     ledger.balance("8000", "202502", "0", "-5.00")
@@ -70,7 +73,8 @@ def test_the_check_of_all_years_finds_what_the_trial_balance_of_each_year_shows(
     with organisation_scope(administration.organisation_id):
         by_year = {
             year: [
-                (account.code, account.difference) for account in trial_balance(administration.pk, year, last).differing
+                (account.code, account.difference)
+                for account in trial_balance(administration.pk, year, last).differing
             ]
             for year, last in fiscal_years(administration.pk).items()
         }
@@ -94,7 +98,8 @@ def test_branches_of_an_account_add_up(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("bank", ["1000", "202601"])
 def test_subaccounts_of_an_account_add_up(ledger: Ledger, bank: str) -> None:
-    """The source states each apart, from the first period in which it moved, and names neither in its entries."""
+    """The source states each apart, from the first period in which it
+    moved, and names neither in its entries."""
     if bank != "1000":
         ledger.balance(bank, "202601", "100.00", "350.00")
         ledger.balance(bank, "202602", "350.00", "300.00")
@@ -127,8 +132,13 @@ def test_years_periods_and_result(ledger: Ledger) -> None:
 def test_the_card_of_an_account_runs_from_its_opening_balance(ledger: Ledger) -> None:
     with organisation_scope(ledger.administration.organisation_id):
         card = queries.account_ledger(ledger.administration.pk, "1000", "2026", opening=Decimal("100"))
-        assert [(line.number, line.balance) for line in card.lines] == [("1", Decimal("350")), ("2", Decimal("300"))]
-        page = queries.account_ledger(ledger.administration.pk, "1000", "2026", opening=Decimal("100"), search="gl 2")
+        assert [(line.number, line.balance) for line in card.lines] == [
+            ("1", Decimal("350")),
+            ("2", Decimal("300")),
+        ]
+        page = queries.account_ledger(
+            ledger.administration.pk, "1000", "2026", opening=Decimal("100"), search="gl 2"
+        )
         assert [(line.number, line.balance) for line in page.lines] == [("2", Decimal("300"))]
         assert page.total == 1
 

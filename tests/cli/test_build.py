@@ -1,5 +1,5 @@
-"""Where texts and static files were not built, or a source has changed since, pages work and no browser keeps an old script.
-test_wheels.py has what was built."""
+"""Where texts and static files were not built, or a source has changed since, pages work and no browser keeps
+an old script. test_wheels.py has what was built."""
 
 import re
 import subprocess
@@ -38,7 +38,8 @@ def test_a_checkout_in_which_nothing_was_built_works_and_says_so(
 ADDRESSES = """
 import django; django.setup()
 from django.templatetags.static import static
-print(*(static(name) for name in ("koppel/koppel.css", "koppel/wizard.js", "koppel/extra.js", "django_htmx/htmx-2.min.js")))
+names = ("koppel/koppel.css", "koppel/wizard.js", "koppel/extra.js", "django_htmx/htmx-2.min.js")
+print(*(static(name) for name in names))
 """
 
 

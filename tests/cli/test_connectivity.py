@@ -1,4 +1,5 @@
-"""Whether people reach Koppel, and its mail them: what `koppel check` says, and what `koppel up` says first."""
+"""Whether people reach Koppel, and its mail them: what `koppel check`
+says, and what `koppel up` says first."""
 
 import subprocess
 import sys
@@ -27,7 +28,9 @@ def mail_server() -> Iterator[MailServer]:
         stop()
 
 
-def address_findings(monkeypatch: pytest.MonkeyPatch, url: str, port: int = FREE, **more: str) -> list[Finding]:
+def address_findings(
+    monkeypatch: pytest.MonkeyPatch, url: str, port: int = FREE, **more: str
+) -> list[Finding]:
     for name, value in {"KOPPEL_PUBLIC_URL": url, "KOPPEL_PROXIES": "0", **more}.items():
         monkeypatch.setenv(name, value)
     return list(addresses(port))
@@ -54,7 +57,9 @@ def test_this_machine_alone_and_an_unknown_proxy_are_advice(monkeypatch: pytest.
     assert "KOPPEL_PROXIES" in proxy.text
 
 
-def test_an_address_where_something_else_listens_is_told(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+def test_an_address_where_something_else_listens_is_told(
+    monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
     with mail_server() as server:  # something listens on the web's port, and nothing at the address
         (result,) = address_findings(monkeypatch, f"http://localhost:{free_port}", server.port)
     assert not result.is_well
@@ -73,7 +78,9 @@ def test_a_mail_server_is_tried(settings: Any) -> None:
     assert not try_mail("anna@firm.example").is_well
 
 
-@pytest.mark.parametrize(("url", "is_well"), [("http://localhost:8400", True), ("https://koppel.firm.example", False)])
+@pytest.mark.parametrize(
+    ("url", "is_well"), [("http://localhost:8400", True), ("https://koppel.firm.example", False)]
+)
 def test_files_instead_of_mail_are_wrong_where_others_are_to_get_it(
     monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any, url: str, is_well: bool
 ) -> None:
@@ -101,7 +108,8 @@ def test_files_instead_of_mail_are_wrong_where_others_are_to_get_it(
 def test_an_address_of_a_mail_server_is_read(url: str, expected: str) -> None:
     code = (
         "from koppel.settings import *; "
-        "print(EMAIL_HOST, EMAIL_PORT, repr(EMAIL_HOST_USER), repr(EMAIL_HOST_PASSWORD), EMAIL_USE_TLS, EMAIL_USE_SSL)"
+        "print(EMAIL_HOST, EMAIL_PORT, repr(EMAIL_HOST_USER), repr(EMAIL_HOST_PASSWORD), EMAIL_USE_TLS, "
+        "EMAIL_USE_SSL)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env={"KOPPEL_SMTP_URL": url}, capture_output=True, text=True, check=True

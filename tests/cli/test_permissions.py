@@ -1,4 +1,5 @@
-"""Every command about a firm's data, given as everybody and compared with docs/permissions.md; and as a stranger.
+"""Every command about a firm's data, given as everybody and compared
+with docs/permissions.md; and as a stranger.
 
 A new command fails here until its row says who may give it."""
 
@@ -32,10 +33,17 @@ REFUSES = "Your role does not allow this"
 SHELL = "the operator"
 ABSENT = "987654"
 WORDS = {
-    "resource": "accounts", "erase_on": "2099-01-01", "policy": "wait", "file": "absent.csv", "on": "--on",
-    "email": "lured@example.test", "url": "https://example.test/hook", "name": "9 lured",
-}  # fmt: skip
-"""What is typed for a value that a command needs. A number of nothing for the others: whoever may is told of that."""
+    "resource": "accounts",
+    "erase_on": "2099-01-01",
+    "policy": "wait",
+    "file": "absent.csv",
+    "on": "--on",
+    "email": "lured@example.test",
+    "url": "https://example.test/hook",
+    "name": "9 lured",
+}
+"""What is typed for a value that a command needs. A number of nothing
+for the others: whoever may is told of that."""
 NEVER_ENDS = {"sync watch"}
 
 
@@ -120,11 +128,18 @@ def test_a_stranger_gets_nothing_and_changes_nothing(
     stranger = actor(Role.ADMINISTRATOR, name="Vreemde")
     administration_id, member = str(world.active.pk), str(world.bystander.membership_id)
     lure = {
-        "one": administration_id, "ids": administration_id, "administration": administration_id,
-        "connection": str(world.active.connection_id), "member": member,
-        "people": member, "division": str(world.division.pk), "template": str(world.template.pk), "import": str(IMPORT),
-        "to": str(world.boss.membership_id), "into": str(world.division.pk),
-    }  # fmt: skip
+        "one": administration_id,
+        "ids": administration_id,
+        "administration": administration_id,
+        "connection": str(world.active.connection_id),
+        "member": member,
+        "people": member,
+        "division": str(world.division.pk),
+        "template": str(world.template.pk),
+        "import": str(IMPORT),
+        "to": str(world.boss.membership_id),
+        "into": str(world.division.pk),
+    }
     ours = re.compile("|".join(map(re.escape, secrets_of(world))))
     before = dict(fingerprints(database_addresses, world.boss.organisation_id))
     leaked = [

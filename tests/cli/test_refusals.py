@@ -1,4 +1,5 @@
-"""Whoever types a command that cannot work reads one sentence: what is wrong and what to do. Never a traceback."""
+"""Whoever types a command that cannot work reads one sentence: what
+is wrong and what to do. Never a traceback."""
 
 import os
 import socket
@@ -32,7 +33,11 @@ class Shell:
     home: Path
 
     def koppel(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "KOPPEL_DATA_DIR": str(self.home / "data")}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "KOPPEL_DATA_DIR": str(self.home / "data"),
+        }
         return subprocess.run(
             [sys.executable, "-m", "koppel.cli", *words],
             env=environment | settings,
@@ -163,7 +168,9 @@ def test_a_setting_that_cannot_be_read_is_named(
     shell: Shell, database_addresses: Addresses, name: str, value: str
 ) -> None:
     secrets = {name: os.environ[name] for name in ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")}
-    said = sentence(shell.koppel("check", DATABASE_URL=database_addresses.app_url, **secrets, **{name: value}))
+    said = sentence(
+        shell.koppel("check", DATABASE_URL=database_addresses.app_url, **secrets, **{name: value})
+    )
     assert said.startswith(f"{name} is set to something")
     assert value not in said
 
@@ -188,7 +195,11 @@ class Numbered(BaseModel):
     ],
 )
 def test_a_command_that_catches_nothing_prints_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: KoppelError, said: str, exit_code: int
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: KoppelError,
+    said: str,
+    exit_code: int,
 ) -> None:
     app = typer.Typer(pretty_exceptions_enable=False)
 

@@ -30,7 +30,8 @@ Snapshot = dict[str, Any]
 
 @pytest.fixture
 def firm(actor: Any, database_addresses: Addresses) -> World:
-    """A firm in the middle of its work, with the entry lines of seven administrations in as many partitions as they fall."""
+    """A firm in the middle of its work, with the entry lines of seven
+    administrations in as many partitions as they fall."""
     world = build_world(actor)
     administrations = [administration_of(world.boss, f"Cliënt {number}") for number in range(ADMINISTRATIONS)]
     for administration in administrations:
@@ -39,7 +40,9 @@ def firm(actor: Any, database_addresses: Addresses) -> World:
         ledger.entry("1", "202601", ("1000", "250.1234", "0"), ("8000", "0", "250.1234"))
         ledger.balance("1000", "202601", "0", "250.1234")
     with psycopg.connect(database_addresses.superuser_url) as connection:
-        connection.execute("SET session_replication_role = replica")  # the rows have the entry that was made above
+        connection.execute(
+            "SET session_replication_role = replica"
+        )  # the rows have the entry that was made above
         connection.execute(_MORE_LINES, [LINES, [administration.pk for administration in administrations]])
     return world
 
@@ -72,7 +75,9 @@ def test_the_embedded_server_is_restored_beside_the_one_it_came_from(
     with server:
         _run(restore, target)
         with pytest.raises(psycopg.OperationalError, match="permission denied"):
-            psycopg.connect(server.addresses.app_url)  # no program of the old database goes on with the new one
+            psycopg.connect(
+                server.addresses.app_url
+            )  # no program of the old database goes on with the new one
     with server:  # as `koppel up` does
         is_the_same(snapshot(server.addresses.superuser_url), before)
         _is_in_use(server.addresses, firm, free_port)
@@ -84,7 +89,11 @@ def test_the_embedded_server_is_restored_beside_the_one_it_came_from(
 
 
 def test_a_server_of_ones_own_is_restored_into_a_new_database(
-    firm: World, database_addresses: Addresses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int
+    firm: World,
+    database_addresses: Addresses,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    free_port: int,
 ) -> None:
     programs = _debian()
     monkeypatch.setattr("koppel.kit.database.embedded_postgres.server.find_binaries", lambda: programs)
@@ -118,7 +127,8 @@ def code_after(words: str) -> list[str]:
 
 
 def snapshot(superuser_url: str) -> Snapshot:
-    """All that a restore must bring back: rows, sequences, rights, policies, and what else the database is made of."""
+    """All that a restore must bring back: rows, sequences, rights,
+    policies, and what else the database is made of."""
     with psycopg.connect(superuser_url) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
         tables = [name for (name,) in connection.execute(_TABLES).fetchall()]
@@ -139,31 +149,44 @@ def snapshot(superuser_url: str) -> Snapshot:
 def is_the_same(restored: Snapshot, before: Snapshot) -> None:
     for topic, was in before.items():
         is_now = restored[topic]
-        wrong = [one for one in was if one not in is_now or (isinstance(was, dict) and is_now[one] != was[one])]
+        wrong = [
+            one for one in was if one not in is_now or (isinstance(was, dict) and is_now[one] != was[one])
+        ]
         assert not wrong, f"{topic}: {wrong[:5]}"
         assert len(is_now) == len(was), topic
 
 
 def _is_in_use(addresses: Addresses, firm: World, port: int) -> None:
-    """The application reads its own firm under the policies and no row without a scope; `koppel check` finds nothing wrong."""
+    """The application reads its own firm under the policies and no row without a
+    scope; `koppel check` finds nothing wrong."""
     with psycopg.connect(addresses.app_url) as connection:
         connection.execute(*set_scope_sql(firm.boss.organisation_id))
-        assert connection.execute("SELECT count(*) FROM books_entry_line").fetchone() == (LINES + 2 * ADMINISTRATIONS,)
+        assert connection.execute("SELECT count(*) FROM books_entry_line").fetchone() == (
+            LINES + 2 * ADMINISTRATIONS,
+        )
         connection.execute(*set_scope_sql(firm.boss.organisation_id + 1000))
         assert connection.execute("SELECT count(*) FROM books_entry_line").fetchone() == (0,)
-    with psycopg.connect(addresses.app_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with (
+        psycopg.connect(addresses.app_url) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
         connection.execute("SELECT count(*) FROM books_entry_line")
     _koppel("check", addresses, "--port", str(port))
 
 
 def _koppel(command: str, addresses: Addresses, *arguments: str) -> None:
     environment = {
-        **os.environ, "DATABASE_URL": addresses.app_url, "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url,
-    }  # fmt: skip
+        **os.environ,
+        "DATABASE_URL": addresses.app_url,
+        "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url,
+    }
     done = subprocess.run(
         [sys.executable, "-m", "koppel.cli", command, *arguments],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -171,8 +194,12 @@ def _run(commands: str, folder: Path, **environment: str) -> None:
     """As somebody types them; the first that fails is the end."""
     done = subprocess.run(
         ["bash", "-eu", "-o", "pipefail", "-c", commands],
-        cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -195,7 +222,8 @@ def _debian() -> Binaries:
 
 
 def _fill(target: Addresses, source: Addresses) -> None:
-    """The firm's database on an older PostgreSQL, by the programs of the newer one. It has no such setting."""
+    """The firm's database on an older PostgreSQL, by the programs of
+    the newer one. It has no such setting."""
     programs = find_binaries()
     commands = (
         f"{programs.program('pg_dump')} -d {source.superuser_url} | sed '/^SET transaction_timeout/d'"
@@ -209,7 +237,8 @@ def _name(qualified: str) -> sql.Identifier:
 
 
 _MORE_LINES = """
-INSERT INTO books_entry_line (organisation_id, administration_id, external_id, partition, raw, content_hash, first_seen,
+INSERT INTO books_entry_line (organisation_id, administration_id, external_id, partition, raw, content_hash,
+  first_seen,
                               last_changed, entry, line_number, account, debit, credit)
 SELECT own.organisation_id, own.id, 'L' || n, '202601', convert_to('{"n": ' || n || '}', 'UTF8'),
        sha256(n::text::bytea), now(), now(), 'GL1', n + 2, '1000', n / 100.0, 0
@@ -224,20 +253,25 @@ SELECT CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '.' || c.re
 """
 _SEQUENCES = f"""
 SELECT CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND {_OWN_SCHEMAS} ORDER BY 1
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'
+    AND {_OWN_SCHEMAS} ORDER BY 1
 """
 _MADE_OF = {
     "relations": f"""
         SELECT n.nspname, c.relname, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
                pg_get_userbyid(c.relowner), (SELECT array_agg(rights::text ORDER BY rights::text) FROM (
-                 SELECT pg_get_userbyid(grantor), pg_get_userbyid(nullif(grantee, 0)), privilege_type, is_grantable
+                 SELECT pg_get_userbyid(grantor), pg_get_userbyid(nullif(grantee, 0)), privilege_type,
+                   is_grantable
                    FROM aclexplode(coalesce(
-                   c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner)))) rights)
+                   c.relacl,
+                   acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END,
+                     c.relowner)))) rights)
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OWN_SCHEMAS} ORDER BY 1, 2""",
     "policies": "SELECT * FROM pg_policies ORDER BY schemaname, tablename, policyname",
     "constraints": f"""
         SELECT c.conrelid::regclass::text, c.conname, pg_get_constraintdef(c.oid), c.convalidated
-          FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE {_OWN_SCHEMAS} ORDER BY 1, 2, 3""",
+          FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
+            WHERE {_OWN_SCHEMAS} ORDER BY 1, 2, 3""",
     "functions": f"""
         SELECT n.nspname, p.proname, pg_get_functiondef(p.oid), pg_get_userbyid(p.proowner),
                (SELECT array_agg(rights::text ORDER BY rights::text) FROM (
@@ -245,7 +279,8 @@ _MADE_OF = {
                    coalesce(p.proacl, acldefault('f', p.proowner)))) rights)
           FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
          WHERE p.prokind = 'f' AND {_OWN_SCHEMAS} ORDER BY 1, 2, 3""",
-    "triggers": "SELECT tgrelid::regclass::text, pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE NOT tgisinternal"
+    "triggers": "SELECT tgrelid::regclass::text, pg_get_triggerdef(oid), tgenabled FROM pg_trigger "
+    "WHERE NOT tgisinternal"
     " ORDER BY 1, 2",
     "views": f"""
         SELECT n.nspname, c.relname, pg_get_viewdef(c.oid), c.reloptions

@@ -71,7 +71,9 @@ def test_a_stop_waits_for_a_token_that_is_on_its_way(tmp_path: Path, hurried: No
 @pytest.mark.parametrize(
     ("file", "seconds"), [("calls", 0.0), ("nobody", 900.0)], ids=["its limit", "nothing to wait for"]
 )
-def test_a_stop_waits_no_longer_than_for_that(tmp_path: Path, hurried: None, file: str, seconds: float) -> None:
+def test_a_stop_waits_no_longer_than_for_that(
+    tmp_path: Path, hurried: None, file: str, seconds: float
+) -> None:
     supervisor = Supervisor(None, tmp_path / file, seconds)
     program = begun(supervisor, tmp_path)
     supervisor.stop()

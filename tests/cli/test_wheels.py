@@ -1,5 +1,6 @@
-"""Each distribution is built from a bare checkout and installed alone in an empty environment: it brings all that it needs, and
-nothing of the other. Packages of others come from uv's cache, and what is not there from PyPI."""
+"""Each distribution is built from a bare checkout and installed alone in an empty
+environment: it brings all that it needs, and nothing of the other. Packages of others come
+from uv's cache, and what is not there from PyPI."""
 
 import os
 import shutil
@@ -85,7 +86,9 @@ def test_koppels_wheel_brings_compiled_texts_and_collected_files(wheels: Path) -
         assert any(name.startswith(f"koppel/web/staticfiles/{start}") for name in collected), start
 
 
-@pytest.mark.parametrize(("distribution", "package"), [("koppel", "koppel"), ("koppel_sandbox", "koppel_sandbox")])
+@pytest.mark.parametrize(
+    ("distribution", "package"), [("koppel", "koppel"), ("koppel_sandbox", "koppel_sandbox")]
+)
 def test_a_wheel_holds_one_package_and_its_licence(wheels: Path, distribution: str, package: str) -> None:
     names = names_in_wheel(wheels, distribution)
     assert f"{package}/py.typed" in names
@@ -104,14 +107,18 @@ def test_the_sandbox_alone_plays_the_accounting_system(sandbox_alone: Installati
 
 def test_koppel_alone_runs_and_says_how_to_get_the_sandbox(koppel_alone: Installation) -> None:
     assert_complete(koppel_alone, "koppel", setup=SET_UP_DJANGO)
-    assert "No module named 'koppel_sandbox'" in koppel_alone.run("python", "-c", "import koppel_sandbox").stderr
+    assert (
+        "No module named 'koppel_sandbox'" in koppel_alone.run("python", "-c", "import koppel_sandbox").stderr
+    )
     assert "administrations" in koppel_alone.run("koppel", "--help").stdout
     migrated = koppel_alone.run("koppel", "migrate")
     assert migrated.returncode == 0, migrated.stdout + migrated.stderr
     for command in ("demo", "demo-once", "sandbox"):
         refused = koppel_alone.run("koppel", command)
         assert (refused.returncode, refused.stdout) == (REFUSED, "")
-        assert refused.stderr == "The sandbox is not installed here; `pip install 'koppel[demo]'` brings it.\n"
+        assert (
+            refused.stderr == "The sandbox is not installed here; `pip install 'koppel[demo]'` brings it.\n"
+        )
 
 
 def test_koppel_with_the_demo_brings_the_sandbox(wheels: Path, tmp_path: Path) -> None:
@@ -149,7 +156,8 @@ def names_in_wheel(wheels: Path, distribution: str) -> set[str]:
 
 
 def install(distribution: str, wheels: Path, folder: Path, *, extra: str = "") -> Installation:
-    """The packages of others as the lock file has them; then the wheel, whose own metadata may ask for nothing more."""
+    """The packages of others as the lock file has them; then the wheel,
+    whose own metadata may ask for nothing more."""
     installation = Installation(folder)
     python, requirements = ("--python", str(installation.python)), folder / "requirements.txt"
     extras, requirement = (("--extra", extra), f"{distribution}[{extra}]") if extra else ((), distribution)
@@ -168,7 +176,9 @@ def uv(*words: str) -> None:
     assert program, "There is no uv; `make check` brings it."
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     for mode in ("--offline", "--no-progress"):
-        done = subprocess.run([program, mode, *words], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [program, mode, *words], env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode == 0:
             return
     pytest.fail(f"uv {' '.join(words)}: {done.stderr}")

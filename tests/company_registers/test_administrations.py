@@ -1,4 +1,5 @@
-"""An administration and its register: checked at import, when somebody changes it, and once a year. Anna acts."""
+"""An administration and its register: checked at import, when
+somebody changes it, and once a year. Anna acts."""
 
 from datetime import timedelta
 from typing import Any
@@ -54,7 +55,9 @@ def check(anna: Actor, administration: Administration) -> Administration:
 
 def issues(anna: Actor, administration: Administration) -> dict[str, str]:
     with organisation_scope(anna.organisation_id):
-        open_ones = open_issues(anna.organisation_id, "administration", [administration.pk]).get(administration.pk, [])
+        open_ones = open_issues(anna.organisation_id, "administration", [administration.pk]).get(
+            administration.pk, []
+        )
         return {each.code: each.message for each in open_ones}
 
 
@@ -71,7 +74,12 @@ def test_the_register_gives_the_sector_and_its_name_stands_beside_the_books(
     assert "Koekjes Groep B.V." in text
     assert "the books call it Bakkerij De Haan" in text
     with organisation_scope(anna.organisation_id):
-        assert AuditEntry.objects.filter(action="administration.register_values_applied", actor_kind="job").count() == 1
+        assert (
+            AuditEntry.objects.filter(
+                action="administration.register_values_applied", actor_kind="job"
+            ).count()
+            == 1
+        )
     assert issues(anna, administration) == {}
 
 
@@ -146,7 +154,9 @@ def test_everything_is_checked_once_a_year_and_new_numbers_within_the_hour(
     assert set(issues(anna, bakery)) == {"company_closed"}
 
 
-def test_what_may_be_completed_later_is_listed_and_completed(anna: Actor, browser: Client, registers: Sandbox) -> None:
+def test_what_may_be_completed_later_is_listed_and_completed(
+    anna: Actor, browser: Client, registers: Sandbox
+) -> None:
     administration = administration_of(anna, "Imported at night", country="NL")
     fine = administration_of(anna, "Municipality", country="NL", no_number_reason="public_body", sector="P")
     with organisation_scope(anna.organisation_id):

@@ -10,7 +10,9 @@ def test_a_number_is_enough() -> None:
 
 
 def test_a_doubtful_number_is_taken_with_its_note() -> None:
-    assert check_identity(country="SE", number="112233-4567") == Identity("112233-4567", "0007", "looks_mistyped")
+    assert check_identity(country="SE", number="112233-4567") == Identity(
+        "112233-4567", "0007", "looks_mistyped"
+    )
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,9 @@ def test_a_doubtful_number_is_taken_with_its_note() -> None:
         ("because", "Z", {"reason", "sector"}),
     ],
 )
-def test_without_a_number_a_reason_and_a_sector_are_both_needed(reason: str, sector: str, fields: set[str]) -> None:
+def test_without_a_number_a_reason_and_a_sector_are_both_needed(
+    reason: str, sector: str, fields: set[str]
+) -> None:
     identity = check_identity(country="NL", reason=reason, sector=sector)
     assert isinstance(identity, list)
     assert {one.field for one in identity} == fields

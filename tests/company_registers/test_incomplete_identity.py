@@ -1,4 +1,5 @@
-"""An import that nobody attends: what has no identity comes in all the same, and is listed until somebody completes it."""
+"""An import that nobody attends: what has no identity comes in all the same,
+and is listed until somebody completes it."""
 
 from typing import Any
 
@@ -30,5 +31,7 @@ def test_an_unattended_import_takes_all_and_lists_what_is_incomplete(listed: New
         numbers = dict(Administration.objects.values_list("remote_company_id", "number"))
         assert numbers == {good: "69599084", wrong: "", empty: ""}
         incomplete = Issue.objects.filter(code="identity_incomplete").values_list("subject_id", flat=True)
-        lacking = Administration.objects.filter(remote_company_id__in=[wrong, empty]).values_list("pk", flat=True)
+        lacking = Administration.objects.filter(remote_company_id__in=[wrong, empty]).values_list(
+            "pk", flat=True
+        )
         assert set(incomplete) == set(lacking)

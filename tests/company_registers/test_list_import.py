@@ -44,8 +44,11 @@ def test_columns_delimiters_and_wrappings_are_seen_from_the_list_itself(text: st
 def test_a_bare_column_follows_the_order_of_the_table_and_a_blank_line_leaves_a_gap() -> None:
     matched = match_lines(read_lines("69599084\n\n68750110\n12341234"), COMPANIES)
     assert [(match.id, match.status) for match in matched] == [
-        (11, MatchStatus.MATCHED), (None, MatchStatus.EMPTY), (13, MatchStatus.MATCHED), (None, MatchStatus.UNKNOWN),
-    ]  # fmt: skip
+        (11, MatchStatus.MATCHED),
+        (None, MatchStatus.EMPTY),
+        (13, MatchStatus.MATCHED),
+        (None, MatchStatus.UNKNOWN),
+    ]
 
 
 def test_reason_and_sector_come_along() -> None:
@@ -58,9 +61,12 @@ def test_every_line_is_told_what_became_of_it() -> None:
     text = "Fjordheim AS;923609016\nNobody Ltd;1234567\nVan Dam Holding;68750110\nVan Dam Holding;69599084"
     text += "\nBakkerij De Haan BV;"
     assert [(match.status, match.id) for match in match_lines(read_lines(text), twins)] == [
-        (MatchStatus.AMBIGUOUS, None), (MatchStatus.UNKNOWN, None), (MatchStatus.MATCHED, 13),
-        (MatchStatus.TWICE, 13), (MatchStatus.EMPTY, None),
-    ]  # fmt: skip
+        (MatchStatus.AMBIGUOUS, None),
+        (MatchStatus.UNKNOWN, None),
+        (MatchStatus.MATCHED, 13),
+        (MatchStatus.TWICE, 13),
+        (MatchStatus.EMPTY, None),
+    ]
 
 
 def test_hundreds_are_read_and_a_huge_list_is_cut() -> None:
@@ -75,8 +81,9 @@ def test_hundreds_are_read_and_a_huge_list_is_cut() -> None:
 def test_a_quotation_mark_that_is_never_closed_takes_no_line_away() -> None:
     lines = read_lines('"Bakkerij De Haan B.V.;69599084\nVan Dam Holding;68750110')
     assert [(line.name, line.number) for line in lines] == [
-        ('"Bakkerij De Haan B.V.', "69599084"), ("Van Dam Holding", "68750110"),
-    ]  # fmt: skip
+        ('"Bakkerij De Haan B.V.', "69599084"),
+        ("Van Dam Holding", "68750110"),
+    ]
     assert [one.id for one in match_lines(lines, COMPANIES)] == [11, 13]
 
 
@@ -92,7 +99,10 @@ def test_no_file_raises(data: bytes) -> None:
 
 
 NAMES = st.lists(
-    st.from_regex(r"[A-Z][a-z]{2,9} [A-Z][a-z]{2,9}", fullmatch=True), min_size=2, max_size=20, unique_by=str.casefold
+    st.from_regex(r"[A-Z][a-z]{2,9} [A-Z][a-z]{2,9}", fullmatch=True),
+    min_size=2,
+    max_size=20,
+    unique_by=str.casefold,
 )
 
 

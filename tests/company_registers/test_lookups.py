@@ -1,4 +1,5 @@
-"""Registers over real HTTP: the sandbox answers in their published shapes, the job asks, what is known is read back."""
+"""Registers over real HTTP: the sandbox answers in their published shapes,
+the job asks, what is known is read back."""
 
 import asyncio
 from datetime import date, timedelta
@@ -48,7 +49,11 @@ def test_a_dutch_company_is_found_with_its_name_and_sector(registers: Sandbox, b
     registers.control("registers", entry)
     query = number("NL", "33031431")
     result = ask(boss, query)[query]
-    assert (result.outcome, result.source, result.legal_name) == (LookupOutcome.FOUND, "kvk", "Koekjes en Co B.V.")
+    assert (result.outcome, result.source, result.legal_name) == (
+        LookupOutcome.FOUND,
+        "kvk",
+        "Koekjes en Co B.V.",
+    )
     assert result.activity == Activity("10720", "SBI-2025")
     assert result.sector == Section("C", "NACE-2.1")
     assert registers.calls("basisprofielen")[-1]["status"] == 200
@@ -94,7 +99,13 @@ def test_a_closed_company_is_told_from_an_unknown_one(
 ) -> None:
     query = number(country, value)
     assert ask(boss, query)[query].outcome is LookupOutcome.NOT_FOUND
-    entry = {"country": country, "number": value, "name": "Was Here", "activity": "47110", "closed_on": "2024-05-01"}
+    entry = {
+        "country": country,
+        "number": value,
+        "name": "Was Here",
+        "activity": "47110",
+        "closed_on": "2024-05-01",
+    }
     registers.control("registers", entry)
     result = ask(boss, query, again=True)[query]
     assert (result.outcome, result.closed_on) == (LookupOutcome.CLOSED, date(2024, 5, 1))
@@ -107,7 +118,13 @@ def test_a_company_that_norway_removed_altogether_is_closed_too(registers: Sandb
 
 
 def test_an_rsin_in_the_wrong_field_leads_to_the_number(registers: Sandbox, boss: Actor) -> None:
-    entry = {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "1072", "rsin": "002455799"}
+    entry = {
+        "country": "NL",
+        "number": "33031431",
+        "name": "Koekjes B.V.",
+        "activity": "1072",
+        "rsin": "002455799",
+    }
     registers.control("registers", entry)
     for typed, vat in (("NL002455799B11", ""), ("", "NL002455799B11")):
         query = build_query("NL", typed, vat, "Koekjes")
@@ -116,13 +133,23 @@ def test_an_rsin_in_the_wrong_field_leads_to_the_number(registers: Sandbox, boss
         assert (result.outcome, result.number) == (LookupOutcome.FOUND, "33031431")
 
 
-def test_an_rsin_of_two_companies_is_ambiguous_and_a_name_only_proposes(registers: Sandbox, boss: Actor) -> None:
+def test_an_rsin_of_two_companies_is_ambiguous_and_a_name_only_proposes(
+    registers: Sandbox, boss: Actor
+) -> None:
     for company_number in ("33031431", "17052456"):
         registers.control(
             "registers",
-            {"country": "NL", "number": company_number, "name": f"Twins {company_number}", "rsin": "002455799"},
+            {
+                "country": "NL",
+                "number": company_number,
+                "name": f"Twins {company_number}",
+                "rsin": "002455799",
+            },
         )
-    rsin, name = RegisterQuery("NL", QueryKind.RSIN, "002455799"), RegisterQuery("NL", QueryKind.NAME, "twins 33031431")
+    rsin, name = (
+        RegisterQuery("NL", QueryKind.RSIN, "002455799"),
+        RegisterQuery("NL", QueryKind.NAME, "twins 33031431"),
+    )
     results = ask(boss, rsin, name)
     assert results[rsin].outcome is LookupOutcome.AMBIGUOUS
     assert {candidate.number for candidate in results[rsin].candidates} == {"33031431", "17052456"}
@@ -133,15 +160,22 @@ def test_an_rsin_of_two_companies_is_ambiguous_and_a_name_only_proposes(register
 @pytest.mark.parametrize(
     "fault",
     [
-        {"kind": "status", "status": 503}, {"kind": "status", "status": 500}, {"kind": "status", "status": 429},
-        {"kind": "status", "status": 401}, {"kind": "html", "status": 502}, {"kind": "truncate"}, {"kind": "drop", "times": 2},
+        {"kind": "status", "status": 503},
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 429},
+        {"kind": "status", "status": 401},
+        {"kind": "html", "status": 502},
+        {"kind": "truncate"},
+        {"kind": "drop", "times": 2},
         {"kind": "status", "status": 404, "body": "not the register's own 404"},
     ],
-)  # fmt: skip
+)
 def test_a_register_that_is_down_is_never_a_company_that_does_not_exist(
     registers: Sandbox, boss: Actor, fault: dict[str, Any]
 ) -> None:
-    registers.control("registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"})
+    registers.control(
+        "registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"}
+    )
     registers.fault("/registers/kvk", **fault)
     query = number("NL", "33031431")
     result = ask(boss, query)[query]
@@ -153,16 +187,23 @@ def test_a_register_that_is_down_is_never_a_company_that_does_not_exist(
 
 
 def test_what_was_known_stays_while_the_register_is_down(registers: Sandbox, boss: Actor) -> None:
-    registers.control("registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"})
+    registers.control(
+        "registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"}
+    )
     query = number("NL", "33031431")
     ask(boss, query)
     registers.fault("/registers/kvk", status=503)
     result = ask(boss, query, again=True)[query]
-    assert (result.outcome, result.legal_name, result.is_waiting) == (LookupOutcome.FOUND, "Koekjes B.V.", True)
+    assert (result.outcome, result.legal_name, result.is_waiting) == (
+        LookupOutcome.FOUND,
+        "Koekjes B.V.",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [("300", "service_unavailable"), ("301", "ms_unavailable"), ("600", "ms_max_concurrent_req")]
+    ("code", "reason"),
+    [("300", "service_unavailable"), ("301", "ms_unavailable"), ("600", "ms_max_concurrent_req")],
 )
 def test_a_busy_member_state_is_unknown_and_never_invalid(
     registers: Sandbox, boss: Actor, code: str, reason: str
@@ -183,7 +224,9 @@ def peace(boss: Actor) -> None:
 
 
 def test_an_answer_is_not_asked_for_twice_within_a_month(registers: Sandbox, boss: Actor) -> None:
-    registers.control("registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"})
+    registers.control(
+        "registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"}
+    )
     query = number("NL", "33031431")
     ask(boss, query)
     registers.forget_calls()
@@ -272,20 +315,35 @@ def test_what_a_dead_worker_held_is_handed_out_again(registers: Sandbox, boss: A
 @pytest.mark.parametrize(
     ("register_name", "book_name", "differs"),
     [
-        ("BAKKERIJ DE HAAN B.V.", "Bakkerij de Haan", False), ("Bakkerij De Haan B.V.", "Bakkerij De Haan BV", False),
-        ("Fjordheim AS", "Fjordheim", False), ("Van Dam Groep B.V.", "Van Dam Holding B.V.", True), ("B.V.", "N.V.", True),
-        ("Stichting Zon", "Zon", False), ("Østergård ApS", "Ostergard ApS", False), ("Østergård ApS", "Vestergård ApS", True),
+        ("BAKKERIJ DE HAAN B.V.", "Bakkerij de Haan", False),
+        ("Bakkerij De Haan B.V.", "Bakkerij De Haan BV", False),
+        ("Fjordheim AS", "Fjordheim", False),
+        ("Van Dam Groep B.V.", "Van Dam Holding B.V.", True),
+        ("B.V.", "N.V.", True),
+        ("Stichting Zon", "Zon", False),
+        ("Østergård ApS", "Ostergard ApS", False),
+        ("Østergård ApS", "Vestergård ApS", True),
     ],
-)  # fmt: skip
+)
 def test_only_a_real_difference_of_names_is_shown(register_name: str, book_name: str, differs: bool) -> None:
     result = LookupResult(number("NL", "69599084"), LookupOutcome.FOUND, legal_name=register_name)
     assert result.has_different_name(book_name) is differs
 
 
-def test_an_answer_that_cannot_be_stored_is_a_trouble_of_that_company_alone(registers: Sandbox, boss: Actor) -> None:
+def test_an_answer_that_cannot_be_stored_is_a_trouble_of_that_company_alone(
+    registers: Sandbox, boss: Actor
+) -> None:
     registers.control("registers", {"country": "NL", "number": "69599084", "name": "A\0B"})
-    ask(boss, RegisterQuery("NL", QueryKind.NUMBER, "69599084"), RegisterQuery("NL", QueryKind.NUMBER, "17052456"))
+    ask(
+        boss,
+        RegisterQuery("NL", QueryKind.NUMBER, "69599084"),
+        RegisterQuery("NL", QueryKind.NUMBER, "17052456"),
+    )
     with organisation_scope(boss.organisation_id):
         company_number = Lookup.objects.get(value="69599084")
-        assert (company_number.outcome, company_number.reason, company_number.attempts) == ("unavailable", "crashed", 1)
+        assert (company_number.outcome, company_number.reason, company_number.attempts) == (
+            "unavailable",
+            "crashed",
+            1,
+        )
         assert Lookup.objects.get(value="17052456").answered_at

@@ -1,4 +1,5 @@
-"""Numbers as bookkeepers really type them. Vectors are those of the reference page; properties hold for every country."""
+"""Numbers as bookkeepers really type them. Vectors are those of the
+reference page; properties hold for every country."""
 
 import pytest
 from hypothesis import given
@@ -8,21 +9,45 @@ from koppel.company_registers.numbers import NumberStatus, check_number, is_pers
 from koppel.company_registers.numbers.country_rules import CHECKED_FROM, VALIDATORS
 
 GOOD = [
-    ("NL", "69599084", "69599084"), ("NL", "68750110", "68750110"), ("NL", "59581883", "59581883"),
-    ("NL", "33031431", "33031431"), ("NL", "17052456", "17052456"), ("NL", "KvK 6959 9084", "69599084"),
-    ("NO", "923609016", "923609016"), ("NO", "974760673", "974760673"), ("NO", "NO 923 609 016 MVA", "923609016"),
-    ("NO", "923.609.016", "923609016"), ("SE", "556036-0793", "556036-0793"), ("SE", "SE556036079301", "556036-0793"),
-    ("SE", "165560360793", "556036-0793"), ("DK", "22756214", "22756214"), ("DK", "DK-36734205", "36734205"),
-    ("DK", "CVR 28504799", "28504799"), ("FI", "2077474-0", "2077474-0"), ("FI", "FI01098628", "0109862-8"),
-    ("FI", "109862-8", "0109862-8"), ("BE", "0428.759.497", "0428759497"), ("BE", "BE 0566 988 259", "0566988259"),
-    ("BE", "428759497", "0428759497"), ("FR", "404 833 048", "404833048"), ("FR", "40483304800022", "404833048"),
-    ("FR", "FR83404833048", "404833048"), ("UK", "SC123456", "SC123456"), ("GB", "445790", "00445790"),
-    ("GB", "oc 301540", "OC301540"), ("GB", "IP00525R", "IP00525R"), ("GB", "SL00123A", "SL00123A"),
+    ("NL", "69599084", "69599084"),
+    ("NL", "68750110", "68750110"),
+    ("NL", "59581883", "59581883"),
+    ("NL", "33031431", "33031431"),
+    ("NL", "17052456", "17052456"),
+    ("NL", "KvK 6959 9084", "69599084"),
+    ("NO", "923609016", "923609016"),
+    ("NO", "974760673", "974760673"),
+    ("NO", "NO 923 609 016 MVA", "923609016"),
+    ("NO", "923.609.016", "923609016"),
+    ("SE", "556036-0793", "556036-0793"),
+    ("SE", "SE556036079301", "556036-0793"),
+    ("SE", "165560360793", "556036-0793"),
+    ("DK", "22756214", "22756214"),
+    ("DK", "DK-36734205", "36734205"),
+    ("DK", "CVR 28504799", "28504799"),
+    ("FI", "2077474-0", "2077474-0"),
+    ("FI", "FI01098628", "0109862-8"),
+    ("FI", "109862-8", "0109862-8"),
+    ("BE", "0428.759.497", "0428759497"),
+    ("BE", "BE 0566 988 259", "0566988259"),
+    ("BE", "428759497", "0428759497"),
+    ("FR", "404 833 048", "404833048"),
+    ("FR", "40483304800022", "404833048"),
+    ("FR", "FR83404833048", "404833048"),
+    ("UK", "SC123456", "SC123456"),
+    ("GB", "445790", "00445790"),
+    ("GB", "oc 301540", "OC301540"),
+    ("GB", "IP00525R", "IP00525R"),
+    ("GB", "SL00123A", "SL00123A"),
     ("DE", "München HRB 1", "München HRB 1"),
-    ("DE", "Amtsgericht München HRB 1", "München HRB 1"), ("DE", "AG Aachen, HRB 44343", "Aachen HRB 44343"),
-    ("DE", "HRB 150148 Berlin", "Berlin (Charlottenburg) HRB 150148"), ("EE", "12345678", "12345678"),
-    ("LU", "B 12345", "B12345"), ("PL", "KRS 0000012345", "0000012345"), ("LV", "LV40003032949", "40003032949"),
-]  # fmt: skip
+    ("DE", "Amtsgericht München HRB 1", "München HRB 1"),
+    ("DE", "AG Aachen, HRB 44343", "Aachen HRB 44343"),
+    ("DE", "HRB 150148 Berlin", "Berlin (Charlottenburg) HRB 150148"),
+    ("EE", "12345678", "12345678"),
+    ("LU", "B 12345", "B12345"),
+    ("PL", "KRS 0000012345", "0000012345"),
+    ("LV", "LV40003032949", "40003032949"),
+]
 
 
 @pytest.mark.parametrize(("country", "typed", "expected"), GOOD)
@@ -36,10 +61,17 @@ def test_a_good_number_is_recognised_however_it_is_written(country: str, typed: 
 @pytest.mark.parametrize(
     ("country", "typed"),
     [
-        ("NL", "87654329"), ("NL", "50000000"), ("NL", "55344527"), ("NO", "833286602"), ("SE", "112233-4567"),
-        ("FI", "2077474-1"), ("BE", "1000000001"), ("FR", "404833047"), ("EE", "12345679"),
+        ("NL", "87654329"),
+        ("NL", "50000000"),
+        ("NL", "55344527"),
+        ("NO", "833286602"),
+        ("SE", "112233-4567"),
+        ("FI", "2077474-1"),
+        ("BE", "1000000001"),
+        ("FR", "404833047"),
+        ("EE", "12345679"),
     ],
-)  # fmt: skip
+)
 def test_a_number_whose_check_digit_does_not_fit_is_kept_with_a_warning(country: str, typed: str) -> None:
     number_check = check_number(typed, country)
     assert (number_check.status, number_check.note) == (NumberStatus.DOUBTFUL, "looks_mistyped")
@@ -54,12 +86,17 @@ def test_the_dutch_test_never_speaks_about_the_old_regional_series() -> None:
 @pytest.mark.parametrize(
     ("country", "typed", "note", "word"),
     [
-        ("NL", "NL002455799B11", "vat_number", "VAT"), ("NL", "002455799B11", "vat_number", "VAT"),
-        ("NL", "000037178598", "branch_number", "branch"), ("NL", "004495445", "rsin", "RSIN"),
-        ("NL", "123456780", "format", "9"), ("DE", "DE136695976", "vat_number", "VAT"),
-        ("GB", "GB980780684", "vat_number", "VAT"), ("NL", "123", "format", "8 digits"), ("SE", "5560", "format", "10"),
+        ("NL", "NL002455799B11", "vat_number", "VAT"),
+        ("NL", "002455799B11", "vat_number", "VAT"),
+        ("NL", "000037178598", "branch_number", "branch"),
+        ("NL", "004495445", "rsin", "RSIN"),
+        ("NL", "123456780", "format", "9"),
+        ("DE", "DE136695976", "vat_number", "VAT"),
+        ("GB", "GB980780684", "vat_number", "VAT"),
+        ("NL", "123", "format", "8 digits"),
+        ("SE", "5560", "format", "10"),
     ],
-)  # fmt: skip
+)
 def test_another_kind_of_number_is_named_and_the_right_one_is_described(
     country: str, typed: str, note: str, word: str
 ) -> None:
@@ -71,11 +108,23 @@ def test_another_kind_of_number_is_named_and_the_right_one_is_described(
 @pytest.mark.parametrize(
     ("country", "typed"),
     [
-        ("NL", "12345678"), ("NL", "99999999"), ("NL", "87654321"), ("NL", "00000000"), ("NO", "888888888"),
-        ("NO", "999 999 999"), ("NO", "123456785"), ("SE", "555555-5555"), ("SE", "222222-2222"), ("SE", "000000-0000"),
-        ("DK", "00000000"), ("DK", "11111111"), ("FI", "1234567-1"), ("DE", "HRB 111111"), ("US", "999999999"),
+        ("NL", "12345678"),
+        ("NL", "99999999"),
+        ("NL", "87654321"),
+        ("NL", "00000000"),
+        ("NO", "888888888"),
+        ("NO", "999 999 999"),
+        ("NO", "123456785"),
+        ("SE", "555555-5555"),
+        ("SE", "222222-2222"),
+        ("SE", "000000-0000"),
+        ("DK", "00000000"),
+        ("DK", "11111111"),
+        ("FI", "1234567-1"),
+        ("DE", "HRB 111111"),
+        ("US", "999999999"),
     ],
-)  # fmt: skip
+)
 def test_a_made_up_number_proposes_the_reason_test_or_demo(country: str, typed: str) -> None:
     number_check = check_number(typed, country)
     assert (number_check.note, number_check.suggested_reason) == ("dummy", "test_demo")
@@ -110,7 +159,9 @@ TYPED = st.one_of(
     st.text(max_size=200),
     st.text("0123456789 .-/", max_size=20),
     st.builds(
-        str.__add__, st.sampled_from(["NL", "SE", "DE", "HRB ", "BE0", "FR"]), st.text("0123456789B", max_size=14)
+        str.__add__,
+        st.sampled_from(["NL", "SE", "DE", "HRB ", "BE0", "FR"]),
+        st.text("0123456789B", max_size=14),
     ),
 )
 
@@ -160,7 +211,9 @@ KVK = st.integers(CHECKED_FROM, 93_999_000).map(next_passing)
 
 
 @given(KVK, st.integers(0, 7), st.integers(1, 9))
-def test_every_single_wrong_digit_of_a_new_dutch_number_is_warned_about(number: str, at: int, step: int) -> None:
+def test_every_single_wrong_digit_of_a_new_dutch_number_is_warned_about(
+    number: str, at: int, step: int
+) -> None:
     wrong = number[:at] + str((int(number[at]) + step) % 10) + number[at + 1 :]
     number_check = check_number(wrong, "NL")
     if number_check.note == "dummy":

@@ -1,4 +1,5 @@
-"""What happens in an accounting firm between a sign-in and a test's question: companies are imported, runs asked for."""
+"""What happens in an accounting firm between a sign-in and a test's
+question: companies are imported, runs asked for."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,15 @@ def import_first(firm: Connected, count: int = 1, *, sync: bool = False) -> "lis
         if sync:
             request_first_runs(firm.actor, ids)
         return list(
-            Administration.objects.filter(pk__in=ids).select_related("remote_company").order_by("remote_company_id")
+            Administration.objects.filter(pk__in=ids)
+            .select_related("remote_company")
+            .order_by("remote_company_id")
         )
 
 
 def wait_until_described(firm: Connected) -> None:
-    """Wait until the worker has asked the vendor who the listed companies are: it begins as soon as they are listed."""
+    """Wait until the worker has asked the vendor who the listed companies
+    are: it begins as soon as they are listed."""
     wait_until(lambda: all(one.described_at for one in companies(firm)))
 
 
@@ -66,12 +70,16 @@ def statuses(firm: Connected) -> set[str]:
         return set(Administration.objects.values_list("status", flat=True))
 
 
-def sign_in(firm: Connected, purpose: str, *, by: "Actor | None" = None, anew: bool = False, **consent: Any) -> None:
-    """Somebody signs in for the connection, or `anew` for none that exists, through the sandbox's real forms; nothing after the
-    exchange of the code."""
+def sign_in(
+    firm: Connected, purpose: str, *, by: "Actor | None" = None, anew: bool = False, **consent: Any
+) -> None:
+    """Somebody signs in for the connection, or `anew` for none that exists, through the sandbox's real forms;
+    nothing after the exchange of the code."""
     person, connection_id = by or firm.actor, None if anew else firm.connection.pk
     with organisation_scope(firm.actor.organisation_id):
-        url = begin_consent(person, firm.app.pk, ConsentPurpose(purpose), "/connections/", connection_id=connection_id)
+        url = begin_consent(
+            person, firm.app.pk, ConsentPurpose(purpose), "/connections/", connection_id=connection_id
+        )
     inbound = firm.sandbox.sign_in(url, **consent)
     attempt_id = receive_callback(inbound["state"], inbound)
     assert attempt_id is not None

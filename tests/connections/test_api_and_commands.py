@@ -25,7 +25,9 @@ def anna(connected: MakeConnected) -> Connected:
 
 def test_a_program_watches_and_repairs(anna: Connected) -> None:
     with organisation_scope(anna.actor.organisation_id):
-        _token, secret = api_tokens.create_token(anna.actor, name="watch", days=30, role=None, read_only=False)
+        _token, secret = api_tokens.create_token(
+            anna.actor, name="watch", days=30, role=None, read_only=False
+        )
     client = Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
     root = f"/api/v1/connections/{anna.connection.pk}"
 
@@ -45,7 +47,10 @@ def test_a_program_watches_and_repairs(anna: Connected) -> None:
     assert post("owner", member=987_654).status_code == 409
     preview = client.get(f"{root}/removal").json()
     assert post("removal", policy="deactivate", fingerprint="another day").status_code == 409
-    assert post("removal", policy="deactivate", fingerprint=preview["fingerprint"]).json()["administrations"] == 2
+    assert (
+        post("removal", policy="deactivate", fingerprint=preview["fingerprint"]).json()["administrations"]
+        == 2
+    )
     assert client.get(root).json() == {"error": "not_found"}
     assert statuses(anna) == {"deactivated"}
 

@@ -1,4 +1,5 @@
-"""App registrations as an Administrator keeps them: the secret goes in, the vendor is really asked, what is used stays."""
+"""App registrations as an Administrator keeps them: the secret goes in, the
+vendor is really asked, what is used stays."""
 
 from typing import Any
 
@@ -38,7 +39,9 @@ def page_text(response: Any) -> str:
     return unescape(response.content.decode())
 
 
-def test_an_administrator_registers_an_app_and_its_secret_never_comes_out(actor: Any, sandbox: Sandbox) -> None:
+def test_an_administrator_registers_an_app_and_its_secret_never_comes_out(
+    actor: Any, sandbox: Sandbox
+) -> None:
     register_app(sandbox, "company_list")
     anna = actor("administrator")
     client = browser(anna, sandbox)
@@ -68,7 +71,9 @@ def test_testing_an_app_asks_the_vendor(actor: Any, sandbox: Sandbox, mode: str)
 
 @pytest.mark.parametrize("language", ["en", "nl"])
 @pytest.mark.parametrize("case", ["secret", "scope", "redirect", "down"])
-def test_a_test_that_fails_says_what_to_correct(actor: Any, sandbox: Sandbox, case: str, language: str) -> None:
+def test_a_test_that_fails_says_what_to_correct(
+    actor: Any, sandbox: Sandbox, case: str, language: str
+) -> None:
     app = register_app(sandbox)
     if case == "secret":
         sandbox.client(CLIENTS["company_list"], secret="changed")
@@ -83,9 +88,15 @@ def test_a_test_that_fails_says_what_to_correct(actor: Any, sandbox: Sandbox, ca
 
 
 FAILURES = {
-    "secret": {"en": "does not accept Koppel's client secret", "nl": "accepteert het client secret van Koppel niet"},
+    "secret": {
+        "en": "does not accept Koppel's client secret",
+        "nl": "accepteert het client secret van Koppel niet",
+    },
     "scope": {"en": "adds the missing scope", "nl": "voegt de ontbrekende scope toe"},
-    "redirect": {"en": "does not know the redirect address", "nl": "kent het redirect-adres van deze app niet"},
+    "redirect": {
+        "en": "does not know the redirect address",
+        "nl": "kent het redirect-adres van deze app niet",
+    },
     "down": {"en": "does not answer properly just now", "nl": "antwoordt op dit moment niet goed"},
 }
 
@@ -108,13 +119,17 @@ def test_a_new_secret_frees_the_grants_that_the_old_one_failed(connected: MakeCo
         assert (app.name, credentials(app).client_secret.reveal()) == ("Ours", "another")
     client.post(f"{PAGE}{firm.app.pk}/change", {**change, "client_secret": ""})
     with organisation_scope(anna.organisation_id):
-        assert credentials(own_app(anna)).client_secret.reveal() == "another", "an empty field keeps the secret"
+        assert credentials(own_app(anna)).client_secret.reveal() == "another", (
+            "an empty field keeps the secret"
+        )
 
 
 def test_what_is_missing_or_twice_is_said_at_the_field(actor: Any, sandbox: Sandbox) -> None:
     anna = actor("administrator")
     client = browser(anna, sandbox)
-    page = client.post(PAGE, {**NEW, "client_secret": "", "consent_option": "visma_net/production/company_list"})
+    page = client.post(
+        PAGE, {**NEW, "client_secret": "", "consent_option": "visma_net/production/company_list"}
+    )
     assert page.status_code == 422
     assert "does not exist in this environment" in page_text(page)
     assert "Enter the client secret" in page_text(page)
@@ -129,7 +144,9 @@ def test_the_retired_way_is_offered_in_the_sandbox_alone_and_says_so(actor: Any,
     assert "Visma retired it for new apps in 2025" in page
 
 
-def test_only_an_unused_app_is_removed_and_its_secret_goes_with_it(actor: Any, connected: MakeConnected) -> None:
+def test_only_an_unused_app_is_removed_and_its_secret_goes_with_it(
+    actor: Any, connected: MakeConnected
+) -> None:
     anna = actor("administrator")
     firm = connected(actor=anna)
     client = browser(anna, firm.sandbox)

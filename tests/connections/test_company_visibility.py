@@ -60,7 +60,9 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
     (secret,) = import_first(anna, 1)
     organisation_id = anna.actor.organisation_id
     with organisation_scope(organisation_id):
-        restriction.set_access(anna.actor, secret.pk, restricted=True, membership_ids=[anna.actor.membership_id])
+        restriction.set_access(
+            anna.actor, secret.pk, restricted=True, membership_ids=[anna.actor.membership_id]
+        )
         RemoteCompany.objects.exclude(pk=secret.remote_company_id).update(is_listed=False)
         name = RemoteCompany.objects.get(pk=secret.remote_company_id).name
     root = f"/connections/{anna.connection.pk}/"

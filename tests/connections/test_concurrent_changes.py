@@ -1,4 +1,5 @@
-"""What somebody else did meanwhile: a connection changes hands, is paused or removed while a sign-in or a job is under way."""
+"""What somebody else did meanwhile: a connection changes hands, is paused or
+removed while a sign-in or a job is under way."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,7 +12,12 @@ from django.utils import timezone
 
 from koppel.connections import lifecycle
 from koppel.connections.consent import attempts, completion
-from koppel.connections.consent.attempts import ConsentOutcome, begin_consent, complete_consent, receive_callback
+from koppel.connections.consent.attempts import (
+    ConsentOutcome,
+    begin_consent,
+    complete_consent,
+    receive_callback,
+)
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.health.expiry import notify_expiring_and_review_owners
 from koppel.connections.health.states import record_failure
@@ -77,7 +83,9 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
     anna: Connected, bert: Actor
 ) -> None:
     attempt_id = finish_consent(anna)
-    within(anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalInput(policy=RemovalPolicy.WAIT))
+    within(
+        anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalInput(policy=RemovalPolicy.WAIT)
+    )
     with pytest.raises(ConsentRefused, match="was removed"):
         complete_consent(anna.actor, attempt_id)
     with pytest.raises(ConsentRefused, match="was removed"):
@@ -121,7 +129,9 @@ def two_tabs(anna: Connected) -> Iterator[tuple[Tab, Tab]]:
         tab.join()
 
 
-def test_a_doubled_click_waits_for_the_outcome_of_the_first(anna: Connected, two_tabs: tuple[Tab, Tab]) -> None:
+def test_a_doubled_click_waits_for_the_outcome_of_the_first(
+    anna: Connected, two_tabs: tuple[Tab, Tab]
+) -> None:
     first, second = two_tabs
     second.join(0.2)
     assert (second.is_alive(), second.outcome) == (True, None)
@@ -179,9 +189,11 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
     assert reload_connection(anna).state == "paused"
 
 
-def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(anna: Connected, bert: Actor) -> None:
-    """Bert's account reached too little, so what he signed in with is to be withdrawn; before a worker comes to it he has the
-    missing role, and signs in with the same account."""
+def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(
+    anna: Connected, bert: Actor
+) -> None:
+    """Bert's account reached too little, so what he signed in with is to be withdrawn; before a worker comes
+    to it he has the missing role, and signs in with the same account."""
     import_first(anna, 3)
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
@@ -202,7 +214,13 @@ def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(ann
     "fault", [{"status": 503}, {"status": 429}, {"status": 400, "body": '{"error": "invalid_client"}'}]
 )
 def test_a_vendor_that_does_not_withdraw_is_asked_again(anna: Connected, fault: dict[str, Any]) -> None:
-    within(anna, lifecycle.remove_connection, anna.actor, anna.connection.pk, RemovalInput(policy=RemovalPolicy.WAIT))
+    within(
+        anna,
+        lifecycle.remove_connection,
+        anna.actor,
+        anna.connection.pk,
+        RemovalInput(policy=RemovalPolicy.WAIT),
+    )
     with organisation_scope(anna.actor.organisation_id):
         grant_id = Grant.objects.get().pk
     anna.sandbox.fault("revocation", **{"kind": "down", **fault})
@@ -214,7 +232,9 @@ def test_a_vendor_that_does_not_withdraw_is_asked_again(anna: Connected, fault: 
     assert event_kinds(anna)[-1] == "revoked"
 
 
-def test_a_sync_under_way_goes_on_with_the_new_account_after_a_take_over(anna: Connected, bert: Actor) -> None:
+def test_a_sync_under_way_goes_on_with_the_new_account_after_a_take_over(
+    anna: Connected, bert: Actor
+) -> None:
     """It began on the old account, whose consent was given back: that is no loss of the connection."""
     administration, *_others = import_first(anna, 3)
     organisation_id = anna.actor.organisation_id
@@ -226,7 +246,8 @@ def test_a_sync_under_way_goes_on_with_the_new_account_after_a_take_over(anna: C
         session = await reading_session(process_runtime, organisation_id, administration.pk)
         await connector("visma_net").describe_company(session)
         assert await run_in_thread(lambda: ownership.complete_transfer(bert, anna.connection.pk))
-        process_runtime.vault._token_cache.clear()  # the second in which a token is used without looking is over
+        # the second in which a token is used without looking is over
+        process_runtime.vault._token_cache.clear()
         with pytest.raises(Unreachable):
             await connector("visma_net").describe_company(session)
         await connector("visma_net").describe_company(
@@ -234,14 +255,20 @@ def test_a_sync_under_way_goes_on_with_the_new_account_after_a_take_over(anna: C
         )
 
     runtime.run_sync(sync)
-    assert (reload_connection(anna).state, reload_connection(anna).account) == ("active", "small@sandbox.example")
+    assert (reload_connection(anna).state, reload_connection(anna).account) == (
+        "active",
+        "small@sandbox.example",
+    )
     assert open_issues(anna) == set()
     assert "lost" not in event_kinds(anna)
 
 
 @pytest.mark.parametrize("by", ["listing", "keeper"])
-def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(anna: Connected, bert: Actor, by: str) -> None:
-    """Bert's consent is withdrawn before it is known what it reaches: Anna's, on which all runs, is as good as ever."""
+def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(
+    anna: Connected, bert: Actor, by: str
+) -> None:
+    """Bert's consent is withdrawn before it is known what it reaches:
+    Anna's, on which all runs, is as good as ever."""
     import_first(anna, 1)
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")

@@ -1,4 +1,5 @@
-"""Signing in at the vendor: through the sandbox's real forms, as the person and as somebody with bad intentions meet it."""
+"""Signing in at the vendor: through the sandbox's real forms, as the person
+and as somebody with bad intentions meet it."""
 
 from html import unescape
 from typing import Any
@@ -100,7 +101,9 @@ def test_callback_with_forged_state_is_rejected(anna: Newcomer, sandbox: Sandbox
     assert "Nothing was changed" in words_of(page)
 
 
-def test_a_replayed_answer_changes_nothing_and_its_code_is_sent_once(anna: Newcomer, sandbox: Sandbox) -> None:
+def test_a_replayed_answer_changes_nothing_and_its_code_is_sent_once(
+    anna: Newcomer, sandbox: Sandbox
+) -> None:
     inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
     first = anna.answered(inbound)
     again = anna.answered({**inbound, "code": "another-code"})
@@ -109,9 +112,12 @@ def test_a_replayed_answer_changes_nothing_and_its_code_is_sent_once(anna: Newco
 
 
 @pytest.mark.parametrize(
-    ("language", "sentence"), [("en", "used before, or it took too long"), ("nl", "Deze aanmelding is al gebruikt")]
+    ("language", "sentence"),
+    [("en", "used before, or it took too long"), ("nl", "Deze aanmelding is al gebruikt")],
 )
-def test_a_code_of_another_sign_in_does_not_fit(actor: Any, sandbox: Sandbox, language: str, sentence: str) -> None:
+def test_a_code_of_another_sign_in_does_not_fit(
+    actor: Any, sandbox: Sandbox, language: str, sentence: str
+) -> None:
     anna, app = newcomer(actor(), sandbox, language), register_app(sandbox)
     stolen = sandbox.sign_in(anna.begin(app.pk))["code"]
     page = anna.answered({**sandbox.sign_in(anna.begin(app.pk)), "code": stolen})
@@ -136,7 +142,9 @@ def test_a_token_that_claims_to_live_for_ever_connects_all_the_same(anna: Newcom
 
 
 def test_an_answer_that_nobody_thought_of_is_a_sentence_not_a_fault(anna: Newcomer, sandbox: Sandbox) -> None:
-    sandbox.fault("/connect/token", kind="replace", old=": 3600", body=': 3600, "deep": ' + "[" * 20_000, times=1)
+    sandbox.fault(
+        "/connect/token", kind="replace", old=": 3600", body=': 3600, "deep": ' + "[" * 20_000, times=1
+    )
     page = anna.connect(register_app(sandbox).pk)
     assert (page.status_code, "did not understand the accounting system" in words_of(page)) == (200, True)
     assert connections_of(anna.actor) == 0
@@ -210,7 +218,8 @@ def test_an_answer_of_another_issuer_is_refused(anna: Newcomer, sandbox: Sandbox
 def test_an_answer_for_one_app_registration_is_never_used_for_another(
     anna: Newcomer, sandbox: Sandbox, names_issuer: bool
 ) -> None:
-    """All systems answer at one address. The sign-in began at the other environment's registration, with its own issuer."""
+    """All systems answer at one address. The sign-in began at the other
+    environment's registration, with its own issuer."""
     here, there = register_app(sandbox), register_elsewhere(sandbox)
     began_there = anna.begin(there.pk)
     answer = sandbox.sign_in(anna.begin(here.pk))
@@ -236,9 +245,13 @@ def register_elsewhere(sandbox: Sandbox) -> AppRegistration:
     assert addresses != sandbox.addresses()
     with installation_scope("test set-up"):
         return registrations.register_app(
-            connector="visma_net", environment="sandbox", consent_mode="company_per_sign_in",
-            client_id=CLIENTS["company_per_sign_in"], client_secret=Secret(CLIENT_SECRET), base_urls=addresses,
-        )  # fmt: skip
+            connector="visma_net",
+            environment="sandbox",
+            consent_mode="company_per_sign_in",
+            client_id=CLIENTS["company_per_sign_in"],
+            client_secret=Secret(CLIENT_SECRET),
+            base_urls=addresses,
+        )
 
 
 def test_an_answer_that_comes_too_late_starts_again(anna: Newcomer, sandbox: Sandbox) -> None:
@@ -253,7 +266,9 @@ def test_an_answer_that_comes_too_late_starts_again(anna: Newcomer, sandbox: San
 
 @pytest.mark.parametrize("language", ["en", "nl"])
 @pytest.mark.parametrize("case", ["secret", "scope_asked", "scope_given", "role", "down", "page"])
-def test_what_goes_wrong_at_the_vendor_is_a_sentence(actor: Any, sandbox: Sandbox, case: str, language: str) -> None:
+def test_what_goes_wrong_at_the_vendor_is_a_sentence(
+    actor: Any, sandbox: Sandbox, case: str, language: str
+) -> None:
     anna, user = newcomer(actor(), sandbox, language), "demo@sandbox.example"
     if case == "secret":
         sandbox.client(APP, secret="changed")
@@ -276,16 +291,24 @@ def test_what_goes_wrong_at_the_vendor_is_a_sentence(actor: Any, sandbox: Sandbo
 
 
 SENTENCES = {
-    "secret": {"en": "enters the new one under App registrations", "nl": "vult het nieuwe in bij App-registraties"},
+    "secret": {
+        "en": "enters the new one under App registrations",
+        "nl": "vult het nieuwe in bij App-registraties",
+    },
     "scope_asked": {"en": "adds the missing scope", "nl": "voegt de ontbrekende scope toe"},
     "scope_given": {"en": "lacks a permission (scope)", "nl": "ontbreekt een recht (scope)"},
-    "role": {"en": "it takes 10 to 15 minutes to work", "nl": "het duurt 10 tot 15 minuten voordat die werkt"},
+    "role": {
+        "en": "it takes 10 to 15 minutes to work",
+        "nl": "het duurt 10 tot 15 minuten voordat die werkt",
+    },
     "down": {"en": "does not answer properly just now", "nl": "antwoordt op dit moment niet goed"},
     "page": {"en": "does not answer properly just now", "nl": "antwoordt op dit moment niet goed"},
 }
 
 
-def test_a_role_that_was_just_given_works_after_a_quarter_of_an_hour(anna: Newcomer, sandbox: Sandbox) -> None:
+def test_a_role_that_was_just_given_works_after_a_quarter_of_an_hour(
+    anna: Newcomer, sandbox: Sandbox
+) -> None:
     app, user = register_app(sandbox), "none@sandbox.example"
     sandbox.control("clock", {"advance_seconds": -901})
     sandbox.control("settings", {"reach": {user: 2}, "reach_in_seconds": 900})

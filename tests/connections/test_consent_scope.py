@@ -1,5 +1,5 @@
-"""What was not ticked cannot be read: Anna imported one of the companies that her sign-in reaches, and every door to the
-others stays shut. Each attempt is in the audit trail."""
+"""What was not ticked cannot be read: Anna imported one of the companies that her sign-in reaches, and every
+door to the others stays shut. Each attempt is in the audit trail."""
 
 import asyncio
 import re
@@ -83,13 +83,17 @@ def test_no_call_of_the_api_reads_or_changes_what_is_not_imported(anna: Connecte
     for path, acts in described.items():
         if not path.startswith("/api/v1/administrations/{administration_id}"):
             continue
-        address = path.replace("{administration_id}", str(administration.pk + 1000)).replace("{resource}", "accounts")
+        address = path.replace("{administration_id}", str(administration.pk + 1000)).replace(
+            "{resource}", "accounts"
+        )
         address = re.sub(r"\{[^}]+\}", "1", address)
         for method in acts:
             answer = browser.generic(method.upper(), address, "{}", content_type="application/json")
             assert answer.status_code in ((404, 422) if method != "get" else (404,)), f"{method} {address}"
             refused_count += answer.status_code == 404
-            assert len(refusals(anna.actor.organisation_id)) == refused_count, f"{method} {address} {answer.content!r}"
+            assert len(refusals(anna.actor.organisation_id)) == refused_count, (
+                f"{method} {address} {answer.content!r}"
+            )
     assert refused_count > 15
     assert not any(book_calls(anna, one) for one in companies(anna))
 
@@ -108,7 +112,9 @@ def test_a_run_of_another_firm_cannot_be_claimed(anna: Connected, connected: Mak
     bert = connected()
     theirs = import_first(bert, 1, sync=False)[0]
     with organisation_scope(bert.actor.organisation_id):
-        run = Run.objects.create(organisation_id=bert.actor.organisation_id, administration=theirs, trigger="person")
+        run = Run.objects.create(
+            organisation_id=bert.actor.organisation_id, administration=theirs, trigger="person"
+        )
     for run_id in (run.pk, 987_654):
         asyncio.run(perform(anna.actor.organisation_id, run_id))
     with organisation_scope(bert.actor.organisation_id):
@@ -121,7 +127,8 @@ def test_a_run_of_another_firm_cannot_be_claimed(anna: Connected, connected: Mak
 def test_an_administration_that_was_pointed_at_another_connection_is_blocked(
     anna: Connected, connected: MakeConnected, actor: Any
 ) -> None:
-    """Somebody with access to the database gives an administration a company of another connection of the same firm."""
+    """Somebody with access to the database gives an administration a
+    company of another connection of the same firm."""
     with installation_scope("test"):
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     carl = connected("company_per_sign_in", actor=actor("team_leader", firm, "Carl Bos"))
@@ -155,11 +162,15 @@ def test_a_session_that_lists_or_describes_cannot_read_books(anna: Connected) ->
         for session in (describing, listing):
             for resource in ("accounts", "entries", "contacts", "balances"):
                 with pytest.raises(NotConsented) as caught:
-                    await vendor.read_page(session, resource, ReadMode.FULL, HistoryWindow(1, now().date()), None)
+                    await vendor.read_page(
+                        session, resource, ReadMode.FULL, HistoryWindow(1, now().date()), None
+                    )
                 assert caught.value.code == "outside_consent"
                 refused += 1
             with pytest.raises(NotConsented):
-                await session.send("POST", f"{session.base_urls['legacy']}/API/controller/api/v1/organization")
+                await session.send(
+                    "POST", f"{session.base_urls['legacy']}/API/controller/api/v1/organization"
+                )
             refused += 1
         return refused
 

@@ -1,4 +1,5 @@
-"""A connection's health as its owner sees it: the vendor fails and comes back, a consent dies, a probe tells."""
+"""A connection's health as its owner sees it: the vendor fails and
+comes back, a consent dies, a probe tells."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -136,8 +137,10 @@ def test_a_dead_consent_asks_its_owner_once_and_signing_in_again_heals_it(anna: 
     assert reload_connection(anna).state == "active"
     assert issues(anna) == set()
     assert [kind for kind in event_kinds(anna) if kind in ("connected", "lost", "reconnected")] == [
-        "connected", "lost", "reconnected",
-    ]  # fmt: skip
+        "connected",
+        "lost",
+        "reconnected",
+    ]
 
 
 def test_a_consent_that_is_about_to_end_is_told_once(anna: Connected) -> None:
@@ -157,9 +160,11 @@ def test_an_end_is_told_to_the_stand_in_of_an_owner_who_is_away_and_is_over_once
     with organisation_scope(anna.actor.organisation_id):
         ben = actor("user", organisation=Organisation.objects.get(), name="Ben")
         DeliverySettings.objects.create(
-            organisation_id=anna.actor.organisation_id, membership_id=anna.actor.membership_id,
-            stand_in_id=ben.membership_id, away_until=timezone.localdate() + timedelta(days=3),
-        )  # fmt: skip
+            organisation_id=anna.actor.organisation_id,
+            membership_id=anna.actor.membership_id,
+            stand_in_id=ben.membership_id,
+            away_until=timezone.localdate() + timedelta(days=3),
+        )
     change(anna, Grant, refresh_expires_at=datetime.now(UTC) + timedelta(days=6))
     notify_expiring_and_review_owners()
     with organisation_scope(anna.actor.organisation_id):
@@ -171,8 +176,11 @@ def test_an_end_is_told_to_the_stand_in_of_an_owner_who_is_away_and_is_over_once
         assert notice.recovered_at
 
 
-def test_consents_that_were_given_together_and_end_together_are_told_of_once(connected: MakeConnected) -> None:
-    """One company per sign-in: eight of them within eight minutes. Anna signs in again for one after the other."""
+def test_consents_that_were_given_together_and_end_together_are_told_of_once(
+    connected: MakeConnected,
+) -> None:
+    """One company per sign-in: eight of them within eight minutes.
+    Anna signs in again for one after the other."""
     anna = connected("company_per_sign_in")
     tenants = [one["tenant_id"] for one in anna.sandbox.companies()]
     for tenant in tenants[1:]:
@@ -198,8 +206,11 @@ def test_what_degraded_or_lay_idle_is_probed_by_itself(anna: Connected) -> None:
     run_maintenance(anna)
     assert anna.sandbox.calls() == []
     change(
-        anna, Connection, last_contact_at=datetime.now(UTC) - timedelta(hours=7), created_at=datetime(2026, 1, 1, tzinfo=UTC)
-    )  # fmt: skip
+        anna,
+        Connection,
+        last_contact_at=datetime.now(UTC) - timedelta(hours=7),
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
     run_maintenance(anna)
     run_maintenance(anna)
     assert len(anna.sandbox.calls()) == 1
@@ -224,7 +235,8 @@ def test_a_fault_at_one_connection_does_not_silence_what_is_about_to_end_at_the_
 def test_a_worker_that_died_before_it_could_say_that_all_is_well_leaves_nobody_asked_for(
     anna: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client secret was changed at the vendor and put right; the worker that renews the consent then dies."""
+    """The client secret was changed at the vendor and put right; the
+    worker that renews the consent then dies."""
     change(anna, Grant, expires_at=datetime.now(UTC))
     anna.sandbox.client(anna.app.client_id, secret="changed")
     assert check_connection(anna.actor, anna.connection.pk).state == "needs_reauth"

@@ -30,7 +30,11 @@ BUTTONS = [
     ("owner", {"membership": "Bert"}, "“Bert” is not one of the choices."),
     ("import-policy", {}, "Choose what is released."),
     ("import-policy", {"import_policy": "everything"}, "everything is not one of the available choices."),
-    ("import-policy", {"import_policy": "selected", "companies": ["1", "two"]}, "“two” is not one of the choices."),
+    (
+        "import-policy",
+        {"import_policy": "selected", "companies": ["1", "two"]},
+        "“two” is not one of the choices.",
+    ),
     ("change", {"code": "company_renamed", "accept": "1"}, "Tick the administrations that you decide about."),
     (
         "change",
@@ -38,7 +42,11 @@ BUTTONS = [
         "renamed is not one of the available choices.",
     ),
     ("change", {"code": "company_renamed", "accept": "yes", "administration": "1"}, "yes is not one of"),
-    ("change", {"code": "company_renamed", "accept": "1", "administration": "one"}, "“one” is not one of the choices."),
+    (
+        "change",
+        {"code": "company_renamed", "accept": "1", "administration": "one"},
+        "“one” is not one of the choices.",
+    ),
     (
         "change",
         {"code": "company_renamed", "accept": "1", "administration": "1", "fingerprint": "a\0"},
@@ -53,13 +61,22 @@ def test_a_button_with_a_value_that_is_none_says_so_and_changes_nothing(
 ) -> None:
     page, browser = f"/connections/{anna.connection.pk}/", signed_in(anna.actor)
     with organisation_scope(anna.actor.organisation_id):
-        RemoteCompany.objects.filter(pk=RemoteCompany.objects.latest("pk").pk).update(importable_by_others=False)
-        before = (*ConsentAttempt.objects.values_list("pk"), *RemoteCompany.objects.order_by("pk").values_list())
+        RemoteCompany.objects.filter(pk=RemoteCompany.objects.latest("pk").pk).update(
+            importable_by_others=False
+        )
+        before = (
+            *ConsentAttempt.objects.values_list("pk"),
+            *RemoteCompany.objects.order_by("pk").values_list(),
+        )
     answer = browser.post(f"{page}{button}", form)
     assert answer.headers["Location"] == page
     assert sentence in text_of(browser.get(page))
     connection = reload_connection(anna)
-    assert (connection.state, connection.pending_owner_id, connection.import_policy) == ("active", None, "all")
+    assert (connection.state, connection.pending_owner_id, connection.import_policy) == (
+        "active",
+        None,
+        "all",
+    )
     with organisation_scope(anna.actor.organisation_id):
         assert before == (
             *ConsentAttempt.objects.values_list("pk"),
@@ -74,7 +91,10 @@ def test_the_removal_page_shows_again_what_was_chosen(anna: Connected) -> None:
     assert stale.status_code == 200
     assert "Meanwhile the administrations of this connection have changed." in text_of(stale)
     assert 'value="deactivate" checked' in text_of(stale)
-    for policy, sentence in (("", "Choose what becomes of the administrations."), ("burn", "burn is not one of")):
+    for policy, sentence in (
+        ("", "Choose what becomes of the administrations."),
+        ("burn", "burn is not one of"),
+    ):
         refused = text_of(browser.post(address, {"policy": policy, "fingerprint": "1-0"}))
         assert '<span class="field-error" id="policy-error">' in refused
         assert sentence in refused
@@ -134,7 +154,11 @@ def test_an_app_registration_keeps_what_was_typed_and_says_what_is_wrong_at_its_
     text = text_of(page)
     error = text.partition(f'id="{field}-error">')[2].partition("</span>")[0]
     assert (page.status_code, sentence in error) == (422, True)
-    kept = {name: value for name, value in NEW_APP.items() if name not in (field, "client_secret", "consent_option")}
+    kept = {
+        name: value
+        for name, value in NEW_APP.items()
+        if name not in (field, "client_secret", "consent_option")
+    }
     assert [value for value in kept.values() if f'value="{value}"' not in text] == []
     assert CLIENT_SECRET not in text
     with organisation_scope(boss.organisation_id):

@@ -34,7 +34,14 @@ from koppel.organisations.roles import Actor
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import Checkpoint, Run
 from koppel.sync.runs.services import request_due_runs, request_run
-from tests.connections.factories import companies, event_kinds, import_first, reload_connection, sign_in, statuses
+from tests.connections.factories import (
+    companies,
+    event_kinds,
+    import_first,
+    reload_connection,
+    sign_in,
+    statuses,
+)
 from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.stack import Connected, MakeConnected, register_app, wait_until
 
@@ -71,7 +78,8 @@ def runs(firm: Connected) -> list[Run]:
 
 
 def page(firm: Connected, path: str = "", *, by: Actor | None = None, **form: str) -> Any:
-    """A page of the connection as a person's browser gets it; with `form`, or a path without a slash at its end, sent."""
+    """A page of the connection as a person's browser gets it; with `form`,
+    or a path without a slash at its end, sent."""
     browser = Client()
     browser.force_login(User.objects.get(pk=(by or firm.actor).user_id))
     address = f"/connections/{firm.connection.pk}/{path}"
@@ -115,7 +123,9 @@ def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(an
     assert statuses(anna) == {"configuring"}
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))
-    assert "The connection is paused" in browser.get(f"/administrations/{own_id(anna)}/sync/").content.decode()
+    assert (
+        "The connection is paused" in browser.get(f"/administrations/{own_id(anna)}/sync/").content.decode()
+    )
     read = pages_read(anna)
     with organisation_scope(anna.actor.organisation_id):
         assert Checkpoint.objects.count() > 0
@@ -123,7 +133,9 @@ def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(an
     page(anna, "resume")
     wait_until(lambda: statuses(anna) == {"active"})
     assert {remote.state for remote in runs(anna)} == {"succeeded"}
-    again = [remote for remote in pages_read(anna) if remote in read and not remote[0].endswith(AT_EVERY_START)]
+    again = [
+        remote for remote in pages_read(anna) if remote in read and not remote[0].endswith(AT_EVERY_START)
+    ]
     lists = [(path, company) for path, _query, company in again]
     assert len(lists) == len(set(lists)), "of no list more than the page in flight is read twice"
 
@@ -132,7 +144,9 @@ AT_EVERY_START = ("/v1/financialPeriod", "/v1/organization")
 
 
 def pages_read(firm: Connected) -> list[tuple[str, str, int]]:
-    return [(one["path"], str(sorted(one["query"].items())), one["company"]) for one in firm.sandbox.calls("/v")]
+    return [
+        (one["path"], str(sorted(one["query"].items())), one["company"]) for one in firm.sandbox.calls("/v")
+    ]
 
 
 def is_calling(firm: Connected) -> bool:
@@ -173,7 +187,9 @@ def test_signing_in_again_withdraws_the_tokens_that_it_replaces_and_no_others(
         Grant.objects.update(expires_at=timezone.now(), maintain_at=None)
     page(firm, "probe")
     summary = firm.sandbox.control("tokens")
-    assert (summary["calls"]["refresh_token"], summary["refusals"]) == (1, {}), "the new ones are renewed as ever"
+    assert (summary["calls"]["refresh_token"], summary["refusals"]) == (1, {}), (
+        "the new ones are renewed as ever"
+    )
     with organisation_scope(firm.actor.organisation_id):
         assert {bytes(one.secrets) for one in ConsentAttempt.objects.filter(purpose="reconnect")} == {b""}
 
@@ -189,7 +205,9 @@ def test_what_is_replaced_stays_where_revoking_may_end_the_new_consent_too(anna:
 def second_company(firm: Connected) -> str:
     """The id of another company that the person may choose at the vendor's sign-in."""
     tenants = firm.sandbox.companies()
-    return str(next(one["tenant_id"] for one in tenants if one["tenant_id"] != companies(firm)[0].external_id))
+    return str(
+        next(one["tenant_id"] for one in tenants if one["tenant_id"] != companies(firm)[0].external_id)
+    )
 
 
 def revoked(firm: Connected) -> list[bool]:
@@ -201,7 +219,8 @@ def revoked(firm: Connected) -> list[bool]:
 def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait_for_another(
     anna: Connected, connected: MakeConnected
 ) -> None:
-    """Books, settings and checkpoints stay; the next sign-in that reaches the companies takes them up by itself."""
+    """Books, settings and checkpoints stay; the next sign-in that
+    reaches the companies takes them up by itself."""
     import_first(anna, 2, sync=True)
     wait_until(lambda: statuses(anna) == {"active"})
     with organisation_scope(anna.actor.organisation_id):
@@ -214,7 +233,9 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
     )
     assert reload_connection(anna).state == "active"
     assert page(anna, "remove/", policy="wait", fingerprint="2-0").status_code == 302
-    assert page(anna, "remove/", policy="wait", fingerprint="2-0").status_code == 302, "the second tab finds it gone"
+    assert page(anna, "remove/", policy="wait", fingerprint="2-0").status_code == 302, (
+        "the second tab finds it gone"
+    )
     assert reload_connection(anna).state == "removed"
     assert statuses(anna) == {"blocked"}
     wait_until(lambda: len(anna.sandbox.calls("revocation")) == 1)
@@ -236,11 +257,19 @@ def test_removing_a_connection_of_many_needs_an_administrator(anna: Connected, c
     assert "Only an Administrator may remove it" in page(anna, "remove/", by=bert).content.decode()
     with pytest.raises(Refused):
         within(
-            anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalInput(policy=RemovalPolicy.DEACTIVATE)
+            anna,
+            lifecycle.remove_connection,
+            bert,
+            anna.connection.pk,
+            RemovalInput(policy=RemovalPolicy.DEACTIVATE),
         )
     assert reload_connection(anna).state == "active"
     within(
-        anna, lifecycle.remove_connection, anna.actor, anna.connection.pk, RemovalInput(policy=RemovalPolicy.DEACTIVATE)
+        anna,
+        lifecycle.remove_connection,
+        anna.actor,
+        anna.connection.pk,
+        RemovalInput(policy=RemovalPolicy.DEACTIVATE),
     )
     assert statuses(anna) == {"deactivated"}
     with pytest.raises(NoSuchConnection):
@@ -287,7 +316,11 @@ def test_a_new_owner_takes_over_by_signing_in_and_not_before(anna: Connected, co
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     assert ownership.complete_transfer(bert, anna.connection.pk)
     now = reload_connection(anna)
-    assert (now.owner_id, now.pending_owner_id, now.account) == (bert.membership_id, None, "small@sandbox.example")
+    assert (now.owner_id, now.pending_owner_id, now.account) == (
+        bert.membership_id,
+        None,
+        "small@sandbox.example",
+    )
     with organisation_scope(anna.actor.organisation_id):
         grants = {one.account: one for one in Grant.objects.all()}
         serving = set(RemoteCompany.objects.filter(is_listed=True).values_list("grant_id", flat=True))
@@ -326,7 +359,11 @@ def test_an_account_that_reaches_less_takes_over_nothing(anna: Connected, collea
     assert administrations[1].name in str(caught.value)
     assert "demo@sandbox.example" in str(caught.value)
     now = reload_connection(anna)
-    assert (now.owner_id, now.account, now.state) == (anna.actor.membership_id, "demo@sandbox.example", "active")
+    assert (now.owner_id, now.account, now.state) == (
+        anna.actor.membership_id,
+        "demo@sandbox.example",
+        "active",
+    )
     with organisation_scope(anna.actor.organisation_id):
         assert RemoteCompany.objects.filter(grant__subject=Grant.objects.earliest("pk").subject).count() == 8
 
@@ -346,7 +383,9 @@ def test_after_an_account_that_reached_less_the_right_one_takes_over(anna: Conne
     assert reload_connection(anna).account == "small@sandbox.example"
 
 
-def test_the_account_that_it_runs_on_may_stay_while_its_owner_changes(anna: Connected, colleague: Any) -> None:
+def test_the_account_that_it_runs_on_may_stay_while_its_owner_changes(
+    anna: Connected, colleague: Any
+) -> None:
     """A service account of the firm: Bert knows its password."""
     import_first(anna, 2)
     bert = colleague()
@@ -354,7 +393,11 @@ def test_the_account_that_it_runs_on_may_stay_while_its_owner_changes(anna: Conn
     sign_in(anna, "transfer", by=bert)
     assert ownership.complete_transfer(bert, anna.connection.pk)
     now = reload_connection(anna)
-    assert (now.owner_id, now.pending_owner_id, now.account) == (bert.membership_id, None, "demo@sandbox.example")
+    assert (now.owner_id, now.pending_owner_id, now.account) == (
+        bert.membership_id,
+        None,
+        "demo@sandbox.example",
+    )
 
 
 def test_who_was_asked_before_gives_back_what_was_signed_in(anna: Connected, colleague: Any) -> None:
@@ -374,7 +417,8 @@ def test_who_was_asked_before_gives_back_what_was_signed_in(anna: Connected, col
 def test_where_each_sign_in_is_for_one_company_a_take_over_ends_with_the_last(
     connected: MakeConnected, actor: Any
 ) -> None:
-    """Bert signs in for the first company and then the second; later Carl takes over from him, whose tokens are newer."""
+    """Bert signs in for the first company and then the second; later Carl
+    takes over from him, whose tokens are newer."""
     anna = connected("company_per_sign_in")
     tenants = [one["tenant_id"] for one in anna.sandbox.companies()[:2]]
     sign_in(anna, "add_company", tenant=tenants[1], anew=True)
@@ -389,19 +433,27 @@ def test_where_each_sign_in_is_for_one_company_a_take_over_ends_with_the_last(
         within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, person.membership_id)
         sign_in(anna, "transfer", by=person, user=account, tenant=tenants[0])
         assert not ownership.complete_transfer(person, anna.connection.pk)
-        assert (reload_connection(anna).owner_id, reload_connection(anna).account) == (before.owner_id, before.account)
+        assert (reload_connection(anna).owner_id, reload_connection(anna).account) == (
+            before.owner_id,
+            before.account,
+        )
         with organisation_scope(anna.actor.organisation_id):  # renewed meanwhile, as every hour
             Grant.objects.filter(company_id=tenants[1]).update(issued_at=timezone.now() + timedelta(hours=1))
         sign_in(anna, "transfer", by=person, user=account, tenant=tenants[1])
         assert ownership.complete_transfer(person, anna.connection.pk)
-        assert (reload_connection(anna).owner_id, reload_connection(anna).account) == (person.membership_id, account)
+        assert (reload_connection(anna).owner_id, reload_connection(anna).account) == (
+            person.membership_id,
+            account,
+        )
     with organisation_scope(anna.actor.organisation_id):
         assert set(RemoteCompany.objects.values_list("grant__account", flat=True)) == {"none@sandbox.example"}
         living = Grant.objects.filter(invalid_since=None)
         assert set(living.values_list("account", flat=True)) == {"none@sandbox.example"}
 
 
-def test_who_needs_an_account_for_each_company_takes_over_with_both(connected: MakeConnected, actor: Any) -> None:
+def test_who_needs_an_account_for_each_company_takes_over_with_both(
+    connected: MakeConnected, actor: Any
+) -> None:
     """One of Bert's accounts reaches the first company only, the other the second."""
     anna = connected("company_per_sign_in")
     tenants = [one["tenant_id"] for one in anna.sandbox.companies()[:2]]
@@ -416,11 +468,17 @@ def test_who_needs_an_account_for_each_company_takes_over_with_both(connected: M
     assert "yet to sign in" not in page(anna).content.decode()
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example", tenant=tenants[0])
     assert not ownership.complete_transfer(bert, anna.connection.pk)
-    assert f"Bert Smit has yet to sign in for {administrations[1].name}," in page(anna, by=bert).content.decode()
+    assert (
+        f"Bert Smit has yet to sign in for {administrations[1].name}," in page(anna, by=bert).content.decode()
+    )
     sign_in(anna, "transfer", by=bert, user="none@sandbox.example", tenant=tenants[1])
     assert ownership.complete_transfer(bert, anna.connection.pk)
     now = reload_connection(anna)
-    assert (now.owner_id, now.pending_owner_id, now.account) == (bert.membership_id, None, "none@sandbox.example")
+    assert (now.owner_id, now.pending_owner_id, now.account) == (
+        bert.membership_id,
+        None,
+        "none@sandbox.example",
+    )
     with organisation_scope(anna.actor.organisation_id):
         serving = RemoteCompany.objects.order_by("pk").values_list("external_id", "grant__account")
         assert dict(serving) == {tenants[0]: "small@sandbox.example", tenants[1]: "none@sandbox.example"}
@@ -474,15 +532,18 @@ def test_an_account_that_was_given_back_connects_anew(anna: Connected, colleague
     with organisation_scope(anna.actor.organisation_id):
         accounts = dict(Connection.objects.values_list("account", "owner_id"))
     assert accounts == {
-        "small@sandbox.example": bert.membership_id, "demo@sandbox.example": anna.actor.membership_id,
-    }  # fmt: skip
+        "small@sandbox.example": bert.membership_id,
+        "demo@sandbox.example": anna.actor.membership_id,
+    }
 
 
 def test_nobody_takes_over_unasked(anna: Connected, colleague: Any) -> None:
     with pytest.raises(ConsentRefused, match="not asked"):
         sign_in(anna, "transfer", by=colleague(), user="small@sandbox.example")
     with pytest.raises(Refused):
-        within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, colleague("user").membership_id)
+        within(
+            anna, ownership.request_transfer, anna.actor, anna.connection.pk, colleague("user").membership_id
+        )
     with pytest.raises(NotAllowed):
         within(anna, lifecycle.pause_connection, colleague("user_plus", "Carl"), anna.connection.pk)
 
@@ -534,7 +595,9 @@ def test_all_broken_connections_are_repaired_from_one_page(anna: Connected, conn
         with organisation_scope(anna.actor.organisation_id):
             Grant.objects.filter(connection=firm.connection).update(invalid_since="2026-01-01T00:00:00Z")
         require_reauth(
-            anna.actor.organisation_id, firm.connection.pk, "The consent at Visma has expired or was withdrawn."
+            anna.actor.organisation_id,
+            firm.connection.pk,
+            "The consent at Visma has expired or was withdrawn.",
         )
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))

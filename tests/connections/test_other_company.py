@@ -1,4 +1,5 @@
-"""Whose books: a company whose name and number became another's is read only after a person said that it is the same."""
+"""Whose books: a company whose name and number became another's is read
+only after a person said that it is the same."""
 
 import asyncio
 import json
@@ -60,11 +61,14 @@ def perform_open(connected: Connected, administration: Administration) -> str:
 
 
 def books(connected: Connected) -> dict[str, list[tuple[str, ...]]]:
-    """Every row of the books, of checkpoints and of the log of changes, with the transaction that wrote it."""
+    """Every row of the books, of checkpoints and of the log of
+    changes, with the transaction that wrote it."""
     with organisation_scope(connected.actor.organisation_id), database.cursor() as cursor:
         cursor.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND table_schema = 'public'"
-            " AND (table_name LIKE 'books%%' OR table_name IN ('sync_checkpoint', 'sync_change', 'sync_snapshot_key'))"
+            "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
+            "AND table_schema = 'public'"
+            " AND (table_name LIKE 'books%%' OR table_name IN ('sync_checkpoint', 'sync_change', "
+            "'sync_snapshot_key'))"
         )
         names = [name for (name,) in cursor.fetchall()]
         rows = {}
@@ -78,7 +82,9 @@ def books(connected: Connected) -> dict[str, list[tuple[str, ...]]]:
 def issues(connected: Connected, administration: Administration) -> dict[str, str]:
     """The open issues of an administration: code and sentence."""
     with organisation_scope(connected.actor.organisation_id):
-        by_administration = open_issues(connected.actor.organisation_id, "administration", [administration.pk])
+        by_administration = open_issues(
+            connected.actor.organisation_id, "administration", [administration.pk]
+        )
         return {issue.code: issue.message for issue in by_administration.get(administration.pk, [])}
 
 
@@ -112,7 +118,9 @@ def synced(connected: Connected, count: int) -> list[Administration]:
 
 def read_token(connected: Connected) -> Client:
     with organisation_scope(connected.actor.organisation_id):
-        _token, secret = api_tokens.create_token(connected.actor, name="watch", days=30, role=None, read_only=False)
+        _token, secret = api_tokens.create_token(
+            connected.actor, name="watch", days=30, role=None, read_only=False
+        )
     return Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
 
 
@@ -136,7 +144,9 @@ def booked(connected: Connected, administration: Administration) -> list[Decimal
         return list(lines.values_list("debit", flat=True))
 
 
-def test_a_folder_that_grows_in_front_moves_no_books(actor: MakeActor, shared_reference: Path, free_port: int) -> None:
+def test_a_folder_that_grows_in_front_moves_no_books(
+    actor: MakeActor, shared_reference: Path, free_port: int
+) -> None:
     folder, port = shared_reference / "cases" / "shift", ("--port", str(free_port))
     with run_sandbox(*port, "--sie", str(folder / "before"), companies=1) as sandbox:
         anna = connected_to(sandbox, actor())
@@ -156,7 +166,9 @@ def test_a_folder_that_grows_in_front_moves_no_books(actor: MakeActor, shared_re
     assert "Bolag A AB" in [one.name for one in companies(anna)]
 
 
-def test_a_run_that_meets_another_company_writes_nothing_and_neither_does_the_next(connected: MakeConnected) -> None:
+def test_a_run_that_meets_another_company_writes_nothing_and_neither_does_the_next(
+    connected: MakeConnected,
+) -> None:
     anna = connected()
     first, second = synced(anna, 2)
     before = books(anna)
@@ -169,11 +181,17 @@ def test_a_run_that_meets_another_company_writes_nothing_and_neither_does_the_ne
     for word in (first.name, second.name, first.remote_company.number, second.remote_company.number):
         assert word in sentence
     stored = now_of(anna, first).remote_company
-    assert (stored.name, stored.legal_name, stored.number) == (first.name, first.name, first.remote_company.number)
+    assert (stored.name, stored.legal_name, stored.number) == (
+        first.name,
+        first.name,
+        first.remote_company.number,
+    )
     assert event_kinds(anna).count("other_company") == 2
 
 
-def test_a_listing_notices_another_company_and_a_new_sign_in_does_not_clear_it(connected: MakeConnected) -> None:
+def test_a_listing_notices_another_company_and_a_new_sign_in_does_not_clear_it(
+    connected: MakeConnected,
+) -> None:
     anna = connected()
     first, second = synced(anna, 2)
     before = books(anna)
@@ -221,7 +239,11 @@ def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeCon
     assert status_of(anna, first) == ("active", "")
     with organisation_scope(anna.actor.organisation_id):
         entry = AuditEntry.objects.filter(action="company.change_resolved", subject_id=first.pk).get()
-    assert (entry.details["code"], entry.details["taken"], entry.details["new"]) == ("other_company", True, second.name)
+    assert (entry.details["code"], entry.details["taken"], entry.details["new"]) == (
+        "other_company",
+        True,
+        second.name,
+    )
     assert "Is this the same company?" not in browser.get(page).content.decode()
 
 
@@ -241,7 +263,8 @@ def test_no_over_rest_keeps_it_stopped_until_the_confirmed_company_is_back(conne
     assert (listed["administration"], listed["old"], listed["new"]) == (first.pk, first.name, second.name)
     assert answer(viewed_at="2020-01-01T00:00:00Z").status_code == 409
     assert [
-        answer(administrations=[key], viewed_at=timezone.now().isoformat()).status_code for key in (987_654, 2**70)
+        answer(administrations=[key], viewed_at=timezone.now().isoformat()).status_code
+        for key in (987_654, 2**70)
     ] == [
         404,
         404,
@@ -251,7 +274,9 @@ def test_no_over_rest_keeps_it_stopped_until_the_confirmed_company_is_back(conne
     now = timezone.now().isoformat()
     assert [answer(viewed_at=now).json(), answer(viewed_at=now).json()] == [{"resolved": 1}, {"resolved": 0}]
     assert (
-        program.post(f"/api/v1/administrations/{first.pk}/sync", "{}", content_type="application/json").status_code
+        program.post(
+            f"/api/v1/administrations/{first.pk}/sync", "{}", content_type="application/json"
+        ).status_code
         == 202
     )
     assert perform_open(anna, first) == STOPPED
@@ -292,7 +317,9 @@ def test_activating_what_waits_for_an_answer_leaves_it_stopped(connected: MakeCo
     def bulk(action: str) -> None:
         body = {"action": action, "ids": [first.pk], "start": True}
         assert (
-            program.post("/api/v1/administrations/bulk", json.dumps(body), content_type="application/json").status_code
+            program.post(
+                "/api/v1/administrations/bulk", json.dumps(body), content_type="application/json"
+            ).status_code
             == 201
         )
 
@@ -304,7 +331,9 @@ def test_activating_what_waits_for_an_answer_leaves_it_stopped(connected: MakeCo
     assert status_of(anna, first) == ("blocked", "other_company")
 
 
-def test_a_number_that_is_missing_on_one_side_is_a_question_and_stops_nothing(connected: MakeConnected) -> None:
+def test_a_number_that_is_missing_on_one_side_is_a_question_and_stops_nothing(
+    connected: MakeConnected,
+) -> None:
     anna = connected()
     (administration,) = synced(anna, 1)
     change_at_vendor(anna, administration, number="")
@@ -314,7 +343,8 @@ def test_a_number_that_is_missing_on_one_side_is_a_question_and_stops_nothing(co
     browser = signed_in(anna.actor)
     assert administration.remote_company.number in browser.get(page).content.decode()
     browser.post(
-        f"{page}change", {"administration": administration.pk, "code": "company_number_missing", "accept": "0"}
+        f"{page}change",
+        {"administration": administration.pk, "code": "company_number_missing", "accept": "0"},
     )
     assert issues(anna, administration) == {}
     change_at_vendor(anna, administration, name="Zand en Grind B.V.", number="68750110")
@@ -359,7 +389,9 @@ def test_what_counts_is_what_was_confirmed_and_not_what_was_said_last(connected:
 def test_the_same_name_and_number_written_otherwise_is_no_change(connected: MakeConnected) -> None:
     anna = connected()
     (administration,) = import_first(anna)
-    change_at_vendor(anna, administration, name=unicodedata.normalize("NFD", "Café Zürich B.V."), number="69599084")
+    change_at_vendor(
+        anna, administration, name=unicodedata.normalize("NFD", "Café Zürich B.V."), number="69599084"
+    )
     sync_company_list(anna.actor, anna.connection.pk)
     with organisation_scope(anna.actor.organisation_id):
         Administration.objects.filter(pk=administration.pk).delete()
@@ -371,7 +403,9 @@ def test_the_same_name_and_number_written_otherwise_is_no_change(connected: Make
     assert issues(anna, administration) == {}
 
 
-def test_a_company_that_changed_between_its_import_and_its_first_run_is_caught(connected: MakeConnected) -> None:
+def test_a_company_that_changed_between_its_import_and_its_first_run_is_caught(
+    connected: MakeConnected,
+) -> None:
     anna = connected()
     described = synced(anna, 2)
     with organisation_scope(anna.actor.organisation_id):
@@ -461,7 +495,9 @@ def test_only_who_may_see_the_administration_may_answer(connected: MakeConnected
 
 
 @pytest.mark.parametrize("viewed_at", ["", "yesterday", "2026-01-01T00:00:00", "2020-01-01T00:00:00+00:00"])
-def test_a_page_that_does_not_say_when_it_was_opened_decides_nothing(connected: MakeConnected, viewed_at: str) -> None:
+def test_a_page_that_does_not_say_when_it_was_opened_decides_nothing(
+    connected: MakeConnected, viewed_at: str
+) -> None:
     anna = connected()
     first, second = synced(anna, 2)
     rotate(anna, first, second)

@@ -1,4 +1,5 @@
-"""The arithmetic of budgets against a vendor that counts in fixed windows and states only the one nearest to its end."""
+"""The arithmetic of budgets against a vendor that counts in fixed windows
+and states only the one nearest to its end."""
 
 import math
 import random
@@ -9,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koppel.connections.rate_limits import quota
-from koppel.connections.rate_limits.quota import Allocation, QuotaState, RateLimitReading, UsageReport, stricter_reading
+from koppel.connections.rate_limits.quota import (
+    Allocation,
+    QuotaState,
+    RateLimitReading,
+    UsageReport,
+    stricter_reading,
+)
 
 
 @dataclass
@@ -75,7 +82,9 @@ class Worker:
         return quota.allocate(now, state, self.name, self.organisation)
 
 
-def run(vendor: Vendor, workers: list[Worker], seconds: float, state: QuotaState, *, start: float = 1e9) -> None:
+def run(
+    vendor: Vendor, workers: list[Worker], seconds: float, state: QuotaState, *, start: float = 1e9
+) -> None:
     dice = random.Random(1)
     now = start
     while now < start + seconds:
@@ -144,9 +153,12 @@ def test_a_company_that_fails_and_fails_is_left_alone_for_a_minute() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    minute=st.integers(5, 80), hour=st.integers(20, 400), count=st.integers(1, 6), kills=st.integers(0, 2),
+    minute=st.integers(5, 80),
+    hour=st.integers(20, 400),
+    count=st.integers(1, 6),
+    kills=st.integers(0, 2),
     organisations=st.integers(1, 3),
-)  # fmt: skip
+)
 def test_whoever_shares_and_dies_no_call_is_over_quota(
     minute: int, hour: int, count: int, kills: int, organisations: int
 ) -> None:

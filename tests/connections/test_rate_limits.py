@@ -1,4 +1,5 @@
-"""Quotas in PostgreSQL, between the rate limiters of processes and the real sandbox over HTTP. The firm's worker acts."""
+"""Quotas in PostgreSQL, between the rate limiters of processes and the real
+sandbox over HTTP. The firm's worker acts."""
 
 import asyncio
 import json
@@ -167,13 +168,15 @@ def test_no_organisation_sees_the_budgets(clean_database: None, database_address
     with psycopg.connect(database_addresses.app_url) as connection:
         connection.execute(*set_scope_sql(0))
         connection.execute(
-            "INSERT INTO connections_rate_limit (app_id, company, state, updated_at) VALUES (1, 'x', '{}', now())"
+            "INSERT INTO connections_rate_limit (app_id, company, state, updated_at) VALUES (1, 'x', '{}', "
+            "now())"
         )
         connection.execute(*set_scope_sql(7))
         assert connection.execute("SELECT count(*) FROM connections_rate_limit").fetchone() == (0,)
         with pytest.raises(InsufficientPrivilege):
             connection.execute(
-                "INSERT INTO connections_rate_limit (app_id, company, state, updated_at) VALUES (1, 'y', '{}', now())"
+                "INSERT INTO connections_rate_limit (app_id, company, state, updated_at) VALUES (1, 'y', "
+                "'{}', now())"
             )
 
 
@@ -205,7 +208,9 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
         await here.acquire(odd, 1)
         record(here, odd, 1, Response(status, headers, b""))
         await here.close()
-        refused, granted = await asyncio.gather(other.acquire(odd, 1), other.acquire(well, 1), return_exceptions=True)
+        refused, granted = await asyncio.gather(
+            other.acquire(odd, 1), other.acquire(well, 1), return_exceptions=True
+        )
         assert granted is None
         if status == 200:
             assert refused is None
@@ -220,7 +225,8 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
 def test_who_asks_while_an_idle_slice_is_given_back_gets_another(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database is slow over the report that gives it back; meanwhile the next run of the company begins."""
+    """The database is slow over the report that gives it back;
+    meanwhile the next run of the company begins."""
     monkeypatch.setattr(leases, "IDLE_SECONDS", -1.0)
     monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 0.01)
     key, other = QuotaKey(1, "company"), QuotaKey(1, "other")
@@ -243,7 +249,8 @@ def test_who_asks_while_an_idle_slice_is_given_back_gets_another(
 def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second asks while the database still thinks about the first: neither takes away what the other was given."""
+    """The second asks while the database still thinks about the first:
+    neither takes away what the other was given."""
     monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 3600)
     key = QuotaKey(1, "company")
 
@@ -265,8 +272,11 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
     in_workers(story, 1)
 
 
-def test_slices_that_go_to_and_fro_make_no_call_too_many(clean_database: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two workers with many runs of two firms; whatever lies idle for a moment is given back, and everything is reported."""
+def test_slices_that_go_to_and_fro_make_no_call_too_many(
+    clean_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers with many runs of two firms; whatever lies idle for a moment
+    is given back, and everything is reported."""
     monkeypatch.setattr(leases, "IDLE_SECONDS", 0.02)
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.0)
     monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 0.001)
@@ -289,7 +299,9 @@ def test_slices_that_go_to_and_fro_make_no_call_too_many(clean_database: None, m
 
     async def story(runtimes: list[Runtime]) -> None:
         workers = [RateLimiter(one.database) for one in runtimes]
-        await asyncio.gather(*(run(worker, firm) for worker in workers for firm in (1, 2) for _each in range(4)))
+        await asyncio.gather(
+            *(run(worker, firm) for worker in workers for firm in (1, 2) for _each in range(4))
+        )
         for worker in workers:
             await worker.close()
 
@@ -348,7 +360,9 @@ def test_a_connector_that_fails_over_a_header_leaves_no_call_uncounted() -> None
     async def send(*_arguments: Any, **_options: Any) -> Response:
         return remaining(5)
 
-    rate_limiter: Any = SimpleNamespace(acquire=acquire, record_answer=lambda *arguments: counted.append(arguments))
+    rate_limiter: Any = SimpleNamespace(
+        acquire=acquire, record_answer=lambda *arguments: counted.append(arguments)
+    )
     http: Any = SimpleNamespace(send=send)
     limited = rate_limited(http, rate_limiter, cast("Any", Failing()), QuotaKey(1, "company"), 1)
     assert asyncio.run(limited.send("GET", "https://vendor.test/")).status == 200

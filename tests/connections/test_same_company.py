@@ -1,4 +1,5 @@
-"""Same company: another account or company changes nothing and is named; what changed about the right one is told."""
+"""Same company: another account or company changes nothing and is named;
+what changed about the right one is told."""
 
 from typing import Any
 
@@ -54,7 +55,9 @@ def sync(firm: Connected, administration: Administration) -> str:
 
 
 @pytest.mark.usefixtures("worker")
-def test_signing_in_with_another_account_changes_nothing_and_names_the_right_one(connected: MakeConnected) -> None:
+def test_signing_in_with_another_account_changes_nothing_and_names_the_right_one(
+    connected: MakeConnected,
+) -> None:
     anna = connected()
     import_first(anna, 2)
     before = grants(anna)
@@ -98,13 +101,18 @@ def test_choosing_another_company_changes_nothing_and_names_the_right_one(connec
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("also_the_grant", [False, True])
 def test_a_consent_of_another_company_reads_nothing(connected: MakeConnected, also_the_grant: bool) -> None:
-    """What is stored says one company and the vendor's token another: nothing is read or written, somebody is told."""
+    """What is stored says one company and the vendor's token another:
+    nothing is read or written, somebody is told."""
     anna = connected("company_per_sign_in")
     wait_until_described(anna)
     (administration,) = import_first(anna)
-    other = next(one for one in anna.sandbox.companies() if one["tenant_id"] != companies(anna)[0].external_id)
+    other = next(
+        one for one in anna.sandbox.companies() if one["tenant_id"] != companies(anna)[0].external_id
+    )
     with organisation_scope(anna.actor.organisation_id):
-        RemoteCompany.objects.filter(pk=administration.remote_company_id).update(external_id=other["tenant_id"])
+        RemoteCompany.objects.filter(pk=administration.remote_company_id).update(
+            external_id=other["tenant_id"]
+        )
         if also_the_grant:
             Grant.objects.update(company_id=other["tenant_id"])
     anna.sandbox.forget_calls()
@@ -145,7 +153,10 @@ def test_a_new_name_and_then_a_new_number_are_told_and_stop_nothing(connected: M
     assert messages.keys() == {"company_number_changed"}
     assert company.number in messages["company_number_changed"]
     assert "68750110" in messages["company_number_changed"]
-    assert (event_kinds(anna).count("company_renamed"), event_kinds(anna).count("company_number_changed")) == (1, 1)
+    assert (
+        event_kinds(anna).count("company_renamed"),
+        event_kinds(anna).count("company_number_changed"),
+    ) == (1, 1)
     settle("company_number_changed", "0")
     with organisation_scope(anna.actor.organisation_id):
         administration = Administration.objects.get(pk=administration.pk)
@@ -190,7 +201,9 @@ def test_a_name_that_comes_back_needs_nobody(connected: MakeConnected) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_company_that_the_account_no_longer_reaches_is_told_and_comes_back(connected: MakeConnected) -> None:
+def test_a_company_that_the_account_no_longer_reaches_is_told_and_comes_back(
+    connected: MakeConnected,
+) -> None:
     """The client takes the role away from the user, and gives it back."""
     anna = connected()
     wait_until_described(anna)
@@ -211,8 +224,11 @@ def test_a_company_that_the_account_no_longer_reaches_is_told_and_comes_back(con
     assert sync(anna, second) == "succeeded"
     assert issue_messages(anna, second) == {}
     assert [kind for kind in event_kinds(anna) if kind.startswith(("company", "role"))] == [
-        "company_unlisted", "company_access_lost", "company_relisted", "company_access_restored",
-    ]  # fmt: skip
+        "company_unlisted",
+        "company_access_lost",
+        "company_relisted",
+        "company_access_restored",
+    ]
 
 
 def reach(firm: Connected, count: int | None) -> None:
@@ -221,4 +237,6 @@ def reach(firm: Connected, count: int | None) -> None:
 
 def grants(firm: Connected) -> list[Any]:
     with organisation_scope(firm.actor.organisation_id):
-        return list(Grant.objects.order_by("pk").values("pk", "subject", "company_id", "generation", "invalid_since"))
+        return list(
+            Grant.objects.order_by("pk").values("pk", "subject", "company_id", "generation", "invalid_since")
+        )

@@ -1,4 +1,5 @@
-"""An answer about a change holds for the old and new that were shown, and for nothing that was said meanwhile."""
+"""An answer about a change holds for the old and new that were shown,
+and for nothing that was said meanwhile."""
 
 import json
 import re
@@ -35,7 +36,10 @@ def says(connected: Connected, administration: Administration, new: str) -> None
     }
     with organisation_scope(connected.actor.organisation_id):
         raise_issue(
-            connected.actor.organisation_id, RENAMED, Subject(SubjectKind.ADMINISTRATION, administration.pk), facts
+            connected.actor.organisation_id,
+            RENAMED,
+            Subject(SubjectKind.ADMINISTRATION, administration.pk),
+            facts,
         )
 
 
@@ -59,7 +63,12 @@ def test_the_page_settles_nothing_that_it_did_not_show(connected: MakeConnected,
 
     def answer() -> str:
         (fingerprint,) = re.findall(r'name="fingerprint" value="(\w+)"', text)
-        form = {"administration": administration.pk, "code": RENAMED, "accept": accept, "fingerprint": fingerprint}
+        form = {
+            "administration": administration.pk,
+            "code": RENAMED,
+            "accept": accept,
+            "fingerprint": fingerprint,
+        }
         return browser.post(f"{page}change", form, follow=True).content.decode()
 
     text = browser.get(page).content.decode()
@@ -82,7 +91,9 @@ def test_a_program_settles_nothing_that_it_did_not_read(
     says(anna, administration, f"{administration.name} Holding")
     monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.actor.user_id).email)
     with organisation_scope(anna.actor.organisation_id):
-        _token, secret = api_tokens.create_token(anna.actor, name="watch", days=30, role=None, read_only=False)
+        _token, secret = api_tokens.create_token(
+            anna.actor, name="watch", days=30, role=None, read_only=False
+        )
     program = Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
     address, number = f"/api/v1/connections/{anna.connection.pk}/changes", str(anna.connection.pk)
 
@@ -100,10 +111,17 @@ def test_a_program_settles_nothing_that_it_did_not_read(
     def settles(fingerprint: str) -> bool:
         if interface == "shell":
             return (
-                run("resolve", number, "--code", RENAMED, "--accept", "--all", "--fingerprint", fingerprint).exit_code
+                run(
+                    "resolve", number, "--code", RENAMED, "--accept", "--all", "--fingerprint", fingerprint
+                ).exit_code
                 == 0
             )
-        body = {"administrations": [administration.pk], "code": RENAMED, "accept": True, "fingerprints": [fingerprint]}
+        body = {
+            "administrations": [administration.pk],
+            "code": RENAMED,
+            "accept": True,
+            "fingerprints": [fingerprint],
+        }
         return program.post(address, json.dumps(body), content_type="application/json").status_code == 200
 
     old = fingerprint()

@@ -19,8 +19,8 @@ from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, wai
 
 @pytest.fixture
 def firm(connected: MakeConnected, monkeypatch: pytest.MonkeyPatch) -> Connected:
-    """Eight administrations whose access token lives for an hour, and a process that has not called yet. Whoever waits for
-    the first call has more patience than a slow machine needs."""
+    """Eight administrations whose access token lives for an hour, and a process that has not called yet.
+    Whoever waits for the first call has more patience than a slow machine needs."""
     monkeypatch.setattr(token_probe, "PATIENCE_SECONDS", PATIENCE_SECONDS)
     connected_firm = connected()
     import_first(connected_firm, 8)

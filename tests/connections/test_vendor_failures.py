@@ -1,8 +1,10 @@
-"""What the vendor does to us while books are kept, each with the sentence that a person reads, in both languages.
+"""What the vendor does to us while books are kept, each with the
+sentence that a person reads, in both languages.
 
 Consent denied, a code used twice, scopes and roles at sign-in are in test_consent.py."""
 
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,6 +37,10 @@ def firm(connected: MakeConnected) -> Connected:
     return connected_firm
 
 
+def shows(browser: Any, url: str, word: str) -> bool:
+    return word in browser.get(url).content.decode()
+
+
 def administrations(connected_firm: Connected) -> list[Administration]:
     with organisation_scope(connected_firm.actor.organisation_id):
         return list(Administration.objects.order_by("remote_company_id"))
@@ -63,7 +69,9 @@ def is_busy(connected_firm: Connected) -> bool:
         return Run.objects.filter(state__in=OPEN_STATES).exists()
 
 
-def sentences(connected_firm: Connected, language: str, kind: str = "administration", key: int | None = None) -> str:
+def sentences(
+    connected_firm: Connected, language: str, kind: str = "administration", key: int | None = None
+) -> str:
     """What stands at the first administration (or another subject)."""
     subject = administrations(connected_firm)[0].pk if key is None else key
     with organisation_scope(connected_firm.actor.organisation_id), translation.override(language):
@@ -161,11 +169,15 @@ def test_a_token_endpoint_that_is_down_keeps_everything_waiting_and_says_so(firm
         )
     )
     administration_id = administrations(firm)[0].pk
-    for language, word in (("en", "Koppel goes on trying; nothing is lost"), ("nl", "Koppel blijft het proberen")):
+    for language, word in (
+        ("en", "Koppel goes on trying; nothing is lost"),
+        ("nl", "Koppel blijft het proberen"),
+    ):
         browser = newcomer(firm.actor, firm.sandbox, language).client
         assert word in browser.get(f"/connections/{firm.connection.pk}/").content.decode()
         # Each time that it is tried, the run is under way for a moment.
-        wait_until(lambda: word in browser.get(f"/administrations/{administration_id}/sync/").content.decode())  # noqa: B023 - called here
+        page = f"/administrations/{administration_id}/sync/"
+        wait_until(partial(shows, browser, page, word))
     assert statuses(firm) == ["active", "active"]
     assert sentences(firm, "en", "connection", firm.connection.pk) == ""
     firm.sandbox.control("faults", method="DELETE")

@@ -1,4 +1,5 @@
-"""The connector keeps the contract's rules against its sandbox, page sizes small so that reads have many pages."""
+"""The connector keeps the contract's rules against its sandbox, page
+sizes small so that reads have many pages."""
 
 import asyncio
 import time
@@ -34,7 +35,9 @@ def imported(connected: MakeConnected) -> Synced:
 def with_session(synced: Synced, work: Callable[[Session], Awaitable[Any]]) -> Any:
     async def within() -> Any:
         async with HttpClient() as http, runtime(http, size=2) as process:
-            return await work(await reading_session(process, synced.actor.organisation_id, synced.administration_id))
+            return await work(
+                await reading_session(process, synced.actor.organisation_id, synced.administration_id)
+            )
 
     return asyncio.run(within())
 
@@ -62,7 +65,7 @@ def test_every_resource_keeps_the_rules_of_reading_and_normalising(imported: Syn
         ({"status": 403, "body": '{"ExceptionFaultCode":"12027"}'}, {SetupMissing}),
         ({"status": 400, "body": '{"message":"no such thing"}'}, {UnexpectedResponse}),
     ],
-)  # fmt: skip
+)
 def test_what_the_vendor_does_becomes_an_error_of_the_contract(
     imported: Synced, fault: dict[str, Any], expected: set[Any]
 ) -> None:
@@ -119,7 +122,8 @@ def test_the_suite_finds_a_connector_that_believes_or_breaks_over_any_header() -
 
 
 @pytest.mark.parametrize(
-    ("reset", "seconds"), [("7", 7.0), ("0", 0.0), ("-5", 0.0), ("1e300", 1e300), ("inf", None), ("nan", None)]
+    ("reset", "seconds"),
+    [("7", 7.0), ("0", 0.0), ("-5", 0.0), ("1e300", 1e300), ("inf", None), ("nan", None)],
 )
 def test_a_reset_is_a_time_to_come_or_nothing(reset: str, seconds: float | None) -> None:
     headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "-3", "x-ratelimit-reset": reset}
@@ -128,7 +132,11 @@ def test_a_reset_is_a_time_to_come_or_nothing(reset: str, seconds: float | None)
 
 
 def test_a_reset_in_seconds_since_1970_counts_from_now() -> None:
-    headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "3", "x-ratelimit-reset": str(time.time() + 90)}
+    headers = {
+        "x-ratelimit-limit": "10",
+        "x-ratelimit-remaining": "3",
+        "x-ratelimit-reset": str(time.time() + 90),
+    }
     (limit,) = connector().rate_limits(Response(200, headers, b""))
     assert 80 < limit.reset_seconds <= 90
 
@@ -144,7 +152,9 @@ def test_every_rule_names_who_answers_for_it() -> None:
     assert {rule.responsible for rule in conformance.RULES} == {"connector", "hub", "nobody"}
 
 
-def test_the_suite_finds_a_connector_that_breaks_a_rule(imported: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_suite_finds_a_connector_that_breaks_a_rule(
+    imported: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(conformance, "PAGES_MAX", 50)
 
     class Forgetful:

@@ -1,4 +1,5 @@
-"""Which periods a read covers: the fiscal years are the company's own, as `/v1/financialPeriod` lists them."""
+"""Which periods a read covers: the fiscal years are the company's
+own, as `/v1/financialPeriod` lists them."""
 
 import asyncio
 import json
@@ -17,7 +18,8 @@ JSON = MappingProxyType({"content-type": "application/json"})
 
 
 class FakeSession:
-    """A session to which the vendor lists these fiscal years: the first day of each, and how many months it has."""
+    """A session to which the vendor lists these fiscal years: the
+    first day of each, and how many months it has."""
 
     base_urls = MappingProxyType({"legacy": "http://127.0.0.1"})
     consent_mode = COMPANY_LIST
@@ -41,11 +43,22 @@ class FakeSession:
 
 def _periods(year: int, start: str, months: int) -> list[dict[str, object]]:
     first = date.fromisoformat(start)
-    starts = [date(first.year + (first.month - 1 + n) // 12, (first.month - 1 + n) % 12 + 1, 1) for n in range(months)]
-    return [{"year": year, "period": f"{n:02d}", "startDate": f"{day}T00:00:00"} for n, day in enumerate(starts, 1)]
+    starts = [
+        date(first.year + (first.month - 1 + n) // 12, (first.month - 1 + n) % 12 + 1, 1)
+        for n in range(months)
+    ]
+    return [
+        {"year": year, "period": f"{n:02d}", "startDate": f"{day}T00:00:00"}
+        for n, day in enumerate(starts, 1)
+    ]
 
 
-CALENDAR = {2024: ("2024-01-01", 12), 2025: ("2025-01-01", 12), 2026: ("2026-01-01", 12), 2027: ("2027-01-01", 12)}
+CALENDAR = {
+    2024: ("2024-01-01", 12),
+    2025: ("2025-01-01", 12),
+    2026: ("2026-01-01", 12),
+    2027: ("2027-01-01", 12),
+}
 BROKEN = {2024: ("2024-07-01", 12), 2025: ("2025-07-01", 12), 2026: ("2026-07-01", 12)}
 SHORT = {2024: ("2024-01-01", 12), 2025: ("2025-01-01", 6), 2026: ("2025-07-01", 12)}
 LONG = {2023: ("2023-01-01", 12), 2024: ("2024-01-01", 18), 2025: ("2025-07-01", 12)}

@@ -1,5 +1,5 @@
-"""The course of a read, without a vendor: whatever the answers state, a read ends, misses nothing of a list that holds still,
-and proves nothing of one that moves."""
+"""The course of a read, without a vendor: whatever the answers state, a read ends, misses nothing of a list
+that holds still, and proves nothing of one that moves."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,7 +28,14 @@ from koppel.connectors.visma_net.cursors import (
     decode_cursor,
     is_unchanged,
 )
-from koppel.connectors.visma_net.stamps import FUTURE_MAX, OVERLAP, STAMP, moment_of, newest_stamp, with_overlap
+from koppel.connectors.visma_net.stamps import (
+    FUTURE_MAX,
+    OVERLAP,
+    STAMP,
+    moment_of,
+    newest_stamp,
+    with_overlap,
+)
 
 AT = datetime(2026, 3, 4, 12, tzinfo=UTC)
 PAGES_MAX = 40
@@ -37,17 +44,33 @@ MOMENTS = st.datetimes(moment_of("1990-01-01T00:00:00"), moment_of("2026-03-04T0
 STAMPS = MOMENTS.map(lambda moment: moment.strftime(STAMP))
 TEXTS = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
 PROGRESS = st.builds(
-    Progress, position=COUNTS, page=st.integers(1, 60), expected=COUNTS, total=st.integers(-1, 60), read=COUNTS, size=COUNTS,
-    tries=st.integers(0, TRIES_MAX), has_unreadable=st.booleans(),
-)  # fmt: skip
+    Progress,
+    position=COUNTS,
+    page=st.integers(1, 60),
+    expected=COUNTS,
+    total=st.integers(-1, 60),
+    read=COUNTS,
+    size=COUNTS,
+    tries=st.integers(0, TRIES_MAX),
+    has_unreadable=st.booleans(),
+)
 READ = {"progress": PROGRESS, "newest": STAMPS, "oldest": st.just("202601"), "began": st.just(AT.isoformat())}
-WHOLE = {"names": st.lists(st.text(max_size=5)).map(tuple), "fingerprints": TEXTS, "previous_fingerprints": TEXTS}
+WHOLE = {
+    "names": st.lists(st.text(max_size=5)).map(tuple),
+    "fingerprints": TEXTS,
+    "previous_fingerprints": TEXTS,
+}
 DELTAS = st.builds(Delta, **READ, since=STAMPS, resume_from=STAMPS, must_reread=st.booleans())
 CURSORS = st.one_of(st.builds(Paging, **READ, **WHOLE), st.builds(Compare, **READ, **WHOLE), DELTAS)
 ANSWERS = st.builds(
-    Answer, count=COUNTS, total=COUNTS, page_size_max=st.integers(0, 60), newest=STAMPS, has_unreadable=st.booleans(),
+    Answer,
+    count=COUNTS,
+    total=COUNTS,
+    page_size_max=st.integers(0, 60),
+    newest=STAMPS,
+    has_unreadable=st.booleans(),
     is_paged=st.booleans(),
-)  # fmt: skip
+)
 STARTS = st.sampled_from([Paging(), Compare(), Delta(since="2026-03-01T00:00:00")])
 
 
@@ -103,7 +126,11 @@ def test_a_step_goes_forward_or_back_to_the_first_page(cursor: Cursor, answer: A
     match step:
         case NextPage():
             assert answer.count > 0
-            assert (after.page, after.read, after.tries) == (before.page + 1, before.read + answer.count, before.tries)
+            assert (after.page, after.read, after.tries) == (
+                before.page + 1,
+                before.read + answer.count,
+                before.tries,
+            )
             assert after.has_unreadable == (before.has_unreadable or answer.has_unreadable)
         case Restart():
             assert before.page > 1
@@ -150,7 +177,8 @@ def test_the_cursor_of_another_connector_is_refused(stored: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "kind"), [(ReadMode.FULL, Paging), (ReadMode.COMPARED, Compare), (ReadMode.MODIFIED_SINCE, Delta)]
+    ("mode", "kind"),
+    [(ReadMode.FULL, Paging), (ReadMode.COMPARED, Compare), (ReadMode.MODIFIED_SINCE, Delta)],
 )
 def test_a_checkpoint_becomes_the_start_of_a_read(mode: ReadMode, kind: type[Cursor]) -> None:
     stored = msgspec.json.encode(Checkpoint("2026-03-04T09:00:00", {"/v1/vat": "a"}, "202601")).decode()
@@ -171,7 +199,9 @@ def test_the_next_read_begins_no_later_than_what_was_seen_and_no_earlier_than_th
     cursor: Delta, took: timedelta
 ) -> None:
     newest = max(cursor.newest, cursor.resume_from)
-    stored = msgspec.json.decode(checkpoint(msgspec.structs.replace(cursor, newest=newest), AT + took), type=Checkpoint)
+    stored = msgspec.json.decode(
+        checkpoint(msgspec.structs.replace(cursor, newest=newest), AT + took), type=Checkpoint
+    )
     assert cursor.resume_from <= stored.newest <= newest
     if cursor.must_reread:
         assert stored.newest == cursor.resume_from
@@ -180,7 +210,11 @@ def test_the_next_read_begins_no_later_than_what_was_seen_and_no_earlier_than_th
 
 
 @given(
-    st.lists(st.one_of(STAMPS, st.text(max_size=20), st.sampled_from(["2099-01-01T00:00:00", "1900-01-01T00:00:00"])))
+    st.lists(
+        st.one_of(
+            STAMPS, st.text(max_size=20), st.sampled_from(["2099-01-01T00:00:00", "1900-01-01T00:00:00"])
+        )
+    )
 )
 def test_the_newest_stamp_is_a_moment_that_has_been(stamps: list[str]) -> None:
     newest = newest_stamp(stamps, AT)

@@ -7,7 +7,10 @@ from koppel.kit.backoff import JITTER, Backoff, with_jitter
 
 seconds = st.floats(0.001, 1e6)
 policies = st.builds(
-    lambda base, growth, factor: Backoff(base, base * growth, factor), seconds, st.floats(1, 1e6), st.floats(1, 10)
+    lambda base, growth, factor: Backoff(base, base * growth, factor),
+    seconds,
+    st.floats(1, 1e6),
+    st.floats(1, 10),
 )
 failure_counts = st.integers(0, 10**9)
 

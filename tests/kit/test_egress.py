@@ -8,7 +8,9 @@ from koppel.kit.http.client import NOT_ALLOWED, HttpClient, NetworkFailure, orig
 from koppel.kit.http.egress import EgressPolicy
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "１２７.0.0.1", "127。0。0。1", "[::1]", "localhost", "0x7f.1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "１２７.0.0.1", "127。0。0。1", "[::1]", "localhost", "0x7f.1"]
+)
 def test_no_way_to_write_an_address_within_gets_past_the_guard(host: str) -> None:
     url = f"http://{host}:1/"
 

@@ -7,9 +7,26 @@ from koppel.organisations.email_domains import is_public, normalised
 
 @pytest.mark.parametrize(
     "domain",
-    ["online.no", "telia.com", "comhem.se", "bredband.net", "spray.se", "jubii.dk", "mail.dk", "luukku.com", "pp.fi",
-     "kolumbus.fi", "QQ.com", "seznam.cz", "libero.it", "bluewin.ch.", "tutanota.de", "neuf.fr", "voo.be"],
-)  # fmt: skip
+    [
+        "online.no",
+        "telia.com",
+        "comhem.se",
+        "bredband.net",
+        "spray.se",
+        "jubii.dk",
+        "mail.dk",
+        "luukku.com",
+        "pp.fi",
+        "kolumbus.fi",
+        "QQ.com",
+        "seznam.cz",
+        "libero.it",
+        "bluewin.ch.",
+        "tutanota.de",
+        "neuf.fr",
+        "voo.be",
+    ],
+)
 def test_anybody_may_have_an_address_there(domain: str) -> None:
     assert is_public(domain)
 

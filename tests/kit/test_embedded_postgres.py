@@ -70,7 +70,8 @@ def test_a_killed_server_comes_back_on_the_same_address_with_its_rows(server: Em
 def test_a_server_that_has_much_to_recover_is_not_stopped_over_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a crash it says for minutes that it is starting up; stopped and started anew, it would begin all over again."""
+    """After a crash it says for minutes that it is starting up; stopped and
+    started anew, it would begin all over again."""
     connect, seconds = psycopg.connect, [0, 50, 100, 150]
 
     def busy(*args: object, **kwargs: object) -> object:
@@ -94,8 +95,10 @@ def test_a_server_that_has_much_to_recover_is_not_stopped_over_it(
 
 def test_a_server_whose_koppel_was_killed_is_taken_over(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from koppel.kit.database.embedded_postgres import EmbeddedPostgres;"
-        "server = EmbeddedPostgres(Path(sys.argv[1])); server.start(); print('up', flush=True); time.sleep(600)"
+        "import sys, time; from pathlib import Path; from koppel.kit.database.embedded_postgres import "
+        "EmbeddedPostgres;"
+        "server = EmbeddedPostgres(Path(sys.argv[1])); server.start(); print('up', flush=True); "
+        "time.sleep(600)"
     )
     home = tmp_path / "postgres"
     with subprocess.Popen([sys.executable, "-c", program, str(home)], stdout=subprocess.PIPE) as koppel:
@@ -129,7 +132,9 @@ def test_a_pid_file_that_was_never_finished_does_not_stop_the_start(tmp_path: Pa
 
 
 def test_a_directory_in_use_is_refused_in_one_sentence(server: EmbeddedPostgres) -> None:
-    with pytest.raises(DataDirectoryInUse, match=r"is in use by another Koppel .* choose another with --data-dir"):
+    with pytest.raises(
+        DataDirectoryInUse, match=r"is in use by another Koppel .* choose another with --data-dir"
+    ):
         EmbeddedPostgres(server.data_dir).start()
     assert server.ensure_running() is False
 
@@ -159,7 +164,8 @@ def test_neither_role_can_look_past_row_security(server: EmbeddedPostgres) -> No
     for url in (server.addresses.app_url, server.addresses.owner_url):
         with psycopg.connect(url) as connection:
             privileges = connection.execute(
-                "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+                "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles "
+                "WHERE rolname = current_user"
             ).fetchone()
             assert privileges == (False, False, False, False)
     with psycopg.connect(server.addresses.app_url) as connection:
@@ -195,7 +201,9 @@ def test_the_given_port_is_used(tmp_path: Path) -> None:
         assert f"127.0.0.1:{port}/koppel" in server.addresses.app_url
 
 
-def test_as_root_the_server_runs_as_nobody_or_in_a_namespace_and_no_folder_is_opened_up(tmp_path: Path) -> None:
+def test_as_root_the_server_runs_as_nobody_or_in_a_namespace_and_no_folder_is_opened_up(
+    tmp_path: Path,
+) -> None:
     if os.geteuid() != 0:
         skip_without(ROOT)
     private = tmp_path / "private"

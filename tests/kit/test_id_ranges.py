@@ -1,4 +1,5 @@
-"""Ids of two installations are never equal: each sequence counts within the range of its installation, and cannot leave it."""
+"""Ids of two installations are never equal: each sequence counts within the range
+of its installation, and cannot leave it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +21,14 @@ from tests.kit.test_migration_history import empty_database, run
 FIRST, LAST = id_range(NUMBER_MAX)
 EXACT_IN_JSON = 2**53
 IN_32_BITS = {
-    "account_emailaddress_id_seq", "account_emailconfirmation_id_seq",
-    "auth_group_id_seq", "auth_permission_id_seq", "django_content_type_id_seq",
-}  # fmt: skip
-"""Of Django and allauth, whose migrations say so. No row of ours, and none that leaves the database, has such an id."""
+    "account_emailaddress_id_seq",
+    "account_emailconfirmation_id_seq",
+    "auth_group_id_seq",
+    "auth_permission_id_seq",
+    "django_content_type_id_seq",
+}
+"""Of Django and allauth, whose migrations say so. No row of ours, and none
+that leaves the database, has such an id."""
 
 Connection = psycopg.Connection[tuple[int, ...]]
 
@@ -60,7 +65,9 @@ def test_every_sequence_is_bounded_on_both_sides(owner: Connection) -> None:
     ).fetchall()
     assert len(rows) > 40
     assert {name for name, kind, *_bounds in rows if kind != "bigint"} == IN_32_BITS
-    assert {tuple(bounds) for _name, kind, *bounds in rows if kind == "bigint"} == {(FIRST, FIRST, LAST, False)}
+    assert {tuple(bounds) for _name, kind, *bounds in rows if kind == "bigint"} == {
+        (FIRST, FIRST, LAST, False)
+    }
 
 
 def test_rows_get_ids_of_this_installation(actor: MakeActor) -> None:
@@ -122,9 +129,13 @@ def test_the_first_migration_decides_and_another_number_is_refused(
         assert migrate("")[0] == migrate("3")[0] == 0
         code, sentence = migrate("0")
         assert code == 2
-        assert sentence.startswith("KOPPEL_INSTALLATION_NUMBER is 0, but this database belongs to installation 3,")
+        assert sentence.startswith(
+            "KOPPEL_INSTALLATION_NUMBER is 0, but this database belongs to installation 3,"
+        )
         check = run(addresses, tmp_path, "koppel.cli", "check", "--json", KOPPEL_INSTALLATION_NUMBER="4")
         assert check.returncode == 1
         assert "this database belongs to installation 3" in check.stdout
-        django = run(addresses, tmp_path, "django", "migrate", "--database", "owner", KOPPEL_INSTALLATION_NUMBER="5")
+        django = run(
+            addresses, tmp_path, "django", "migrate", "--database", "owner", KOPPEL_INSTALLATION_NUMBER="5"
+        )
         assert "this database belongs to installation 3" in django.stderr

@@ -73,10 +73,14 @@ def test_a_column_loads_what_was_saved_and_refuses_the_rest(actor: Any) -> None:
 def test_a_row_of_another_version_can_be_read(actor: Any) -> None:
     boss = actor("administrator")
     with organisation_scope(boss.organisation_id):
-        facts = {"name": "Nordlys", "issue": {"code": "other", "facts": {"day": "2026-01-01"}, "dropped_since": 1}}
+        facts = {
+            "name": "Nordlys",
+            "issue": {"code": "other", "facts": {"day": "2026-01-01"}, "dropped_since": 1},
+        }
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO notifications_event (organisation_id, event_type, key, subject_kind, context, administrations,"
+                "INSERT INTO notifications_event (organisation_id, event_type, key, subject_kind, context, "
+                "administrations,"
                 " notified_administrations, round, link, state, first_seen_at, last_seen_at, due_at)"
                 " VALUES (%s, 'gone', 'key', '', %s, '{\"5\": {\"name\": \"Five\"}}', '[5]', 1, '', 'closed',"
                 " now(), now(), now())",
@@ -85,4 +89,7 @@ def test_a_row_of_another_version_can_be_read(actor: Any) -> None:
         event = Event.objects.get(event_type="gone")
         assert event.context == {"name": "Nordlys", "issue": IssueReference("other", {"day": "2026-01-01"})}
         assert (event.administrations, event.notified_administrations) == ({5: {"name": "Five"}}, [5])
-        assert Event.objects.filter(context__name="Nordlys").values_list("context__name", flat=True)[0] == "Nordlys"
+        assert (
+            Event.objects.filter(context__name="Nordlys").values_list("context__name", flat=True)[0]
+            == "Nordlys"
+        )

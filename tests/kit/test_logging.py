@@ -39,7 +39,12 @@ def test_a_line_is_json_and_carries_run_and_administration(lines: Any) -> None:
         structlog.get_logger("koppel.sync").info("page_committed", rows=500)
     structlog.get_logger("koppel.sync").info("idle")
     first, second = lines()
-    assert (first["event"], first["run"], first["administration"], first["rows"]) == ("page_committed", 7, 3, 500)
+    assert (first["event"], first["run"], first["administration"], first["rows"]) == (
+        "page_committed",
+        7,
+        3,
+        500,
+    )
     assert first["level"] == "info"
     assert "run" not in second
 
@@ -160,7 +165,11 @@ def test_a_value_under_a_secrets_name_is_redacted(lines: Any, key: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["/invitation/QQQQQQQQ:QQQQQQ:QQQQQQQQQQQQQQQQQQQQQQQQQQQQQ/", "password='QQ QQ QQQQQ'", "eyJQQQQQ.QQQQQQ.QQQQ"],
+    [
+        "/invitation/QQQQQQQQ:QQQQQQ:QQQQQQQQQQQQQQQQQQQQQQQQQQQQQ/",
+        "password='QQ QQ QQQQQ'",
+        "eyJQQQQQ.QQQQQQ.QQQQ",
+    ],
 )
 def test_a_link_or_a_quoted_value_is_redacted_wherever_it_is_cut(lines: Any, text: str) -> None:
     configure(human=False)
@@ -173,7 +182,9 @@ def test_a_link_or_a_quoted_value_is_redacted_wherever_it_is_cut(lines: Any, tex
 
 def test_facts_about_a_secret_stay(lines: Any) -> None:
     configure(human=False)
-    structlog.get_logger().info("refreshed", token_age_seconds=3600, token_endpoint="https://id.example/token")
+    structlog.get_logger().info(
+        "refreshed", token_age_seconds=3600, token_endpoint="https://id.example/token"
+    )
     (line,) = lines()
     assert line["token_age_seconds"] == 3600
     assert line["token_endpoint"] == "https://id.example/token"

@@ -1,4 +1,5 @@
-"""A database of a Koppel before 0.2, whose migrations are gone, is refused with a sentence and stays as it is."""
+"""A database of a Koppel before 0.2, whose migrations are gone, is
+refused with a sentence and stays as it is."""
 
 import contextlib
 import os
@@ -14,14 +15,16 @@ from koppel.kit.database.embedded_postgres import Addresses
 
 NAME = "koppel_before_0_2"
 SENTENCE = (
-    "This database was made by a Koppel before 0.2, and no way leads from there to this version; nothing was changed."
+    "This database was made by a Koppel before 0.2, and no way leads from there to this version; "
+    "nothing was changed."
 )
 OLD_TABLES = """
 CREATE TABLE django_migrations (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, app varchar(255) NOT NULL,
                                 name varchar(255) NOT NULL, applied timestamptz NOT NULL DEFAULT now());
 CREATE TABLE organisations_organisation (id bigint PRIMARY KEY, name text);
 INSERT INTO django_migrations (app, name)
-VALUES ('audit', '0001_initial'), ('organisations', '0001_initial'), ('books', '0002_sql_readers'), ('kit', '0001_quarantine');
+VALUES ('audit', '0001_initial'), ('organisations', '0001_initial'), ('books', '0002_sql_readers'), ('kit',
+  '0001_quarantine');
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO koppel_app;
 """
 CONTENTS = """
@@ -38,8 +41,16 @@ def empty_database(database_addresses: Addresses, name: str) -> Iterator[Address
     with psycopg.connect(database_addresses.superuser_url, autocommit=True) as server:
         server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
         server.execute(f"CREATE DATABASE {name} OWNER koppel_owner".encode())
-        yield Addresses(*(f"{url.rpartition('/')[0]}/{name}" for url in (
-            database_addresses.app_url, database_addresses.owner_url, database_addresses.superuser_url)))  # fmt: skip
+        yield Addresses(
+            *(
+                f"{url.rpartition('/')[0]}/{name}"
+                for url in (
+                    database_addresses.app_url,
+                    database_addresses.owner_url,
+                    database_addresses.superuser_url,
+                )
+            )
+        )
         server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
@@ -60,7 +71,9 @@ def contents(addresses: Addresses) -> tuple[object, ...]:
 def run(
     addresses: Addresses, home: Path, *words: str, owner: bool = True, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"KOPPEL_DATA_DIR": str(home / "data"), "DATABASE_URL": addresses.app_url} | settings
+    environment = (
+        os.environ | {"KOPPEL_DATA_DIR": str(home / "data"), "DATABASE_URL": addresses.app_url} | settings
+    )
     environment.pop("KOPPEL_OWNER_DATABASE_URL", None)
     if owner:
         environment["KOPPEL_OWNER_DATABASE_URL"] = addresses.owner_url

@@ -1,4 +1,5 @@
-"""Deliveries: created with what they are about, leased to one worker at a time, in turns that stop nobody else's."""
+"""Deliveries: created with what they are about, leased to one worker at
+a time, in turns that stop nobody else's."""
 
 import asyncio
 import signal
@@ -124,7 +125,9 @@ def run_and_kill(addresses: Addresses, first: str, begin: Callable[[], object]) 
         assert worker.returncode == -signal.SIGKILL
 
 
-def test_what_is_rolled_back_is_not_delivered(anna: Actor, webhook_id: int, program: Receiver, mailoutbox: Any) -> None:
+def test_what_is_rolled_back_is_not_delivered(
+    anna: Actor, webhook_id: int, program: Receiver, mailoutbox: Any
+) -> None:
     with organisation_scope(anna.organisation_id):
         open_test_event(anna, NEWS, context={"name": "never"})
         request_lookups(anna.organisation_id, [RegisterQuery("NO", QueryKind.NUMBER, "923609016")])
@@ -160,16 +163,22 @@ def test_a_message_of_a_killed_worker_is_sent_by_another(
     ("point", "states"),
     [
         ("delivery.build_email = kill", ("claimed", "sent")),
-        ("delivery.Claim.settle = lambda claim, values, ids=None: ids is not None or kill()", ("sending", "uncertain")),
+        (
+            "delivery.Claim.settle = lambda claim, values, ids=None: ids is not None or kill()",
+            ("sending", "uncertain"),
+        ),
     ],
     ids=["between claim and attempt", "between attempt and commit"],
 )
 def test_a_mail_of_a_killed_worker_is_sent_once(
     anna: Actor, mail_server: MailServer, database_addresses: Addresses, point: str, states: tuple[str, str]
 ) -> None:
-    """Whether the server accepted it is unknown when the worker dies behind that: then it is not sent again."""
+    """Whether the server accepted it is unknown when the worker dies
+    behind that: then it is not sent again."""
     run_and_kill(
-        database_addresses, f"from koppel.notifications.email import delivery; {point}", lambda: open_events(anna, 1)
+        database_addresses,
+        f"from koppel.notifications.email import delivery; {point}",
+        lambda: open_events(anna, 1),
     )
     assert mails(anna) == [states[0]]
     end_leases(anna, EmailDelivery)
@@ -204,7 +213,9 @@ def test_a_look_up_of_a_killed_worker_is_made_by_another(
     assert len(registers.calls("/registers/brreg")) == calls
 
 
-def test_two_workers_never_have_one_row(anna: Actor, webhook_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_workers_never_have_one_row(
+    anna: Actor, webhook_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     open_events(anna, 5 * BATCH_SIZE)
     monkeypatch.setattr(outbox, "BATCHES_MAX", 100)
     claims: list[Claim] = []
@@ -241,7 +252,9 @@ def test_who_lost_the_lease_stores_nothing(anna: Actor, webhook_id: int) -> None
     assert message_states(anna) == ["sent"]
 
 
-def test_a_receiver_that_is_slow_holds_up_two_batches_and_no_other_receiver(anna: Actor, program: Receiver) -> None:
+def test_a_receiver_that_is_slow_holds_up_two_batches_and_no_other_receiver(
+    anna: Actor, program: Receiver
+) -> None:
     slow, quick = add_webhook(anna, program), add_webhook(anna, program)
     open_events(anna, 4 * BATCH_SIZE)
     assert WEBHOOK_OUTBOX.claim(webhook_lane(anna, slow))
@@ -279,7 +292,9 @@ def test_a_long_turn_ends_and_goes_on_behind_the_others(
     assert [job.args["webhook_id"] for job in jobs("notifications.send_webhooks")] == [others, webhook_id]
 
 
-def test_a_job_comes_again_when_the_next_attempt_is_due(anna: Actor, webhook_id: int, program: Receiver) -> None:
+def test_a_job_comes_again_when_the_next_attempt_is_due(
+    anna: Actor, webhook_id: int, program: Receiver
+) -> None:
     program.answers = [(500, {})] * 2
     open_events(anna, 2)
     ProcrastinateJob.objects.all().delete()
@@ -292,14 +307,18 @@ def test_a_job_comes_again_when_the_next_attempt_is_due(anna: Actor, webhook_id:
 def test_a_job_that_waits_already_is_not_enqueued_and_the_transaction_goes_on(anna: Actor) -> None:
     with transaction.atomic():
         outcomes = [
-            enqueue_once("notifications.send_mails", {"organisation_id": anna.organisation_id}, queueing_lock="one")
+            enqueue_once(
+                "notifications.send_mails", {"organisation_id": anna.organisation_id}, queueing_lock="one"
+            )
             for _ in range(3)
         ]
         assert len(jobs("notifications.send_mails")) == 1
     assert outcomes == [True, False, False]
 
 
-@pytest.mark.parametrize("row_outbox", [EMAIL_OUTBOX, WEBHOOK_OUTBOX, LOOKUP_OUTBOX], ids=lambda one: one.task_name)
+@pytest.mark.parametrize(
+    "row_outbox", [EMAIL_OUTBOX, WEBHOOK_OUTBOX, LOOKUP_OUTBOX], ids=lambda one: one.task_name
+)
 def test_what_was_left_is_found(row_outbox: Outbox, anna: Actor, webhook_id: int, registers: Sandbox) -> None:
     open_events(anna, 2)
     with organisation_scope(anna.organisation_id):
@@ -321,7 +340,9 @@ def test_a_batch_that_breaks_our_code_does_not_stand_before_the_others(anna: Act
     assert asyncio.run(take_turn(WEBHOOK_OUTBOX, webhook_lane(anna, webhook_id), deliver)) == 0
     assert [len(batch.ids) for batch in batches] == [BATCH_SIZE, BATCH_SIZE]
     with organisation_scope(anna.organisation_id):
-        assert set(WebhookDelivery.objects.values_list("state", "reason", "attempts")) == {("waiting", "ValueError", 1)}
+        assert set(WebhookDelivery.objects.values_list("state", "reason", "attempts")) == {
+            ("waiting", "ValueError", 1)
+        }
         assert WebhookDelivery.objects.filter(due_at__gt=timezone.now()).count() == 2 * BATCH_SIZE
 
 

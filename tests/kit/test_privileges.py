@@ -43,7 +43,9 @@ def test_a_migration_that_was_killed_before_it_granted_is_made_up_for_by_the_nex
     assert has_privilege(database_addresses, "audit_entry", "INSERT")
     assert not has_privilege(database_addresses, "audit_entry", "UPDATE")
     with psycopg.connect(database_addresses.app_url) as application:
-        answer = application.execute("SELECT has_function_privilege('audit_forget(bigint, bigint)', 'EXECUTE')")
+        answer = application.execute(
+            "SELECT has_function_privilege('audit_forget(bigint, bigint)', 'EXECUTE')"
+        )
         assert answer.fetchone() == (True,)
 
 
@@ -54,7 +56,8 @@ def test_a_process_that_dies_while_it_grants_leaves_the_trail_closed(database_ad
 
 
 def test_views_that_a_killed_migration_dropped_are_made_by_the_next(database_addresses: Addresses) -> None:
-    """Dropped before the first migration, made after the last: without them no program reads the books by SQL."""
+    """Dropped before the first migration, made after the last:
+    without them no program reads the books by SQL."""
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("DROP SCHEMA books CASCADE")
     preparation.migrate()
@@ -66,11 +69,13 @@ _FUNCTIONS = """
 SELECT p.oid::regprocedure::text, p.proname,
        (SELECT substr(setting, 13) FROM unnest(p.proconfig) setting WHERE setting LIKE 'search_path=%'),
        p.prosecdef OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgfoid = p.oid)
-         OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_proc'::regclass
+         OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_policy'::regclass
+           AND d.refclassid = 'pg_proc'::regclass
                     AND d.refobjid = p.oid)
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND p.prokind <> 'a'
-   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+     AND d.deptype = 'e')
 """
 
 
@@ -79,8 +84,15 @@ def test_no_function_looks_for_names_where_its_caller_says(database_addresses: A
         functions = owner.execute(_FUNCTIONS).fetchall()
     paths = {signature: path for signature, _name, path, _is_called_for_others in functions}
     ours = {signature for signature, name, *_ in functions if not name.startswith("procrastinate_")}
-    called_for_others = {name for _signature, name, _path, is_called_for_others in functions if is_called_for_others}
-    assert {"koppel_scope", "koppel_reader_organisation", "audit_forget", "sync_run_added"} <= called_for_others
+    called_for_others = {
+        name for _signature, name, _path, is_called_for_others in functions if is_called_for_others
+    }
+    assert {
+        "koppel_scope",
+        "koppel_reader_organisation",
+        "audit_forget",
+        "sync_run_added",
+    } <= called_for_others
     assert {one: paths[one] for one in ours if paths[one] != "pg_catalog, pg_temp"} == {}
     assert {one: path for one, path in paths.items() if path not in ("pg_catalog, pg_temp", QUEUE_PATH)} == {}
 

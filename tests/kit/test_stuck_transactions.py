@@ -1,4 +1,5 @@
-"""Who stops in the middle of a transaction does not hold its locks for ever; a session that harms nobody is left alone."""
+"""Who stops in the middle of a transaction does not hold its locks for ever;
+a session that harms nobody is left alone."""
 
 import asyncio
 import contextlib
@@ -18,7 +19,10 @@ from tests.fixtures.people import MakeOrganisation
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
 
 FROZEN = psycopg.Connection[tuple[object, ...]]
-_LOCKED = f"SELECT set_config('koppel.organisation', '{INSTALLATION}', true); SELECT FROM organisations_organisation FOR UPDATE"
+_LOCKED = (
+    f"SELECT set_config('koppel.organisation', '{INSTALLATION}', true); SELECT "
+    f"FROM organisations_organisation FOR UPDATE"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +71,9 @@ def test_a_session_that_only_waits_between_statements_keeps_its_time(session: FR
     assert not is_ended(session)
 
 
-def test_who_keeps_somebody_waiting_without_a_word_is_ended(session: FROZEN, organisation: MakeOrganisation) -> None:
+def test_who_keeps_somebody_waiting_without_a_word_is_ended(
+    session: FROZEN, organisation: MakeOrganisation
+) -> None:
     organisation()
     session.execute(_LOCKED)
     waited = threading.Event()

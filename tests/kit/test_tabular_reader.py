@@ -1,4 +1,5 @@
-"""Tables as people have them: out of any program, in any of its delimiters, cell by cell; and what is no table at all."""
+"""Tables as people have them: out of any program, in any of its delimiters,
+cell by cell; and what is no table at all."""
 
 import csv
 import io
@@ -80,17 +81,23 @@ def test_a_table_of_one_column_has_one_cell_a_row(table: list[list[str]]) -> Non
 
 @given(tables(st.text("aé1=+-@ ", max_size=6)))
 def test_our_own_exports_are_read_back(table: list[list[str]]) -> None:
-    with write_table(Format.CSV, [Column(str(index), "Title") for index in range(len(table[0]))], table) as file:
+    with write_table(
+        Format.CSV, [Column(str(index), "Title") for index in range(len(table[0]))], table
+    ) as file:
         rows = cells_of(decode(file.read()), has_header=True)[1:]
     assert [[unescape_formula(cell) for cell in row] for row in rows] == table
 
 
-@given(st.text(st.characters()) | st.text(LETTERS + "\0\x1e\x1f\x85\ufeff" + "".join(DELIMITERS)), st.booleans())
+@given(
+    st.text(st.characters()) | st.text(LETTERS + "\0\x1e\x1f\x85\ufeff" + "".join(DELIMITERS)), st.booleans()
+)
 @example('a;b\n"', True)
 @example('"\x1e', True)
 @example("\x1e\n\x1f", False)
 def test_nothing_that_is_pasted_raises_another_error(text: str, has_quotes: bool) -> None:
-    rows, error = rows_or_error(text, Limits(size=500, rows=9, columns=5, cell_characters=20), has_quotes=has_quotes)
+    rows, error = rows_or_error(
+        text, Limits(size=500, rows=9, columns=5, cell_characters=20), has_quotes=has_quotes
+    )
     assert [row.number for row in rows] == list(range(1, len(rows) + 1))
     assert not any("\0" in cell or len(cell) > 20 for row in rows for cell in row.cells)
     assert error is None or "%" not in str(error)
@@ -139,8 +146,10 @@ def test_a_heading_without_a_delimiter_stands_above_one_column() -> None:
 def test_lines_may_leave_off_their_last_cells() -> None:
     text = "a@x.test\nb@x.test\nc@x.test\nd@x.test;Smit, D;user;West|Noord\ne@x.test;Eva"
     assert cells_of(text, split_share=0)[2:] == [
-        ("c@x.test",), ("d@x.test", "Smit, D", "user", "West|Noord"), ("e@x.test", "Eva"),
-    ]  # fmt: skip
+        ("c@x.test",),
+        ("d@x.test", "Smit, D", "user", "West|Noord"),
+        ("e@x.test", "Eva"),
+    ]
 
 
 def test_a_row_is_numbered_as_a_spreadsheet_shows_it() -> None:

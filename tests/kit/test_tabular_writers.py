@@ -56,7 +56,10 @@ def test_excel_keeps_numbers_as_numbers_and_never_rounds_or_computes() -> None:
 def test_parquet_keeps_types_and_every_digit() -> None:
     with write_table(Format.PARQUET, COLUMNS, ROWS) as file:
         table = pyarrow.parquet.read_table(io.BytesIO(file.read()))
-    assert table.column("amount").to_pylist() == [Decimal("1234.7700000000"), Decimal("-12345678901234567.8900000000")]
+    assert table.column("amount").to_pylist() == [
+        Decimal("1234.7700000000"),
+        Decimal("-12345678901234567.8900000000"),
+    ]
     assert table.column("at").to_pylist() == [MOMENT, None]
     assert table.schema.names == [one.key for one in COLUMNS]
 

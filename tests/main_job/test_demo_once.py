@@ -1,4 +1,5 @@
-"""The main job as a newcomer runs it: `koppel demo-once` on real ledgers, while somebody keeps killing its worker, and its web.
+"""The main job as a newcomer runs it: `koppel demo-once` on real ledgers, while
+somebody keeps killing its worker, and its web.
 
 What the files hold is counted here anew, line by line, by nothing that Koppel or its sandbox uses.
 """
@@ -39,14 +40,26 @@ class Counted:
 
 @pytest.fixture(scope="module")
 def outcome(shared_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `koppel demo-once --json` printed although its worker was killed again and again, and its web once."""
+    """What `koppel demo-once --json` printed although its worker was
+    killed again and again, and its web once."""
     home = tmp_path_factory.mktemp("home")
-    words = ("demo-once", "--administrations", str(GENERATED), "--sie", str(shared_reference / "sie"), "--json")
+    words = (
+        "demo-once",
+        "--administrations",
+        str(GENERATED),
+        "--sie",
+        str(shared_reference / "sie"),
+        "--json",
+    )
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home)}
     with subprocess.Popen(
-        [sys.executable, "-m", "koppel.cli", *words], cwd=home, env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        [sys.executable, "-m", "koppel.cli", *words],
+        cwd=home,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         killed, webs = kill_programs_of(process, home)
         said, complaints = process.communicate()
     assert killed == KILLS, f"Only {killed} workers were there to be killed.\n{complaints}"
@@ -57,8 +70,8 @@ def outcome(shared_reference: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def kill_programs_of(process: "subprocess.Popen[str]", home: Path) -> tuple[int, int]:
-    """SIGKILL for one worker after the other, each when it has read some entries and not yet all; for the web with the first.
-    How many workers, and processes of the web."""
+    """SIGKILL for one worker after the other, each when it has read some entries and not yet all; for the web
+    with the first. How many workers, and processes of the web."""
     killed: set[str] = set()
     webs: set[int] = set()
     with entries_kept_back(process):
@@ -76,7 +89,8 @@ def kill_programs_of(process: "subprocess.Popen[str]", home: Path) -> tuple[int,
 
 @contextlib.contextmanager
 def entries_kept_back(process: "subprocess.Popen[str]") -> Iterator[None]:
-    """Every company's second page of entries, once for each worker that is to die: whenever we look, it is in the middle."""
+    """Every company's second page of entries, once for each worker that is to
+    die: whenever we look, it is in the middle."""
     sandbox = None
     while process.poll() is None and sandbox is None:
         for _pid, words in programs_below(process.pid, b"koppel_sandbox"):
@@ -135,7 +149,9 @@ def counted(file: Path) -> Counted:
         if line.split()[:1] == [b"#TRANS"]
     ]
     vouchers = sum(line.split()[:1] == [b"#VER"] for line in lines)
-    return Counted(len(accounts), vouchers, len(amounts), sum((one for one in amounts if one > 0), Decimal(0)))
+    return Counted(
+        len(accounts), vouchers, len(amounts), sum((one for one in amounts if one > 0), Decimal(0))
+    )
 
 
 def test_every_good_file_is_an_active_administration_with_exactly_its_rows(
@@ -147,9 +163,11 @@ def test_every_good_file_is_an_active_administration_with_exactly_its_rows(
     for name, file in files.items():
         rows, want = by_source[name]["rows"], counted(file)
         assert by_source[name]["status"] == "active"
-        assert (rows["accounts"], rows["entries"], rows["entry_lines"]) == (want.accounts, want.vouchers, want.lines), (
-            name
-        )
+        assert (rows["accounts"], rows["entries"], rows["entry_lines"]) == (
+            want.accounts,
+            want.vouchers,
+            want.lines,
+        ), name
         assert Decimal(by_source[name]["debit"]) == want.debit, name
 
 

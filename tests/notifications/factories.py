@@ -24,12 +24,16 @@ class MadeUpEvent(EventCode):
 TROUBLE, NEWS, WORSE = MadeUpEvent
 for event_type in (
     EventType(
-        TROUBLE, "Trouble at %(name)s: %(reason)s", plural_message="Trouble at %(count)s: %(names)s", label="Trouble",
-        confirm_seconds=900, superseded_by=(WORSE,),
+        TROUBLE,
+        "Trouble at %(name)s: %(reason)s",
+        plural_message="Trouble at %(count)s: %(names)s",
+        label="Trouble",
+        confirm_seconds=900,
+        superseded_by=(WORSE,),
     ),
     EventType(NEWS, "News of %(name)s", label="News"),
     EventType(WORSE, "All is lost at %(account)s", label="Worse"),
-):  # fmt: skip
+):
     event_types.register(event_type.code, event_type)
 
 
@@ -65,7 +69,9 @@ def pass_day(actor: Actor) -> None:
 def screen_messages(actor: Actor) -> list[str]:
     """The sentences on this person's screen, oldest first."""
     with organisation_scope(actor.organisation_id):
-        notifications = Notification.objects.filter(membership_id=actor.membership_id, on_screen=True).order_by("pk")
+        notifications = Notification.objects.filter(
+            membership_id=actor.membership_id, on_screen=True
+        ).order_by("pk")
         return [render_message(one.event_type, one.context) for one in notifications]
 
 
@@ -83,9 +89,12 @@ def set_preferences(actor: Actor, event: str, **scopes: str) -> None:
     with organisation_scope(actor.organisation_id):
         for channel, scope in scopes.items():
             Preference.objects.create(
-                organisation_id=actor.organisation_id, membership_id=actor.membership_id, event_type=event, channel=channel,
+                organisation_id=actor.organisation_id,
+                membership_id=actor.membership_id,
+                event_type=event,
+                channel=channel,
                 scope=scope,
-            )  # fmt: skip
+            )
 
 
 def change(actor: Actor, **values: Any) -> None:

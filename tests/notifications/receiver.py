@@ -16,7 +16,8 @@ from tests.fixtures.stack import PATIENCE_SECONDS
 
 @dataclass
 class Receiver:
-    """`answers` are the next statuses, with headers; 200 when there are none. `holds` keeps it from answering."""
+    """`answers` are the next statuses, with headers; 200 when there
+    are none. `holds` keeps it from answering."""
 
     url: str = ""
     got: list[dict[str, Any]] = field(default_factory=list)

@@ -13,8 +13,8 @@ from tests.fixtures.stack import PATIENCE_SECONDS
 
 @dataclass
 class MailServer:
-    """`accepted` are texts that were received whole. `answers` replaces the next answer to a command (MAIL, RCPT, DATA, END)
-    with a line; None hangs up. `holds` makes the answer to END wait until it is set."""
+    """`accepted` are texts that were received whole. `answers` replaces the next answer to a command (MAIL,
+    RCPT, DATA, END) with a line; None hangs up. `holds` makes the answer to END wait until it is set."""
 
     port: int = 0
     accepted: list[Message] = field(default_factory=list)

@@ -1,4 +1,5 @@
-"""Who is told of what, once. The firm: Anna is an Administrator, Ben owns the connection, Cleo is a colleague."""
+"""Who is told of what, once. The firm: Anna is an Administrator, Ben
+owns the connection, Cleo is a colleague."""
 
 import asyncio
 from dataclasses import dataclass
@@ -174,9 +175,11 @@ def test_two_who_stand_in_for_each_other_and_are_away_leave_it_to_an_administrat
     with organisation_scope(firm.ben.organisation_id):
         for member, stand_in in ((firm.ben, firm.cleo), (firm.cleo, firm.ben)):
             DeliverySettings.objects.create(
-                organisation_id=member.organisation_id, membership_id=member.membership_id, stand_in_id=stand_in.membership_id,
+                organisation_id=member.organisation_id,
+                membership_id=member.membership_id,
+                stand_in_id=stand_in.membership_id,
                 away_until=timezone.localdate(),
-            )  # fmt: skip
+            )
     open_test_event(firm.ben, administrations=administration_payload(1))
     assert screen_messages(firm.anna) == ["News of Company 1"]
 
@@ -199,23 +202,30 @@ def test_being_assigned_subscribes_nobody_and_asking_does(firm: Firm) -> None:
 
 
 def test_favourites_and_divisions_narrow_what_a_colleague_is_told(firm: Firm) -> None:
-    favourite, shared, other = (administration_of(firm.ben, name) for name in ("Favourite", "Shared", "Other"))
+    favourite, shared, other = (
+        administration_of(firm.ben, name) for name in ("Favourite", "Shared", "Other")
+    )
     with organisation_scope(firm.anna.organisation_id):
         create_division(firm.anna, DivisionInput(name="Zuid"))
         from koppel.organisations.models import Division
 
         division = Division.objects.get(name="Zuid")
         DivisionMember.objects.create(
-            organisation_id=firm.cleo.organisation_id, division=division, membership_id=firm.cleo.membership_id
+            organisation_id=firm.cleo.organisation_id,
+            division=division,
+            membership_id=firm.cleo.membership_id,
         )
         Administration.objects.filter(pk=shared.pk).update(division=division)
         Favourite.objects.create(
-            organisation_id=firm.cleo.organisation_id, administration=favourite, membership_id=firm.cleo.membership_id
+            organisation_id=firm.cleo.organisation_id,
+            administration=favourite,
+            membership_id=firm.cleo.membership_id,
         )
     for administration in (favourite, other):
         assign(firm.cleo, administration)
     everything = {
-        administration.pk: {"name": administration.name, "reason": "x"} for administration in (favourite, shared, other)
+        administration.pk: {"name": administration.name, "reason": "x"}
+        for administration in (favourite, shared, other)
     }
     set_preferences(firm.cleo, TROUBLE, screen="favourites", mail="divisions")
     open_test_event(firm.ben, TROUBLE, administrations=everything)
@@ -229,7 +239,10 @@ def test_favourites_and_divisions_narrow_what_a_colleague_is_told(firm: Firm) ->
 
 def test_a_restricted_administration_is_not_named_to_whom_it_does_not_exist(firm: Firm) -> None:
     """Ben is responsible for its connection but not named on it: Cleo is, and is told instead."""
-    hidden, other = administration_of(firm.ben, "Hidden", restricted=True), administration_of(firm.ben, "Other")
+    hidden, other = (
+        administration_of(firm.ben, "Hidden", restricted=True),
+        administration_of(firm.ben, "Other"),
+    )
     assign(firm.cleo, hidden)
     set_preferences(firm.anna, NEWS, screen="all", mail="all")
     both = {one.pk: {"name": one.name} for one in (hidden, other)}
@@ -256,7 +269,9 @@ def test_named_people_are_told_once_however_often_they_are_named(firm: Firm) -> 
 def test_a_lost_connection_is_told_to_its_owner_once(firm: Firm) -> None:
     administration = administration_of(firm.ben, "Bakkerij De Haan")
     with organisation_scope(firm.ben.organisation_id):
-        Connection.objects.filter(pk=administration.connection_id).update(state="active", account="s.jansen@kantoor.nl")
+        Connection.objects.filter(pk=administration.connection_id).update(
+            state="active", account="s.jansen@kantoor.nl"
+        )
     for _time in range(3):
         require_reauth(firm.ben.organisation_id, administration.connection_id, "the password was changed")
     assert screen_messages(firm.ben) == [
@@ -303,7 +318,9 @@ def test_a_single_issue_is_told_in_its_own_words(firm: Firm) -> None:
         )
         Issue.objects.update(raised_at=timezone.now() - timedelta(hours=1))
         notify_new_issues(organisation_id)
-    assert screen_messages(firm.ben) == ["First needs you: Entry 7 does not balance: debit and credit differ by 1.00."]
+    assert screen_messages(firm.ben) == [
+        "First needs you: Entry 7 does not balance: debit and credit differ by 1.00."
+    ]
 
 
 def test_the_settings_of_an_administration_say_who_is_told_of_its_troubles(firm: Firm, actor: Any) -> None:
@@ -323,7 +340,9 @@ def test_the_settings_of_an_administration_say_who_is_told_of_its_troubles(firm:
         Administration.objects.filter(pk__in=[small.pk, wide.pk]).update(division=division)
         Administration.objects.filter(pk=wide.pk).update(template=template)
         for administration in (small, wide):
-            Assignment.objects.create(**tenant_keys, administration=administration, membership_id=daan.membership_id)
+            Assignment.objects.create(
+                **tenant_keys, administration=administration, membership_id=daan.membership_id
+            )
             Assignment.objects.create(
                 **tenant_keys, administration=administration, membership_id=eva.membership_id, automatic=True
             )
@@ -340,7 +359,9 @@ def test_the_settings_of_an_administration_say_who_is_told_of_its_troubles(firm:
         assert "Ruim" in screen_messages(person)[0], "the template names these"
         assert "Klein" not in screen_messages(person)[0]
     assert (mails(daan), mails(firm.cleo)) == ([], ["waiting"]), "who silenced mail has silenced it"
-    assert screen_messages(eva) == screen_messages(firm.anna) == [], "being assigned by default subscribes nobody"
+    assert screen_messages(eva) == screen_messages(firm.anna) == [], (
+        "being assigned by default subscribes nobody"
+    )
 
 
 def test_what_the_organisation_tells_nobody_of_is_told_nobody(firm: Firm) -> None:
@@ -349,14 +370,18 @@ def test_what_the_organisation_tells_nobody_of_is_told_nobody(firm: Firm) -> Non
         Organisation.objects.update(settings={"notify": {"sync_failing": "nobody"}})
         Administration.objects.update(settings={"notify": {"sync_failing": "division"}})
     open_test_event(
-        firm.ben, "sync_failing", administrations={administration.pk: {"name": administration.name, "reason": "x"}}
+        firm.ben,
+        "sync_failing",
+        administrations={administration.pk: {"name": administration.name, "reason": "x"}},
     )
     pass_quarter_hour(firm.ben)
     assert screen_messages(firm.ben) == screen_messages(firm.anna) == []
     set_preferences(firm.anna, "sync_failing", screen="all")
     close_test_event(firm.ben, "sync_failing")
     open_test_event(
-        firm.ben, "sync_failing", administrations={administration.pk: {"name": administration.name, "reason": "x"}}
+        firm.ben,
+        "sync_failing",
+        administrations={administration.pk: {"name": administration.name, "reason": "x"}},
     )
     pass_quarter_hour(firm.ben)
     assert len(screen_messages(firm.anna)) == 1, "who asked is told anyway"
@@ -380,7 +405,8 @@ def test_forgetting_one_administration_keeps_what_was_told_of_another_whose_name
 
 
 def test_what_cannot_be_told_keeps_nobody_else_uninformed(firm: Firm, actor: Any) -> None:
-    """A fault of ours at one event: neither its firm's other news nor the firms after it wait for a new version."""
+    """A fault of ours at one event: neither its firm's other news nor
+    the firms after it wait for a new version."""
 
     def breaks(event: Event) -> None:
         if event.key == "broken 1":

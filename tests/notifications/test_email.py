@@ -1,4 +1,5 @@
-"""Mail: in the receiver's language, with one link and a way out; retried when the server fails, never sent twice."""
+"""Mail: in the receiver's language, with one link and a way out;
+retried when the server fails, never sent twice."""
 
 import asyncio
 import os
@@ -86,8 +87,9 @@ def test_a_mail_is_plain_and_html_with_one_link_and_a_way_out(
     assert mail.subject == "News of Bakkerij De Haan"
     assert mail.to == ["administrator-1@example.test"]
     assert links(str(mail.body)) == [
-        f"http://localhost:8400/notices/{notice.pk}/", "http://localhost:8400/notices/preferences/",
-    ]  # fmt: skip
+        f"http://localhost:8400/notices/{notice.pk}/",
+        "http://localhost:8400/notices/preferences/",
+    ]
     html = mail.alternatives[0][0]  # type: ignore[attr-defined]
     assert "News of Bakkerij De Haan" in html
     assert f'href="http://localhost:8400/notices/{notice.pk}/"' in html
@@ -102,7 +104,9 @@ def test_a_mail_is_plain_and_html_with_one_link_and_a_way_out(
 def test_a_mail_speaks_the_receivers_language(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
     User.objects.filter(pk=anna.user_id).update(language="nl")
     open_test_event(
-        anna, "issue_raised", context={"name": "Anna & Co", "issue": {"code": "sync_failed", "facts": {"reason": "x"}}}
+        anna,
+        "issue_raised",
+        context={"name": "Anna & Co", "issue": {"code": "sync_failed", "facts": {"reason": "x"}}},
     )
     send(anna)
     (mail,) = mailoutbox
@@ -113,10 +117,14 @@ def test_a_mail_speaks_the_receivers_language(anna: Actor, mailoutbox: list[Emai
     assert '<html lang="nl">' in html
 
 
-def test_the_way_out_needs_no_sign_in_and_works_by_one_click(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
+def test_the_way_out_needs_no_sign_in_and_works_by_one_click(
+    anna: Actor, mailoutbox: list[EmailMessage]
+) -> None:
     open_news_event(anna)
     send(anna)
-    way_out = mailoutbox[0].extra_headers["List-Unsubscribe"].strip("<>").removeprefix("http://localhost:8400")
+    way_out = (
+        mailoutbox[0].extra_headers["List-Unsubscribe"].strip("<>").removeprefix("http://localhost:8400")
+    )
     assert mailoutbox[0].extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     stranger = Client(enforce_csrf_checks=True)
     assert "No more mail about this" in stranger.get(way_out).content.decode()
@@ -168,7 +176,9 @@ def test_a_server_that_cannot_just_now_is_asked_again(anna: Actor, post: MailSer
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
-def test_a_server_that_hangs_up_before_the_text_is_asked_again(anna: Actor, post: MailServer, command: str) -> None:
+def test_a_server_that_hangs_up_before_the_text_is_asked_again(
+    anna: Actor, post: MailServer, command: str
+) -> None:
     post.answers[command] = [None]
     open_news_event(anna)
     send(anna)
@@ -190,7 +200,9 @@ def test_a_server_that_hangs_up_after_the_text_does_not_get_it_again(anna: Actor
     assert (len(post.accepted), mails(anna)) == (1, ["uncertain"])
 
 
-def test_a_refused_receiver_is_not_tried_for_ever_and_the_next_mail_goes_out(anna: Actor, post: MailServer) -> None:
+def test_a_refused_receiver_is_not_tried_for_ever_and_the_next_mail_goes_out(
+    anna: Actor, post: MailServer
+) -> None:
     post.answers["RCPT"] = ["550 no such person"]
     open_news_event(anna)
     open_news_event(anna, "two")
@@ -212,7 +224,9 @@ def test_a_server_that_is_down_delays_all_and_loses_none(anna: Actor, settings: 
     stop()
 
 
-def test_what_healed_before_its_mail_was_sent_is_not_mailed(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
+def test_what_healed_before_its_mail_was_sent_is_not_mailed(
+    anna: Actor, mailoutbox: list[EmailMessage]
+) -> None:
     open_test_event(anna, "test_worse", context={"account": "x"})
     close_test_event(anna, "test_worse")
     assert send(anna) == 0
@@ -277,7 +291,9 @@ def _send_in_thread(actor: Actor) -> None:
         connections.close_all()
 
 
-def test_silenced_events_are_not_mailed_and_unknown_ones_say_so(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
+def test_silenced_events_are_not_mailed_and_unknown_ones_say_so(
+    anna: Actor, mailoutbox: list[EmailMessage]
+) -> None:
     set_preferences(anna, TROUBLE, mail="none")
     open_test_event(anna, "never_registered")
     send(anna)
@@ -335,7 +351,8 @@ def test_what_is_left_of_a_digest_is_sent_when_a_part_of_it_went_meanwhile(
 def test_who_was_taken_over_changes_nothing_of_what_the_other_found_out(
     anna: Actor, post: MailServer, monkeypatch: Any, awakes: str
 ) -> None:
-    """One worker slept before it could reach the server; the other took over, and the server wanted no such mail."""
+    """One worker slept before it could reach the server; the other took
+    over, and the server wanted no such mail."""
     open_news_event(anna)
     original_connection = SmtpSession._open_connection
 
@@ -371,7 +388,9 @@ def test_a_mail_that_cannot_be_written_does_not_stand_before_the_others(
     assert mails(anna) == ["waiting", "sent"]
 
 
-def test_an_address_with_letters_beyond_ascii_is_written_in_its_ascii_form(anna: Actor, post: MailServer) -> None:
+def test_an_address_with_letters_beyond_ascii_is_written_in_its_ascii_form(
+    anna: Actor, post: MailServer
+) -> None:
     User.objects.filter(pk=anna.user_id).update(email="anna@bäckerei.example")
     open_news_event(anna)
     assert send(anna) == 1

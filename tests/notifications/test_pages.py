@@ -16,7 +16,10 @@ from tests.fixtures.people import PASSWORD, signed_in
 from tests.notifications.factories import NEWS, TROUBLE, close_test_event, open_test_event, screen_messages
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0"
-EDGE = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0"
+EDGE = (
+    "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, "
+    "like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0"
+)
 
 
 @pytest.fixture
@@ -54,7 +57,9 @@ def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client
 def test_a_notice_of_somebody_else_is_not_there(anna: Actor, browser: Client, actor: Any) -> None:
     with organisation_scope(anna.organisation_id):
         firm = Organisation.objects.get(pk=anna.organisation_id)
-    open_test_event(actor("user", organisation=firm, name="Ben"), NEWS, "ben", administrations={1: {"name": "Secret"}})
+    open_test_event(
+        actor("user", organisation=firm, name="Ben"), NEWS, "ben", administrations={1: {"name": "Secret"}}
+    )
     with organisation_scope(anna.organisation_id):
         notice = Notification.objects.get()
     assert browser.get(f"/notices/{notice.pk}/").status_code == 404
@@ -74,12 +79,19 @@ def test_a_page_past_the_end_is_the_last_one(browser: Client) -> None:
     assert browser.get("/notices/?page=99999999").status_code == 200
 
 
-def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(anna: Actor, browser: Client, actor: Any) -> None:
+def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(
+    anna: Actor, browser: Client, actor: Any
+) -> None:
     with organisation_scope(anna.organisation_id):
         firm = Organisation.objects.get(pk=anna.organisation_id)
     ben = actor("user", organisation=firm, name="Ben")
-    form_data = {f"screen-{NEWS}": "all", f"mail-{NEWS}": "none", "digest": "daily",
-             "stand_in": ben.membership_id, "away_until": "2026-12-24"}  # fmt: skip
+    form_data = {
+        f"screen-{NEWS}": "all",
+        f"mail-{NEWS}": "none",
+        "digest": "daily",
+        "stand_in": ben.membership_id,
+        "away_until": "2026-12-24",
+    }
     hidden = browser.post("/notices/preferences/", form_data | {f"screen-{TROUBLE}": "none"}).content.decode()
     assert "none is not one of the available choices" in hidden
     assert 'value="2026-12-24"' in hidden, "what was typed stays"
@@ -122,8 +134,9 @@ def test_a_sign_in_from_a_new_browser_is_told_and_a_known_one_is_not(anna: Actor
     sign_in(anna, FIREFOX, "198.51.100.4")
     sign_in(anna, EDGE)
     assert [message.split(":")[1].split(".")[0] for message in screen_messages(anna)] == [
-        " Edge, Windows, address 192", " Firefox, Linux, address 198",
-    ]  # fmt: skip
+        " Edge, Windows, address 192",
+        " Firefox, Linux, address 198",
+    ]
 
 
 def test_behind_a_proxy_a_sign_in_is_told_with_the_persons_own_address(anna: Actor, settings: Any) -> None:
@@ -142,7 +155,9 @@ def test_browsers_are_named_as_people_name_them() -> None:
     assert browser_of("") == "–"
 
 
-def test_what_came_after_the_page_was_opened_is_not_marked_as_read_with_the_rest(anna: Actor, browser: Client) -> None:
+def test_what_came_after_the_page_was_opened_is_not_marked_as_read_with_the_rest(
+    anna: Actor, browser: Client
+) -> None:
     open_test_event(anna, NEWS, administrations={1: {"name": "First"}})
     form = form_of(page(browser))
     open_test_event(anna, NEWS, "two", administrations={2: {"name": "Second"}})

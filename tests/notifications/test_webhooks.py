@@ -1,4 +1,5 @@
-"""The firm's own program is told: signed, tried again, never called at a private address, never about what is restricted."""
+"""The firm's own program is told: signed, tried again, never called at a
+private address, never about what is restricted."""
 
 import asyncio
 import json
@@ -94,7 +95,9 @@ def make_due(anna: Actor, **failing: timedelta) -> None:
             WebhookEndpoint.objects.update(failing_since=timezone.now() - failing["since"])
 
 
-def test_a_program_is_told_what_began_and_that_it_is_over(anna: Actor, browser: Client, program: Receiver) -> None:
+def test_a_program_is_told_what_began_and_that_it_is_over(
+    anna: Actor, browser: Client, program: Receiver
+) -> None:
     created = create_webhook(browser, program.url, TROUBLE)
     open_test_event(anna, NEWS, context={"name": "not asked for"})
     open_test_event(
@@ -107,18 +110,27 @@ def test_a_program_is_told_what_began_and_that_it_is_over(anna: Actor, browser: 
     began, over = program.messages()
     assert (began["type"], began["state"], over["state"]) == (TROUBLE, "opened", "closed")
     assert began["message"] == {"en": "Trouble at x: closed", "nl": "Trouble at x: closed"}
-    assert (began["link"], began["subject"]) == ("http://localhost:8400/issues/", {"kind": "connection", "id": 1})
+    assert (began["link"], began["subject"]) == (
+        "http://localhost:8400/issues/",
+        {"kind": "connection", "id": 1},
+    )
     assert began["opened_at"] == over["opened_at"]
     for got, message in zip(program.got, (began, over), strict=True):
         assert is_signed_with(created["secret"], got)
         assert got["headers"]["webhook-id"] == message["id"]
         assert abs(int(got["headers"]["webhook-timestamp"]) - time.time()) < 60
-    assert [(entry["state"], entry["response_status"], entry["is_closing"]) for entry in log(browser, created["id"])] == [
-        ("sent", 200, False), ("sent", 200, True),
-    ]  # fmt: skip
+    assert [
+        (entry["state"], entry["response_status"], entry["is_closing"])
+        for entry in log(browser, created["id"])
+    ] == [
+        ("sent", 200, False),
+        ("sent", 200, True),
+    ]
 
 
-def test_trouble_that_heals_itself_is_never_told_to_a_program(anna: Actor, browser: Client, program: Receiver) -> None:
+def test_trouble_that_heals_itself_is_never_told_to_a_program(
+    anna: Actor, browser: Client, program: Receiver
+) -> None:
     created = create_webhook(browser, program.url)
     open_test_event(anna, TROUBLE)
     close_test_event(anna, TROUBLE)
@@ -126,7 +138,9 @@ def test_trouble_that_heals_itself_is_never_told_to_a_program(anna: Actor, brows
     close_test_event(anna, "test_worse")
     assert send(anna) == 0
     assert program.got == []
-    assert [(one["state"], one["reason"]) for one in log(browser, created["id"])] == [("dropped", "recovered")]
+    assert [(one["state"], one["reason"]) for one in log(browser, created["id"])] == [
+        ("dropped", "recovered")
+    ]
 
 
 def test_what_is_restricted_is_told_to_no_program(anna: Actor, browser: Client, program: Receiver) -> None:
@@ -157,7 +171,10 @@ def test_a_webhook_of_a_division_hears_of_its_administrations_alone(
     payload = {"name": "South", "url": program.url, "divisions": [south.pk]}
     created = browser.post(API, payload, content_type="application/json").json()
     assert created["divisions"] == [south.pk]
-    here, there = administration_of(anna, "Here", division=south), administration_of(anna, "There", division=north)
+    here, there = (
+        administration_of(anna, "Here", division=south),
+        administration_of(anna, "There", division=north),
+    )
     both = {one.pk: {"name": one.name} for one in (here, there)}
     open_test_event(anna, NEWS, "both", administrations=both)
     open_test_event(anna, NEWS, "there", administrations={there.pk: {"name": "There"}})
@@ -175,7 +192,9 @@ def test_a_webhook_of_a_division_hears_of_its_administrations_alone(
     assert send(anna) == 1
     assert program.messages()[-1]["state"] == "closed", "Who was told that it began is told that it is over."
     post_and_confirm(browser, f"/organisation/divisions/{south.pk}/merge", {"into": north.pk})
-    assert browser.get(API).json()[0]["divisions"] == [north.pk], "Merged, it is for the other one, never for all."
+    assert browser.get(API).json()[0]["divisions"] == [north.pk], (
+        "Merged, it is for the other one, never for all."
+    )
 
 
 def test_some_divisions_are_never_taken_for_all(anna: Actor, browser: Client) -> None:
@@ -198,9 +217,15 @@ def test_a_sign_in_is_the_persons_own_business(anna: Actor, browser: Client, pro
     assert send(anna) == 0
 
 
-def test_what_is_not_accepted_is_tried_again_later_and_later(anna: Actor, browser: Client, program: Receiver) -> None:
+def test_what_is_not_accepted_is_tried_again_later_and_later(
+    anna: Actor, browser: Client, program: Receiver
+) -> None:
     created = create_webhook(browser, program.url)
-    program.answers = [(500, {}), (302, {"Location": "http://127.0.0.1/elsewhere"}), (429, {"Retry-After": "7200"})]
+    program.answers = [
+        (500, {}),
+        (302, {"Location": "http://127.0.0.1/elsewhere"}),
+        (429, {"Retry-After": "7200"}),
+    ]
     open_test_event(anna, NEWS, context={"name": "x"})
     for minutes in (1, 5, 120):
         before, pause = timezone.now(), timedelta(minutes=minutes)
@@ -211,7 +236,12 @@ def test_what_is_not_accepted_is_tried_again_later_and_later(anna: Actor, browse
         make_due(anna)
     assert send(anna) == 1
     (entry,) = log(browser, created["id"])
-    assert (entry["state"], entry["attempts"], entry["response_status"], entry["reason"]) == ("sent", 4, 200, "")
+    assert (entry["state"], entry["attempts"], entry["response_status"], entry["reason"]) == (
+        "sent",
+        4,
+        200,
+        "",
+    )
     assert len({got["headers"]["webhook-id"] for got in program.got}) == 1
     assert len({got["body"] for got in program.got}) == 1
 
@@ -228,26 +258,38 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
     assert screen_messages(anna) == ["News of x"]
     make_due(anna, since=timedelta(days=4))
     send(anna)
-    assert screen_messages(anna)[1:] == ["The webhook Tickets was switched off. It accepted nothing for three days."]
+    assert screen_messages(anna)[1:] == [
+        "The webhook Tickets was switched off. It accepted nothing for three days."
+    ]
     (hook,) = browser.get(API).json()
     assert (hook["active"], hook["disabled_reason"]) == (False, "unresponsive")
     open_test_event(anna, NEWS, "two", context={"name": "missed"})
     assert send(anna) == 0
     assert [one["state"] for one in log(browser, created["id"])] == ["failed"]
     assert (
-        browser.post(f"{API}/{created['id']}/deliveries/redeliver", {}, content_type="application/json").status_code
+        browser.post(
+            f"{API}/{created['id']}/deliveries/redeliver", {}, content_type="application/json"
+        ).status_code
         == 409
     )
     browser.put(f"{API}/{created['id']}/active", {"active": True}, content_type="application/json")
-    again = browser.post(f"{API}/{created['id']}/deliveries/redeliver", {}, content_type="application/json").json()
+    again = browser.post(
+        f"{API}/{created['id']}/deliveries/redeliver", {}, content_type="application/json"
+    ).json()
     assert (again, send(anna)) == ({"count": 1}, 1)
     with organisation_scope(anna.organisation_id):
         acts = set(AuditEntry.objects.filter(subject_kind="webhook").values_list("action", "actor_kind"))
-    assert acts == {("webhook.created", "person"), ("webhook.auto_disabled", "job"), ("webhook.enabled", "person"),
-                    ("webhook.redelivered", "person")}  # fmt: skip
+    assert acts == {
+        ("webhook.created", "person"),
+        ("webhook.auto_disabled", "job"),
+        ("webhook.enabled", "person"),
+        ("webhook.redelivered", "person"),
+    }
 
 
-def test_a_program_that_is_gone_is_switched_off_at_once(anna: Actor, browser: Client, program: Receiver) -> None:
+def test_a_program_that_is_gone_is_switched_off_at_once(
+    anna: Actor, browser: Client, program: Receiver
+) -> None:
     create_webhook(browser, program.url)
     program.answers = [(410, {})]
     open_test_event(anna, NEWS)
@@ -257,9 +299,17 @@ def test_a_program_that_is_gone_is_switched_off_at_once(anna: Actor, browser: Cl
 
 @pytest.mark.parametrize(
     "url",
-    ["https://127.0.0.1:1/", "https://[::1]/", "https://localhost/", "https://2130706433/", "https://0x7f.1/",
-     "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/latest/meta-data", "https://0.0.0.0/"],
-)  # fmt: skip
+    [
+        "https://127.0.0.1:1/",
+        "https://[::1]/",
+        "https://localhost/",
+        "https://2130706433/",
+        "https://0x7f.1/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://0.0.0.0/",
+    ],
+)
 def test_an_address_within_is_not_called(anna: Actor, browser: Client, url: str) -> None:
     """By number, by name, and by ways to write a number that only the system's own look-up understands."""
     answer = browser.post(API, {"name": "x", "url": url}, content_type="application/json")
@@ -268,7 +318,11 @@ def test_an_address_within_is_not_called(anna: Actor, browser: Client, url: str)
     open_test_event(anna, NEWS)
     assert send(anna) == 0
     (entry,) = log(browser, answer.json()["id"])
-    assert (entry["state"], entry["reason"], entry["response_status"]) == ("waiting", "address_not_allowed", None)
+    assert (entry["state"], entry["reason"], entry["response_status"]) == (
+        "waiting",
+        "address_not_allowed",
+        None,
+    )
 
 
 def test_only_the_networks_that_were_named_are_within_reach() -> None:
@@ -288,7 +342,13 @@ def test_only_the_networks_that_were_named_are_within_reach() -> None:
 
 
 def test_an_address_without_encryption_is_for_named_networks_alone(browser: Client, settings: Any) -> None:
-    for url in ("http://example.com/", "ftp://example.com", "https://a:b@example.com/", "https://exämple.com/", ""):
+    for url in (
+        "http://example.com/",
+        "ftp://example.com",
+        "https://a:b@example.com/",
+        "https://exämple.com/",
+        "",
+    ):
         answer = browser.post(API, {"name": "x", "url": url}, content_type="application/json")
         assert answer.status_code == 409, url
     settings.WEBHOOK_NETWORKS = (ip_network("10.0.0.0/8"),)
@@ -463,4 +523,6 @@ def test_an_address_that_cannot_be_called_is_refused_and_keeps_no_other_from_its
     open_test_event(anna, NEWS, context={"name": "x"})
     assert send(anna) == 1
     assert [one["state"] for one in log(browser, good["id"])] == ["sent"]
-    assert [(one["state"], one["reason"]) for one in log(browser, broken["id"])] == [("waiting", "not_connected")]
+    assert [(one["state"], one["reason"]) for one in log(browser, broken["id"])] == [
+        ("waiting", "not_connected")
+    ]

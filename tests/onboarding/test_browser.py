@@ -27,14 +27,24 @@ __all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
 WORDS = {
     "en": {
-        "next": "Next", "paste": "Paste a list", "fill": "Fill in", "apply": "Apply to", "finish": "Finish import",
-        "complete": "The import is complete", "only": "only those that need me",
+        "next": "Next",
+        "paste": "Paste a list",
+        "fill": "Fill in",
+        "apply": "Apply to",
+        "finish": "Finish import",
+        "complete": "The import is complete",
+        "only": "only those that need me",
     },
     "nl": {
-        "next": "Volgende", "paste": "Lijst plakken", "fill": "Invullen", "apply": "Toepassen op",
-        "finish": "Import afronden", "complete": "De import is", "only": "alleen die mij nodig hebben",
+        "next": "Volgende",
+        "paste": "Lijst plakken",
+        "fill": "Invullen",
+        "apply": "Toepassen op",
+        "finish": "Import afronden",
+        "complete": "De import is",
+        "only": "alleen die mij nodig hebben",
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -53,7 +63,9 @@ def boss(actor: Any) -> Any:
     return administrator
 
 
-def open_page(browser: Browser, koppel_url: str, boss: Any, width: int, language: str, scheme: Any) -> Iterator[Page]:
+def open_page(
+    browser: Browser, koppel_url: str, boss: Any, width: int, language: str, scheme: Any
+) -> Iterator[Page]:
     page = opened(browser, width, color_scheme=scheme, locale=language)
     sign_in(page, koppel_url, boss)
     yield page
@@ -113,7 +125,8 @@ def test_the_nine_steps(
 def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
     browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
-    """One company per sign-in: whatever the person does on the way, what was allowed stays and nothing is there twice."""
+    """One company per sign-in: whatever the person does on the way, what was
+    allowed stays and nothing is there twice."""
     register_app(sandbox, "company_per_sign_in")
     names = [one["name"] for one in sandbox.companies()]
     for page in open_page(browser, koppel_url, boss, 390, "en", "light"):
@@ -282,7 +295,10 @@ def allow(page: Page, company: str, *, answer: str = "allow") -> None:
     page.click(f"button[value={answer}]")
 
 
-EMPTY = "all => all.forEach(one => { one.value = ''; one.dispatchEvent(new Event('change', { bubbles: true })); })"
+EMPTY = (
+    "all => all.forEach(one => { one.value = ''; one.dispatchEvent(new Event('change', { bubbles: "
+    "true })); })"
+)
 
 
 def identify(page: Page, boss: Any, words: dict[str, str], mark: str) -> None:
@@ -341,8 +357,10 @@ def test_rows_are_found_by_what_stands_in_their_fields_not_by_what_could(browser
     """Every row offers the same reasons; and how many are shown is said, also when it is none."""
     page = browser.new_page()
     reasons = "<select><option value=''>–</option><option value='t'>Test / demo</option></select>"
-    rows = "".join(f"<tr><td>{name}</td><td><input value='{number}'>{reasons}</td></tr>" for name, number in
-                   (("Bakkerij", "69599084"), ("Smederij", "17052456")))  # fmt: skip
+    rows = "".join(
+        f"<tr><td>{name}</td><td><input value='{number}'>{reasons}</td></tr>"
+        for name, number in (("Bakkerij", "69599084"), ("Smederij", "17052456"))
+    )
     page.set_content(
         "<html lang=en><input id=search data-filter-rows='#t'>"
         "<span id=told data-shown-rows='#t' data-of=of data-none='Nothing matches.'></span>"
@@ -356,7 +374,10 @@ def test_rows_are_found_by_what_stands_in_their_fields_not_by_what_could(browser
         ("", 2, ""),
     ):
         page.fill("#search", words)
-        assert (page.locator("tr:visible").count(), page.inner_text("#told")) == (visible_count, announcement), words
+        assert (page.locator("tr:visible").count(), page.inner_text("#told")) == (
+            visible_count,
+            announcement,
+        ), words
     page.select_option("tr:first-child select", "t")
     page.fill("#search", "demo")
     assert page.inner_text("#told") == "1 of 2"
@@ -368,7 +389,8 @@ def paste(page: Page, field: Any, text: str) -> None:
         """(field, text) => {
           const data = new DataTransfer();
           data.setData("text", text);
-          field.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+          const options = { clipboardData: data, bubbles: true, cancelable: true };
+          field.dispatchEvent(new ClipboardEvent("paste", options));
         }""",
         text,
     )
@@ -402,7 +424,11 @@ def test_three_thousand_rows_are_searched_and_ticked_at_once(
 
 def layouts(metrics: CDPSession) -> int:
     """How often the browser worked out where everything stands."""
-    return int({one["name"]: one["value"] for one in metrics.send("Performance.getMetrics")["metrics"]}["LayoutCount"])
+    return int(
+        {one["name"]: one["value"] for one in metrics.send("Performance.getMetrics")["metrics"]}[
+            "LayoutCount"
+        ]
+    )
 
 
 def add_companies(boss: Any, connection: Any, count: int) -> None:
@@ -412,10 +438,15 @@ def add_companies(boss: Any, connection: Any, count: int) -> None:
         assert candidate is not None
         RemoteCompany.objects.bulk_create(
             RemoteCompany(
-                organisation=firm, connection=connection, grant_id=candidate.grant_id, external_id=f"x{number}",
-                name=f"Company {number:04d}", is_listed=True,
-                last_listed_at=candidate.last_listed_at, described_at=candidate.last_listed_at,
+                organisation=firm,
+                connection=connection,
+                grant_id=candidate.grant_id,
+                external_id=f"x{number}",
+                name=f"Company {number:04d}",
+                is_listed=True,
+                last_listed_at=candidate.last_listed_at,
+                described_at=candidate.last_listed_at,
             )
             for number in range(count)
-        )  # fmt: skip
+        )
         RemoteCompany.objects.update(described_at=candidate.last_listed_at)

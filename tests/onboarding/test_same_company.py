@@ -1,4 +1,5 @@
-"""“Is this the same company?”: where the accounting system and the register differ, a person answers before the import."""
+"""“Is this the same company?”: where the accounting system and the register
+differ, a person answers before the import."""
 
 import re
 from typing import Any
@@ -23,8 +24,8 @@ DERIVED, PLACEHOLDER = "922518440", "999999999"
 
 @pytest.fixture
 def anna(actor: Any, sandbox: Sandbox, settings: Any) -> Newcomer:
-    """She is at Identify with three companies of Norway: all have the placeholder and a VAT number; the register knows that
-    number by another name than the second one's."""
+    """She is at Identify with three companies of Norway: all have the placeholder and a VAT number; the
+    register knows that number by another name than the second one's."""
     settings.REGISTERS = ["brreg"]
     newcomer_at_identify = newcomer(actor("administrator", name="Anna"), sandbox)
     newcomer_at_identify.connect(register_app(sandbox).pk)
@@ -42,10 +43,19 @@ def rows(anna: Newcomer) -> list[int]:
 def register_says(anna: Newcomer, name: str) -> None:
     with organisation_scope(anna.actor.organisation_id):
         Lookup.objects.update_or_create(
-            organisation_id=anna.actor.organisation_id, country="NO", kind="number", value=DERIVED,
-            defaults={"outcome": "found", "number": DERIVED, "legal_name": name, "answered_at": timezone.now(),
-                      "due_at": None, "source": "brreg"},
-        )  # fmt: skip
+            organisation_id=anna.actor.organisation_id,
+            country="NO",
+            kind="number",
+            value=DERIVED,
+            defaults={
+                "outcome": "found",
+                "number": DERIVED,
+                "legal_name": name,
+                "answered_at": timezone.now(),
+                "due_at": None,
+                "source": "brreg",
+            },
+        )
 
 
 def company(anna: Newcomer, key: int, **fields: str) -> None:
@@ -105,7 +115,9 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
 )
 def test_names_that_are_equal_in_normal_form_need_no_question(books: str, register: str, asks: bool) -> None:
     """Capitals, accents, signs and the abbreviation of the legal form make no other company."""
-    lookup = LookupResult(RegisterQuery("NO", QueryKind.NUMBER, DERIVED), LookupOutcome.FOUND, legal_name=register)
+    lookup = LookupResult(
+        RegisterQuery("NO", QueryKind.NUMBER, DERIVED), LookupOutcome.FOUND, legal_name=register
+    )
     assert lookup.has_different_name(books) is asks
 
 
@@ -114,7 +126,10 @@ def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -
     company(anna, first, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
     tone, sentence, complete = row_state(anna, first)
     assert (tone, complete) == ("warn", False)
-    assert f"The accounting system says {PLACEHOLDER}; {DERIVED} was taken from VAT number NO{DERIVED}MVA." in sentence
+    assert (
+        f"The accounting system says {PLACEHOLDER}; {DERIVED} was taken from VAT number NO{DERIVED}MVA."
+        in sentence
+    )
     anna.client.post(f"{anna.flow}identify", {f"number-{first}": DERIVED, "action": f"other-{first}"})
     assert row_state(anna, first)[2] is False
     assert f'name="number-{first}" value=""' in words(anna.client.get(f"{anna.flow}identify"))
@@ -129,7 +144,9 @@ def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(ann
     for button in (*strange, f"same-0{first}"):
         answer = anna.client.post(f"{anna.flow}identify", {"action": button})
         page = anna.client.get(answer.headers["Location"])
-        assert (answer.status_code, f"“{button}” is not one of the choices." in words(page)) == (302, True), button
+        assert (answer.status_code, f"“{button}” is not one of the choices." in words(page)) == (302, True), (
+            button
+        )
         assert row_state(anna, first)[::2] == ("warn", False), button
     anna.client.post(f"{anna.flow}identify", {"action": f"same-{first}"})
     assert row_state(anna, first)[2] is True
@@ -150,7 +167,9 @@ def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: N
     for key in ids:
         company(anna, key, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
     page = words(anna.client.get(f"{anna.flow}identify"))
-    assert len(re.findall(r'data-discrepancy><input type="checkbox" name="discrepancy" value="\d+"', page)) == 3
+    assert (
+        len(re.findall(r'data-discrepancy><input type="checkbox" name="discrepancy" value="\d+"', page)) == 3
+    )
     assert "checked" not in "".join(re.findall(r'<input type="checkbox" name="discrepancy"[^>]*>', page))
     question = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancy": ids[:2]}))
     assert "Yes, the same for 2 rows" in question
@@ -162,7 +181,9 @@ def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: N
     register_says(anna, "Somebody Else AS")
     stale = anna.client.post(f"{anna.flow}identify", answers_on(everything))
     assert stale.status_code == 409, "the register has answered meanwhile"
-    assert [row_state(anna, key)[2] for key in ids] == [False, False, False], "an answer holds for what was shown"
+    assert [row_state(anna, key)[2] for key in ids] == [False, False, False], (
+        "an answer holds for what was shown"
+    )
 
 
 def test_over_rest_an_import_with_an_unanswered_difference_is_refused_by_name(anna: Newcomer) -> None:
@@ -183,7 +204,9 @@ def test_over_rest_an_import_with_an_unanswered_difference_is_refused_by_name(an
     assert refused["result"] == "errors"
     assert [one["company"] for one in refused["errors"] if one["code"] == "same_company"] == [first]
     assert imported(anna.actor) == []
-    assert call("/identify", {"identities": [{"company": first, "same_company": True}]})["result"] == "advance"
+    assert (
+        call("/identify", {"identities": [{"company": first, "same_company": True}]})["result"] == "advance"
+    )
     assert call("/finish")["count"] == 3
     with organisation_scope(anna.actor.organisation_id):
         assert Administration.objects.exclude(confirmed_identity={}).get().name == "Nordlys Solberg"

@@ -1,4 +1,5 @@
-"""The wizard as its people meet it, page by page: what it keeps, what it refuses, and that nothing is imported twice."""
+"""The wizard as its people meet it, page by page: what it keeps, what it
+refuses, and that nothing is imported twice."""
 
 import re
 import threading
@@ -100,19 +101,27 @@ def test_from_new_connection_to_administrations_in_the_queue(listed: Newcomer) -
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
     assert "The import of 3 administrations has begun." in words(page)
     imported_administrations = imported(listed.actor)
-    assert (len(imported_administrations), {one.status for one in imported_administrations}) == (3, {"queued"})
+    assert (len(imported_administrations), {one.status for one in imported_administrations}) == (
+        3,
+        {"queued"},
+    )
     with organisation_scope(listed.actor.organisation_id):
         assert Run.objects.count() == 3
     assert f"?import={imported_administrations[0].import_id}" in page.redirect_chain[-1][0]
 
 
-def test_a_restricted_administration_is_not_on_the_list_of_who_is_not_named(listed: Newcomer, actor: Any) -> None:
-    """Neither through the connection it was imported by, nor through an account of one's own, by screen or REST."""
+def test_a_restricted_administration_is_not_on_the_list_of_who_is_not_named(
+    listed: Newcomer, actor: Any
+) -> None:
+    """Neither through the connection it was imported by, nor through
+    an account of one's own, by screen or REST."""
     ids = to_assign(listed, 1)
     listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids})
     (secret,) = imported(listed.actor)
     with organisation_scope(listed.actor.organisation_id):
-        restriction.set_access(listed.actor, secret.pk, restricted=True, membership_ids=[listed.actor.membership_id])
+        restriction.set_access(
+            listed.actor, secret.pk, restricted=True, membership_ids=[listed.actor.membership_id]
+        )
         total = RemoteCompany.objects.count()
         company = RemoteCompany.objects.get(pk=secret.remote_company_id)
     piet = colleague_of(listed, actor, "administrator")
@@ -142,7 +151,9 @@ def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:
 
     def press() -> None:
         client = newcomer(listed.actor, listed.sandbox).client
-        ends.append(client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}).headers["Location"])
+        ends.append(
+            client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}).headers["Location"]
+        )
         database_connections.close_all()
 
     threads = [threading.Thread(target=press) for _each in range(4)]
@@ -159,7 +170,8 @@ def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:
 def test_two_colleagues_who_import_the_same_company_get_it_once(listed: Newcomer, actor: Any) -> None:
     piet = colleague_of(listed, actor, "administrator")
     piet.connect(
-        register_app(listed.sandbox, "company_per_sign_in").pk, tenant=listed.sandbox.companies()[0]["tenant_id"]
+        register_app(listed.sandbox, "company_per_sign_in").pk,
+        tenant=listed.sandbox.companies()[0]["tenant_id"],
     )
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.update(country="NL")
@@ -224,7 +236,8 @@ def test_a_flow_in_which_somebody_types_is_not_left(listed: Newcomer) -> None:
 
 
 def asked_about(person: Newcomer, step: str) -> tuple[int, int, int]:
-    """On an open page: how many companies it says are being asked about, what its next look says, and of how many companies."""
+    """On an open page: how many companies it says are being asked about, what its
+    next look says, and of how many companies."""
     page = words(person.client.get(f"{person.flow}{step}"))
     address = re.search(r'data-poll="([^"]+)"', page)
     stated = re.search(r"data-poll-left>(\d+)<", page)
@@ -271,7 +284,9 @@ def test_over_rest_only_what_differs_is_given(listed: Newcomer) -> None:
         Flow.objects.update(typed_identities={})
     assert identify_over_rest(reason="test_demo", sector="Onderwijs")["result"] == "advance"
     (identity,) = listed.client.get(f"{base}/identities").json()
-    assert (identity["number"], identity["reason"]) == ("", "test_demo"), "a guess is no number that was given"
+    assert (identity["number"], identity["reason"]) == ("", "test_demo"), (
+        "a guess is no number that was given"
+    )
 
 
 def test_a_flow_belongs_to_one_person(listed: Newcomer, actor: Any) -> None:
@@ -302,7 +317,9 @@ def test_a_later_import_offers_only_what_is_new_and_asks_no_sign_in(listed: Newc
 
 def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -> None:
     hidden = companies(listed)[0]
-    page = listed.client.post(f"{listed.flow}choose", {"action": "withhold", "company": [hidden.pk]}, follow=True)
+    page = listed.client.post(
+        f"{listed.flow}choose", {"action": "withhold", "company": [hidden.pk]}, follow=True
+    )
     assert "1 company is hidden from others now" in words(page)
     assert hidden.name in words(page)
     uma = colleague_of(listed, actor, "user_plus")
@@ -315,11 +332,15 @@ def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -
 def test_who_may_not_release_cannot(listed: Newcomer, actor: Any) -> None:
     uma = colleague_of(listed, actor, "user_plus")
     flow = path_of(uma.client.get("/connections/new/import", follow=True))
-    assert uma.client.post(flow, {"action": "withhold", "company": [companies(listed)[0].pk]}).status_code == 403
+    assert (
+        uma.client.post(flow, {"action": "withhold", "company": [companies(listed)[0].pk]}).status_code == 403
+    )
     assert all(one.importable_by_others for one in companies(listed))
 
 
-def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(listed: Newcomer, actor: Any) -> None:
+def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
+    listed: Newcomer, actor: Any
+) -> None:
     uma, piet = colleague_of(listed, actor, "user"), colleague_of(listed, actor, "user")
     with organisation_scope(listed.actor.organisation_id):
         firm = Organisation.objects.get()
@@ -328,7 +349,12 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
     first, second = to_assign(listed)
     for fields in (
         {"company": [first, second], "division": north.pk, "users": [uma.actor.membership_id]},
-        {"company": [first], "division": south.pk, "users": [piet.actor.membership_id], "template": template.pk},
+        {
+            "company": [first],
+            "division": south.pk,
+            "users": [piet.actor.membership_id],
+            "template": template.pk,
+        },
     ):
         page = listed.client.post(f"{listed.flow}assign", {"action": "apply", **fields}, follow=True)
     assert "Applied to 1 administration." in words(page)
@@ -362,7 +388,9 @@ def undo_what_was_assigned(listed: Newcomer, administration_id: int) -> None:
     with organisation_scope(listed.actor.organisation_id):
         administration = Administration.objects.get(pk=administration_id)
         assert (administration.division_id, administration.template_id) == (None, None)
-        people = Assignment.objects.filter(administration=administration).values_list("membership_id", flat=True)
+        people = Assignment.objects.filter(administration=administration).values_list(
+            "membership_id", flat=True
+        )
         assert list(people) == [listed.actor.membership_id]
 
 
@@ -402,7 +430,9 @@ def test_next_says_what_is_missing_and_keeps_what_is_right(
     assert path_of(page) == f"{anna.flow}identify"
     assert missing in words(page)
     assert wrong in words(page)
-    assert path_of(identify(anna, {second: {"reason": "not_a_company", "sector": "62"}})) == f"{anna.flow}assign"
+    assert (
+        path_of(identify(anna, {second: {"reason": "not_a_company", "sector": "62"}})) == f"{anna.flow}assign"
+    )
 
 
 def test_a_pasted_list_finds_its_rows_and_says_what_it_did_not(listed: Newcomer) -> None:
@@ -410,7 +440,10 @@ def test_a_pasted_list_finds_its_rows_and_says_what_it_did_not(listed: Newcomer)
         RemoteCompany.objects.update(country="NL", number="", vat_number="")
     first, second = companies(listed)[:2]
     choose(listed, first.pk, second.pk)
-    pasted = f"Naam;KvK;Reden;Sector\n{second.name.upper()};;test / demo;Onderwijs\n{first.name};{KVK};;\nNiemand;1;;"
+    pasted = (
+        f"Naam;KvK;Reden;Sector\n{second.name.upper()};;test / "
+        f"demo;Onderwijs\n{first.name};{KVK};;\nNiemand;1;;"
+    )
     page = listed.client.post(f"{listed.flow}identify", {"action": "fill", "pasted": pasted}, follow=True)
     assert "2 rows were filled in." in words(page)
     assert "Niemand: no administration has this name" in words(page)
@@ -428,13 +461,22 @@ def test_companies_are_collected_one_sign_in_after_the_other(anna: Newcomer, san
     )
     assert "2 administrations found" in words(page)
     page = anna.answered(
-        sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), tenant=sandbox_companies[2]["tenant_id"], answer="no")
+        sandbox.sign_in(
+            anna.sign_in_again(app.pk, another="1"), tenant=sandbox_companies[2]["tenant_id"], answer="no"
+        )
     )
     assert "2 administrations found" in words(page), "cancelling one keeps the rest"
     assert path_of(page) == f"{anna.flow}choose"
-    page = anna.answered(sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), user="small@sandbox.example"))
-    assert "2 administrations found" in words(page), "another account that reaches the same company adds no second row"
-    assert {one.name for one in companies(anna)} == {sandbox_companies[0]["name"], sandbox_companies[1]["name"]}
+    page = anna.answered(
+        sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), user="small@sandbox.example")
+    )
+    assert "2 administrations found" in words(page), (
+        "another account that reaches the same company adds no second row"
+    )
+    assert {one.name for one in companies(anna)} == {
+        sandbox_companies[0]["name"],
+        sandbox_companies[1]["name"],
+    }
     with organisation_scope(anna.actor.organisation_id):
         accounts = set(Connection.objects.values_list("account", flat=True))
     assert accounts == {"demo@sandbox.example", "small@sandbox.example"}
@@ -442,7 +484,9 @@ def test_companies_are_collected_one_sign_in_after_the_other(anna: Newcomer, san
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("language", ["en", "nl"])
-def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(actor: Any, sandbox: Sandbox, language: str) -> None:
+def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(
+    actor: Any, sandbox: Sandbox, language: str
+) -> None:
     from tests.fixtures.stack import wait_until
 
     anna, app, sandbox_companies = (
@@ -452,20 +496,28 @@ def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(actor: Any, sa
     )
     sandbox.client(
         CLIENTS["service"],
-        approved=[company["tenant_id"] for company in sandbox_companies if company is not sandbox_companies[1]],
+        approved=[
+            company["tenant_id"] for company in sandbox_companies if company is not sandbox_companies[1]
+        ],
     )
     sandbox.control(f"companies/{sandbox_companies[2]['id']}", {"licensed": False})
     good, unapproved, unlicensed = (one["tenant_id"] for one in sandbox_companies[:3])
     lines = [
-        "Name;Tenant id", f"A;{good.upper()}", f"B;{unapproved}", f"C;{unlicensed}",
+        "Name;Tenant id",
+        f"A;{good.upper()}",
+        f"B;{unapproved}",
+        f"C;{unlicensed}",
         f"D;{sandbox_companies[3]['customer_tenant_id']}",
-        f"again {good}", "0a1b2c3d-not-an-id",
-    ]  # fmt: skip
+        f"again {good}",
+        "0a1b2c3d-not-an-id",
+    ]
     location = anna.client.post("/connections/new/", {"connector": "visma_net"}).headers["Location"]
     anna.flow = location.removesuffix("sign-in")
     file = SimpleUploadedFile("tenants.csv", "\r\n".join(lines[:4]).encode("utf-16"), content_type="text/csv")
     typed = (
-        {"company_ids": "\n".join(lines[4:]), "file": file} if language == "nl" else {"company_ids": "\n".join(lines)}
+        {"company_ids": "\n".join(lines[4:]), "file": file}
+        if language == "nl"
+        else {"company_ids": "\n".join(lines)}
     )
     page = anna.client.post(location, {"app": app.pk, **typed}, follow=True)
     assert path_of(page) == f"{anna.flow}choose"
@@ -513,11 +565,17 @@ def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
         }
         RemoteCompany.objects.bulk_create(
             RemoteCompany(
-                **common, external_id=f"x{index}", name=f"Company {index:04d}", country="NL", number=KVK,
-                is_listed=True, last_listed_at=company.last_listed_at, described_at=timezone.now(),
+                **common,
+                external_id=f"x{index}",
+                name=f"Company {index:04d}",
+                country="NL",
+                number=KVK,
+                is_listed=True,
+                last_listed_at=company.last_listed_at,
+                described_at=timezone.now(),
             )
             for index in range(3000)
-        )  # fmt: skip
+        )
         ids = list(RemoteCompany.objects.filter(external_id__startswith="x").values_list("pk", flat=True))
     query_counts = {}
     for name, action in (
@@ -544,7 +602,9 @@ def test_the_imports_own_page_has_failed_ones_on_top_and_retries_them(listed: Ne
         last = Administration.objects.order_by("-name").first()
         assert last is not None
         Run.objects.filter(administration=last).delete()
-        Administration.objects.filter(pk=last.pk).update(status="failed", status_reason="The books are closed.")
+        Administration.objects.filter(pk=last.pk).update(
+            status="failed", status_reason="The books are closed."
+        )
     page = words(listed.client.get(f"/imports/{key}/"))
     names = [one.name for one in imported(listed.actor)]
     assert page.index(names[-1]) < page.index(names[0])
@@ -560,7 +620,9 @@ def test_the_same_steps_over_rest(listed: Newcomer) -> None:
     api = listed.client
 
     def call(method: str, path: str, body: Any = None) -> Any:
-        answer = getattr(api, method)(f"/api/v1/onboarding/flows{path}", body, content_type="application/json")
+        answer = getattr(api, method)(
+            f"/api/v1/onboarding/flows{path}", body, content_type="application/json"
+        )
         return answer.status_code, answer.json()
 
     with organisation_scope(listed.actor.organisation_id):
@@ -574,7 +636,9 @@ def test_the_same_steps_over_rest(listed: Newcomer) -> None:
     assert call("post", f"{base}/choose", {"companies": []})[1]["result"] == "errors"
     assert call("post", f"{base}/choose", {"companies": [first, second]})[1]["step"] == "identify"
     outcome = call("post", f"{base}/identify", {"identities": [{"company": first, "number": KVK}]})[1]
-    assert [(one["company"], one["field"], one["code"]) for one in outcome["errors"]] == [(second, "number", "missing")]
+    assert [(one["company"], one["field"], one["code"]) for one in outcome["errors"]] == [
+        (second, "number", "missing")
+    ]
     typed = {"identities": [{"company": second, "reason": "test_demo", "sector": "Onderwijs"}]}
     assert call("post", f"{base}/identify", typed)[1]["result"] == "advance"
     assert [one["is_complete"] for one in call("get", f"{base}/identities")[1]] == [True, True]
@@ -589,7 +653,9 @@ def test_the_same_steps_over_rest(listed: Newcomer) -> None:
 
 def test_over_rest_a_person_signs_in_elsewhere_and_a_flow_can_be_dropped(anna: Newcomer) -> None:
     app = register_app(anna.sandbox)
-    flow = anna.client.post("/api/v1/onboarding/flows", {"system": "visma_net"}, content_type="application/json").json()
+    flow = anna.client.post(
+        "/api/v1/onboarding/flows", {"system": "visma_net"}, content_type="application/json"
+    ).json()
     base = f"/api/v1/onboarding/flows/{flow['token']}"
     assert flow["consent_options"][0]["app"] == app.pk
     outcome = anna.client.post(f"{base}/sign-in", {"app": app.pk}, content_type="application/json").json()
@@ -604,7 +670,9 @@ def test_over_rest_a_person_signs_in_elsewhere_and_a_flow_can_be_dropped(anna: N
     assert anna.client.get(base).status_code == 404
 
 
-def test_a_system_with_a_connector_is_not_planned_any_more(anna: Newcomer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_with_a_connector_is_not_planned_any_more(
+    anna: Newcomer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     installed = next(iter(connectors().values())).descriptor.title
     monkeypatch.setattr("koppel.onboarding.views.start.PLANNED_SYSTEMS", (installed, "Another Ledger"))
     page = anna.client.get(reverse("onboarding:new")).content.decode()

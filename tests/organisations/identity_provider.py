@@ -1,8 +1,10 @@
-"""A small OpenID Connect provider, run as a process of its own: `python identity_provider.py`. Prints its port.
+"""A small OpenID Connect provider, run as a process of its own:
+`python identity_provider.py`. Prints its port.
 
-Signs in whoever `POST /__control__` says, with the faults it names. It knows one client, and the redirect addresses that
-`redirect_uris` names (None: any). With `leads_to` it is hostile: its sign-in page sends the browser on to that address, at
-another provider, with the state that it was given. `GET /__received__` has the codes that its token endpoint was sent."""
+Signs in whoever `POST /__control__` says, with the faults it names. It knows one client, and the redirect
+addresses that `redirect_uris` names (None: any). With `leads_to` it is hostile: its sign-in page sends the
+browser on to that address, at another provider, with the state that it was given. `GET /__received__` has the
+codes that its token endpoint was sent."""
 
 import base64
 import hashlib
@@ -55,7 +57,11 @@ class Provider(BaseHTTPRequestHandler):
     def _answer(self, request: dict[str, str]) -> dict[str, str]:
         code = secrets.token_urlsafe(8)
         CODES[code] = request
-        issuer = {"no iss": {}, "other iss": {"iss": "https://login.elsewhere.test"}, "empty iss": {"iss": ""}}
+        issuer = {
+            "no iss": {},
+            "other iss": {"iss": "https://login.elsewhere.test"},
+            "empty iss": {"iss": ""},
+        }
         named = issuer.get(STATE["fault"], {"iss": self.issuer} if STATE["announces"] else {})
         return {"code": code, "state": request["state"], **named}
 
@@ -86,7 +92,9 @@ class Provider(BaseHTTPRequestHandler):
         ):
             self._say({"error": "invalid_grant"}, 400)
             return
-        self._say({"access_token": "x", "token_type": "Bearer", "id_token": self._id_token(authorization_request)})
+        self._say(
+            {"access_token": "x", "token_type": "Bearer", "id_token": self._id_token(authorization_request)}
+        )
 
     def _id_token(self, authorization_request: dict[str, str]) -> str:
         now, fault = int(time.time()), STATE["fault"]
@@ -110,7 +118,9 @@ class Provider(BaseHTTPRequestHandler):
             return jwt.encode(claims, None, algorithm="none", headers={"kid": "one"})
         if fault == "symmetric":
             return jwt.encode(claims, "k" * 64, algorithm="HS256", headers={"kid": "one"})
-        return jwt.encode(claims, OTHER_KEY if fault == "key" else KEY, algorithm="RS256", headers={"kid": "one"})
+        return jwt.encode(
+            claims, OTHER_KEY if fault == "key" else KEY, algorithm="RS256", headers={"kid": "one"}
+        )
 
     def _say(self, what: dict[str, Any], status: int = 200) -> None:
         body = json.dumps(what).encode()

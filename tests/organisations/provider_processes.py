@@ -1,4 +1,5 @@
-"""Identity providers as processes of their own, and a browser that walks from Koppel over one of them and back."""
+"""Identity providers as processes of their own, and a browser that
+walks from Koppel over one of them and back."""
 
 import json
 import subprocess
@@ -45,7 +46,9 @@ class Idp:
 
 @contextmanager
 def running_idp() -> Iterator[Idp]:
-    process = subprocess.Popen([sys.executable, identity_provider.__file__], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, identity_provider.__file__], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
         port = process.stdout.readline()
@@ -58,7 +61,13 @@ def running_idp() -> Iterator[Idp]:
 
 def configure(boss: Actor, idp: Idp, **changed: str) -> str:
     """What the page says after the test."""
-    form = {"name": "Inlog", "issuer": idp.issuer, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, **changed}
+    form = {
+        "name": "Inlog",
+        "issuer": idp.issuer,
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        **changed,
+    }
     client = signed_in(boss)
     client.post(SECURITY + "provider", form)
     return client.post(SECURITY + "provider/test", follow=True).content.decode()

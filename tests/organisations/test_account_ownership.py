@@ -1,5 +1,5 @@
-"""An account belongs to its person: what one firm, or its identity provider, says of somebody changes nothing for that person
-elsewhere, joins them to nothing, and is told to them."""
+"""An account belongs to its person: what one firm, or its identity provider, says of somebody changes nothing
+for that person elsewhere, joins them to nothing, and is told to them."""
 
 import asyncio
 import io
@@ -27,7 +27,15 @@ from koppel.organisations.models import FederatedIdentity, Invitation, Membershi
 from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Role
 from tests.fixtures.people import PASSWORD, signed_in
-from tests.organisations.provider_processes import Idp, configure, email_of, link, provider_id, running_idp, walk
+from tests.organisations.provider_processes import (
+    Idp,
+    configure,
+    email_of,
+    link,
+    provider_id,
+    running_idp,
+    walk,
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +84,9 @@ def invited(boss: Actor, email: str, role: Role = Role.TEAM_LEADER, language: st
 
 def memberships_of(person: Actor) -> set[int]:
     with installation_scope("test"):
-        return set(Membership.objects.filter(user_id=person.user_id).values_list("organisation_id", flat=True))
+        return set(
+            Membership.objects.filter(user_id=person.user_id).values_list("organisation_id", flat=True)
+        )
 
 
 def notices_of(person: Actor) -> list[str]:
@@ -88,7 +98,8 @@ def notices_of(person: Actor) -> list[str]:
 
 
 def test_a_provider_joins_nobody_who_has_an_account(eve: Actor, ada: Actor, idp: Idp) -> None:
-    """Eve invites Ada, and signs in at her own provider as Ada. Then Ada signs in with her password, as always."""
+    """Eve invites Ada, and signs in at her own provider as Ada. Then
+    Ada signs in with her password, as always."""
     configure(eve, idp)
     invited(eve, email_of(ada), language="nl")
     idp.says(sub="ada", email=email_of(ada), email_verified=True, name="Ada")
@@ -105,7 +116,9 @@ def test_a_provider_joins_nobody_who_has_an_account(eve: Actor, ada: Actor, idp:
 
 
 @pytest.mark.parametrize("spelling", [str.upper, str.title])
-def test_another_spelling_of_the_address_joins_nobody_either(eve: Actor, ada: Actor, idp: Idp, spelling: Any) -> None:
+def test_another_spelling_of_the_address_joins_nobody_either(
+    eve: Actor, ada: Actor, idp: Idp, spelling: Any
+) -> None:
     configure(eve, idp)
     invited(eve, spelling(email_of(ada)))
     idp.says(sub="ada", email=spelling(email_of(ada)), email_verified=True)
@@ -125,7 +138,9 @@ def test_who_accepts_is_a_member_is_told_and_still_begins_at_home(eve: Actor, ad
     assert opens(by_password(email_of(ada))) == ada.organisation_id
 
 
-def test_a_session_that_a_provider_opened_accepts_no_invitation(eve: Actor, ada: Actor, actor: Any, idp: Idp) -> None:
+def test_a_session_that_a_provider_opened_accepts_no_invitation(
+    eve: Actor, ada: Actor, actor: Any, idp: Idp
+) -> None:
     """Ada works for Eve too, and Eve's provider signs in whomever Eve wants."""
     third = actor("administrator", name="Third")
     by_password(email_of(ada)).post(invited(eve, email_of(ada)))
@@ -140,7 +155,8 @@ def test_a_session_that_a_provider_opened_accepts_no_invitation(eve: Actor, ada:
 
 
 def test_a_provider_makes_nobody_work_elsewhere(eve: Actor, ada: Actor, actor: Any, idp: Idp) -> None:
-    """Eve invites somebody before Ada does, and lets her provider make the account. The person knows nothing of it."""
+    """Eve invites somebody before Ada does, and lets her provider make
+    the account. The person knows nothing of it."""
     configure(eve, idp)
     email = "nieuw@example.test"
     invited(eve, email)
@@ -185,7 +201,9 @@ def test_a_firm_that_somebody_joins_later_weakens_nothing_at_home(eve: Actor, ad
     assert "works elsewhere" in signed_in(eve).post(reset, follow=True).content.decode()
 
 
-def test_access_that_home_gives_back_is_still_protected_from_others(eve: Actor, ada: Actor, actor: Any) -> None:
+def test_access_that_home_gives_back_is_still_protected_from_others(
+    eve: Actor, ada: Actor, actor: Any
+) -> None:
     with organisation_scope(ada.organisation_id):
         firm = Membership.objects.get(pk=ada.membership_id).organisation
     noor = actor("administrator", organisation=firm, name="Noor")
@@ -219,7 +237,9 @@ def test_access_that_a_firm_gives_back_leads_nobody_there(eve: Actor, ada: Actor
     assert notices_of(ada) == ["membership_began", "membership_began"]
 
 
-def test_a_password_sign_in_opens_the_organisation_that_was_chosen_last(eve: Actor, ada: Actor, idp: Idp) -> None:
+def test_a_password_sign_in_opens_the_organisation_that_was_chosen_last(
+    eve: Actor, ada: Actor, idp: Idp
+) -> None:
     configure(ada, idp)
     by_password(email_of(ada)).post(invited(eve, email_of(ada)))
     browser = by_password(email_of(ada))
@@ -228,7 +248,9 @@ def test_a_password_sign_in_opens_the_organisation_that_was_chosen_last(eve: Act
     idp.says(sub="ada")
     link(ada, ada)
     assert opens(walk(ada).client) == ada.organisation_id
-    assert opens(by_password(email_of(ada))) == eve.organisation_id, "Single sign-on chooses for one session only."
+    assert opens(by_password(email_of(ada))) == eve.organisation_id, (
+        "Single sign-on chooses for one session only."
+    )
     browser.post("/account/organisations/", {"organisation": ada.organisation_id})
     assert opens(by_password(email_of(ada))) == ada.organisation_id
 
@@ -238,7 +260,9 @@ def test_a_choice_in_the_browser_moves_no_program_at_the_shell(eve: Actor, ada: 
     by_password(email_of(ada)).post("/account/organisations/", {"organisation": eve.organisation_id})
     with redirect_stdout(io.StringIO()) as printed:
         words = ["list", "--as", email_of(ada), "--json"]
-        typer.main.get_command(people_commands.app).main(args=words, prog_name="koppel", standalone_mode=False)
+        typer.main.get_command(people_commands.app).main(
+            args=words, prog_name="koppel", standalone_mode=False
+        )
     assert [row["email"] for row in json.loads(printed.getvalue().splitlines()[-1])] == [email_of(ada)]
 
 
@@ -269,14 +293,19 @@ def test_the_organisation_that_was_joined_first_goes_before_the_lower_number(eve
     assert eve.organisation_id < ada.organisation_id
     with organisation_scope(eve.organisation_id):
         Membership.objects.create(
-            organisation_id=eve.organisation_id, user_id=ada.user_id, role=Role.READER,
+            organisation_id=eve.organisation_id,
+            user_id=ada.user_id,
+            role=Role.READER,
             joined_at=timezone.now() + timedelta(minutes=1),
-        )  # fmt: skip
+        )
     assert opens(by_password(email_of(ada))) == ada.organisation_id
 
 
-def test_a_provider_changes_nothing_that_holds_for_the_account_elsewhere(eve: Actor, ada: Actor, idp: Idp) -> None:
-    """Ada works for both and linked Eve's provider. Whoever signs in there as Ada speaks for Eve's firm only."""
+def test_a_provider_changes_nothing_that_holds_for_the_account_elsewhere(
+    eve: Actor, ada: Actor, idp: Idp
+) -> None:
+    """Ada works for both and linked Eve's provider. Whoever signs in
+    there as Ada speaks for Eve's firm only."""
     by_password(email_of(ada)).post(invited(eve, email_of(ada)))
     configure(eve, idp)
     idp.says(sub="ada")
@@ -296,7 +325,9 @@ def test_a_link_is_told_to_the_person_by_mail_and_on_screen(eve: Actor, ada: Act
     link(ada, ada)
     assert notices_of(ada) == ["sign_in_linked"]
     asyncio.run(delivery.send_due(ada.organisation_id))
-    assert [(message.to, "may sign you in" in message.body) for message in mail.outbox] == [([email_of(ada)], True)]
+    assert [(message.to, "may sign you in" in message.body) for message in mail.outbox] == [
+        ([email_of(ada)], True)
+    ]
 
 
 def test_the_link_page_takes_no_get_and_no_forged_post(ada: Actor, idp: Idp) -> None:

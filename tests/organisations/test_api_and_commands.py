@@ -1,4 +1,5 @@
-"""People, divisions, templates and the audit log, from the shell and over REST: what their pages do, with the same limits."""
+"""People, divisions, templates and the audit log, from the shell and over REST:
+what their pages do, with the same limits."""
 
 import io
 import json
@@ -20,7 +21,15 @@ from koppel.kit.cli.errors import refusal_text
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import divisions, people, templates
-from koppel.organisations.models import Division, DivisionMember, Invitation, Membership, Organisation, Template, User
+from koppel.organisations.models import (
+    Division,
+    DivisionMember,
+    Invitation,
+    Membership,
+    Organisation,
+    Template,
+    User,
+)
 from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of
 
@@ -57,7 +66,9 @@ def test_divisions_are_made_filled_renamed_merged_and_archived(boss: Actor, acto
     division = run(boss, divisions.app, "make", "Zuid", "--member", ben.membership_id)
     assert (division["name"], division["people"]) == ("Zuid", 1)
     other = run(boss, divisions.app, "make", "Noord")["id"]
-    assert run(boss, divisions.app, "members", division["id"], "--add", boss.membership_id)[0]["name"] == "Anna"
+    assert (
+        run(boss, divisions.app, "members", division["id"], "--add", boss.membership_id)[0]["name"] == "Anna"
+    )
     assert len(run(boss, divisions.app, "members", division["id"], "--remove", ben.membership_id)) == 1
     assert run(boss, divisions.app, "rename", other, "Het Noorden")["name"] == "Het Noorden"
     assert run(boss, divisions.app, "archive", other)["is_archived"]
@@ -85,7 +96,10 @@ def test_a_template_says_what_it_would_change_before_it_does(boss: Actor) -> Non
         assert Template.objects.get().settings == template["settings"]
     run(boss, templates.app, *change)
     with organisation_scope(boss.organisation_id):
-        assert Template.objects.get().settings == {"notify": {"sync_failing": "division"}, "fiscal_years_back": 3}
+        assert Template.objects.get().settings == {
+            "notify": {"sync_failing": "division"},
+            "fiscal_years_back": 3,
+        }
     for words, why in (
         (("--notify", "sync_failing"), "event=audience"),
         (("--notify", "nothing=nobody"), "cannot be stored"),
@@ -99,14 +113,19 @@ def test_a_template_says_what_it_would_change_before_it_does(boss: Actor) -> Non
     assert run(boss, templates.app, "archive", other)["is_archived"]
 
 
-def test_people_are_invited_changed_and_handed_over_from_the_shell(boss: Actor, actor: Any, tmp_path: Path) -> None:
+def test_people_are_invited_changed_and_handed_over_from_the_shell(
+    boss: Actor, actor: Any, tmp_path: Path
+) -> None:
     ben, leader = colleague(actor, boss, "user"), colleague(actor, boss, "team_leader", "Lea")
     assert run(boss, people.app, "invite", "cleo@example.test", "--role", "reader")["role"] == "reader"
     file = tmp_path / "people.csv"
     file.write_text("dirk@example.test;Dirk;administrator\nels@example.test;Els;user\n")
     assert [line["invited"] for line in run(leader, people.app, "invite-csv", file)] == [False, True]
     assert run(boss, people.app, "change", ben.membership_id, "--role", "user_plus")["role"] == "user_plus"
-    for words in (("change", ben.membership_id, "--role", "administrator"), ("end-sessions", boss.membership_id)):
+    for words in (
+        ("change", ben.membership_id, "--role", "administrator"),
+        ("end-sessions", boss.membership_id),
+    ):
         with pytest.raises(KoppelError, match="Only an Administrator"):
             run(leader, people.app, *words)
     with pytest.raises(KoppelError, match="last Administrator"):
@@ -126,12 +145,18 @@ def test_people_over_rest_have_the_same_limits(boss: Actor, actor: Any) -> None:
     assert send(leader, "POST", f"/people/invitations/{invitation['id']}/resend")["email"] == "y@example.test"
     send(leader, "DELETE", f"/people/invitations/{invitation['id']}", status=204)
     access = {"role": "administrator", "active": True}
-    for who, whom, status in ((leader, ben, 409), (leader, leader, 409), (stranger, ben, 404), (ben, ben, 403)):
+    for who, whom, status in (
+        (leader, ben, 409),
+        (leader, leader, 409),
+        (stranger, ben, 404),
+        (ben, ben, 403),
+    ):
         send(who, "PUT", f"/people/{whom.membership_id}", access, status)
     send(boss, "PUT", f"/people/{boss.membership_id}", {"role": "reader"}, 409)
     until = (timezone.now() + timedelta(days=9)).isoformat()
     assert (
-        send(boss, "PUT", f"/people/{ben.membership_id}", {"role": "reader", "expires_at": until})["role"] == "reader"
+        send(boss, "PUT", f"/people/{ben.membership_id}", {"role": "reader", "expires_at": until})["role"]
+        == "reader"
     )
     assert send(boss, "POST", f"/people/{ben.membership_id}/end-sessions")["sessions"] == 1
     hand = {"to": leader.membership_id, "deactivate": True}
@@ -148,7 +173,9 @@ def test_the_trail_is_read_page_by_page_over_rest_and_from_the_shell(boss: Actor
     first = send(boss, "GET", "/activity?action=division.created&limit=2")
     assert [one["subject_name"] for one in first] == ["Zuid", "Oost"]
     rest = send(boss, "GET", f"/activity?action=division.created&before={first[-1]['id']}")
-    assert [(one["subject_name"], one["interface"], one["actor_name"]) for one in rest] == [("Noord", "cli", "Anna")]
+    assert [(one["subject_name"], one["interface"], one["actor_name"]) for one in rest] == [
+        ("Noord", "cli", "Anna")
+    ]
     assert send(actor("administrator"), "GET", "/activity?action=division.created") == []
     send(colleague(actor, boss, "team_leader"), "GET", "/activity", status=403)
     entries = run(boss, audit_commands.app, "list", "--search", "oost", "--interface", "cli")
@@ -159,17 +186,25 @@ def test_the_trail_is_read_page_by_page_over_rest_and_from_the_shell(boss: Actor
 
 def test_a_division_names_nobody_who_has_no_access(boss: Actor, actor: Any) -> None:
     ben, gone, stranger = colleague(actor, boss, "user"), colleague(actor, boss, "user", "Eva"), actor("user")
-    zuid = send(boss, "POST", "/divisions", {"name": "Zuid", "people": [ben.membership_id, gone.membership_id]}, 201)
+    zuid = send(
+        boss, "POST", "/divisions", {"name": "Zuid", "people": [ben.membership_id, gone.membership_id]}, 201
+    )
     with organisation_scope(boss.organisation_id):
         Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
     for person in (gone.membership_id, stranger.membership_id, 999_999, -1, 2**70):
         for method, path in (("POST", "/divisions"), ("PUT", f"/divisions/{zuid['id']}")):
             answer = send(boss, method, path, {"name": "Oost", "people": [person, ben.membership_id]}, 409)
-            assert answer == {"error": "refused", "message": "Choose people who have access.", "field": "people"}
+            assert answer == {
+                "error": "refused",
+                "message": "Choose people who have access.",
+                "field": "people",
+            }
     for words in (("make", "Oost", "--member"), ("members", zuid["id"], "--add")):
         with pytest.raises(KoppelError, match="people who have access"):
             run(boss, divisions.app, *words, 999_999)
-    run(boss, divisions.app, "members", zuid["id"], "--add", boss.membership_id, "--remove", ben.membership_id)
+    run(
+        boss, divisions.app, "members", zuid["id"], "--add", boss.membership_id, "--remove", ben.membership_id
+    )
     with organisation_scope(boss.organisation_id):
         members = set(DivisionMember.objects.values_list("membership_id", flat=True))
         assert (members, Division.objects.get().name) == ({gone.membership_id, boss.membership_id}, "Zuid")
@@ -195,7 +230,10 @@ def test_a_name_is_refused_rather_than_cut(boss: Actor) -> None:
         answer = send(boss, "POST", f"/{kind}", body | {"name": "n" * (longest + 1)}, 422)
         assert answer["detail"][0]["loc"][-1] == "name"
         assert send(boss, "POST", f"/{kind}", body | {"name": " "}, 409)["field"] == "name"
-        assert send(boss, "POST", f"/{kind}", body | {"name": f" {'n' * longest} "}, 201)["name"] == "n" * longest
+        assert (
+            send(boss, "POST", f"/{kind}", body | {"name": f" {'n' * longest} "}, 201)["name"]
+            == "n" * longest
+        )
     for app in (divisions.app, templates.app):
         with pytest.raises(InputError) as refused:
             run(boss, app, "make", "n" * 121)

@@ -1,4 +1,5 @@
-"""What cannot be taken back with one click is asked once more, with what it does; an answer to something else does nothing."""
+"""What cannot be taken back with one click is asked once more, with what it does;
+an answer to something else does nothing."""
 
 import re
 from dataclasses import dataclass
@@ -57,7 +58,9 @@ def office(actor: Any) -> Office:
         Connection.objects.filter(pk=bakery.connection_id).update(
             owner_id=rosa.membership_id, account="rosa@vendor", connector=next(iter(connectors()))
         )
-        SavedView.objects.create(organisation_id=firm.pk, membership_id=rosa.membership_id, name="Mine", query="q=a")
+        SavedView.objects.create(
+            organisation_id=firm.pk, membership_id=rosa.membership_id, name="Mine", query="q=a"
+        )
     return Office(boss, rosa, hugo)
 
 
@@ -68,8 +71,16 @@ def test_handing_over_says_first_exactly_what_moves_and_leaves_access_alone(offi
     assert tick
     assert "checked" not in tick[0]
     question = browser.post(office.page + "hand-over", office.hand_over()).content.decode()
-    for said in ("Hugo Baas", "Administrations: 2", "Bakkerij B.V.", "Garage Smit", "Connections: 1", "rosa@vendor",
-                 "Saved views: 1", "Rosa Lezer can still sign in"):  # fmt: skip
+    for said in (
+        "Hugo Baas",
+        "Administrations: 2",
+        "Bakkerij B.V.",
+        "Garage Smit",
+        "Connections: 1",
+        "rosa@vendor",
+        "Saved views: 1",
+        "Rosa Lezer can still sign in",
+    ):
         assert said in question, said
     assert office.holds(office.rosa) == ["Bakkerij B.V.", "Garage Smit"], "nothing moves before the answer"
     browser.post(office.page + "hand-over", answers_on(question))
@@ -85,8 +96,12 @@ def test_taking_away_access_with_it_says_what_ends(office: Office) -> None:
     browser = signed_in(office.boss)
     browser.cookies["koppel_language"] = "nl"
     question = browser.post(office.page + "hand-over", office.hand_over(deactivate="1")).content.decode()
-    for said in ("Alles van Rosa Lezer overdragen aan Hugo Baas?", "1 sessie eindigt direct", "1 API-token wordt",
-                 "Overdragen en toegang ontnemen"):  # fmt: skip
+    for said in (
+        "Alles van Rosa Lezer overdragen aan Hugo Baas?",
+        "1 sessie eindigt direct",
+        "1 API-token wordt",
+        "Overdragen en toegang ontnemen",
+    ):
         assert said in question, said
     browser.post(office.page + "hand-over", answers_on(question))
     assert not office.may_sign_in()
@@ -142,7 +157,9 @@ def test_a_persons_form_asks_before_it_shuts_somebody_out(office: Office) -> Non
     browser.post(office.page, answers_on(question))
     assert not office.may_sign_in()
     with organisation_scope(office.boss.organisation_id):
-        assert Membership.objects.get(pk=office.rosa.membership_id).role == "user", "the rest of the form goes along"
+        assert Membership.objects.get(pk=office.rosa.membership_id).role == "user", (
+            "the rest of the form goes along"
+        )
 
 
 def test_ending_sessions_and_revoking_a_token_are_asked(office: Office) -> None:
@@ -181,7 +198,9 @@ def test_merging_says_how_much_moves_and_where(office: Office) -> None:
     administration_of(office.boss, "Molen", division=pairs[0][1], template=pairs[1][1])
     browser: Client = signed_in(office.boss)
     for kind, leaving, staying in pairs:
-        question = browser.post(f"/organisation/{kind}/{leaving.pk}/merge", {"into": staying.pk}).content.decode()
+        question = browser.post(
+            f"/organisation/{kind}/{leaving.pk}/merge", {"into": staying.pk}
+        ).content.decode()
         assert "Merge “Noord” into “Zuid”?" in question
         assert "1 administration moves to “Zuid”." in question
         with organisation_scope(office.boss.organisation_id):

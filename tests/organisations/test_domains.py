@@ -75,7 +75,8 @@ def test_a_domain_that_a_firm_only_names_leads_nobody_there(ada: Actor, eve: Act
 
 
 @pytest.mark.parametrize(
-    "domain", ["gmail.com", "GMAIL.com.", "outlook.com", "hotmail.nl", "yahoo.co.uk", "ziggo.nl", "ｇmail.com"]
+    "domain",
+    ["gmail.com", "GMAIL.com.", "outlook.com", "hotmail.nl", "yahoo.co.uk", "ziggo.nl", "ｇmail.com"],
 )
 def test_a_public_mail_service_is_nobodys_domain(eve: Actor, domain: str) -> None:
     assert "public mail service" in names(eve, f"firm.test, {domain}")
@@ -136,7 +137,9 @@ def test_a_confirmed_domain_counts_only_while_its_owner_names_it(ada: Actor, eve
     assert leads_to("x@firm.test@elsewhere.test") == ""
 
 
-def test_a_second_firm_ends_the_trust_in_what_the_only_one_names(actor: Any, organisation: Any, running: Idp) -> None:
+def test_a_second_firm_ends_the_trust_in_what_the_only_one_names(
+    actor: Any, organisation: Any, running: Idp
+) -> None:
     boss = actor("administrator")
     running.reset()
     configure(boss, running, name="Eve's provider")
@@ -161,7 +164,10 @@ def test_the_sign_in_page_does_not_say_whether_there_is_an_account(ada: Actor, e
 
 
 def test_what_is_no_domain_or_no_organisation_is_refused(ada: Actor) -> None:
-    for words in (("confirm-domain", ada.organisation_id, "no domain"), ("confirm-domain", 987654, "firm.test")):
+    for words in (
+        ("confirm-domain", ada.organisation_id, "no domain"),
+        ("confirm-domain", 987654, "firm.test"),
+    ):
         with pytest.raises(KoppelError):
             shell(*words)
     with pytest.raises(KoppelError, match="not confirmed"):

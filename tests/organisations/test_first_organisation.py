@@ -1,5 +1,5 @@
-"""Whoever has a bare server makes an organisation from the shell; its Administrator opens the link and is at work. And whom no
-mail reaches gets a link from the shell."""
+"""Whoever has a bare server makes an organisation from the shell; its Administrator opens the link and is at
+work. And whom no mail reaches gets a link from the shell."""
 
 import io
 import json
@@ -78,8 +78,11 @@ def test_from_an_empty_installation_to_the_first_administrator(clean_database: N
     assert Client().get(path_of(link)).status_code == 410, "A link works once."
     (row,) = run_json_command(organisations.app, "list")
     assert (row["name"], row["people"], row["administrators"], row["invited"]) == (
-        "Kantoor Noord", 1, ["anna@noord.example"], [],
-    )  # fmt: skip
+        "Kantoor Noord",
+        1,
+        ["anna@noord.example"],
+        [],
+    )
 
 
 def test_the_trail_names_the_account_of_the_shell(clean_database: None) -> None:
@@ -109,7 +112,9 @@ def test_the_mail_goes_out_as_well_in_the_language_asked_for(clean_database: Non
         (("--name", "kantoor NOORD", "--email", "a@b.example"), "exists already"),
     ],
 )
-def test_what_cannot_be_made_leaves_nothing_behind(clean_database: None, words: tuple[str, ...], sentence: str) -> None:
+def test_what_cannot_be_made_leaves_nothing_behind(
+    clean_database: None, words: tuple[str, ...], sentence: str
+) -> None:
     run_json_command(organisations.app, *MAKE)
     with pytest.raises((KoppelError, InputError), match=sentence):
         run_command(organisations.app, "create", *words)
@@ -195,7 +200,9 @@ def test_under_another_address_the_right_one_is_said(clean_database: None) -> No
     assert "<script>alert" not in Client().get("/", headers={"Host": "x<script>alert(1)"}).content.decode()
 
 
-def test_without_a_mail_server_the_link_of_an_invitation_is_handed_over(clean_database: None, settings: Any) -> None:
+def test_without_a_mail_server_the_link_of_an_invitation_is_handed_over(
+    clean_database: None, settings: Any
+) -> None:
     """By who invites, as long as nobody else's organisation is there to trust the address."""
     client = accept(run_json_command(organisations.app, *MAKE)["link"])
     page = client.post(
@@ -214,7 +221,9 @@ def test_without_a_mail_server_the_link_of_an_invitation_is_handed_over(clean_da
 
 def test_the_link_of_an_administrator_is_not_shown_to_a_team_leader(actor: Any) -> None:
     leader: Actor = actor("team_leader")
-    run_json_command(organisations.app, "add-administrator", leader.organisation_id, "--email", "boss@noord.example")
+    run_json_command(
+        organisations.app, "add-administrator", leader.organisation_id, "--email", "boss@noord.example"
+    )
     page = signed_in(leader).get("/organisation/people/").content.decode()
     assert "boss@noord.example" in page
     assert "whoever runs Koppel" in page

@@ -1,5 +1,6 @@
-"""The first hour of a firm in a real browser: the sign-in page of an empty installation, the link, an app registration, two
-administrations that become active. Screenshots of each page stay in `test-output/`; axe-core looks at each."""
+"""The first hour of a firm in a real browser: the sign-in page of an empty installation, the
+link, an app registration, two administrations that become active. Screenshots of each page stay
+in `test-output/`; axe-core looks at each."""
 
 import io
 import json

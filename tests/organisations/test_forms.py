@@ -1,4 +1,5 @@
-"""Forms of the organisation: what is refused stands at its field, with what was typed, and nothing is stored."""
+"""Forms of the organisation: what is refused stands at its field,
+with what was typed, and nothing is stored."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,9 +43,14 @@ def refused(browser: Client, path: str, form: Mapping[str, Any], *fields: str) -
 
 
 SETTINGS = [
-    ("fiscal_years_back", "many"), ("fiscal_years_back", "77"), ("fiscal_years_back", "-1"), ("schedule", "hourly"),
-    ("full_comparison_weekday", "7"), ("resources", "secrets"), ("notify-sync_failing", "everybody"),
-]  # fmt: skip
+    ("fiscal_years_back", "many"),
+    ("fiscal_years_back", "77"),
+    ("fiscal_years_back", "-1"),
+    ("schedule", "hourly"),
+    ("full_comparison_weekday", "7"),
+    ("resources", "secrets"),
+    ("notify-sync_failing", "everybody"),
+]
 
 
 @pytest.mark.parametrize(("field", "text"), SETTINGS)
@@ -62,8 +68,12 @@ def test_a_setting_that_cannot_be_read_is_an_error_at_its_field(boss: Actor, fie
 
 def test_a_template_is_not_changed_by_a_form_that_is_refused(boss: Actor) -> None:
     browser = signed_in(boss)
-    path = browser.post("/organisation/templates/", {"name": "Nachtelijk", "schedule": "night"}).headers["Location"]
-    page = refused(browser, path, {"name": " ", "schedule": "daily", "fiscal_years_back": "x"}, "fiscal_years_back")
+    path = browser.post("/organisation/templates/", {"name": "Nachtelijk", "schedule": "night"}).headers[
+        "Location"
+    ]
+    page = refused(
+        browser, path, {"name": " ", "schedule": "daily", "fiscal_years_back": "x"}, "fiscal_years_back"
+    )
     assert 'value="x"' in page
     assert '<option value="daily" selected>' in page
     page = refused(browser, path, {"name": "", "schedule": "daily"}, "name")
@@ -74,14 +84,21 @@ def test_a_template_is_not_changed_by_a_form_that_is_refused(boss: Actor) -> Non
 
 
 TOKENS = [
-    ({"days": "90", "name": ""}, "name"), ({"days": "90", "name": "n" * 101}, "name"),
-    ({"days": "90", "name": "a\0b"}, "name"), ({"days": "91"}, "days"), ({}, "days"), ({"days": "x"}, "days"),
-    ({"days": "90", "role": "king"}, "role"), ({"days": "90", "access": "all"}, "access"),
-]  # fmt: skip
+    ({"days": "90", "name": ""}, "name"),
+    ({"days": "90", "name": "n" * 101}, "name"),
+    ({"days": "90", "name": "a\0b"}, "name"),
+    ({"days": "91"}, "days"),
+    ({}, "days"),
+    ({"days": "x"}, "days"),
+    ({"days": "90", "role": "king"}, "role"),
+    ({"days": "90", "access": "all"}, "access"),
+]
 
 
 @pytest.mark.parametrize(("strange", "field"), TOKENS)
-def test_a_token_is_not_made_of_what_cannot_be_read(boss: Actor, strange: Mapping[str, str], field: str) -> None:
+def test_a_token_is_not_made_of_what_cannot_be_read(
+    boss: Actor, strange: Mapping[str, str], field: str
+) -> None:
     form = {"name": "Back-up", "access": "write", "role": "reader"} | strange
     page = refused(signed_in(boss), "/account/tokens/", form, field)
     if field == "days":
@@ -111,14 +128,19 @@ def test_nobody_acts_in_an_organisation_that_they_do_not_belong_to(boss: Actor, 
 
 
 POLICIES = [
-    ({"email_domains": "kantoor.nl; niets"}, "email_domains"), ({"email_domains": "gmail.com"}, "email_domains"),
-    ({"audit_years": "3"}, "audit_years"), ({"audit_years": ""}, "audit_years"), ({"requires_mfa": "yes"}, "requires_mfa"),
+    ({"email_domains": "kantoor.nl; niets"}, "email_domains"),
+    ({"email_domains": "gmail.com"}, "email_domains"),
+    ({"audit_years": "3"}, "audit_years"),
+    ({"audit_years": ""}, "audit_years"),
+    ({"requires_mfa": "yes"}, "requires_mfa"),
     ({"requires_mfa": "1"}, "requires_mfa"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("strange", "field"), POLICIES)
-def test_rules_for_everybody_are_refused_at_their_field(boss: Actor, strange: Mapping[str, str], field: str) -> None:
+def test_rules_for_everybody_are_refused_at_their_field(
+    boss: Actor, strange: Mapping[str, str], field: str
+) -> None:
     form = {"email_domains": "kantoor.nl", "audit_years": "2"} | strange
     page = refused(signed_in(boss), "/organisation/security/", form, field)
     assert f'name="email_domains" value="{form["email_domains"]}"' in page
@@ -134,9 +156,10 @@ def test_an_identity_provider_is_not_stored_half(boss: Actor) -> None:
     form = {"name": "Entra", "issuer": "http//x", "client_id": "koppel", "client_secret": "hush-hush"}
     browser, path = signed_in(boss), "/organisation/security/provider"
     for strange, field in (
-        ({}, "issuer"), ({"issuer": "https://login.test", "name": ""}, "name"),
+        ({}, "issuer"),
+        ({"issuer": "https://login.test", "name": ""}, "name"),
         ({"issuer": "https://login.test", "client_secret": ""}, "client_secret"),
-    ):  # fmt: skip
+    ):
         page = refused(browser, path, form | strange, field)
         assert 'value="koppel"' in page
         assert "hush-hush" not in page
@@ -172,9 +195,14 @@ def test_an_address_that_cannot_be_read_finds_no_identity_provider() -> None:
 
 
 ACCESS = [
-    ({"until": "31-13-2099"}, "until"), ({"until": "2001-01-01"}, "until"), ({"role": "king"}, "role"), ({"role": ""}, "role"),
-    ({"divisions": ["1", "x"]}, "divisions"), ({"is_active": "perhaps"}, "is_active"), ({"role": "administrator"}, "role"),
-]  # fmt: skip
+    ({"until": "31-13-2099"}, "until"),
+    ({"until": "2001-01-01"}, "until"),
+    ({"role": "king"}, "role"),
+    ({"role": ""}, "role"),
+    ({"divisions": ["1", "x"]}, "divisions"),
+    ({"is_active": "perhaps"}, "is_active"),
+    ({"role": "administrator"}, "role"),
+]
 
 
 @pytest.mark.parametrize(("strange", "field"), ACCESS)
@@ -200,7 +228,11 @@ def test_a_person_whom_nobody_can_take_over_from_is_left_as_is(boss: Actor, acto
         firm = Organisation.objects.get()
     ben, browser = actor("user", organisation=firm, name="Ben"), signed_in(boss)
     path = f"/organisation/people/{ben.membership_id}/"
-    for to, sentence in (("", "Choose a colleague"), ("x", "is not one of the choices"), ("99999", "not a member")):
+    for to, sentence in (
+        ("", "Choose a colleague"),
+        ("x", "is not one of the choices"),
+        ("99999", "not a member"),
+    ):
         answer = browser.post(f"{path}hand-over", {"to": to, "deactivate": "1"})
         assert answer.headers["Location"] == path
         assert sentence in browser.get(path).content.decode()
@@ -209,17 +241,28 @@ def test_a_person_whom_nobody_can_take_over_from_is_left_as_is(boss: Actor, acto
 
 
 INVITED = [
-    ({"email": "nobody"}, "email"), ({"email": "a\0b@kantoor.nl"}, "email"), ({"name": "n" * 201}, "name"),
-    ({"role": "king"}, "role"), ({"until": "soon"}, "until"), ({"until": "2001-01-01"}, "until"),
+    ({"email": "nobody"}, "email"),
+    ({"email": "a\0b@kantoor.nl"}, "email"),
+    ({"name": "n" * 201}, "name"),
+    ({"role": "king"}, "role"),
+    ({"until": "soon"}, "until"),
+    ({"until": "2001-01-01"}, "until"),
     ({"divisions": "-1"}, "divisions"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("strange", "field"), INVITED)
-def test_nobody_is_invited_with_what_cannot_be_read(boss: Actor, strange: Mapping[str, str], field: str) -> None:
+def test_nobody_is_invited_with_what_cannot_be_read(
+    boss: Actor, strange: Mapping[str, str], field: str
+) -> None:
     with organisation_scope(boss.organisation_id):
         division = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
-    form = {"email": "ben@kantoor.nl", "name": "Ben", "role": "reader", "divisions": str(division.pk)} | strange
+    form = {
+        "email": "ben@kantoor.nl",
+        "name": "Ben",
+        "role": "reader",
+        "divisions": str(division.pk),
+    } | strange
     page = refused(signed_in(boss), "/organisation/people/invite/", form, field)
     if field == "until":
         assert 'value="ben@kantoor.nl"' in page
@@ -245,7 +288,11 @@ def test_who_accepts_reads_at_each_field_what_is_wrong(boss: Actor) -> None:
         path = invitations.link_of(invitations.invite(boss, InvitationInput(email="ben@kantoor.nl")))
     path = "/" + path.split("/", 3)[3]
     good = {"name": "Ben Bos", "password": "correct horse battery"}
-    for strange, field in (({"name": " "}, "name"), ({"name": "\0"}, "name"), ({"password": "short"}, "password")):
+    for strange, field in (
+        ({"name": " "}, "name"),
+        ({"name": "\0"}, "name"),
+        ({"password": "short"}, "password"),
+    ):
         page = refused(Client(), path, good | strange, field)
         assert "correct horse" not in page
     assert 'value="Ben Bos"' in page
@@ -289,12 +336,16 @@ def test_a_division_takes_only_people_who_have_access(boss: Actor, actor: Any) -
 def test_a_persons_ticks_stay_when_something_else_is_refused(boss: Actor, actor: Any) -> None:
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
-        zuid, noord = (Division.objects.create(organisation_id=firm.pk, name=name) for name in ("Zuid", "Noord"))
+        zuid, noord = (
+            Division.objects.create(organisation_id=firm.pk, name=name) for name in ("Zuid", "Noord")
+        )
     ben = actor("user", organisation=firm, name="Ben")
     path = f"/organisation/people/{ben.membership_id}/"
     browser = signed_in(boss)
     browser.post(path, {"role": "user", "divisions": [zuid.pk], "is_active": "1"})
-    page = form_of(refused(browser, path, {"role": "reader", "divisions": [noord.pk], "until": "soon"}, "until"))
+    page = form_of(
+        refused(browser, path, {"role": "reader", "divisions": [noord.pk], "until": "soon"}, "until")
+    )
     assert (page["role"], page["divisions"], page["until"]) == (["reader"], [str(noord.pk)], ["soon"])
     assert "is_active" not in page
     refused(browser, path, {}, "role")

@@ -1,4 +1,5 @@
-"""ID tokens that an identity provider, or somebody who pretends to be one, may send. None but the honest one is accepted."""
+"""ID tokens that an identity provider, or somebody who pretends to be one, may
+send. None but the honest one is accepted."""
 
 import base64
 import json
@@ -18,7 +19,9 @@ EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 def public_jwk(key: Any = KEY, **members: Any) -> dict[str, Any]:
-    algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
+    algorithm = (
+        jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
+    )
     return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": "one", "use": "sig", **members}
 
 
@@ -37,7 +40,10 @@ def signed(payload: dict[str, Any], key: Any = KEY, algorithm: str = "RS256", **
 
 def unsigned(payload: dict[str, Any], algorithm: str) -> str:
     parts = [{"alg": algorithm, "kid": "one", "typ": "JWT"}, payload]
-    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts) + "."
+    return (
+        ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts)
+        + "."
+    )
 
 
 def hmac_signed(payload: dict[str, Any], secret: bytes) -> str:
@@ -177,7 +183,12 @@ def test_a_rotated_key_is_accepted_and_a_withdrawn_one_is_not() -> None:
 
 
 def test_keys_for_encryption_or_another_algorithm_verify_nothing() -> None:
-    for members in ({"use": "enc"}, {"alg": "RS512"}, {"key_ops": ["encrypt"], "use": None}, {"kty": "RSA", "n": 5}):
+    for members in (
+        {"use": "enc"},
+        {"alg": "RS512"},
+        {"key_ops": ["encrypt"], "use": None},
+        {"kty": "RSA", "n": 5},
+    ):
         assert refusal(signed(claims()), {"keys": [public_jwk(**members)]}) == "token_refused"
 
 
@@ -202,7 +213,8 @@ def test_a_large_key_set_costs_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "key_set", [None, [], {}, {"keys": None}, {"keys": {}}, {"keys": []}, {"keys": [5]}, {"keys": ["one"]}, "keys", 7]
+    "key_set",
+    [None, [], {}, {"keys": None}, {"keys": {}}, {"keys": []}, {"keys": [5]}, {"keys": ["one"]}, "keys", 7],
 )
 def test_a_document_without_keys_is_refused(key_set: Any) -> None:
     with pytest.raises(ProviderRefused):

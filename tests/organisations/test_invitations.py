@@ -62,7 +62,9 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
     boss = actor("administrator", name="Anna")
     with organisation_scope(boss.organisation_id):
         south = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
-    link = invitation_link(boss, settings, name="Bram", role="user_plus", divisions=[south.pk], until="2099-03-31")
+    link = invitation_link(
+        boss, settings, name="Bram", role="user_plus", divisions=[south.pk], until="2099-03-31"
+    )
     assert "Anna invites you" in mail.outbox[0].body
     client = Client()
     page = client.get(link).content.decode()
@@ -86,7 +88,9 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
 
 def test_two_who_invite_the_same_colleague_at_the_same_moment_read_that_it_is_done(actor: Any) -> None:
     boss = actor("administrator")
-    outcome = at_the_same_moment(boss, lambda: invitations.invite(boss, InvitationInput(email="nieuw@example.test")))
+    outcome = at_the_same_moment(
+        boss, lambda: invitations.invite(boss, InvitationInput(email="nieuw@example.test"))
+    )
     assert isinstance(outcome, Refused)
     assert "is invited already" in str(outcome)
     with organisation_scope(boss.organisation_id):
@@ -129,7 +133,8 @@ def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any)
 
 
 def test_who_leaves_has_no_administrator_behind_the_door(actor: Any, settings: Any) -> None:
-    """An invitation of an Administrator ends with the access of who sent it, unless another one sends it again."""
+    """An invitation of an Administrator ends with the access of who
+    sent it, unless another one sends it again."""
     boss = actor()
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
@@ -152,7 +157,9 @@ def test_who_has_an_account_signs_in_and_then_belongs_to_both(actor: Any, settin
     stranger = Client()
     assert "Sign in to accept" in stranger.get(link).content.decode()
     stranger.post(link, {"name": "Somebody else", "password": CHOSEN})
-    assert User.objects.get(pk=elsewhere.user_id).check_password(PASSWORD), "An invitation never changes a password."
+    assert User.objects.get(pk=elsewhere.user_id).check_password(PASSWORD), (
+        "An invitation never changes a password."
+    )
     other = signed_in(actor("user"))
     assert "signed in as" in other.get(link).content.decode()
     other.post(link)
@@ -165,9 +172,14 @@ def test_who_has_an_account_signs_in_and_then_belongs_to_both(actor: Any, settin
 
 
 def test_a_team_leader_invites_no_administrator(actor: Any) -> None:
-    answer = signed_in(actor("team_leader")).post(INVITE, {"email": "x@example.test", "role": "administrator"})
+    answer = signed_in(actor("team_leader")).post(
+        INVITE, {"email": "x@example.test", "role": "administrator"}
+    )
     assert "Only an Administrator" in answer.content.decode()
-    assert signed_in(actor("user_plus")).post(INVITE, {"email": "x@example.test", "role": "user"}).status_code == 403
+    assert (
+        signed_in(actor("user_plus")).post(INVITE, {"email": "x@example.test", "role": "user"}).status_code
+        == 403
+    )
 
 
 def test_an_organisation_may_accept_addresses_of_its_own_only(actor: Any) -> None:
@@ -179,7 +191,9 @@ def test_an_organisation_may_accept_addresses_of_its_own_only(actor: Any) -> Non
     assert signed_in(boss).post(INVITE, {"email": "X@Kantoor.nl", "role": "user"}).status_code == 302
 
 
-def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(actor: Any, settings: Any) -> None:
+def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(
+    actor: Any, settings: Any
+) -> None:
     boss = actor(name="Anna")
     link = invitation_link(boss, settings)
     rule = {"email_domains": "kantoor.nl", "audit_years": "7"}
@@ -200,7 +214,9 @@ def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(acto
     assert Client().post(link, {"name": "Bram", "password": CHOSEN}).status_code == 302
 
 
-def test_a_mail_that_does_not_arrive_is_shown(actor: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mail_that_does_not_arrive_is_shown(
+    actor: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     boss = actor()
     signed_in(boss).post(INVITE, {"email": "x@example.test", "role": "user"})
 
@@ -232,8 +248,15 @@ def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settin
         Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
     client = signed_in(boss)
     page = client.post(MANY, {"text": LINES}).content.decode()
-    for words in ("2 people will be invited", "5 lines are left out", "is not an e-mail address", "an earlier line",
-                  "is not a role", "no division", "lies in the past"):  # fmt: skip
+    for words in (
+        "2 people will be invited",
+        "5 lines are left out",
+        "is not an e-mail address",
+        "an earlier line",
+        "is not a role",
+        "no division",
+        "lies in the past",
+    ):
         assert words in page, words
     assert deliver(settings) == []
     page = client.post(MANY, {"text": LINES, "confirmed": "1"}).content.decode()
@@ -256,7 +279,9 @@ def test_a_list_is_read_in_any_encoding_and_by_any_delimiter(actor: Any) -> None
 
 def test_a_line_that_cannot_be_read_is_named(actor: Any) -> None:
     text = 'a@example.test;Ada\nb@example.test;"Bo\n'
-    assert "Line 2 cannot be read as a table." in signed_in(actor()).post(MANY, {"text": text}).content.decode()
+    assert (
+        "Line 2 cannot be read as a table." in signed_in(actor()).post(MANY, {"text": text}).content.decode()
+    )
 
 
 def test_a_list_of_nothing_is_said(actor: Any) -> None:

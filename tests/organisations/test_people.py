@@ -132,21 +132,29 @@ def test_who_is_shut_out_is_out_at_once(boss: Actor, actor: Any) -> None:
 def test_access_ends_by_itself_on_its_day(boss: Actor, actor: Any) -> None:
     user = actor("user", organisation=firm_of(boss))
     with organisation_scope(boss.organisation_id):
-        Membership.objects.filter(pk=user.membership_id).update(expires_at=timezone.now() - timedelta(minutes=1))
+        Membership.objects.filter(pk=user.membership_id).update(
+            expires_at=timezone.now() - timedelta(minutes=1)
+        )
     assert signed_in(user).get("/").status_code == 403
     assert "access has ended" in signed_in(boss).get("/organisation/people/?access=expired").content.decode()
 
 
 def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> None:
     firm = firm_of(boss)
-    leaver, heir = actor("user", organisation=firm, name="Lotte"), actor("user", organisation=firm, name="Hugo")
+    leaver, heir = (
+        actor("user", organisation=firm, name="Lotte"),
+        actor("user", organisation=firm, name="Hugo"),
+    )
     shared, secret = administration_of(boss, "Gedeeld"), administration_of(boss, "Geheim", restricted=True)
     for administration, person in ((shared, leaver), (shared, heir), (secret, leaver)):
         assign(person, administration)
     with organisation_scope(boss.organisation_id):
         for person in (leaver, heir):
             SavedView.objects.create(
-                organisation_id=firm.pk, membership_id=person.membership_id, name="Mine", query="status=active"
+                organisation_id=firm.pk,
+                membership_id=person.membership_id,
+                name="Mine",
+                query="status=active",
             )
     page = signed_in(boss).get(page_of(leaver)).content.decode()
     for words in (
@@ -155,7 +163,9 @@ def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> N
         "1 saved view",
     ):
         assert words in page
-    post_and_confirm(signed_in(boss), page_of(leaver) + "hand-over", {"to": heir.membership_id, "deactivate": "1"})
+    post_and_confirm(
+        signed_in(boss), page_of(leaver) + "hand-over", {"to": heir.membership_id, "deactivate": "1"}
+    )
     assert not membership(leaver).is_active
     with organisation_scope(boss.organisation_id):
         assert set(Assignment.objects.values_list("administration__name", "membership_id")) == {
@@ -171,7 +181,8 @@ def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> N
 
 
 def test_handing_over_opens_nothing_to_who_may_not_look_in(boss: Actor, actor: Any) -> None:
-    """Restricted books go along by who is named on them, or when nobody else is left; a number tells nobody that they exist."""
+    """Restricted books go along by who is named on them, or when nobody else is
+    left; a number tells nobody that they exist."""
     firm = firm_of(boss)
     leader, owner = actor("team_leader", organisation=firm), actor("user", organisation=firm, name="Lotte")
     secret = administration_of(boss, "Geheim", restricted=True)
@@ -180,7 +191,9 @@ def test_handing_over_opens_nothing_to_who_may_not_look_in(boss: Actor, actor: A
     for thief in (leader, boss):
         signed_in(thief).post(page_of(owner) + "hand-over", {"to": thief.membership_id})
         assert signed_in(thief).get(f"/administrations/{secret.pk}/").status_code == 404, thief.role
-    post_and_confirm(signed_in(leader), page_of(owner) + "hand-over", {"to": leader.membership_id, "deactivate": "1"})
+    post_and_confirm(
+        signed_in(leader), page_of(owner) + "hand-over", {"to": leader.membership_id, "deactivate": "1"}
+    )
     assert signed_in(leader).get(f"/administrations/{secret.pk}/").status_code == 404
     with organisation_scope(boss.organisation_id):
         assert list(Assignment.objects.values_list("membership_id", flat=True)) == [owner.membership_id]
@@ -222,7 +235,10 @@ def test_the_list_is_searched_and_filtered(boss: Actor, actor: Any) -> None:
     for strange in ("role=king", "division=x", "division=987654", "page=-1", "access=maybe", "Role=reader"):
         page = client.get(f"/organisation/people/?{strange}").content.decode()
         assert ("Unknown filter" in page, "Bram Bos</a>" in page) == (True, False), strange
-    assert [client.get(f"/organisation/people/?{query}").status_code for query in ("page=99", "q=%00")] == [200, 200]
+    assert [client.get(f"/organisation/people/?{query}").status_code for query in ("page=99", "q=%00")] == [
+        200,
+        200,
+    ]
 
 
 def test_saving_a_persons_page_leaves_what_it_does_not_show(boss: Actor, actor: Any) -> None:
@@ -230,7 +246,9 @@ def test_saving_a_persons_page_leaves_what_it_does_not_show(boss: Actor, actor: 
     user = actor("user", organisation=firm_of(boss), name="Bram")
     administration = administration_of(boss, "Bakkerij")
     with organisation_scope(boss.organisation_id):
-        old = Division.objects.create(organisation_id=boss.organisation_id, name="Old", archived_at=timezone.now())
+        old = Division.objects.create(
+            organisation_id=boss.organisation_id, name="Old", archived_at=timezone.now()
+        )
         new = Division.objects.create(organisation_id=boss.organisation_id, name="New")
         people_services.set_divisions(membership(user), [old.pk, new.pk])
         Administration.objects.update(division=old)
@@ -243,17 +261,23 @@ def test_saving_a_persons_page_leaves_what_it_does_not_show(boss: Actor, actor: 
 
 
 def test_handing_over_makes_nobody_responsible_who_was_not_and_keeps_who_was(boss: Actor, actor: Any) -> None:
-    """Being on it by default is no choice of anybody; being chosen for it is, also for who was on it by default."""
+    """Being on it by default is no choice of anybody; being chosen for
+    it is, also for who was on it by default."""
     firm = firm_of(boss)
     leaver, heir = actor("administrator", organisation=firm), actor("administrator", organisation=firm)
     by_default, chosen = administration_of(boss, "Default"), administration_of(boss, "Chosen")
     tenant_keys = {"organisation_id": firm.pk}
     with organisation_scope(boss.organisation_id):
         for administration, person, automatic in (
-            (by_default, leaver, True), (chosen, leaver, False), (chosen, heir, True),
-        ):  # fmt: skip
+            (by_default, leaver, True),
+            (chosen, leaver, False),
+            (chosen, heir, True),
+        ):
             Assignment.objects.create(
-                **tenant_keys, administration=administration, membership_id=person.membership_id, automatic=automatic
+                **tenant_keys,
+                administration=administration,
+                membership_id=person.membership_id,
+                automatic=automatic,
             )
     post_and_confirm(signed_in(boss), page_of(leaver) + "hand-over", {"to": heir.membership_id})
     with organisation_scope(boss.organisation_id):
@@ -265,12 +289,18 @@ def test_handing_over_makes_nobody_responsible_who_was_not_and_keeps_who_was(bos
 
 def test_views_of_one_name_are_handed_over_as_often_as_need_be(boss: Actor, actor: Any) -> None:
     firm = firm_of(boss)
-    leaver, heir = actor("user", organisation=firm, name="Lotte"), actor("user", organisation=firm, name="Hugo")
+    leaver, heir = (
+        actor("user", organisation=firm, name="Lotte"),
+        actor("user", organisation=firm, name="Hugo"),
+    )
     for _ in range(2):
         with organisation_scope(boss.organisation_id):
             for person in (leaver, heir):
                 SavedView.objects.get_or_create(
-                    organisation_id=firm.pk, membership_id=person.membership_id, name="Mine", query="status=active"
+                    organisation_id=firm.pk,
+                    membership_id=person.membership_id,
+                    name="Mine",
+                    query="status=active",
                 )
         answer = post_and_confirm(signed_in(boss), page_of(leaver) + "hand-over", {"to": heir.membership_id})
         assert answer.status_code == 302

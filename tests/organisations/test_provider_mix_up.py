@@ -1,4 +1,5 @@
-"""Two firms, each with an identity provider of its own, one of them hostile: no answer of one is ever taken for the other's."""
+"""Two firms, each with an identity provider of its own, one of them hostile: no
+answer of one is ever taken for the other's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from koppel.organisations.models import FederatedIdentity, IdentityProvider, Org
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 from tests.organisations.identity_provider import CLIENT_ID
-from tests.organisations.provider_processes import (  # fmt: skip
+from tests.organisations.provider_processes import (
     Idp,
     begin,
     bring,
@@ -74,11 +75,17 @@ def callback_of(boss: Actor) -> str:
 
 
 def sends_on_to(hostile: Idp, honest: Idp, stolen: dict[str, str], redirect_uri: str) -> None:
-    """The hostile sign-in page leads the browser to the honest one, for a sign-in that the attacker began there."""
+    """The hostile sign-in page leads the browser to the honest one,
+    for a sign-in that the attacker began there."""
     parameters = {
-        "response_type": "code", "client_id": CLIENT_ID, "redirect_uri": redirect_uri, "scope": "openid email",
-        "nonce": stolen["nonce"], "code_challenge": stolen["code_challenge"], "code_challenge_method": "S256",
-    }  # fmt: skip
+        "response_type": "code",
+        "client_id": CLIENT_ID,
+        "redirect_uri": redirect_uri,
+        "scope": "openid email",
+        "nonce": stolen["nonce"],
+        "code_challenge": stolen["code_challenge"],
+        "code_challenge_method": "S256",
+    }
     hostile.control(leads_to=f"{honest.issuer}/authorize?{urlencode(parameters)}")
 
 
@@ -125,7 +132,8 @@ def test_the_honest_provider_knows_no_redirect_address_of_the_hostile_one(
 def test_a_code_of_the_honest_provider_is_not_redeemed_at_the_hostile_one(
     ada: Actor, eve: Actor, honest: Idp, hostile: Idp, names_itself: bool
 ) -> None:
-    """A careless Administrator registered both addresses at the honest provider: `iss` still tells, where it is sent."""
+    """A careless Administrator registered both addresses at the honest
+    provider: `iss` still tells, where it is sent."""
     honest.control(announces=names_itself, redirect_uris=None)
     hostile.control(announces=True)
     victim = Client()
@@ -202,7 +210,9 @@ def test_two_iss_in_one_answer_are_refused(ada: Actor, honest: Idp) -> None:
     assert bring(browser, answer).status_code == 403
 
 
-def test_the_same_subject_at_two_issuers_is_two_people(ada: Actor, eve: Actor, honest: Idp, hostile: Idp) -> None:
+def test_the_same_subject_at_two_issuers_is_two_people(
+    ada: Actor, eve: Actor, honest: Idp, hostile: Idp
+) -> None:
     hostile.says(sub="ada", email=email_of(ada), email_verified=True)
     assert walk(eve).status_code == 403
     assert who_is(walk(ada).client) == "Ada"
@@ -211,7 +221,8 @@ def test_the_same_subject_at_two_issuers_is_two_people(ada: Actor, eve: Actor, h
 def test_links_belong_to_the_issuer_at_which_they_were_made(
     ada: Actor, honest: Idp, both_running: tuple[Idp, Idp]
 ) -> None:
-    """The firm names another provider, in which the same subject is somebody else; later it comes back to the first."""
+    """The firm names another provider, in which the same subject is
+    somebody else; later it comes back to the first."""
     other = both_running[1]
     other.reset()
     other.says(sub="ada", email=email_of(ada), email_verified=True)
@@ -246,7 +257,8 @@ def test_no_page_leaves_for_a_provider_without_the_persons_own_click(ada: Actor,
     page = Client().post("/sign-in/", {"email": email_of(ada)})
     assert (page.status_code, honest.issuer.removeprefix("http://") in page.content.decode()) == (200, True)
     assert (
-        signed_in(ada).get(f"/sign-in/{provider_id(ada)}/link").headers["Location"] == f"/sign-in/{provider_id(ada)}/"
+        signed_in(ada).get(f"/sign-in/{provider_id(ada)}/link").headers["Location"]
+        == f"/sign-in/{provider_id(ada)}/"
     )
 
 

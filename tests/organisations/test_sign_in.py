@@ -1,4 +1,5 @@
-"""Signing in: the second step, passkeys, sessions, throttling, switching between organisations, and operators who look in."""
+"""Signing in: the second step, passkeys, sessions, throttling, switching between
+organisations, and operators who look in."""
 
 from datetime import timedelta
 from typing import Any
@@ -69,7 +70,9 @@ def test_a_password_alone_no_longer_suffices_and_secrets_are_sealed(actor: Any) 
     assert client.get("/").status_code == 200
     again = Client()
     again.post(LOGIN, {"login": email_of(user), "password": PASSWORD})
-    assert again.post("/accounts/2fa/authenticate/", {"code": codes[0]}).status_code == 200, "A code works once."
+    assert again.post("/accounts/2fa/authenticate/", {"code": codes[0]}).status_code == 200, (
+        "A code works once."
+    )
 
 
 def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: Any) -> None:
@@ -93,7 +96,9 @@ def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: 
     assert "authenticator app" in member.get(NEEDED).content.decode()
     program = {"headers": {"Authorization": f"Bearer {token}"}}
     answer = Client().get("/api/v1/me", **program)
-    assert (answer.status_code, answer.json()) == (403, {"error": "second_step_needed"}), "Nor by a token of before."
+    assert (answer.status_code, answer.json()) == (403, {"error": "second_step_needed"}), (
+        "Nor by a token of before."
+    )
     set_up_app(member)
     assert Client().get("/api/v1/me", **program).status_code == 200
     assert member.get("/").status_code == 200
@@ -112,7 +117,10 @@ def test_passkeys_are_offered_and_their_pages_answer(actor: Any) -> None:
 
 def test_sessions_are_listed_and_ended(actor: Any) -> None:
     user = actor("user")
-    firefox, chrome = with_password(user), with_password(user, headers={"user-agent": "Mozilla Windows Chrome/1"})
+    firefox, chrome = (
+        with_password(user),
+        with_password(user, headers={"user-agent": "Mozilla Windows Chrome/1"}),
+    )
     page = firefox.get("/account/sessions/").content.decode()
     assert "Chrome · Windows" in page
     assert "this one" in page
@@ -129,7 +137,9 @@ def test_sessions_are_listed_and_ended(actor: Any) -> None:
 def test_an_administrator_ends_a_persons_sessions_here_and_not_elsewhere(actor: Any) -> None:
     boss, elsewhere = actor("administrator"), actor("user")
     with organisation_scope(boss.organisation_id):
-        here = Membership.objects.create(organisation_id=boss.organisation_id, user_id=elsewhere.user_id, role="user")
+        here = Membership.objects.create(
+            organisation_id=boss.organisation_id, user_id=elsewhere.user_id, role="user"
+        )
     at_home, at_ours = signed_in(elsewhere), signed_in(elsewhere)
     at_home.post("/account/organisations/", {"organisation": elsewhere.organisation_id})
     at_home.get("/")
@@ -144,7 +154,9 @@ def test_guessing_is_slowed_down_over_all_processes(actor: Any) -> None:
     for _ in range(6):
         answer = Client().post(LOGIN, {"login": email_of(user), "password": "wrong"})
     assert "Too many" in answer.content.decode()
-    assert Client().post(LOGIN, {"login": email_of(user), "password": PASSWORD}).status_code == 200, "Not even rightly."
+    assert Client().post(LOGIN, {"login": email_of(user), "password": PASSWORD}).status_code == 200, (
+        "Not even rightly."
+    )
 
 
 def test_a_strangers_guesses_lock_out_the_stranger_alone(actor: Any) -> None:
@@ -156,13 +168,17 @@ def test_a_strangers_guesses_lock_out_the_stranger_alone(actor: Any) -> None:
         Client(REMOTE_ADDR="203.0.113.9").post(LOGIN, {**right, "password": "wrong"})
     refused = Client(REMOTE_ADDR="203.0.113.9").post(LOGIN, right)
     assert "Too many" in refused.content.decode()
-    assert Client(REMOTE_ADDR="192.0.2.44").post(LOGIN, right).status_code == 302, "From elsewhere, a new browser."
+    assert Client(REMOTE_ADDR="192.0.2.44").post(LOGIN, right).status_code == 302, (
+        "From elsewhere, a new browser."
+    )
     for number in range(100):
         Client(REMOTE_ADDR=f"2001:db8:{number}::1").post(LOGIN, {**right, "password": "wrong"})
     assert "Too many" in Client(REMOTE_ADDR="192.0.2.45").post(LOGIN, right).content.decode(), (
         "Guessed from everywhere."
     )
-    assert at_home.post(LOGIN, right).status_code == 302, "A browser that is known is not kept out by strangers."
+    assert at_home.post(LOGIN, right).status_code == 302, (
+        "A browser that is known is not kept out by strangers."
+    )
     forged = Client(REMOTE_ADDR="203.0.113.9")
     forged.cookies["koppel_browser"] = at_home.cookies["koppel_browser"].value[:-2] + "xx"
     assert "Too many" in forged.post(LOGIN, right).content.decode()
@@ -180,7 +196,9 @@ def test_who_belongs_to_two_organisations_switches(actor: Any) -> None:
     first, second = actor("administrator"), actor("administrator")
     with organisation_scope(second.organisation_id):
         Organisation.objects.update(name="Kantoor Oost")
-        Membership.objects.create(organisation_id=second.organisation_id, user_id=first.user_id, role="reader")
+        Membership.objects.create(
+            organisation_id=second.organisation_id, user_id=first.user_id, role="reader"
+        )
     client = signed_in(first)
     assert "Kantoor Oost" in client.get("/account/organisations/").content.decode()
     client.post("/account/organisations/", {"organisation": second.organisation_id})
@@ -208,7 +226,9 @@ def test_what_was_opened_in_one_organisation_is_not_sent_into_another(actor: Any
     browser.get("/organisation/divisions/")
     mark = browser.cookies["koppel_csrf"].value
     assert send("/account/organisations/", organisation=second.organisation_id).status_code == 302
-    assert send("/organisation/divisions/", name="Zuid").status_code == 403, "Opened in the first, sent in the second."
+    assert send("/organisation/divisions/", name="Zuid").status_code == 403, (
+        "Opened in the first, sent in the second."
+    )
     mark = browser.cookies["koppel_csrf"].value
     with organisation_scope(second.organisation_id):
         Membership.objects.filter(pk=there.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -265,10 +285,16 @@ def test_an_operator_looks_in_only_while_the_organisation_lets_them(actor: Any, 
     signed_in(boss).post(SECURITY + "support/withdraw")
     assert client.get(f"/administrations/{visible.pk}/").status_code == 404
     with organisation_scope(boss.organisation_id):
-        acts = AuditEntry.objects.filter(actor_kind="operator").order_by("pk").values_list("action", "actor_name")
+        acts = (
+            AuditEntry.objects.filter(actor_kind="operator")
+            .order_by("pk")
+            .values_list("action", "actor_name")
+        )
         assert list(acts) == [
-            ("operator.access_started", "Otto"), ("consent_scope.refused", "Otto"), ("books.accessed", "Otto")
-        ]  # fmt: skip
+            ("operator.access_started", "Otto"),
+            ("consent_scope.refused", "Otto"),
+            ("books.accessed", "Otto"),
+        ]
 
 
 def test_support_ends_by_itself_and_by_leaving(actor: Any, operator: Actor) -> None:
@@ -306,7 +332,9 @@ def test_opening_a_restricted_administrations_books_is_in_the_trail(actor: Any) 
         entry = AuditEntry.objects.get(action="books.accessed")
         assert (entry.subject_id, entry.actor_id) == (restricted.pk, boss.user_id)
         text = api_tokens.create_token(boss, name="t", days=30, role=None, read_only=True)[1].reveal()
-    Client().get(f"/api/v1/administrations/{restricted.pk}/books", headers={"Authorization": f"Bearer {text}"})
+    Client().get(
+        f"/api/v1/administrations/{restricted.pk}/books", headers={"Authorization": f"Bearer {text}"}
+    )
     with organisation_scope(boss.organisation_id):
         assert AuditEntry.objects.filter(action="books.accessed", interface="api").count() == 1
 
@@ -323,13 +351,17 @@ def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(act
     assert "this one" in page
     assert other.get("/").status_code == 302
     with organisation_scope(boss.organisation_id):
-        assert UserSession.objects.filter(user_id=user.user_id).count() == 1, "the others ended with the password"
+        assert UserSession.objects.filter(user_id=user.user_id).count() == 1, (
+            "the others ended with the password"
+        )
     post_and_confirm(signed_in(boss), f"/organisation/people/{user.membership_id}/end-sessions")
     assert client.get("/").status_code == 302
 
 
 @pytest.mark.parametrize("ends", ["leaves", "support ends"])
-def test_a_form_opened_as_operator_changes_nothing_in_the_operators_own_organisation(actor: Any, ends: str) -> None:
+def test_a_form_opened_as_operator_changes_nothing_in_the_operators_own_organisation(
+    actor: Any, ends: str
+) -> None:
     otto, boss = actor("administrator", name="Otto"), actor("administrator")
     operators.grant_operator(email_of(otto), is_operator=True)
     signed_in(boss).post(SECURITY + "support", {"hours": "2"})

@@ -1,4 +1,5 @@
-"""A firm's own identity provider, a process of its own: it signs in the firm's people, to the firm, and nobody else."""
+"""A firm's own identity provider, a process of its own: it signs in the
+firm's people, to the firm, and nobody else."""
 
 import re
 import threading
@@ -26,7 +27,7 @@ from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.people import PASSWORD, signed_in
 from tests.fixtures.stack import wait_until
 from tests.organisations.identity_provider import CLIENT_ID, CLIENT_SECRET
-from tests.organisations.provider_processes import (  # fmt: skip
+from tests.organisations.provider_processes import (
     SECURITY,
     Idp,
     begin,
@@ -107,12 +108,16 @@ def test_a_session_that_a_provider_opened_links_nothing(boss: Actor, idp: Idp) -
     client = walk(boss).client
     idp.says(sub="second")
     assert walk(boss, client).status_code == 403
-    assert client.post(f"/sign-in/{provider_id(boss)}/link").headers["Location"].startswith("/accounts/login/")
+    assert (
+        client.post(f"/sign-in/{provider_id(boss)}/link").headers["Location"].startswith("/accounts/login/")
+    )
     with organisation_scope(boss.organisation_id):
         assert [row.subject for row in FederatedIdentity.objects.all()] == ["first"]
 
 
-def test_who_lacks_the_second_step_that_the_organisation_requires_links_nothing(boss: Actor, idp: Idp) -> None:
+def test_who_lacks_the_second_step_that_the_organisation_requires_links_nothing(
+    boss: Actor, idp: Idp
+) -> None:
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
@@ -203,7 +208,9 @@ def test_the_provider_of_one_firm_makes_nobody_an_operator_nor_sees_where_else_t
     assert at_work.get("/").status_code == 200, "Sessions of elsewhere are not this organisation's to end."
 
 
-def test_the_answer_to_a_stranger_does_not_say_whether_there_is_an_account(boss: Actor, actor: Any, idp: Idp) -> None:
+def test_the_answer_to_a_stranger_does_not_say_whether_there_is_an_account(
+    boss: Actor, actor: Any, idp: Idp
+) -> None:
     idp.says()
     configure(boss, idp)
     pages = set()
@@ -228,7 +235,9 @@ def test_who_is_invited_becomes_a_member_by_the_first_sign_in(boss: Actor, idp: 
     assert (membership.user.name, membership.user.has_usable_password()) == ("Noor", False)
 
 
-def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_either(boss: Actor, idp: Idp) -> None:
+def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_either(
+    boss: Actor, idp: Idp
+) -> None:
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
@@ -317,7 +326,9 @@ def test_a_page_says_where_the_sign_in_leads_before_anybody_leaves(boss: Actor, 
     page = careful.get(address)
     assert page.status_code == 200
     words = page.content.decode()
-    assert all(word in words for word in ("Kantoor Noord", idp.issuer.removeprefix("http://"), "Continue to Inlog"))
+    assert all(
+        word in words for word in ("Kantoor Noord", idp.issuer.removeprefix("http://"), "Continue to Inlog")
+    )
     assert careful.post(address).status_code == 403
     assert "form-action 'self' https:" in page.headers["Content-Security-Policy"]
 
@@ -331,7 +342,8 @@ def test_the_redirect_address_is_there_before_anything_else_is_known(boss: Actor
     assert "not filled in yet" in page
     assert client.get(f"/sign-in/{provider_id(boss)}/").status_code == 404
     assert (
-        "Fill in the identity provider first" in client.post(SECURITY + "provider/test", follow=True).content.decode()
+        "Fill in the identity provider first"
+        in client.post(SECURITY + "provider/test", follow=True).content.decode()
     )
     form = {"name": "Inlog", "issuer": idp.issuer, "client_id": CLIENT_ID}
     assert "are needed" in client.post(SECURITY + "provider", form, follow=True).content.decode()
@@ -381,7 +393,9 @@ def test_the_domain_of_an_address_finds_the_provider_of_the_only_organisation(bo
     assert "Use your password" in Client().post("/sign-in/", {"email": "x@gmail.test"}).content.decode()
 
 
-def test_switching_off_ends_the_sessions_that_began_so_and_no_others(boss: Actor, actor: Any, idp: Idp) -> None:
+def test_switching_off_ends_the_sessions_that_began_so_and_no_others(
+    boss: Actor, actor: Any, idp: Idp
+) -> None:
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
@@ -448,7 +462,8 @@ def test_a_provider_that_is_switched_off_on_the_way_back_lets_nobody_in(
 
 @contextmanager
 def nobody_links_yet() -> Iterator[None]:
-    """Holds back whoever is about to write a link, until two have come that far: then they are at it together."""
+    """Holds back whoever is about to write a link, until two have
+    come that far: then they are at it together."""
 
     def both_wait() -> bool:
         cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")

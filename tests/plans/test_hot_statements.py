@@ -1,8 +1,9 @@
-"""What runs all day finds its rows by an index, on the embedded PostgreSQL and on Debian's 15: as the application role, under
-row level security, among the rows of fifty organisations.
+"""What runs all day finds its rows by an index, on the embedded PostgreSQL and on Debian's 15: as the
+application role, under row level security, among the rows of fifty organisations.
 
-The statements are those of the code, explained as it sends them. PostgreSQL chooses freely; a table of thousands of rows that
-is read from end to end is the failure. How long anything takes is measured elsewhere (`bench/`).
+The statements are those of the code, explained as it sends them. PostgreSQL chooses
+freely; a table of thousands of rows that is read from end to end is the failure. How long
+anything takes is measured elsewhere (`bench/`).
 """
 
 import asyncio
@@ -66,7 +67,9 @@ LARGE = 1000
 FIRM, ADMINISTRATION, RUN, GRANT = 1, 7, 70, 13
 CONNECTION, COMPANY = 2, 7
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-CLAIMED = ClaimedRun(RUN, 1, FIRM, ADMINISTRATION, 2, ADMINISTRATION, "visma_net", False, None, 0, 0, "schedule", NOW)
+CLAIMED = ClaimedRun(
+    RUN, 1, FIRM, ADMINISTRATION, 2, ADMINISTRATION, "visma_net", False, None, 0, 0, "schedule", NOW
+)
 BOSS = Actor(FIRM, 1, 1, "Anna", Role.ADMINISTRATOR)
 USER = Actor(FIRM, 2, 2, "Ben", Role.USER)
 _EXPLAINED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
@@ -84,7 +87,8 @@ class Tables(NamedTuple):
     partial_indexes: frozenset[str]
 
     def read_whole(self, plan: dict[str, Any]) -> Iterator[str]:
-        """The large tables that a plan reads from end to end: by themselves, or by an index of all their rows."""
+        """The large tables that a plan reads from end to end: by
+        themselves, or by an index of all their rows."""
         kind = plan["Node Type"]
         by_index = kind in ("Index Scan", "Index Only Scan") and "Index Cond" not in plan
         is_whole = kind == "Seq Scan" or (by_index and plan["Index Name"] not in self.partial_indexes)
@@ -135,8 +139,9 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             EmbeddedPostgres(tmp_path_factory.mktemp(request.param) / "postgres", durable=False)
         )
         environment = os.environ | {
-            "DATABASE_URL": server.addresses.app_url, "KOPPEL_OWNER_DATABASE_URL": server.addresses.owner_url,
-        }  # fmt: skip
+            "DATABASE_URL": server.addresses.app_url,
+            "KOPPEL_OWNER_DATABASE_URL": server.addresses.owner_url,
+        }
         subprocess.run([sys.executable, "-m", "koppel.cli", "migrate"], env=environment, check=True)
         with psycopg.connect(server.addresses.superuser_url) as connection:
             fill(connection)
@@ -212,7 +217,9 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
     records = [Record(f"E{number}", b"{}", "202601") for number in range(6001, 6101)]
     await writer.stage(connection, context, "entries", records, {})
     ctes = f"WITH {log.insert_cte('entries')}, {rejected_records.delete_cte('incoming_books_entry_0')} "
-    await writer.merge(connection, context, "entries", change_log_ctes=ctes, values=log.cte_params(CLAIMED, "entries"))
+    await writer.merge(
+        connection, context, "entries", change_log_ctes=ctes, values=log.cte_params(CLAIMED, "entries")
+    )
     await row_deletion.missing_keys(
         connection,
         context,
@@ -222,7 +229,12 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
         values={"read": 1},
     )
     await row_deletion.missing_keys(
-        connection, context, "entry_lines", ["202601"], read_keys_sql=row_deletion.KEYS_SQL, values={"keys": ["L1"]}
+        connection,
+        context,
+        "entry_lines",
+        ["202601"],
+        read_keys_sql=row_deletion.KEYS_SQL,
+        values={"keys": ["L1"]},
     )
     await row_deletion.missing_line_keys(connection, context, ["E6001", "E6002"], ["L12001"])
     await log.log_deleted(connection, CLAIMED, "entries", ["E6001"])
@@ -236,7 +248,9 @@ async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Databa
         await grants.read(FIRM, GRANT)
     grant: Any = SimpleNamespace(organisation_id=FIRM, id=GRANT, generation=1, started_at=None)
     await grants.mark_refresh_started(grant, NOW)
-    await grants.store_tokens(grant, Tokens(Secret("a"), Secret("r"), NOW, NOW + timedelta(hours=1)), NOW, None)
+    await grants.store_tokens(
+        grant, Tokens(Secret("a"), Secret("r"), NOW, NOW + timedelta(hours=1)), NOW, None
+    )
     await grants.record_failure(grant, ("code", "why"), NOW, None)
 
 
@@ -263,10 +277,17 @@ async def _quotas(_connection: AsyncConnection[tuple[Any, ...]], database: Datab
 
 @pytest.mark.parametrize(
     ("work", "scope"),
-    [(_claim, INSTALLATION), (_run, FIRM), (_checkpoint, FIRM), (_page, FIRM), (_vault, FIRM), (_grant_locks, INSTALLATION),
-     (_sessions, FIRM),
-     (_quotas, INSTALLATION)],
-)  # fmt: skip
+    [
+        (_claim, INSTALLATION),
+        (_run, FIRM),
+        (_checkpoint, FIRM),
+        (_page, FIRM),
+        (_vault, FIRM),
+        (_grant_locks, INSTALLATION),
+        (_sessions, FIRM),
+        (_quotas, INSTALLATION),
+    ],
+)
 def test_workers_and_vault(
     work: AsyncWork, scope: int, filled: Addresses, tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,7 +318,9 @@ def test_workers_and_vault(
         lambda: differing_accounts(ADMINISTRATION),
         lambda: list_records(ADMINISTRATION, "entries", after="E6100"),
         lambda: list_records(ADMINISTRATION, "entry_lines", changed_since=NOW),
-        lambda: changes_of(Administration.objects.get(pk=ADMINISTRATION), Run.objects.get(pk=RUN), ChangeFilter()),
+        lambda: changes_of(
+            Administration.objects.get(pk=ADMINISTRATION), Run.objects.get(pk=RUN), ChangeFilter()
+        ),
         lambda: (inbox.unread_count(BOSS), inbox.newest_id(BOSS), inbox.page_of(BOSS)),
         lambda: list(entries_of(FIRM, AuditFilter())[:100]),
         lambda: dispatch_due(FIRM),
@@ -307,7 +330,7 @@ def test_workers_and_vault(
         lambda: EMAIL_OUTBOX.schedule({"organisation_id": FIRM}),
         lambda: WEBHOOK_OUTBOX.schedule({"organisation_id": FIRM, "webhook_id": FIRM}),
     ],
-)  # fmt: skip
+)
 def test_pages_rest_and_jobs(work: Callable[[], object], tables: Tables) -> None:
     with organisation_scope(FIRM), rolled_back(), explained() as plans:
         work()
@@ -326,8 +349,11 @@ def test_the_schedule(tables: Tables) -> None:
 def test_a_table_read_from_end_to_end_is_noticed(filled: Addresses, tables: Tables) -> None:
     with psycopg.connect(filled.app_url) as connection:
         connection.execute(*set_scope_sql(FIRM))
-        for query in ("SELECT FROM sync_run WHERE requested_by = 'x'", "SELECT FROM books_entry_line WHERE reference = '1'",
-                      "SELECT FROM sync_change ORDER BY id LIMIT 1"):  # fmt: skip
+        for query in (
+            "SELECT FROM sync_run WHERE requested_by = 'x'",
+            "SELECT FROM books_entry_line WHERE reference = '1'",
+            "SELECT FROM sync_change ORDER BY id LIMIT 1",
+        ):
             row = connection.execute(f"EXPLAIN (FORMAT JSON) {query}".encode()).fetchone()
             assert row is not None
             assert list(tables.read_whole(row[0][0]["Plan"])), query
@@ -335,7 +361,11 @@ def test_a_table_read_from_end_to_end_is_noticed(filled: Addresses, tables: Tabl
 
 def assert_indexed(plans: Plans, tables: Tables) -> None:
     assert plans
-    whole = {f"{table}: {' '.join(text.split())[:300]}" for text, plan in plans for table in tables.read_whole(plan)}
+    whole = {
+        f"{table}: {' '.join(text.split())[:300]}"
+        for text, plan in plans
+        for table in tables.read_whole(plan)
+    }
     assert whole == set()
 
 

@@ -1,4 +1,5 @@
-"""What is under way when the quarantine begins, and what waits for its end: nothing is lost, nothing counts as a failure."""
+"""What is under way when the quarantine begins, and what waits for its end:
+nothing is lost, nothing counts as a failure."""
 
 import asyncio
 from collections.abc import Iterator
@@ -76,7 +77,9 @@ def registers(sandbox: Sandbox, settings: Any) -> Sandbox:
     return sandbox
 
 
-def test_a_sync_under_way_goes_back_to_the_queue_and_on_after_the_end(connected: MakeConnected, tmp_path: Path) -> None:
+def test_a_sync_under_way_goes_back_to_the_queue_and_on_after_the_end(
+    connected: MakeConnected, tmp_path: Path
+) -> None:
     anna = connected()
     stand_still(anna, import_first(anna, 3, sync=True))
     with Programs(tmp_path, "worker") as programs:
@@ -101,7 +104,9 @@ def test_a_run_that_is_performed_meanwhile_asks_nothing_and_has_no_strike(connec
     synced.sandbox.forget_calls()
     with organisation_scope(synced.actor.organisation_id):
         Run.objects.create(
-            organisation_id=synced.actor.organisation_id, administration_id=synced.administration_id, trigger="import"
+            organisation_id=synced.actor.organisation_id,
+            administration_id=synced.administration_id,
+            trigger="import",
         )
         run_id = Run.objects.get().pk
     run = synced.perform(run_id)
@@ -111,12 +116,16 @@ def test_a_run_that_is_performed_meanwhile_asks_nothing_and_has_no_strike(connec
     assert synced.perform(run_id).state == "succeeded"
 
 
-def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(granted: GrantedAccess, sandbox: Sandbox) -> None:
+def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(
+    granted: GrantedAccess, sandbox: Sandbox
+) -> None:
     before = granted.row().generation
     sandbox.hold("/connect/token")
 
     async def renew(runtime: Any) -> None:
-        renewal = asyncio.create_task(runtime.vault.get_access_token(granted.organisation_id, granted.grant_id))
+        renewal = asyncio.create_task(
+            runtime.vault.get_access_token(granted.organisation_id, granted.grant_id)
+        )
         await asyncio.to_thread(wait_until, sandbox.holds)
         await run_in_thread(lambda: koppel_quarantine("on"))
         await asyncio.to_thread(sandbox.release)
@@ -136,7 +145,12 @@ def test_a_grant_does_not_know_that_it_was_not_renewed(granted: GrantedAccess, s
         with pytest.raises(Quarantined):
             token_of(granted)
     row = granted.row()
-    assert (row.failures, row.refresh_started_at, row.invalid_since, row.connection.state) == (0, None, None, "active")
+    assert (row.failures, row.refresh_started_at, row.invalid_since, row.connection.state) == (
+        0,
+        None,
+        None,
+        "active",
+    )
     assert token_calls(sandbox) == 0
     koppel_quarantine("off")
     token_of(granted)
@@ -276,10 +290,14 @@ def test_an_invitation_made_meanwhile_is_not_marked_as_failed(anna: Actor) -> No
 
     koppel_quarantine("on")
     with organisation_scope(anna.organisation_id):
-        invitation = invitations.invite(anna, InvitationInput(email="ben@example.test", name="Ben", role=anna.role))
+        invitation = invitations.invite(
+            anna, InvitationInput(email="ben@example.test", name="Ben", role=anna.role)
+        )
     context = type("Context", (), {"job": type("Job", (), {"attempts": 0})})
     send_invitation.func(context, organisation_id=anna.organisation_id, invitation_id=invitation.pk, sends=1)
-    waiting = ProcrastinateJob.objects.filter(task_name="organisations.send_invitation", scheduled_at__isnull=False)
+    waiting = ProcrastinateJob.objects.filter(
+        task_name="organisations.send_invitation", scheduled_at__isnull=False
+    )
     assert waiting.count() == 1
     with organisation_scope(anna.organisation_id):
         assert not Invitation.objects.get().mail_failed

@@ -1,4 +1,5 @@
-"""In quarantine, what would leave the installation is refused with one sentence, by every way in, and every page says so."""
+"""In quarantine, what would leave the installation is refused with one
+sentence, by every way in, and every page says so."""
 
 import json
 import re
@@ -52,7 +53,11 @@ def provider_of(world: World) -> int:
     firm = world.boss.organisation_id
     with organisation_scope(firm):
         provider = IdentityProvider(
-            organisation_id=firm, name="Inlog", issuer="http://127.0.0.1:9", client_id="koppel", is_active=True
+            organisation_id=firm,
+            name="Inlog",
+            issuer="http://127.0.0.1:9",
+            client_id="koppel",
+            is_active=True,
         )
         provider.client_secret = encrypt_column(provider, "client_secret", Secret("secret"))
         provider.save()
@@ -79,7 +84,9 @@ def test_a_person_reads_why_nothing_happens_and_who_ends_it(quarantined: World, 
 
 def main_of(answer: Any) -> str:
     """The page without its banner."""
-    return re.sub(r'<p class="banner banner-warn quarantine".*?</p>', "", answer.content.decode(), flags=re.DOTALL)
+    return re.sub(
+        r'<p class="banner banner-warn quarantine".*?</p>', "", answer.content.decode(), flags=re.DOTALL
+    )
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
@@ -116,9 +123,10 @@ def test_whoever_signs_in_through_an_identity_provider_or_forgot_the_password_re
 )
 def test_a_program_gets_a_code_and_a_sentence(quarantined: World, path: str, body: dict[str, Any]) -> None:
     ids = {
-        "administration": quarantined.active.pk, "connection": quarantined.active.connection_id,
+        "administration": quarantined.active.pk,
+        "connection": quarantined.active.connection_id,
         "webhook": quarantined.webhook_id,
-    }  # fmt: skip
+    }
     payload = json.dumps(body).replace('"{connection}"', str(ids["connection"]))
     address = f"/api/v1{path.format(**ids)}"
     answer = quarantined.client("administrator").post(address, payload, content_type="application/json")
@@ -127,13 +135,21 @@ def test_a_program_gets_a_code_and_a_sentence(quarantined: World, path: str, bod
     assert "koppel quarantine off" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("words", ["sync start {administration}", "connections probe {connection}",
-                                   "connections reconnect {connection}", "webhooks test {webhook}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sync start {administration}",
+        "connections probe {connection}",
+        "connections reconnect {connection}",
+        "webhooks test {webhook}",
+    ],
+)
 def test_a_command_ends_with_one_sentence(quarantined: World, words: str) -> None:
     ids = {
-        "administration": quarantined.active.pk, "connection": quarantined.active.connection_id,
+        "administration": quarantined.active.pk,
+        "connection": quarantined.active.connection_id,
         "webhook": quarantined.webhook_id,
-    }  # fmt: skip
+    }
     email = User.objects.get(pk=quarantined.boss.user_id).email
     command = [sys.executable, "-m", "koppel.cli", *words.format(**ids).split(), "--as", email]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -167,7 +183,10 @@ def test_every_page_of_everybody_says_it(quarantined: World, language: str) -> N
     for route in sorted(one for one in routes() if one.method == "GET" and not NOT_PAGES.search(one.path)):
         for who in (None, *(quarantined.people[role] for role in Role.values)):
             answer = doors.request(who, route)
-            if not answer.headers.get("Content-Type", "").startswith("text/html") or answer.status_code in (301, 302):
+            if not answer.headers.get("Content-Type", "").startswith("text/html") or answer.status_code in (
+                301,
+                302,
+            ):
                 continue
             if "<html" in answer.text_read:
                 assert "quarantine" in answer.text_read.lower(), route.path
@@ -178,7 +197,9 @@ def test_every_page_of_everybody_says_it(quarantined: World, language: str) -> N
     visitor.cookies["koppel_language"] = language
     for address in ("/nowhere/", "/accounts/login/"):
         assert "koppel quarantine off" in visitor.get(address).content.decode()
-    unreadable = quarantined.client("reader", language).get(f"/administrations/{quarantined.active.pk}/books/?q=%00")
+    unreadable = quarantined.client("reader", language).get(
+        f"/administrations/{quarantined.active.pk}/books/?q=%00"
+    )
     assert (unreadable.status_code, "koppel quarantine off" in unreadable.content.decode()) == (400, True)
     elsewhere = visitor.get("/accounts/login/", headers={"host": "elsewhere.example"})
     assert (elsewhere.status_code, "koppel quarantine off" in elsewhere.content.decode()) == (400, True)
@@ -219,7 +240,9 @@ def test_check_says_it_and_tries_neither_mail_server_nor_public_address(
 ) -> None:
     server = MailServer()
     stop = serve(server)
-    monkeypatch.setenv("KOPPEL_PUBLIC_URL", f"https://127.0.0.2:{server.port}")  # a copy has the original's address
+    monkeypatch.setenv(
+        "KOPPEL_PUBLIC_URL", f"https://127.0.0.2:{server.port}"
+    )  # a copy has the original's address
     settings.EMAIL_BACKEND, settings.SENDS_MAIL = "koppel.kit.quarantine.email_backends.SmtpBackend", True
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
     server.answers = {"MAIL": [None]}
@@ -255,7 +278,10 @@ def test_who_turned_it_on_and_off_stands_in_the_trail(world: World, monkeypatch:
 
 
 def test_mail_becomes_no_file_either(quarantined: World, settings: Any, tmp_path: Path) -> None:
-    settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = "koppel.kit.quarantine.email_backends.FileBackend", str(tmp_path)
+    settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = (
+        "koppel.kit.quarantine.email_backends.FileBackend",
+        str(tmp_path),
+    )
     with pytest.raises(Quarantined):
         mail.send_mail("Subject", "Text", None, ["anna@example.test"])
     assert list(tmp_path.iterdir()) == []

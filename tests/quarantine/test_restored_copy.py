@@ -1,4 +1,5 @@
-"""A copy of the installation beside the original, as after a restore: it reaches nobody, and the original loses nothing."""
+"""A copy of the installation beside the original, as after a restore: it
+reaches nobody, and the original loses nothing."""
 
 import os
 import socket
@@ -55,16 +56,20 @@ def program(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Receiver
 
 @pytest.fixture
 def firm(connected: MakeConnected, program: Receiver) -> Connected:
-    """Two administrations that were read once; a mail, a webhook message, an invitation and a sync wait; the token is over."""
+    """Two administrations that were read once; a mail, a webhook message, an
+    invitation and a sync wait; the token is over."""
     connected_firm = connected()
     first, second = import_first(connected_firm, 2, sync=True)
     with run_worker(_superuser_url()):
         wait_until(lambda: _states(connected_firm) == ["succeeded", "succeeded"])
         wait_until_described(connected_firm)
     with organisation_scope(connected_firm.actor.organisation_id):
-        endpoints.create_webhook(connected_firm.actor, WebhookInput(name="Tickets", url=program.url, events=[NEWS]))
+        endpoints.create_webhook(
+            connected_firm.actor, WebhookInput(name="Tickets", url=program.url, events=[NEWS])
+        )
         invitations.invite(
-            connected_firm.actor, InvitationInput(email="ben@example.test", name="Ben", role=connected_firm.actor.role)
+            connected_firm.actor,
+            InvitationInput(email="ben@example.test", name="Ben", role=connected_firm.actor.role),
         )
         request_run(connected_firm.actor, first.pk)
         request_run(connected_firm.actor, second.pk)
@@ -77,17 +82,36 @@ def firm(connected: MakeConnected, program: Receiver) -> Connected:
 def copy(firm: Connected, database_addresses: Addresses) -> Iterator[Addresses]:
     """Restored from the original in this moment."""
     connections.close_all()
-    with psycopg.connect(database_addresses.superuser_url.replace("/koppel", "/postgres"), autocommit=True) as server:
-        server.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = 'koppel'")
+    with psycopg.connect(
+        database_addresses.superuser_url.replace("/koppel", "/postgres"), autocommit=True
+    ) as server:
+        server.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = 'koppel'"
+        )
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(COPY)))
-        server.execute(sql.SQL("CREATE DATABASE {} OWNER koppel_owner TEMPLATE koppel").format(sql.Identifier(COPY)))
-        yield Addresses(*(f"{url}_copy" for url in (
-            database_addresses.app_url, database_addresses.owner_url, database_addresses.superuser_url)))  # fmt: skip
+        server.execute(
+            sql.SQL("CREATE DATABASE {} OWNER koppel_owner TEMPLATE koppel").format(sql.Identifier(COPY))
+        )
+        yield Addresses(
+            *(
+                f"{url}_copy"
+                for url in (
+                    database_addresses.app_url,
+                    database_addresses.owner_url,
+                    database_addresses.superuser_url,
+                )
+            )
+        )
         server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(COPY)))
 
 
 def test_a_quarantined_copy_takes_nothing_from_the_original(
-    firm: Connected, copy: Addresses, mail_server: MailServer, program: Receiver, free_port: int, tmp_path: Path
+    firm: Connected,
+    copy: Addresses,
+    mail_server: MailServer,
+    program: Receiver,
+    free_port: int,
+    tmp_path: Path,
 ) -> None:
     sandbox, waiting = firm.sandbox, _left(_superuser_url())
     assert all(waiting[one] for one in ("queued", "mails", "messages", "invitations"))
@@ -133,8 +157,11 @@ def test_what_waited_goes_on_by_itself_after_the_end(
         firm.sandbox.forget_calls()
         done = subprocess.run(
             [sys.executable, "-m", "koppel.cli", "quarantine", "off"],
-            env=environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert f"mails not sent: {waiting['mails']}\n" in done.stdout
         assert "webhook messages not sent: 1" in done.stdout
         wait_until(lambda: _left(copy.superuser_url)["queued"] == 0)
@@ -164,9 +191,11 @@ def _states(connected: Connected) -> list[str]:
 
 def _environment(copy: Addresses, mail_server: MailServer) -> dict[str, str]:
     mine = {
-        "DATABASE_URL": copy.app_url, "KOPPEL_OWNER_DATABASE_URL": copy.owner_url, "KOPPEL_MAIL_DIR": "",
+        "DATABASE_URL": copy.app_url,
+        "KOPPEL_OWNER_DATABASE_URL": copy.owner_url,
+        "KOPPEL_MAIL_DIR": "",
         "KOPPEL_SMTP_URL": f"smtp://127.0.0.1:{mail_server.port}",
-    }  # fmt: skip
+    }
     return {**os.environ, **mine}
 
 
@@ -176,9 +205,12 @@ def _is_up(port: int) -> bool:
 
 
 def _has_come_to_all(copy: Addresses) -> bool:
-    """The worker of the copy has looked at each job that would send something, and the invitation's waits for another look."""
+    """The worker of the copy has looked at each job that would send something,
+    and the invitation's waits for another look."""
     with psycopg.connect(copy.superuser_url) as connection:
-        jobs = connection.execute("SELECT task_name, scheduled_at IS NOT NULL FROM procrastinate_jobs").fetchall()
+        jobs = connection.execute(
+            "SELECT task_name, scheduled_at IS NOT NULL FROM procrastinate_jobs"
+        ).fetchall()
     names = {name for name, _scheduled in jobs}
     sends = {"notifications.send_mails", "notifications.send_webhooks", "connections.describe_companies"}
     return ("organisations.send_invitation", True) in jobs and not names & sends
@@ -189,10 +221,14 @@ def _left(superuser_url: str) -> dict[str, int]:
     questions = {
         "queued": "SELECT count(*) FROM sync_run WHERE state = 'queued'",
         "mails": "SELECT count(*) FROM notifications_email_delivery WHERE state IN ('waiting', 'claimed')",
-        "messages": "SELECT count(*) FROM notifications_webhook_delivery WHERE state IN ('waiting', 'claimed')",
-        "invitations": "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'organisations.send_invitation'",
+        "messages": "SELECT count(*) FROM notifications_webhook_delivery WHERE state IN ('waiting', "
+        "'claimed')",
+        "invitations": "SELECT count(*) FROM procrastinate_jobs "
+        "WHERE task_name = 'organisations.send_invitation'",
         "failures": "SELECT coalesce(sum(failures), 0) FROM sync_run",
     }
     with psycopg.connect(superuser_url) as connection:
-        rows = {name: connection.execute(question.encode()).fetchone() for name, question in questions.items()}
+        rows = {
+            name: connection.execute(question.encode()).fetchone() for name, question in questions.items()
+        }
     return {name: int(row[0]) for name, row in rows.items() if row}

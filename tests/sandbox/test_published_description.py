@@ -1,4 +1,5 @@
-"""Every answer of the played ERP API has the shape that the vendor publishes: nothing is missing, nothing is invented."""
+"""Every answer of the played ERP API has the shape that the vendor
+publishes: nothing is missing, nothing is invented."""
 
 import gzip
 import json
@@ -23,9 +24,19 @@ from koppel_sandbox.visma_net.app import build
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS
 
 LISTS = (
-    "/v1/organization", "/v1/branch", "/v1/account", "/v1/ledger", "/v1/financialPeriod", "/v1/vat", "/v1/department",
-    "/v1/project", "/v1/customer", "/v1/supplier", "/v1/creditTerm", "/v1/dimension",
-)  # fmt: skip
+    "/v1/organization",
+    "/v1/branch",
+    "/v1/account",
+    "/v1/ledger",
+    "/v1/financialPeriod",
+    "/v1/vat",
+    "/v1/department",
+    "/v1/project",
+    "/v1/customer",
+    "/v1/supplier",
+    "/v1/creditTerm",
+    "/v1/dimension",
+)
 BY_PERIOD = ("/v2/journaltransaction", "/v2/generalLedgerBalance")
 
 
@@ -108,7 +119,9 @@ class Vendor:
         return Draft202012Validator({"$ref": f"urn:vendor{pointer}"}, registry=self._registry)
 
     def described_parameters(self, path: str) -> set[str]:
-        return {one["name"] for one in self._description["paths"][self._paths[path.lower()]]["get"]["parameters"]}
+        return {
+            one["name"] for one in self._description["paths"][self._paths[path.lower()]]["get"]["parameters"]
+        }
 
 
 @pytest.fixture
@@ -125,7 +138,9 @@ async def test_lists_are_as_published(vendor: Vendor, companies: list[Company]) 
             await vendor.get(company, f"/v1/dimension/{name}", "/v1/dimension/{dimensionId}")
 
 
-async def test_entries_and_balances_are_as_published_on_every_page(vendor: Vendor, companies: list[Company]) -> None:
+async def test_entries_and_balances_are_as_published_on_every_page(
+    vendor: Vendor, companies: list[Company]
+) -> None:
     lines = {company.id: 0 for company in companies}
     for company in companies:
         for path in BY_PERIOD:
@@ -135,7 +150,9 @@ async def test_entries_and_balances_are_as_published_on_every_page(vendor: Vendo
     assert {company.id: company.books.line_count for company in companies} == lines
 
 
-async def test_the_connector_sends_published_parameters_only(vendor: Vendor, companies: list[Company]) -> None:
+async def test_the_connector_sends_published_parameters_only(
+    vendor: Vendor, companies: list[Company]
+) -> None:
     """Every resource, read whole and read for changes."""
     session = VendorSession(vendor, companies[0])
     connector = VismaNet()
@@ -144,7 +161,9 @@ async def test_the_connector_sends_published_parameters_only(vendor: Vendor, com
         if ReadMode.MODIFIED_SINCE in spec.read_modes:
             await read(connector, session, spec.key, ReadMode.MODIFIED_SINCE, position)
     assert len(session.sent) > len(LISTS)
-    assert {(path, name) for path, names in session.sent for name in names - vendor.described_parameters(path)} == set()
+    assert {
+        (path, name) for path, names in session.sent for name in names - vendor.described_parameters(path)
+    } == set()
 
 
 async def read(
@@ -159,7 +178,8 @@ async def read(
 
 
 class VendorSession:
-    """The contract's session, straight to the played API; remembers what was sent: (template of the path, names)."""
+    """The contract's session, straight to the played API; remembers
+    what was sent: (template of the path, names)."""
 
     consent_mode = "service"
 

@@ -1,4 +1,5 @@
-"""SIE files as programs write them: every encoding, every fault seen, and files made up by hypothesis read back exactly."""
+"""SIE files as programs write them: every encoding, every fault seen, and
+files made up by hypothesis read back exactly."""
 
 from datetime import date
 from decimal import Decimal
@@ -48,12 +49,17 @@ def test_a_line_is_understood_as_programs_write_it(
 
 
 def test_corrections_are_history_and_not_lines(tmp_path: Path) -> None:
-    text = '#VER A 1 20250115 ""\n{\n#TRANS 1930 {} 5\n#BTRANS 1930 {} 7\n#RTRANS 3010 {} -5\n#TRANS 3010 {} -5\n}\n'
+    text = (
+        '#VER A 1 20250115 ""\n{\n#TRANS 1930 {} 5\n#BTRANS 1930 {} 7\n#RTRANS 3010 {} -5\n#TRANS 3010 {} '
+        "-5\n}\n"
+    )
     assert [one.amount for one in read(tmp_path, HEAD + text).vouchers[0].lines] == [Decimal(5), Decimal(-5)]
 
 
 def test_a_voucher_without_a_date_keeps_its_lines(tmp_path: Path) -> None:
-    sie_file = read(tmp_path, HEAD + '#VER A 1 "" "no date"\n{\n#TRANS 1930 {} 5 20250302\n#TRANS 3010 {} -5\n}\n')
+    sie_file = read(
+        tmp_path, HEAD + '#VER A 1 "" "no date"\n{\n#TRANS 1930 {} 5 20250302\n#TRANS 3010 {} -5\n}\n'
+    )
     assert [(one.booked_on, len(one.lines)) for one in sie_file.vouchers] == [(date(2025, 3, 2), 2)]
 
 
@@ -72,7 +78,11 @@ def test_numbers_that_repeat_stay_entries_of_their_own(tmp_path: Path) -> None:
     ("name", "content", "reason"),
     [
         ("page.se", "<html>404</html>", "page.se is not a SIE file: it has no #SIETYP line."),
-        ("balances.se", HEAD.replace("#SIETYP 4", "#SIETYP 1"), "balances.se is SIE type 1: it has no entries."),
+        (
+            "balances.se",
+            HEAD.replace("#SIETYP 4", "#SIETYP 1"),
+            "balances.se is SIE type 1: it has no entries.",
+        ),
         ("empty.se", "", "empty.se is not a SIE file: it has no #SIETYP line."),
     ],
 )
@@ -89,7 +99,9 @@ def test_what_is_no_ledger_is_refused_by_name_and_the_rest_goes_on(
 amounts = st.decimals(min_value=-(10**9), max_value=10**9, places=2, allow_nan=False)
 words = st.text(alphabet='abc åäö ÅÄÖ é"\\{}#0129', max_size=12).map(str.strip)
 lines_of_one = st.lists(st.tuples(st.sampled_from(["1930", "3010"]), amounts, words), max_size=4)
-vouchers = st.lists(st.tuples(st.dates(date(2025, 1, 1), date(2025, 12, 31)), words, lines_of_one), max_size=5)
+vouchers = st.lists(
+    st.tuples(st.dates(date(2025, 1, 1), date(2025, 12, 31)), words, lines_of_one), max_size=5
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -102,7 +114,10 @@ def test_what_is_written_is_read_back(
     text = HEAD
     for number, (day, title, lines) in enumerate(vouchers):
         text += f"#VER A {number} {day:%Y%m%d} {quoted(title)}\n{{\n"
-        text += "".join(f'#TRANS {code} {{}} {amount} "" {quoted(note)}\n' for code, amount, note in lines) + "}\n"
+        text += (
+            "".join(f'#TRANS {code} {{}} {amount} "" {quoted(note)}\n' for code, amount, note in lines)
+            + "}\n"
+        )
     sie_file = read(tmp_path_factory.mktemp("made-up"), text, encoding)
     assert [
         (voucher.booked_on, voucher.text, [(line.account, line.amount, line.text) for line in voucher.lines])

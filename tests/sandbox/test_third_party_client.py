@@ -1,4 +1,5 @@
-"""An OAuth client that knows nothing of Koppel or its sandbox (Authlib) signs in, refreshes, revokes and reads."""
+"""An OAuth client that knows nothing of Koppel or its sandbox
+(Authlib) signs in, refreshes, revokes and reads."""
 
 import secrets
 from typing import Any
@@ -54,8 +55,10 @@ def test_it_signs_in_by_discovery_and_trusts_what_is_signed(
     keys = KeySet.import_key_set(requests.get(metadata["jwks_uri"], timeout=PATIENCE_SECONDS).json())
     claims = jwt.decode(token["id_token"], keys, algorithms=["RS256"]).claims
     assert (claims["iss"], claims["aud"], claims["nonce"]) == (
-        metadata["issuer"], CLIENTS["company_list"], token["nonce"],
-    )  # fmt: skip
+        metadata["issuer"],
+        CLIENTS["company_list"],
+        token["nonce"],
+    )
     assert token["token_type"] == "Bearer"
     assert client.get(metadata["userinfo_endpoint"]).json()["sub"] == claims["sub"]
 
@@ -81,11 +84,13 @@ def test_a_refresh_token_works_once_and_its_reuse_ends_the_family(
         answer = requests.post(
             metadata["token_endpoint"],
             data={
-                "grant_type": "refresh_token", "refresh_token": stale, "client_id": CLIENTS["company_list"],
+                "grant_type": "refresh_token",
+                "refresh_token": stale,
+                "client_id": CLIENTS["company_list"],
                 "client_secret": CLIENT_SECRET,
             },
             timeout=PATIENCE_SECONDS,
-        )  # fmt: skip
+        )
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
 
 
@@ -94,6 +99,8 @@ def test_a_revoked_token_opens_nothing(client: Any, metadata: dict[str, Any], sa
     assert client.revoke_token(metadata["revocation_endpoint"], token["refresh_token"]).status_code == 200
     headers = {"Authorization": f"Bearer {token['access_token']}"}
     assert (
-        requests.get(f"{sandbox.url}/API/resources/v1/context", headers=headers, timeout=PATIENCE_SECONDS).status_code
+        requests.get(
+            f"{sandbox.url}/API/resources/v1/context", headers=headers, timeout=PATIENCE_SECONDS
+        ).status_code
         == 401
     )

@@ -34,7 +34,9 @@ def first_token(sandbox: Sandbox) -> str:
     return str(sandbox.control("grants", {"client_id": CLIENT})["grants"][0]["refresh_token"])
 
 
-def test_a_one_time_token_works_again_only_within_the_grace_period_then_its_family_dies(sandbox: Sandbox) -> None:
+def test_a_one_time_token_works_again_only_within_the_grace_period_then_its_family_dies(
+    sandbox: Sandbox,
+) -> None:
     sandbox.client(CLIENT, grace_seconds=3600)
     first = first_token(sandbox)
     second = refresh(sandbox, first)[1]["refresh_token"]
@@ -42,7 +44,9 @@ def test_a_one_time_token_works_again_only_within_the_grace_period_then_its_fami
     assert refresh(sandbox, first)[0] == 200
     sandbox.control("clock", {"advance_seconds": 3601})
     assert (refresh(sandbox, first)[0], refresh(sandbox, first)[1]["error"]) == (400, "invalid_grant")
-    assert refresh(sandbox, second)[1]["error"] == "invalid_grant", "The newest token of a revoked family still works."
+    assert refresh(sandbox, second)[1]["error"] == "invalid_grant", (
+        "The newest token of a revoked family still works."
+    )
     assert sandbox.control("tokens")["families_revoked_for_reuse"] == 1
 
 
@@ -89,9 +93,11 @@ def test_a_secret_with_letters_that_are_not_ascii_is_wrong(sandbox: Sandbox, sec
 
 def test_a_password_with_letters_that_are_not_ascii_is_wrong(sandbox: Sandbox) -> None:
     query = {
-        "client_id": CLIENT, "response_type": "code", "scope": "openid",
+        "client_id": CLIENT,
+        "response_type": "code",
+        "scope": "openid",
         "redirect_uri": "http://localhost/connections/consent/callback",
-    }  # fmt: skip
+    }
     with urlopen(f"{sandbox.url}/connect/authorize?{urlencode(query)}", timeout=PATIENCE_SECONDS) as page:
         request_id = parse_qs(urlsplit(page.url).query)["request"][0]
     form = urlencode({"request": request_id, "username": SANDBOX_USER, "password": "é"}).encode()

@@ -1,4 +1,5 @@
-"""An imported administration whose syncs are performed in this process, against the real sandbox over HTTP."""
+"""An imported administration whose syncs are performed in this
+process, against the real sandbox over HTTP."""
 
 import pytest
 

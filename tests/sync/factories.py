@@ -1,4 +1,5 @@
-"""Imports a company of the sandbox and performs its runs in this process: the engine is the worker's, its loop is ours."""
+"""Imports a company of the sandbox and performs its runs in this process: the
+engine is the worker's, its loop is ours."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +62,8 @@ class Synced:
             return str(self.administration.status)
 
     def versions(self) -> dict[str, set[tuple[str, str]]]:
-        """Where PostgreSQL keeps each row and which transaction wrote it: an UPDATE, even to the same values, changes it."""
+        """Where PostgreSQL keeps each row and which transaction wrote it: an
+        UPDATE, even to the same values, changes it."""
         with organisation_scope(self.actor.organisation_id), connection.cursor() as cursor:
             versions_by_resource = {}
             for resource, model in MODELS_BY_RESOURCE.items():
@@ -91,7 +93,9 @@ class Synced:
     def rows(self, resource: str, **where: Any) -> list[BookRow]:
         """What the books hold and the source still has."""
         with organisation_scope(self.actor.organisation_id):
-            queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(administration_id=self.administration_id)
+            queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(
+                administration_id=self.administration_id
+            )
             return list(queryset.filter(**{"deleted_at": None, **where}).order_by("external_id"))
 
     def keys(self, resource: str, **where: Any) -> set[str]:
@@ -133,14 +137,17 @@ class Synced:
 
 
 def import_company(connected: Connected, index: int = 0) -> Synced:
-    """The company at `place` in the sandbox's list. Its weekly full comparison is days away, also when midnight passes."""
+    """The company at `place` in the sandbox's list. Its weekly full
+    comparison is days away, also when midnight passes."""
     company_id = str(connected.sandbox.companies()[index]["id"])
     actor = connected.actor
     with organisation_scope(actor.organisation_id):
         remote = RemoteCompany.objects.get(connection=connected.connection, external_id=company_id)
         created_ids = import_companies(actor, connected.connection.pk, 1, [NewAdministration(remote.pk)])
         weekday = (timezone.localdate() - timedelta(days=3)).weekday()
-        Administration.objects.filter(pk__in=created_ids).update(settings={"full_comparison_weekday": weekday})
+        Administration.objects.filter(pk__in=created_ids).update(
+            settings={"full_comparison_weekday": weekday}
+        )
     return Synced(actor, created_ids[0], company_id, connected.sandbox)
 
 

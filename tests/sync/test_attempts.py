@@ -24,7 +24,8 @@ def clear_faults(synced: Synced) -> None:
 
 
 def test_what_an_earlier_attempt_could_not_read_is_not_forgotten_by_the_next(synced: Synced) -> None:
-    """The accounts broke the contract, then the journal was down: whoever goes on with the journal has not seen the first."""
+    """The accounts broke the contract, then the journal was down: whoever goes
+    on with the journal has not seen the first."""
     synced.sandbox.fault("/v1/account$", status=404)
     synced.sandbox.fault(JOURNAL, status=500, times=50)
     run = synced.sync()
@@ -39,7 +40,8 @@ def test_what_an_earlier_attempt_could_not_read_is_not_forgotten_by_the_next(syn
 
 
 def test_a_read_whose_place_is_gone_at_the_source_begins_anew(synced: Synced) -> None:
-    """A dimension was deleted between the list and its values: asking for it again would be refused for ever."""
+    """A dimension was deleted between the list and its values: asking
+    for it again would be refused for ever."""
     gone = {"path": "/v1/dimension/", "status": 404}
     synced.sandbox.fault(**gone)
     synced.sandbox.fault("/v1/dimension$", kind="replace", old="[]", body='["SUBACCOUNT"]')
@@ -109,8 +111,11 @@ def test_a_page_that_came_through_makes_up_for_what_failed_before_a_crash(
 
 
 @pytest.mark.parametrize("same", [False, True])
-def test_what_came_by_its_stamp_and_what_the_comparison_found_are_logged_once_each(synced: Synced, same: bool) -> None:
-    """The comparison's first page is committed together with what changed: of one resource, and perhaps of one entry."""
+def test_what_came_by_its_stamp_and_what_the_comparison_found_are_logged_once_each(
+    synced: Synced, same: bool
+) -> None:
+    """The comparison's first page is committed together with what changed:
+    of one resource, and perhaps of one entry."""
     synced.sync()
     first = min(first_entry.period for first_entry in synced.rows("entries"))  # type: ignore[attr-defined]
     first_entry, other = synced.rows("entries", period=first)[:2]
@@ -130,13 +135,17 @@ def test_what_came_by_its_stamp_and_what_the_comparison_found_are_logged_once_ea
     assert synced.sync(full=True).state == "succeeded", "the connection still stages"
 
 
-def test_a_deletion_that_comes_alone_is_not_overlooked(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deletion_that_comes_alone_is_not_overlooked(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing changed, one entry is gone: an answer without records is not one without news."""
     synced.sync()
     gone = synced.rows("entries")[2].external_id
     read = VismaNet.read_page
 
-    async def deleting_alone(self: VismaNet, session: Session, resource: str, mode: ReadMode, *how: Any) -> Page:
+    async def deleting_alone(
+        self: VismaNet, session: Session, resource: str, mode: ReadMode, *how: Any
+    ) -> Page:
         page = await read(self, session, resource, mode, *how)
         return replace(page, records=[], tombstones=[gone]) if resource == "entries" else page
 

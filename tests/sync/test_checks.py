@@ -1,4 +1,5 @@
-"""After a sync the books are checked, whoever wrote what changed, and what is wrong stays told until it is right."""
+"""After a sync the books are checked, whoever wrote what changed, and
+what is wrong stays told until it is right."""
 
 from typing import Any
 

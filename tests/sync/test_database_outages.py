@@ -1,4 +1,5 @@
-"""Our own database answers with errors: what passes by itself is waited for without a strike, every other error is a crash."""
+"""Our own database answers with errors: what passes by itself is waited for
+without a strike, every other error is a crash."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,8 @@ def answering_with(addresses: Addresses, state: str) -> Iterator[None]:
     with psycopg.connect(addresses.superuser_url, autocommit=True) as connection:
         connection.execute(f"CREATE FUNCTION test_refuse() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
         connection.execute(
-            "CREATE TRIGGER test_refuse BEFORE INSERT OR UPDATE ON sync_checkpoint EXECUTE FUNCTION test_refuse()"
+            "CREATE TRIGGER test_refuse BEFORE INSERT OR UPDATE ON sync_checkpoint EXECUTE FUNCTION "
+            "test_refuse()"
         )
         try:
             yield
@@ -71,7 +73,9 @@ def test_an_outage_costs_no_strike(synced: Synced, database_addresses: Addresses
     assert synced.perform(run.pk).state == "succeeded"
 
 
-def test_an_outage_is_waited_for_at_growing_pauses_however_often(synced: Synced, database_addresses: Addresses) -> None:
+def test_an_outage_is_waited_for_at_growing_pauses_however_often(
+    synced: Synced, database_addresses: Addresses
+) -> None:
     pauses = []
     with answering_with(database_addresses, "57014"):
         run = synced.sync()
@@ -96,7 +100,9 @@ def _age(synced: Synced, run: Run, by: timedelta) -> None:
 
 def open_issues(synced: Synced) -> list[str]:
     with organisation_scope(synced.actor.organisation_id):
-        return list(Issue.objects.filter(resolved_at=None, code="database_errors").values_list("code", flat=True))
+        return list(
+            Issue.objects.filter(resolved_at=None, code="database_errors").values_list("code", flat=True)
+        )
 
 
 def test_after_a_quarter_of_an_hour_an_issue_says_so_until_it_is_well_again(
@@ -126,7 +132,9 @@ def test_every_other_error_is_a_crash_and_the_third_one_ends_the_run(
 
 
 @pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
-def test_a_limit_of_time_that_strikes_is_an_outage(synced: Synced, database_addresses: Addresses, setting: str) -> None:
+def test_a_limit_of_time_that_strikes_is_an_outage(
+    synced: Synced, database_addresses: Addresses, setting: str
+) -> None:
     """Somebody's maintenance holds the table; PostgreSQL itself breaks the statement off."""
     limited = application_role(database_addresses, setting, "'2s'")
     with psycopg.connect(database_addresses.superuser_url) as maintenance, limited:
@@ -137,7 +145,9 @@ def test_a_limit_of_time_that_strikes_is_an_outage(synced: Synced, database_addr
     assert synced.perform(run.pk).state == "succeeded"
 
 
-def test_a_crash_after_each_page_is_not_repeated_for_ever(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_after_each_page_is_not_repeated_for_ever(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read, left = VismaNet.read_page, 0
 
     async def reading(self: VismaNet, *how: Any) -> Page:
@@ -163,7 +173,8 @@ def test_a_crash_after_each_page_is_not_repeated_for_ever(synced: Synced, monkey
 def test_a_worker_waits_for_a_database_that_is_read_only_for_a_while(
     connected: MakeConnected, database_addresses: Addresses
 ) -> None:
-    """As after a failover to a standby: the worker can record nothing, not even that it waits. Nobody restarts it."""
+    """As after a failover to a standby: the worker can record nothing,
+    not even that it waits. Nobody restarts it."""
     synced = import_company(connected())
     with run_worker(database_addresses.superuser_url) as worker:
         synced.sandbox.hold("journaltransaction")
@@ -183,7 +194,9 @@ def test_a_worker_waits_for_a_database_that_is_read_only_for_a_while(
 def end_sessions(addresses: Addresses) -> None:
     connections.close_all()
     with psycopg.connect(addresses.superuser_url) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'koppel_app'")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'koppel_app'"
+        )
 
 
 def silence_of(addresses: Addresses) -> timedelta:

@@ -61,7 +61,9 @@ def test_a_read_of_changes_overlaps_the_last_one(synced: Synced) -> None:
     (call,) = synced.sandbox.calls("/customer")
     assert call["query"]["lastModifiedDateTimeCondition"] == ">="
     since = datetime.fromisoformat(call["query"]["lastModifiedDateTime"])
-    seen = max(row.raw.tobytes() if isinstance(row.raw, memoryview) else row.raw for row in synced.rows("contacts"))
+    seen = max(
+        row.raw.tobytes() if isinstance(row.raw, memoryview) else row.raw for row in synced.rows("contacts")
+    )
     stamp = datetime.fromisoformat(seen.decode().partition('"lastModifiedDateTime":"')[2][:19])
     assert timedelta(minutes=69) < stamp - since < timedelta(minutes=72)
 
@@ -78,7 +80,9 @@ def test_a_deleted_entry_is_flagged_by_the_full_comparison_and_not_before(synced
 
 
 @pytest.mark.parametrize("later", [True, False])
-def test_an_entry_that_moved_to_another_period_changed_and_was_not_deleted(synced: Synced, later: bool) -> None:
+def test_an_entry_that_moved_to_another_period_changed_and_was_not_deleted(
+    synced: Synced, later: bool
+) -> None:
     """Also when the next sync is a full comparison, whose old period no longer has it."""
     synced.sync()
     periods = sorted({one.period for one in synced.rows("entries")})  # type: ignore[attr-defined]
@@ -194,7 +198,8 @@ def test_an_entry_that_left_a_closed_period_changed_it_and_its_lines_no_longer_d
 
 
 def numbers_in_open_periods(synced: Synced) -> set[str]:
-    """Of entries; none in a closed period has the same number. In the first days of January there may be none at all."""
+    """Of entries; none in a closed period has the same number. In the first
+    days of January there may be none at all."""
     closed = {row.period for row in synced.rows("periods", closed=True)}  # type: ignore[attr-defined]
     where: dict[str, set[bool]] = {}
     for row in synced.rows("entries"):
@@ -228,7 +233,9 @@ def test_a_wider_window_brings_the_older_years_and_a_narrower_one_deletes_nothin
         ("2026-03-08T02:00", "2026-03-11T10:00", False),
     ],
 )
-def test_the_full_comparison_comes_on_its_week_day_and_is_caught_up(last: str | None, at: str, due: bool) -> None:
+def test_the_full_comparison_comes_on_its_week_day_and_is_caught_up(
+    last: str | None, at: str, due: bool
+) -> None:
     """1 and 8 March 2026 are Sundays."""
     moment = datetime.fromisoformat(last).replace(tzinfo=UTC) if last else None
     now = datetime.fromisoformat(at).replace(tzinfo=UTC)
@@ -267,10 +274,16 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
         async def send(self, *_call: Any, **_more: Any) -> Response:
             stamps = ["2026-03-04T10:00:00", "2099-01-01T00:00:00"]
             rows = [
-                {"module": "GL", "batchNumber": str(number), "account": {"number": "1"}, "subaccountId": str(number),
-                 "financialPeriod": "202603", "lastModifiedDateTime": stamp}
+                {
+                    "module": "GL",
+                    "batchNumber": str(number),
+                    "account": {"number": "1"},
+                    "subaccountId": str(number),
+                    "financialPeriod": "202603",
+                    "lastModifiedDateTime": stamp,
+                }
                 for number, stamp in enumerate(stamps)
-            ]  # fmt: skip
+            ]
             return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
 
     at = Delta(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
@@ -284,7 +297,8 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
     ("floor", "newest"), [("", "2026-03-04T09:00:00"), ("2026-03-04T11:30:00", "2026-03-04T11:30:00")]
 )
 def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) -> None:
-    """Who edits a row that was passed already, while the rest is read for three hours, is met by the next read of changes."""
+    """Who edits a row that was passed already, while the rest is read for three
+    hours, is met by the next read of changes."""
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
         from koppel.connectors.visma_net.cursors import Delta, checkpoint
         from koppel.kit.clock import now
@@ -294,7 +308,8 @@ def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) ->
 
 
 def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None:
-    """Even when the run before it left a read of changes half done, and what was deleted meanwhile is flagged."""
+    """Even when the run before it left a read of changes half done,
+    and what was deleted meanwhile is flagged."""
     synced.sync()
     synced.paging(page_size_max=3)
     gone = synced.rows("entries")[2].number  # type: ignore[attr-defined]
@@ -340,7 +355,9 @@ def test_what_is_no_longer_wanted_does_not_hold_completeness_back(synced: Synced
         assert synced.administration.complete_as_of == synced.checkpoint("company_details").complete_as_of
 
 
-def test_a_run_that_was_taken_over_at_its_end_decides_nothing(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_was_taken_over_at_its_end_decides_nothing(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its worker slept between the last page and the end; meanwhile somebody stopped the import."""
     decide = run_completion.succeed
 
@@ -355,14 +372,19 @@ def test_a_run_that_was_taken_over_at_its_end_decides_nothing(synced: Synced, mo
 
 
 def test_what_is_refused_in_the_middle_of_a_list_is_said_and_the_rest_goes_on(synced: Synced) -> None:
-    """The first part of the list was as known, and waits for others to be committed with: it does not undo the refusal."""
+    """The first part of the list was as known, and waits for others to be
+    committed with: it does not undo the refusal."""
     synced.sync()
     synced.sandbox.fault("supplier", status=403)
     run = synced.sync()
     assert run.state == "succeeded"
     part, checkpoint = synced.part(run, "contacts"), synced.checkpoint("contacts")
     assert (part.state, bool(part.reason)) == ("skipped", True)
-    assert (checkpoint.available, checkpoint.resume_cursor, bool(checkpoint.unavailable_reason)) == (False, "", True)
+    assert (checkpoint.available, checkpoint.resume_cursor, bool(checkpoint.unavailable_reason)) == (
+        False,
+        "",
+        True,
+    )
     assert synced.part(synced.sync(), "contacts").state == "done"
     assert synced.checkpoint("contacts").available
 
@@ -370,7 +392,8 @@ def test_what_is_refused_in_the_middle_of_a_list_is_said_and_the_rest_goes_on(sy
 def test_a_deletion_that_the_source_tells_takes_the_lines_with_it_and_is_logged_once(
     synced: Synced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Visma.net tells of none; other accounting systems do, and tell the same one again within their overlap."""
+    """Visma.net tells of none; other accounting systems do, and tell
+    the same one again within their overlap."""
     synced.sync()
     entry = synced.rows("entries")[2].external_id
     lines = synced.rows("entry_lines", entry=entry)

@@ -1,4 +1,5 @@
-"""Each trap of the real API's paging, set by the sandbox: afterwards the books hold exactly what the source holds."""
+"""Each trap of the real API's paging, set by the sandbox: afterwards the
+books hold exactly what the source holds."""
 
 import json
 from decimal import Decimal
@@ -47,7 +48,8 @@ def test_rows_inserted_and_deleted_while_a_first_read_is_paging(synced: Synced) 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 7])
 def test_a_row_deleted_while_a_comparison_is_paging_hides_no_other(synced: Synced, calls: int) -> None:
-    """The rows behind it move up by one page place: the one that moved over the edge of a page is on neither page."""
+    """The rows behind it move up by one page place: the one that moved
+    over the edge of a page is on neither page."""
     synced.sync()
     synced.paging(page_size_max=5)
     numbers = [one["number"] for one in synced.batches()]
@@ -62,9 +64,13 @@ def test_a_deletion_and_an_insertion_that_leave_the_total_as_it_was(synced: Sync
     synced.sync()
     synced.paging(page_size_max=5)
     first, second = synced.batches()[0], synced.batches()[1]
-    synced.change(delete=[first["number"]], insert={"999999": second["number"]}, after={"path": JOURNAL, "calls": 1})
+    synced.change(
+        delete=[first["number"]], insert={"999999": second["number"]}, after={"path": JOURNAL, "calls": 1}
+    )
     synced.sync(full=True)
-    assert set(synced.source_keys()) - {f"{second['module']} 999999"} <= synced.keys("entries"), "no false deletion"
+    assert set(synced.source_keys()) - {f"{second['module']} 999999"} <= synced.keys("entries"), (
+        "no false deletion"
+    )
 
 
 def test_a_page_on_which_everything_is_twice(synced: Synced) -> None:
@@ -84,7 +90,8 @@ def test_a_period_without_entries_and_a_list_without_rows(synced: Synced) -> Non
 
 @pytest.mark.parametrize("kind", ["truncate", "garbage", "html", "drop"])
 def test_an_answer_that_broke_off_is_asked_for_again(synced: Synced, kind: str) -> None:
-    """A connection that was dropped may be tried again at once by the HTTP client; everything else waits for the vendor."""
+    """A connection that was dropped may be tried again at once by the HTTP
+    client; everything else waits for the vendor."""
     synced.sandbox.fault(JOURNAL, kind=kind, skip=3)
     run = synced.sync()
     assert run.state == "queued" or kind == "drop"
@@ -95,7 +102,9 @@ def test_an_answer_that_broke_off_is_asked_for_again(synced: Synced, kind: str) 
 @pytest.mark.parametrize("amount", ['"NaN"', "1e400", '"Infinity"', "-1e18"])
 def test_what_is_no_amount_is_kept_as_evidence_and_the_rest_goes_on(synced: Synced, amount: str) -> None:
     lines = len(synced.rows("entry_lines"))
-    synced.sandbox.fault(JOURNAL, kind="replace", old='"creditAmount":0.0000', body=f'"creditAmount":{amount}', skip=2)
+    synced.sandbox.fault(
+        JOURNAL, kind="replace", old='"creditAmount":0.0000', body=f'"creditAmount":{amount}', skip=2
+    )
     run = synced.sync()
     assert run.state == "succeeded"
     with organisation_scope(synced.actor.organisation_id):
@@ -116,7 +125,9 @@ def test_a_record_longer_than_a_page_of_postgresql_is_kept_whole(synced: Synced,
     if has_full_read:
         synced.sync()
     long = f'"transactionDescription":"{"é" * 9000}'
-    synced.sandbox.fault(JOURNAL, kind="replace", old='"transactionDescription":"', body=long, skip=2, times=2)
+    synced.sandbox.fault(
+        JOURNAL, kind="replace", old='"transactionDescription":"', body=long, skip=2, times=2
+    )
     assert synced.sync(full=has_full_read).state == "succeeded"
     long_lines = [one for one in synced.rows("entry_lines") if len(one.raw) > 18_000]
     assert long_lines
@@ -138,7 +149,9 @@ def test_a_key_that_is_there_twice_and_a_nul_are_kept_byte_for_byte(synced: Sync
 
 def test_amounts_reach_the_database_as_they_were_written(synced: Synced) -> None:
     exact = "1234567890123.0500"
-    synced.sandbox.fault(JOURNAL, kind="replace", old='"debitAmount":0.0000', body=f'"debitAmount":{exact}', skip=2)
+    synced.sandbox.fault(
+        JOURNAL, kind="replace", old='"debitAmount":0.0000', body=f'"debitAmount":{exact}', skip=2
+    )
     synced.sync()
     amounts = [one.debit for one in synced.rows("entry_lines") if one.debit == Decimal(exact)]  # type: ignore[attr-defined]
     assert amounts
@@ -164,7 +177,8 @@ def test_raw_is_what_the_vendor_sent(synced: Synced) -> None:
 def test_a_page_that_cannot_be_understood_proves_nothing_absent(
     synced: Synced, path: str, resource: str, old: str, broken: str
 ) -> None:
-    """Neither its own rows nor those of the pages around it; the totals that stood in its first row are found elsewhere."""
+    """Neither its own rows nor those of the pages around it; the totals that
+    stood in its first row are found elsewhere."""
     synced.sync()
     before = synced.keys(resource)
     synced.paging(page_size_max=5)

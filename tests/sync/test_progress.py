@@ -56,13 +56,21 @@ def run_of(administration: Administration, state: str, trigger: str = "import", 
 
 def part_of(run: Run, resource: str, state: str, seconds: float | None = None, **fields: Any) -> None:
     at = now()
-    times = {"started_at": at - timedelta(seconds=seconds or 0), "finished_at": at if state == "done" else None}
+    times = {
+        "started_at": at - timedelta(seconds=seconds or 0),
+        "finished_at": at if state == "done" else None,
+    }
     with organisation_scope(run.organisation_id):
         position = RunResource.objects.filter(run=run).count()
         RunResource.objects.create(
-            organisation_id=run.organisation_id, run=run, resource=resource, state=state, position=position,
-            **({} if seconds is None else times), **fields,
-        )  # fmt: skip
+            organisation_id=run.organisation_id,
+            run=run,
+            resource=resource,
+            state=state,
+            position=position,
+            **({} if seconds is None else times),
+            **fields,
+        )
 
 
 def progress(administration: Administration) -> RunProgress:
@@ -70,7 +78,9 @@ def progress(administration: Administration) -> RunProgress:
         return progress_of_runs(administration.organisation_id, [administration.pk])[administration.pk]
 
 
-def test_a_first_import_is_expected_to_take_what_similar_ones_took(firm: tuple[Actor, list[Administration]]) -> None:
+def test_a_first_import_is_expected_to_take_what_similar_ones_took(
+    firm: tuple[Actor, list[Administration]],
+) -> None:
     _anna, (done, reading, _waiting) = firm
     finished = run_of(done, "succeeded", finished_at=now())
     part_of(finished, "accounts", "done", 1.0, mode="full", rows=100)
@@ -80,13 +90,26 @@ def test_a_first_import_is_expected_to_take_what_similar_ones_took(firm: tuple[A
     part_of(run, "entries", "running", 0.1, mode="full", rows=100, lines=1000, expected_total=10_000, pages=1)
     result = progress(reading)
     assert (result.resource, result.done, result.expected, result.pages) == ("entries", 1000, 10_000, 1)
-    assert result.percent == pytest.approx(10, abs=2), "a tenth of the entries, which take nearly all of the time"
-    assert result.seconds_left == pytest.approx(90, abs=1), "9,000 lines at the pace of the other one: 100 a second"
+    assert result.percent == pytest.approx(10, abs=2), (
+        "a tenth of the entries, which take nearly all of the time"
+    )
+    assert result.seconds_left == pytest.approx(90, abs=1), (
+        "9,000 lines at the pace of the other one: 100 a second"
+    )
 
 
-def test_a_later_run_is_expected_to_take_what_the_last_one_took(firm: tuple[Actor, list[Administration]]) -> None:
+def test_a_later_run_is_expected_to_take_what_the_last_one_took(
+    firm: tuple[Actor, list[Administration]],
+) -> None:
     _anna, (administration, *_others) = firm
-    part_of(run_of(administration, "succeeded", finished_at=now()), "entries", "done", 300.0, mode="full", lines=50_000)
+    part_of(
+        run_of(administration, "succeeded", finished_at=now()),
+        "entries",
+        "done",
+        300.0,
+        mode="full",
+        lines=50_000,
+    )
     part_of(
         run_of(administration, "succeeded", "schedule", finished_at=now()),
         "entries",
@@ -99,9 +122,13 @@ def test_a_later_run_is_expected_to_take_what_the_last_one_took(firm: tuple[Acto
     assert progress(administration).seconds_left == 2
 
 
-def test_a_run_that_waits_for_the_vendor_says_until_when_and_why(firm: tuple[Actor, list[Administration]]) -> None:
+def test_a_run_that_waits_for_the_vendor_says_until_when_and_why(
+    firm: tuple[Actor, list[Administration]],
+) -> None:
     anna, (_done, reading, _waiting) = firm
-    run = run_of(reading, "queued", not_before=now() + timedelta(minutes=10), reason="The calls are used up for now.")
+    run = run_of(
+        reading, "queued", not_before=now() + timedelta(minutes=10), reason="The calls are used up for now."
+    )
     part_of(run, "accounts", "waiting")
     result = progress(reading)
     assert result.waits_until is not None
@@ -113,7 +140,14 @@ def test_a_run_that_waits_for_the_vendor_says_until_when_and_why(firm: tuple[Act
 
 def test_the_page_of_an_import_goes_on_until_it_is_over(firm: tuple[Actor, list[Administration]]) -> None:
     anna, (_done, reading, waiting) = firm
-    part_of(run_of(reading, "running", started_at=now()), "entries", "running", 1.0, lines=1200, expected_total=4000)
+    part_of(
+        run_of(reading, "running", started_at=now()),
+        "entries",
+        "running",
+        1.0,
+        lines=1200,
+        expected_total=4000,
+    )
     run_of(waiting, "queued")
     browser = signed_in(anna)
     page = browser.get(f"/imports/{IMPORT}/").content.decode()
@@ -135,7 +169,14 @@ def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one
     firm: tuple[Actor, list[Administration]],
 ) -> None:
     anna, (done, reading, waiting) = firm
-    part_of(run_of(reading, "running", started_at=now()), "entries", "running", 1.0, lines=1200, expected_total=4000)
+    part_of(
+        run_of(reading, "running", started_at=now()),
+        "entries",
+        "running",
+        1.0,
+        lines=1200,
+        expected_total=4000,
+    )
     finished = run_of(done, "succeeded", started_at=now() - timedelta(seconds=8), finished_at=now())
     part_of(finished, "entries", "done", 8.0, mode="full", rows=90, lines=300)
     browser, address = signed_in(anna), f"/imports/{IMPORT}/"
@@ -146,12 +187,18 @@ def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one
         remote = type(done.remote_company).objects.get(pk=done.remote_company_id)
         common = {"organisation_id": anna.organisation_id, "connection_id": done.connection_id}
         remotes = type(remote).objects.bulk_create(
-            type(remote)(**common, grant_id=remote.grant_id, external_id=f"More {number}", name=f"More {number:04}")
+            type(remote)(
+                **common, grant_id=remote.grant_id, external_id=f"More {number}", name=f"More {number:04}"
+            )
             for number in range(2000)
         )
         Administration.objects.bulk_create(
             Administration(
-                **common, remote_company=remote_company, name=remote_company.name, status="queued", import_id=IMPORT
+                **common,
+                remote_company=remote_company,
+                name=remote_company.name,
+                status="queued",
+                import_id=IMPORT,
             )
             for remote_company in remotes
         )
@@ -160,7 +207,9 @@ def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one
     assert len(large) <= len(small)
     assert ("1 of 2,003 active" in page, "Page 1 of 67" in page) == (True, True)
     assert page.count("<tr>") == 1 + 30
-    assert page.index(reading.name) < page.index(waiting.name) < page.index("More 0000"), "what is read comes first"
+    assert page.index(reading.name) < page.index(waiting.name) < page.index("More 0000"), (
+        "what is read comes first"
+    )
     assert "More 0050" not in page
     last = browser.get(f"{address}?page=9999", headers={"HX-Request": "true"}).content.decode()
     assert ("Page 67 of 67" in last, "status=&amp;page=67" in last, "8 seconds" in last) == (True, True, True)
@@ -191,7 +240,14 @@ def test_how_long_an_import_takes_is_told_by_its_pace(firm: tuple[Actor, list[Ad
 
 def test_rest_tells_the_same(firm: tuple[Actor, list[Administration]]) -> None:
     anna, (done, reading, _waiting) = firm
-    part_of(run_of(reading, "running", started_at=now()), "entries", "running", 1.0, lines=1200, expected_total=4000)
+    part_of(
+        run_of(reading, "running", started_at=now()),
+        "entries",
+        "running",
+        1.0,
+        lines=1200,
+        expected_total=4000,
+    )
     browser = signed_in(anna)
     body = browser.get(f"/api/v1/administrations/{reading.pk}/sync").json()
     assert (body["progress"]["resource"], body["progress"]["done"], body["newest"]["state"]) == (
@@ -253,7 +309,9 @@ def test_the_page_starts_single_resources_and_keeps_what_is_known_of_the_others(
     assert "18 seconds" in page
     assert "Next sync by itself" in page
     assert page.count("+40") == 1, "of the contacts, which the second run did not read"
-    answer = browser.post(f"/administrations/{done.pk}/sync/now", {"resource": "nothing"}, follow=True).content.decode()
+    answer = browser.post(
+        f"/administrations/{done.pk}/sync/now", {"resource": "nothing"}, follow=True
+    ).content.decode()
     assert "nothing is not one of the available choices" in answer
 
 

@@ -34,9 +34,13 @@ def firm_with(actor: MakeActor, count: int) -> tuple[Actor, list[Administration]
             remote.save()
             remotes.append(remote)
             Administration.objects.create(
-                organisation_id=member.organisation_id, connection_id=first.connection_id, remote_company_id=remote.pk,
-                name=remote.name, status="active", activated_at=now(),
-            )  # fmt: skip
+                organisation_id=member.organisation_id,
+                connection_id=first.connection_id,
+                remote_company_id=remote.pk,
+                name=remote.name,
+                status="active",
+                activated_at=now(),
+            )
         return member, list(Administration.objects.order_by("pk"))
 
 
@@ -56,12 +60,15 @@ async def look(database: Database, worker: str, room: int) -> list[ClaimedRun]:
     async with database.installation_transaction() as connection:
         runs = (await queue.claim_next(connection, worker, room)).runs
         await connection.execute(
-            "UPDATE sync_run SET heartbeat_at = now() + interval '1 hour' WHERE state = 'running' AND heartbeat_at = now()"
+            "UPDATE sync_run SET heartbeat_at = now() + interval '1 hour' WHERE state = 'running' "
+            "AND heartbeat_at = now()"
         )
         return runs
 
 
-def claimed_by(*room: int, worker: str = "w", then: Callable[[int], None] | None = None) -> list[list[ClaimedRun]]:
+def claimed_by(
+    *room: int, worker: str = "w", then: Callable[[int], None] | None = None
+) -> list[list[ClaimedRun]]:
     """What a worker with so much room takes, one look after the other."""
 
     async def looks() -> list[list[ClaimedRun]]:
@@ -81,7 +88,9 @@ def test_a_small_firm_is_not_held_up_by_a_large_import(actor: MakeActor) -> None
     queued_runs(few, "schedule")
     first, second = claimed_by(4, 4)
     assert Counter(run.organisation_id for run in first)[small.organisation_id] == 2, "they take turns"
-    assert Counter(run.organisation_id for run in second)[small.organisation_id] == 1, "the last of the small one"
+    assert Counter(run.organisation_id for run in second)[small.organisation_id] == 1, (
+        "the last of the small one"
+    )
 
 
 def test_a_person_who_waits_goes_first_and_the_schedule_last(actor: MakeActor) -> None:

@@ -1,5 +1,5 @@
-"""Which reads a resource gets, without a database or a vendor: changes before the comparison, a full read whenever one is due,
-and never more than two."""
+"""Which reads a resource gets, without a database or a vendor: changes before the comparison, a full read
+whenever one is due, and never more than two."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,19 +14,32 @@ AT = datetime(2026, 3, 4, 12, tzinfo=UTC)
 MODES = (ReadMode.MODIFIED_SINCE, ReadMode.FULL)
 MOMENTS = st.datetimes(datetime(2026, 2, 1), AT.replace(tzinfo=None), timezones=st.just(UTC))  # noqa: DTZ001 - they get a zone
 SPECS = st.builds(
-    ResourceSpec, key=st.sampled_from(["entries", "accounts"]), read_modes=st.sampled_from([MODES, MODES[1:]]),
+    ResourceSpec,
+    key=st.sampled_from(["entries", "accounts"]),
+    read_modes=st.sampled_from([MODES, MODES[1:]]),
     delete_mode=st.just(DeleteMode.BY_ABSENCE),
-)  # fmt: skip
+)
 RULES = st.builds(
-    ReadRules, resources=st.just(frozenset({"entries", "accounts"})), fiscal_years_back=st.integers(0, 3),
-    full_comparison_weekday=st.integers(0, 6), full_requested_at=st.none() | MOMENTS, zone=st.just(UTC),
-)  # fmt: skip
+    ReadRules,
+    resources=st.just(frozenset({"entries", "accounts"})),
+    fiscal_years_back=st.integers(0, 3),
+    full_comparison_weekday=st.integers(0, 6),
+    full_requested_at=st.none() | MOMENTS,
+    zone=st.just(UTC),
+)
 CHECKPOINTS = st.builds(
-    CheckpointState, resume_cursor=st.sampled_from(["", "page 3"]), read_mode=st.sampled_from(MODES), read_id=st.integers(0, 9),
-    read_started_at=st.none() | MOMENTS, incremental_cursor=st.sampled_from(["", "2026-03-01"]),
-    last_full_at=st.none() | MOMENTS, fiscal_years_back=st.integers(0, 3), is_verifying_deletes=st.booleans(),
-    is_inconsistent=st.booleans(), seen_count=st.integers(0, 9),
-)  # fmt: skip
+    CheckpointState,
+    resume_cursor=st.sampled_from(["", "page 3"]),
+    read_mode=st.sampled_from(MODES),
+    read_id=st.integers(0, 9),
+    read_started_at=st.none() | MOMENTS,
+    incremental_cursor=st.sampled_from(["", "2026-03-01"]),
+    last_full_at=st.none() | MOMENTS,
+    fiscal_years_back=st.integers(0, 3),
+    is_verifying_deletes=st.booleans(),
+    is_inconsistent=st.booleans(),
+    seen_count=st.integers(0, 9),
+)
 
 
 def reads(rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState) -> list[CheckpointState]:
@@ -65,7 +78,9 @@ def test_full_reads_that_are_asked_for_begin_after_that(
 
 
 @given(RULES, SPECS, CHECKPOINTS)
-def test_a_read_that_was_begun_goes_on(rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState) -> None:
+def test_a_read_that_was_begun_goes_on(
+    rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState
+) -> None:
     first = reads(rules, spec, checkpoint)[0]
     if checkpoint.resume_cursor and rules.full_requested_at is None:
         assert first == checkpoint
@@ -76,7 +91,9 @@ def test_a_read_that_was_begun_goes_on(rules: ReadRules, spec: ResourceSpec, che
 
 
 @given(RULES, SPECS, CHECKPOINTS)
-def test_what_was_never_read_is_read_whole(rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState) -> None:
+def test_what_was_never_read_is_read_whole(
+    rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState
+) -> None:
     never_read = CheckpointState()
     begun = reads(rules, spec, never_read)
     assert [read.read_mode for read in begun] == [ReadMode.FULL]
@@ -95,7 +112,9 @@ def test_more_years_are_read_in_a_full_read_alone(
 
 
 @given(RULES, CHECKPOINTS)
-def test_changes_come_first_where_records_move_between_periods(rules: ReadRules, checkpoint: CheckpointState) -> None:
+def test_changes_come_first_where_records_move_between_periods(
+    rules: ReadRules, checkpoint: CheckpointState
+) -> None:
     spec = ResourceSpec("entries", MODES, DeleteMode.BY_ABSENCE)
     assert spec.key in CHILDREN
     begun = reads(rules, spec, checkpoint)

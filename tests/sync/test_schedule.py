@@ -106,11 +106,16 @@ def test_the_schedule_of_a_firm_whose_server_was_off_for_a_week(actor: MakeActor
         Administration.objects.filter(pk=companies[0].pk).update(settings={"schedule": "off"})
         Administration.objects.filter(pk=companies[1].pk).update(status="deactivated")
         Administration.objects.filter(pk=companies[2].pk).update(activated_at=None)
-        Run.objects.create(organisation_id=firm.organisation_id, administration=companies[3], trigger="manual")
+        Run.objects.create(
+            organisation_id=firm.organisation_id, administration=companies[3], trigger="manual"
+        )
         week_ago = timezone.now() - timedelta(days=7)
         for company in companies[4:]:
             run = Run.objects.create(
-                organisation_id=firm.organisation_id, administration=company, trigger="schedule", state="succeeded"
+                organisation_id=firm.organisation_id,
+                administration=company,
+                trigger="schedule",
+                state="succeeded",
             )
             Run.objects.filter(pk=run.pk).update(created_at=week_ago)
     assert request_due_runs() == 8
@@ -130,7 +135,9 @@ def test_a_sync_of_single_resources_does_not_stand_for_the_scheduled_one(actor: 
     assert [run.administration_id for run in scheduled(firm.organisation_id)] == [administration.pk]
 
 
-@pytest.mark.parametrize(("state", "count"), [("active", 2), ("degraded", 2), ("needs_reauth", 0), ("paused", 0)])
+@pytest.mark.parametrize(
+    ("state", "count"), [("active", 2), ("degraded", 2), ("needs_reauth", 0), ("paused", 0)]
+)
 def test_a_connection_that_does_not_work_schedules_nothing(actor: MakeActor, state: str, count: int) -> None:
     firm, _companies = firm_with(actor, 2)
     with organisation_scope(firm.organisation_id):

@@ -1,4 +1,5 @@
-"""Workers on two hosts, one of which loses its network: bench/H2_two_hosts.py with network namespaces and PostgreSQL on TCP."""
+"""Workers on two hosts, one of which loses its network: bench/H2_two_hosts.py with
+network namespaces and PostgreSQL on TCP."""
 
 import json
 import subprocess

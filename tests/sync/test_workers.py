@@ -1,4 +1,5 @@
-"""Real workers that are killed, stopped and told: Anna's import goes on without her. The sandbox is slow on purpose."""
+"""Real workers that are killed, stopped and told: Anna's import goes on
+without her. The sandbox is slow on purpose."""
 
 import os
 import signal
@@ -56,8 +57,8 @@ def pages_of(firm: Connected) -> int:
 
 
 def stand_still(firm: Connected, administrations: list[Administration]) -> None:
-    """Each of them when its first page of entries is written and the second is asked for, until the sandbox is released.
-    Nothing that was read waits to be written then."""
+    """Each of them when its first page of entries is written and the second is asked for, until the sandbox
+    is released. Nothing that was read waits to be written then."""
     for administration in administrations:
         company = int(administration.remote_company.external_id)
         firm.sandbox.fault("journaltransaction", kind="hold", company=company, skip=1)
@@ -122,11 +123,17 @@ def test_a_stopped_worker_hands_its_runs_on_at_a_page(
     first.wait(timeout=PATIENCE_SECONDS)
     assert first.returncode == 0
     assert {run.state for run in runs_of(anna)} == {"queued"}
-    called = [(call["path"], str(sorted(call["query"].items())), call["company"]) for call in anna.sandbox.calls("/v")]
+    called = [
+        (call["path"], str(sorted(call["query"].items())), call["company"])
+        for call in anna.sandbox.calls("/v")
+    ]
     anna.sandbox.forget_calls()
     start_worker()
     wait_until(lambda: all_active(anna))
-    again = [(call["path"], str(sorted(call["query"].items())), call["company"]) for call in anna.sandbox.calls("/v")]
+    again = [
+        (call["path"], str(sorted(call["query"].items())), call["company"])
+        for call in anna.sandbox.calls("/v")
+    ]
     asked_at_every_start = ("/v1/financialPeriod", "/v1/organization")
     periods = [call for call in again if call in called and not call[0].endswith(asked_at_every_start)]
     assert len(periods) <= 3, "no page is read twice but the one in flight"
@@ -144,7 +151,9 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
     anna.sandbox.release()
     other = start_worker()
     with organisation_scope(anna.actor.organisation_id):
-        Run.objects.update(heartbeat_at="2020-01-01T00:00:00Z")  # waits if the frozen one holds the run just now
+        Run.objects.update(
+            heartbeat_at="2020-01-01T00:00:00Z"
+        )  # waits if the frozen one holds the run just now
     wait_until(lambda: all_active(anna))
     (run,) = runs_of(anna)
     assert run.state == "succeeded"
@@ -160,7 +169,9 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
     assert frozen.poll() is None, "it lives on and does other work"
 
 
-def test_a_run_that_was_taken_in_the_moment_of_a_pause_goes_back(connected: MakeConnected, worker: Worker) -> None:
+def test_a_run_that_was_taken_in_the_moment_of_a_pause_goes_back(
+    connected: MakeConnected, worker: Worker
+) -> None:
     """The pause did not see it: to the one who paused, nobody held it yet."""
     anna = connected()
     import_first(anna, 1, sync=True)
@@ -203,7 +214,8 @@ def test_a_database_that_crashes_in_the_middle_costs_a_page_and_nobody_has_to_ac
 
 
 def crash(url: str) -> None:
-    """Kills a process of PostgreSQL; returns when PostgreSQL has noticed. Until then it still lets people in."""
+    """Kills a process of PostgreSQL; returns when PostgreSQL has
+    noticed. Until then it still lets people in."""
     with psycopg.connect(url, autocommit=True) as watching:
         query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'koppel worker' LIMIT 1"
         row = watching.execute(query).fetchone()

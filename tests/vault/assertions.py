@@ -21,11 +21,17 @@ from tests.fixtures.stack import Connected
 WELL = (("check",), ("check", "--json"), ("migrate",))
 AMISS = (("check",), ("keys", "status"), ("connections", "list"))
 URLS = ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL")
-DESTROYS_LAST = ("connections remove", "administrations erase", "administrations withdraw", "administrations offboard")
+DESTROYS_LAST = (
+    "connections remove",
+    "administrations erase",
+    "administrations withdraw",
+    "administrations offboard",
+)
 
 
 def all_command_output(firm: Connected) -> str:
-    """By every command about this firm, and by the programs where something is wrong with what surrounds them."""
+    """By every command about this firm, and by the programs where
+    something is wrong with what surrounds them."""
     said = "\n".join([*_by_commands(firm), *_by_programs(firm)])
     assert said.count(firm.connection.account) > 4, "Some of them answered."
     return said

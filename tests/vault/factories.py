@@ -1,4 +1,5 @@
-"""Many consents at once: the sandbox gives them as if in the browser, and they are stored as a sign-in would store them."""
+"""Many consents at once: the sandbox gives them as if in the browser, and they
+are stored as a sign-in would store them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,15 +37,25 @@ class GrantedAccess:
 def connection_of(actor: Actor, app: AppRegistration, account: str = "demo@sandbox.example") -> Connection:
     with organisation_scope(actor.organisation_id):
         return Connection.objects.create(
-            organisation_id=actor.organisation_id, connector=app.connector, app=app, owner_id=actor.membership_id,
-            account=account, state="active",
-        )  # fmt: skip
+            organisation_id=actor.organisation_id,
+            connector=app.connector,
+            app=app,
+            owner_id=actor.membership_id,
+            account=account,
+            state="active",
+        )
 
 
 def give(
-    sandbox: Sandbox, connection: Connection, count: int = 1, *, mode: str = "company_list", expired: bool = True
+    sandbox: Sandbox,
+    connection: Connection,
+    count: int = 1,
+    *,
+    mode: str = "company_list",
+    expired: bool = True,
 ) -> list[GrantedAccess]:
-    """`count` consents of one connection. `expired`: their access tokens end now, so the next use renews them."""
+    """`count` consents of one connection. `expired`: their access
+    tokens end now, so the next use renews them."""
     payload = {"client_id": CLIENTS[mode], "count": count}
     answers = sandbox.control("grants", payload)["grants"]
     granted = []
@@ -53,8 +64,12 @@ def give(
             tokens = tokens_of(answer)
             if expired:
                 tokens = replace(tokens, issued_at=now() - timedelta(hours=1), expires_at=now())
-            grant = store_grant(connection.organisation_id, connection, f"{answer['subject']}/{number}", "", tokens)
-            granted.append(GrantedAccess(connection.organisation_id, connection.pk, grant.pk, answer["family"]))
+            grant = store_grant(
+                connection.organisation_id, connection, f"{answer['subject']}/{number}", "", tokens
+            )
+            granted.append(
+                GrantedAccess(connection.organisation_id, connection.pk, grant.pk, answer["family"])
+            )
     return granted
 
 

@@ -20,8 +20,12 @@ class Program:
         words = json.dumps({"grants": [[one.organisation_id, one.grant_id] for one in granted], **options})
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.vault.worker_program", words],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ),
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=dict(os.environ),
+        )
 
     def ready(self) -> None:
         assert self.read().get("ready"), "The program did not start."
@@ -68,7 +72,8 @@ def programs(count: int, granted: Sequence[GrantedAccess], **options: Any) -> It
 
 
 def kill_at(step: str, sandbox: Sandbox, granted: Sequence[GrantedAccess]) -> None:
-    """A process begins to renew these grants and is killed when all of them have come to this step (`program.STEPS`)."""
+    """A process begins to renew these grants and is killed when all of them
+    have come to this step (`program.STEPS`)."""
     with programs(1, granted, stop_at=step) as (doomed,):
         if step == "called":
             sandbox.hold("/connect/token", times=len(granted))

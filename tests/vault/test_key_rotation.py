@@ -53,7 +53,9 @@ def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> list[GrantedA
 @pytest.fixture
 def home(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data directory that this process and its children keep their keys in."""
-    (tmp_path / "secrets.json").write_text(json.dumps({"KOPPEL_VAULT_KEYS": OLD, "KOPPEL_SECRET_KEY": "s" * 50}))
+    (tmp_path / "secrets.json").write_text(
+        json.dumps({"KOPPEL_VAULT_KEYS": OLD, "KOPPEL_SECRET_KEY": "s" * 50})
+    )
     monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path))
     settings.DATA_DIR = str(tmp_path)
     return tmp_path
@@ -131,7 +133,9 @@ def test_a_rotation_that_is_never_finished_stands_in_the_trail_too(
         rotate_keys("jan")
     assert "new" in keys_used()
     with installation_scope("test"):
-        entries = AuditEntry.objects.filter(action="keys.rotated").values_list("organisation_id", "actor_name")
+        entries = AuditEntry.objects.filter(action="keys.rotated").values_list(
+            "organisation_id", "actor_name"
+        )
         assert list(entries) == [(granted[0].organisation_id, "jan")]
 
 
@@ -142,7 +146,9 @@ def test_a_rotation_that_was_killed_goes_on_where_it_was(
     command = [sys.executable, "-m", "koppel.cli", "keys", "rotate", "--new"]
     with psycopg.connect(database_addresses.superuser_url) as other:
         other.execute("SELECT 1 FROM connections_consent_attempt FOR UPDATE")
-        doomed = subprocess.Popen(command, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        doomed = subprocess.Popen(
+            command, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_until(lambda: len(keys_used()) == 2)
         doomed.kill()
         assert doomed.wait() == -signal.SIGKILL
@@ -155,7 +161,9 @@ def test_a_rotation_that_was_killed_goes_on_where_it_was(
     assert keys_used() == {done["key"]} != {"test"}
 
 
-@pytest.mark.parametrize("ring", [key("new"), key("test", b"x")], ids=["a lost key", "a wrong key of the same name"])
+@pytest.mark.parametrize(
+    "ring", [key("new"), key("test", b"x")], ids=["a lost key", "a wrong key of the same name"]
+)
 def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
     granted: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, ring: str
 ) -> None:
@@ -169,7 +177,11 @@ def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
         running.go()
         assert {one["error"] for one in running.read_until_done() if "error" in one} == {"vault_key"}
     rotated = koppel("keys", "rotate")
-    sentence = "is not in KOPPEL_VAULT_KEYS" if ring.startswith("new") else "'test' in KOPPEL_VAULT_KEYS does not open"
+    sentence = (
+        "is not in KOPPEL_VAULT_KEYS"
+        if ring.startswith("new")
+        else "'test' in KOPPEL_VAULT_KEYS does not open"
+    )
     assert (rotated.returncode, sentence in rotated.stderr) == (1, True), rotated.stderr
     assert_key_warning(granted[0], sandbox)
     status = koppel("keys", "status")
@@ -177,7 +189,9 @@ def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", OLD)
     settings.VAULT_KEYS = OLD
     assert [bytes(one.row().access_token) for one in granted] == before
-    assert all(one.row().invalid_since is None and one.row().connection.state == "degraded" for one in granted)
+    assert all(
+        one.row().invalid_since is None and one.row().connection.state == "degraded" for one in granted
+    )
     with programs(1, granted[:3]) as (running,):
         running.go()
         assert len([one for one in running.read_until_done() if "token" in one]) == 3
@@ -202,7 +216,9 @@ def test_a_wrong_key_makes_no_new_one_and_seals_nothing(
 
 @pytest.mark.usefixtures("granted")
 @pytest.mark.parametrize("command", ["status", "rotate"])
-def test_a_line_of_keys_that_cannot_be_read_is_one_sentence(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_of_keys_that_cannot_be_read_is_one_sentence(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", "half-a-line")
     done = koppel("keys", command)
     assert (done.returncode, done.stdout) == (1, "")
@@ -232,7 +248,10 @@ def assert_key_warning(granted: GrantedAccess, sandbox: Sandbox) -> None:
         f"/connections/{connection}/probe",
         f"/connections/apps/{app}/test",
     )
-    for language, words in (("en", "its key is missing or another one"), ("nl", "de sleutel ontbreekt of een andere")):
+    for language, words in (
+        ("en", "its key is missing or another one"),
+        ("nl", "de sleutel ontbreekt of een andere"),
+    ):
         anna = newcomer(owner, sandbox, language)
         for button in buttons:
             page = anna.client.post(button, follow=True)
@@ -251,7 +270,9 @@ def test_second_steps_and_identity_providers_move_to_the_new_key_too(actor: Any,
     with organisation_scope(boss.organisation_id):
         single_sign_on.configure(
             boss,
-            ProviderInput(name="Entra", issuer="https://login.example.test", client_id="koppel", client_secret="hush"),
+            ProviderInput(
+                name="Entra", issuer="https://login.example.test", client_id="koppel", client_secret="hush"
+            ),
         )
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
     assert rotate_keys("operator").reencrypted == 3

@@ -41,7 +41,8 @@ def test_four_processes_want_the_same_hundred_tokens_and_each_is_asked_for_once(
             program.go()
         answers = [program.read_until_done() for program in started]
     tokens = [
-        {program["grant"]: program["token"] for program in by_grant if "grant" in program} for by_grant in answers
+        {program["grant"]: program["token"] for program in by_grant if "grant" in program}
+        for by_grant in answers
     ]
     assert all(by_grant == tokens[0] for by_grant in tokens), "Some process got another token."
     summary = counts(sandbox)
@@ -82,7 +83,9 @@ def _state(grant: GrantedAccess) -> tuple[str, int, int, int]:
     with organisation_scope(grant.organisation_id):
         return (
             str(row.connection.state),
-            Issue.objects.filter(code="consent_lost", subject_id=grant.connection_id, resolved_at=None).count(),
+            Issue.objects.filter(
+                code="consent_lost", subject_id=grant.connection_id, resolved_at=None
+            ).count(),
             Notification.objects.filter(
                 event_type="connection_lost", link__contains=f"/{grant.connection_id}/"
             ).count(),
@@ -97,7 +100,10 @@ def test_a_dead_grant_costs_one_failing_call_however_many_ask(sandbox: Sandbox, 
         for program in started:
             program.go()
         errors = Counter(
-            answer["error"] for program in started for answer in program.read_until_done() if "error" in answer
+            answer["error"]
+            for program in started
+            for answer in program.read_until_done()
+            if "error" in answer
         )
     assert errors == {"invalid_grant": 60}
     assert counts(sandbox)["refusals"] == {"invalid_grant": 1}

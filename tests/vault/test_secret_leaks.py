@@ -1,4 +1,5 @@
-"""A firm connects, imports, syncs, loses its consent. Then all that Koppel wrote, sent or answered is searched for secrets."""
+"""A firm connects, imports, syncs, loses its consent. Then all that Koppel wrote,
+sent or answered is searched for secrets."""
 
 import json
 import os
@@ -27,12 +28,23 @@ from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.sync.models import Run
-from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, PATIENCE_SECONDS, Connected, MakeConnected, wait_until
+from tests.fixtures.stack import (
+    CLIENT_SECRET,
+    CLIENTS,
+    PATIENCE_SECONDS,
+    Connected,
+    MakeConnected,
+    wait_until,
+)
 from tests.vault.assertions import all_command_output
 
 
 def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_support_bundle(
-    connected: MakeConnected, database_addresses: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int
+    connected: MakeConnected,
+    database_addresses: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    free_port: int,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     log = tmp_path / "worker.log"
@@ -50,7 +62,9 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_suppor
         _end_access_tokens(firm)
         _sync(firm)
         wait_until(lambda: "grant_refresh_failed" in log.read_text())
-        firm.sandbox.fault("/connect/token", kind="replace", old=": 3600", body=': 3600, "deep": ' + "[" * 20_000)
+        firm.sandbox.fault(
+            "/connect/token", kind="replace", old=": 3600", body=': 3600, "deep": ' + "[" * 20_000
+        )
         _end_access_tokens(firm)
         wait_until(lambda: "RecursionError" in log.read_text())
         firm.sandbox.control("revoke", {})
@@ -69,7 +83,9 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_suppor
         "a log line of the web": web_log,
         "an answer of the web to a stranger": web_answers,
         "an address": "\n".join(
-            f"{call['path']} {call['query']}" for call in firm.sandbox.calls() if "authorize" not in call["path"]
+            f"{call['path']} {call['query']}"
+            for call in firm.sandbox.calls()
+            if "authorize" not in call["path"]
         ),
         "a job's arguments": job_arguments,
         "an answer of the API or a page": "\n".join(_answers(firm)),
@@ -83,7 +99,9 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_suppor
     )
     secrets = _secrets(firm)
     assert len(secrets) > 8
-    leaks = [(place, name) for place, text in places.items() for name, secret in secrets.items() if secret in text]
+    leaks = [
+        (place, name) for place, text in places.items() for name, secret in secrets.items() if secret in text
+    ]
     assert leaks == []
 
 
@@ -91,7 +109,8 @@ MAY_BE_EMPTY = ("a mail",)
 
 
 def _through_the_web(firm: Connected, log: Path, port: int) -> tuple[str, str]:
-    """A real web process gets codes and tokens in addresses, forms and headers. What it wrote down, and answered."""
+    """A real web process gets codes and tokens in addresses, forms and
+    headers. What it wrote down, and answered."""
     command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
     answers = []
     with log.open("wb") as words:
@@ -116,12 +135,16 @@ def _through_the_web(firm: Connected, log: Path, port: int) -> tuple[str, str]:
     return log.read_text(), "\n".join(one or "" for one in answers)
 
 
-def _answer(port: int, path: str, *, form: bytes | None = None, headers: dict[str, str] | None = None) -> str | None:
+def _answer(
+    port: int, path: str, *, form: bytes | None = None, headers: dict[str, str] | None = None
+) -> str | None:
     """Head and body; None while nobody listens."""
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     kind = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
     try:
-        connection.request("GET" if form is None else "POST", quote(path, "/?=&%"), form, {**kind, **(headers or {})})
+        connection.request(
+            "GET" if form is None else "POST", quote(path, "/?=&%"), form, {**kind, **(headers or {})}
+        )
         answer = connection.getresponse()
         return f"{answer.status} {answer.headers} {answer.read().decode(errors='replace')}"
     except ConnectionError:
@@ -134,9 +157,14 @@ def _secrets(firm: Connected) -> dict[str, str]:
     """Every token and code that the vendor ever handed out, and our own."""
     issued = firm.sandbox.control("tokens?texts=1")["texts"]
     passwords = [
-        re.search(r"://[^:]+:([^@]+)@", os.environ[name]) for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL")
+        re.search(r"://[^:]+:([^@]+)@", os.environ[name])
+        for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL")
     ]
-    secret_texts = [CLIENT_SECRET, os.environ["KOPPEL_SECRET_KEY"], os.environ["KOPPEL_VAULT_KEYS"].partition(":")[2]]
+    secret_texts = [
+        CLIENT_SECRET,
+        os.environ["KOPPEL_SECRET_KEY"],
+        os.environ["KOPPEL_VAULT_KEYS"].partition(":")[2],
+    ]
     secret_texts += [match[1] for match in passwords if match]
     return {f"issued {number}": text for number, text in enumerate(issued)} | {
         f"own {n}": secret_text for n, secret_text in enumerate(secret_texts)
@@ -158,10 +186,16 @@ def _answers(firm: Connected) -> Iterator[str]:
     for path in [*(one for one in described if "{" not in one), *pages]:
         answer = client.get(path, follow=True)
         yield f"{path} {answer.status_code}"
-        yield b"".join(answer).decode(errors="replace") if answer.streaming else answer.content.decode(errors="replace")
+        yield (
+            b"".join(answer).decode(errors="replace")
+            if answer.streaming
+            else answer.content.decode(errors="replace")
+        )
     for path in described:
         if "/connections/{" in path:
-            yield client.get(re.sub(r"\{[^}]+\}", str(firm.connection.pk), path)).content.decode(errors="replace")
+            yield client.get(re.sub(r"\{[^}]+\}", str(firm.connection.pk), path)).content.decode(
+                errors="replace"
+            )
 
 
 def _tables(superuser_url: str) -> str:
@@ -169,12 +203,15 @@ def _tables(superuser_url: str) -> str:
     texts = []
     with psycopg.connect(superuser_url) as connection:
         names = connection.execute(
-            "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
+            "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace "
+            "AND c.relkind IN ('r', 'p')"
         ).fetchall()
         for (name,) in names:
             for row in connection.execute(f'SELECT * FROM "{name}"'.encode()).fetchall():
                 texts += [
-                    bytes(value).decode(errors="replace") if isinstance(value, bytes | memoryview) else str(value)
+                    bytes(value).decode(errors="replace")
+                    if isinstance(value, bytes | memoryview)
+                    else str(value)
                     for value in row
                 ]
     return "\n".join(texts)
@@ -214,7 +251,9 @@ def _end_access_tokens(firm: Connected) -> None:
 @contextmanager
 def _worker(log: Path) -> Iterator[None]:
     with log.open("wb") as words:
-        process = subprocess.Popen([sys.executable, "-m", "koppel.cli", "worker"], env=dict(os.environ), stderr=words)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "koppel.cli", "worker"], env=dict(os.environ), stderr=words
+        )
     try:
         yield
     finally:
@@ -233,7 +272,8 @@ def _jobs_kept(superuser_url: str) -> Iterator[Any]:
             " 'BEGIN INSERT INTO public.jobs_seen VALUES (NEW::text); RETURN NEW; END'"
         )
         connection.execute(
-            "CREATE TRIGGER see_job BEFORE INSERT ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION public.see_job()"
+            "CREATE TRIGGER see_job BEFORE INSERT ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION "
+            "public.see_job()"
         )
         try:
             yield lambda: "\n".join(

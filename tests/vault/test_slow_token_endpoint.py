@@ -1,6 +1,8 @@
-"""A token endpoint that answers after minutes: nobody asks it twice, nobody waits that long, and no consent is lost.
+"""A token endpoint that answers after minutes: nobody asks it twice,
+nobody waits that long, and no consent is lost.
 
-Minutes are told by holding the answer back until the test lets it go; what counts in seconds is scaled down."""
+Minutes are told by holding the answer back until the test lets it go;
+what counts in seconds is scaled down."""
 
 import asyncio
 import os
@@ -111,7 +113,10 @@ def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
             await asyncio.to_thread(wait_until, lambda: in_thread(granted.row).connection.state == "degraded")
             await asyncio.to_thread(sandbox.release)
             await asyncio.to_thread(wait_until, lambda: in_thread(granted.row).generation == 2)
-            return [await first.vault.get_access_token(*grant_key), await second.vault.get_access_token(*grant_key)]
+            return [
+                await first.vault.get_access_token(*grant_key),
+                await second.vault.get_access_token(*grant_key),
+            ]
 
     assert len(set(asyncio.run(story()))) == 1
     assert refreshes(sandbox) == {"refresh_token": 1}
@@ -121,7 +126,9 @@ def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
         assert "slow" in event.context["reason"]
 
 
-def test_the_old_token_is_used_while_it_lives(granted: GrantedAccess, sandbox: Sandbox, impatient: None) -> None:
+def test_the_old_token_is_used_while_it_lives(
+    granted: GrantedAccess, sandbox: Sandbox, impatient: None
+) -> None:
     expire([granted], now() + timedelta(seconds=50))
     sandbox.hold("/connect/token")
 
@@ -217,7 +224,8 @@ def _workers(superuser_url: str) -> int:
 
 
 def expired(connected: Connected) -> GrantedAccess:
-    """The connection's consent: its access token ended, the vendor keeps no grace, and the next answer is held back."""
+    """The connection's consent: its access token ended, the vendor keeps
+    no grace, and the next answer is held back."""
     connected.sandbox.client(CLIENT, grace_seconds=0)
     with organisation_scope(connected.actor.organisation_id):
         grant = RemoteCompany.objects.filter(connection=connected.connection).first()
@@ -265,7 +273,9 @@ def test_a_run_goes_back_to_the_queue_without_a_strike_and_succeeds_later(
 
 
 @pytest.mark.kill
-def test_a_web_process_that_is_told_to_stop_waits_for_the_answer(connected: MakeConnected, free_port: int) -> None:
+def test_a_web_process_that_is_told_to_stop_waits_for_the_answer(
+    connected: MakeConnected, free_port: int
+) -> None:
     """A script of Anna's tests the connection over REST; meanwhile an operator stops the web."""
     firm = connected()
     granted, secret = expired(firm), rest_token(firm)
@@ -309,5 +319,7 @@ def rest_token(firm: Connected) -> str:
 
 def rest(port: int, secret: str, path: str, body: bytes) -> None:
     headers = {"Authorization": f"Bearer {secret}", "Host": "localhost"}
-    with urlopen(Request(f"http://127.0.0.1:{port}/api/v1/{path}", body, headers), timeout=PATIENCE_SECONDS) as answer:
+    with urlopen(
+        Request(f"http://127.0.0.1:{port}/api/v1/{path}", body, headers), timeout=PATIENCE_SECONDS
+    ) as answer:
         answer.read()

@@ -54,7 +54,9 @@ def within(work: Callable[[Runtime], Awaitable[Any]]) -> Any:
 
 
 def token_of(granted: GrantedAccess, refused: Secret | None = None) -> Secret:
-    token: Secret = within(lambda made: made.vault.get_access_token(granted.organisation_id, granted.grant_id, refused))
+    token: Secret = within(
+        lambda made: made.vault.get_access_token(granted.organisation_id, granted.grant_id, refused)
+    )
     return token
 
 
@@ -80,7 +82,10 @@ def test_two_hundred_callers_in_one_process_share_one_call(granted: GrantedAcces
     async def all_at_once(process_runtime: Runtime) -> set[Secret]:
         return {
             *await asyncio.gather(
-                *(process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id) for _ in range(200))
+                *(
+                    process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id)
+                    for _ in range(200)
+                )
             )
         }
 
@@ -88,7 +93,9 @@ def test_two_hundred_callers_in_one_process_share_one_call(granted: GrantedAcces
     assert token_calls(sandbox) == 1
 
 
-def test_a_hundred_and_twenty_grants_are_renewed_at_the_same_time(sandbox: Sandbox, granted: GrantedAccess) -> None:
+def test_a_hundred_and_twenty_grants_are_renewed_at_the_same_time(
+    sandbox: Sandbox, granted: GrantedAccess
+) -> None:
     """A token endpoint that takes its time has all of them to answer, not one after the other."""
     many = give(sandbox, granted.row().connection, 120)
     sandbox.hold("/connect/token", times=1000)
@@ -129,7 +136,9 @@ def test_a_service_grant_has_no_refresh_token_and_is_asked_for_again(
     with clock_set_to(now()):
         assert isinstance(error_of(granted_service), SetupMissing)
         assert isinstance(error_of(granted_service), SetupMissing)
-    assert sandbox.control("tokens")["refusals"] == {"invalid_tenant": 1}, "The second caller heard it from the first."
+    assert sandbox.control("tokens")["refusals"] == {"invalid_tenant": 1}, (
+        "The second caller heard it from the first."
+    )
     assert granted_service.row().connection.state == "active"
     sandbox.control("approvals", {"client_id": SERVICE, "tenant_id": tenant, "approved": True})
     granted_service.change(retry_at=now())
@@ -149,7 +158,9 @@ def test_a_grant_without_any_way_to_renew_it_asks_for_a_person_when_it_ends(gran
     assert granted.row().connection.state == "needs_reauth"
 
 
-@pytest.mark.parametrize("fault", [{"status": 503}, {"kind": "html", "status": 502}, {"kind": "truncate"}], ids=str)
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"kind": "html", "status": 502}, {"kind": "truncate"}], ids=str
+)
 def test_a_token_endpoint_that_is_down_is_nobodys_job_and_not_stormed(
     granted: GrantedAccess, sandbox: Sandbox, fault: dict[str, Any]
 ) -> None:
@@ -303,7 +314,9 @@ def test_a_caller_that_gives_up_does_not_stop_the_refresh(granted: GrantedAccess
     sandbox.hold("/connect/token")
 
     async def give_up(process_runtime: Runtime) -> None:
-        caller = asyncio.create_task(process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id))
+        caller = asyncio.create_task(
+            process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id)
+        )
         await asyncio.to_thread(wait_until, sandbox.holds)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -323,7 +336,9 @@ def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(
     from tests.vault.factories import tokens_of
 
     async def meanwhile(process_runtime: Runtime) -> Secret:
-        old = asyncio.create_task(process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id))
+        old = asyncio.create_task(
+            process_runtime.vault.get_access_token(granted.organisation_id, granted.grant_id)
+        )
         await asyncio.to_thread(wait_until, sandbox.holds)
         await asyncio.to_thread(sign_in)
         await asyncio.to_thread(sandbox.release)
@@ -343,7 +358,9 @@ def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(
 def test_the_keeper_renews_what_nobody_uses(granted: GrantedAccess, sandbox: Sandbox) -> None:
     """Half the vendor's limit has passed, the connection is paused, nothing is due."""
     issued = now() - timedelta(hours=13)
-    granted.change(issued_at=issued, expires_at=issued + timedelta(hours=1), maintain_at=issued + timedelta(hours=12))
+    granted.change(
+        issued_at=issued, expires_at=issued + timedelta(hours=1), maintain_at=issued + timedelta(hours=12)
+    )
     with organisation_scope(granted.organisation_id):
         Connection.objects.filter(pk=granted.connection_id).update(state="paused")
     _keep(times=2)
@@ -381,7 +398,8 @@ def test_consents_that_were_given_together_are_not_renewed_together_for_ever(
 def test_a_token_endpoint_that_is_down_for_an_hour_is_asked_seldom_and_comes_back_by_itself(
     granted: GrantedAccess, sandbox: Sandbox
 ) -> None:
-    """The hour passes on two clocks, the vault's and the vendor's; syncs ask for a token every ten seconds."""
+    """The hour passes on two clocks, the vault's and the vendor's;
+    syncs ask for a token every ten seconds."""
     sandbox.fault("/connect/token", kind="down", status=503, times=10_000)
     began, passed = now(), timedelta(0)
 

@@ -17,7 +17,8 @@ from typing import Any
 import django
 
 STEPS = ("locked", "intended", "called", "answered", "stored")
-"""Lock held, nothing written; intent committed, nothing sent; answer under way; answer here, not stored; stored, not used."""
+"""Lock held, nothing written; intent committed, nothing sent; answer under way;
+answer here, not stored; stored, not used."""
 
 
 def say(**facts: Any) -> None:
@@ -31,13 +32,18 @@ async def main(options: dict[str, Any]) -> None:
 
     if stop_at := options.get("stop_at"):
         pause_forever_at(stop_at)
-    async with HttpClient() as http, runtime.runtime(http, size=options.get("connections", 6)) as process_runtime:
+    async with (
+        HttpClient() as http,
+        runtime.runtime(http, size=options.get("connections", 6)) as process_runtime,
+    ):
         say(ready=True)
         while await asyncio.to_thread(sys.stdin.readline):
             began = time.monotonic()
             results = await asyncio.gather(*(use(process_runtime, *grant) for grant in options["grants"]))
             if options.get("briefly"):
-                tokens = hashlib.sha256("".join(result.get("token", "") for result in results).encode()).hexdigest()
+                tokens = hashlib.sha256(
+                    "".join(result.get("token", "") for result in results).encode()
+                ).hexdigest()
                 say(tokens=tokens, errors=Counter(result["error"] for result in results if "error" in result))
             else:
                 for result in results:

@@ -1,4 +1,5 @@
-"""A real browser at pages that this process serves: what it complains about, what axe-core finds, what sticks out.
+"""A real browser at pages that this process serves: what it complains
+about, what axe-core finds, what sticks out.
 
 Screenshots stay in `test-output/`.
 """
@@ -54,8 +55,8 @@ class _Quiet(WSGIRequestHandler):
 
 
 class _Pages(WSGIHandler):
-    """Lends the thread of a request a database connection that an earlier one has given back, as threads of the real web
-    server keep theirs; and knows which threads are at work: tests empty tables behind them."""
+    """Lends the thread of a request a database connection that an earlier one has given back, as threads of
+    the real web server keep theirs; and knows which threads are at work: tests empty tables behind them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,10 +108,13 @@ def address(clean_database: None) -> Iterator[str]:
 
 
 def listen(page: Page) -> list[str]:
-    """What the browser complains about: scripts that fail, what the policy stops, addresses that answer with an error."""
+    """What the browser complains about: scripts that fail, what the policy
+    stops, addresses that answer with an error."""
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
-    page.on("console", lambda one: complaints.append(f"{page.url}: {one.text}") if is_complaint(one) else None)
+    page.on(
+        "console", lambda one: complaints.append(f"{page.url}: {one.text}") if is_complaint(one) else None
+    )
     page.on("response", lambda one: complaints.append(f"{one.status} {one.url}") if is_failure(one) else None)
     return complaints
 
@@ -139,8 +143,8 @@ def sign_in(page: Page, address: str, person: Actor) -> None:
 
 
 def click_twice(page: Page, selector: str) -> None:
-    """A double click of which both halves meet this page, however quickly the next one comes: `dblclick` of a machine that
-    pauses in between presses whatever lies there on the next page."""
+    """A double click of which both halves meet this page, however quickly the next one comes: `dblclick` of a
+    machine that pauses in between presses whatever lies there on the next page."""
     page.locator(selector).first.evaluate("button => { button.click(); setTimeout(() => button.click()); }")
 
 

@@ -54,25 +54,38 @@ def build_world(actor: Any) -> World:
     boss = actor("administrator")
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get(pk=boss.organisation_id)
-    people = {role: boss if role == "administrator" else actor(role, organisation=firm) for role in Role.values}
+    people = {
+        role: boss if role == "administrator" else actor(role, organisation=firm) for role in Role.values
+    }
     with organisation_scope(boss.organisation_id):
         create_division(boss, DivisionInput(name="Zuid"))
         create_template(boss, TemplateInput(name="Standard", settings={"fiscal_years_back": 3}))
         division, template = Division.objects.get(name="Zuid"), Template.objects.get(name="Standard")
     active = administration_of(boss, number="69599084", country="NL", template=template, import_id=IMPORT)
-    configuring = administration_of(_other(actor, firm), "Fjordheim AS", status="configuring", import_id=IMPORT)
+    configuring = administration_of(
+        _other(actor, firm), "Fjordheim AS", status="configuring", import_id=IMPORT
+    )
     with organisation_scope(boss.organisation_id):
         vendor = next(iter(connectors()))
         Connection.objects.update(connector=vendor)
-        AppRegistration.objects.update(connector=vendor, client_secret=encrypt_client_secret(Secret("s"), vendor, "c"))
+        AppRegistration.objects.update(
+            connector=vendor, client_secret=encrypt_client_secret(Secret("s"), vendor, "c")
+        )
     for person in people.values():
         assign(person, active)
         assign(person, configuring)
     with organisation_scope(boss.organisation_id):
         raise_issue(boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, active.pk))
-        notify(boss.organisation_id, "made_up_by_a_test", [person.membership_id for person in people.values()], {})
+        notify(
+            boss.organisation_id,
+            "made_up_by_a_test",
+            [person.membership_id for person in people.values()],
+            {},
+        )
     bystander = actor("user", organisation=firm, name="Kees Bos")
-    return World(boss, people, bystander, active, configuring, division, template, changed_run(active), _webhook(boss))
+    return World(
+        boss, people, bystander, active, configuring, division, template, changed_run(active), _webhook(boss)
+    )
 
 
 def changed_run(administration: Administration) -> int:
@@ -83,12 +96,27 @@ def changed_run(administration: Administration) -> int:
     with organisation_scope(administration.organisation_id):
         run = Run.objects.create(**tenant_keys, trigger="schedule", state="succeeded", attempt=1)
         RunResource.objects.create(
-            organisation_id=administration.organisation_id, run=run, resource="accounts", position=0, state="done",
-            mode="full", rows=40, changed=1, deleted=1,
-        )  # fmt: skip
-        common = {**tenant_keys, "run_id": run.pk, "resource": "accounts", "at": timezone.now(), "before": before}
+            organisation_id=administration.organisation_id,
+            run=run,
+            resource="accounts",
+            position=0,
+            state="done",
+            mode="full",
+            rows=40,
+            changed=1,
+            deleted=1,
+        )
+        common = {
+            **tenant_keys,
+            "run_id": run.pk,
+            "resource": "accounts",
+            "at": timezone.now(),
+            "before": before,
+        }
         Change.objects.create(**common, external_id="1000", kind="changed", after=after)
-        Change.objects.create(**common, external_id="1010", kind="deleted", period="202512", in_closed_period=True)
+        Change.objects.create(
+            **common, external_id="1010", kind="deleted", period="202512", in_closed_period=True
+        )
     return run.pk
 
 
@@ -99,11 +127,18 @@ def _webhook(boss: Actor) -> int:
             boss, WebhookInput(name="Tickets", url="https://tickets.example.test/hook")
         )
         WebhookDelivery.objects.create(
-            organisation_id=boss.organisation_id, webhook=webhook, message_id="msg_1", event_type="sync_failing",
+            organisation_id=boss.organisation_id,
+            webhook=webhook,
+            message_id="msg_1",
+            event_type="sync_failing",
             body='{"a":1}',
-            state="failed", attempts=10, response_status=502, reason="refused",
-            response_body="Bad gateway", duration_ms=120,
-        )  # fmt: skip
+            state="failed",
+            attempts=10,
+            response_status=502,
+            reason="refused",
+            response_body="Bad gateway",
+            duration_ms=120,
+        )
     return webhook.pk
 
 

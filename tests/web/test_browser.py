@@ -1,4 +1,5 @@
-"""The frame's pages in a real browser: nothing for axe-core to find, nothing that the security policy stops."""
+"""The frame's pages in a real browser: nothing for axe-core to find,
+nothing that the security policy stops."""
 
 from typing import Any
 
@@ -45,7 +46,8 @@ def pages(world: World) -> dict[str, str]:
         "bulk-csv": "/administrations/bulk/csv/",
         "bulk-list": "/administrations/bulk/",
         "restricted": "/administrations/restricted/",
-        "filtered": f"/administrations/?status=active&division={world.division.pk}&sort=-name&columns=name.client.people",
+        "filtered": f"/administrations/?status=active&division={world.division.pk}"
+        "&sort=-name&columns=name.client.people",
         "person": f"/organisation/people/{world.bystander.membership_id}/",
         "invite": "/organisation/people/invite/",
         "invite-many": "/organisation/people/invite/many/",
@@ -64,7 +66,9 @@ def pages(world: World) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("nl", "dark")])
-def test_no_page_shuts_anybody_out(browser: Browser, world: World, address: str, language: str, scheme: Any) -> None:
+def test_no_page_shuts_anybody_out(
+    browser: Browser, world: World, address: str, language: str, scheme: Any
+) -> None:
     page = opened(browser, color_scheme=scheme, locale=language)
     complaints = listen(page)
     for name in ("accounts/login", "accounts/password/reset", "sign-in"):
@@ -78,7 +82,9 @@ def test_no_page_shuts_anybody_out(browser: Browser, world: World, address: str,
     assert complaints == []
 
 
-def test_an_import_is_followed_without_losing_what_is_ticked(browser: Browser, world: World, address: str) -> None:
+def test_an_import_is_followed_without_losing_what_is_ticked(
+    browser: Browser, world: World, address: str
+) -> None:
     page = opened(browser)
     sign_in(page, address, world.boss)
     page.goto(f"{address}/administrations/?import={IMPORT}")
@@ -96,7 +102,9 @@ def test_an_import_is_followed_without_losing_what_is_ticked(browser: Browser, w
     page.context.close()
 
 
-def test_what_somebody_presses_is_not_replaced_before_they_let_go(browser: Browser, world: World, address: str) -> None:
+def test_what_somebody_presses_is_not_replaced_before_they_let_go(
+    browser: Browser, world: World, address: str
+) -> None:
     page = opened(browser)
     sign_in(page, address, world.boss)
     page.goto(f"{address}/administrations/?import={IMPORT}")
@@ -147,9 +155,14 @@ def test_the_search_finds_administrations_people_and_pages_by_keyboard(
     page.context.close()
 
 
-def test_an_answer_of_the_search_that_comes_late_opens_nothing(browser: Browser, world: World, address: str) -> None:
+def test_an_answer_of_the_search_that_comes_late_opens_nothing(
+    browser: Browser, world: World, address: str
+) -> None:
     page, routes, over = opened(browser), list[Route](), list[str]()
-    for outcome in ("requestfinished", "requestfailed"):  # the empty field may have been asked about in its place
+    for outcome in (
+        "requestfinished",
+        "requestfailed",
+    ):  # the empty field may have been asked about in its place
         page.on(outcome, lambda one: over.append(one.url))
     sign_in(page, address, world.boss)
     page.route("**/search/?q=verbinding", lambda route: routes.append(route))  # noqa: PLW0108 - it wants a Python function
@@ -167,7 +180,8 @@ def test_an_answer_of_the_search_that_comes_late_opens_nothing(browser: Browser,
 
 
 A_WHILE = "() => new Promise((done) => setTimeout(done, 300))"
-"""So long that whatever the page does with an answer it has done. A slow machine makes the test easier, not fail."""
+"""So long that whatever the page does with an answer it has done. A
+slow machine makes the test easier, not fail."""
 
 
 def test_enter_in_the_settings_saves_and_never_resets(browser: Browser, world: World, address: str) -> None:

@@ -1,5 +1,5 @@
-"""The pages of connections in a real browser, in a firm where things go wrong: one connection waits for a sign-in, one is
-degraded and has a company that was renamed, somebody is to take over, somebody left."""
+"""The pages of connections in a real browser, in a firm where things go wrong: one connection waits for a
+sign-in, one is degraded and has a company that was renamed, somebody is to take over, somebody left."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,10 +27,15 @@ def trouble(world: World) -> dict[str, str]:
     now = timezone.now()
     with organisation_scope(world.boss.organisation_id):
         well, broken = Connection.objects.order_by("pk")
-        Connection.objects.update(created_at=now - timedelta(days=24), last_contact_at=now - timedelta(minutes=3))
+        Connection.objects.update(
+            created_at=now - timedelta(days=24), last_contact_at=now - timedelta(minutes=3)
+        )
         for connection, kind, hours_ago, hours in (
-            (well, "degraded", 300, 4), (well, "degraded", 70, 0.5), (broken, "paused", 260, 40), (broken, "lost", 5, None),
-        ):  # fmt: skip
+            (well, "degraded", 300, 4),
+            (well, "degraded", 70, 0.5),
+            (broken, "paused", 260, 40),
+            (broken, "lost", 5, None),
+        ):
             begin = now - timedelta(hours=hours_ago)
             until = None if hours is None else begin + timedelta(hours=hours)
             event(
@@ -52,11 +57,15 @@ def trouble(world: World) -> dict[str, str]:
             invalid_since=now - timedelta(hours=5), invalid_reason=f"lost: {reason}"
         )
         raise_issue(
-            world.boss.organisation_id, "consent_lost", Subject(SubjectKind.CONNECTION, broken.pk),
+            world.boss.organisation_id,
+            "consent_lost",
+            Subject(SubjectKind.CONNECTION, broken.pk),
             {"account": "p.jansen@kantoor.example", "reason": reason},
-        )  # fmt: skip
+        )
         Connection.objects.filter(pk=well.pk).update(
-            state="degraded", degraded_since=now - timedelta(minutes=9), reason="Visma Connect does not answer."
+            state="degraded",
+            degraded_since=now - timedelta(minutes=9),
+            reason="Visma Connect does not answer.",
         )
         for grant in Grant.objects.filter(connection=well):
             grant.refresh_token = encrypt_column(grant, "refresh_token", Secret("x"))
@@ -68,9 +77,16 @@ def trouble(world: World) -> dict[str, str]:
             unreachable_code="role",
             unreachable_reason="Visma.net shows nothing of this company.",
         )
-        facts = {"field": "name", "old": "Bakkerij De Haan B.V.", "new": "De Haan Brood en Banket Nederland B.V."}
+        facts = {
+            "field": "name",
+            "old": "Bakkerij De Haan B.V.",
+            "new": "De Haan Brood en Banket Nederland B.V.",
+        }
         raise_issue(
-            world.boss.organisation_id, "company_renamed", Subject(SubjectKind.ADMINISTRATION, world.active.pk), facts
+            world.boss.organisation_id,
+            "company_renamed",
+            Subject(SubjectKind.ADMINISTRATION, world.active.pk),
+            facts,
         )
     return {
         "connections": "/connections/",
@@ -82,7 +98,9 @@ def trouble(world: World) -> dict[str, str]:
     }
 
 
-def event(connection: Connection, kind: str, at: Any, ended_at: Any, context: dict[str, str], by: str = "") -> None:
+def event(
+    connection: Connection, kind: str, at: Any, ended_at: Any, context: dict[str, str], by: str = ""
+) -> None:
     TimelineEvent.objects.create(
         organisation_id=connection.organisation_id,
         connection=connection,

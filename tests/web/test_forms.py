@@ -1,4 +1,5 @@
-"""What is typed and cannot be: at its field on a page, with its name over REST, with its sentence on the command line."""
+"""What is typed and cannot be: at its field on a page, with its name over
+REST, with its sentence on the command line."""
 
 from typing import Any
 
@@ -7,7 +8,16 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import QueryDict
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.web.forms import ChoiceField, DayField, FlagField, Form, IdField, IdsField, MomentField, TextField
+from koppel.kit.web.forms import (
+    ChoiceField,
+    DayField,
+    FlagField,
+    Form,
+    IdField,
+    IdsField,
+    MomentField,
+    TextField,
+)
 from koppel.kit.web.schemas import Input
 from koppel.organisations.models import Division
 from tests.books.factories import administration_of
@@ -26,12 +36,20 @@ class Everything(Form[Input]):
 
 def test_an_empty_form_asks_for_nothing() -> None:
     assert Everything(QueryDict("")).values == {
-        "text": "", "row": None, "rows": [], "flag": False, "day": None, "moment": None, "choice": "",
-    }  # fmt: skip
+        "text": "",
+        "row": None,
+        "rows": [],
+        "flag": False,
+        "day": None,
+        "moment": None,
+        "choice": "",
+    }
 
 
 def test_values_have_the_types_of_use_cases() -> None:
-    values = Everything(QueryDict("text=+a+&row=7&rows=3&rows=4,5&rows=3&flag=1&day=2026-12-31&choice=a")).values
+    values = Everything(
+        QueryDict("text=+a+&row=7&rows=3&rows=4,5&rows=3&flag=1&day=2026-12-31&choice=a")
+    ).values
     assert values["text"] == "a"
     assert values["row"] == 7
     assert values["rows"] == [3, 4, 5]
@@ -42,13 +60,23 @@ def test_values_have_the_types_of_use_cases() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("text", "a\0b"), ("text", "longer than five"),
-        ("row", "0"), ("row", "-1"), ("row", "seven"), ("row", "9" * 30), ("row", "٣"),
-        ("rows", "1,two"), ("flag", "perhaps"), ("flag", "2"),
-        ("day", "31-12-2026"), ("day", "2026-02-30"), ("moment", "2026-12-31T10:00:00"), ("moment", "yesterday"),
+        ("text", "a\0b"),
+        ("text", "longer than five"),
+        ("row", "0"),
+        ("row", "-1"),
+        ("row", "seven"),
+        ("row", "9" * 30),
+        ("row", "٣"),
+        ("rows", "1,two"),
+        ("flag", "perhaps"),
+        ("flag", "2"),
+        ("day", "31-12-2026"),
+        ("day", "2026-02-30"),
+        ("moment", "2026-12-31T10:00:00"),
+        ("moment", "yesterday"),
         ("choice", "b"),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_cannot_be_understood_is_an_error_at_its_field(name: str, text: str) -> None:
     data = QueryDict(mutable=True)
     data[name] = text

@@ -15,7 +15,8 @@ import pytest
 from tests.fixtures.stack import PATIENCE_SECONDS, end_process, wait_until
 
 HEADER_CHARACTERS = 350_000
-"""As long as the server takes them. What grows with the square of it would need minutes for one of these requests."""
+"""As long as the server takes them. What grows with the square of it
+would need minutes for one of these requests."""
 PATH_CHARACTERS = 60_000
 HOSTILE = [
     "postgres://a:",
@@ -62,7 +63,10 @@ def repeated(text: str, length: int) -> str:
 
 def test_hostile_hosts_and_paths_are_refused_and_stop_nobody(web: int, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2 * len(HOSTILE)) as strangers:
-        by_host = [strangers.submit(status, web, "/", {"Host": repeated(text, HEADER_CHARACTERS)}) for text in HOSTILE]
+        by_host = [
+            strangers.submit(status, web, "/", {"Host": repeated(text, HEADER_CHARACTERS)})
+            for text in HOSTILE
+        ]
         by_path = [
             strangers.submit(status, web, f"/{repeated(quote(text, safe=':/@=&'), PATH_CHARACTERS)}")
             for text in HOSTILE

@@ -39,7 +39,12 @@ FOR_ANYBODY = (
     "/accounts/password/reset/key/done/",
     "/accounts/password/reset/key/x-y/",
 )
-WHEN_SIGNED_IN = ("/accounts/password/change/", "/accounts/logout/", "/accounts/2fa/", "/accounts/reauthenticate/")
+WHEN_SIGNED_IN = (
+    "/accounts/password/change/",
+    "/accounts/logout/",
+    "/accounts/2fa/",
+    "/accounts/reauthenticate/",
+)
 
 
 @pytest.fixture
@@ -71,7 +76,8 @@ def test_pages_for_anybody(clean_database: None, language: str) -> None:
 
 
 def reads(client: Client, address: str, language: str, status: int = 200) -> str:
-    """The page has this status, says its language, and holds nothing that the content security policy would stop."""
+    """The page has this status, says its language, and holds nothing
+    that the content security policy would stop."""
     response = client.get(address, follow=address.startswith("/accounts/"))
     text = response.content.decode()
     assert response.status_code == status, f"{address}: {response.status_code}"
@@ -108,9 +114,20 @@ def test_a_person_without_organisation_is_told_so(world: World) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["page=0", "page=9999999999", "page=x", "status=gone", "division=99999999999999999999", "user=%00",
-     "import=99999999999999999999", "sort=;drop", "template=-1", "freshness=x", "connection=²"],
-)  # fmt: skip
+    [
+        "page=0",
+        "page=9999999999",
+        "page=x",
+        "status=gone",
+        "division=99999999999999999999",
+        "user=%00",
+        "import=99999999999999999999",
+        "sort=;drop",
+        "template=-1",
+        "freshness=x",
+        "connection=²",
+    ],
+)
 def test_rubbish_in_the_address_bar_is_refused_with_no_rows(world: World, query: str) -> None:
     text = reads(world.client("administrator"), f"/administrations/?{query}", "en", 422)
     assert (world.active.name in text, 'name="action"' in text, "export." in text) == (False, False, False)
@@ -136,7 +153,9 @@ def test_ids_of_four_digits_stay_ids(world: World) -> None:
     text = reads(world.client("administrator", "nl"), "/administrations/", "nl")
     assert 'value="5001"' in text
     assert "5.001" not in text
-    assert "5.001" not in reads(world.client("administrator", "nl"), f"/administrations/{administration.pk}/", "nl")
+    assert "5.001" not in reads(
+        world.client("administrator", "nl"), f"/administrations/{administration.pk}/", "nl"
+    )
 
 
 def finish(world: World) -> None:
@@ -153,7 +172,9 @@ def run_bulk_operation(client: Client, form_data: dict[str, Any]) -> None:
 
 def test_the_bulk_bar_assigns_what_is_ticked_and_nothing_else(world: World) -> None:
     client = world.client("user_plus")
-    run_bulk_operation(client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]})
+    run_bulk_operation(
+        client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]}
+    )
     with organisation_scope(world.boss.organisation_id):
         assert set(Administration.objects.filter(division=world.division)) == {world.active}
 
@@ -161,10 +182,14 @@ def test_the_bulk_bar_assigns_what_is_ticked_and_nothing_else(world: World) -> N
 def test_a_reader_changes_nothing(world: World) -> None:
     client = world.client("reader")
     assert (
-        client.post("/administrations/bulk/preview", {"action": "deactivate", "id": [world.active.pk]}).status_code
+        client.post(
+            "/administrations/bulk/preview", {"action": "deactivate", "id": [world.active.pk]}
+        ).status_code
         == 403
     )
-    assert client.post(f"/administrations/{world.active.pk}/settings/", {"schedule": "off"}).status_code == 403
+    assert (
+        client.post(f"/administrations/{world.active.pk}/settings/", {"schedule": "off"}).status_code == 403
+    )
     for page in ("people/invite", "divisions", "templates", "settings"):
         assert client.post(f"/organisation/{page}/", {"name": "x"}).status_code == 403
     with organisation_scope(world.boss.organisation_id):
@@ -211,7 +236,9 @@ def test_settings_out_of_range_are_refused_with_a_sentence(world: World) -> None
 
 def test_history_tells_acts_in_words(world: World) -> None:
     client = world.client("administrator")
-    run_bulk_operation(client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]})
+    run_bulk_operation(
+        client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]}
+    )
     address = f"/administrations/{world.active.pk}/history/"
     assert "administrations.assigned" not in reads(client, address, "en")
     assert "toegewezen" in reads(world.client("administrator", "nl"), address, "nl")
@@ -225,7 +252,9 @@ def test_a_template_is_made_changed_and_archived(world: World) -> None:
         template = Template.objects.get(name="Nightly")
         expected = {"schedule": "hourly_2", "fiscal_years_back": 4, "resources": ["accounts", "entries"]}
         assert template.settings == expected
-    client.post(f"/organisation/templates/{template.pk}/", {"name": "Nightly", "schedule": "", "archived": "1"})
+    client.post(
+        f"/organisation/templates/{template.pk}/", {"name": "Nightly", "schedule": "", "archived": "1"}
+    )
     with organisation_scope(world.boss.organisation_id):
         template.refresh_from_db()
         assert template.settings == {}
@@ -268,7 +297,10 @@ def test_the_language_follows_the_person(world: World) -> None:
     response = client.post("/language", {"language": "nl", "next": "/notices/"})
     assert response.headers["Location"] == "/notices/"
     assert "Meldingen" in reads(client, "/notices/", "nl")
-    assert client.post("/language", {"language": "en", "next": "https://elsewhere.test/"}).headers["Location"] == "/"
+    assert (
+        client.post("/language", {"language": "en", "next": "https://elsewhere.test/"}).headers["Location"]
+        == "/"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""Every route of the web, opened as everybody and compared with docs/permissions.md; and as a stranger from elsewhere.
+"""Every route of the web, opened as everybody and compared with
+docs/permissions.md; and as a stranger from elsewhere.
 
 A new route fails here until its row says who may come in: CONTRIBUTING.md tells how to add one."""
 
@@ -28,7 +29,9 @@ pytestmark = pytest.mark.slow
 FROM_LEAST = tuple(reversed(list(Role)))
 WHO = {"anybody": None, "member": Role.READER, **{str(role.label): role for role in FROM_LEAST[1:]}}
 """The words of the table, and the least role each stands for."""
-HOW = "Run `python -m koppel.web.permission_matrix` for the rows, then write who comes in; see CONTRIBUTING.md."
+HOW = (
+    "Run `python -m koppel.web.permission_matrix` for the rows, then write who comes in; see CONTRIBUTING.md."
+)
 
 
 @pytest.fixture
@@ -37,7 +40,8 @@ def world(actor: Any) -> World:
 
 
 def samples(world: World) -> dict[str, Any]:
-    """What stands in an address for each `{word}`. A word that is not here gets a number or text of nothing."""
+    """What stands in an address for each `{word}`. A word that is not
+    here gets a number or text of nothing."""
     return {
         "administration_id": world.active.pk,
         "connection_id": world.active.connection_id,
@@ -112,7 +116,9 @@ def test_who_may_not_come_in_learns_nothing_of_the_body(world: World) -> None:
     assert not wrong, "Put `@needs(permission)` on the operation.\n" + "\n".join(wrong)
 
 
-def test_nothing_of_another_organisation_is_there(world: World, actor: Any, database_addresses: Addresses) -> None:
+def test_nothing_of_another_organisation_is_there(
+    world: World, actor: Any, database_addresses: Addresses
+) -> None:
     stranger = actor("administrator", name="Vreemde")
     with organisation_scope(stranger.organisation_id):
         Organisation.objects.update(name="Elders")
@@ -122,7 +128,9 @@ def test_nothing_of_another_organisation_is_there(world: World, actor: Any, data
     leaked, probe = [], RouteProbe(world)
     for route in sorted(routes()):
         form = foreign_id_form(world)
-        answer = probe.request(stranger, route, form if route.method != "GET" else probe.taken_by(route, form))
+        answer = probe.request(
+            stranger, route, form if route.method != "GET" else probe.taken_by(route, form)
+        )
         if ours.search(answer.text_read):
             leaked.append(f"{route.method} {route.path}")
     assert leaked == []
@@ -155,14 +163,18 @@ class RouteProbe:
         is_program = actor is not None and path.startswith("/api/")
         if route.method in ("GET", "POST") and not (is_program and route.method == "POST"):
             client = self._client(actor, path)
-            return read(getattr(client, route.method.lower())(path, form or {}, headers=self._headers(actor, path)))
+            return read(
+                getattr(client, route.method.lower())(path, form or {}, headers=self._headers(actor, path))
+            )
         return self.send_json(actor, route, FORMS.get(route.path, {}))
 
     def send_json(self, actor: Actor | None, route: Route, body: dict[str, Any]) -> Any:
         path = self._address(route)
         client, headers = self._client(actor, path), self._headers(actor, path)
         text = json.dumps(body)
-        return read(client.generic(route.method, path, text, content_type="application/json", headers=headers))
+        return read(
+            client.generic(route.method, path, text, content_type="application/json", headers=headers)
+        )
 
     def taken_by(self, route: Route, form: dict[str, Any]) -> dict[str, Any]:
         """What of a form the page takes as a query: with anything else it would refuse before it looks."""
@@ -222,7 +234,9 @@ def read(answer: Any) -> Any:
 
 def secrets_of(world: World) -> list[str]:
     """Texts that only this organisation may read."""
-    emails = User.objects.filter(pk__in=[one.user_id for one in world.people.values()]).values_list("email", flat=True)
+    emails = User.objects.filter(pk__in=[one.user_id for one in world.people.values()]).values_list(
+        "email", flat=True
+    )
     return [world.active.name, world.configuring.name, world.division.name, *emails]
 
 
@@ -230,22 +244,39 @@ def foreign_id_form(world: World) -> dict[str, Any]:
     """A form and a query that name the other organisation's rows in every way that our forms do."""
     ids = [world.active.pk, world.configuring.pk]
     return {
-        "id": ids, "ids": ids, "administrations": ids, "administration": ids[0], "import": IMPORT, "name": "Lured",
-        "division": world.division.pk, "divisions": world.division.pk, "template": world.template.pk, "role": "reader",
-        "user": world.boss.membership_id, "users": world.boss.membership_id, "action": "deactivate", "archived": "1",
-        "connection": world.active.connection_id, "schedule": "off", "is_favourite": "1", "email": "lured@example.test",
-    }  # fmt: skip
+        "id": ids,
+        "ids": ids,
+        "administrations": ids,
+        "administration": ids[0],
+        "import": IMPORT,
+        "name": "Lured",
+        "division": world.division.pk,
+        "divisions": world.division.pk,
+        "template": world.template.pk,
+        "role": "reader",
+        "user": world.boss.membership_id,
+        "users": world.boss.membership_id,
+        "action": "deactivate",
+        "archived": "1",
+        "connection": world.active.connection_id,
+        "schedule": "off",
+        "is_favourite": "1",
+        "email": "lured@example.test",
+    }
 
 
 def fingerprints(addresses: Addresses, organisation_id: int) -> Iterator[tuple[str, str]]:
     """(table, digest of the organisation's rows), past the policies."""
     tables = (
-        "SELECT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)"
+        "SELECT table_name FROM information_schema.columns "
+        "JOIN information_schema.tables USING (table_schema, table_name)"
         " WHERE table_schema = 'public' AND column_name = 'organisation_id' AND table_type = 'BASE TABLE'"
     )
     digest = "SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {} t WHERE organisation_id = %s"
     with psycopg.connect(addresses.superuser_url) as connection:
         for (table,) in connection.execute(tables).fetchall():
-            row = connection.execute(sql.SQL(digest).format(sql.Identifier(table)), [organisation_id]).fetchone()
+            row = connection.execute(
+                sql.SQL(digest).format(sql.Identifier(table)), [organisation_id]
+            ).fetchone()
             if row and row[0]:
                 yield table, row[0]

@@ -1,4 +1,5 @@
-"""On paper nothing is lost: every row and column of a page, within the width of the sheet, with what it is at the head."""
+"""On paper nothing is lost: every row and column of a page, within the width
+of the sheet, with what it is at the head."""
 
 from typing import Any
 
@@ -22,16 +23,18 @@ MEASURES = """
   const cells = [...document.querySelectorAll("main td, main th, main p, main h1, main h2")].filter(shown);
   const cuts = (element) => {
     const style = getComputedStyle(element);
-    const isCut = element.scrollHeight > element.clientHeight + 2 || element.scrollWidth > element.clientWidth + 2;
+    const isTooHigh = element.scrollHeight > element.clientHeight + 2;
+    const isCut = isTooHigh || element.scrollWidth > element.clientWidth + 2;
     return shown(element) && style.overflow !== "visible" && element.clientHeight > 1 && isCut;
   };
+  const all = (selector) => [...document.querySelectorAll(selector)];
   return {
     right: Math.max(...cells.map((cell) => cell.getBoundingClientRect().right)),
-    cut: [...document.querySelectorAll("main, main *")].filter(cuts).map((one) => one.outerHTML.slice(0, 120)),
+    cut: all("main, main *").filter(cuts).map((one) => one.outerHTML.slice(0, 120)),
     sticky: cells.filter((cell) => getComputedStyle(cell).position === "sticky").length,
-    pressed: [...document.querySelectorAll("nav, header.top, button")].filter(shown).map((one) => one.outerHTML.slice(0, 120)),
-    heads: [...document.querySelectorAll("main thead")].filter(shown).map((one) => getComputedStyle(one).display),
-    halved: [...document.querySelectorAll("main tr")].filter((row) => getComputedStyle(row).breakInside !== "avoid").length,
+    pressed: all("nav, header.top, button").filter(shown).map((one) => one.outerHTML.slice(0, 120)),
+    heads: all("main thead").filter(shown).map((one) => getComputedStyle(one).display),
+    halved: all("main tr").filter((row) => getComputedStyle(row).breakInside !== "avoid").length,
     text: document.querySelector("main").innerText,
   };
 }
@@ -74,7 +77,10 @@ def test_a_printed_trial_balance_holds_every_account_and_the_closing_balance(
     browser: Browser, books: tuple[Actor, Administration], address: str
 ) -> None:
     boss, administration = books
-    for language, closing, printed in (("en", "Closing balance", "Printed"), ("nl", "Eindsaldo", "Afgedrukt")):
+    for language, closing, printed in (
+        ("en", "Closing balance", "Printed"),
+        ("nl", "Eindsaldo", "Afgedrukt"),
+    ):
         page = opened(browser, color_scheme="dark")
         sign_in(page, address, boss)
         page.context.add_cookies([{"name": "koppel_language", "value": language, "url": address}])
@@ -86,14 +92,18 @@ def test_a_printed_trial_balance_holds_every_account_and_the_closing_balance(
         for said in (closing, "Bakkerij De Haan B.V.", "2026", printed):
             assert said in measured["text"], said
         total = page.locator("tfoot")
-        assert total.evaluate("foot => getComputedStyle(foot).display") == "table-row-group", "once, at the end"
+        assert total.evaluate("foot => getComputedStyle(foot).display") == "table-row-group", (
+            "once, at the end"
+        )
         last = page.locator("tbody tr").last
         assert total.bounding_box()["y"] >= last.bounding_box()["y"]  # type: ignore[index]
         assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
         page.context.close()
 
 
-def test_twelve_periods_fit_on_a_sheet(browser: Browser, books: tuple[Actor, Administration], address: str) -> None:
+def test_twelve_periods_fit_on_a_sheet(
+    browser: Browser, books: tuple[Actor, Administration], address: str
+) -> None:
     boss, administration = books
     page = opened(browser)
     sign_in(page, address, boss)
@@ -111,13 +121,22 @@ def test_twelve_periods_fit_on_a_sheet(browser: Browser, books: tuple[Actor, Adm
     page.context.close()
 
 
-def test_lists_changes_and_activity_print_all_that_is_on_the_page(browser: Browser, actor: Any, address: str) -> None:
+def test_lists_changes_and_activity_print_all_that_is_on_the_page(
+    browser: Browser, actor: Any, address: str
+) -> None:
     world: World = build_world(actor)
     page = opened(browser)
     sign_in(page, address, world.boss)
-    for path in ("/", "/administrations/", "/organisation/activity/", "/issues/", "/organisation/people/",
-                 f"/administrations/{world.active.pk}/", f"/administrations/{world.active.pk}/history/",
-                 f"/administrations/{world.active.pk}/sync/runs/{world.run_id}/"):  # fmt: skip
+    for path in (
+        "/",
+        "/administrations/",
+        "/organisation/activity/",
+        "/issues/",
+        "/organisation/people/",
+        f"/administrations/{world.active.pk}/",
+        f"/administrations/{world.active.pk}/history/",
+        f"/administrations/{world.active.pk}/sync/runs/{world.run_id}/",
+    ):
         page.goto(f"{address}{path}")
         assert page.locator("main h1").count() == 1, path
         assert_nothing_is_lost(on_paper(page), path)

@@ -43,7 +43,9 @@ def _restore_logging(clean_database: None) -> Iterator[None]:
 def live_links(anna: Actor) -> dict[str, tuple[str, str]]:
     """By route: the address, and the part of it that opens something."""
     with organisation_scope(anna.organisation_id):
-        invitation = invitations.invite(anna, InvitationInput(email="bea@firm.example", name="Bea", role=Role.READER))
+        invitation = invitations.invite(
+            anna, InvitationInput(email="bea@firm.example", name="Bea", role=Role.READER)
+        )
         member = Membership.objects.select_related("user").get(pk=anna.membership_id)
         way_out = unsubscribe_token(member, "run_failed")
     invited = invitations.link_of(invitation).removeprefix(settings.PUBLIC_URL)
@@ -118,7 +120,9 @@ def test_a_live_link_stands_in_no_line(
     assert "[redacted]" in written
 
 
-def test_a_link_that_no_longer_works_stands_in_no_line(actor: MakeActor, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_link_that_no_longer_works_stands_in_no_line(
+    actor: MakeActor, capsys: pytest.CaptureFixture[str]
+) -> None:
     anna = actor("administrator", name="Anna")
     path, token = live_links(anna)["invitation"]
     with organisation_scope(anna.organisation_id):
@@ -133,7 +137,8 @@ def test_a_link_that_no_longer_works_stands_in_no_line(actor: MakeActor, capsys:
 def test_a_line_that_cannot_be_written_is_not_told_elsewhere(
     actor: MakeActor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk is full, or who read the log has gone: Python's own report of that would show the line as it was."""
+    """The disk is full, or who read the log has gone: Python's own
+    report of that would show the line as it was."""
     path, token = live_links(actor("administrator", name="Anna"))["invitation"]
     closed = io.StringIO()
     with monkeypatch.context() as patch:
@@ -155,7 +160,9 @@ def text_routes(resolver: URLResolver | None = None, before: str = "/") -> Itera
             continue
         assert isinstance(pattern, URLPattern)
         for name in set(re.findall(r"<(?!int:)(?:\w+:)?(\w+)>", path)) & set(OPENS_SOMETHING):
-            example = re.sub(r"\(\?P<(\w+)>[^)]*\)|<(?:\w+:)?(\w+)>", lambda part: f"Q{part[1] or part[2]}Q7f3", path)
+            example = re.sub(
+                r"\(\?P<(\w+)>[^)]*\)|<(?:\w+:)?(\w+)>", lambda part: f"Q{part[1] or part[2]}Q7f3", path
+            )
             yield example.replace("\\", "").rstrip("$"), f"Q{name}Q7f3"
 
 
@@ -163,5 +170,7 @@ def test_every_address_with_a_word_of_its_own_hides_it() -> None:
     routes = [(path, part) for path, part in text_routes() if not path.startswith("/accounts/2fa/")]
     assert {"/invitation/QtokenQ7f3/", "/notices/unsubscribe/QtokenQ7f3"} <= {path for path, _part in routes}
     assert any(path.startswith("/connections/new/") for path, _part in routes)
-    readable = [path for path, part in routes if part in json.dumps(redacted({"event": f"Not Found: {path}"}))]
+    readable = [
+        path for path, part in routes if part in json.dumps(redacted({"event": f"Not Found: {path}"}))
+    ]
     assert readable == []

@@ -15,7 +15,9 @@ __all__ = ["address", "browser", "world"]
 pytestmark = pytest.mark.browser
 
 
-def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(browser: Any, world: World, address: str) -> None:
+def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(
+    browser: Any, world: World, address: str
+) -> None:
     page = opened(browser, WIDTHS["narrow"], locale="nl")
     sign_in(page, address, world.boss)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")
@@ -34,11 +36,17 @@ def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(browser: An
     page.wait_for_selector(".toast")
     with organisation_scope(world.boss.organisation_id):
         administration = Administration.objects.get(pk=world.active.pk)
-    assert (administration.number, administration.no_number_reason, administration.sector) == ("", "not_a_company", "C")
+    assert (administration.number, administration.no_number_reason, administration.sector) == (
+        "",
+        "not_a_company",
+        "C",
+    )
     page.context.close()
 
 
-def test_an_answer_that_comes_late_does_not_take_away_what_was_marked(browser: Any, world: World, address: str) -> None:
+def test_an_answer_that_comes_late_does_not_take_away_what_was_marked(
+    browser: Any, world: World, address: str
+) -> None:
     page, routes = opened(browser, locale="nl"), list[Route]()
     sign_in(page, address, world.boss)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")

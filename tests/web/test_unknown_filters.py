@@ -1,4 +1,5 @@
-"""Pages that take filters: an unknown one is refused with a banner and no rows; every link of Koppel's own is accepted."""
+"""Pages that take filters: an unknown one is refused with a banner and no
+rows; every link of Koppel's own is accepted."""
 
 import re
 from collections.abc import Iterator
@@ -33,16 +34,32 @@ def world(actor: Any) -> World:
 def pages_with_filters(world: World) -> list[str]:
     administration_path = f"/administrations/{world.active.pk}"
     return [
-        "/administrations/", "/administrations/rows/", "/administrations/export.csv", "/administrations/restricted/",
-        "/administrations/bulk/", "/issues/", "/search/", "/organisation/activity/", "/notices/", "/organisation/people/",
-        "/organisation/divisions/", "/organisation/templates/", "/organisation/webhooks/",
-        f"/organisation/webhooks/{world.webhook_id}/", f"/organisation/webhooks/{world.webhook_id}/log",
-        "/connections/", "/account/api/", f"/imports/{IMPORT}/", f"{administration_path}/sync/",
+        "/administrations/",
+        "/administrations/rows/",
+        "/administrations/export.csv",
+        "/administrations/restricted/",
+        "/administrations/bulk/",
+        "/issues/",
+        "/search/",
+        "/organisation/activity/",
+        "/notices/",
+        "/organisation/people/",
+        "/organisation/divisions/",
+        "/organisation/templates/",
+        "/organisation/webhooks/",
+        f"/organisation/webhooks/{world.webhook_id}/",
+        f"/organisation/webhooks/{world.webhook_id}/log",
+        "/connections/",
+        "/account/api/",
+        f"/imports/{IMPORT}/",
+        f"{administration_path}/sync/",
         f"{administration_path}/sync/runs/{world.run_id}/",
-        f"{administration_path}/books/", f"{administration_path}/books/trial-balance/",
-        f"{administration_path}/books/accounts/", f"{administration_path}/books/account/1000/",
+        f"{administration_path}/books/",
+        f"{administration_path}/books/trial-balance/",
+        f"{administration_path}/books/accounts/",
+        f"{administration_path}/books/account/1000/",
         f"{administration_path}/books/export/",
-    ]  # fmt: skip
+    ]
 
 
 def test_every_page_with_filters_refuses_an_unknown_one(world: World) -> None:
@@ -59,7 +76,9 @@ def test_every_page_with_filters_refuses_an_unknown_one(world: World) -> None:
 def test_every_view_that_reads_the_address_bar_says_which_parameters_there_are() -> None:
     """One that is added later too. The vendor's and the identity provider's answers are their own."""
     views = [
-        view for view in all_views() if view.__module__.startswith("koppel.") and names_in(view) & {"GET", "parameters"}
+        view
+        for view in all_views()
+        if view.__module__.startswith("koppel.") and names_in(view) & {"GET", "parameters"}
     ]
     assert len(views) > 10
     silent = {
@@ -69,10 +88,12 @@ def test_every_view_that_reads_the_address_bar_says_which_parameters_there_are()
 
 
 STRICT_BY_THEMSELVES = {
-    "koppel.administrations.views.listing.show_list", "koppel.administrations.views.listing.show_rows",
-    "koppel.administrations.views.listing.export", "koppel.connections.views.consent.receive_callback",
+    "koppel.administrations.views.listing.show_list",
+    "koppel.administrations.views.listing.show_rows",
+    "koppel.administrations.views.listing.export",
+    "koppel.connections.views.consent.receive_callback",
     "koppel.organisations.views.single_sign_on.complete_sign_in",
-}  # fmt: skip
+}
 
 
 def all_views(patterns: Any = None) -> Iterator[Any]:
@@ -91,7 +112,11 @@ def names_in(view: Any) -> set[str]:
 
 
 def test_the_banner_takes_away_one_filter_and_leaves_the_others(world: World) -> None:
-    page = world.client("administrator").get("/organisation/activity/?action=explode&interface=job").content.decode()
+    page = (
+        world.client("administrator")
+        .get("/organisation/activity/?action=explode&interface=job")
+        .content.decode()
+    )
     assert "“explode” is not a value of “action”" in page
     assert 'href="?interface=job"' in page
     dutch = world.client("administrator", "nl").get("/organisation/activity/?stauts=1").content.decode()
@@ -111,9 +136,15 @@ def test_the_links_of_an_archived_division_and_template_lead_nowhere_that_is_ref
         change_division(world.boss, world.division.pk, DivisionInput(name="Zuid", archived=True))
         change_template(world.boss, world.template.pk, TemplateInput(name="Standard", archived=True))
     client = world.client("administrator")
-    places = ["/organisation/divisions/", f"/organisation/divisions/{world.division.pk}/", "/organisation/templates/"]
+    places = [
+        "/organisation/divisions/",
+        f"/organisation/divisions/{world.division.pk}/",
+        "/organisation/templates/",
+    ]
     links = {
-        link for path in (*places, f"/organisation/templates/{world.template.pk}/") for link in links_on(client, path)
+        link
+        for path in (*places, f"/organisation/templates/{world.template.pk}/")
+        for link in links_on(client, path)
     }
     assert [link for link in sorted(links) if read(client.get(link))[0] == 422] == []
 
@@ -122,19 +153,30 @@ def test_every_link_of_a_notice_is_accepted_where_it_leads(world: World) -> None
     client = world.client("administrator")
     with organisation_scope(world.boss.organisation_id):
         links = {one.link for one in Notification.objects.exclude(link="")}
-    links |= {f"/administrations/?connection={world.active.connection_id}", f"/administrations/?import={IMPORT}"}
+    links |= {
+        f"/administrations/?connection={world.active.connection_id}",
+        f"/administrations/?import={IMPORT}",
+    }
     assert [link for link in sorted(links) if read(client.get(link))[0] == 422] == []
 
 
 def starting_points(world: World) -> list[str]:
     administration_path = f"/administrations/{world.active.pk}"
     more = [
-        "/", f"{administration_path}/", f"{administration_path}/settings/", f"{administration_path}/history/",
-        f"{administration_path}/edit/", "/organisation/settings/",
-        f"/organisation/people/{world.bystander.membership_id}/", f"/connections/{world.active.connection_id}/",
-        f"/organisation/divisions/{world.division.pk}/", f"/organisation/templates/{world.template.pk}/",
-        "/administrations/bulk/csv/", "/administrations/?status=active", "/administrations/?sort=-name",
-    ]  # fmt: skip
+        "/",
+        f"{administration_path}/",
+        f"{administration_path}/settings/",
+        f"{administration_path}/history/",
+        f"{administration_path}/edit/",
+        "/organisation/settings/",
+        f"/organisation/people/{world.bystander.membership_id}/",
+        f"/connections/{world.active.connection_id}/",
+        f"/organisation/divisions/{world.division.pk}/",
+        f"/organisation/templates/{world.template.pk}/",
+        "/administrations/bulk/csv/",
+        "/administrations/?status=active",
+        "/administrations/?sort=-name",
+    ]
     return [*more, *pages_with_filters(world)]
 
 

@@ -40,7 +40,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--lines", type=int, default=20_000, help="entry lines of the largest company")
     parser.add_argument("--seed", type=int, default=1, help="another seed makes other companies")
     parser.add_argument("--sie", type=Path, help="a folder of SIE type 4 files; each becomes a company")
-    parser.add_argument("--redirect-uri", action="append", default=[], help="a further redirect address to accept")
+    parser.add_argument(
+        "--redirect-uri", action="append", default=[], help="a further redirect address to accept"
+    )
     return parser.parse_args()
 
 

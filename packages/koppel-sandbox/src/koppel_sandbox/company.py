@@ -15,8 +15,8 @@ IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "sour
 class Company:
     """`number` and `vat_number` are what its people once typed into the accounting system, faults included.
 
-    `source` is the SIE file's name, or None when it was generated. `units` are (number, name) of its branches.
-    `closed`: its people ended it; `licensed` False: the vendor's licence ran out."""
+    `source` is the SIE file's name, or None when it was generated. `units` are (number, name) of its
+    branches. `closed`: its people ended it; `licensed` False: the vendor's licence ran out."""
 
     id: int
     tenant_id: str

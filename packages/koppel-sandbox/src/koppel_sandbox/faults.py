@@ -1,4 +1,5 @@
-"""Misbehaviour on request: the next answers to chosen calls are errors, slow, truncated, HTML, doubled or cut off."""
+"""Misbehaviour on request: the next answers to chosen calls are errors,
+slow, truncated, HTML, doubled or cut off."""
 
 import asyncio
 import re
@@ -18,10 +19,10 @@ class Fault:
     """Applies to the next `times` calls whose path matches `path` (a regular expression, any case), after
     `skip` of them.
 
-    `kind`: status, down, html, truncate, garbage, drop, slow, hold, duplicate, replace. All but down spoil the
-    answer of a call that was performed; down answers as status does and performs nothing. hold keeps the answer
-    back until the faults are cleared. `body` is the text of kind status; kind replace puts it wherever the
-    answer has `old`."""
+    `kind`: status, down, html, truncate, garbage, drop, slow, hold, duplicate, replace. All but down
+    spoil the answer of a call that was performed; down answers as status does and performs nothing.
+    hold keeps the answer back until the faults are cleared. `body` is the text of kind status; kind
+    replace puts it wherever the answer has `old`."""
 
     path: str
     kind: str = "status"
@@ -78,7 +79,9 @@ class Faults:
         return None
 
 
-async def apply(state: Faults, fault: Fault, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+async def apply(
+    state: Faults, fault: Fault, request: web.Request, response: web.StreamResponse
+) -> web.StreamResponse:
     """Return the answer as the fault leaves it."""
     if fault.kind == "hold":
         await state.hold()
@@ -97,12 +100,16 @@ async def apply(state: Faults, fault: Fault, request: web.Request, response: web
     if fault.kind in _INVALID_BODIES:
         return web.Response(body=_INVALID_BODIES[fault.kind](fault, body), content_type="application/json")
     text = fault.body or '{"message": "An error has occurred."}'
-    return web.Response(text=text, content_type="application/json", status=fault.status, headers=fault.headers)
+    return web.Response(
+        text=text, content_type="application/json", status=fault.status, headers=fault.headers
+    )
 
 
 _INVALID_BODIES: dict[str, Callable[[Fault, bytes], bytes]] = {
     "truncate": lambda _fault, body: body[: len(body) // 2],
     "garbage": lambda _fault, _body: b'[{"totally": "unexpected"',
     "replace": lambda fault, body: body.replace(fault.old.encode(), fault.body.encode()),
-    "duplicate": lambda _fault, body: body[:-1] + b"," + body[1:] if body.startswith(b"[") and len(body) > 2 else body,
+    "duplicate": lambda _fault, body: (
+        body[:-1] + b"," + body[1:] if body.startswith(b"[") and len(body) > 2 else body
+    ),
 }

@@ -1,4 +1,5 @@
-"""Companies whose books are a SIE file's own. A file that cannot be read is refused by name; the others go on."""
+"""Companies whose books are a SIE file's own. A file that cannot be
+read is refused by name; the others go on."""
 
 import hashlib
 import re
@@ -16,11 +17,15 @@ from koppel_sandbox.ledger import ZERO, Account, Books, Entry, Line, Period, per
 FIRST_ID = 1_000_000_000
 IDS = 1_000_000_000
 KINDS = {"T": "asset", "S": "liability", "I": "income", "K": "expense"}
-VAT = [("01", "Utgående moms 25 %", "Output", Decimal(25)), ("02", "Ingående moms 25 %", "Input", Decimal(25))]
+VAT = [
+    ("01", "Utgående moms 25 %", "Output", Decimal(25)),
+    ("02", "Ingående moms 25 %", "Input", Decimal(25)),
+]
 
 
 def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
-    """Return the companies, and why each refused file was refused, by file name. Raises `NotADirectoryError`."""
+    """Return the companies, and why each refused file was refused, by
+    file name. Raises `NotADirectoryError`."""
     if not folder.is_dir():
         raise NotADirectoryError(f"--sie must name a folder: {folder}")
     files: list[sie.SieFile] = []
@@ -40,7 +45,8 @@ def _with_keys(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
     the first has to be another company too, for nothing says which of the two was there before."""
     keys = [_key(file) for file in files]
     return [
-        (file, key if keys.count(key) == 1 else f"{key}/{file.source}") for file, key in zip(files, keys, strict=True)
+        (file, key if keys.count(key) == 1 else f"{key}/{file.source}")
+        for file, key in zip(files, keys, strict=True)
     ]
 
 
@@ -122,7 +128,9 @@ def _entries(file: sie.SieFile, periods: list[Period]) -> list[Entry]:
         lines = [Line(line.account, line.amount, line.text, tuple(line.objects)) for line in voucher.lines]
         entered = datetime.combine(voucher.booked_on, datetime.min.time(), UTC) + timedelta(hours=12)
         period = period_of(periods, voucher.booked_on).key
-        entries.append(Entry("GL", number, voucher.booked_on, period, voucher.text, lines, entered, voucher.series))
+        entries.append(
+            Entry("GL", number, voucher.booked_on, period, voucher.text, lines, entered, voucher.series)
+        )
     return entries
 
 

@@ -20,12 +20,14 @@ FIRST_ID = 2_100_001
 IDS_PER_SEED = 10_000
 """Another seed makes other companies, so they have other ids."""
 WITHOUT_NUMBER = 11
-"""Every so many-th company has no number in the accounting system, every so many-th a messy or a mistaken one."""
+"""Every so many-th company has no number in the accounting system,
+every so many-th a messy or a mistaken one."""
 ROTATION = ("NL", "NL", "NO", "SE", "NL", "DK", "NO", "FI", "NL", "SE")
 
 
 def generate_companies(count: int, lines_max: int, seed: int, today: date) -> list[Company]:
-    """Make `count` companies with 200 to `lines_max` entry lines, sizes spread evenly on a logarithmic scale."""
+    """Make `count` companies with 200 to `lines_max` entry lines,
+    sizes spread evenly on a logarithmic scale."""
     generated: list[Company] = []
     names: set[str] = set()
     for index in range(count):
@@ -57,13 +59,15 @@ def _company(index: int, count: int, lines_max: int, seed: int, today: date, use
         vat_number=vat,
         city=dice.choice(country.cities),
         units=units,
-        make_books=lambda: _Bookkeeper(country, f"{seed}/{index}/books", size, index % 19 == 7, today).books(),
+        make_books=lambda: _Bookkeeper(
+            country, f"{seed}/{index}/books", size, index % 19 == 7, today
+        ).books(),
     )
 
 
 def _rank(index: int, count: int) -> int:
-    """Return the place of a company by size, so that big and small ones alternate. Each place is taken once: the stride
-    has no divisor in common with `count`."""
+    """Return the place of a company by size, so that big and small ones alternate. Each place is taken once:
+    the stride has no divisor in common with `count`."""
     stride = next(step for step in itertools.count(7) if math.gcd(step, count) == 1)
     return index * stride % count
 
@@ -80,8 +84,8 @@ def _clean_number(country: str, seed: int) -> str:
 
 
 def _as_typed(index: int, country: Country, number: str) -> tuple[str, str]:
-    """Return what stands in the accounting system's two fields: mostly right, sometimes messy, swapped, a dummy
-    or nothing."""
+    """Return what stands in the accounting system's two fields: mostly right,
+    sometimes messy, swapped, a dummy or nothing."""
     vat = country.vat(number)
     if index % WITHOUT_NUMBER == 5:
         return "", ""
@@ -133,7 +137,9 @@ class _Bookkeeper:
         periods = []
         for year in (start_year - 1, start_year):
             for number in range(1, 13):
-                starts_on = date(year + (first_month + number - 2) // 12, (first_month + number - 2) % 12 + 1, 1)
+                starts_on = date(
+                    year + (first_month + number - 2) // 12, (first_month + number - 2) % 12 + 1, 1
+                )
                 if starts_on <= self.today:
                     ends_on = (starts_on + timedelta(days=31)).replace(day=1) - timedelta(days=1)
                     periods.append(Period(year, number, starts_on, ends_on, closed=year < start_year))
@@ -146,7 +152,9 @@ class _Bookkeeper:
             mail = f"info{first + index}@{self.country.code.lower()}.example"
             number = _clean_number(self.country.code, first + index)
             status = "Inactive" if index % 31 == 30 else "Active"
-            contacts.append(Contact(str(first + index), name, dice.choice(self.country.cities), mail, number, status))
+            contacts.append(
+                Contact(str(first + index), name, dice.choice(self.country.cities), mail, number, status)
+            )
         return contacts
 
     def _open(self, books: Books, dice: random.Random) -> None:
@@ -168,7 +176,9 @@ class _Bookkeeper:
             entered = datetime.combine(day, datetime.min.time(), UTC) + timedelta(
                 seconds=dice.randrange(28_800, 64_800)
             )
-            entered = min(entered, datetime.combine(self.today, datetime.min.time(), UTC))  # nobody books in the future
+            entered = min(
+                entered, datetime.combine(self.today, datetime.min.time(), UTC)
+            )  # nobody books in the future
             number = f"{numbers_used[module]:06d}"
             books.entries.append(
                 Entry(module, number, day, period_of(books.periods, day).key, text, entry_lines, entered)
@@ -206,7 +216,11 @@ class _Bookkeeper:
             ]
             return "AP", f"{self.country.bill} {reference}", lines
         contact = dice.choice(books.customers)
-        return "CA", f"{self.country.payment} {reference}", self._two(net, "1920", "1500", reference, contact.number)
+        return (
+            "CA",
+            f"{self.country.payment} {reference}",
+            self._two(net, "1920", "1500", reference, contact.number),
+        )
 
     def _two(self, net: Decimal, debit: str, credit: str, reference: str, contact: str = "") -> list[Line]:
         return [Line(debit, net, "", (), reference, contact), Line(credit, -net, "", (), reference, contact)]

@@ -1,4 +1,5 @@
-"""Books of a company, before any vendor's shape: accounts, periods, entries, balances. Debits are positive."""
+"""Books of a company, before any vendor's shape: accounts, periods,
+entries, balances. Debits are positive."""
 
 import bisect
 from collections import defaultdict
@@ -86,7 +87,8 @@ class Balance:
 
 @dataclass
 class Books:
-    """`opening` at the start of the first fiscal year; `stated` replaces the computed closing of the last period.
+    """`opening` at the start of the first fiscal year; `stated`
+    replaces the computed closing of the last period.
 
     `dimensions` is dimension id to name, `values` (dimension id, value id) to name."""
 

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - tables of words read best as tables
 """Words of five countries for plausible books: names, cities, charts of accounts, VAT codes."""
 
 import random
@@ -35,47 +34,115 @@ def _digits(number: str) -> str:
 
 
 def _vat_codes(rates: tuple[str, ...], labels: tuple[str, str]) -> list[tuple[str, str, str, Decimal]]:
-    out = [(f"{place}1", f"{labels[0]} {rate} %", "Output", Decimal(rate)) for place, rate in enumerate(rates, 1)]
-    return out + [(f"{place}2", f"{labels[1]} {rate} %", "Input", Decimal(rate)) for place, rate in enumerate(rates, 1)]
+    out = [
+        (f"{place}1", f"{labels[0]} {rate} %", "Output", Decimal(rate)) for place, rate in enumerate(rates, 1)
+    ]
+    return out + [
+        (f"{place}2", f"{labels[1]} {rate} %", "Input", Decimal(rate)) for place, rate in enumerate(rates, 1)
+    ]
 
 
 COUNTRIES = {
     "NL": Country(
-        "NL", "nl", "EUR", ("Utrecht", "Zwolle", "Breda", "Groningen", "Delft", "Arnhem"),
-        ("Bakkerij", "Bouwbedrijf", "Adviesbureau", "Garage", "Kwekerij", "Installatietechniek", "Drukkerij", "Holding"),
-        ("De Haan", "Van Dam", "Vermeulen", "Jansma", "Kuipers", "Ter Horst", "Van der Meer", "Brouwer", "Smit"), "B.V.",
-        lambda number: f"NL{int(_digits(number)):09d}B01", _vat_codes(("21", "9", "0"), ("Btw verkoop", "Btw inkoop")),
-        "Verkoopfactuur", "Inkoopfactuur", "Ontvangst", "Memoriaal", "dagen",
+        "NL",
+        "nl",
+        "EUR",
+        ("Utrecht", "Zwolle", "Breda", "Groningen", "Delft", "Arnhem"),
+        (
+            "Bakkerij",
+            "Bouwbedrijf",
+            "Adviesbureau",
+            "Garage",
+            "Kwekerij",
+            "Installatietechniek",
+            "Drukkerij",
+            "Holding",
+        ),
+        (
+            "De Haan",
+            "Van Dam",
+            "Vermeulen",
+            "Jansma",
+            "Kuipers",
+            "Ter Horst",
+            "Van der Meer",
+            "Brouwer",
+            "Smit",
+        ),
+        "B.V.",
+        lambda number: f"NL{int(_digits(number)):09d}B01",
+        _vat_codes(("21", "9", "0"), ("Btw verkoop", "Btw inkoop")),
+        "Verkoopfactuur",
+        "Inkoopfactuur",
+        "Ontvangst",
+        "Memoriaal",
+        "dagen",
     ),
     "NO": Country(
-        "NO", "no", "NOK", ("Oslo", "Bergen", "Trondheim", "Tromsø", "Stavanger", "Bodø"),
+        "NO",
+        "no",
+        "NOK",
+        ("Oslo", "Bergen", "Trondheim", "Tromsø", "Stavanger", "Bodø"),
         ("Fjord", "Nordlys", "Bygg", "Rør", "Elektro", "Regnskap", "Laks", "Hytte"),
-        ("Solheim", "Nordvik", "Fossdal", "Vestnes", "Solberg", "Sandstrand", "Furuli"), "AS",
-        lambda number: f"NO{_digits(number)}MVA", _vat_codes(("25", "15", "0"), ("Utgående mva", "Inngående mva")),
-        "Utgående faktura", "Inngående faktura", "Innbetaling", "Bilag", "dager",
+        ("Solheim", "Nordvik", "Fossdal", "Vestnes", "Solberg", "Sandstrand", "Furuli"),
+        "AS",
+        lambda number: f"NO{_digits(number)}MVA",
+        _vat_codes(("25", "15", "0"), ("Utgående mva", "Inngående mva")),
+        "Utgående faktura",
+        "Inngående faktura",
+        "Innbetaling",
+        "Bilag",
+        "dager",
     ),
     "SE": Country(
-        "SE", "sv", "SEK", ("Stockholm", "Göteborg", "Malmö", "Växjö", "Umeå", "Örebro"),
+        "SE",
+        "sv",
+        "SEK",
+        ("Stockholm", "Göteborg", "Malmö", "Växjö", "Umeå", "Örebro"),
         ("Snickeri", "Åkeri", "Konsult", "Måleri", "Trädgård", "Bilservice", "Redovisning"),
-        ("Lindqvist", "Åström", "Bergström", "Sjöberg", "Holmgren", "Ekdahl", "Nyström"), "AB",
-        lambda number: f"SE{_digits(number)}01", _vat_codes(("25", "12", "6"), ("Utgående moms", "Ingående moms")),
-        "Kundfaktura", "Leverantörsfaktura", "Inbetalning", "Verifikation", "dagar",
+        ("Lindqvist", "Åström", "Bergström", "Sjöberg", "Holmgren", "Ekdahl", "Nyström"),
+        "AB",
+        lambda number: f"SE{_digits(number)}01",
+        _vat_codes(("25", "12", "6"), ("Utgående moms", "Ingående moms")),
+        "Kundfaktura",
+        "Leverantörsfaktura",
+        "Inbetalning",
+        "Verifikation",
+        "dagar",
     ),
     "DK": Country(
-        "DK", "da", "DKK", ("København", "Aarhus", "Odense", "Aalborg", "Ærøskøbing"),
+        "DK",
+        "da",
+        "DKK",
+        ("København", "Aarhus", "Odense", "Aalborg", "Ærøskøbing"),
         ("Tømrer", "Vognmand", "Rådgivning", "Smede", "Gartneri", "Køleteknik"),
-        ("Nørgaard", "Østergaard", "Kjær", "Søndergaard", "Bøgh", "Lund"), "ApS",
-        lambda number: f"DK{_digits(number)}", _vat_codes(("25", "0"), ("Salgsmoms", "Købsmoms")),
-        "Salgsfaktura", "Købsfaktura", "Indbetaling", "Finansbilag", "dage",
+        ("Nørgaard", "Østergaard", "Kjær", "Søndergaard", "Bøgh", "Lund"),
+        "ApS",
+        lambda number: f"DK{_digits(number)}",
+        _vat_codes(("25", "0"), ("Salgsmoms", "Købsmoms")),
+        "Salgsfaktura",
+        "Købsfaktura",
+        "Indbetaling",
+        "Finansbilag",
+        "dage",
     ),
     "FI": Country(
-        "FI", "fi", "EUR", ("Helsinki", "Jyväskylä", "Hämeenlinna", "Oulu", "Turku"),
+        "FI",
+        "fi",
+        "EUR",
+        ("Helsinki", "Jyväskylä", "Hämeenlinna", "Oulu", "Turku"),
         ("Rakennus", "Kuljetus", "Tilitoimisto", "Leipomo", "Metsäpalvelu"),
-        ("Mäkinen", "Hämäläinen", "Järvelä", "Koskela", "Virtanen"), "Oy",
-        lambda number: f"FI{_digits(number)}", _vat_codes(("25.5", "14", "0"), ("Myynnin alv", "Oston alv")),
-        "Myyntilasku", "Ostolasku", "Maksu", "Muistiotosite", "päivää",
+        ("Mäkinen", "Hämäläinen", "Järvelä", "Koskela", "Virtanen"),
+        "Oy",
+        lambda number: f"FI{_digits(number)}",
+        _vat_codes(("25.5", "14", "0"), ("Myynnin alv", "Oston alv")),
+        "Myyntilasku",
+        "Ostolasku",
+        "Maksu",
+        "Muistiotosite",
+        "päivää",
     ),
-}  # fmt: skip
+}
 
 DEPARTMENTS = {"10": "Sales", "20": "Production", "30": "Administration", "40": "Warehouse"}
 
@@ -87,32 +154,168 @@ def _by_language(*texts: str) -> dict[str, str]:
 
 
 CHART: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("1200", "asset", _by_language("Machines en inventaris", "Maskiner og inventar", "Maskiner och inventarier", "Maskiner og inventar", "Koneet ja kalusto")),
-    ("1250", "asset", _by_language("Vervoermiddelen", "Transportmidler", "Transportmedel", "Transportmidler", "Ajoneuvot")),
+    (
+        "1200",
+        "asset",
+        _by_language(
+            "Machines en inventaris",
+            "Maskiner og inventar",
+            "Maskiner och inventarier",
+            "Maskiner og inventar",
+            "Koneet ja kalusto",
+        ),
+    ),
+    (
+        "1250",
+        "asset",
+        _by_language("Vervoermiddelen", "Transportmidler", "Transportmedel", "Transportmidler", "Ajoneuvot"),
+    ),
     ("1400", "asset", _by_language("Voorraden", "Varelager", "Varulager", "Varelager", "Vaihto-omaisuus")),
-    ("1500", "asset", _by_language("Debiteuren", "Kundefordringer", "Kundfordringar", "Debitorer", "Myyntisaamiset")),
-    ("1700", "asset", _by_language("Vooruitbetaalde kosten", "Forskuddsbetalte kostnader", "Förutbetalda kostnader", "Forudbetalte omkostninger", "Siirtosaamiset")),
+    (
+        "1500",
+        "asset",
+        _by_language("Debiteuren", "Kundefordringer", "Kundfordringar", "Debitorer", "Myyntisaamiset"),
+    ),
+    (
+        "1700",
+        "asset",
+        _by_language(
+            "Vooruitbetaalde kosten",
+            "Forskuddsbetalte kostnader",
+            "Förutbetalda kostnader",
+            "Forudbetalte omkostninger",
+            "Siirtosaamiset",
+        ),
+    ),
     ("1900", "asset", _by_language("Kas", "Kasse", "Kassa", "Kasse", "Kassa")),
     ("1920", "asset", _by_language("Bank", "Bankinnskudd", "Bank", "Bank", "Pankkitili")),
-    ("2000", "liability", _by_language("Geplaatst kapitaal", "Aksjekapital", "Aktiekapital", "Anpartskapital", "Osakepääoma")),
-    ("2050", "liability", _by_language("Overige reserves", "Annen egenkapital", "Balanserat resultat", "Overført resultat", "Edellisten tilikausien voitto")),
-    ("2240", "liability", _by_language("Hypothecaire lening", "Pantelån", "Banklån", "Prioritetsgæld", "Pankkilaina")),
-    ("2400", "liability", _by_language("Crediteuren", "Leverandørgjeld", "Leverantörsskulder", "Kreditorer", "Ostovelat")),
-    ("2600", "liability", _by_language("Loonheffing", "Skattetrekk", "Personalskatt", "A-skat", "Ennakonpidätysvelka")),
-    ("2700", "liability", _by_language("Af te dragen btw", "Utgående merverdiavgift", "Utgående moms", "Salgsmoms", "Myynnin alv-velka")),
-    ("2710", "asset", _by_language("Voorbelasting btw", "Inngående merverdiavgift", "Ingående moms", "Købsmoms", "Oston alv-saaminen")),
-    ("3000", "income", _by_language("Omzet hoog tarief", "Salgsinntekt, avgiftspliktig", "Försäljning", "Salg af varer", "Myynti")),
-    ("3010", "income", _by_language("Omzet diensten", "Salg av tjenester", "Försäljning tjänster", "Salg af ydelser", "Palvelumyynti")),
-    ("3100", "income", _by_language("Omzet nultarief", "Salgsinntekt, avgiftsfri", "Försäljning export", "Momsfrit salg", "Veroton myynti")),
-    ("3600", "income", _by_language("Huuropbrengsten", "Leieinntekt", "Hyresintäkter", "Lejeindtægter", "Vuokratuotot")),
-    ("4000", "expense", _by_language("Inkoop grond- en hulpstoffen", "Innkjøp av råvarer", "Inköp av råvaror", "Råvareforbrug", "Ostot")),
-    ("5000", "expense", _by_language("Lonen en salarissen", "Lønn til ansatte", "Löner", "Lønninger", "Palkat")),
-    ("6000", "expense", _by_language("Afschrijvingen", "Avskrivninger", "Avskrivningar", "Afskrivninger", "Poistot")),
-    ("6300", "expense", _by_language("Huisvestingskosten", "Leie lokaler", "Lokalhyra", "Husleje", "Toimitilakulut")),
-    ("6500", "expense", _by_language("Klein gereedschap", "Verktøy", "Förbrukningsinventarier", "Småanskaffelser", "Työkalut")),
-    ("6800", "expense", _by_language("Kantoorkosten", "Kontorrekvisita", "Kontorsmateriel", "Kontorartikler", "Toimistokulut")),
-    ("7000", "expense", _by_language("Autokosten", "Bilkostnader", "Bilkostnader", "Bilomkostninger", "Ajoneuvokulut")),
+    (
+        "2000",
+        "liability",
+        _by_language("Geplaatst kapitaal", "Aksjekapital", "Aktiekapital", "Anpartskapital", "Osakepääoma"),
+    ),
+    (
+        "2050",
+        "liability",
+        _by_language(
+            "Overige reserves",
+            "Annen egenkapital",
+            "Balanserat resultat",
+            "Overført resultat",
+            "Edellisten tilikausien voitto",
+        ),
+    ),
+    (
+        "2240",
+        "liability",
+        _by_language("Hypothecaire lening", "Pantelån", "Banklån", "Prioritetsgæld", "Pankkilaina"),
+    ),
+    (
+        "2400",
+        "liability",
+        _by_language("Crediteuren", "Leverandørgjeld", "Leverantörsskulder", "Kreditorer", "Ostovelat"),
+    ),
+    (
+        "2600",
+        "liability",
+        _by_language("Loonheffing", "Skattetrekk", "Personalskatt", "A-skat", "Ennakonpidätysvelka"),
+    ),
+    (
+        "2700",
+        "liability",
+        _by_language(
+            "Af te dragen btw", "Utgående merverdiavgift", "Utgående moms", "Salgsmoms", "Myynnin alv-velka"
+        ),
+    ),
+    (
+        "2710",
+        "asset",
+        _by_language(
+            "Voorbelasting btw", "Inngående merverdiavgift", "Ingående moms", "Købsmoms", "Oston alv-saaminen"
+        ),
+    ),
+    (
+        "3000",
+        "income",
+        _by_language(
+            "Omzet hoog tarief", "Salgsinntekt, avgiftspliktig", "Försäljning", "Salg af varer", "Myynti"
+        ),
+    ),
+    (
+        "3010",
+        "income",
+        _by_language(
+            "Omzet diensten", "Salg av tjenester", "Försäljning tjänster", "Salg af ydelser", "Palvelumyynti"
+        ),
+    ),
+    (
+        "3100",
+        "income",
+        _by_language(
+            "Omzet nultarief",
+            "Salgsinntekt, avgiftsfri",
+            "Försäljning export",
+            "Momsfrit salg",
+            "Veroton myynti",
+        ),
+    ),
+    (
+        "3600",
+        "income",
+        _by_language("Huuropbrengsten", "Leieinntekt", "Hyresintäkter", "Lejeindtægter", "Vuokratuotot"),
+    ),
+    (
+        "4000",
+        "expense",
+        _by_language(
+            "Inkoop grond- en hulpstoffen", "Innkjøp av råvarer", "Inköp av råvaror", "Råvareforbrug", "Ostot"
+        ),
+    ),
+    (
+        "5000",
+        "expense",
+        _by_language("Lonen en salarissen", "Lønn til ansatte", "Löner", "Lønninger", "Palkat"),
+    ),
+    (
+        "6000",
+        "expense",
+        _by_language("Afschrijvingen", "Avskrivninger", "Avskrivningar", "Afskrivninger", "Poistot"),
+    ),
+    (
+        "6300",
+        "expense",
+        _by_language("Huisvestingskosten", "Leie lokaler", "Lokalhyra", "Husleje", "Toimitilakulut"),
+    ),
+    (
+        "6500",
+        "expense",
+        _by_language(
+            "Klein gereedschap", "Verktøy", "Förbrukningsinventarier", "Småanskaffelser", "Työkalut"
+        ),
+    ),
+    (
+        "6800",
+        "expense",
+        _by_language(
+            "Kantoorkosten", "Kontorrekvisita", "Kontorsmateriel", "Kontorartikler", "Toimistokulut"
+        ),
+    ),
+    (
+        "7000",
+        "expense",
+        _by_language("Autokosten", "Bilkostnader", "Bilkostnader", "Bilomkostninger", "Ajoneuvokulut"),
+    ),
     ("7320", "expense", _by_language("Reclamekosten", "Reklame", "Reklam", "Reklame", "Markkinointi")),
-    ("7700", "expense", _by_language("Algemene kosten", "Andre kostnader", "Övriga kostnader", "Øvrige omkostninger", "Muut kulut")),
-    ("8150", "expense", _by_language("Rentelasten", "Rentekostnad", "Räntekostnader", "Renteudgifter", "Korkokulut")),
-)  # fmt: skip
+    (
+        "7700",
+        "expense",
+        _by_language(
+            "Algemene kosten", "Andre kostnader", "Övriga kostnader", "Øvrige omkostninger", "Muut kulut"
+        ),
+    ),
+    (
+        "8150",
+        "expense",
+        _by_language("Rentelasten", "Rentekostnad", "Räntekostnader", "Renteudgifter", "Korkokulut"),
+    ),
+)

@@ -109,7 +109,11 @@ def _fields(line: str) -> list[str]:
             close = line.find("}", position)
             close = end if close < 0 else close
             fields.append(
-                line[position + 1 : close] if line[position + 1 : close].strip() else "{}" if close < end else "{"
+                line[position + 1 : close]
+                if line[position + 1 : close].strip()
+                else "{}"
+                if close < end
+                else "{"
             )
             position = close + 1
         else:
@@ -180,7 +184,8 @@ def _read_fact(sie_file: SieFile, label: str, rest: list[str]) -> None:
 
 
 def _voucher(rest: list[str]) -> Voucher:
-    """Read a voucher. Without a date of its own it gets one in the end (`_complete`): a voucher is never left out."""
+    """Read a voucher. Without a date of its own it gets one in the end
+    (`_complete`): a voucher is never left out."""
     series, number, day, text = (*(field.strip() for field in rest[:4]), "", "", "", "")[:4]
     return Voucher(series, number, _date(day) or NO_DATE, text)
 
@@ -201,7 +206,11 @@ def _line(rest: list[str]) -> SieLine | None:
     if amount is None:
         return None
     return SieLine(
-        account, objects, amount, _date(after[1] if len(after) > 1 else ""), after[2].strip() if len(after) > 2 else ""
+        account,
+        objects,
+        amount,
+        _date(after[1] if len(after) > 1 else ""),
+        after[2].strip() if len(after) > 2 else "",
     )
 
 

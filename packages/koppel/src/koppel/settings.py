@@ -31,7 +31,8 @@ def _read(reader: Callable[[str], T], name: str, text: str) -> T:
         return reader(text)
     except (ValueError, KeyError):
         raise ImproperlyConfigured(
-            f"{name} is set to something that Koppel cannot read; docs/operations.md says under Settings what it may be."
+            f"{name} is set to something that Koppel cannot read; "
+            f"docs/operations.md says under Settings what it may be."
         ) from None
 
 
@@ -41,7 +42,8 @@ def _mail_server(url: str) -> tuple[SplitResult, int | None]:
 
 
 def _database(url: str) -> dict[str, Any]:
-    """Return Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode …) are kept."""
+    """Return Django's description of the database behind a `postgresql://`
+    URL. Options of the URL (sslmode …) are kept."""
     parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
     standard_keys = {"dbname", "user", "password", "host", "port"}
     return {
@@ -57,7 +59,8 @@ def _database(url: str) -> dict[str, Any]:
             "application_name": "koppel",
             "keepalives_idle": 15,
             "tcp_user_timeout": 15000,
-            # A process that stopped in a transaction must not hold its locks for ever; closing a large Excel file takes time.
+            # A process that stopped in a transaction must not hold its locks for
+            # ever; closing a large Excel file takes time.
             "options": "-c idle_in_transaction_session_timeout=2min",
             **{key: value for key, value in parts.items() if key not in standard_keys},
         },
@@ -182,7 +185,8 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = PUBLIC_URL.startswith("http://")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
 """In the database, so that throttling at sign-in counts over all web processes."""
 ALLAUTH_TRUSTED_PROXY_COUNT = _read(int, "KOPPEL_PROXIES", os.environ.get("KOPPEL_PROXIES", "0"))
-"""How many proxies of ours stand before the web: so many addresses at the end of `X-Forwarded-For` are believed."""
+"""How many proxies of ours stand before the web: so many addresses at
+the end of `X-Forwarded-For` are believed."""
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -234,9 +238,13 @@ WHITENOISE_MAX_AGE = 60
 _mail_directory = os.environ.get("KOPPEL_MAIL_DIR", "")
 SENDS_MAIL = not _mail_directory
 """False: what Koppel writes stays on this machine, in files, and pages that promise a mail say so."""
-EMAIL_BACKEND = "koppel.kit.quarantine.email_backends." + ("FileBackend" if _mail_directory else "SmtpBackend")
+EMAIL_BACKEND = "koppel.kit.quarantine.email_backends." + (
+    "FileBackend" if _mail_directory else "SmtpBackend"
+)
 EMAIL_FILE_PATH = _mail_directory or None
-_smtp, _smtp_port = _read(_mail_server, "KOPPEL_SMTP_URL", os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25"))
+_smtp, _smtp_port = _read(
+    _mail_server, "KOPPEL_SMTP_URL", os.environ.get("KOPPEL_SMTP_URL", "smtp://localhost:25")
+)
 EMAIL_HOST, EMAIL_PORT = _smtp.hostname or "localhost", _smtp_port or 25
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_smtp.username or ""), unquote(_smtp.password or "")
 EMAIL_USE_SSL = _smtp.scheme == "smtps" and EMAIL_PORT == 465

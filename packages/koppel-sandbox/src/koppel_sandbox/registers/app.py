@@ -33,15 +33,21 @@ class Registers:
 
     async def listed(self, _request: web.Request) -> web.Response:
         rows = [
-            {"country": entry.country, "number": entry.number, "name": entry.name, "rsin": entry.rsin, "vat": entry.vat,
-             "closed_on": entry.closed_on.isoformat() if entry.closed_on else None}
+            {
+                "country": entry.country,
+                "number": entry.number,
+                "name": entry.name,
+                "rsin": entry.rsin,
+                "vat": entry.vat,
+                "closed_on": entry.closed_on.isoformat() if entry.closed_on else None,
+            }
             for entry in self.entries.rows
-        ]  # fmt: skip
+        ]
         return web.json_response({"entries": rows})
 
     async def change(self, request: web.Request) -> web.Response:
-        """Take `{"country", "number"}` with `name`, `activity`, `rsin`, `vat`, `closed_on` to make or change an
-        entry, `gone` to take it out, `removed` for Norway's 410, `reset` alone to begin again."""
+        """Take `{"country", "number"}` with `name`, `activity`, `rsin`, `vat`, `closed_on` to make or change
+        an entry, `gone` to take it out, `removed` for Norway's 410, `reset` alone to begin again."""
         payload = await request.json()
         if payload.get("reset"):
             self.reset()

@@ -42,7 +42,12 @@ class Entries:
     def by_number(self, country: str, number: str) -> Entry | None:
         number_digits = digits(number)
         return next(
-            (entry for entry in self.rows if entry.country == country and digits(entry.number) == number_digits), None
+            (
+                entry
+                for entry in self.rows
+                if entry.country == country and digits(entry.number) == number_digits
+            ),
+            None,
         )
 
     def by_rsin(self, rsin: str) -> list[Entry]:
@@ -50,7 +55,12 @@ class Entries:
 
     def by_vat(self, country: str, vat: str) -> Entry | None:
         return next(
-            (entry for entry in self.rows if entry.country == country and entry.vat and entry.vat == vat.upper()), None
+            (
+                entry
+                for entry in self.rows
+                if entry.country == country and entry.vat and entry.vat == vat.upper()
+            ),
+            None,
         )
 
     def by_name(self, country: str, text: str) -> list[Entry]:
@@ -64,7 +74,9 @@ class Entries:
 
 def entries_of(companies: list[Company]) -> Entries:
     """Return the entries of companies: the same ones for the same companies, in their order."""
-    rows = [_entry(place, company) for place, company in enumerate(companies) if company.country in ACTIVITIES]
+    rows = [
+        _entry(place, company) for place, company in enumerate(companies) if company.country in ACTIVITIES
+    ]
     return Entries([entry for entry in rows if entry is not None] + _test_companies())
 
 
@@ -96,9 +108,12 @@ def _number(company: Company) -> str:
     if len(typed) == length and len(set(typed)) > 1 and typed != "12345678":
         return typed
     make = {
-        "NL": numbers.kvk, "NO": numbers.organisasjonsnummer, "SE": numbers.organisationsnummer, "DK": numbers.cvr,
+        "NL": numbers.kvk,
+        "NO": numbers.organisasjonsnummer,
+        "SE": numbers.organisationsnummer,
+        "DK": numbers.cvr,
         "FI": numbers.y_tunnus,
-    }[company.country]  # fmt: skip
+    }[company.country]
     return digits(make(5_000_000 + company.id))
 
 
@@ -115,6 +130,7 @@ def _test_companies() -> list[Entry]:
         "55344526": ("Coöperatie Test U.A.", "Cooperatie", "0113"),
     }
     rows = [
-        Entry("NL", number, name, code, "Utrecht", form=form) for number, (name, form, code) in test_numbers.items()
+        Entry("NL", number, name, code, "Utrecht", form=form)
+        for number, (name, form, code) in test_numbers.items()
     ]
     return rows + [Entry("NL", number, "", "", is_broken=True) for number in ("90004973", "90002903")]

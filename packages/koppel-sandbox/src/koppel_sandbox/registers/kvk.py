@@ -1,6 +1,8 @@
-"""The Dutch register: Zoeken v2 and Basisprofiel v1, as its published API files and recorded answers have them.
+"""The Dutch register: Zoeken v2 and Basisprofiel v1, as its published
+API files and recorded answers have them.
 
-A key in the header `apikey`; nothing found is a 404 with `fout`, in both; an unknown query parameter is an error.
+A key in the header `apikey`; nothing found is a 404 with `fout`, in
+both; an unknown query parameter is an error.
 """
 
 from typing import Any
@@ -11,7 +13,16 @@ from koppel_sandbox.registers.entries import Entries, Entry, digits
 
 KEY = "sandbox"
 PAGE_SIZE = 10
-KNOWN_PARAMETERS = {"kvkNummer", "rsin", "vestigingsnummer", "naam", "plaats", "type", "pagina", "resultatenPerPagina"}
+KNOWN_PARAMETERS = {
+    "kvkNummer",
+    "rsin",
+    "vestigingsnummer",
+    "naam",
+    "plaats",
+    "type",
+    "pagina",
+    "resultatenPerPagina",
+}
 
 
 class Kvk:
@@ -61,7 +72,13 @@ class Kvk:
 def _result(entry: Entry, request: web.Request) -> dict[str, Any]:
     link = {"rel": "basisprofiel", "href": f"{request.url.origin()}/api/v1/basisprofielen/{entry.number}"}
     address = {"binnenlandsAdres": {"type": "bezoekadres", "straatnaam": "Dorpsstraat", "plaats": entry.city}}
-    return {"kvkNummer": entry.number, "naam": entry.name, "adres": address, "type": "rechtspersoon", "links": [link]}
+    return {
+        "kvkNummer": entry.number,
+        "naam": entry.name,
+        "adres": address,
+        "type": "rechtspersoon",
+        "links": [link],
+    }
 
 
 def _profile(entry: Entry) -> dict[str, Any]:
@@ -92,7 +109,9 @@ def _profile(entry: Entry) -> dict[str, Any]:
 def _key_refusal(request: web.Request) -> web.Response | None:
     if request.headers.get("apikey") == KEY:
         return None
-    return web.json_response({"fout": [{"code": "IPD0001", "omschrijving": "De API key is ongeldig."}]}, status=401)
+    return web.json_response(
+        {"fout": [{"code": "IPD0001", "omschrijving": "De API key is ongeldig."}]}, status=401
+    )
 
 
 def _error(status: int, code: str, message: str) -> web.Response:

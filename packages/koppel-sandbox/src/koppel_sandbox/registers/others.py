@@ -8,7 +8,8 @@ from koppel_sandbox.registers.entries import Entries, Entry, digits
 
 
 class Brreg:
-    """Four answers: 200; 200 with `slettedato` for a deleted one; 410 for a removed one; 404 with an empty body."""
+    """Four answers: 200; 200 with `slettedato` for a deleted one; 410
+    for a removed one; 404 with an empty body."""
 
     def __init__(self, entries: Entries) -> None:
         self.entries = entries
@@ -70,15 +71,26 @@ class Prh:
             return web.json_response({"message": "businessId is not valid", "errorcode": 400}, status=400)
         entry = self.entries.by_number("FI", number) if number else None
         matches = ([entry] if entry else []) if number else self.entries.by_name("FI", name)
-        return web.json_response({"totalResults": len(matches), "companies": [_company(each) for each in matches]})
+        return web.json_response(
+            {"totalResults": len(matches), "companies": [_company(each) for each in matches]}
+        )
 
 
 def _company(entry: Entry) -> dict[str, Any]:
     number = digits(entry.number)
     company: dict[str, Any] = {
-        "businessId": {"value": f"{number[:7]}-{number[7:]}", "registrationDate": "2001-03-01", "source": "3"},
+        "businessId": {
+            "value": f"{number[:7]}-{number[7:]}",
+            "registrationDate": "2001-03-01",
+            "source": "3",
+        },
         "names": [
-            {"name": f"{entry.name} (entinen)", "type": "1", "registrationDate": "2001-03-01", "endDate": "2009-12-31"},
+            {
+                "name": f"{entry.name} (entinen)",
+                "type": "1",
+                "registrationDate": "2001-03-01",
+                "endDate": "2009-12-31",
+            },
             {"name": entry.name, "type": "1", "registrationDate": "2010-01-01"},
             {"name": f"{entry.name} Palvelut", "type": "3", "registrationDate": "2010-01-01"},
         ],
@@ -87,7 +99,9 @@ def _company(entry: Entry) -> dict[str, Any]:
             "descriptions": [{"languageCode": "3", "description": "Business"}],
             "registrationDate": "2010-01-01",
         },
-        "companyForms": [{"type": "16", "descriptions": [{"languageCode": "3", "description": "Limited company"}]}],
+        "companyForms": [
+            {"type": "16", "descriptions": [{"languageCode": "3", "description": "Limited company"}]}
+        ],
         "tradeRegisterStatus": "1",
         "status": "2",
         "registrationDate": "2001-03-01",
@@ -96,13 +110,17 @@ def _company(entry: Entry) -> dict[str, Any]:
 
 
 ERRORS = {
-    "201": "INVALID_INPUT", "300": "SERVICE_UNAVAILABLE", "301": "MS_UNAVAILABLE", "302": "TIMEOUT",
+    "201": "INVALID_INPUT",
+    "300": "SERVICE_UNAVAILABLE",
+    "301": "MS_UNAVAILABLE",
+    "302": "TIMEOUT",
     "600": "MS_MAX_CONCURRENT_REQ",
-}  # fmt: skip
+}
 
 
 class Vies:
-    """Valid with or without a name (some countries hide it as `---`). The numbers of the test service answer as there."""
+    """Valid with or without a name (some countries hide it as `---`). The
+    numbers of the test service answer as there."""
 
     def __init__(self, entries: Entries) -> None:
         self.entries = entries

@@ -20,7 +20,14 @@ from koppel_sandbox.visma_net.limits import Limits
 
 class AdminApi:
     def __init__(
-        self, *, clock: Clock, connect: Connect, erp: Erp, limits: Limits, faults: Faults, refusals: dict[str, str]
+        self,
+        *,
+        clock: Clock,
+        connect: Connect,
+        erp: Erp,
+        limits: Limits,
+        faults: Faults,
+        refusals: dict[str, str],
     ) -> None:
         self.clock, self.connect, self.erp, self.limits, self.faults = clock, connect, erp, limits, faults
         self.refusals = refusals
@@ -50,7 +57,8 @@ class AdminApi:
         rows = []
         for company in self.connect.companies:
             rows.append(
-                _company_summary(company) | (await self._counts(company) if request.query.get("counts") else {})
+                _company_summary(company)
+                | (await self._counts(company) if request.query.get("counts") else {})
             )
         return _json({"companies": rows, "refused": self.refusals})
 
@@ -59,8 +67,8 @@ class AdminApi:
         return _json(_company_summary(company) | await self._counts(company))
 
     async def change_company(self, request: web.Request) -> web.Response:
-        """Take `{"name", "number", "vat_number", "closed", "licensed"}`: as if somebody changed the company at
-        the vendor."""
+        """Take `{"name", "number", "vat_number", "closed", "licensed"}`: as if
+        somebody changed the company at the vendor."""
         company, payload = self._company(request), await request.json()
         for name in ("name", "number", "vat_number", "closed", "licensed"):
             setattr(company, name, payload.get(name, getattr(company, name)))
@@ -69,9 +77,9 @@ class AdminApi:
         return _json(_company_summary(company))
 
     async def rotate(self, request: web.Request) -> web.Response:
-        """Take `{"companies": [id, …]}`, at least two: each id now stands for the company of the next one, the
-        last for that of the first; who it is, and its books. As in a system that numbers its companies by their
-        place in a list."""
+        """Take `{"companies": [id, …]}`, at least two: each id now stands for the company of the
+        next one, the last for that of the first; who it is, and its books. As in a system that
+        numbers its companies by their place in a list."""
         companies = [self._company_of(str(key)) for key in (await request.json())["companies"]]
         if len(companies) < 2 or len({company.id for company in companies}) != len(companies):
             raise web.HTTPBadRequest
@@ -82,14 +90,15 @@ class AdminApi:
         return _json({"companies": [_company_summary(company) for company in companies]})
 
     async def batches(self, request: web.Request) -> web.Response:
-        """List what an exact copy of the journal would hold: `[{module, number, period, lines: [line number]}]`."""
+        """List what an exact copy of the journal would hold:
+        `[{module, number, period, lines: [line number]}]`."""
         encoded = await self.erp.encoded_books(self._company(request))
         return _json([changes.batch_summary(batch) for batch in encoded.batches])
 
     async def change_batches(self, request: web.Request) -> web.Response:
-        """Change batches; `changes.apply` says what can be asked; stamped with the sandbox's clock. With
-        `{"after": {"path", "calls"}}` it happens when so many more calls to the path have been answered: while
-        a client is paging."""
+        """Change batches; `changes.apply` says what can be asked; stamped with the sandbox's
+        clock. With `{"after": {"path", "calls"}}` it happens when so many more calls to the path
+        have been answered: while a client is paging."""
         company, payload = self._company(request), await request.json()
         encoded = await self.erp.encoded_books(company)
         if "after" in payload:
@@ -124,7 +133,10 @@ class AdminApi:
     async def all_faults(self, _request: web.Request) -> web.Response:
         """List those that wait for a call, and how many answers are held back just now."""
         return _json(
-            {"waiting": [asdict(fault) for fault in self.faults.waiting], "held": len(self.faults.held_answers)}
+            {
+                "waiting": [asdict(fault) for fault in self.faults.waiting],
+                "held": len(self.faults.held_answers),
+            }
         )
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
@@ -132,9 +144,10 @@ class AdminApi:
         return _json({})
 
     async def settings(self, request: web.Request) -> web.Response:
-        """Set `latency_seconds`, `quotas` (`{policy: [calls, seconds]}`; `quota` and `quota_seconds` turn the
-        hourly one alone), `names_issuer`, `strict_redirects`, per client `{"clients": {id: {field: value}}}`,
-        per user `{"reach": {email: count}}`, with `reach_in_seconds` when the change of role takes a while."""
+        """Set `latency_seconds`, `quotas` (`{policy: [calls, seconds]}`; `quota` and
+        `quota_seconds` turn the hourly one alone), `names_issuer`, `strict_redirects`, per client
+        `{"clients": {id: {field: value}}}`, per user `{"reach": {email: count}}`, with
+        `reach_in_seconds` when the change of role takes a while."""
         payload = await request.json()
         self.faults.latency_seconds = float(payload.get("latency_seconds", self.faults.latency_seconds))
         self.limits.change(payload)

@@ -27,15 +27,21 @@ COMPANY = web.RequestKey("company", int)
 """Whose books a call was for, for the log of calls."""
 
 
-def build(companies: list[Company], refusals: dict[str, str], seed: int, redirect_uris: list[str]) -> web.Application:
+def build(
+    companies: list[Company], refusals: dict[str, str], seed: int, redirect_uris: list[str]
+) -> web.Application:
     """Build the app. `refusals` says why a SIE file is not among the companies."""
     clock, limits, found_faults = Clock(), Limits(), Faults()
     erp = Erp(clock)
     connect = Connect(clock, Tokens(seed), companies, redirect_uris)
-    control = AdminApi(clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refusals=refusals)
+    control = AdminApi(
+        clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refusals=refusals
+    )
     gateway = Gateway(clock, connect, erp, limits)
     app = web.Application(middlewares=[fault_middleware(found_faults)])
-    app.add_routes([web.get("/", _home), *connect.routes(), *control.routes(), *TokenControl(connect).routes()])
+    app.add_routes(
+        [web.get("/", _home), *connect.routes(), *control.routes(), *TokenControl(connect).routes()]
+    )
     app.add_routes(Registers(companies).routes())
     app.add_routes([web.get("/{path:.*}", gateway.get)])
     return app
@@ -50,10 +56,13 @@ class Gateway:
         self._by_tenant = {company.tenant_id: company for company in connect.companies}
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        access = self.connect.tokens.access.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        access = self.connect.tokens.access.get(
+            request.headers.get("Authorization", "").removeprefix("Bearer ")
+        )
         if access is None or access.expires_at <= self.clock.seconds():
             return web.json_response(
-                {"statusCode": 401, "message": "Unauthorized. Access token is missing or invalid."}, status=401
+                {"statusCode": 401, "message": "Unauthorized. Access token is missing or invalid."},
+                status=401,
             )
         path = PREFIX.sub("", request.path.lower()).rstrip("/")
         if path == "/resources/v1/context":
@@ -81,7 +90,10 @@ class Gateway:
         if user is None or access.tenant_id is not None:
             return message(403, "Not available for this application.")
         return web.json_response(
-            [{"id": company.id, "name": company.name, "type": "Standard"} for company in self.connect.reached_by(user)]
+            [
+                {"id": company.id, "name": company.name, "type": "Standard"}
+                for company in self.connect.reached_by(user)
+            ]
         )
 
     def _company(self, request: web.Request, access: AccessToken) -> Company | web.Response:
@@ -101,8 +113,8 @@ class Gateway:
         return company
 
     def _has_role(self, access: AccessToken, company: Company) -> bool:
-        """Return whether the caller has its role: a service needs no user; a person needs the API User role, which can
-        be taken away from a living token."""
+        """Return whether the caller has its role: a service needs no user; a person needs the API User role,
+        which can be taken away from a living token."""
         user = self.connect.user_of(access.subject) if access.subject else None
         return not access.subject or (user is not None and self.connect.reaches(user, company))
 
@@ -126,7 +138,8 @@ def fault_middleware(state: Faults) -> Middleware:
             return await handler(request)
         started_at, calls = time.time(), state.calls
         header = request.headers.get("ipp-company-id", "")
-        # When it comes, not when it is answered: a call that somebody left behind takes no fault that was meant for the next.
+        # When it comes, not when it is answered: a call that somebody left behind
+        # takes no fault that was meant for the next.
         fault = state.next_for(request.path, int(header) if header.isdigit() else None)
         if state.latency_seconds:
             await asyncio.sleep(state.latency_seconds)
@@ -139,10 +152,14 @@ def fault_middleware(state: Faults) -> Middleware:
             response = await faults.apply(state, fault, request, response)
         calls.append(
             {
-                "at": started_at, "method": request.method, "path": request.path, "query": dict(request.query),
-                "company": request.get(COMPANY), "status": response.status,
+                "at": started_at,
+                "method": request.method,
+                "path": request.path,
+                "query": dict(request.query),
+                "company": request.get(COMPANY),
+                "status": response.status,
             }
-        )  # fmt: skip
+        )
         if isinstance(response, web.HTTPException):
             raise response
         return response

@@ -19,7 +19,11 @@ def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[
     """Apply `delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `move`:
     {number: period}, `insert`: {new number: like which number} (at the front), `touch_all`: true. A batch is
     stamped when it is changed. How many of each were done."""
-    deleted_numbers, edits, lines = set(change.get("delete", ())), change.get("edit", {}), change.get("drop_lines", {})
+    deleted_numbers, edits, lines = (
+        set(change.get("delete", ())),
+        change.get("edit", {}),
+        change.get("drop_lines", {}),
+    )
     moves = change.get("move", {})
     before = len(encoded.batches)
     encoded.batches = [batch for batch in encoded.batches if batch.key[1] not in deleted_numbers]

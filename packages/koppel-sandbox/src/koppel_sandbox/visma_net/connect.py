@@ -105,7 +105,8 @@ class Connect:
         places = ("authorize", "token", "userinfo", "endsession", "revocation", "introspect")
         names = ("authorization", "token", "userinfo", "end_session", "revocation", "introspection")
         document: dict[str, Any] = {
-            f"{name}_endpoint": f"{issuer}/connect/{endpoint}" for name, endpoint in zip(names, places, strict=True)
+            f"{name}_endpoint": f"{issuer}/connect/{endpoint}"
+            for name, endpoint in zip(names, places, strict=True)
         }
         return web.json_response(
             {
@@ -131,15 +132,23 @@ class Connect:
         client = self.clients.get(query.get("client_id", ""))
         redirect_uri = query.get("redirect_uri", "")
         if client is None or client.mode == "service":
-            return forms.page("Unknown application", "<p>This client id is not registered for sign-in.</p>", 400)
+            return forms.page(
+                "Unknown application", "<p>This client id is not registered for sign-in.</p>", 400
+            )
         if not self._is_registered(client, redirect_uri):
             return forms.page(
                 "Wrong redirect address", "<p>The redirect address is not registered for this app.</p>", 400
             )
         new = Authorisation(
-            client, redirect_uri, query.get("scope", ""), query.get("state", ""), query.get("nonce", ""),
-            query.get("code_challenge", ""), query.get("response_mode", "query"), query.get("prompt", ""),
-        )  # fmt: skip
+            client,
+            redirect_uri,
+            query.get("scope", ""),
+            query.get("state", ""),
+            query.get("nonce", ""),
+            query.get("code_challenge", ""),
+            query.get("response_mode", "query"),
+            query.get("prompt", ""),
+        )
         if query.get("response_type") != "code":
             return self._back(request, new, error="unsupported_response_type")
         if new.challenge and query.get("code_challenge_method") != "S256":
@@ -252,7 +261,9 @@ class Connect:
         user = self.user_of(grant.subject) if grant and grant.expires_at > self.clock.seconds() else None
         if user is None:
             return web.Response(status=401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
-        return web.json_response({"sub": user.subject, "name": user.name, "email": user.email, "email_verified": True})
+        return web.json_response(
+            {"sub": user.subject, "name": user.name, "email": user.email, "email_verified": True}
+        )
 
     async def end_session(self, request: web.Request) -> web.Response:
         self.sessions.pop(request.cookies.get(COOKIE, ""), None)
@@ -283,8 +294,8 @@ class Connect:
         raise web.HTTPFound(f"{pending.redirect_uri}{joint}{urlencode(fields)}")
 
     def _is_registered(self, client: Client, redirect_uri: str) -> bool:
-        """Return whether it is as registered, or (a sandbox's kindness, unless `strict_redirects`) Koppel's callback
-        on this machine."""
+        """Return whether it is as registered, or (a sandbox's kindness, unless
+        `strict_redirects`) Koppel's callback on this machine."""
         if redirect_uri in (*client.redirect_uris, *self.redirect_uris) or self.strict_redirects:
             return redirect_uri in (*client.redirect_uris, *self.redirect_uris)
         parts = urlsplit(redirect_uri)
@@ -321,7 +332,9 @@ class Connect:
         if not self.reached_by(grant.user):
             raise OAuthError("invalid_tenant", "The user has no API User role on any company.")
         scope = grant.scope if client.granted is None else " ".join(client.granted)
-        answer = self.tokens.issue(issuer, client, grant.user.subject, scope, now, grant.tenant_id, grant.family)
+        answer = self.tokens.issue(
+            issuer, client, grant.user.subject, scope, now, grant.tenant_id, grant.family
+        )
         if "openid" in grant.scope.split():
             answer["id_token"] = self.tokens.id_token(issuer, client, grant.user, grant.nonce, now)
         return answer
@@ -338,13 +351,15 @@ class Connect:
         if not self._may_name(client, tenant):
             raise OAuthError("invalid_tenant", "The tenant is unknown or has not approved this application.")
         scope = form.get("scope", "") or "vismanet_erp_service_api:read"
-        answer = self.tokens.issue(issuer, client, "", scope, self.clock.seconds(), tenant, secrets.token_hex(12))
+        answer = self.tokens.issue(
+            issuer, client, "", scope, self.clock.seconds(), tenant, secrets.token_hex(12)
+        )
         answer.pop("refresh_token", None)
         return answer
 
     def _may_name(self, client: Client, tenant: str) -> bool:
-        """Return whether it is a company that approved the app, or its customer tenant, which yields a token that the
-        API does not take."""
+        """Return whether it is a company that approved the app, or its customer tenant, which
+        yields a token that the API does not take."""
         for company in self.companies:
             if tenant == company.customer_tenant_id:
                 return True

@@ -1,4 +1,5 @@
-"""A company's books as they are sent: encoded once, changed by the control plane, pages kept until something changes."""
+"""A company's books as they are sent: encoded once, changed by the control
+plane, pages kept until something changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,9 +36,9 @@ class Batch:
 class EncodedBooks:
     """What has been made of a company's books for sending.
 
-    `page_size_max`: where a larger `pageSize` is cut; `stated_page_size_max`: what `metadata` says, when that is
-    something else. `copies`: so many times each batch is sent, under other numbers: a large ledger in little
-    memory. `scheduled_changes`: what will be done to the batches while a client reads."""
+    `page_size_max`: where a larger `pageSize` is cut; `stated_page_size_max`: what `metadata` says, when that
+    is something else. `copies`: so many times each batch is sent, under other numbers: a large ledger in
+    little memory. `scheduled_changes`: what will be done to the batches while a client reads."""
 
     batches: list[Batch]
     balances: list[tuple[str, str, bytes]]

@@ -1,8 +1,9 @@
 """The ERP API: which company a call is for, routing without regard to case, paging with its quirks, limits.
 
-Quirks kept from the real API: totals sit inside every item; a `pageSize` above the maximum is cut silently;
-journal pages count lines and split a batch; about half of the lists are not paged at all;
-`lastModifiedDateTime` without its condition is ignored, except on the two endpoints that know no condition."""
+Quirks kept from the real API: totals sit inside every item; a `pageSize` above the
+maximum is cut silently; journal pages count lines and split a batch; about half of the
+lists are not paged at all; `lastModifiedDateTime` without its condition is ignored,
+except on the two endpoints that know no condition."""
 
 import asyncio
 import operator
@@ -36,8 +37,11 @@ PAGED: dict[str, Callable[[Company], list[dict[str, Any]]]] = {
     "/v1/supplier": shapes.suppliers,
 }
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
-}  # fmt: skip
+    ">": operator.gt,
+    "<": operator.lt,
+    ">=": operator.ge,
+    "<=": operator.le,
+}
 
 
 class Erp:
@@ -61,8 +65,8 @@ class Erp:
         return self._stored[company.id]
 
     async def answer(self, company: Company, path: str, query: Query) -> web.Response:
-        """Answer a call. `path` is in lower case, without the old gateway's prefix. `query` names are in lower
-        case."""
+        """Answer a call. `path` is in lower case, without the old
+        gateway's prefix. `query` names are in lower case."""
         if path == "/v1/organization" and not company.has_books:
             return _json(shapes.encode(shapes.organizations(company)))
         encoded = await self.encoded_books(company)
@@ -79,7 +83,9 @@ class Erp:
         if path in LISTS:
             return _json(shapes.encode(_changed_rows(_list(encoded, company, path, LISTS[path]), query)))
         if path in PAGED:
-            return _page_response(encoded, _changed_rows(_list(encoded, company, path, PAGED[path]), query), query)
+            return _page_response(
+                encoded, _changed_rows(_list(encoded, company, path, PAGED[path]), query), query
+            )
         if path == "/v1/creditterm":
             return _envelope(encoded, _list(encoded, company, path, shapes.credit_terms), query)
         if path == "/v1/dimension":
@@ -116,7 +122,13 @@ def _changed_rows(rows: list[dict[str, Any]], query: Query) -> list[dict[str, An
 
 def _moment(text: str) -> datetime:
     """Parse a time. Raises `HTTPBadRequest` for a form the API does not take, as one with a zone."""
-    for form in ("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"):
+    for form in (
+        "%Y-%m-%dT%H:%M:%S.%f",
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y-%m-%d %H:%M:%S.%f",
+        "%Y-%m-%d %H:%M:%S",
+        "%Y-%m-%d",
+    ):
         try:
             return datetime.strptime(text, form)  # noqa: DTZ007 - the API's times have no zone
         except ValueError:
@@ -145,11 +157,14 @@ def _page_response(encoded: EncodedBooks, rows: list[dict[str, Any]], query: Que
 def _envelope(encoded: EncodedBooks, rows: list[dict[str, Any]], query: Query) -> web.Response:
     number, size = _page_of(encoded, query)
     page_rows = rows[(number - 1) * size : number * size]
-    return _json(shapes.encode({"pageNumber": number, "pageSize": size, "totalCount": len(rows), "records": page_rows}))
+    return _json(
+        shapes.encode({"pageNumber": number, "pageSize": size, "totalCount": len(rows), "records": page_rows})
+    )
 
 
 def _selection(query: Query) -> tuple[str, str] | None:
-    """Return (periodId, lastModifiedDateTime in the stored form); None when both mandatory parameters are missing."""
+    """Return (periodId, lastModifiedDateTime in the stored form); None
+    when both mandatory parameters are missing."""
     period, since = query.get("periodid", ""), query.get("lastmodifieddatetime", "")
     if not period and not since:
         return None

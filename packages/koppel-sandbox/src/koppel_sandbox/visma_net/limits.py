@@ -32,15 +32,19 @@ class Limits:
         self._windows.clear()
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Change the quotas from the control plane: `quotas` replaces all, `quota` and `quota_seconds` turn the
-        hourly one."""
+        """Change the quotas from the control plane: `quotas` replaces all,
+        `quota` and `quota_seconds` turn the hourly one."""
         if "quotas" in settings:
             self.quotas = {
-                str(policy): (int(calls), float(seconds)) for policy, (calls, seconds) in settings["quotas"].items()
+                str(policy): (int(calls), float(seconds))
+                for policy, (calls, seconds) in settings["quotas"].items()
             }
         if "quota" in settings or "quota_seconds" in settings:
             calls, seconds = self.quotas.get(HOURLY, (LIMIT, SECONDS))
-            self.quotas[HOURLY] = (int(settings.get("quota", calls)), float(settings.get("quota_seconds", seconds)))
+            self.quotas[HOURLY] = (
+                int(settings.get("quota", calls)),
+                float(settings.get("quota_seconds", seconds)),
+            )
 
     def acquire(self, company: int, client: str, now: float) -> tuple[bool, dict[str, str]]:
         """Return whether this call is allowed, and the headers of its answer."""

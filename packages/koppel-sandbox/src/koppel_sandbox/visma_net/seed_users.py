@@ -8,8 +8,8 @@ CLIENT_SECRET = "koppel-demo-secret"  # noqa: S105 - known to the demo only
 
 @dataclass
 class User:
-    """`reach` counts the companies on which the user has the API User role, from the first one; None = all. A change of role
-    takes a while: `reach_before` holds until `reach_from` (seconds since 1970)."""
+    """`reach` counts the companies on which the user has the API User role, from the first one; None = all. A
+    change of role takes a while: `reach_before` holds until `reach_from` (seconds since 1970)."""
 
     subject: str
     email: str
@@ -26,10 +26,10 @@ class User:
 class Client:
     """An app as registered in the developer portal. `mode` decides what its tokens reach.
 
-    `scopes` None: may ask for every scope. `granted` narrows what tokens carry. `approved` are the tenants whose
-    administrator has approved a service app; None = all. `names_issuer`: the callback carries `iss`.
-    `rotating`: refresh tokens are used once; else the same one comes back. `token_seconds` is how long the token endpoint
-    takes to hand out what it has decided."""
+    `scopes` None: may ask for every scope. `granted` narrows what tokens carry. `approved` are the tenants
+    whose administrator has approved a service app; None = all. `names_issuer`: the callback carries `iss`.
+    `rotating`: refresh tokens are used once; else the same one comes back. `token_seconds` is how long the
+    token endpoint takes to hand out what it has decided."""
 
     client_id: str
     name: str

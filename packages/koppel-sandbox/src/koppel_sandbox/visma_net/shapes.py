@@ -1,4 +1,5 @@
-"""Books in the shapes of the published description (`/v1`, `/v2`). Amounts have four decimals, dates no zone."""
+"""Books in the shapes of the published description (`/v1`, `/v2`).
+Amounts have four decimals, dates no zone."""
 
 import zlib
 from collections.abc import Iterable
@@ -50,7 +51,9 @@ def organizations(company: Company) -> list[dict[str, Any]]:
             "currency": {"id": company.currency},
             "ledger": {"id": LEDGER, "description": "General ledger"},
             "branches": [{"number": number, "name": name} for number, name in company.units],
-            "lastModifiedDateTime": moment(company.books.modified) if company.has_books else "2024-01-01T08:00:00.00",
+            "lastModifiedDateTime": moment(company.books.modified)
+            if company.has_books
+            else "2024-01-01T08:00:00.00",
         }
     ]
 
@@ -73,7 +76,9 @@ def branches(company: Company) -> list[dict[str, Any]]:
 
 def accounts(company: Company) -> list[dict[str, Any]]:
     books = company.books
-    return [_account(place, account, company, books) for place, account in enumerate(books.accounts.values(), 1)]
+    return [
+        _account(place, account, company, books) for place, account in enumerate(books.accounts.values(), 1)
+    ]
 
 
 def _account(index: int, account: Account, company: Company, books: Books) -> dict[str, Any]:
@@ -115,7 +120,12 @@ def periods(company: Company) -> list[dict[str, Any]]:
 
 def _period(period: Period) -> dict[str, Any]:
     closed = dict.fromkeys(
-        ("closedInSupplierLedger", "closedInCustomerLedger", "closedInGeneralLedger", "closedInCashManagement"),
+        (
+            "closedInSupplierLedger",
+            "closedInCustomerLedger",
+            "closedInGeneralLedger",
+            "closedInCashManagement",
+        ),
         period.closed,
     )
     return {
@@ -174,7 +184,8 @@ def _segment(books: Books, number: str, name: str) -> dict[str, Any]:
         "length": 10,
         "lastModified": stamp,
         "segmentValues": [
-            {"valueId": value, "description": text, "active": True, "lastModified": stamp} for value, text in values
+            {"valueId": value, "description": text, "active": True, "lastModified": stamp}
+            for value, text in values
         ],
     }
 
@@ -341,4 +352,10 @@ def _subaccount(books: Books, line: Line) -> dict[str, Any]:
         for number, value in line.objects
     ]
     number = "-".join(value for _number, value in line.objects) or "0"
-    return {"subaccountNumber": number, "subaccountId": 1, "description": "", "active": True, "segments": segments}
+    return {
+        "subaccountNumber": number,
+        "subaccountId": 1,
+        "description": "",
+        "active": True,
+        "segments": segments,
+    }

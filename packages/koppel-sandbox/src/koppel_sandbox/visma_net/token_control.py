@@ -36,14 +36,20 @@ class TokenControl:
         for _number in range(int(payload.get("count", 1))):
             family = secrets.token_hex(12)
             answer = self.connect.tokens.issue(
-                issuer, client, user.subject, payload.get("scope", SCOPE), now, payload.get("tenant_id"), family
+                issuer,
+                client,
+                user.subject,
+                payload.get("scope", SCOPE),
+                now,
+                payload.get("tenant_id"),
+                family,
             )
             grants.append({**answer, "family": family, "subject": user.subject})
         return web.json_response({"grants": grants})
 
     async def tokens(self, request: web.Request) -> web.Response:
-        """Return counts of the token endpoint; `?families=1` also each family, `?texts=1` also every token text
-        that was issued."""
+        """Return counts of the token endpoint; `?families=1` also each family,
+        `?texts=1` also every token text that was issued."""
         tokens = self.connect.tokens
         summary: dict[str, Any] = vars(tokens.counts) | {}
         summary["revoked"] = sum(family.revoked for family in tokens.families.values())
@@ -64,20 +70,27 @@ class TokenControl:
         families = [
             key
             for key, state in tokens.families.items()
-            if all(value == (key if name == "family" else getattr(state, name)) for name, value in criteria.items())
+            if all(
+                value == (key if name == "family" else getattr(state, name))
+                for name, value in criteria.items()
+            )
         ]
         for family in families:
             tokens.revoke(family)
         return web.json_response({"revoked": len(families)})
 
     async def approve(self, request: web.Request) -> web.Response:
-        """Take `{"client_id", "tenant_id", "approved": true}`: a company approves a service app, or takes that back.
+        """Take `{"client_id", "tenant_id", "approved": true}`: a
+        company approves a service app, or takes that back.
 
-        From the first such act on, only tenants that approved get tokens; a withdrawal also ends those given."""
+        From the first such act on, only tenants that approved get
+        tokens; a withdrawal also ends those given."""
         payload = await request.json()
         client, tenant = self.connect.clients[payload["client_id"]], str(payload["tenant_id"])
         approved = (
-            {company.tenant_id for company in self.connect.companies} if client.approved is None else {*client.approved}
+            {company.tenant_id for company in self.connect.companies}
+            if client.approved is None
+            else {*client.approved}
         )
         if payload.get("approved", True):
             approved.add(tenant)

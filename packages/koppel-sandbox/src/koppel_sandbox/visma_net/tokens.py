@@ -1,5 +1,5 @@
-"""Tokens of Visma Connect: RS256 access and id tokens; refresh tokens that are used once (with a grace period,
-after which reuse revokes the family) or again and again, as the app is set in the developer portal.
+"""Tokens of Visma Connect: RS256 access and id tokens; refresh tokens that are used once (with a grace
+period, after which reuse revokes the family) or again and again, as the app is set in the developer portal.
 
 A refresh token carries its own facts and a signature, so that it outlives a restart of the sandbox, as a real
 one outlives a deployment. Which generation of a family was used last is remembered in memory only. An app can
@@ -52,7 +52,8 @@ class AccessToken:
 
 @dataclass
 class TokenFamily:
-    """All tokens of one consent. `refreshes` counts those that were granted, `refused_count` those that were not."""
+    """All tokens of one consent. `refreshes` counts those that were
+    granted, `refused_count` those that were not."""
 
     client_id: str = ""
     subject: str = ""
@@ -94,7 +95,14 @@ class Tokens:
         return jwt.encode(claims, self._private, algorithm="RS256", headers={"kid": KEY_ID})
 
     def issue(
-        self, issuer: str, client: Client, subject: str, scope: str, now: float, tenant_id: str | None, family: str
+        self,
+        issuer: str,
+        client: Client,
+        subject: str,
+        scope: str,
+        now: float,
+        tenant_id: str | None,
+        family: str,
     ) -> dict[str, Any]:
         """Return the token endpoint's answer, without `id_token`."""
         ends = now + client.access_seconds
@@ -109,8 +117,11 @@ class Tokens:
         self.access[token] = AccessToken(client.client_id, subject, scope, ends, family, tenant_id)
         self.texts.append(token)
         answer: dict[str, Any] = {
-            "access_token": token, "expires_in": client.access_seconds, "token_type": "Bearer", "scope": scope,
-        }  # fmt: skip
+            "access_token": token,
+            "expires_in": client.access_seconds,
+            "token_type": "Bearer",
+            "scope": scope,
+        }
         state = self.families.setdefault(family, TokenFamily(client.client_id, subject, tenant_id))
         state.issued_at = now
         if "offline_access" in scope.split():
@@ -132,7 +143,9 @@ class Tokens:
         facts = self._unpack(token)
         if facts is None or facts["c"] != client.client_id:
             raise OAuthError("invalid_grant", "The refresh token is unknown.")
-        unknown = TokenFamily(client.client_id, facts["u"], facts["t"], generation=facts["g"], issued_at=facts["i"])
+        unknown = TokenFamily(
+            client.client_id, facts["u"], facts["t"], generation=facts["g"], issued_at=facts["i"]
+        )
         family = self.families.setdefault(facts["f"], unknown)
         try:
             self._redeem(facts, family, client, now)
@@ -189,13 +202,23 @@ class Tokens:
     def id_token(self, issuer: str, client: Client, user: User, nonce: str, now: float) -> str:
         return self.sign(
             {
-                "iss": issuer, "aud": client.client_id, "sub": user.subject, "nonce": nonce, "iat": int(now),
-                "exp": int(now) + 300, "auth_time": int(now), "name": user.name, "email": user.email, "email_verified": True,
+                "iss": issuer,
+                "aud": client.client_id,
+                "sub": user.subject,
+                "nonce": nonce,
+                "iat": int(now),
+                "exp": int(now) + 300,
+                "auth_time": int(now),
+                "name": user.name,
+                "email": user.email,
+                "email_verified": True,
             }
-        )  # fmt: skip
+        )
 
     def _pack(self, claims: dict[str, Any]) -> str:
-        body = base64.urlsafe_b64encode(json.dumps(claims, separators=(",", ":")).encode()).decode().rstrip("=")
+        body = (
+            base64.urlsafe_b64encode(json.dumps(claims, separators=(",", ":")).encode()).decode().rstrip("=")
+        )
         return f"{body}.{self._signature(body)}"
 
     def _unpack(self, token: str) -> dict[str, Any] | None:

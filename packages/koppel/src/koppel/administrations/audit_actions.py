@@ -15,7 +15,10 @@ class AdministrationAction(AuditAction):
     OFFBOARDED = "administration.offboarded", _("noted that the client left")
     OFFBOARDING_CANCELLED = "administration.offboarding_cancelled", _("noted that the client came back")
     PREDECESSOR_SET = "administration.predecessor_set", _("linked to an earlier administration")
-    REASSIGNED = "administration.reassigned", _("named somebody on a restricted administration that nobody saw")
+    REASSIGNED = (
+        "administration.reassigned",
+        _("named somebody on a restricted administration that nobody saw"),
+    )
     REGISTER_RESULT_ACKNOWLEDGED = (
         "administration.register_result_acknowledged",
         _("took note of what the register says"),
@@ -23,7 +26,10 @@ class AdministrationAction(AuditAction):
     REGISTER_VALUES_APPLIED = "administration.register_values_applied", _("took over what the register says")
     RESTRICTED = "administration.restricted", _("restricted the administration")
     SETTINGS_CHANGED = "administration.settings_changed", _("changed the settings")
-    UNRESTRICTED = "administration.unrestricted", _("opened a restricted administration to all who may see it")
+    UNRESTRICTED = (
+        "administration.unrestricted",
+        _("opened a restricted administration to all who may see it"),
+    )
     WITHDRAWN = "administration.withdrawn", _("withdrew an import")
 
 

@@ -1,6 +1,8 @@
-"""Settings in force: the administration's own value, else its template's, else the organisation's, else Koppel's default.
+"""Settings in force: the administration's own value, else its template's,
+else the organisation's, else Koppel's default.
 
-What the organisation switched off cannot be switched on below it: a resource that it does not read, or syncing by schedule.
+What the organisation switched off cannot be switched on below it: a resource
+that it does not read, or syncing by schedule.
 """
 
 from collections.abc import Mapping
@@ -84,8 +86,11 @@ def effective_settings(administration: Administration) -> EffectiveSettings:
 def resolve_settings(
     administration_settings: SettingsMap, template: SettingsMap, organisation: SettingsMap
 ) -> EffectiveSettings:
-    """Resolve each setting, nearest first. What the organisation switched off is off: resources, and syncing itself."""
-    resolved = {key: _resolve_setting(key, administration_settings, template, organisation) for key in DEFAULTS}
+    """Resolve each setting, nearest first. What the organisation switched
+    off is off: resources, and syncing itself."""
+    resolved = {
+        key: _resolve_setting(key, administration_settings, template, organisation) for key in DEFAULTS
+    }
     allowed = organisation.get("resources", RESOURCES)
     resources = tuple(key for key in resolved["resources"].value if key in RESOURCES)
     schedule = OFF if organisation.get("schedule") == OFF else str(resolved["schedule"].value)
@@ -101,7 +106,9 @@ def resolve_settings(
         fiscal_years_back=int(resolved["fiscal_years_back"].value),
         schedule=schedule,
         full_comparison_weekday=int(resolved["full_comparison_weekday"].value),
-        notify={event: NOBODY if event in silenced else setting.value for event, setting in audiences.items()},
+        notify={
+            event: NOBODY if event in silenced else setting.value for event, setting in audiences.items()
+        },
         sources={key: setting.source for key, setting in resolved.items()},
         limited_keys=frozenset(limited | ({"schedule"} if schedule != resolved["schedule"].value else set())),
         audience_sources={event: setting.source for event, setting in audiences.items()},
@@ -121,7 +128,9 @@ def _resolve_audiences(
     ]
     return {
         event: next(
-            Setting(event, audiences[event], source) for source, audiences in nearest_first if event in audiences
+            Setting(event, audiences[event], source)
+            for source, audiences in nearest_first
+            if event in audiences
         )
         for event in audience_events()
     }

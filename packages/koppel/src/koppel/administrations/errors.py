@@ -15,4 +15,6 @@ class NoSuchChoice(NoSuchAdministration):
     is_about_input = True
 
     def __init__(self, detail: str) -> None:
-        super().__init__(f"{_('That division, template or person no longer exists. Nothing was changed.')} {detail}")
+        super().__init__(
+            f"{_('That division, template or person no longer exists. Nothing was changed.')} {detail}"
+        )

@@ -12,7 +12,16 @@ from koppel.administrations.list.query import NONE
 from koppel.administrations.models import Administration
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import resolve_sector
-from koppel.kit.web.forms import ChoiceField, DayField, FlagField, Form, IdField, IdsField, TextField, TextFileField
+from koppel.kit.web.forms import (
+    ChoiceField,
+    DayField,
+    FlagField,
+    Form,
+    IdField,
+    IdsField,
+    TextField,
+    TextFileField,
+)
 from koppel.kit.web.schemas import NAME_LENGTH_MAX, Input
 from koppel.organisations.forms.settings_values import SettingsForm
 from koppel.organisations.settings_schema import notification_audiences
@@ -22,16 +31,16 @@ AUDIENCE_PREFIX = "notify-"
 
 
 class QueryField(forms.CharField):
-    """The query of a list, read by `parse_query_string`, which also refuses one that is too long. Never stripped: a blank one
-    narrows nothing down, and is not the empty one that means all."""
+    """The query of a list, read by `parse_query_string`, which also refuses one that is too long. Never
+    stripped: a blank one narrows nothing down, and is not the empty one that means all."""
 
     def __init__(self) -> None:
         super().__init__(required=False, strip=False)
 
 
 class AdministrationForm(Form[Input]):
-    """What a person changes on one administration. `was_…` is what the page showed: asked for is what differs from it, since
-    somebody else may have been at work meanwhile."""
+    """What a person changes on one administration. `was_…` is what the page showed: asked for is what differs
+    from it, since somebody else may have been at work meanwhile."""
 
     client_number = TextField(max_length=60)
     was_client_number = TextField(max_length=60)
@@ -46,8 +55,8 @@ class AdministrationForm(Form[Input]):
     was_access = ChoiceField(choices=[("open", "open"), ("restricted", "restricted")])
 
     def changes(self, administration: Administration, *, may_assign: bool) -> dict[str, Any]:
-        """Return what differs from the page: client number, and division and template for those who may assign.
-        Raises `Invalid`."""
+        """Return what differs from the page: client number, and division and template
+        for those who may assign. Raises `Invalid`."""
         values = self.values
         kept = {
             "client_number": administration.client_number,
@@ -59,9 +68,9 @@ class AdministrationForm(Form[Input]):
         return {name: values[name] for name in names if values[name] != before[name]}
 
     def shown_values(self, administration: Administration, assigned_ids: Iterable[int]) -> dict[str, Any]:
-        """Return what the page shows in each field: what was sent when that was refused, else what is stored. Access that
-        somebody else changed meanwhile is shown as it is now, with its people: saving again must not take that back
-        unseen."""
+        """Return what the page shows in each field: what was sent when that was refused, else what is
+        stored. Access that somebody else changed meanwhile is shown as it is now, with its people:
+        saving again must not take that back unseen."""
         access = "restricted" if administration.restricted else "open"
         stored: dict[str, Any] = {
             "client_number": administration.client_number,
@@ -78,7 +87,9 @@ class AdministrationForm(Form[Input]):
             typed["was_people"] = self["was_people"].value()
         if typed.get("was_access", access) != access:
             typed = {
-                name: value for name, value in typed.items() if name.removeprefix("was_") not in ("access", "people")
+                name: value
+                for name, value in typed.items()
+                if name.removeprefix("was_") not in ("access", "people")
             }
         elif typed.get("access") not in ("open", "restricted"):
             typed.pop("access", None)
@@ -95,7 +106,8 @@ class SettingsPageForm(SettingsForm[Input]):
     reset = TextField(max_length=80)
 
     def changes(self, administration: Administration, in_force: EffectiveSettings) -> dict[str, Any]:
-        """Return what to store: values that are not in force yet, and None for one given back. Raises `Invalid`."""
+        """Return what to store: values that are not in force yet, and
+        None for one given back. Raises `Invalid`."""
         if key := self.values["reset"]:
             return _reset(administration, key)
         requested = {**self.settings_values(), "resources": self.values["resources"]}
@@ -105,10 +117,13 @@ class SettingsPageForm(SettingsForm[Input]):
             if audience != in_force.notify[event]
         }
         changes = {key: value for key, value in requested.items() if not _is_in_force(in_force, key, value)}
-        return changes | ({"notify": notification_audiences(administration.settings) | audiences} if audiences else {})
+        return changes | (
+            {"notify": notification_audiences(administration.settings) | audiences} if audiences else {}
+        )
 
     def shown_values(self, in_force: EffectiveSettings) -> dict[str, Any]:
-        """Return what the page shows in each field: what was sent when that was refused, else what is in force."""
+        """Return what the page shows in each field: what was sent
+        when that was refused, else what is in force."""
         if self.is_bound:
             return {name: self[name].value() for name in self.fields}
         return {
@@ -162,7 +177,9 @@ class RegisterCheckForm(Form[Input]):
 class OffboardingForm(Form[Input]):
     """When the client left, and until when its books are kept."""
 
-    client_left_on = DayField(required=True, error_messages={"required": _("Enter the day on which the client left.")})
+    client_left_on = DayField(
+        required=True, error_messages={"required": _("Enter the day on which the client left.")}
+    )
     erase_on = DayField(
         required=True, error_messages={"required": _("Enter the day on which the books are to be erased.")}
     )

@@ -24,7 +24,8 @@ class Status(models.TextChoices):
 
 
 class ConfirmedIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The name and number that a person confirmed to be the same company, who (a membership) and when. `at` '': nobody did."""
+    """The name and number that a person confirmed to be the same company, who (a
+    membership) and when. `at` '': nobody did."""
 
     name: str = ""
     number: str = ""
@@ -38,22 +39,30 @@ class ConfirmedIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
 class Administration(TenantModel):
     """A remote company that was imported. Identity is a COC number, or `no_number_reason` and `sector`.
 
-    `number` is normalised; `number_scheme` is its ISO 6523 code. `sector` is a section letter of `sector_scheme`
-    (NACE-2.1). `client_number` is the firm's own. `confirmed_identity` is what a person confirmed to be the same company
-    although names or numbers differ: {name, number, by, at}, the register's name and our number. `settings` holds only what
-    differs here from template and organisation.
-    `import_id` is the import's id in `onboarding`. `complete_as_of` is the start of the newest run that read every
+    `number` is normalised; `number_scheme` is its ISO 6523 code. `sector` is a section letter of
+    `sector_scheme` (NACE-2.1). `client_number` is the firm's own. `confirmed_identity` is what a person
+    confirmed to be the same company although names or numbers differ: {name, number, by, at}, the register's
+    name and our number. `settings` holds only what differs here from template and organisation. `import_id`
+    is the import's id in `onboarding`. `complete_as_of` is the start of the newest run that read every
     available resource. `sort_name` and `search_key` are made by the database: without case and accents.
 
-    It is deactivated on `scheduled_deactivation_on`. `client_left_on`: the client left; everything is erased on `erase_on`.
-    `withdrawn_at`: gone for everybody, its data is being erased. `predecessor`: the same client before it was renamed, merged
-    or moved."""
+    It is deactivated on `scheduled_deactivation_on`. `client_left_on`: the client left; everything is erased
+    on `erase_on`. `withdrawn_at`: gone for everybody, its data is being erased. `predecessor`: the same
+    client before it was renamed, merged or moved."""
 
     connection = models.ForeignKey(
-        Connection, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="administrations"
+        Connection,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="administrations",
     )
     remote_company = models.ForeignKey(
-        RemoteCompany, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="administrations"
+        RemoteCompany,
+        on_delete=models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="administrations",
     )
     name = models.CharField(max_length=300)
     country = models.CharField(max_length=2, default="")
@@ -88,7 +97,12 @@ class Administration(TenantModel):
     restricted = models.BooleanField(default=False)
     settings = TypedJSONField(SettingsMap, default=dict)
     imported_by = models.ForeignKey(
-        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="+"
+        Membership,
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
     import_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -101,9 +115,16 @@ class Administration(TenantModel):
     erase_on = models.DateField(null=True)
     withdrawn_at = models.DateTimeField(null=True)
     predecessor = models.ForeignKey(
-        "self", null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="successors"
+        "self",
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="successors",
     )
-    sort_name = models.GeneratedField(expression=Folded("name"), output_field=models.TextField(), db_persist=True)
+    sort_name = models.GeneratedField(
+        expression=Folded("name"), output_field=models.TextField(), db_persist=True
+    )
     search_key = models.GeneratedField(
         expression=Folded("name", "number", "client_number"), output_field=models.TextField(), db_persist=True
     )
@@ -138,7 +159,11 @@ class Assignment(TenantModel):
     """
 
     administration = models.ForeignKey(
-        Administration, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="assignments"
+        Administration,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        db_index=False,
+        related_name="assignments",
     )
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="assignments"
@@ -148,9 +173,15 @@ class Assignment(TenantModel):
     class Meta:
         db_table = "administrations_assignment"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "administration", "membership"], name="assigned_once")
+            models.UniqueConstraint(
+                fields=["organisation", "administration", "membership"], name="assigned_once"
+            )
         ]
-        indexes = [models.Index(fields=["organisation", "membership", "administration"], name="assignments_of_person")]
+        indexes = [
+            models.Index(
+                fields=["organisation", "membership", "administration"], name="assignments_of_person"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.membership_id} on {self.administration_id}"
@@ -160,12 +191,16 @@ class Favourite(TenantModel):
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="favourites"
     )
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
+    )
 
     class Meta:
         db_table = "administrations_favourite"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "membership", "administration"], name="favourite_once")
+            models.UniqueConstraint(
+                fields=["organisation", "membership", "administration"], name="favourite_once"
+            )
         ]
 
     def __str__(self) -> str:
@@ -177,7 +212,9 @@ class SavedView(TenantModel):
 
     `is_default`: what the list shows when it is opened without asking for anything."""
 
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
+    )
     name = models.CharField(max_length=120)
     query = models.TextField()
     is_default = models.BooleanField(default=False)
@@ -187,7 +224,9 @@ class SavedView(TenantModel):
         constraints = [
             models.UniqueConstraint(fields=["organisation", "membership", "name"], name="view_name_once"),
             models.UniqueConstraint(
-                fields=["organisation", "membership"], condition=models.Q(is_default=True), name="one_default_view"
+                fields=["organisation", "membership"],
+                condition=models.Q(is_default=True),
+                name="one_default_view",
             ),
         ]
 
@@ -208,7 +247,8 @@ class BulkParameters(TypedDict, total=False):
     """Parameters of a bulk action, as its action validated them. A key that is not there is left as it is; an
     action of a higher app that needs another one adds it here.
 
-    `per_item`: the values are those of the items. `problems`: lines of a file that could not be used (number, text, why)."""
+    `per_item`: the values are those of the items. `problems`: lines of a file
+    that could not be used (number, text, why)."""
 
     division: int | None
     template: int | None
@@ -224,8 +264,8 @@ class BulkParameters(TypedDict, total=False):
 
 
 class BulkValues(TypedDict, total=False):
-    """The part of an administration's state that an action touches. `people` maps membership ids to whether they are there
-    by default, None for those who are not there."""
+    """The part of an administration's state that an action touches. `people` maps membership ids to whether
+    they are there by default, None for those who are not there."""
 
     columns: dict[str, str | int | bool | None]
     people: dict[str, bool | None]
@@ -233,13 +273,20 @@ class BulkValues(TypedDict, total=False):
 
 
 class BulkOperation(TenantModel):
-    """One action on many administrations: previewed as a draft, started once, executed in chunks, perhaps undone.
+    """One action on many administrations: previewed as a draft,
+    started once, executed in chunks, perhaps undone.
 
-    `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's filter that the selection came from.
-    `total` counts its items. `role`: what the person may do at most, however long the job waits."""
+    `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's
+    filter that the selection came from. `total` counts its items. `role`: what the person
+    may do at most, however long the job waits."""
 
     membership = models.ForeignKey(
-        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, db_index=False, related_name="+"
+        Membership,
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
     actor_name = models.CharField(max_length=200)
     ip_address = models.CharField(max_length=100, default="")
@@ -274,8 +321,9 @@ class ItemState(models.TextChoices):
 class BulkItem(TenantModel):
     """What a bulk operation means for one administration. `reason_code` says why nothing changes.
 
-    `params` is what this one should get where it differs per administration (a CSV). `before` and `after` are what was
-    really replaced, for the undo. No name is kept: erasing an administration must not miss one here."""
+    `params` is what this one should get where it differs per administration (a CSV).
+    `before` and `after` are what was really replaced, for the undo. No name is kept:
+    erasing an administration must not miss one here."""
 
     operation = models.ForeignKey(
         BulkOperation, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="items"
@@ -290,9 +338,13 @@ class BulkItem(TenantModel):
     class Meta:
         db_table = "administrations_bulk_item"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "operation", "administration_id"], name="item_once")
+            models.UniqueConstraint(
+                fields=["organisation", "operation", "administration_id"], name="item_once"
+            )
         ]
-        indexes = [models.Index(fields=["organisation", "operation", "state", "id"], name="bulk_items_by_state")]
+        indexes = [
+            models.Index(fields=["organisation", "operation", "state", "id"], name="bulk_items_by_state")
+        ]
 
     def __str__(self) -> str:
         return f"{self.administration_id} in bulk operation {self.operation_id}"

@@ -57,7 +57,8 @@ class ImportState:
         return min(99 if self.open else 100, (100 * self.completed + sum(read)) // self.total)
 
     def seconds_left(self, percent: int, longest: int = 0) -> int | None:
-        """Estimate by the pace so far, and never less than the `longest` run needs. None: over, or no telling yet."""
+        """Estimate by the pace so far, and never less than the `longest`
+        run needs. None: over, or no telling yet."""
         if not self.open or (percent < PACE_FROM_PERCENT and not longest):
             return None
         elapsed = (now() - self.began_at).total_seconds()
@@ -70,17 +71,29 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
     rows = list(queryset.annotate(Count("pk"), Min("created_at")))
     if not rows:
         return None
-    return ImportState(import_id, {status: count for status, count, _at in rows}, min(at for *_counts, at in rows))
+    return ImportState(
+        import_id, {status: count for status, count, _at in rows}, min(at for *_counts, at in rows)
+    )
 
 
 def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
-    """Return (id, name) pairs to filter by or assign; keys `divisions`, `templates`, `people`, `connections`."""
+    """Return (id, name) pairs to filter by or assign; keys
+    `divisions`, `templates`, `people`, `connections`."""
     people = (
-        Membership.objects.for_actor(actor).filter(is_active=True).select_related("user").order_by("user__name", "pk")
+        Membership.objects.for_actor(actor)
+        .filter(is_active=True)
+        .select_related("user")
+        .order_by("user__name", "pk")
     )
-    divisions = Division.objects.for_actor(actor).filter(archived_at=None).order_by("name").values_list("pk", "name")
-    templates = Template.objects.for_actor(actor).filter(archived_at=None).order_by("name").values_list("pk", "name")
-    connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED).order_by("account")
+    divisions = (
+        Division.objects.for_actor(actor).filter(archived_at=None).order_by("name").values_list("pk", "name")
+    )
+    templates = (
+        Template.objects.for_actor(actor).filter(archived_at=None).order_by("name").values_list("pk", "name")
+    )
+    connections = (
+        Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED).order_by("account")
+    )
     return {
         "divisions": list(divisions),
         "templates": list(templates),
@@ -106,13 +119,16 @@ def list_successors(actor: Actor, administration: Administration) -> list[Admini
 
 
 def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
-    """Return the administration with this name, number or id. Raises `Refused` when none or several have it."""
+    """Return the administration with this name, number or id. Raises
+    `Refused` when none or several have it."""
     candidates = visible_to(actor).exclude(pk=other_than)
     if (key := id_of(reference)) is not None:
         exact = candidates.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))
     else:
         exact = candidates.filter(
-            Q(sort_name=normalize_search(reference)) | Q(number__iexact=reference) | Q(client_number__iexact=reference)
+            Q(sort_name=normalize_search(reference))
+            | Q(number__iexact=reference)
+            | Q(client_number__iexact=reference)
         )
     matches = list(exact.values_list("pk", flat=True)[:2])
     if not matches:

@@ -1,6 +1,8 @@
-"""Restricted administrations: they exist for the people named on them and for nobody else, whatever their role.
+"""Restricted administrations: they exist for the people named on them
+and for nobody else, whatever their role.
 
-An Administrator sees that such administrations exist: how many, in which state, who is named. Neither name, number nor books.
+An Administrator sees that such administrations exist: how many, in which state,
+who is named. Neither name, number nor books.
 """
 
 from collections.abc import Collection, Sequence
@@ -32,12 +34,16 @@ class HiddenAdministration:
     """Nobody named on it may sign in any more."""
 
 
-def set_access(actor: Actor, administration_id: int, *, restricted: bool, membership_ids: Collection[int]) -> None:
+def set_access(
+    actor: Actor, administration_id: int, *, restricted: bool, membership_ids: Collection[int]
+) -> None:
     """Restrict it to exactly these people, or open it and add these.
 
     Raises `NoSuchAdministration`, `NotAllowed`, and `Refused` when nobody would be left who may sign in."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    administration = visible_to(actor).select_for_update(of=("self",), no_key=True).filter(pk=administration_id).first()
+    administration = (
+        visible_to(actor).select_for_update(of=("self",), no_key=True).filter(pk=administration_id).first()
+    )
     if administration is None:
         raise audited_not_found(actor, administration_id)
     members = _get_members(actor, membership_ids)
@@ -98,13 +104,16 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
     if actor.role != Role.ADMINISTRATOR:
         raise NotAllowed(Permission.MANAGE_ORGANISATION)
     administration = (
-        _hidden_administrations(actor).select_for_update(of=("self",), no_key=True).filter(pk=administration_id).first()
+        _hidden_administrations(actor)
+        .select_for_update(of=("self",), no_key=True)
+        .filter(pk=administration_id)
+        .first()
     )
     if administration is None:
         raise NoSuchAdministration
-    assignments = administration.assignments.filter(organisation_id=administration.organisation_id).select_related(
-        "membership__user"
-    )
+    assignments = administration.assignments.filter(
+        organisation_id=administration.organisation_id
+    ).select_related("membership__user")
     if any(_is_live(assignment.membership) for assignment in assignments):
         raise Refused(_("Somebody named on it may still sign in: ask them."))
     members = _get_members(actor, [membership_id])
@@ -113,10 +122,12 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
     _add_members(administration, members)
     details = {"after": [member.pk for member in members]}
     record(
-        actor.organisation_id, actor.audit, AdministrationAction.REASSIGNED,
+        actor.organisation_id,
+        actor.audit,
+        AdministrationAction.REASSIGNED,
         subject=Subject(SubjectKind.ADMINISTRATION, administration.pk),
         details=details,
-    )  # fmt: skip
+    )
 
 
 def _hidden_administrations(actor: Actor) -> "QuerySet[Administration]":
@@ -126,7 +137,9 @@ def _hidden_administrations(actor: Actor) -> "QuerySet[Administration]":
 
 def _get_members(actor: Actor, membership_ids: Collection[int]) -> list[Membership]:
     requested_ids = set(membership_ids)
-    memberships = list(Membership.objects.for_actor(actor).filter(pk__in=requested_ids).select_related("user"))
+    memberships = list(
+        Membership.objects.for_actor(actor).filter(pk__in=requested_ids).select_related("user")
+    )
     if len(memberships) != len(requested_ids):
         raise NoSuchAdministration
     return memberships

@@ -15,16 +15,23 @@ from koppel.organisations.roles import Actor
 
 
 def visible_to(actor: Actor) -> "QuerySet[Administration]":
-    """Return all for Administrators and Team leaders, the assigned ones (personally or through a division) for others.
+    """Return all for Administrators and Team leaders, the assigned ones
+    (personally or through a division) for others.
 
     A restricted administration is visible only to the people named on it, whatever their role."""
     administrations = Administration.objects.for_actor(actor).filter(withdrawn_at=None)
     is_assigned = Exists(
-        Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"), membership_id=actor.membership_id)
+        Assignment.objects.for_actor(actor).filter(
+            administration=OuterRef("pk"), membership_id=actor.membership_id
+        )
     )
     if actor.sees_all_administrations:
         return administrations.filter(Q(restricted=False) | is_assigned)
-    divisions = DivisionMember.objects.for_actor(actor).filter(membership_id=actor.membership_id).values("division_id")
+    divisions = (
+        DivisionMember.objects.for_actor(actor)
+        .filter(membership_id=actor.membership_id)
+        .values("division_id")
+    )
     return administrations.filter(is_assigned | Q(restricted=False, division_id__in=divisions))
 
 
@@ -37,8 +44,8 @@ def restricted_company_ids(actor: Actor) -> Any:
 
 
 def administration_for(actor: Actor, administration_id: int) -> Administration:
-    """Return the administration, with its connection, division and template. Raises `NoSuchAdministration`, after an
-    audit entry: a request by number may be a search for hidden administrations.
+    """Return the administration, with its connection, division and template. Raises `NoSuchAdministration`,
+    after an audit entry: a request by number may be a search for hidden administrations.
     """
     queryset = visible_to(actor).select_related("connection", "division", "template", "remote_company")
     administration = queryset.filter(pk=administration_id).first()
@@ -48,8 +55,8 @@ def administration_for(actor: Actor, administration_id: int) -> Administration:
 
 
 def get_locked(actor: Actor, administration_id: int) -> Administration:
-    """Return the administration with its row locked, in the caller's transaction. Raises `NoSuchAdministration` as
-    `administration_for` does."""
+    """Return the administration with its row locked, in the caller's transaction. Raises
+    `NoSuchAdministration` as `administration_for` does."""
     queryset = visible_to(actor).filter(pk=administration_id)
     administration = queryset.select_for_update(of=("self",), no_key=True).first()
     if administration is None:

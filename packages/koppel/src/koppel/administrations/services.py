@@ -26,7 +26,8 @@ from koppel.organisations.settings_schema import validate_settings
 
 @dataclass(frozen=True)
 class NewAdministration:
-    """A remote company to import, identified and assigned. Identity has been checked (`company_registers.numbers.identity`).
+    """A remote company to import, identified and assigned. Identity has been checked
+    (`company_registers.numbers.identity`).
 
     `seen_name` and `seen_number`: what the person saw of it when choosing it; '' = as it is listed now."""
 
@@ -48,12 +49,15 @@ class NewAdministration:
 def import_companies(
     actor: Actor, connection_id: int, import_id: int, companies: Sequence[NewAdministration]
 ) -> list[int]:
-    """Make administrations of remote companies, queued for their first sync. One imported already is left as it is.
+    """Make administrations of remote companies, queued for their first
+    sync. One imported already is left as it is.
 
     Returns the ids of the new ones. Assigns every Administrator, the importer, and whom the wizard named."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     new_by_company = {company.remote_company_id: company for company in companies}
-    queryset = RemoteCompany.objects.for_actor(actor).filter(connection_id=connection_id, pk__in=new_by_company)
+    queryset = RemoteCompany.objects.for_actor(actor).filter(
+        connection_id=connection_id, pk__in=new_by_company
+    )
     remotes = list(queryset.order_by("name", "pk").select_for_update(no_key=True))
     created = Administration.objects.bulk_create(
         [_new(actor, import_id, remote, new_by_company[remote.pk]) for remote in remotes],
@@ -83,7 +87,9 @@ def change_settings(actor: Actor, administration_id: int, values: Mapping[str, A
         raise audited_not_found(actor, administration_id)
     before = dict(administration.settings)
     merged = {**administration.settings, **values}
-    administration.settings = to_shape({key: value for key, value in merged.items() if value is not None}, SettingsMap)
+    administration.settings = to_shape(
+        {key: value for key, value in merged.items() if value is not None}, SettingsMap
+    )
     if administration.settings == before:
         return
     administration.save(update_fields=["settings"])
@@ -155,19 +161,29 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministra
 
 
 def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:
-    """Confirm what was seen of the company, by who imports it: another name or number is noticed from now on."""
+    """Confirm what was seen of the company, by who imports it:
+    another name or number is noticed from now on."""
     for remote in remotes:
         new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
         name = new.seen_name or listed
         number = new.seen_number or (remote.number if same_name(name, listed) else "")
         confirm_identity(remote, name, number or new.number)
-    fields = ["confirmed_name", "confirmed_number", "claimed_name", "claimed_number", "claimed_at", "claim_rejected_at"]
+    fields = [
+        "confirmed_name",
+        "confirmed_number",
+        "claimed_name",
+        "claimed_number",
+        "claimed_at",
+        "claim_rejected_at",
+    ]
     RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
 
 
 def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
     """Return remote company id to administration id, of this import only: conflicting rows were skipped."""
-    queryset = Administration.objects.for_actor(actor).filter(import_id=import_id, remote_company_id__in=remote_ids)
+    queryset = Administration.objects.for_actor(actor).filter(
+        import_id=import_id, remote_company_id__in=remote_ids
+    )
     return dict(queryset.values_list("remote_company_id", "pk"))
 
 
@@ -181,24 +197,35 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
         _require_same_organisation(actor, None, template_id, tuple(members))
     _require_same_organisation(actor, None, None, tuple(members))
     administrators = (
-        Membership.objects.for_actor(actor).filter(role=Role.ADMINISTRATOR, is_active=True).values_list("pk", flat=True)
+        Membership.objects.for_actor(actor)
+        .filter(role=Role.ADMINISTRATOR, is_active=True)
+        .values_list("pk", flat=True)
     )
     default = {*administrators, actor.membership_id}
-    assignees = [(key, member) for key, administration in created.items() for member in administration.membership_ids]
+    assignees = [
+        (key, member) for key, administration in created.items() for member in administration.membership_ids
+    ]
     _add_people(actor.organisation_id, assignees, automatic=False)
-    _add_people(actor.organisation_id, [(key, member) for key in created for member in default], automatic=True)
+    _add_people(
+        actor.organisation_id, [(key, member) for key in created for member in default], automatic=True
+    )
     changes = {key: _initial_assignment(administration, default) for key, administration in created.items()}
     if verdicts := {key: change for key, change in changes.items() if change.after}:
         bulk.record_completed(actor, "change", verdicts, query=f"import={import_id}")
 
 
 def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:
-    """Return what the wizard assigned beyond what every import gets: it can be undone like bulk work in the list."""
+    """Return what the wizard assigned beyond what every import gets: it
+    can be undone like bulk work in the list."""
     columns = {"division_id": new.division_id, "template_id": new.template_id}
-    after: dict[str, str | int | bool | None] = {name: value for name, value in columns.items() if value is not None}
+    after: dict[str, str | int | bool | None] = {
+        name: value for name, value in columns.items() if value is not None
+    }
     if not after and not new.membership_ids:
         return PlannedChange()
-    before: dict[str, bool | None] = {str(member): True if member in default else None for member in new.membership_ids}
+    before: dict[str, bool | None] = {
+        str(member): True if member in default else None for member in new.membership_ids
+    }
     return PlannedChange(
         before={"columns": dict.fromkeys(after), "people": before},
         after={"columns": after, "people": dict.fromkeys(before, False)},

@@ -1,4 +1,5 @@
-"""Jobs of administrations. A job that is done again after its worker died finds its work in the tables, not in memory."""
+"""Jobs of administrations. A job that is done again after its worker died
+finds its work in the tables, not in memory."""
 
 from collections.abc import Callable
 
@@ -19,7 +20,8 @@ log = structlog.get_logger(__name__)
 
 
 @app.task(
-    name="administrations.process_bulk", retry=RetryAfterOutage(RetryStrategy(max_attempts=12, exponential_wait=3))
+    name="administrations.process_bulk",
+    retry=RetryAfterOutage(RetryStrategy(max_attempts=12, exponential_wait=3)),
 )
 def process_bulk(organisation_id: int, operation_id: int) -> None:
     """Do bulk work, chunk by chunk, each in its own transaction."""
@@ -43,7 +45,8 @@ def erase(organisation_id: int, administration_id: int) -> None:
 @app.periodic(cron="*/15 * * * *")
 @app.task(name="administrations.process_due_dates", pass_context=False)
 def process_due_dates(timestamp: int) -> None:
-    """Do what falls due: planned deactivations, erasure after the time of keeping; and delete previews nobody started."""
+    """Do what falls due: planned deactivations, erasure after the time of
+    keeping; and delete previews nobody started."""
     close_old_connections()
     with installation_scope("dates of administrations"):
         due = erasure.find_due_work()
@@ -57,8 +60,8 @@ def process_due_dates(timestamp: int) -> None:
 @app.periodic(cron="37 * * * *")
 @app.task(name="administrations.recheck_numbers", pass_context=False)
 def recheck_numbers(timestamp: int) -> None:
-    """Ask the registers about some of each organisation's administrations: new numbers, and those not checked for a year.
-    Not in quarantine."""
+    """Ask the registers about some of each organisation's administrations: new numbers, and those
+    not checked for a year. Not in quarantine."""
     if quarantine.current() is not None:
         return
     close_old_connections()

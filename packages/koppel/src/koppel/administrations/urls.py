@@ -30,7 +30,9 @@ urlpatterns = [
     path("<int:administration_id>/favourite", detail.set_favourite, name="favourite"),
     path("<int:administration_id>/offboarding/", lifecycle.show_offboarding, name="offboarding"),
     path("<int:administration_id>/offboard", lifecycle.offboard, name="offboard"),
-    path("<int:administration_id>/cancel-offboarding", lifecycle.cancel_offboarding, name="cancel_offboarding"),
+    path(
+        "<int:administration_id>/cancel-offboarding", lifecycle.cancel_offboarding, name="cancel_offboarding"
+    ),
     path("<int:administration_id>/withdraw", lifecycle.withdraw, name="withdraw"),
     path("<int:administration_id>/predecessor", lifecycle.set_predecessor, name="set_predecessor"),
 ]

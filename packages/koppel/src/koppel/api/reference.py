@@ -1,6 +1,8 @@
-"""The published description of the API, made ready to be read: each operation with what goes in, what comes back, an example.
+"""The published description of the API, made ready to be read: each operation
+with what goes in, what comes back, an example.
 
-Made from the OpenAPI description alone, so that it cannot say anything else. Nothing is fetched from elsewhere to show it."""
+Made from the OpenAPI description alone, so that it cannot say anything else.
+Nothing is fetched from elsewhere to show it."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +56,10 @@ class Operation:
 
     def matches(self, search_text: str) -> bool:
         names = [field.name for field in (*self.parameters, *self.response_fields)]
-        return search_text.casefold() in " ".join((self.group, self.method, self.path, self.text, *names)).casefold()
+        return (
+            search_text.casefold()
+            in " ".join((self.group, self.method, self.path, self.text, *names)).casefold()
+        )
 
 
 @cache
@@ -87,7 +92,9 @@ def _operation(book: "_Book", path: str, method: str, about: Schema) -> Operatio
         status=str(status),
         response_fields=list(book.fields(returned, "")),
         response_kind=book.kind(returned) if returned else "",
-        example=_example(path, method, about.get("parameters", ()), book.sample(body) if body else None, book),
+        example=_example(
+            path, method, about.get("parameters", ()), book.sample(body) if body else None, book
+        ),
     )
 
 
@@ -170,7 +177,9 @@ class _Book:
         if values := resolved.get("enum") or ([resolved["const"]] if "const" in resolved else []):
             return values[0]
         if properties := resolved.get("properties"):
-            sampled = [name for name in properties if name in resolved.get("required", ())] or list(properties)[:1]
+            sampled = [name for name in properties if name in resolved.get("required", ())] or list(
+                properties
+            )[:1]
             return {name: self.sample(properties[name]) for name in sampled}
         return SAMPLES.get(str(resolved.get("type")), SAMPLE_TEXTS.get(str(resolved.get("format")), "…"))
 

@@ -32,7 +32,8 @@ EMPTY_BODIES = (b"", b"{}", b"null")
 
 
 class StrictAPI(NinjaAPI):
-    """Also names the refused value of a query parameter. Values of a body may be secret and are not repeated."""
+    """Also names the refused value of a query parameter. Values of a
+    body may be secret and are not repeated."""
 
     def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
         cause = getattr(exc, "__cause__", None)
@@ -54,7 +55,8 @@ class StrictAPI(NinjaAPI):
 
 
 def refuses_unknown(run: Run) -> Run:
-    """Decorate an operation: refuse parameters and values that it does not declare. In ninja's mode `view`."""
+    """Decorate an operation: refuse parameters and values that it
+    does not declare. In ninja's mode `view`."""
     operation = cast("Operation", run.__self__)  # type: ignore[attr-defined]
     declared, repeatable = _declared_parameters(operation)
     takes_body = any(model.__ninja_param_source__ in ("body", "form", "file") for model in operation.models)
@@ -67,7 +69,9 @@ def refuses_unknown(run: Run) -> Run:
             return operation.api.on_exception(request, NotAllowed(needed))
         errors = [as_error("query", part) for part in _unknown_parts_of(request, declared, repeatable)]
         if not takes_body and _has_fields(request):
-            errors.append({"type": "extra_forbidden", "loc": ["body"], "msg": "This operation takes no body."})
+            errors.append(
+                {"type": "extra_forbidden", "loc": ["body"], "msg": "This operation takes no body."}
+            )
         if errors:
             return operation.api.on_exception(request, ValidationError(errors))
         return run(request, **values)
@@ -100,8 +104,11 @@ def as_error(source: str, part: UnknownPart) -> dict[str, Any]:
     if part.more:
         return {"type": "more", "loc": [], "msg": part.message, "more": part.more}
     error: dict[str, Any] = {
-        "type": "unknown", "loc": [source, part.name], "msg": part.message, "value": part.value
-    }  # fmt: skip
+        "type": "unknown",
+        "loc": [source, part.name],
+        "msg": part.message,
+        "value": part.value,
+    }
     return error | ({"allowed": list(part.values)} if part.values else {})
 
 

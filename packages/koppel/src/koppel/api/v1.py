@@ -29,11 +29,18 @@ from koppel.sync.api import imports as sync_imports
 from koppel.sync.api import router as sync
 
 BEARER = {
-    "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "koppel_…"}}},
+    "components": {
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "koppel_…"}}
+    },
     "security": [{"token": []}],
 }
 api = StrictAPI(
-    parser=StrictParser(), title="Koppel", version="1", urls_namespace="api", docs_url=None, openapi_extra=BEARER
+    parser=StrictParser(),
+    title="Koppel",
+    version="1",
+    urls_namespace="api",
+    docs_url=None,
+    openapi_extra=BEARER,
 )
 api.add_decorator(refuses_unknown, mode="view")
 api.add_router("", organisations, tags=["organisation"])
@@ -54,13 +61,17 @@ api.add_router("/webhooks", webhooks, tags=["webhooks"])
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Answer a request that does not match the description; `detail` names each part."""
-    return api.create_response(request, {"error": "invalid", "detail": shown_errors(error.errors)}, status=422)
+    return api.create_response(
+        request, {"error": "invalid", "detail": shown_errors(error.errors)}, status=422
+    )
 
 
 @api.exception_handler(UnknownParameter)
 def unknown_parameter(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
     """Answer a request whose filter, or a value of it, does not exist, or not for the caller."""
-    return invalid(request, ValidationError([as_error(_source(request, part.name), part) for part in error.parts]))
+    return invalid(
+        request, ValidationError([as_error(_source(request, part.name), part) for part in error.parts])
+    )
 
 
 def _source(request: HttpRequest, name: str) -> str:

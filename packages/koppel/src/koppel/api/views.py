@@ -18,7 +18,10 @@ def reference(request: AuthenticatedRequest) -> HttpResponse:
     matches = [operation for operation in operations() if operation.matches(search_text)]
     base = f"{settings.PUBLIC_URL}{reverse('api:api-root')}".rstrip("/")
     context = {
-        "account_place": "api", "operations": matches, "words": search_text, "base": base,
+        "account_place": "api",
+        "operations": matches,
+        "words": search_text,
+        "base": base,
         "requests_per_minute": settings.API_REQUESTS_PER_MINUTE,
-    }  # fmt: skip
+    }
     return render(request, "api/reference.html", context)

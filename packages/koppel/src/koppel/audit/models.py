@@ -1,4 +1,5 @@
-"""The audit log. The application role may insert and read, never change: see `koppel.kit.tenancy.privileges`."""
+"""The audit log. The application role may insert and read, never change: see
+`koppel.kit.tenancy.privileges`."""
 
 from typing import Any
 
@@ -30,10 +31,11 @@ AuditDetails = dict[str, Any]
 
 
 class AuditEntry(models.Model):
-    """One action. `action` is a stable word such as `administrations.assigned`; `details` holds `before` and `after`, never
-    a secret.
+    """One action. `action` is a stable word such as `administrations.assigned`;
+    `details` holds `before` and `after`, never a secret.
 
-    `actor_id` is the person, also for an action of one of their API tokens; the token's name then stands in `actor_name`."""
+    `actor_id` is the person, also for an action of one of their API tokens; the
+    token's name then stands in `actor_name`."""
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.BigIntegerField()
@@ -53,7 +55,9 @@ class AuditEntry(models.Model):
         db_table = "audit_entry"
         indexes = [
             models.Index(fields=["organisation_id", "-at"], name="audit_by_time"),
-            models.Index(fields=["organisation_id", "subject_kind", "subject_id", "-at"], name="audit_by_subject"),
+            models.Index(
+                fields=["organisation_id", "subject_kind", "subject_id", "-at"], name="audit_by_subject"
+            ),
             models.Index(fields=["organisation_id", "actor_id", "-at"], name="audit_by_person"),
         ]
 

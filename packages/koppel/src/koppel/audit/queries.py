@@ -66,7 +66,8 @@ def actors_of(organisation_id: int) -> list[tuple[int, str]]:
 
 _ACTORS = """
 WITH RECURSIVE person(id) AS (
-  (SELECT actor_id FROM audit_entry WHERE organisation_id = %s AND actor_id IS NOT NULL ORDER BY actor_id LIMIT 1)
+  (SELECT actor_id FROM audit_entry WHERE organisation_id = %s
+    AND actor_id IS NOT NULL ORDER BY actor_id LIMIT 1)
   UNION ALL
   SELECT (SELECT e.actor_id FROM audit_entry e WHERE e.organisation_id = %s AND e.actor_id > person.id
            ORDER BY e.actor_id LIMIT 1) FROM person WHERE person.id IS NOT NULL)

@@ -18,7 +18,8 @@ AUDIT_INTERVAL = timedelta(hours=1)
 
 
 def open_books(actor: Actor, administration_id: int) -> Administration:
-    """Return the administration whose books the actor may read, and audit the access. Raises `NoSuchAdministration`."""
+    """Return the administration whose books the actor may read, and audit
+    the access. Raises `NoSuchAdministration`."""
     administration = administration_for(actor, administration_id)
     audit_access(actor, administration)
     return administration
@@ -43,7 +44,9 @@ def audit_access(actor: Actor, administration: Administration) -> None:
         subject_id=administration.pk,
         at__gt=timezone.now() - AUDIT_INTERVAL,
     )
-    if not recent.filter(action=BooksAction.ACCESSED, actor_id=actor.user_id, interface=actor.interface).exists():
+    if not recent.filter(
+        action=BooksAction.ACCESSED, actor_id=actor.user_id, interface=actor.interface
+    ).exists():
         record(
             actor.organisation_id,
             actor.audit,

@@ -1,4 +1,5 @@
-"""The books over REST: rows of a resource for people who search, records for programs that copy, counts, trial balance."""
+"""The books over REST: rows of a resource for people who search, records for
+programs that copy, counts, trial balance."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -37,9 +38,10 @@ class Rows(Schema):
 
 
 class RecordsOut(Schema):
-    """A page of records in the order of `external_id`; each has all typed columns of its resource, `first_seen`,
-    `last_changed` and `deleted_at`. `next` is the `after` of the following page, null at the end. Keep `as_of` of the first
-    page: it is the `changed_since` with which the copy is brought up to date later."""
+    """A page of records in the order of `external_id`; each has all typed columns of its
+    resource, `first_seen`, `last_changed` and `deleted_at`. `next` is the `after` of the
+    following page, null at the end. Keep `as_of` of the first page: it is the `changed_since`
+    with which the copy is brought up to date later."""
 
     items: list[dict[str, Any]]
     next: str | None
@@ -67,7 +69,8 @@ class TrialBalanceOut(Schema):
 
 @router.get("/{administration_id}/books", response=Counts)
 def get_counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
-    """Return the rows per resource and the sums of all entry lines: enough to tell whether a copy is complete."""
+    """Return the rows per resource and the sums of all entry lines:
+    enough to tell whether a copy is complete."""
     administration = open_books(request.actor, administration_id)
     debit, credit = queries.debit_credit_totals(administration.pk)
     return Counts(rows=queries.counts(administration.pk), debit=debit, credit=credit)
@@ -105,7 +108,8 @@ def list_rows(
     q: str = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Rows:
-    """Return a page of a resource; `q` looks in every text column. Rows deleted at the source are left out."""
+    """Return a page of a resource; `q` looks in every text column.
+    Rows deleted at the source are left out."""
     administration = open_books(request.actor, administration_id)
     if resource not in queries.COLUMNS:
         raise UnknownResource
@@ -117,12 +121,16 @@ def list_rows(
 
 @router.get("/{administration_id}/books/{resource}/records", response=RecordsOut)
 def list_records(
-    request: AuthenticatedRequest, administration_id: int, resource: str, after: str = "",
-    changed_since: AwareDatetime | None = None, limit: Annotated[int, Query(ge=1, le=changefeed.RECORDS_MAX)] = 500,
-) -> RecordsOut:  # fmt: skip
-    """Return records for programs that keep a copy: every record of a resource, `entry_lines` too, page by page. With
-    `changed_since` only what Koppel wrote since then, and what was deleted at the source, with `deleted_at`. What
-    changed shortly before may come again, under the same key."""
+    request: AuthenticatedRequest,
+    administration_id: int,
+    resource: str,
+    after: str = "",
+    changed_since: AwareDatetime | None = None,
+    limit: Annotated[int, Query(ge=1, le=changefeed.RECORDS_MAX)] = 500,
+) -> RecordsOut:
+    """Return records for programs that keep a copy: every record of a resource, `entry_lines` too, page by
+    page. With `changed_since` only what Koppel wrote since then, and what was deleted at the source, with
+    `deleted_at`. What changed shortly before may come again, under the same key."""
     administration = open_books(request.actor, administration_id)
     if resource not in MODELS_BY_RESOURCE:
         raise UnknownResource

@@ -30,7 +30,9 @@ FileFormat = Annotated[Format, typer.Option("--format", help="csv, xlsx or parqu
 @app.command("resource")
 def export_resource(
     administration: Administration,
-    resource: Annotated[str, typer.Argument(help="accounts, entries, entry_lines …; `koppel export counts` has them.")],
+    resource: Annotated[
+        str, typer.Argument(help="accounts, entries, entry_lines …; `koppel export counts` has them.")
+    ],
     file_format: FileFormat = Format.CSV,
     out: OutputFile = None,
     person: ActAs = "",
@@ -60,7 +62,10 @@ def export_books(
 
 @app.command("counts")
 def show_counts(
-    administration: Administration, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+    administration: Administration,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """Show how many rows each resource of an administration has."""
     with acting_as(person, organisation) as actor:
@@ -72,7 +77,9 @@ def show_counts(
 Name = Annotated[str, typer.Argument(help="Short name; the role is called koppel_reader_<name>.")]
 AdministratorUrl = Annotated[
     str,
-    typer.Option("--administrator-url", help="Address of a role that may create roles, where the owner may not."),
+    typer.Option(
+        "--administrator-url", help="Address of a role that may create roles, where the owner may not."
+    ),
 ]
 
 
@@ -80,15 +87,21 @@ AdministratorUrl = Annotated[
 def list_readers(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
     """List who may read this organisation's books by SQL."""
     with acting_as(person, organisation) as actor:
-        print_rows(sql_readers.readers(actor), ["role", "created_at", "created_by", "exists"], as_json=as_json)
+        print_rows(
+            sql_readers.readers(actor), ["role", "created_at", "created_by", "exists"], as_json=as_json
+        )
 
 
 @readers.command("add")
 def add_reader(
-    name: Name, administrator: AdministratorUrl = "", person: ActAs = "", organisation: InOrganisation = "",
+    name: Name,
+    administrator: AdministratorUrl = "",
+    person: ActAs = "",
+    organisation: InOrganisation = "",
     as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Let a program read this organisation's books, through the views of the schema books. Prints its address once."""
+) -> None:
+    """Let a program read this organisation's books, through the views of
+    the schema books. Prints its address once."""
     with acting_as(person, organisation) as actor:
         created = sql_readers.add_reader(actor, name, administrator_url=administrator or administrator_url())
     print_record({"role": created.role, "url": created.url.reveal()}, as_json=as_json)
@@ -96,9 +109,12 @@ def add_reader(
 
 @readers.command("remove")
 def remove_reader(
-    name: Name, administrator: AdministratorUrl = "", person: ActAs = "", organisation: InOrganisation = "",
+    name: Name,
+    administrator: AdministratorUrl = "",
+    person: ActAs = "",
+    organisation: InOrganisation = "",
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """End the sessions of a reader and drop its role."""
     with acting_as(person, organisation) as actor:
         sql_readers.remove_reader(actor, name, administrator_url=administrator or administrator_url())

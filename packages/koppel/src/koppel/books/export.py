@@ -25,12 +25,26 @@ from koppel.organisations.roles import Actor, Permission
 
 FETCH_BATCH_SIZE = 5000
 LINES = (
-    (Entry, "booked_on"), (Entry, "period"), (Entry, "journal"), (Entry, "number"), (EntryLine, "entry"),
-    (EntryLine, "line_number"), (EntryLine, "account"), (EntryLine, "debit"), (EntryLine, "credit"),
-    (EntryLine, "description"), (EntryLine, "reference"), (EntryLine, "contact"), (EntryLine, "vat_code"),
-    (EntryLine, "branch"), (EntryLine, "project"), (EntryLine, "dimensions"), (EntryLine, "currency"),
-    (EntryLine, "debit_in_currency"), (EntryLine, "credit_in_currency"),
-)  # fmt: skip
+    (Entry, "booked_on"),
+    (Entry, "period"),
+    (Entry, "journal"),
+    (Entry, "number"),
+    (EntryLine, "entry"),
+    (EntryLine, "line_number"),
+    (EntryLine, "account"),
+    (EntryLine, "debit"),
+    (EntryLine, "credit"),
+    (EntryLine, "description"),
+    (EntryLine, "reference"),
+    (EntryLine, "contact"),
+    (EntryLine, "vat_code"),
+    (EntryLine, "branch"),
+    (EntryLine, "project"),
+    (EntryLine, "dimensions"),
+    (EntryLine, "currency"),
+    (EntryLine, "debit_in_currency"),
+    (EntryLine, "credit_in_currency"),
+)
 """An entry line with what is needed to read it on its own: date, period, journal and number of its entry."""
 
 _LINES_WITH_ENTRY = load_statements("koppel.books")["list_lines_with_entry"].format(
@@ -65,7 +79,8 @@ def export_resource(
 
 
 def export_all(actor: Actor, administration: Administration, file_format: Format) -> Exported:
-    """Export every resource, in a ZIP with a `manifest.json` that lists its files and says as of when they are."""
+    """Export every resource, in a ZIP with a `manifest.json` that
+    lists its files and says as of when they are."""
     actor.require(Permission.VIEW)
     counts: Counter[str] = Counter()
     with temporary_file() as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -112,7 +127,9 @@ def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequen
             yield from fetched
 
 
-def _count_rows(rows: Iterator[Sequence[Cell]], counts: Counter[str], resource: str) -> Iterator[Sequence[Cell]]:
+def _count_rows(
+    rows: Iterator[Sequence[Cell]], counts: Counter[str], resource: str
+) -> Iterator[Sequence[Cell]]:
     for row in rows:
         counts[resource] += 1
         yield row
@@ -130,12 +147,16 @@ def _manifest(administration: Administration, counts: Counter[str]) -> dict[str,
         "number": administration.number,
         "country": administration.country,
         "currency": administration.base_currency,
-        "complete_as_of": administration.complete_as_of.isoformat() if administration.complete_as_of else None,
+        "complete_as_of": administration.complete_as_of.isoformat()
+        if administration.complete_as_of
+        else None,
         "rows": {key: counts[key] for key in EXPORTED},
     }
 
 
-def record_export(actor: Actor, administration: Administration, resources: list[str], file_format: Format) -> None:
+def record_export(
+    actor: Actor, administration: Administration, resources: list[str], file_format: Format
+) -> None:
     """Audit who exported which books."""
     details = {"resources": resources, "format": str(file_format)}
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)

@@ -70,9 +70,18 @@ def account(request: AuthenticatedRequest, administration_id: int, code: str) ->
         administration.pk, code, year, opening=opening, search=search, page=_page_number(request)
     )
     return _render(
-        request, administration, "books/account.html", "accounts",
-        code=code, account=account_row, balance=row_of_account, lines=lines, opening=opening, search=search, year=year,
-    )  # fmt: skip
+        request,
+        administration,
+        "books/account.html",
+        "accounts",
+        code=code,
+        account=account_row,
+        balance=row_of_account,
+        lines=lines,
+        opening=opening,
+        search=search,
+        year=year,
+    )
 
 
 def entry(request: AuthenticatedRequest, administration_id: int, external_id: str) -> HttpResponse:
@@ -82,13 +91,23 @@ def entry(request: AuthenticatedRequest, administration_id: int, external_id: st
     if entry_and_lines is None:
         raise Http404
     booking, lines = entry_and_lines
-    debit, credit = sum((line.debit for line in lines), Decimal(0)), sum((line.credit for line in lines), Decimal(0))
+    debit, credit = (
+        sum((line.debit for line in lines), Decimal(0)),
+        sum((line.credit for line in lines), Decimal(0)),
+    )
     names = dict(Account.objects.filter(administration_id=administration.pk).values_list("code", "name"))
     named_lines = [(line, names.get(line.account, "")) for line in lines]
     return _render(
-        request, administration, "books/entry.html", "entries",
-        entry=booking, lines=named_lines, debit=debit, credit=credit, difference=debit - credit,
-    )  # fmt: skip
+        request,
+        administration,
+        "books/entry.html",
+        "entries",
+        entry=booking,
+        lines=named_lines,
+        debit=debit,
+        credit=credit,
+        difference=debit - credit,
+    )
 
 
 @query_parameters(year=TEXT, until=TEXT, view=one_of("periods"), only=one_of("differences"), format=FORMAT)
@@ -108,10 +127,21 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
     rows = report.differing if only else report.accounts
     totals = {key: report.total(key) for key in ("opening", "debit", "credit", "movement", "closing")}
     return _render(
-        request, administration, "books/trial_balance.html", "trial_balance",
-        balance=report, accounts=rows, totals=totals, year=year, until=to_period, only_differences=only,
-        periods=periods, movements=movements, by_period=by_period, export_query=f"year={year}&",
-    )  # fmt: skip
+        request,
+        administration,
+        "books/trial_balance.html",
+        "trial_balance",
+        balance=report,
+        accounts=rows,
+        totals=totals,
+        year=year,
+        until=to_period,
+        only_differences=only,
+        periods=periods,
+        movements=movements,
+        by_period=by_period,
+        export_query=f"year={year}&",
+    )
 
 
 @query_parameters(q=TEXT, page=PAGE, format=FORMAT)
@@ -128,16 +158,28 @@ def show_table(request: AuthenticatedRequest, administration_id: int, resource: 
     columns = queries.COLUMNS[resource]
     listing = queries.list_rows(administration.pk, resource, search=search, page=_page_number(request))
     rows = [(row, [_cell_of(row, name) for name in columns]) for row in listing.rows]
-    numbers = [any(isinstance(cells[place], Decimal) for _row, cells in rows) for place in range(len(columns))]
+    numbers = [
+        any(isinstance(cells[place], Decimal) for _row, cells in rows) for place in range(len(columns))
+    ]
     header = [
-        (str(labels.COLUMNS.get(name, name)), is_number) for name, is_number in zip(columns, numbers, strict=True)
+        (str(labels.COLUMNS.get(name, name)), is_number)
+        for name, is_number in zip(columns, numbers, strict=True)
     ]
     return _render(
-        request, administration, "books/table.html", resource,
-        resource=resource, title=labels.RESOURCES[resource], header=header, columns=columns,
-        listing=listing, rows=rows, search=search, is_entries=resource == "entries",
+        request,
+        administration,
+        "books/table.html",
+        resource,
+        resource=resource,
+        title=labels.RESOURCES[resource],
+        header=header,
+        columns=columns,
+        listing=listing,
+        rows=rows,
+        search=search,
+        is_entries=resource == "entries",
         export_query=f"{urlencode({'q': search})}&" if search else "",
-    )  # fmt: skip
+    )
 
 
 def _cell_of(row: object, name: str) -> object:
@@ -150,7 +192,9 @@ def export_all(request: AuthenticatedRequest, administration_id: int) -> HttpRes
     """Send all books as one ZIP."""
     administration = open_books_or_404(request.actor, administration_id)
     try:
-        exported = export.export_all(request.actor, administration, _requested_format(request) or Format.PARQUET)
+        exported = export.export_all(
+            request.actor, administration, _requested_format(request) or Format.PARQUET
+        )
     except TooManyRows:
         return _too_many_rows(request, reverse("books:overview", args=[administration.pk]))
     return FileResponse(
@@ -164,7 +208,12 @@ def result_chart(request: AuthenticatedRequest, administration_id: int) -> HttpR
     years = fiscal_years(administration.pk)
     year = next(iter(years), "")
     results = result_by_period(administration.pk, year) if year else []
-    context = {"administration": administration, "year": year, "results": results, "chart": chart.layout(results)}
+    context = {
+        "administration": administration,
+        "year": year,
+        "results": results,
+        "chart": chart.layout(results),
+    }
     return render(request, "books/result_chart.html", context)
 
 
@@ -208,7 +257,8 @@ def _per_period(
 def _trial_balance_columns() -> list[Column]:
     texts = [Column(key, str(labels.COLUMNS[key])) for key in ("account", "name")]
     amounts = [
-        Column(key, str(labels.COLUMNS[key]), ColumnType.AMOUNT) for key in ("opening", "debit", "credit", "closing")
+        Column(key, str(labels.COLUMNS[key]), ColumnType.AMOUNT)
+        for key in ("opening", "debit", "credit", "closing")
     ]
     stated = [
         Column("stated", _("According to the source"), ColumnType.AMOUNT),
@@ -219,7 +269,16 @@ def _trial_balance_columns() -> list[Column]:
 
 def _trial_balance_rows(report: TrialBalance) -> Iterable[list[Cell]]:
     for row in report.accounts:
-        yield [row.code, row.name, row.opening, row.debit, row.credit, row.closing, row.stated, row.difference]
+        yield [
+            row.code,
+            row.name,
+            row.opening,
+            row.debit,
+            row.credit,
+            row.closing,
+            row.stated,
+            row.difference,
+        ]
 
 
 def _requested_format(request: AuthenticatedRequest) -> Format | None:
@@ -228,11 +287,16 @@ def _requested_format(request: AuthenticatedRequest) -> Format | None:
 
 
 def _export(
-    request: AuthenticatedRequest, administration: Administration, resource: str, file_format: Format, search: str
+    request: AuthenticatedRequest,
+    administration: Administration,
+    resource: str,
+    file_format: Format,
+    search: str,
 ) -> HttpResponseBase:
     try:
         return _file_response(
-            export.export_resource(request.actor, administration, resource, file_format, search=search), file_format
+            export.export_resource(request.actor, administration, resource, file_format, search=search),
+            file_format,
         )
     except TooManyRows:
         return _too_many_rows(request, request.path)
@@ -245,5 +309,8 @@ def _too_many_rows(request: HttpRequest, back_to: str) -> HttpResponseRedirect:
 
 def _file_response(exported: Exported, file_format: Format) -> FileResponse:
     return FileResponse(
-        exported.content, as_attachment=True, filename=exported.file_name, content_type=MEDIA_TYPES[file_format]
+        exported.content,
+        as_attachment=True,
+        filename=exported.file_name,
+        content_type=MEDIA_TYPES[file_format],
     )

@@ -20,7 +20,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 from koppel.cli.ports import WEB_PORT
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres, running_addresses, write_private
+from koppel.kit.database.embedded_postgres import (
+    Addresses,
+    EmbeddedPostgres,
+    running_addresses,
+    write_private,
+)
 from koppel.kit.http.unfinished_calls import token_stop_seconds
 
 DATA_DIRECTORY = Path("data")
@@ -28,7 +33,8 @@ DEMO_DATA_DIRECTORY = Path("data/demo")
 DEFAULT_ADDRESS = f"http://localhost:{WEB_PORT}"
 ADDRESS_FILE = "public-url"
 OWNER_MISSING = (
-    "KOPPEL_OWNER_DATABASE_URL is not set: migrations run as the role that owns the tables; set it to that role's address"
+    "KOPPEL_OWNER_DATABASE_URL is not set: migrations run as the role that owns the tables; "
+    "set it to that role's address"
     " (docs/operations.md, Roles)."
 )
 
@@ -70,7 +76,8 @@ def embedded_database(addresses: Addresses) -> dict[str, str]:
 
 
 def require_reachable(url: str, name: str) -> None:
-    """Require that the database answers. Raises `CommandError` with the server's reason, without the password."""
+    """Require that the database answers. Raises `CommandError` with
+    the server's reason, without the password."""
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:
@@ -98,7 +105,9 @@ def installation(home: Path, *, public_url: str | None = None, generate: bool = 
         or DEFAULT_ADDRESS,
         **{name: os.environ.get(name) or value for name, value in kept.items()},
     }
-    if mail := os.environ.get("KOPPEL_MAIL_DIR") or ("" if os.environ.get("KOPPEL_SMTP_URL") else str(home / "mail")):
+    if mail := os.environ.get("KOPPEL_MAIL_DIR") or (
+        "" if os.environ.get("KOPPEL_SMTP_URL") else str(home / "mail")
+    ):
         Path(mail).mkdir(parents=True, exist_ok=True)
         variables["KOPPEL_MAIL_DIR"] = mail
     return variables
@@ -195,6 +204,7 @@ def stop_seconds(environment: Mapping[str, str]) -> float:
         return token_stop_seconds(environment)
     except ValueError:
         raise CommandError(
-            "KOPPEL_TOKEN_STOP_SECONDS is set to something that Koppel cannot read; docs/operations.md says under Settings what"
+            "KOPPEL_TOKEN_STOP_SECONDS is set to something that Koppel cannot read; "
+            "docs/operations.md says under Settings what"
             " it may be."
         ) from None

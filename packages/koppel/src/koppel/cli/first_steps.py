@@ -20,20 +20,32 @@ def lines(installation_state: str, environment: Mapping[str, str], host: str = L
     """
     home = environment["KOPPEL_DATA_DIR"]
     if installation_state == "empty":
-        yield "\nNobody can sign in yet. In another shell, make your organisation and open the link that is printed:"
+        yield (
+            "\nNobody can sign in yet. In another shell, make your organisation and open the link that is "
+            "printed:"
+        )
         yield f"\n  {shell_command(MAKE_ORGANISATION, home)}\n"
     elif installation_state == "waiting":
-        yield "\nNobody can sign in yet: the invited Administrator has to open the link. A new one is printed by"
+        yield (
+            "\nNobody can sign in yet: the invited Administrator has to open the link. "
+            "A new one is printed by"
+        )
         yield f"\n  {shell_command(PRINT_LINK, home)}\n"
     if host != LOOPBACK and urlsplit(environment.get("KOPPEL_PUBLIC_URL", "")).hostname in THIS_MACHINE:
-        yield "Other machines are let in only under the address in KOPPEL_PUBLIC_URL: set it to what people type."
+        yield (
+            "Other machines are let in only under the address in KOPPEL_PUBLIC_URL: "
+            "set it to what people type."
+        )
     if environment.get("KOPPEL_MAIL_DIR"):
-        yield f"KOPPEL_SMTP_URL is not set: no mail is sent, it is written to files in {environment['KOPPEL_MAIL_DIR']}."
+        yield (
+            f"KOPPEL_SMTP_URL is not set: no mail is sent, "
+            f"it is written to files in {environment['KOPPEL_MAIL_DIR']}."
+        )
 
 
 def shell_command(arguments: str, data_dir: str) -> str:
-    """Return the command line to type in another shell: with the data directory unless it is the default one, and with the
-    program's path unless it is on PATH."""
+    """Return the command line to type in another shell: with the data directory unless it is the default one,
+    and with the program's path unless it is on PATH."""
     is_default = Path(data_dir) == DATA_DIRECTORY.absolute()
     setting = "" if is_default else f"KOPPEL_DATA_DIR={shlex.quote(data_dir)} "
     return f"{setting}{program()} {arguments}"

@@ -45,7 +45,9 @@ COMMAND_GROUPS = (
         "app",
         "Manage app registrations that serve all organisations.",
     ),
-    CommandGroup("administrations", "koppel.administrations.commands", "app", "List and change administrations."),
+    CommandGroup(
+        "administrations", "koppel.administrations.commands", "app", "List and change administrations."
+    ),
     CommandGroup("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
     CommandGroup("export", "koppel.books.commands", "app", "Write books to files."),
     CommandGroup("sql-readers", "koppel.books.commands", "readers", "Manage roles that read books by SQL."),
@@ -56,13 +58,23 @@ COMMAND_GROUPS = (
         "Create organisations and their Administrators; confirm domains.",
     ),
     CommandGroup(
-        "people", "koppel.organisations.commands.people", "app", "Invite people, change their access, hand over."
+        "people",
+        "koppel.organisations.commands.people",
+        "app",
+        "Invite people, change their access, hand over.",
     ),
     CommandGroup(
-        "divisions", "koppel.organisations.commands.divisions", "app", "Manage groups of people and administrations."
+        "divisions",
+        "koppel.organisations.commands.divisions",
+        "app",
+        "Manage groups of people and administrations.",
     ),
-    CommandGroup("templates", "koppel.organisations.commands.templates", "app", "Manage named sets of settings."),
-    CommandGroup("activity", "koppel.administrations.audit_log.commands", "app", "Show who did what, and when."),
+    CommandGroup(
+        "templates", "koppel.organisations.commands.templates", "app", "Manage named sets of settings."
+    ),
+    CommandGroup(
+        "activity", "koppel.administrations.audit_log.commands", "app", "Show who did what, and when."
+    ),
     CommandGroup(
         "operators",
         "koppel.organisations.commands.operators",
@@ -70,7 +82,10 @@ COMMAND_GROUPS = (
         "Manage operators, who may read an organisation's data while it consents.",
     ),
     CommandGroup(
-        "webhooks", "koppel.notifications.commands", "app", "Manage webhooks, which inform programs about events."
+        "webhooks",
+        "koppel.notifications.commands",
+        "app",
+        "Manage webhooks, which inform programs about events.",
     ),
     CommandGroup(
         "quarantine",
@@ -78,13 +93,15 @@ COMMAND_GROUPS = (
         "app",
         "Stop everything that leaves the installation, for a restored copy.",
     ),
-    CommandGroup("keys", "koppel.cli.commands.keys", "app", "Rotate the keys that encrypt tokens and client secrets."),
+    CommandGroup(
+        "keys", "koppel.cli.commands.keys", "app", "Rotate the keys that encrypt tokens and client secrets."
+    ),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command. What it or a service refuses is one sentence on stderr and exit code 2 (1 for a failed check), never a
-    traceback."""
+    """Run a command. What it or a service refuses is one sentence on stderr and exit code 2
+    (1 for a failed check), never a traceback."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with ExitStack() as until_done:

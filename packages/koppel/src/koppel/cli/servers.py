@@ -32,7 +32,9 @@ from koppel.cli.supervisor import stoppable
 from koppel.kit import logging
 
 PREPARATION = "koppel.cli.preparation"
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data directory [KOPPEL_DATA_DIR, else ./data].")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Data directory [KOPPEL_DATA_DIR, else ./data].")
+]
 Port = Annotated[int, typer.Option("--port", help="Port of the web.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
 Quarantined = Annotated[
@@ -136,7 +138,11 @@ def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: 
         preparation.migrate()
         if quarantined:
             _begin_quarantine()
-        facts = preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"]) if demo_sandbox_url else {}
+        facts = (
+            preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"])
+            if demo_sandbox_url
+            else {}
+        )
         facts["installation_state"] = preparation.installation_state()
         facts["quarantine"] = preparation.quarantine_sentence()
     sys.stdout.write(json.dumps(facts))
@@ -165,11 +171,15 @@ def check(
     for finding in results:
         if as_json:
             sys.stdout.write(
-                json.dumps({"topic": finding.topic, "ok": finding.is_well, "text": finding.text}, ensure_ascii=False)
+                json.dumps(
+                    {"topic": finding.topic, "ok": finding.is_well, "text": finding.text}, ensure_ascii=False
+                )
                 + "\n"
             )
         else:
-            mark = "[red]✗[/]" if not finding.is_well else "[yellow]![/]" if finding.is_advice else "[green]✓[/]"
+            mark = (
+                "[red]✗[/]" if not finding.is_well else "[yellow]![/]" if finding.is_advice else "[green]✓[/]"
+            )
             console.print(f"{mark} {finding.topic}: ", end="")
             console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(0 if all(finding.is_well for finding in results) else 1)

@@ -1,4 +1,5 @@
-"""A whole Koppel on this machine: database, migrations, sandbox, web, workers. `up`, the demo and the browser tests use it."""
+"""A whole Koppel on this machine: database, migrations, sandbox, web, workers.
+`up`, the demo and the browser tests use it."""
 
 import json
 import os
@@ -137,7 +138,9 @@ class Stack:
         else:
             self._postgres = EmbeddedPostgres(home / "postgres")
             database = embedded_database(self._postgres.start())
-        public_url = self.options.public_url or os.environ.get("KOPPEL_PUBLIC_URL") or f"http://localhost:{port}"
+        public_url = (
+            self.options.public_url or os.environ.get("KOPPEL_PUBLIC_URL") or f"http://localhost:{port}"
+        )
         self.environment = {**os.environ, **installation(home, public_url=public_url), **database}
         store_address(home, public_url)
         if self.options.sandbox_port is not None:
@@ -157,14 +160,21 @@ class Stack:
             command += ["--quarantined"]
         process = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         if process.returncode != 0:
-            error_lines = [line for line in process.stderr.splitlines() if line.strip()] or ["it said nothing"]
+            error_lines = [line for line in process.stderr.splitlines() if line.strip()] or [
+                "it said nothing"
+            ]
             if process.returncode != 2:  # not a sentence for the user: show all of it
                 sys.stderr.write(process.stderr)
             raise CommandError(
-                error_lines[-1] if process.returncode == 2 else f"The database could not be prepared: {error_lines[-1]}"
+                error_lines[-1]
+                if process.returncode == 2
+                else f"The database could not be prepared: {error_lines[-1]}"
             )
         report = json.loads(process.stdout) if process.stdout.strip() else {}
-        self.installation_state, self.quarantine = report.pop("installation_state", ""), report.pop("quarantine", "")
+        self.installation_state, self.quarantine = (
+            report.pop("installation_state", ""),
+            report.pop("quarantine", ""),
+        )
         people = tuple(SignIn(**person) for person in report.pop("people", ()))
         return DemoAccounts(people=people, **report)
 

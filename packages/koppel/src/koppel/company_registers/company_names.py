@@ -4,10 +4,43 @@ import re
 import unicodedata
 
 _LEGAL_FORMS = (
-    "bv", "nv", "vof", "cv", "ua", "ba", "stichting", "as", "asa", "ans", "da", "ab", "hb", "kb", "aps", "oy", "oyj", "ky",
-    "aktiebolag", "aktieselskab", "anpartsselskab", "osakeyhtio",
-    "gmbh", "ag", "ug", "kg", "ltd", "limited", "plc", "llp", "sa", "sarl", "sas", "srl", "sprl", "bvba",
-)  # fmt: skip
+    "bv",
+    "nv",
+    "vof",
+    "cv",
+    "ua",
+    "ba",
+    "stichting",
+    "as",
+    "asa",
+    "ans",
+    "da",
+    "ab",
+    "hb",
+    "kb",
+    "aps",
+    "oy",
+    "oyj",
+    "ky",
+    "aktiebolag",
+    "aktieselskab",
+    "anpartsselskab",
+    "osakeyhtio",
+    "gmbh",
+    "ag",
+    "ug",
+    "kg",
+    "ltd",
+    "limited",
+    "plc",
+    "llp",
+    "sa",
+    "sarl",
+    "sas",
+    "srl",
+    "sprl",
+    "bvba",
+)
 _DOTTED = re.compile(r"\b(\w(?:[./]\s?\w\b)+\.?)")
 _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
 

@@ -1,4 +1,5 @@
-"""Use cases of register look-ups: ask, read what is known, take in an answer. Nobody waits for a register on a page."""
+"""Use cases of register look-ups: ask, read what is known, take in an
+answer. Nobody waits for a register on a page."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -41,7 +42,13 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
     known_results = cached_results(organisation_id, unique_queries)
     now = timezone.now()
     new_lookups = [
-        Lookup(organisation_id=organisation_id, country=query.country, kind=query.kind, value=query.value, due_at=now)
+        Lookup(
+            organisation_id=organisation_id,
+            country=query.country,
+            kind=query.kind,
+            value=query.value,
+            due_at=now,
+        )
         for query in unique_queries
         if query not in known_results
     ]
@@ -55,7 +62,9 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
     return count
 
 
-def cached_results(organisation_id: int, queries: Iterable[RegisterQuery]) -> dict[RegisterQuery, LookupResult]:
+def cached_results(
+    organisation_id: int, queries: Iterable[RegisterQuery]
+) -> dict[RegisterQuery, LookupResult]:
     """Return what is known about each query; one that was never made is absent. In the caller's scope."""
     requested = set(queries)
     results = (to_lookup_result(row) for row in _rows(organisation_id, list(requested)))

@@ -40,11 +40,15 @@ class Lookup(TenantModel):
     class Meta:
         db_table = "company_registers_lookup"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "country", "kind", "value"], name="lookup_unique_query"),
+            models.UniqueConstraint(
+                fields=["organisation", "country", "kind", "value"], name="lookup_unique_query"
+            ),
         ]
         indexes = [
             models.Index(
-                fields=["organisation", "due_at"], condition=models.Q(due_at__isnull=False), name="lookups_due"
+                fields=["organisation", "due_at"],
+                condition=models.Q(due_at__isnull=False),
+                name="lookups_due",
             )
         ]
 
@@ -53,7 +57,8 @@ class Lookup(TenantModel):
 
 
 class RegisterRateLimit(models.Model):
-    """How often a register was called lately, by all workers and organisations together. It names no company."""
+    """How often a register was called lately, by all workers and
+    organisations together. It names no company."""
 
     source = models.CharField(max_length=20, primary_key=True)
     window_started_at = models.DateTimeField()

@@ -1,4 +1,5 @@
-"""Jobs of registers: make the look-ups that wait. Calls are made between transactions, within each register's rate limit."""
+"""Jobs of registers: make the look-ups that wait. Calls are made between
+transactions, within each register's rate limit."""
 
 import asyncio
 from collections.abc import Mapping
@@ -32,7 +33,8 @@ from koppel.kit.tenancy import organisation_scope
 
 CONCURRENCY = 8
 RATE_LIMIT_WAIT_SECONDS_MAX = 5.0
-"""A job waits so long for its turn at a register; longer, and the look-up waits in the table instead of in a worker."""
+"""A job waits so long for its turn at a register; longer, and the look-up
+waits in the table instead of in a worker."""
 
 SINGLE_LOOKUP_ERRORS = ("status_500", "unexpected_answer", "crashed")
 """Troubles that say nothing about the register's other answers."""
@@ -78,7 +80,9 @@ async def _process_lookup(runtime: Runtime, claim: Claim, turns: asyncio.Semapho
     query = RegisterQuery(lookup.country, QueryKind(lookup.kind), lookup.value)
     register = register_for(query)
     if register is None:  # switched off since
-        await run_in_thread(partial(claim.settle, {"due_at": None, "reason": "not_supported"}, ids=[lookup.pk]))
+        await run_in_thread(
+            partial(claim.settle, {"due_at": None, "reason": "not_supported"}, ids=[lookup.pk])
+        )
         return
     async with turns:
         if wait := await _wait_for_rate_limit(runtime, register):
@@ -86,7 +90,9 @@ async def _process_lookup(runtime: Runtime, claim: Claim, turns: asyncio.Semapho
             await run_in_thread(partial(claim.put_back, ids=[lookup.pk], seconds=wait, values=values))
             return
         result = await _query_register(runtime, register, query)
-    failure = result if isinstance(result, RegisterUnavailable) else await _store(claim, lookup, register, result)
+    failure = (
+        result if isinstance(result, RegisterUnavailable) else await _store(claim, lookup, register, result)
+    )
     if failure is not None:
         await _handle_unavailable(runtime, claim, lookup, register, failure)
 
@@ -141,7 +147,9 @@ async def _handle_unavailable(
     """Retry later, and mostly keep all from calling: eight calls at once to a register that is down are eight
     time-outs."""
     unavailable = LookupOutcome.UNAVAILABLE
-    log.warning("register_unavailable", register=register.name, reason=failure.reason, outcome=unavailable.value)
+    log.warning(
+        "register_unavailable", register=register.name, reason=failure.reason, outcome=unavailable.value
+    )
     if failure.reason not in SINGLE_LOOKUP_ERRORS:
         seconds = failure.retry_after_seconds or RETRY_BACKOFF.base_seconds
         async with runtime.database.installation_transaction() as connection:

@@ -83,9 +83,9 @@ class ConnectionCheckOut(Schema):
 
 class CompanyChangeOut(Schema):
     """What a person has yet to settle about an imported company. `code` is company_renamed,
-    company_code_changed, company_number_changed, company_number_missing, or other_company: name and number are
-    both different from what was confirmed, and nothing is read. `other_company_confirmed`: somebody said that
-    it is another company. The numbers are '' but for these two."""
+    company_code_changed, company_number_changed, company_number_missing, or other_company: name and number
+    are both different from what was confirmed, and nothing is read. `other_company_confirmed`: somebody said
+    that it is another company. The numbers are '' but for these two."""
 
     administration: int
     name: str
@@ -165,17 +165,23 @@ def list_administrations(request: AuthenticatedRequest, connection_id: int) -> l
     rows = list_company_rows(request.actor, queries.get_connection(request.actor, connection_id))
     return [
         CompanyOut(
-            administration=row.administration_id, name=row.administration, source_id=row.company.external_id,
-            health=row.health, message=row.message, since=row.since, last_contact_at=row.company.last_contact_at,
+            administration=row.administration_id,
+            name=row.administration,
+            source_id=row.company.external_id,
+            health=row.health,
+            message=row.message,
+            since=row.since,
+            last_contact_at=row.company.last_contact_at,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 @router.get("/{connection_id}/changes", response=list[CompanyChangeOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyChangeOut]:
-    """List what is different at the accounting system and waits for a person, those that stop a sync first."""
+    """List what is different at the accounting system and waits for a
+    person, those that stop a sync first."""
     open_changes = list_open_changes(request.actor, queries.get_connection(request.actor, connection_id))
     return [
         CompanyChangeOut(**{name: getattr(change, name) for name in CompanyChangeOut.model_fields})
@@ -185,7 +191,9 @@ def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[Comp
 
 @router.post("/{connection_id}/changes", response=ChangesResolvedOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def resolve_changes(request: AuthenticatedRequest, connection_id: int, answer: ChangeResolution) -> ChangesResolvedOut:
+def resolve_changes(
+    request: AuthenticatedRequest, connection_id: int, answer: ChangeResolution
+) -> ChangesResolvedOut:
     """Settle changes of some administrations of a connection with one answer."""
     if answer.viewed_at is None and answer.code == ConnectionIssue.OTHER_COMPANY:
         raise Refused(_("Say when you read the changes: `viewed_at`."), field="viewed_at")
@@ -198,9 +206,13 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> C
     """Make one cheap call, now. Runs outside a transaction."""
     check = check_connection(request.actor, connection_id)
     return ConnectionCheckOut(
-        answered=check.answered, state=check.state, company=check.company, milliseconds=check.milliseconds,
-        code=check.code, message=check.message,
-    )  # fmt: skip
+        answered=check.answered,
+        state=check.state,
+        company=check.company,
+        milliseconds=check.milliseconds,
+        code=check.code,
+        message=check.message,
+    )
 
 
 @router.post("/{connection_id}/pause", response=Changed)
@@ -223,10 +235,13 @@ def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> S
     """Begin to sign in again; a person continues in a browser."""
     connection = queries.get_connection(request.actor, connection_id)
     url = begin_consent(
-        request.actor, connection.app_id, ConsentPurpose.RECONNECT, connection.get_absolute_url(),
+        request.actor,
+        connection.app_id,
+        ConsentPurpose.RECONNECT,
+        connection.get_absolute_url(),
         connection_id=connection.pk,
         force_sign_in=True,
-    )  # fmt: skip
+    )
     return SignInOut(url=url)
 
 
@@ -239,7 +254,9 @@ def request_transfer(request: AuthenticatedRequest, connection_id: int, payload:
 
 @router.post("/{connection_id}/import-policy", response=Changed)
 @needs(Permission.MANAGE_CONNECTIONS)
-def set_import_policy(request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyInput) -> Changed:
+def set_import_policy(
+    request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyInput
+) -> Changed:
     """Set which companies others than the owner may import: all, none, or the selected ones."""
     lifecycle.set_import_policy(request.actor, connection_id, payload)
     return Changed(changed=True)
@@ -266,9 +283,19 @@ def _removal_out(removal: lifecycle.Removal) -> RemovalOut:
 def _connection_out(card: summaries.ConnectionSummary) -> ConnectionOut:
     app = card.connection
     return ConnectionOut(
-        id=app.pk, system=app.connector, account=app.account, state=app.state, reason=app.reason, owner=app.owner_id,
-        pending_owner=app.pending_owner_id, environment=app.app.environment, administrations=card.administrations,
-        awaiting_sign_in=card.awaiting_sign_in, failing=card.failing, import_policy=app.import_policy,
+        id=app.pk,
+        system=app.connector,
+        account=app.account,
+        state=app.state,
+        reason=app.reason,
+        owner=app.owner_id,
+        pending_owner=app.pending_owner_id,
+        environment=app.app.environment,
+        administrations=card.administrations,
+        awaiting_sign_in=card.awaiting_sign_in,
+        failing=card.failing,
+        import_policy=app.import_policy,
         degraded_since=app.degraded_since,
-        last_contact_at=app.last_contact_at, consent_expires_at=card.consent_expires_at,
-    )  # fmt: skip
+        last_contact_at=app.last_contact_at,
+        consent_expires_at=card.consent_expires_at,
+    )

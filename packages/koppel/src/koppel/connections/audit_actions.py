@@ -38,7 +38,10 @@ class ConnectionAction(AuditAction):
 class VaultAction(AuditAction):
     """Refused calls outside the consent, and key rotation."""
 
-    CONSENT_SCOPE_REFUSED = "consent_scope.refused", _("was refused books that are not imported, or not theirs to see")
+    CONSENT_SCOPE_REFUSED = (
+        "consent_scope.refused",
+        _("was refused books that are not imported, or not theirs to see"),
+    )
     KEYS_ROTATED = "keys.rotated", _("sealed the tokens again with a new key")
 
 

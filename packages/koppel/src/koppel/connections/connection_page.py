@@ -1,4 +1,5 @@
-"""The page of one connection: health, administrations, what others may import, its owner, and what happened."""
+"""The page of one connection: health, administrations, what others
+may import, its owner, and what happened."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,7 +64,9 @@ def load_connection_page(actor: Actor, connection_id: int) -> ConnectionPage:
         companies=exclude_restricted(actor, queries.companies_of(actor, connection)).count(),
         listed=list(queries.listed_companies(actor, connection)) if may_change else [],
         others=_possible_new_owners(actor, connection) if may_change else [],
-        issues=open_issues(connection.organisation_id, SubjectKind.CONNECTION, [connection.pk]).get(connection.pk, []),
+        issues=open_issues(connection.organisation_id, SubjectKind.CONNECTION, [connection.pk]).get(
+            connection.pk, []
+        ),
         may_change=may_change,
         companies_awaiting_transfer=ownership.companies_awaiting_transfer(actor, connection),
         is_pending_owner=connection.pending_owner_id == actor.membership_id,

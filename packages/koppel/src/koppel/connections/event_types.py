@@ -20,7 +20,10 @@ class ConnectionEvent(EventCode):
 
 EVENT_TYPES = (
     EventType(
-        ConnectionEvent.LOST, LOST, label=_("A connection is lost"), covers_issues=(ConnectionIssue.CONSENT_LOST,)
+        ConnectionEvent.LOST,
+        LOST,
+        label=_("A connection is lost"),
+        covers_issues=(ConnectionIssue.CONSENT_LOST,),
     ),
     EventType(
         ConnectionEvent.PARTLY_LOST,
@@ -38,7 +41,9 @@ EVENT_TYPES = (
         ConnectionEvent.TRANSFER_REQUESTED,
         _("%(by)s asks you to take over the connection of %(account)s: sign in once."),
     ),
-    EventType(ConnectionEvent.TRANSFER_COMPLETED, _("%(owner)s has taken over the connection of %(account)s.")),
+    EventType(
+        ConnectionEvent.TRANSFER_COMPLETED, _("%(owner)s has taken over the connection of %(account)s.")
+    ),
 )
 
 

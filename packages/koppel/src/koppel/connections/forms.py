@@ -74,7 +74,9 @@ class ImportPolicyForm(Form[ImportPolicyInput]):
 
     input_type = ImportPolicyInput
     import_policy = ChoiceField(
-        required=True, choices=ImportPolicy.choices, error_messages={"required": _("Choose what is released.")}
+        required=True,
+        choices=ImportPolicy.choices,
+        error_messages={"required": _("Choose what is released.")},
     )
     companies = IdsField()
 

@@ -7,7 +7,9 @@ from koppel.issues.issue_types import IssueCode, IssueType
 from koppel.kit.database.json_fields import MessageFacts
 
 LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
-PARTLY_LOST = _("A part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s")
+PARTLY_LOST = _(
+    "A part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s"
+)
 EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, and nothing stops.")
 
 
@@ -41,9 +43,12 @@ def _same_company_url(_administration_id: int, context: MessageFacts) -> str:
 
 
 def _connection_url(context: MessageFacts) -> str:
-    """Return the page of the connection that an issue of an administration names; all of them when it names none."""
+    """Return the page of the connection that an issue of an
+    administration names; all of them when it names none."""
     connection_id = context.get("connection")
-    return reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")
+    return (
+        reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")
+    )
 
 
 ISSUE_TYPES = (
@@ -65,7 +70,10 @@ ISSUE_TYPES = (
     IssueType(
         ConnectionIssue.OWNER_LEFT,
         _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
-        _("It goes on until that account is closed at the accounting system. Let somebody else take it over."),
+        _(
+            "It goes on until that account is closed at the accounting system. "
+            "Let somebody else take it over."
+        ),
         _("Choose a new owner"),
         _own_url,
     ),
@@ -107,7 +115,8 @@ ISSUE_TYPES = (
     IssueType(
         ConnectionIssue.COMPANY_NUMBER_MISSING,
         _(
-            "The accounting system states no number for %(name)s any more; it was %(old)s. Is it still the same company?"
+            "The accounting system states no number for %(name)s any more; it was %(old)s. "
+            "Is it still the same company?"
         ),
         _("The syncs go on."),
         _("Settle it"),
@@ -126,10 +135,12 @@ ISSUE_TYPES = (
     IssueType(
         ConnectionIssue.OTHER_COMPANY_CONFIRMED,
         _(
-            "Another company stands at the accounting system: %(new)s (%(new_number)s) instead of %(old)s (%(old_number)s)."
+            "Another company stands at the accounting system: "
+            "%(new)s (%(new_number)s) instead of %(old)s (%(old_number)s)."
         ),
         _(
-            "Deactivate this administration, or sign in again with an account that reaches the right company. To"
+            "Deactivate this administration, or sign in again with an account that reaches the right "
+            "company. To"
             " import the other company as a new administration, first withdraw this one."
         ),
         _("Show the connection"),

@@ -14,11 +14,13 @@ from koppel.organisations.models import Membership, Organisation
 
 
 class AppRegistration(models.Model):
-    """Client id and secret at the vendor, for one environment. `organisation` NULL: belongs to the installation.
+    """Client id and secret at the vendor, for one environment.
+    `organisation` NULL: belongs to the installation.
 
-    `base_urls` override the environment's base URLs (a sandbox on another port). `name` is the firm's own word
-    for it, '' where it has none. A removed one stays for the history, without its secret. `refresh_token_days`:
-    how long a refresh token lives, where the app may choose and the vendor does not say."""
+    `base_urls` override the environment's base URLs (a sandbox on another port). `name`
+    is the firm's own word for it, '' where it has none. A removed one stays for the
+    history, without its secret. `refresh_token_days`: how long a refresh token lives,
+    where the app may choose and the vendor does not say."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
@@ -58,17 +60,19 @@ class ImportPolicy(models.TextChoices):
 
 
 class Connection(TenantModel):
-    """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state to
-    a person.
+    """An organisation's link to one accounting system, as signed in by
+    `account`. `reason` explains a state to a person.
 
-    `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since then,
-    `next_probe_at` is when the next one is due. `pending_owner` takes over by signing in at the vendor; until
-    then it runs on the old owner's account. `expiry_notified_for` is the end of the consent that a notification
-    was sent about."""
+    `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since
+    then, `next_probe_at` is when the next one is due. `pending_owner` takes over by signing in at the
+    vendor; until then it runs on the old owner's account. `expiry_notified_for` is the end of the
+    consent that a notification was sent about."""
 
     connector = models.CharField(max_length=60)
     app = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="connections")
-    owner = models.ForeignKey(Membership, on_delete=models.PROTECT, db_constraint=False, related_name="connections")
+    owner = models.ForeignKey(
+        Membership, on_delete=models.PROTECT, db_constraint=False, related_name="connections"
+    )
     account = models.CharField(max_length=200)
     state = models.CharField(max_length=20, choices=ConnectionState, default=ConnectionState.PENDING)
     reason = models.TextField(default="")
@@ -78,7 +82,11 @@ class Connection(TenantModel):
     probe_count = models.IntegerField(default=0)
     next_probe_at = models.DateTimeField(null=True)
     pending_owner = models.ForeignKey(
-        Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="pending_connections"
+        Membership,
+        null=True,
+        on_delete=models.SET_NULL,
+        db_constraint=False,
+        related_name="pending_connections",
     )
     import_policy = models.CharField(max_length=20, choices=ImportPolicy, default=ImportPolicy.ALL)
     expiry_notified_for = models.DateTimeField(null=True)
@@ -95,8 +103,8 @@ class Connection(TenantModel):
 
 
 class GrantReason(models.TextChoices):
-    """Why a grant gives no tokens, where Koppel itself knows; else the code is the connector's. SUPERSEDED: it was given back,
-    because its companies have another one, or are no longer read."""
+    """Why a grant gives no tokens, where Koppel itself knows; else the code is the connector's. SUPERSEDED:
+    it was given back, because its companies have another one, or are no longer read."""
 
     ANSWER_LOST = "answer_lost"
     NO_GRANT = "no_grant"
@@ -110,16 +118,18 @@ class Grant(TenantModel):
 
     `generation` counts stored token answers. `refresh_started_at` is the committed intent of a refresh whose
     answer is not stored yet; `refresh_error` says why it is not: '' while the call is under way, and after a
-    crash. `refresh_token` NULL: none was given. `failures` counts failed calls in a row that nobody has to act
-    on; no other is made before `retry_at`. `maintain_at` is when token maintenance should look at it, NULL =
-    never. `last_forced_refresh_at`: when an access token was last renewed because the vendor refused it.
-    `invalid_since` NULL = it gives tokens; `invalid_reason` is `code: message`.
+    crash. `refresh_token` NULL: none was given. `failures` counts failed calls in a row that nobody has to
+    act on; no other is made before `retry_at`. `maintain_at` is when token maintenance should look at it,
+    NULL = never. `last_forced_refresh_at`: when an access token was last renewed because the vendor refused
+    it. `invalid_since` NULL = it gives tokens; `invalid_reason` is `code: message`.
 
-    `account` is what a person recognises of `subject`. `is_pending_transfer`: given by a pending owner, and
-    used for nothing until it is known to reach the same companies. `transferred_by`: the membership that signed
-    in to take over."""
+    `account` is what a person recognises of `subject`. `is_pending_transfer`: given by a pending
+    owner, and used for nothing until it is known to reach the same companies. `transferred_by`:
+    the membership that signed in to take over."""
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="grants")
+    connection = models.ForeignKey(
+        Connection, on_delete=models.CASCADE, db_constraint=False, related_name="grants"
+    )
     subject = models.CharField(max_length=200)
     account = models.CharField(max_length=200, default="")
     is_pending_transfer = models.BooleanField(default=False)
@@ -146,10 +156,14 @@ class Grant(TenantModel):
     class Meta:
         db_table = "connections_grant"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "connection", "subject", "company_id"], name="grant_once")
+            models.UniqueConstraint(
+                fields=["organisation", "connection", "subject", "company_id"], name="grant_once"
+            )
         ]
         indexes = [
-            models.Index(fields=["maintain_at"], name="grants_to_maintain", condition=models.Q(invalid_since=None)),
+            models.Index(
+                fields=["maintain_at"], name="grants_to_maintain", condition=models.Q(invalid_since=None)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -157,20 +171,23 @@ class Grant(TenantModel):
 
 
 class RemoteCompany(TenantModel):
-    """What a grant can reach, as the vendor lists it; not yet ours. Identity is filled in by a background job.
+    """What a grant can reach, as the vendor lists it; not yet ours.
+    Identity is filled in by a background job.
 
     `external_id` is the vendor's immutable id; `name` is as listed, `legal_name` as the company describes
     itself. `unreachable_reason` '' = can be reached. `is_listed`: the vendor's last list had it, at
     `last_listed_at`. `branches` are organisations or branches within it: [code, name, number].
-    `importable_by_others`: by members who do not own the connection. `failing_since`: since then no call about
-    this company was answered, and Koppel tries again.
+    `importable_by_others`: by members who do not own the connection. `failing_since`: since then no call
+    about this company was answered, and Koppel tries again.
 
     `confirmed_name` and `confirmed_number` are what a person last confirmed of an imported company, '' = not
-    known then. `claimed_at` is set while the vendor describes another company under this id: `claimed_name` and
-    `claimed_number` are what it says, nothing is read until a person decides, and `claim_rejected_at` is when a
-    person said it is another company."""
+    known then. `claimed_at` is set while the vendor describes another company under this id: `claimed_name`
+    and `claimed_number` are what it says, nothing is read until a person decides, and `claim_rejected_at` is
+    when a person said it is another company."""
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
+    connection = models.ForeignKey(
+        Connection, on_delete=models.CASCADE, db_constraint=False, related_name="companies"
+    )
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
     external_id = models.CharField(max_length=200)
     name = models.CharField(max_length=300)
@@ -202,7 +219,9 @@ class RemoteCompany(TenantModel):
     class Meta:
         db_table = "connections_remote_company"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "connection", "external_id"], name="remote_company_once")
+            models.UniqueConstraint(
+                fields=["organisation", "connection", "external_id"], name="remote_company_once"
+            )
         ]
 
     def __str__(self) -> str:
@@ -248,10 +267,13 @@ class TimelineKind(models.TextChoices):
 
 
 class TimelineEvent(TenantModel):
-    """An event of a connection's timeline. What lasts has an end in `ended_at` (NULL while it lasts); what
-    repeats is folded into one event that happened `count` times. `context` fills the message of its `kind`."""
+    """An event of a connection's timeline. What lasts has an end in `ended_at` (NULL
+    while it lasts); what repeats is folded into one event that happened `count` times.
+    `context` fills the message of its `kind`."""
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_constraint=False, related_name="events")
+    connection = models.ForeignKey(
+        Connection, on_delete=models.CASCADE, db_constraint=False, related_name="events"
+    )
     at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
     count = models.IntegerField(default=1)
@@ -278,13 +300,15 @@ class ConsentAttempt(TenantModel):
     """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; `secrets` holds verifier and
     nonce, and after them the token of a consent that was refused, until it is withdrawn at the vendor.
 
-    Bound to the person who began it. `callback` holds the encrypted inbound parameters, stored before they are
-    used (`form_post` arrives without our cookies). `consumed_at`: completed or refused once; a replayed `state`
-    finds it consumed, and `granted_at` or `error` (`code: message`) tells how it ended. `browser_hash` '' = not
-    bound to a browser. `return_to` is a path within Koppel. `connection` is set when the sign-in is for a
-    connection that exists."""
+    Bound to the person who began it. `callback` holds the encrypted inbound parameters, stored before they
+    are used (`form_post` arrives without our cookies). `consumed_at`: completed or refused once; a replayed
+    `state` finds it consumed, and `granted_at` or `error` (`code: message`) tells how it ended.
+    `browser_hash` '' = not bound to a browser. `return_to` is a path within Koppel. `connection` is set when
+    the sign-in is for a connection that exists."""
 
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
+    )
     app = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="+")
     connection = models.ForeignKey(
         Connection, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="+"

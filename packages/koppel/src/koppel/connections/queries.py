@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
-from koppel.connections.app_registrations.services import descriptor_of, environment_of, mode_of, registrations_of
+from koppel.connections.app_registrations.services import (
+    descriptor_of,
+    environment_of,
+    mode_of,
+    registrations_of,
+)
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import (
@@ -51,8 +56,8 @@ def get_connection(actor: Actor, connection_id: int) -> Connection:
 
 
 def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
-    """Return a sentence on why nothing can be read through the connection now; '' when it can. In the caller's
-    scope."""
+    """Return a sentence on why nothing can be read through the connection
+    now; '' when it can. In the caller's scope."""
     if connection.state == ConnectionState.PAUSED:
         return _("The connection is paused. Resume it first.")
     if connection.state == ConnectionState.REMOVED:
@@ -73,20 +78,28 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Tim
         for event in events_of_connection.order_by("-at", "-pk")[:limit]
         if not _is_about(event, hidden)
     ]
-    grants = connection.grants.in_organisation(connection.organisation_id).values_list("generation", "issued_at")
+    grants = connection.grants.in_organisation(connection.organisation_id).values_list(
+        "generation", "issued_at"
+    )
     signed_in = events_of_connection.filter(kind__in=["reconnected", "owner_changed"]).count()
     renewal_count = sum(generation - 1 for generation, _issued_at in grants) - signed_in
     if renewal_count > 0:
         last = max(issued_at for _generation, issued_at in grants)
-        events.append(TimelineEvent(kind=TimelineKind.REFRESHED, at=last, count=renewal_count, connection=connection))
+        events.append(
+            TimelineEvent(kind=TimelineKind.REFRESHED, at=last, count=renewal_count, connection=connection)
+        )
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 
 def _hidden_names(actor: Actor, connection: Connection) -> set[str]:
     """Return the names of the companies of the connection of which the actor may not read the name."""
-    companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(connection=connection)
+    companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(
+        connection=connection
+    )
     hidden = companies.exclude(pk__in=exclude_restricted(actor, companies).values("pk"))
-    return {name for names in hidden.values_list("name", "legal_name", "confirmed_name") for name in names if name}
+    return {
+        name for names in hidden.values_list("name", "legal_name", "confirmed_name") for name in names if name
+    }
 
 
 def _is_about(event: TimelineEvent, names: set[str]) -> bool:
@@ -116,8 +129,8 @@ def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCo
 
 
 def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
-    """Return what the connection lists and the actor may see: who consented sees all, others what was released
-    for import."""
+    """Return what the connection lists and the actor may see: who consented sees
+    all, others what was released for import."""
     companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection, is_listed=True)
     if connection.owner_id != actor.membership_id:
         companies = companies.filter(importable_by_others=True)
@@ -125,7 +138,8 @@ def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompan
 
 
 def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
-    """Return ways to sign in with the app registrations of the organisation and the installation, best way first.
+    """Return ways to sign in with the app registrations of the
+    organisation and the installation, best way first.
 
     A way that the connector does not offer in that environment is left out."""
     choices = []
@@ -140,4 +154,6 @@ def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
 def sign_in_origins(actor: Actor) -> list[str]:
     """Return where the forms of a page may lead: the sign-in pages of the app registrations."""
     apps = [registration for registration in registrations_of(actor) if descriptor_of(registration)]
-    return sorted({origin_of(base_urls_of(app)["identity"]) for app in apps if "identity" in base_urls_of(app)})
+    return sorted(
+        {origin_of(base_urls_of(app)["identity"]) for app in apps if "identity" in base_urls_of(app)}
+    )

@@ -50,7 +50,11 @@ def summarize(connection: Connection) -> ConnectionSummary:
 
 def list_needing_sign_in(actor: Actor, system: str = "") -> list[ConnectionSummary]:
     """Return the connections (of one system) that need a sign-in."""
-    return [card for card in list_summaries(actor) if card.needs_sign_in and system in ("", card.connection.connector)]
+    return [
+        card
+        for card in list_summaries(actor)
+        if card.needs_sign_in and system in ("", card.connection.connector)
+    ]
 
 
 def _summarize_all(connections: Iterable[Connection]) -> list[ConnectionSummary]:
@@ -67,7 +71,9 @@ def _summary(
     connection: Connection, days: list[DayHealth], ends: datetime | None, counted: Mapping[str, Any]
 ) -> ConnectionSummary:
     connector = connectors().get(connection.connector)
-    count, awaiting_sign_in, failing = (counted.get(key, 0) for key in ("count", "awaiting_sign_in", "failing"))
+    count, awaiting_sign_in, failing = (
+        counted.get(key, 0) for key in ("count", "awaiting_sign_in", "failing")
+    )
     if connection.state == ConnectionState.NEEDS_REAUTH:
         awaiting_sign_in, failing = count, 0
     reason = _first_reason(connection) if failing else ""
@@ -89,7 +95,8 @@ def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
 
 
 def _first_reason(connection: Connection) -> str:
-    """Return why an administration is not read, without a name: the card is for everybody who sees connections."""
+    """Return why an administration is not read, without a name: the
+    card is for everybody who sees connections."""
     if imported_through([connection]).filter(is_listed=False).exists():
         return _("What was read is no longer reached by this sign-in.")
     company = imported_through([connection]).exclude(unreachable_code="").order_by("name").first()

@@ -30,7 +30,9 @@ log = structlog.get_logger(__name__)
 async def describe_companies(organisation_id: int, connection_id: int) -> None:
     """Fill in the identity of the connection's companies: fixed fields, one cheap call each. Books are never
     read here."""
-    async with put_back_in_quarantine(describe_companies, organisation_id=organisation_id, connection_id=connection_id):
+    async with put_back_in_quarantine(
+        describe_companies, organisation_id=organisation_id, connection_id=connection_id
+    ):
         await quarantine.refuse_async()
         await _describe_all(organisation_id, connection_id)
 
@@ -50,8 +52,8 @@ AT_ONCE_MAX = 200
 @app.periodic(cron="* * * * *")
 @app.task(name="connections.check_health", queueing_lock="connections.check_health", pass_context=False)
 async def check_health(timestamp: int) -> None:
-    """Probe what is degraded or has been idle for long, and notify of consents about to end, each minute. Not in
-    quarantine."""
+    """Probe what is degraded or has been idle for long, and notify of consents
+    about to end, each minute. Not in quarantine."""
     if await quarantine.current_async() is not None:
         return
     runtime = current_worker()
@@ -65,7 +67,8 @@ async def check_health(timestamp: int) -> None:
             except Quarantined:
                 return
             except Exception:
-                # A fault of ours at one connection is no reason to leave the others, and what ends soon, unsaid.
+                # A fault of ours at one connection is no reason to
+                # leave the others, and what ends soon, unsaid.
                 log.exception("connection_check_failed", connection=connection_id)
 
     await asyncio.gather(*(check(*row) for row in due))
@@ -76,8 +79,8 @@ async def check_health(timestamp: int) -> None:
 
 @app.task(name="connections.revoke_grants", retry=RetryAfterOutage(FOR_DAYS))
 async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
-    """Withdraw the tokens of grants that are no longer used at the vendor, then forget them. Tried again for a
-    day or two."""
+    """Withdraw the tokens of grants that are no longer used at the vendor, then
+    forget them. Tried again for a day or two."""
     async with put_back_in_quarantine(revoke_grants, organisation_id=organisation_id, grant_ids=grant_ids):
         await revoke(current_worker(), organisation_id, grant_ids)
 
@@ -85,5 +88,7 @@ async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
 @app.task(name="connections.revoke_unused_consent", retry=RetryAfterOutage(FOR_DAYS))
 async def revoke_unused_consent(organisation_id: int, attempt_id: int) -> None:
     """Withdraw the tokens of a sign-in that was refused."""
-    async with put_back_in_quarantine(revoke_unused_consent, organisation_id=organisation_id, attempt_id=attempt_id):
+    async with put_back_in_quarantine(
+        revoke_unused_consent, organisation_id=organisation_id, attempt_id=attempt_id
+    ):
         await revoke_attempt(current_worker(), organisation_id, attempt_id)

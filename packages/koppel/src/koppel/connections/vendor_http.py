@@ -18,7 +18,9 @@ SANDBOX = "sandbox"
 def base_urls_of(app: AppRegistration) -> dict[str, str]:
     """Return the environment's base URLs, with the app registration's own ones over them. Where a sandbox
     listens is the installation's to say, not an organisation's."""
-    environments = {environment.key: environment for environment in connector(app.connector).descriptor.environments}
+    environments = {
+        environment.key: environment for environment in connector(app.connector).descriptor.environments
+    }
     configured = environments.get(app.environment)
     usual = dict(configured.base_urls) if configured else {}
     if settings.SANDBOX_URL and app.environment == SANDBOX:

@@ -26,7 +26,21 @@ from koppel.connector.rows import ROWS
 from koppel.kit.http.client import Response
 
 PAGES_MAX = 10_000
-HOSTILE_HEADERS = ("", "-1", "-1e9", "inf", "-inf", "nan", "1e400", "9" * 30, "9" * 5000, "1.5", "soon", "\x00", "٣")
+HOSTILE_HEADERS = (
+    "",
+    "-1",
+    "-1e9",
+    "inf",
+    "-inf",
+    "nan",
+    "1e400",
+    "9" * 30,
+    "9" * 5000,
+    "1.5",
+    "soon",
+    "\x00",
+    "٣",
+)
 """Values that a broken or hostile server sends where a number belongs."""
 
 
@@ -36,7 +50,8 @@ class ConformanceError(AssertionError):
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """`responsible`: connector (checked here), hub, or nobody: a rule of what the contract does not offer yet."""
+    """`responsible`: connector (checked here), hub, or nobody: a rule
+    of what the contract does not offer yet."""
 
     key: str
     description: str
@@ -48,10 +63,18 @@ RULES = (
     Rule("C2", "A crash between storing a token answer and using it costs nothing.", "hub"),
     Rule("C3", "No refresh before the vendor allows it; one for a refused token, not two.", "hub"),
     Rule("C4", "The same person consents again: the old grant is replaced, links stay.", "hub"),
-    Rule("C5", "A read that goes on from any page's cursor in another process ends with the same records.", "connector"),
+    Rule(
+        "C5",
+        "A read that goes on from any page's cursor in another process ends with the same records.",
+        "connector",
+    ),
     Rule("C6", "A row edited while paging is not lost.", "connector"),
     Rule("C7", "Another sync epoch reloads everything.", "nobody"),
-    Rule("C8", "A cursor that the connector cannot follow is refused, never read as something else.", "connector"),
+    Rule(
+        "C8",
+        "A cursor that the connector cannot follow is refused, never read as something else.",
+        "connector",
+    ),
     Rule("C9", "Only the end of a complete read proves absence.", "connector"),
     Rule("C10", "Two companies with equal keys never mix.", "hub"),
     Rule("C11", "A refusal for a quota says how long to wait.", "connector"),
@@ -62,12 +85,14 @@ RULES = (
     Rule("C16", "Normalising depends on nothing but the bytes.", "connector"),
     Rule("C17", "A company outside the consent is told from an outage.", "connector"),
     Rule("C18", "Rate limits are read from headers as possible numbers, or not at all.", "connector"),
-)  # fmt: skip
+)
 
 ReadFrom = Callable[[str | None], Awaitable[Page]]
 
 
-async def check_reading(connector: Connector, session: Session, window: HistoryWindow) -> dict[str, list[Page]]:
+async def check_reading(
+    connector: Connector, session: Session, window: HistoryWindow
+) -> dict[str, list[Page]]:
     """Check C5, C8, C9 and C17 on every resource of the session's company. Returns the pages of each complete
     read."""
     pages_by_resource: dict[str, list[Page]] = {}
@@ -88,17 +113,21 @@ def check_normalising(connector: Connector, pages: dict[str, list[Page]]) -> Non
 
 
 async def check_error(
-    call: Callable[[], Awaitable[object]], expected: Collection[type[ConnectorError]], secrets: Sequence[str] = ()
+    call: Callable[[], Awaitable[object]],
+    expected: Collection[type[ConnectorError]],
+    secrets: Sequence[str] = (),
 ) -> ConnectorError:
-    """Check C11, C12, C15 and C17: a call to a misbehaving vendor raises one of the expected errors, without a
-    secret in it.
+    """Check C11, C12, C15 and C17: a call to a misbehaving vendor raises one of
+    the expected errors, without a secret in it.
 
     Returns the error."""
     try:
         await call()
     except ConnectorError as error:
         if type(error) not in expected:
-            raise ConformanceError(f"C12: {type(error).__name__} was raised, {_names(expected)} expected.") from error
+            raise ConformanceError(
+                f"C12: {type(error).__name__} was raised, {_names(expected)} expected."
+            ) from error
         text = f"{error} {error.code} {error.context}"
         if any(secret and secret in text for secret in secrets):
             raise ConformanceError("C15: a secret stands in the text of an error.") from None

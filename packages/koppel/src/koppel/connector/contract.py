@@ -1,5 +1,5 @@
-"""What the hub asks of a connector. A connector is stateless protocol code: vault, cursors, quotas and storage
-are the hub's.
+"""What the hub asks of a connector. A connector is stateless protocol code:
+vault, cursors, quotas and storage are the hub's.
 
 Every call names the company through its `Session`; there is no "current company".
 """
@@ -21,8 +21,8 @@ from koppel.kit.http.client import Response
 class ReadMode(StrEnum):
     """How a resource can be read; each resource states its modes, best first.
 
-    FULL: everything. MODIFIED_SINCE: what changed since a checkpoint. COMPARED: everything, but an answer that
-    is byte for byte that of the checkpoint is `unchanged` and brings no records."""
+    FULL: everything. MODIFIED_SINCE: what changed since a checkpoint. COMPARED: everything, but an answer
+    that is byte for byte that of the checkpoint is `unchanged` and brings no records."""
 
     FULL = "full"
     MODIFIED_SINCE = "modified_since"
@@ -39,15 +39,16 @@ class DeleteMode(StrEnum):
 
 @dataclass(frozen=True)
 class ConsentMode:
-    """A way to consent. `collects_many`: one sign-in reaches one company, so the wizard may ask for another sign-in.
+    """A way to consent. `collects_many`: one sign-in reaches one
+    company, so the wizard may ask for another sign-in.
 
-    `by_company_id`: nobody signs in; companies are named by their id, and the app asks for a token for each of
-    them with its own credentials (`Connector.service_token`). Such a grant has a `company_id` and no refresh
-    token. `company_id_pattern` finds such ids in a pasted text, `company_id_title` says what they are called
-    and `company_id_help` where to find them.
+    `by_company_id`: nobody signs in; companies are named by their id, and the app asks for a token for each
+    of them with its own credentials (`Connector.service_token`). Such a grant has a `company_id` and no
+    refresh token. `company_id_pattern` finds such ids in a pasted text, `company_id_title` says what they are
+    called and `company_id_help` where to find them.
 
-    `scopes` are what the app must be allowed to ask for, where that differs from the descriptor's. `advice` is
-    shown where the way is chosen: what is better or worse about it."""
+    `scopes` are what the app must be allowed to ask for, where that differs from the descriptor's. `advice`
+    is shown where the way is chosen: what is better or worse about it."""
 
     key: str
     title: str
@@ -73,19 +74,21 @@ class Environment:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """Static facts about the accounting system. `title` is what a person sees; texts are translated by the connector.
+    """Static facts about the accounting system. `title` is what a person
+    sees; texts are translated by the connector.
 
-    `refresh_not_before`: counted from issue, the vendor refuses an earlier refresh. `keep_alive_within`: a
-    grant whose tokens are not renewed for this long may die; the vault renews them in half that time, also when
-    nothing is due.
+    `refresh_not_before`: counted from issue, the vendor refuses an earlier refresh.
+    `keep_alive_within`: a grant whose tokens are not renewed for this long may die; the vault renews
+    them in half that time, also when nothing is due.
 
-    `identity_paths` are the ends of the paths that list and describe companies: a session that is not made for
-    an imported administration may call no other. `company_header` is the header (in lower case) that names the
-    company of a call, and the key of `Company.routing` that it must equal; None where the token alone decides.
+    `identity_paths` are the ends of the paths that list and describe companies: a session that
+    is not made for an imported administration may call no other. `company_header` is the header
+    (in lower case) that names the company of a call, and the key of `Company.routing` that it
+    must equal; None where the token alone decides.
 
-    `revoking_spares_later_consents`: `revoke` ends what came of the token's own sign-in, and a later sign-in of
-    the same person lives on. Where it ends the person's whole consent, or nobody knows, a sign-in that replaces
-    another must not revoke it."""
+    `revoking_spares_later_consents`: `revoke` ends what came of the token's own sign-in, and a later sign-in
+    of the same person lives on. Where it ends the person's whole consent, or nobody knows, a sign-in that
+    replaces another must not revoke it."""
 
     key: str
     title: str
@@ -103,7 +106,8 @@ class Descriptor:
 
 @dataclass(frozen=True)
 class AppCredentials:
-    """An app registration as a connector sees it. `base_urls` are the environment's, overridden for a sandbox."""
+    """An app registration as a connector sees it. `base_urls` are the
+    environment's, overridden for a sandbox."""
 
     client_id: str
     client_secret: Secret
@@ -113,7 +117,8 @@ class AppCredentials:
 
 @dataclass(frozen=True)
 class ConsentRequest:
-    """What the hub made for one sign-in. `code_verifier` is PKCE's; the connector sends only its S256 challenge."""
+    """What the hub made for one sign-in. `code_verifier` is PKCE's;
+    the connector sends only its S256 challenge."""
 
     redirect_uri: str
     state: str
@@ -139,7 +144,8 @@ class Form:
 
 @dataclass(frozen=True)
 class Tokens:
-    """One set of tokens. `expires_at` and `refresh_expires_at` are aware datetimes; None = the vendor did not say."""
+    """One set of tokens. `expires_at` and `refresh_expires_at` are aware
+    datetimes; None = the vendor did not say."""
 
     access_token: Secret
     refresh_token: Secret | None
@@ -151,7 +157,8 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Consent:
-    """The outcome of a sign-in. `subject` is the immutable id of who signed in, `account` what a person recognises.
+    """The outcome of a sign-in. `subject` is the immutable id of who
+    signed in, `account` what a person recognises.
 
     `company_id` is set when the grant reaches one company only (company per sign-in)."""
 
@@ -211,9 +218,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """`raw` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are
     entry lines.
 
-    `partition` names what a complete read may prove absent (the period of an entry); '' where there are none.
-    `comparison_key` is what tells two versions apart when that is less than `raw`: a stamp that jumps on a whole
-    table changes nothing. `is_complete`: all children are here (False when a page may have split them)."""
+    `partition` names what a complete read may prove absent (the period of an entry); '' where
+    there are none. `comparison_key` is what tells two versions apart when that is less than
+    `raw`: a stamp that jumps on a whole table changes nothing. `is_complete`: all children are
+    here (False when a page may have split them)."""
 
     external_id: str
     raw: bytes
@@ -234,12 +242,13 @@ class RejectedRecord:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A complete read ended with this page. `partitions` None = all of the resource; else only rows of these may
-    be absent.
+    """A complete read ended with this page. `partitions` None = all of the
+    resource; else only rows of these may be absent.
 
-    `restart_cursor` is the cursor at which these partitions begin: a read of several answers is repeated before
-    anything is called absent, for rows move between pages while somebody works. None = it was one answer, which
-    cannot be torn. `is_consistent` False = the source itself showed that rows moved (totals differ)."""
+    `restart_cursor` is the cursor at which these partitions begin: a read of several answers
+    is repeated before anything is called absent, for rows move between pages while somebody
+    works. None = it was one answer, which cannot be torn. `is_consistent` False = the source
+    itself showed that rows moved (totals differ)."""
 
     partitions: frozenset[str] | None = None
     restart_cursor: str | None = None
@@ -250,10 +259,10 @@ class Snapshot:
 class Page:
     """One page: records and checkpoint are committed together.
 
-    `next_cursor` continues this read (None = the read is over). `checkpoint` is where a later incremental read
-    may start; only on the last page. `snapshot` only at the end of a complete read, of the whole or of
-    partitions. `unchanged`: this part is what the checkpoint says. `expected_total` counts records (lines for
-    entries)."""
+    `next_cursor` continues this read (None = the read is over). `checkpoint` is where a later
+    incremental read may start; only on the last page. `snapshot` only at the end of a complete read,
+    of the whole or of partitions. `unchanged`: this part is what the checkpoint says.
+    `expected_total` counts records (lines for entries)."""
 
     records: Sequence[Record]
     next_cursor: str | None = None
@@ -291,8 +300,8 @@ class RateLimitStatus:
 
 
 class Http(Protocol):
-    """Outbound HTTP without a token: for token endpoints. Raises `Unreachable` for network failures, never for
-    a status."""
+    """Outbound HTTP without a token: for token endpoints. Raises `Unreachable`
+    for network failures, never for a status."""
 
     async def send(
         self,
@@ -306,8 +315,8 @@ class Http(Protocol):
 
 
 class Session(Protocol):
-    """Made by the hub for one grant and, except while listing, one company. Adds the access token; limited and
-    redacted."""
+    """Made by the hub for one grant and, except while listing, one company.
+    Adds the access token; limited and redacted."""
 
     base_urls: Mapping[str, str]
     consent_mode: str
@@ -338,11 +347,12 @@ class Connector(Protocol):
         ...
 
     async def refresh(self, http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
-        """Renew the tokens; called by the vault alone. `refresh_token` of the answer None: the old one stays in use.
+        """Renew the tokens; called by the vault alone. `refresh_token`
+        of the answer None: the old one stays in use.
 
-        Raises `ConsentLost` when a person must act: `invalid_grant` when the grant is dead, any other code when
-        the app registration is refused (`invalid_client`), in which case the grant is kept for when that is put
-        right. `Unreachable` and `RateLimited` when nobody has to act."""
+        Raises `ConsentLost` when a person must act: `invalid_grant` when the grant is dead, any other code
+        when the app registration is refused (`invalid_client`), in which case the grant is kept for when that
+        is put right. `Unreachable` and `RateLimited` when nobody has to act."""
         ...
 
     async def service_token(self, http: Http, app: AppCredentials, company_id: str) -> Tokens:
@@ -353,20 +363,21 @@ class Connector(Protocol):
         ...
 
     async def check_app(self, http: Http, app: AppCredentials, redirect_uri: str) -> None:
-        """Prove an app registration by real calls: id and secret, and where people sign in its redirect address
-        and scopes.
+        """Prove an app registration by real calls: id and secret, and where
+        people sign in its redirect address and scopes.
 
         Nothing is granted by it. Raises the contract's errors, with `SetupMissing` for what somebody must
         correct at the vendor and `ConsentLost("invalid_client")` for a wrong id or secret."""
         ...
 
     async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None:
-        """Withdraw what came of the sign-in that brought this token, at the vendor; one that is dead already is
-        no error."""
+        """Withdraw what came of the sign-in that brought this token, at the
+        vendor; one that is dead already is no error."""
         ...
 
     def company_of(self, access_token: Secret) -> str | None:
-        """Return the immutable id of the one company that this token reaches, where the token itself says so."""
+        """Return the immutable id of the one company that this token
+        reaches, where the token itself says so."""
         ...
 
     async def list_companies(self, session: Session) -> Sequence[Company]: ...
@@ -401,8 +412,8 @@ class RateLimitSource(Protocol):
     Without it the hub learns of a limit from refusals (`RateLimited`) alone."""
 
     def rate_limits(self, response: Response) -> Sequence[RateLimitStatus]:
-        """Return the limits that an answer of any status states; none where it states nothing, or nothing that
-        can be true."""
+        """Return the limits that an answer of any status states; none where it
+        states nothing, or nothing that can be true."""
         ...
 
 

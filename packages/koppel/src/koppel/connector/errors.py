@@ -1,6 +1,7 @@
 """The closed error taxonomy of the contract: the class says who must act, `code` says what happened.
 
-A connector raises nothing else on purpose. The reaction to each class stands in one table, `koppel.sync.engine.error_policy`.
+A connector raises nothing else on purpose. The reaction to each class stands in one table,
+`koppel.sync.engine.error_policy`.
 """
 
 
@@ -40,10 +41,13 @@ class RateLimited(ConnectorError):
 class Unreachable(ConnectorError):
     """Nobody has to act yet: time-out, refused connection, 5xx, maintenance page. Back off with jitter."""
 
-    def __init__(self, code: str, message: str = "", *, retry_after_seconds: float = 0, **context: str) -> None:
+    def __init__(
+        self, code: str, message: str = "", *, retry_after_seconds: float = 0, **context: str
+    ) -> None:
         super().__init__(code, message, **context)
         self.retry_after_seconds = retry_after_seconds
 
 
 class UnexpectedResponse(ConnectorError):
-    """The vendor answered something that the published description excludes. We must act; evidence is kept."""
+    """The vendor answered something that the published description
+    excludes. We must act; evidence is kept."""

@@ -1,4 +1,5 @@
-"""Finds connectors by their entry point, so that a folder or an installed package is all it takes to add one."""
+"""Finds connectors by their entry point, so that a folder or an
+installed package is all it takes to add one."""
 
 from functools import cache
 from importlib.metadata import entry_points
@@ -12,7 +13,10 @@ GROUP = "koppel.connectors"
 def connectors() -> dict[str, Connector]:
     """Return all connectors by key, in order of their title."""
     installed: list[Connector] = [point.load() for point in entry_points(group=GROUP)]
-    return {loaded.descriptor.key: loaded for loaded in sorted(installed, key=lambda loaded: loaded.descriptor.title)}
+    return {
+        loaded.descriptor.key: loaded
+        for loaded in sorted(installed, key=lambda loaded: loaded.descriptor.title)
+    }
 
 
 def connector(key: str) -> Connector:
@@ -20,4 +24,6 @@ def connector(key: str) -> Connector:
     try:
         return connectors()[key]
     except KeyError:
-        raise LookupError(f"No connector named {key!r} is installed. Installed: {', '.join(connectors())}.") from None
+        raise LookupError(
+            f"No connector named {key!r} is installed. Installed: {', '.join(connectors())}."
+        ) from None

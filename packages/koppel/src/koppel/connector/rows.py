@@ -52,7 +52,8 @@ class VatCodeRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class JournalRow(Row, frozen=True, kw_only=True, gc=False):
-    """A daybook. `balance_type` actual | budget | report | statistical; only actual journals enter the trial balance."""
+    """A daybook. `balance_type` actual | budget | report | statistical;
+    only actual journals enter the trial balance."""
 
     code: str
     name: str
@@ -115,7 +116,8 @@ class PaymentTermRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class EntryRow(Row, frozen=True, kw_only=True, gc=False):
-    """One batch. `status` is posted, unposted, hold, balanced, voided …; only posted entries of the actual ledger count."""
+    """One batch. `status` is posted, unposted, hold, balanced, voided …; only
+    posted entries of the actual ledger count."""
 
     journal: str
     module: str
@@ -132,7 +134,8 @@ class EntryRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class EntryLineRow(Row, frozen=True, kw_only=True, gc=False):
-    """One line of a batch, in base currency. `account` is the account's code. `dimensions` is `name=value` joined by `;`."""
+    """One line of a batch, in base currency. `account` is the account's code.
+    `dimensions` is `name=value` joined by `;`."""
 
     entry: str
     line_number: int
@@ -154,7 +157,8 @@ class EntryLineRow(Row, frozen=True, kw_only=True, gc=False):
 class BalanceRow(Row, frozen=True, kw_only=True, gc=False):
     """The source's own statement for an account and period: opening, movement, closing (debit positive).
 
-    One account may have several for a period, by branch or subaccount: their keys tell them apart, and hold the period."""
+    One account may have several for a period, by branch or subaccount: their
+    keys tell them apart, and hold the period."""
 
     account: str
     period: str

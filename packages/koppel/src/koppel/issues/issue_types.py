@@ -21,8 +21,8 @@ class IssueCode(StrEnum):
 
 @dataclass(frozen=True)
 class IssueType:
-    """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact that
-    counts. `link` gives the path of the button."""
+    """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact
+    that counts. `link` gives the path of the button."""
 
     code: IssueCode
     message: StrOrPromise

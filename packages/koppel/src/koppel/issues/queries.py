@@ -81,7 +81,9 @@ def _interpolate(template: StrOrPromise, context: Mapping[str, object]) -> str:
     A vendor's reason was stored without a language and is translated here; a period is formatted."""
     formatters: dict[str, Callable[[str], str]] = {"reason": gettext, "period": format_period}
     formatted = {
-        name: formatter(text) for name, formatter in formatters.items() if isinstance(text := context.get(name), str)
+        name: formatter(text)
+        for name, formatter in formatters.items()
+        if isinstance(text := context.get(name), str)
     }
     return str(template % _DashForMissing({**context, **formatted}))
 

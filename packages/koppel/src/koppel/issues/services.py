@@ -11,7 +11,8 @@ from koppel.issues.models import Issue
 from koppel.kit.database.json_fields import MessageContext, MessageFacts, encode
 
 _RAISE = """
-INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, context, raised_at, last_seen_at)
+INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, context, raised_at,
+  last_seen_at)
 VALUES (%s, %s, %s, %s, %s, %s::jsonb, now(), now())
 ON CONFLICT (organisation_id, subject_kind, subject_id, code, detail_key) WHERE resolved_at IS NULL
 DO UPDATE SET context = excluded.context, last_seen_at = now()
@@ -27,18 +28,27 @@ def raise_issue(
     *,
     detail_key: str = "",
 ) -> bool:
-    """Open an issue, or refresh the context of the open one. True when it is new. `context` must be JSON, without secrets."""
+    """Open an issue, or refresh the context of the open one. True when it is
+    new. `context` must be JSON, without secrets."""
     with connection.cursor() as cursor:
         cursor.execute(
             _RAISE,
-            [organisation_id, code, subject.kind, subject.id, detail_key[:200], encode(context or {}, MessageContext)],
+            [
+                organisation_id,
+                code,
+                subject.kind,
+                subject.id,
+                detail_key[:200],
+                encode(context or {}, MessageContext),
+            ],
         )
         return bool(cursor.fetchone()[0])
 
 
 _RESOLVE = """
 UPDATE issues_issue SET resolved_at = now()
- WHERE organisation_id = %(organisation)s AND subject_kind = %(kind)s AND subject_id = %(subject)s AND resolved_at IS NULL
+ WHERE organisation_id = %(organisation)s AND subject_kind = %(kind)s AND subject_id = %(subject)s
+   AND resolved_at IS NULL
    AND (%(codes)s::text[] IS NULL OR code = ANY(%(codes)s::text[]))
    AND (%(detail)s::text IS NULL OR detail_key = %(detail)s)
 """
@@ -49,15 +59,19 @@ SELECT EXISTS (SELECT FROM issues_issue WHERE organisation_id = %s AND subject_k
 _RECONCILE = """
 WITH current_issue AS (
   SELECT code, detail_key, context::jsonb
-    FROM unnest(%(of)s::text[], %(details)s::text[], %(context)s::text[]) AS listed (code, detail_key, context)
+    FROM unnest(%(of)s::text[], %(details)s::text[], %(context)s::text[]) AS listed (code, detail_key,
+      context)
 ), resolved AS (
   UPDATE issues_issue issue SET resolved_at = now()
-   WHERE organisation_id = %(organisation)s AND subject_kind = %(kind)s AND subject_id = %(subject)s AND code = ANY(%(codes)s)
+   WHERE organisation_id = %(organisation)s AND subject_kind = %(kind)s AND subject_id = %(subject)s
+     AND code = ANY(%(codes)s)
      AND resolved_at IS NULL
      AND NOT EXISTS (
-       SELECT FROM current_issue WHERE current_issue.code = issue.code AND current_issue.detail_key = issue.detail_key)
+       SELECT FROM current_issue WHERE current_issue.code = issue.code
+         AND current_issue.detail_key = issue.detail_key)
 )
-INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, context, raised_at, last_seen_at)
+INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, context, raised_at,
+  last_seen_at)
 SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, context, now(), now() FROM current_issue
     ON CONFLICT (organisation_id, subject_kind, subject_id, code, detail_key) WHERE resolved_at IS NULL
     DO UPDATE SET context = excluded.context, last_seen_at = now()
@@ -68,16 +82,24 @@ def reconcile_issues(
     organisation_id: int, subject: Subject, current: Mapping[IssueCode, Mapping[str, MessageFacts]]
 ) -> None:
     """Leave open, of these codes, exactly these details, each with its context: {code: {detail: context}}."""
-    rows = {(code, detail[:200]): context for code, details in current.items() for detail, context in details.items()}
+    rows = {
+        (code, detail[:200]): context
+        for code, details in current.items()
+        for detail, context in details.items()
+    }
     with connection.cursor() as cursor:
         cursor.execute(
             _RECONCILE,
             {
-                "organisation": organisation_id, "kind": subject.kind, "subject": subject.id, "codes": _values(current),
-                "of": _values(code for code, _detail in rows), "details": [detail for _code, detail in rows],
+                "organisation": organisation_id,
+                "kind": subject.kind,
+                "subject": subject.id,
+                "codes": _values(current),
+                "of": _values(code for code, _detail in rows),
+                "details": [detail for _code, detail in rows],
                 "context": [encode(context, MessageContext) for context in rows.values()],
             },
-        )  # fmt: skip
+        )
 
 
 def has_open_issues(organisation_id: int, subject: Subject, codes: Collection[IssueCode]) -> bool:
@@ -97,16 +119,21 @@ def resolve_issues_bulk(
     return issues.update(resolved_at=timezone.now())
 
 
-def resolve_issues(organisation_id: int, subject: Subject, *codes: IssueCode, detail_key: str | None = None) -> int:
+def resolve_issues(
+    organisation_id: int, subject: Subject, *codes: IssueCode, detail_key: str | None = None
+) -> int:
     """Close the subject's open issues (of these codes, of this detail). How many were open."""
     with connection.cursor() as cursor:
         cursor.execute(
             _RESOLVE,
             {
-                "organisation": organisation_id, "kind": subject.kind, "subject": subject.id, "codes": _values(codes) or None,
+                "organisation": organisation_id,
+                "kind": subject.kind,
+                "subject": subject.id,
+                "codes": _values(codes) or None,
                 "detail": detail_key,
             },
-        )  # fmt: skip
+        )
         return int(cursor.rowcount)
 
 

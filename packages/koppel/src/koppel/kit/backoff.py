@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 JITTER = 0.2
 EXPONENT_MAX = 64
-"""Beyond this every policy has reached its cap, and the power would soon be no number that Python can hold."""
+"""Beyond this every policy has reached its cap, and the power would
+soon be no number that Python can hold."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Backoff:
         return min(self.base_seconds * self.factor**exponent, self.cap_seconds)
 
     def jittered_seconds(self, failures: int) -> float:
-        """Return the pause with jitter, so that those who failed at the same time do not all come back at the same time."""
+        """Return the pause with jitter, so that those who failed at the same
+        time do not all come back at the same time."""
         return with_jitter(self.seconds(failures))
 
 

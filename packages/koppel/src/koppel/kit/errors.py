@@ -15,11 +15,13 @@ from pydantic_core import ErrorDetails
 class KoppelError(Exception):
     """A request that Koppel refuses, with a sentence for the reader. Each interface handles it in one place:
 
-    - pages: `koppel.web.auth.refusals`; a form catches it earlier to show it at its field (`koppel.kit.web.forms`),
+    - pages: `koppel.web.auth.refusals`; a form catches it earlier to
+      show it at its field (`koppel.kit.web.forms`),
     - REST: `koppel.api.v1` answers `{"error": code, **details}` with `status`,
     - command line: `koppel.cli.main` prints the message and ends with exit code 2.
 
-    It is an outcome, not an alarm: it is never logged as an error. What a request has written before is rolled back."""
+    It is an outcome, not an alarm: it is never logged as an error. What a
+    request has written before is rolled back."""
 
     code: str = "refused"
     """A stable word for programs."""
@@ -33,7 +35,8 @@ class KoppelError(Exception):
 
     @property
     def is_about_input(self) -> bool:
-        """Return whether a form can show it: the input is at fault, not the actor's rights nor the page itself."""
+        """Return whether a form can show it: the input is at fault,
+        not the actor's rights nor the page itself."""
         return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     @property

@@ -42,7 +42,10 @@ class Quarantine(models.Model):
         db_table = "kit_quarantine"
         constraints = [
             models.UniqueConstraint(
-                fields=["ended_at"], condition=models.Q(ended_at=None), nulls_distinct=False, name="one_open_quarantine"
+                fields=["ended_at"],
+                condition=models.Q(ended_at=None),
+                nulls_distinct=False,
+                name="one_open_quarantine",
             )
         ]
 

@@ -16,7 +16,17 @@ Events = Annotated[list[str] | None, typer.Option("--event", help="Only this eve
 Divisions = Annotated[
     list[int] | None, typer.Option("--division", help="Only events of administrations in this division (id).")
 ]
-COLUMNS = ("id", "name", "url", "events", "divisions", "active", "last_accepted_at", "failing_since", "disabled_reason")
+COLUMNS = (
+    "id",
+    "name",
+    "url",
+    "events",
+    "divisions",
+    "active",
+    "last_accepted_at",
+    "failing_since",
+    "disabled_reason",
+)
 DELIVERY_COLUMNS = ("id", "created_at", "event", "state", "attempts", "response_status", "reason")
 
 
@@ -107,7 +117,9 @@ def list_deliveries(
 @app.command("redeliver")
 def redeliver(
     webhook: WebhookId,
-    delivery: Annotated[list[int] | None, typer.Option("--delivery", help="Only this message of the log.")] = None,
+    delivery: Annotated[
+        list[int] | None, typer.Option("--delivery", help="Only this message of the log.")
+    ] = None,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,

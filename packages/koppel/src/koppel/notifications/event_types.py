@@ -42,15 +42,15 @@ class _UnknownEvent(EventCode):
 @dataclass(frozen=True)
 class EventType:
     """`message` is filled with the notice's facts (`%(name)s`); `plural_message` when more than one
-    administration is touched (`%(count)s`, `%(names)s`). `label` names it on the page of preferences; an event
-    without one is not shown there.
+    administration is touched (`%(count)s`, `%(names)s`). `label` names it on the page of preferences; an
+    event without one is not shown there.
 
     `count_key`: the fact that says how many there are. `localize(facts)` adds facts whose words depend on the
     reader's language. `confirm_seconds`: trouble that is over by then was never told. `superseded_by`: events
     with the same key that say more. `covers_issues`: issue codes for which this event tells people already.
-    `is_momentary`: told, it is over; the next announcement with its key is news. `is_private`: nobody's business
-    but the person's; webhooks are not told. `by_administration`: the settings of the administrations that it
-    touches say who is told."""
+    `is_momentary`: told, it is over; the next announcement with its key is news. `is_private`: nobody's
+    business but the person's; webhooks are not told. `by_administration`: the settings of the administrations
+    that it touches say who is told."""
 
     code: EventCode
     message: StrOrPromise
@@ -88,13 +88,17 @@ def render_message(event_type: str, facts: EventFacts) -> str:
 def webhook_event_types() -> dict[str, EventType]:
     """Return the event types that webhooks may receive."""
     return {
-        name: definition for name, definition in event_types.items() if definition.label and not definition.is_private
+        name: definition
+        for name, definition in event_types.items()
+        if definition.label and not definition.is_private
     }
 
 
 def audience_labels() -> dict[str, StrOrPromise]:
     """Return the labels of the events whose recipients the settings of administrations choose."""
-    return {name: definition.label for name, definition in event_types.items() if definition.by_administration}
+    return {
+        name: definition.label for name, definition in event_types.items() if definition.by_administration
+    }
 
 
 def covered_issue_codes() -> set[str]:

@@ -6,7 +6,16 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from koppel.kit.web.forms import ChoiceField, ChoicesField, DayField, FlagField, Form, IdField, IdsField, TextField
+from koppel.kit.web.forms import (
+    ChoiceField,
+    ChoicesField,
+    DayField,
+    FlagField,
+    Form,
+    IdField,
+    IdsField,
+    TextField,
+)
 from koppel.kit.web.schemas import Input
 from koppel.notifications.audience.preferences import SCREEN_SCOPES, PreferenceRow
 from koppel.notifications.event_types import webhook_event_types
@@ -32,7 +41,9 @@ class WebhookForm(Form[WebhookInput]):
         if values.get("which") == "some" and not values.get("events") and "events" not in self.errors:
             self.add_error("events", _("Choose events, at least one; or all of them."))
         if values.get("where") == "some" and not values.get("divisions") and "divisions" not in self.errors:
-            self.add_error("divisions", _("Choose divisions that exist, at least one; or the whole organisation."))
+            self.add_error(
+                "divisions", _("Choose divisions that exist, at least one; or the whole organisation.")
+            )
         return values
 
     def input_values(self) -> Mapping[str, Any]:
@@ -58,7 +69,8 @@ class RedeliverForm(Form[Input]):
 
 
 class ReadForm(Form[Input]):
-    """A notice to mark as read or as unread; without either all up to the newest that the page showed. `query` leads back."""
+    """A notice to mark as read or as unread; without either all up to the newest
+    that the page showed. `query` leads back."""
 
     id = IdField()
     unread = IdField()
@@ -77,7 +89,10 @@ class PreferencesForm(Form[Input]):
         super().__init__(data, **options)
         self._events = [row.event for row in rows]
         # The form does not offer to hide anything from the screen.
-        scopes = {Channel.SCREEN: [scope.value for scope in SCREEN_SCOPES], Channel.MAIL: PreferenceScope.values}
+        scopes = {
+            Channel.SCREEN: [scope.value for scope in SCREEN_SCOPES],
+            Channel.MAIL: PreferenceScope.values,
+        }
         for event in self._events:
             for channel, values in scopes.items():
                 self.fields[f"{channel}-{event}"] = ChoiceField(choices=[(value, value) for value in values])
@@ -107,8 +122,11 @@ class PreferencesForm(Form[Input]):
         return {"digest": self["digest"].value() == "daily", "stand_in_id": self.cleaned_data.get("stand_in")}
 
     def scopes(self) -> dict[tuple[str, str], str]:
-        """Return the chosen scopes by event and channel; what the page did not show is left out. Raises `Invalid`."""
+        """Return the chosen scopes by event and channel; what the page
+        did not show is left out. Raises `Invalid`."""
         chosen = {
-            (event, channel): self.values[f"{channel}-{event}"] for event in self._events for channel in Channel.values
+            (event, channel): self.values[f"{channel}-{event}"]
+            for event in self._events
+            for channel in Channel.values
         }
         return {key: scope for key, scope in chosen.items() if scope}

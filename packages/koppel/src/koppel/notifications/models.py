@@ -28,14 +28,16 @@ class EventState(models.TextChoices):
 
 
 class IssueReference(msgspec.Struct, frozen=True):
-    """The first of the issues that an event is about: the issue itself may be gone when somebody reads of it."""
+    """The first of the issues that an event is about: the issue
+    itself may be gone when somebody reads of it."""
 
     code: str
     facts: MessageContext = {}
 
 
 EventContext = dict[str, MessageValue | IssueReference]
-"""What fills the placeholders of an event's message, by their names, and the first issue under the name issue."""
+"""What fills the placeholders of an event's message, by their names,
+and the first issue under the name issue."""
 EventFacts = Mapping[str, MessageValue | IssueReference]
 """The same, for who only reads it."""
 
@@ -43,9 +45,10 @@ EventFacts = Mapping[str, MessageValue | IssueReference]
 class Event(TenantModel):
     """One event, however often and for however many administrations it is announced while it lasts.
 
-    `key` says which announcements are the same event. `administrations` maps the ids of those it touches to what
-    is said of each (`name`, `reason` …); `notified_administrations` are the ids of those that members were
-    notified of. `subject_kind` and `subject_id` are what it is about: an administration, a connection."""
+    `key` says which announcements are the same event. `administrations` maps the ids of those
+    it touches to what is said of each (`name`, `reason` …); `notified_administrations` are
+    the ids of those that members were notified of. `subject_kind` and `subject_id` are what
+    it is about: an administration, a connection."""
 
     event_type = models.CharField(max_length=60)
     key = models.CharField(max_length=120)
@@ -76,7 +79,9 @@ class Event(TenantModel):
             )
         ]
         indexes = [
-            models.Index(fields=["organisation", "due_at"], condition=models.Q(state="pending"), name="events_pending"),
+            models.Index(
+                fields=["organisation", "due_at"], condition=models.Q(state="pending"), name="events_pending"
+            ),
             models.Index(fields=["notified_at"], condition=models.Q(state="notified"), name="events_ongoing"),
         ]
 
@@ -98,10 +103,11 @@ class NotificationReason(models.TextChoices):
 
 
 class Notification(TenantModel):
-    """One notification of one member. `event_type` has its text in `notifications.event_types`; `link` is a path within Koppel.
+    """One notification of one member. `event_type` has its text in
+    `notifications.event_types`; `link` is a path within Koppel.
 
-    `on_screen` False: by mail alone. `recovered_at`: the event is closed. `round`: the event's first is of all that it
-    touched then, a later one of what it reached since."""
+    `on_screen` False: by mail alone. `recovered_at`: the event is closed. `round`: the event's first is of
+    all that it touched then, a later one of what it reached since."""
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="notifications"
@@ -113,7 +119,9 @@ class Notification(TenantModel):
     event_type = models.CharField(max_length=60)
     context = TypedJSONField(EventContext, default=dict)
     link = models.CharField(max_length=300, default="")
-    reason = models.CharField(max_length=20, choices=NotificationReason, default=NotificationReason.RESPONSIBLE)
+    reason = models.CharField(
+        max_length=20, choices=NotificationReason, default=NotificationReason.RESPONSIBLE
+    )
     on_screen = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     read_at = models.DateTimeField(null=True)
@@ -122,17 +130,21 @@ class Notification(TenantModel):
     class Meta:
         db_table = "notifications_notification"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "event", "membership", "round"], name="notified_once"),
+            models.UniqueConstraint(
+                fields=["organisation", "event", "membership", "round"], name="notified_once"
+            ),
         ]
-        indexes = [models.Index(fields=["organisation", "membership", "-created_at"], name="notices_of_person")]
+        indexes = [
+            models.Index(fields=["organisation", "membership", "-created_at"], name="notices_of_person")
+        ]
 
     def __str__(self) -> str:
         return f"{self.event_type} to {self.membership_id}"
 
 
 class DeliveryState(models.TextChoices):
-    """SENDING is stored before the mail server is given the text: a process that dies there leaves a mail of which
-    nobody can say whether it was accepted. It becomes UNCERTAIN and is not sent again."""
+    """SENDING is stored before the mail server is given the text: a process that dies there leaves a mail of
+    which nobody can say whether it was accepted. It becomes UNCERTAIN and is not sent again."""
 
     WAITING = "waiting"
     CLAIMED = "claimed"
@@ -144,7 +156,8 @@ class DeliveryState(models.TextChoices):
 
 
 class EmailReason(models.TextChoices):
-    """Why a mail was not sent, or may not have been, where Koppel itself knows; else the mail server's words are stored."""
+    """Why a mail was not sent, or may not have been, where Koppel itself
+    knows; else the mail server's words are stored."""
 
     RECOVERED = "recovered"
     UNSUBSCRIBED = "unsubscribed"
@@ -159,7 +172,9 @@ class EmailDelivery(TenantModel):
     notification = models.ForeignKey(
         Notification, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries"
     )
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
+    )
     is_digest = models.BooleanField(default=False)
     state = models.CharField(max_length=20, choices=DeliveryState, default=DeliveryState.WAITING)
     due_at = models.DateTimeField(default=timezone.now)
@@ -203,7 +218,9 @@ class PreferenceScope(models.TextChoices):
 class Preference(TenantModel):
     """A person's own choice for one event and channel. Without a row: what the person is responsible for."""
 
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
+    )
     event_type = models.CharField(max_length=60)
     channel = models.CharField(max_length=10, choices=Channel)
     scope = models.CharField(max_length=20, choices=PreferenceScope)
@@ -221,9 +238,12 @@ class Preference(TenantModel):
 
 
 class DeliverySettings(TenantModel):
-    """How a person receives mail: at once or in one daily digest; and the stand-in while the person is away."""
+    """How a person receives mail: at once or in one daily digest; and
+    the stand-in while the person is away."""
 
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
+    )
     digest = models.BooleanField(default=False)
     stand_in = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
@@ -232,7 +252,9 @@ class DeliverySettings(TenantModel):
 
     class Meta:
         db_table = "notifications_delivery_settings"
-        constraints = [models.UniqueConstraint(fields=["organisation", "membership"], name="one_delivery_settings")]
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "membership"], name="one_delivery_settings")
+        ]
 
     def __str__(self) -> str:
         return f"delivery settings of {self.membership_id}"
@@ -241,7 +263,9 @@ class DeliverySettings(TenantModel):
 class KnownDevice(TenantModel):
     """A browser from which a person signed in before, as a fingerprint: another one is worth a notice."""
 
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
+    )
     fingerprint = models.CharField(max_length=64)
     first_seen_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(auto_now=True)
@@ -257,8 +281,8 @@ class KnownDevice(TenantModel):
 
 
 class WebhookEndpoint(TenantModel):
-    """An address of the organisation that is called about events. `events` empty: of all of them. `divisions` (ids) empty: of
-    the whole organisation; else of what touches administrations of these, and of these alone.
+    """An address of the organisation that is called about events. `events` empty: of all of them. `divisions`
+    (ids) empty: of the whole organisation; else of what touches administrations of these, and of these alone.
 
     The `previous_secret` signs as well until `previous_until`, so that a receiver can change without missing
     anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
@@ -291,14 +315,18 @@ class WebhookEndpoint(TenantModel):
 
 
 class WebhookDelivery(TenantModel):
-    """One message to one webhook, and what became of it. `body` is the text that is signed and sent, each time the same.
+    """One message to one webhook, and what became of it. `body` is the text
+    that is signed and sent, each time the same.
 
-    It is claimed, then SENT when the other side answered 2xx. It may arrive twice: the receiver knows it by `message_id`."""
+    It is claimed, then SENT when the other side answered 2xx. It may arrive
+    twice: the receiver knows it by `message_id`."""
 
     webhook = models.ForeignKey(
         WebhookEndpoint, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries"
     )
-    event = models.ForeignKey(Event, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    event = models.ForeignKey(
+        Event, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="+"
+    )
     message_id = models.CharField(max_length=60)
     event_type = models.CharField(max_length=60)
     is_closing = models.BooleanField(default=False)

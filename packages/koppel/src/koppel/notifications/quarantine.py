@@ -1,7 +1,7 @@
 """Use cases of the operator: put the installation into quarantine, and end it.
 
-What waited for the mail server or a webhook when the quarantine began is not sent after its end, unless the operator says so:
-the installation that this one is a copy of has sent it. What came up since is sent."""
+What waited for the mail server or a webhook when the quarantine began is not sent after its end, unless the
+operator says so: the installation that this one is a copy of has sent it. What came up since is sent."""
 
 from dataclasses import dataclass
 from datetime import datetime

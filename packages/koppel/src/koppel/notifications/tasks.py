@@ -66,7 +66,9 @@ async def run_maintenance(timestamp: int) -> None:
                 await run_in_thread(partial(_run_step, step, organisation_id))
             except Exception:
                 # A failing step stops neither the next step nor other organisations.
-                log.exception("notification_maintenance_failed", organisation=organisation_id, step=step.__name__)
+                log.exception(
+                    "notification_maintenance_failed", organisation=organisation_id, step=step.__name__
+                )
     if await quarantine.current_async() is None:
         for outbox in OUTBOXES:
             await run_in_thread(outbox.enqueue_due)
@@ -101,13 +103,18 @@ def _delete_old() -> None:
     now = timezone.now()
     with installation_scope("old notices"):
         old = Notification.objects.filter(
-            Q(read_at__lt=now - READ_RETENTION) | Q(created_at__lt=now - UNREAD_RETENTION)
+            Q(read_at__lt=now - READ_RETENTION)
+            | Q(created_at__lt=now - UNREAD_RETENTION)
             | Q(on_screen=False, created_at__lt=now - READ_RETENTION)
-        )  # fmt: skip
+        )
         EmailDelivery.objects.filter(notification__in=old).delete()
         old.delete()
         settled = WebhookDelivery.objects.filter(created_at__lt=now - WEBHOOK_LOG_RETENTION)
         settled.exclude(state__in=[DeliveryState.WAITING, DeliveryState.CLAIMED]).delete()
-        WebhookEndpoint.objects.filter(previous_until__lt=now).update(previous_secret=None, previous_until=None)
+        WebhookEndpoint.objects.filter(previous_until__lt=now).update(
+            previous_secret=None, previous_until=None
+        )
         over = [EventState.CLOSED, EventState.RECOVERED]
-        Event.objects.filter(state__in=over, last_seen_at__lt=now - READ_RETENTION, notifications=None).delete()
+        Event.objects.filter(
+            state__in=over, last_seen_at__lt=now - READ_RETENTION, notifications=None
+        ).delete()

@@ -35,8 +35,8 @@ class FieldErrorOut(Schema):
 
 
 class StepResultOut(Schema):
-    """advance: on to `step`. errors: `errors` say what is wrong. external: a person goes on at `url`, in a browser.
-    abort: over, nothing imported. complete: `import_id` has begun."""
+    """advance: on to `step`. errors: `errors` say what is wrong. external: a person goes on at `url`, in a
+    browser. abort: over, nothing imported. complete: `import_id` has begun."""
 
     result: Literal["advance", "errors", "external", "abort", "complete"]
     step: str | None = None
@@ -102,9 +102,11 @@ class ChooseIn(Input):
 
 
 class IdentityIn(Input):
-    """A number; or a reason and a sector (letter, name or code). What is not given stays as it stands; '' takes it away.
+    """A number; or a reason and a sector (letter, name or code). What is
+    not given stays as it stands; '' takes it away.
 
-    `same_company` answers the question of a row whose name or number differs: true, the same; false, another."""
+    `same_company` answers the question of a row whose name or number
+    differs: true, the same; false, another."""
 
     company: int
     number: str | None = None
@@ -114,9 +116,11 @@ class IdentityIn(Input):
 
 
 class IdentityOut(Schema):
-    """What stands there now, typed or guessed; `tone` ok, warn, bad, busy or '' with a message about the number.
+    """What stands there now, typed or guessed; `tone` ok, warn, bad,
+    busy or '' with a message about the number.
 
-    `needs_confirmation`: names or numbers differ (`differences`), and nothing is imported before `same_company` is given."""
+    `needs_confirmation`: names or numbers differ (`differences`), and nothing
+    is imported before `same_company` is given."""
 
     company: int
     name: str
@@ -159,7 +163,8 @@ def start(request: AuthenticatedRequest, payload: FlowIn) -> FlowOut:
 @router.get("/flows/{token}", response=FlowOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
-    """Return the state of a flow, with the connections of sign-ins that were completed in a browser meanwhile."""
+    """Return the state of a flow, with the connections of sign-ins
+    that were completed in a browser meanwhile."""
     return _flow_out(request, _flow(request, token))
 
 
@@ -180,16 +185,23 @@ def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> St
 @router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceOut]:
-    """List the companies that the sign-in reaches, with what is known of each and whether it can be chosen."""
+    """List the companies that the sign-in reaches, with what is known
+    of each and whether it can be chosen."""
     choices = choose_step.list_company_choices(request.actor, _flow(request, token, Step.CHOOSE))
     return [
         CompanyChoiceOut(
-            id=choice.company.pk, name=choice.company.name, number=choice.company.number, country=choice.company.country,
-            base_currency=choice.company.base_currency, account=choice.account, state=choice.state,
-            reason=choice.company.unreachable_reason, is_described=choice.company.described_at is not None,
+            id=choice.company.pk,
+            name=choice.company.name,
+            number=choice.company.number,
+            country=choice.company.country,
+            base_currency=choice.company.base_currency,
+            account=choice.account,
+            state=choice.state,
+            reason=choice.company.unreachable_reason,
+            is_described=choice.company.described_at is not None,
         )
         for choice in choices
-    ]  # fmt: skip
+    ]
 
 
 @router.post("/flows/{token}/choose", response=StepResultOut)
@@ -198,7 +210,8 @@ def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> Ste
     """Choose the companies to import: exactly those in the request."""
     flow = _flow(request, token, Step.CHOOSE)
     _require_companies(
-        payload.companies, (choice.company.pk for choice in choose_step.list_company_choices(request.actor, flow))
+        payload.companies,
+        (choice.company.pk for choice in choose_step.list_company_choices(request.actor, flow)),
     )
     return _out(services.choose(request.actor, flow, payload.companies))
 
@@ -206,18 +219,26 @@ def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> Ste
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
-    """List for each chosen company what is known of its number, what is wrong with it, and what is still needed."""
+    """List for each chosen company what is known of its number, what
+    is wrong with it, and what is still needed."""
     answers = identify_step.list_answers(_flow(request, token, Step.IDENTIFY))
     return [
         IdentityOut(
-            company=answer.company.pk, name=answer.company.name, country=answer.company.country, number=answer.number,
-            reason=answer.reason, sector=answer.sector, is_guessed=answer.is_guessed, is_complete=answer.is_complete,
-            tone=answer.badge[0], message=answer.badge[1],
+            company=answer.company.pk,
+            name=answer.company.name,
+            country=answer.company.country,
+            number=answer.number,
+            reason=answer.reason,
+            sector=answer.sector,
+            is_guessed=answer.is_guessed,
+            is_complete=answer.is_complete,
+            tone=answer.badge[0],
+            message=answer.badge[1],
             needs_confirmation=answer.question is not None,
             differences=answer.discrepancy.differences if answer.discrepancy else [],
         )
         for answer in answers
-    ]  # fmt: skip
+    ]
 
 
 @router.post("/flows/{token}/identify", response=StepResultOut)
@@ -229,11 +250,14 @@ def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) ->
     _require_companies(payload_by_company, flow_.chosen_company_ids)
     existing = identify_step.list_answers(flow_, list(payload_by_company))
     by_company = {
-        answer.company.pk: _merge_identity(answer, payload_by_company[answer.company.pk]) for answer in existing
+        answer.company.pk: _merge_identity(answer, payload_by_company[answer.company.pk])
+        for answer in existing
     }
     identify_step.save_answers(flow_, by_company)
     for same in (True, False):
-        answered_companies = [identity.company for identity in payload.identities if identity.same_company is same]
+        answered_companies = [
+            identity.company for identity in payload.identities if identity.same_company is same
+        ]
         identify_step.confirm(request.actor, flow_, answered_companies, same=same)
     for company in (identity.company for identity in payload.identities if identity.same_company is False):
         by_company.pop(company, None)
@@ -248,7 +272,11 @@ def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> Ste
     _require_companies(payload.companies, flow.chosen_company_ids)
     return _out(
         services.assign(
-            flow, payload.companies, division_id=payload.division, template_id=payload.template, users=payload.users
+            flow,
+            payload.companies,
+            division_id=payload.division,
+            template_id=payload.template,
+            users=payload.users,
         )
     )
 
@@ -258,7 +286,8 @@ def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> Ste
 def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = False) -> StepResultOut:
     """Import the chosen companies, once: called again it returns the same import.
 
-    `complete_later` imports administrations without number or reason too; each becomes an issue until somebody completes it."""
+    `complete_later` imports administrations without number or reason too; each
+    becomes an issue until somebody completes it."""
     flow = flows.get_flow(request.actor, token)
     needed = Step.IDENTIFY if complete_later else Step.ASSIGN
     if flow.state == FlowState.OPEN and not flows.has_reached(flow, needed):
@@ -273,15 +302,16 @@ def _require_companies(company_ids: Iterable[int], offered: Iterable[int]) -> No
 
 
 def _merge_identity(existing: identify_step.IdentityAnswer, payload: IdentityIn) -> dict[str, str]:
-    """Merge an answer into the values of a company. A reason means that there is no number, so a suggested one is dropped."""
+    """Merge an answer into the values of a company. A reason means that there is
+    no number, so a suggested one is dropped."""
     number = "" if existing.is_guessed and payload.reason else existing.number
     values = {"number": number, "reason": existing.reason, "sector": existing.sector}
     return values | {name: text[:60] for name in values if (text := getattr(payload, name)) is not None}
 
 
 def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:
-    """Return the actor's flow. Raises `NoSuchFlow`, `FlowExpired`, and `StepNotReached` for a step that lies ahead or a
-    flow that is over."""
+    """Return the actor's flow. Raises `NoSuchFlow`, `FlowExpired`, and `StepNotReached` for a
+    step that lies ahead or a flow that is over."""
     flow = flows.get_flow(request.actor, token)
     if flow.state == FlowState.OPEN:
         flows.collect_completed_sign_ins(request.actor, flow, flows.return_to(flow))
@@ -295,15 +325,22 @@ def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN)
 def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
     consent_options = [
         ConsentOptionOut(
-            app=option.app.pk, title=str(option.mode.title), environment=str(option.environment.title),
+            app=option.app.pk,
+            title=str(option.mode.title),
+            environment=str(option.environment.title),
             by_company_id=option.mode.by_company_id,
         )
         for option in apps_for(request.actor, flow.connector)
-    ]  # fmt: skip
+    ]
     return FlowOut(
-        token=flow.token, system=flow.connector, step=flow.step, state=flow.state, import_id=flow.import_record_id,
-        url=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}", consent_options=consent_options,
-    )  # fmt: skip
+        token=flow.token,
+        system=flow.connector,
+        step=flow.step,
+        state=flow.state,
+        import_id=flow.import_record_id,
+        url=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}",
+        consent_options=consent_options,
+    )
 
 
 def _out(outcome: StepResult) -> StepResultOut:

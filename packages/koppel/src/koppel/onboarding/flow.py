@@ -1,4 +1,5 @@
-"""The wizard's state in the database: start a flow, get it, save a step. A flow belongs to one person and expires."""
+"""The wizard's state in the database: start a flow, get it, save a step.
+A flow belongs to one person and expires."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -20,7 +21,8 @@ from koppel.organisations.roles import Actor, Permission
 LIFETIME = timedelta(hours=24)
 STEPS = tuple(Step.values)
 FROM_CONNECTION = "from_connection"
-"""The `origin` of a flow that was started from an existing connection: only companies that are not imported are offered."""
+"""The `origin` of a flow that was started from an existing connection: only
+companies that are not imported are offered."""
 
 
 def start_flow(actor: Actor, connector: str) -> Flow:
@@ -57,9 +59,13 @@ def get_flow(actor: Actor, token: UUID, *, lock: bool = False) -> Flow:
     """Return the actor's own flow. Raises `NoSuchFlow` and `FlowExpired`."""
     # Without joins when locking: a joined row would be read as it was before the wait for the lock.
     flows = (
-        Flow.objects.select_for_update() if lock else Flow.objects.select_related("connection", "app", "import_record")
+        Flow.objects.select_for_update()
+        if lock
+        else Flow.objects.select_related("connection", "app", "import_record")
     )
-    flow = flows.filter(organisation_id=actor.organisation_id, membership_id=actor.membership_id, token=token).first()
+    flow = flows.filter(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id, token=token
+    ).first()
     if flow is None or flow.state == FlowState.ABANDONED:
         raise NoSuchFlow
     if flow.state == FlowState.OPEN and flow.expires_at < timezone.now():
@@ -108,7 +114,8 @@ def add_connection(flow: Flow, connection_id: int, app_id: int) -> None:
 
 
 def save_step(flow: Flow, step: Step, *fields: str) -> None:
-    """Save `fields` and `step`, the furthest step that may be opened; no other column, as another tab may have saved those."""
+    """Save `fields` and `step`, the furthest step that may be opened; no other
+    column, as another tab may have saved those."""
     flow.step = step
     flow.expires_at = timezone.now() + LIFETIME
     flow.save(update_fields=["step", "expires_at", *fields])

@@ -48,7 +48,9 @@ class SignInForm(Form[Input]):
 class ChooseForm(Form[Input]):
     """Step ③: the ticked companies, and the button that was pressed."""
 
-    action = ChoiceField(choices=[(key, key) for key in ("next", "release", "withhold", "retry", "remove_unreachable")])
+    action = ChoiceField(
+        choices=[(key, key) for key in ("next", "release", "withhold", "retry", "remove_unreachable")]
+    )
     company = IdsField()
 
 
@@ -63,10 +65,11 @@ class AssignForm(Form[Input]):
 
 
 class IdentifyForm(Form[Input]):
-    """Step ④: a number, or a reason and a sector, for each row that the page showed (`number-7`, `reason-7`, `sector-7`).
+    """Step ④: a number, or a reason and a sector, for each row that the page
+    showed (`number-7`, `reason-7`, `sector-7`).
 
-    `action` is `next`, `fill`, `same` for the ticked rows, or `same-7` and `other-7` for one. `answers` holds the typed values
-    by company id; rows that the page did not show are not in it."""
+    `action` is `next`, `fill`, `same` for the ticked rows, or `same-7` and `other-7` for one. `answers` holds
+    the typed values by company id; rows that the page did not show are not in it."""
 
     action = TextField()
     discrepancy = IdsField()
@@ -85,7 +88,10 @@ class IdentifyForm(Form[Input]):
     def answers(self) -> dict[int, dict[str, str]]:
         """The typed values. A text that cannot be stored is left out, so that the others are kept."""
         self.is_valid()
-        return {key: {name: self.cleaned_data.get(f"{name}-{key}", "") for name in FIELDS} for key in self._company_ids}
+        return {
+            key: {name: self.cleaned_data.get(f"{name}-{key}", "") for name in FIELDS}
+            for key in self._company_ids
+        }
 
     @property
     def ticked_ids(self) -> list[int] | None:
@@ -99,7 +105,10 @@ class IdentifyForm(Form[Input]):
     def row_errors(self) -> list[str]:
         """The errors of typed values."""
         return [
-            str(error) for key in self._company_ids for name in FIELDS for error in self.errors.get(f"{name}-{key}", ())
+            str(error)
+            for key in self._company_ids
+            for name in FIELDS
+            for error in self.errors.get(f"{name}-{key}", ())
         ]
 
     def clean_action(self) -> tuple[str, int | None]:
@@ -109,4 +118,6 @@ class IdentifyForm(Form[Input]):
             return action, None
         if action in ("same", "other") and text in map(str, self._chosen_ids):
             return action, int(text)
-        raise ValidationError(_("“%(value)s” is not one of the choices."), params={"value": self.data["action"][:80]})
+        raise ValidationError(
+            _("“%(value)s” is not one of the choices."), params={"value": self.data["action"][:80]}
+        )

@@ -1,4 +1,5 @@
-"""The wizard's state: a flow lives here, not in a browser, so that reload, two tabs and sign-out lose nothing."""
+"""The wizard's state: a flow lives here, not in a browser, so that
+reload, two tabs and sign-out lose nothing."""
 
 import uuid
 
@@ -29,8 +30,12 @@ class FlowState(models.TextChoices):
 class Import(TenantModel):
     """The administrations of one Finish, which carry its id in `import_id`."""
 
-    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, db_constraint=False, related_name="imports")
-    membership = models.ForeignKey(Membership, on_delete=models.PROTECT, db_constraint=False, related_name="+")
+    connection = models.ForeignKey(
+        Connection, on_delete=models.PROTECT, db_constraint=False, related_name="imports"
+    )
+    membership = models.ForeignKey(
+        Membership, on_delete=models.PROTECT, db_constraint=False, related_name="+"
+    )
     count = models.IntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -58,7 +63,8 @@ class TypedIdentity(msgspec.Struct, frozen=True):
 
 
 class Confirmation(msgspec.Struct, frozen=True):
-    """The answer to “is this the same company?”: what it was about, the answer, who gave it (a membership) and when."""
+    """The answer to “is this the same company?”: what it was about, the
+    answer, who gave it (a membership) and when."""
 
     listed_name: str
     register_name: str
@@ -78,17 +84,21 @@ class CompanyAssignment(msgspec.Struct, frozen=True):
 
 
 class Flow(TenantModel):
-    """One walk through the wizard by one person. `step` is the furthest step reached; earlier ones may be revisited.
+    """One walk through the wizard by one person. `step` is the furthest
+    step reached; earlier ones may be revisited.
 
-    `connection` is the one last signed in; `connection_ids` are those of all that this flow lists. `origin` is
-    `from_connection` or ''. `chosen_company_ids` are remote companies, `offered_company_ids` those that could be chosen when
-    they were; `displayed_identities` maps the chosen ones to the name and number that the person saw. `typed_identities` maps
-    remote company id to what was typed at Identify (number, reason, sector). `confirmations` maps remote company id to the
-    answer to “is this the same company?”: what it was about, whether it is the same, who said so and when. `assignments` maps
-    remote company id to {division, template, users}. `expires_at` moves with each answer."""
+    `connection` is the one last signed in; `connection_ids` are those of all that this flow lists. `origin`
+    is `from_connection` or ''. `chosen_company_ids` are remote companies, `offered_company_ids` those that
+    could be chosen when they were; `displayed_identities` maps the chosen ones to the name and number that
+    the person saw. `typed_identities` maps remote company id to what was typed at Identify (number, reason,
+    sector). `confirmations` maps remote company id to the answer to “is this the same company?”: what it was
+    about, whether it is the same, who said so and when. `assignments` maps remote company id to {division,
+    template, users}. `expires_at` moves with each answer."""
 
     token = models.UUIDField(default=uuid.uuid4)
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="flows")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="flows"
+    )
     connector = models.CharField(max_length=60, default="")
     app = models.ForeignKey(AppRegistration, null=True, on_delete=models.PROTECT, related_name="+")
     connection = models.ForeignKey(

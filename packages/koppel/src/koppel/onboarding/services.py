@@ -1,4 +1,5 @@
-"""The wizard's steps, for pages and REST alike: each takes the answer to a step and returns an outcome (`results`)."""
+"""The wizard's steps, for pages and REST alike: each takes the answer to
+a step and returns an outcome (`results`)."""
 
 from collections.abc import Iterable, Mapping
 from uuid import UUID
@@ -26,13 +27,18 @@ def consent_option(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
     return next((option for option in apps_for(actor, flow.connector) if option.app.pk == app_id), None)
 
 
-def sign_in(actor: Actor, flow: Flow, app_id: int, company_ids: str = "") -> Advance | ShowErrors | ExternalStep:
-    """Take step ②. By company id: store the ids in `company_ids` (any text). Else the person signs in at the vendor."""
+def sign_in(
+    actor: Actor, flow: Flow, app_id: int, company_ids: str = ""
+) -> Advance | ShowErrors | ExternalStep:
+    """Take step ②. By company id: store the ids in `company_ids` (any
+    text). Else the person signs in at the vendor."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     option = consent_option(actor, flow, app_id)
     if option is None:
-        return ShowErrors(Step.SIGN_IN, (FieldError("unknown_app", _("Choose one of the ways to sign in."), "app"),))
+        return ShowErrors(
+            Step.SIGN_IN, (FieldError("unknown_app", _("Choose one of the ways to sign in."), "app"),)
+        )
     if not option.mode.by_company_id:
         return ExternalStep(reverse("onboarding:sign_in", args=[flow.token]))
     read = parse_ids(option.mode, company_ids)
@@ -49,7 +55,9 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> Advance | Sh
     if choose_step.choose(actor, flow, company_ids):
         identify_step.ask_registers(flow)
         return Advance(Step.IDENTIFY)
-    return ShowErrors(Step.CHOOSE, (FieldError("none_chosen", _("Tick at least one administration."), "companies"),))
+    return ShowErrors(
+        Step.CHOOSE, (FieldError("none_chosen", _("Tick at least one administration."), "companies"),)
+    )
 
 
 def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> Advance | ShowErrors:
@@ -67,7 +75,10 @@ def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -
     """Return an error for each company that nobody has confirmed to be the one of its number."""
     return tuple(
         FieldError(
-            "same_company", f"{answer.company.name}: {answer.discrepancy.message}", "same_company", answer.company.pk
+            "same_company",
+            f"{answer.company.name}: {answer.discrepancy.message}",
+            "same_company",
+            answer.company.pk,
         )
         for answer in answers
         if answer.discrepancy and not answer.discrepancy.answer and not answer.problems
@@ -75,7 +86,12 @@ def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -
 
 
 def assign(
-    flow: Flow, company_ids: Iterable[int], *, division_id: int | None, template_id: int | None, users: Iterable[int]
+    flow: Flow,
+    company_ids: Iterable[int],
+    *,
+    division_id: int | None,
+    template_id: int | None,
+    users: Iterable[int],
 ) -> Advance:
     """Take step ⑤: store the assignments of these companies. May be called any number of times."""
     assign_step.assign(flow, company_ids, division_id=division_id, template_id=template_id, users=users)

@@ -35,7 +35,10 @@ class PersonAction(AuditAction):
     JOINED = "person.joined", _("accepted the invitation")
     MFA_RESET = "person.mfa_reset", _("removed somebody's second step")
     OWNERSHIP_TRANSFERRED = "person.ownership_transferred", _("handed over what a person held")
-    RECOVERY_LINK_CREATED = "person.recovery_link_created", _("made a link with which somebody chooses a new password")
+    RECOVERY_LINK_CREATED = (
+        "person.recovery_link_created",
+        _("made a link with which somebody chooses a new password"),
+    )
     SIGNED_IN = "person.signed_in", _("signed in")
     SESSIONS_ENDED = "sessions.ended", _("ended sessions")
     SIGN_IN_REFUSED = "sign_in.refused", _("came back from an identity provider and was refused")

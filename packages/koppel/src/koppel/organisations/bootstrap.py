@@ -139,7 +139,9 @@ def add_administrator(
     """
     with installation_scope("administrator added"):
         if not Organisation.objects.filter(pk=organisation_id).exists():
-            raise Refused(_("There is no organisation with this number; `koppel organisations list` has them."))
+            raise Refused(
+                _("There is no organisation with this number; `koppel organisations list` has them.")
+            )
         with organisation_scope(organisation_id):
             actor = replace(operator, organisation_id=organisation_id)
             members = Membership.objects.in_organisation(organisation_id)
@@ -154,7 +156,8 @@ def add_administrator(
 
 
 def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> RecoveryLink:
-    """Create a password-reset link; for a user without one, resend the latest invitation. Raises `Refused`."""
+    """Create a password-reset link; for a user without one, resend
+    the latest invitation. Raises `Refused`."""
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
     with installation_scope("link from the shell"):
         organisations = list(_organisations_of(user)) if user else []
@@ -163,22 +166,32 @@ def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> R
         invited = Invitation.objects.filter(email__iexact=email.strip(), accepted_at=None, revoked_at=None)
         latest = invited.order_by("-created_at", "-pk").first()
         if latest is None:
-            raise Refused(_("Nobody who may sign in has the address %s, and nobody is invited with it.") % email)
+            raise Refused(
+                _("Nobody who may sign in has the address %s, and nobody is invited with it.") % email
+            )
         with organisation_scope(latest.organisation_id):
             actor = replace(operator, organisation_id=latest.organisation_id)
             return invitation_link(invitations.resend(actor, latest.pk))
 
 
 def invitation_link(invitation: Invitation) -> RecoveryLink:
-    return RecoveryLink(invitation.email, LinkKind.INVITATION, invitations.link_of(invitation), invitation.valid_until)
+    return RecoveryLink(
+        invitation.email, LinkKind.INVITATION, invitations.link_of(invitation), invitation.valid_until
+    )
 
 
 def summaries() -> list[Summary]:
     """Return all organisations, by name."""
     with installation_scope("organisations listed"):
-        people_counts = dict(active_memberships().order_by().values_list("organisation_id").annotate(Count("pk")))
-        administrators = _emails_by_organisation(active_memberships().filter(role=Role.ADMINISTRATOR), "user__email")
-        open_invitations = Invitation.objects.filter(role=Role.ADMINISTRATOR, accepted_at=None, revoked_at=None)
+        people_counts = dict(
+            active_memberships().order_by().values_list("organisation_id").annotate(Count("pk"))
+        )
+        administrators = _emails_by_organisation(
+            active_memberships().filter(role=Role.ADMINISTRATOR), "user__email"
+        )
+        open_invitations = Invitation.objects.filter(
+            role=Role.ADMINISTRATOR, accepted_at=None, revoked_at=None
+        )
         invited = _emails_by_organisation(open_invitations, "email")
         return [
             Summary(
@@ -203,7 +216,12 @@ def _emails_by_organisation(queryset: "QuerySet[Any]", field: str) -> defaultdic
 
 def _organisations_of(user: User) -> Iterator[tuple[int, int]]:
     """Yield the ids of each organisation of a user, and of the membership there."""
-    yield from active_memberships().filter(user=user).order_by("organisation_id").values_list("organisation_id", "pk")
+    yield from (
+        active_memberships()
+        .filter(user=user)
+        .order_by("organisation_id")
+        .values_list("organisation_id", "pk")
+    )
 
 
 def _password_link(
@@ -215,7 +233,12 @@ def _password_link(
     for organisation_id, membership_id in organisations:
         subject = Subject(SubjectKind.PERSON, membership_id, str(user))
         for action in actions:
-            record(organisation_id, replace(operator, organisation_id=organisation_id).audit, action, subject=subject)
+            record(
+                organisation_id,
+                replace(operator, organisation_id=organisation_id).audit,
+                action,
+                subject=subject,
+            )
     key = EmailAwarePasswordResetTokenGenerator().make_token(user)
     address = reverse("account_reset_password_from_key", args=[user_pk_to_url_str(user), key])
     valid_until = timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)

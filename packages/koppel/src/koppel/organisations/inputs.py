@@ -18,7 +18,9 @@ Moment = Annotated[datetime, AfterValidator(_aware)]
 
 
 ORGANISATION_NAME_LENGTH_MAX = 200
-OrganisationName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=ORGANISATION_NAME_LENGTH_MAX)]
+OrganisationName = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=ORGANISATION_NAME_LENGTH_MAX)
+]
 
 
 class OrganisationInput(Input):

@@ -53,7 +53,8 @@ class User(AbstractUser):
 
 
 class SettingsMap(TypedDict, total=False):
-    """Settings as they are stored: a key that is not there is not set. `settings_schema` says what they may be."""
+    """Settings as they are stored: a key that is not there is not
+    set. `settings_schema` says what they may be."""
 
     resources: list[str]
     fiscal_years_back: int
@@ -111,7 +112,9 @@ class Membership(TenantModel):
 
     class Meta:
         db_table = "organisations_membership"
-        constraints = [models.UniqueConstraint(fields=["organisation", "user"], name="one_membership_per_organisation")]
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "user"], name="one_membership_per_organisation")
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} ({self.role})"
@@ -137,13 +140,19 @@ class Division(TenantModel):
 
 
 class DivisionMember(TenantModel):
-    division = models.ForeignKey(Division, on_delete=models.CASCADE, db_constraint=False, related_name="members")
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="divisions")
+    division = models.ForeignKey(
+        Division, on_delete=models.CASCADE, db_constraint=False, related_name="members"
+    )
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="divisions"
+    )
 
     class Meta:
         db_table = "organisations_division_member"
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "division", "membership"], name="division_member_once")
+            models.UniqueConstraint(
+                fields=["organisation", "division", "membership"], name="division_member_once"
+            )
         ]
 
     def __str__(self) -> str:
@@ -151,8 +160,8 @@ class DivisionMember(TenantModel):
 
 
 class Template(TenantModel):
-    """A named set of settings. `settings` holds only what the template sets: resources, fiscal_years_back, schedule,
-    full_comparison_weekday, notify."""
+    """A named set of settings. `settings` holds only what the template sets: resources, fiscal_years_back,
+    schedule, full_comparison_weekday, notify."""
 
     name = models.CharField(max_length=120)
     settings = TypedJSONField(SettingsMap, default=dict)
@@ -173,7 +182,9 @@ class ApiToken(TenantModel):
     requests of `minute`.
     """
 
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="tokens")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="tokens"
+    )
     name = models.CharField(max_length=100)
     hash = models.BinaryField(max_length=32, unique=True)
     ends_with = models.CharField(max_length=8)
@@ -294,14 +305,18 @@ class FederatedIdentity(TenantModel):
     )
     issuer = models.CharField(max_length=300, default="")
     subject = models.CharField(max_length=255)
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, db_constraint=False, related_name="subjects")
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, db_constraint=False, related_name="subjects"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         db_table = "organisations_federated_identity"
         constraints = [
             models.UniqueConstraint(fields=["organisation", "issuer", "subject"], name="subject_once"),
-            models.UniqueConstraint(fields=["organisation", "membership", "issuer"], name="one_subject_per_member"),
+            models.UniqueConstraint(
+                fields=["organisation", "membership", "issuer"], name="one_subject_per_member"
+            ),
         ]
 
     def __str__(self) -> str:

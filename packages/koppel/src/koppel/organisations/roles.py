@@ -87,7 +87,9 @@ class Actor:
     @property
     def audit(self) -> AuditActor:
         if self.is_operator:
-            return AuditActor(ActorKind.OPERATOR, self.user_id or None, self.name, self.ip_address, self.interface)
+            return AuditActor(
+                ActorKind.OPERATOR, self.user_id or None, self.name, self.ip_address, self.interface
+            )
         if self.token_id is not None:
             name = f"{self.name} ({self.token_name})"
             return AuditActor(ActorKind.TOKEN, self.user_id, name, self.ip_address, self.interface)

@@ -53,8 +53,9 @@ DEFAULTS: dict[str, Any] = {
     "full_comparison_weekday": 6,
     "notify": {},
 }
-"""Koppel's own, where nobody sets anything. `full_comparison_weekday` counts from Monday = 0, `fiscal_years_back` from the
-current one. `notify` maps events to audiences; one that it does not name is told to who is responsible."""
+"""Koppel's own, where nobody sets anything. `full_comparison_weekday` counts from Monday =
+0, `fiscal_years_back` from the current one. `notify` maps events to audiences; one that it
+does not name is told to who is responsible."""
 AUDIENCE_DEFAULT = "responsible"
 
 
@@ -93,7 +94,8 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _strange(key: str, value: Any) -> str:
-    """Return a message with the invalid values of a setting and the valid ones; '' for a number out of range."""
+    """Return a message with the invalid values of a setting and the
+    valid ones; '' for a number out of range."""
     possible: Mapping[str, Collection[str]] = {
         "resources": RESOURCES,
         "schedule": SCHEDULES,
@@ -101,7 +103,9 @@ def _strange(key: str, value: Any) -> str:
     }
     if key not in possible:
         return ""
-    values = value if isinstance(value, list | tuple) else list(value) if isinstance(value, Mapping) else [value]
+    values = (
+        value if isinstance(value, list | tuple) else list(value) if isinstance(value, Mapping) else [value]
+    )
     strange = [str(entry)[:60] for entry in values if entry not in possible[key]]
     if key == "notify" and isinstance(value, Mapping) and not strange:
         strange, possible = (
@@ -114,8 +118,11 @@ def _strange(key: str, value: Any) -> str:
 def validate_settings(values: Mapping[str, Any]) -> SettingsMap:
     """Return the settings as they can be stored. Raises `Refused`, naming the invalid ones."""
     if problems := problems_with(values):
-        names = ", ".join(f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems))
+        names = ", ".join(
+            f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems)
+        )
         raise Refused(_("These settings cannot be stored: %s.") % names, field="settings")
     return to_shape(
-        {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}, SettingsMap
+        {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()},
+        SettingsMap,
     )

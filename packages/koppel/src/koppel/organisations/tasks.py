@@ -34,14 +34,17 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
     says so.
     """
     with organisation_scope(organisation_id):
-        queryset = invitations.open_invitations(organisation_id).select_related("invited_by__user", "organisation")
+        queryset = invitations.open_invitations(organisation_id).select_related(
+            "invited_by__user", "organisation"
+        )
         invitation = queryset.filter(pk=invitation_id, sends=sends).first()
     if invitation is None:
         return
     try:
         quarantine.refuse()
         if invitations.last_sent_at(invitation) < discard_mail_before():
-            # The installation that this invitation is a copy of has sent it, most likely; a person may send it again.
+            # The installation that this invitation is a copy of has sent
+            # it, most likely; a person may send it again.
             invitations.mark_mail_failed(organisation_id, invitation_id, sends)
             return
         _mail(invitation, invitations.link_of(invitation)).send()
@@ -58,7 +61,12 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
 def _mail(invitation: Invitation, link: str) -> EmailMessage:
     with translation.override(invitation.language):
         by = invitation.invited_by.user if invitation.invited_by else None
-        template_context = {"invitation": invitation, "organisation": invitation.organisation, "by": by, "link": link}
+        template_context = {
+            "invitation": invitation,
+            "organisation": invitation.organisation,
+            "by": by,
+            "link": link,
+        }
         subject = render_to_string("organisations/mail/invitation_subject.txt", template_context).strip()
         body = render_to_string("organisations/mail/invitation.txt", template_context)
     return EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [invitation.email])
@@ -67,7 +75,8 @@ def _mail(invitation: Invitation, link: str) -> EmailMessage:
 @app.periodic(cron="17 3 * * *")
 @app.task(name="organisations.expire_audit", queueing_lock="organisations.expire_audit", pass_context=False)
 def expire_audit(timestamp: int) -> None:
-    """Delete audit entries past the organisation's retention, every night, through the SQL function `audit_expire`."""
+    """Delete audit entries past the organisation's retention, every
+    night, through the SQL function `audit_expire`."""
     with installation_scope("audit retention"):
         ids = list(Organisation.objects.values_list("pk", flat=True))
     for organisation_id in ids:

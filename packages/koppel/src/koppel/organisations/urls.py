@@ -18,13 +18,23 @@ urlpatterns = [
     path("people/", people.list_people, name="people"),
     path("people/invite/", invitations.invite_person, name="invite"),
     path("people/invite/many/", invitations.invite_people, name="invite_many"),
-    path("people/invitations/<int:invitation_id>/resend", invitations.resend_invitation, name="resend_invitation"),
-    path("people/invitations/<int:invitation_id>/revoke", invitations.revoke_invitation, name="revoke_invitation"),
+    path(
+        "people/invitations/<int:invitation_id>/resend",
+        invitations.resend_invitation,
+        name="resend_invitation",
+    ),
+    path(
+        "people/invitations/<int:invitation_id>/revoke",
+        invitations.revoke_invitation,
+        name="revoke_invitation",
+    ),
     path("people/<int:membership_id>/", people.show_person, name="person"),
     path("people/<int:membership_id>/hand-over", people.hand_over, name="hand_over"),
     path("people/<int:membership_id>/end-sessions", people.end_sessions, name="end_sessions"),
     path("people/<int:membership_id>/second-step", people.reset_second_step, name="reset_second_step"),
-    path("people/<int:membership_id>/tokens/<int:token_id>/revoke", people.revoke_token, name="revoke_token_of"),
+    path(
+        "people/<int:membership_id>/tokens/<int:token_id>/revoke", people.revoke_token, name="revoke_token_of"
+    ),
     path("divisions/", divisions.list_divisions, name="divisions"),
     path("divisions/<int:division_id>/", divisions.show_division, name="division"),
     path("divisions/<int:division_id>/merge", divisions.merge_division, name="division_merge"),

@@ -1,4 +1,5 @@
-"""Runs of an administration and progress of imports over REST. Poll every two seconds; nothing here is slow."""
+"""Runs of an administration and progress of imports over REST. Poll
+every two seconds; nothing here is slow."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -25,7 +26,8 @@ Group = Literal["failing", "configuring", "queued", "active", "deactivated"]
 
 
 class ResourceOut(Schema):
-    """`rows` records were read (`lines` with them); `added`, `changed`, `deleted` and `rejected` count what they did."""
+    """`rows` records were read (`lines` with them); `added`, `changed`,
+    `deleted` and `rejected` count what they did."""
 
     resource: str
     state: str
@@ -69,9 +71,11 @@ class ResourceProgressOut(Schema):
 
 
 class ProgressOut(Schema):
-    """A run that waits or is performed. `resource` is the one being read. `waits_until`: it waits for the vendor, for `reason`.
+    """A run that waits or is performed. `resource` is the one being read.
+    `waits_until`: it waits for the vendor, for `reason`.
 
-    `percent` and `seconds_left` are null before it begins; they come from what earlier runs took and from its own pace."""
+    `percent` and `seconds_left` are null before it begins; they come from
+    what earlier runs took and from its own pace."""
 
     run_id: int
     administration_id: int
@@ -152,7 +156,9 @@ def get_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str,
 
 @router.post("/{administration_id}/sync", response={202: RequestedOut})
 @needs(Permission.CHANGE_ADMINISTRATIONS)
-def start_sync(request: AuthenticatedRequest, administration_id: int, payload: SyncInput) -> Status[dict[str, bool]]:
+def start_sync(
+    request: AuthenticatedRequest, administration_id: int, payload: SyncInput
+) -> Status[dict[str, bool]]:
     """Sync now, or try again what failed."""
     created = request_run(request.actor, administration_id, payload)
     return Status(202, {"created": created})
@@ -182,34 +188,43 @@ def get_import(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> dict[str, Any]:
-    """Return the progress of an import, and a page of its administrations. `status`: failing, configuring, queued,
-    active, deactivated."""
+    """Return the progress of an import, and a page of its administrations. `status`: failing,
+    configuring, queued, active, deactivated."""
     details = import_page(request.actor, import_id, status or "", page, limit)
     if details is None:
         raise NoSuchAdministration
     return {
-        "id": import_id, "total": details.state.total, "active": details.state.active,
+        "id": import_id,
+        "total": details.state.total,
+        "active": details.state.active,
         "failed": details.state.failing,
-        "percent": details.percent, "is_finished": details.is_finished,
+        "percent": details.percent,
+        "is_finished": details.is_finished,
         "seconds_left": details.seconds_left,
-        "counts": dict(details.state.counts), "page": details.number, "pages": details.pages,
+        "counts": dict(details.state.counts),
+        "page": details.number,
+        "pages": details.pages,
         "administrations": [_import_line_schema(line) for line in details.lines],
-    }  # fmt: skip
+    }
 
 
 def _import_line_schema(line: ImportLine) -> dict[str, Any]:
     administration = line.administration
     return {
-        "administration_id": administration.pk, "name": administration.name, "status": administration.status,
-        "reason": administration.status_reason, "progress": _progress_schema(line.progress),
-    }  # fmt: skip
+        "administration_id": administration.pk,
+        "name": administration.name,
+        "status": administration.status,
+        "reason": administration.status_reason,
+        "progress": _progress_schema(line.progress),
+    }
 
 
 def _progress_schema(progress: RunProgress | None) -> dict[str, Any] | None:
     if progress is None:
         return None
     resources = [
-        {name: getattr(resource, name) for name in ResourceProgressOut.model_fields} for resource in progress.resources
+        {name: getattr(resource, name) for name in ResourceProgressOut.model_fields}
+        for resource in progress.resources
     ]
     return {name: getattr(progress, name) for name in ProgressOut.model_fields if name != "resources"} | {
         "resources": resources
@@ -217,8 +232,9 @@ def _progress_schema(progress: RunProgress | None) -> dict[str, Any] | None:
 
 
 class ResourceStateOut(Schema):
-    """`complete_as_of`: everything the source knew at this moment is in the books. `compared_at`: the newest complete read,
-    which also proved what is gone. `unavailable_reason`: why, when the source does not give this resource."""
+    """`complete_as_of`: everything the source knew at this moment is in the books.
+    `compared_at`: the newest complete read, which also proved what is gone.
+    `unavailable_reason`: why, when the source does not give this resource."""
 
     resource: str
     complete_as_of: datetime | None
@@ -233,11 +249,14 @@ def list_resources(request: AuthenticatedRequest, administration_id: int) -> lis
     checkpoints = checkpoints_of(administration_for(request.actor, administration_id))
     return [
         ResourceStateOut(
-            resource=checkpoint.resource, complete_as_of=checkpoint.complete_as_of, compared_at=checkpoint.last_full_at,
-            available=checkpoint.available, unavailable_reason=checkpoint.unavailable_reason,
+            resource=checkpoint.resource,
+            complete_as_of=checkpoint.complete_as_of,
+            compared_at=checkpoint.last_full_at,
+            available=checkpoint.available,
+            unavailable_reason=checkpoint.unavailable_reason,
         )
         for checkpoint in checkpoints.values()
-    ]  # fmt: skip
+    ]
 
 
 class FieldOut(Schema):
@@ -269,11 +288,17 @@ class ChangesOut(Schema):
 
 @router.get("/{administration_id}/sync/runs/{run_id}/changes", response=ChangesOut)
 def list_changes(
-    request: AuthenticatedRequest, administration_id: int, run_id: int, resource: Resource | None = None,
-    kind: ChangeKind | None = None, search: str = "", in_closed_period: bool = False,
+    request: AuthenticatedRequest,
+    administration_id: int,
+    run_id: int,
+    resource: Resource | None = None,
+    kind: ChangeKind | None = None,
+    search: str = "",
+    in_closed_period: bool = False,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-) -> ChangesOut:  # fmt: skip
-    """List what a run added, changed and deleted, 50 on a page. The first complete read of a resource is not repeated here."""
+) -> ChangesOut:
+    """List what a run added, changed and deleted, 50 on a page. The first
+    complete read of a resource is not repeated here."""
     administration = administration_for(request.actor, administration_id)
     run = history.run_of(administration, run_id)
     if run is None:
@@ -292,14 +317,22 @@ def list_changes(
 def _change_schema(detail: history.ChangeDetail) -> ChangeOut:
     change = detail.change
     return ChangeOut(
-        resource=change.resource, external_id=change.external_id, kind=change.kind, at=change.at, period=change.period,
-        in_closed_period=change.in_closed_period, before=detail.before or None, after=detail.after or None,
+        resource=change.resource,
+        external_id=change.external_id,
+        kind=change.kind,
+        at=change.at,
+        period=change.period,
+        in_closed_period=change.in_closed_period,
+        before=detail.before or None,
+        after=detail.after or None,
         fields=[FieldOut(name=field.name, before=field.before, after=field.after) for field in detail.fields],
-    )  # fmt: skip
+    )
 
 
 def _to_schema(run: Run) -> RunOut:
-    seconds = (run.finished_at - run.started_at).total_seconds() if run.started_at and run.finished_at else None
+    seconds = (
+        (run.finished_at - run.started_at).total_seconds() if run.started_at and run.finished_at else None
+    )
     run_resources = sorted(run.run_resources.all(), key=lambda run_resource: run_resource.position)
     return RunOut(
         id=run.pk,

@@ -33,7 +33,9 @@ def is_due(claimed: ClaimedRun) -> bool:
         )
         has_news = bool(cursor.fetchone()[0])
     return has_news or has_open_issues(
-        claimed.organisation_id, Subject(SubjectKind.ADMINISTRATION, claimed.administration_id), tuple(_CHECKS)
+        claimed.organisation_id,
+        Subject(SubjectKind.ADMINISTRATION, claimed.administration_id),
+        tuple(_CHECKS),
     )
 
 
@@ -45,7 +47,9 @@ def check(organisation_id: int, administration_id: int) -> None:
 
 def _find_unbalanced_entries(_organisation_id: int, administration_id: int) -> Problems:
     with connection.cursor() as cursor:
-        cursor.execute(_SQL["list_unbalanced_entries"], {"administration": administration_id, "limit": UNBALANCED_MAX})
+        cursor.execute(
+            _SQL["list_unbalanced_entries"], {"administration": administration_id, "limit": UNBALANCED_MAX}
+        )
         rows: list[tuple[str, str, Decimal]] = cursor.fetchall()
     return {
         key: {"number": number, "difference": format_amount(difference), "entry": key}
@@ -70,14 +74,18 @@ def _balances(_organisation_id: int, administration_id: int) -> Problems:
 def _count_rejected_records(organisation_id: int, administration_id: int) -> Problems:
     with connection.cursor() as cursor:
         cursor.execute(
-            _SQL["count_rejected_records"], {"organisation": organisation_id, "administration": administration_id}
+            _SQL["count_rejected_records"],
+            {"organisation": organisation_id, "administration": administration_id},
         )
         rows: list[tuple[str, int, str]] = cursor.fetchall()
-    return {resource: {"resource": resource, "count": count, "reason": reason} for resource, count, reason in rows}
+    return {
+        resource: {"resource": resource, "count": count, "reason": reason} for resource, count, reason in rows
+    }
 
 
 def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
-    """Return the closed periods that changed in the last month, because accounts may have been filed on them."""
+    """Return the closed periods that changed in the last month,
+    because accounts may have been filed on them."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_changed_closed_periods"],
@@ -96,6 +104,7 @@ _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
 
 
 def format_amount(amount: Decimal) -> str:
-    """Return the amount as text, exact, with two decimals where two are enough: `-67800.00`, not `-67800.0000`."""
+    """Return the amount as text, exact, with two decimals where two
+    are enough: `-67800.00`, not `-67800.0000`."""
     cents = amount.quantize(Decimal("0.01"))
     return str(cents if cents == amount else amount.normalize())

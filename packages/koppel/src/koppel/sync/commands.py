@@ -25,7 +25,18 @@ from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 from koppel.sync.runs.services import cancel_run, request_run
 
 POLL_SECONDS = 1.0
-COLUMNS = ("id", "name", "status", "state", "percent", "resource", "rows", "seconds_left", "complete_as_of", "reason")
+COLUMNS = (
+    "id",
+    "name",
+    "status",
+    "state",
+    "percent",
+    "resource",
+    "rows",
+    "seconds_left",
+    "complete_as_of",
+    "reason",
+)
 
 app = typer.Typer(no_args_is_help=True)
 AdministrationId = Annotated[
@@ -38,8 +49,8 @@ AdministrationIds = Annotated[
 
 @dataclass(frozen=True)
 class Line:
-    """One administration. `state` is that of its newest run; `percent`, `resource`, `rows` and `seconds_left` tell of an open
-    one."""
+    """One administration. `state` is that of its newest run; `percent`, `resource`,
+    `rows` and `seconds_left` tell of an open one."""
 
     id: int
     name: str
@@ -58,7 +69,9 @@ class Line:
 @app.command("start")
 def start_sync(
     administration: AdministrationId,
-    full: Annotated[bool, typer.Option("--full", help="Read everything again and find what was deleted.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read everything again and find what was deleted.")
+    ] = False,
     resource: Annotated[
         list[str] | None, typer.Option("--resource", help="Only this resource; may be repeated.")
     ] = None,
@@ -99,7 +112,8 @@ def watch_syncs(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Follow open runs until all are over. With --json one object per administration and change. Exit code 1: one failed."""
+    """Follow open runs until all are over. With --json one object per
+    administration and change. Exit code 1: one failed."""
     with acting_as(person, organisation) as actor:
         lines = _lines(actor, administrations)
     watched = administrations or [line.id for line in lines if line.state in ("queued", "running")]
@@ -122,7 +136,11 @@ def retry_syncs(
             if administration.status in (Status.FAILED, Status.BLOCKED)
         ]
         rows = [
-            {"id": administration.pk, "name": administration.name, "created": request_run(actor, administration.pk)}
+            {
+                "id": administration.pk,
+                "name": administration.name,
+                "created": request_run(actor, administration.pk),
+            }
             for administration in failed
         ]
         print_rows(rows, ("id", "name", "created"), as_json=as_json)
@@ -130,12 +148,16 @@ def retry_syncs(
 
 @app.command("cancel")
 def cancel_sync(
-    administration: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+    administration: AdministrationId,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """Stop the open run of an administration; what was read stays."""
     with acting_as(person, organisation) as actor:
         print_record(
-            {"administration": administration, "cancelled": cancel_run(actor, administration)}, as_json=as_json
+            {"administration": administration, "cancelled": cancel_run(actor, administration)},
+            as_json=as_json,
         )
 
 
@@ -162,11 +184,15 @@ def _summary(line: Line) -> str:
     percentage = f" {line.percent} %" if line.percent is not None else ""
     reading = f", {line.resource}, {line.rows} rows" if line.resource else ""
     remaining = f", about {line.seconds_left} s left" if line.seconds_left else ""
-    return f"{line.id} {line.name}: {line.state}{percentage}{reading}{remaining}{f' ({line.reason})' if line.reason else ''}"
+    return (
+        f"{line.id} {line.name}: "
+        f"{line.state}{percentage}{reading}{remaining}{f' ({line.reason})' if line.reason else ''}"
+    )
 
 
 def _selected_administrations(actor: Actor, ids: Sequence[int] | None) -> list[Administration]:
-    """Return these administrations, or all visible ones. Raises `NoSuchAdministration` for one that the actor may not see."""
+    """Return these administrations, or all visible ones. Raises
+    `NoSuchAdministration` for one that the actor may not see."""
     if ids:
         return [administration_for(actor, administration_id) for administration_id in ids]
     return list(visible_to(actor).order_by("name", "pk"))

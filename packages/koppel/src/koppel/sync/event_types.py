@@ -21,7 +21,10 @@ class SyncEvent(EventCode):
 EVENT_TYPES = (
     EventType(
         SyncEvent.IMPORT_FINISHED,
-        _("The import of %(total)s administrations is complete: %(active)s active, %(others)s need attention."),
+        _(
+            "The import of %(total)s administrations is complete: %(active)s active, "
+            "%(others)s need attention."
+        ),
         label=_("An import is complete"),
         by_administration=True,
     ),

@@ -35,33 +35,43 @@ def _closed_changes(administration_id: int, context: MessageFacts) -> str:
 
 
 def _differences(administration_id: int, context: MessageFacts) -> str:
-    return f"{reverse('books:trial_balance', args=[administration_id])}?year={context.get('year', '')}&only=differences"
+    url = reverse("books:trial_balance", args=[administration_id])
+    return f"{url}?year={context.get('year', '')}&only=differences"
 
 
 ISSUE_TYPES = (
     IssueType(
         SyncIssue.ENTRY_UNBALANCED,
         _("Entry %(number)s does not balance: debit and credit differ by %(difference)s."),
-        _("It was imported as it is. Correct it in the accounting system; the next sync takes the correction over."),
+        _(
+            "It was imported as it is. Correct it in the accounting system; "
+            "the next sync takes the correction over."
+        ),
         _("Show the entry"),
         _entry,
     ),
     IssueType(
         SyncIssue.CLOSED_PERIOD_CHANGED,
         _("%(count)s entries or lines of the closed period %(period)s were changed at the source."),
-        _("What was reported on this period may no longer be right. Koppel took the changes over and lists each."),
+        _(
+            "What was reported on this period may no longer be right. "
+            "Koppel took the changes over and lists each."
+        ),
         _("Show the changes"),
         _closed_changes,
     ),
     IssueType(
         SyncIssue.BALANCE_DIFFERS,
         ngettext_lazy(
-            "%(count)s account differs from the closing balance that the source states for %(year)s: %(accounts)s.",
-            "%(count)s accounts differ from the closing balance that the source states for %(year)s: %(accounts)s.",
+            "%(count)s account differs from the closing balance that the source states for %(year)s: "
+            "%(accounts)s.",
+            "%(count)s accounts differ from the closing balance that the source states for %(year)s: "
+            "%(accounts)s.",
             "count",
         ),
         _(
-            "Opening balance and entries do not add up to what the accounting system says. The trial balance lists each."
+            "Opening balance and entries do not add up to what the accounting system says. "
+            "The trial balance lists each."
         ),
         _("Show the differences"),
         _differences,
@@ -98,12 +108,17 @@ ISSUE_TYPES = (
         SyncIssue.DATABASE_ERRORS,
         _("Koppel's own database answers with errors (%(code)s), so this administration is not synced."),
         _(
-            "Koppel goes on by itself as soon as the database is well. Whoever runs Koppel finds the cause in the worker's log."
+            "Koppel goes on by itself as soon as the database is well. "
+            "Whoever runs Koppel finds the cause in the worker's log."
         ),
         _("Show the sync"),
         _sync,
     ),
     IssueType(
-        SyncIssue.SYNC_FAILED, _("The sync failed: %(reason)s"), _("What was read so far is kept."), _("Retry"), _sync
+        SyncIssue.SYNC_FAILED,
+        _("The sync failed: %(reason)s"),
+        _("What was read so far is kept."),
+        _("Retry"),
+        _sync,
     ),
 )

@@ -32,7 +32,8 @@ class Trigger(models.TextChoices):
 
 
 class RunReason(models.TextChoices):
-    """Why a run waits or ended, where Koppel itself knows; else `reason_code` is the code of the connector's error."""
+    """Why a run waits or ended, where Koppel itself knows; else
+    `reason_code` is the code of the connector's error."""
 
     CANCELLED = "cancelled"
     CONNECTION_REMOVED = "connection_removed"
@@ -87,10 +88,14 @@ class Run(TenantModel):
             models.Index(fields=["administration", "-created_at"], name="runs_of_administration"),
             models.Index(fields=["organisation", "state"], name="runs_by_state"),
             models.Index(
-                fields=["state", "heartbeat_at"], condition=models.Q(state__in=["queued", "running"]), name="open_runs"
+                fields=["state", "heartbeat_at"],
+                condition=models.Q(state__in=["queued", "running"]),
+                name="open_runs",
             ),
             models.Index(
-                fields=["organisation", "-finished_at"], condition=models.Q(state="succeeded"), name="recent_runs"
+                fields=["organisation", "-finished_at"],
+                condition=models.Q(state="succeeded"),
+                name="recent_runs",
             ),
         ]
 
@@ -256,7 +261,9 @@ class RejectedRecord(TenantModel):
     class Meta:
         db_table = "sync_rejected_record"
         constraints = [
-            models.UniqueConstraint(fields=["administration", "resource", "external_id"], name="rejected_once")
+            models.UniqueConstraint(
+                fields=["administration", "resource", "external_id"], name="rejected_once"
+            )
         ]
 
     def __str__(self) -> str:

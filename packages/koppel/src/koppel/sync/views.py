@@ -27,7 +27,8 @@ from koppel.sync.runs.services import cancel_run, request_run
 
 @query_parameters()
 def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show per resource: rows, complete as of, what the last run did. Asks for itself again while a run is open."""
+    """Show per resource: rows, complete as of, what the last run did.
+    Asks for itself again while a run is open."""
     administration = get_administration_or_404(request.actor, administration_id)
     runs = recent_runs(administration)
     rows = counts(administration.pk)
@@ -39,7 +40,9 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
         "administration": administration,
         "tab": "sync",
         "run": runs[0] if runs else None,
-        "progress": progress_of_runs(administration.organisation_id, [administration.pk]).get(administration.pk),
+        "progress": progress_of_runs(administration.organisation_id, [administration.pk]).get(
+            administration.pk
+        ),
         "lines": lines,
         "runs": runs,
         "reconnect_hint": reconnect_hint(administration.connection, administration.remote_company),
@@ -85,7 +88,8 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
 
 @action_of("sync:overview", "administration_id")
 def sync_now(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Start a sync of everything, or of the named resources; a full one compares with all that the source has."""
+    """Start a sync of everything, or of the named resources; a full
+    one compares with all that the source has."""
     administration = get_administration_or_404(request.actor, administration_id)
     if request_run(request.actor, administration.pk, SyncForm.of(request).input_or_refusal()):
         messages.success(request, _("The sync of %(name)s has begun.") % {"name": administration.name})
@@ -100,7 +104,8 @@ def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> HttpRe
     administration = get_administration_or_404(request.actor, administration_id)
     if cancel_run(request.actor, administration.pk):
         messages.success(
-            request, _("The sync of %(name)s was stopped. What was read is kept.") % {"name": administration.name}
+            request,
+            _("The sync of %(name)s was stopped. What was read is kept.") % {"name": administration.name},
         )
     else:
         messages.info(request, _("No sync of %(name)s is under way.") % {"name": administration.name})
@@ -109,7 +114,8 @@ def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> HttpRe
 
 @query_parameters(status=one_of(*import_progress.STATUS_GROUPS), page=PAGE)
 def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
-    """Show a page of an import, all or those of one status. Asks for itself again until the import is over."""
+    """Show a page of an import, all or those of one status. Asks for
+    itself again until the import is over."""
     request.actor.require(Permission.VIEW)
     status, number = request.parameters["status"] or "", request.parameters["page"] or 1
     import_lines = import_progress.import_page(request.actor, import_id, status, number)
@@ -117,7 +123,9 @@ def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
         raise Http404
     template = "sync/import_lines.html" if request.htmx else "sync/import.html"
     return render(
-        request, template, {"nav_section": "administrations", "page": import_lines, "state": import_lines.state}
+        request,
+        template,
+        {"nav_section": "administrations", "page": import_lines, "state": import_lines.state},
     )
 
 

@@ -130,7 +130,11 @@ def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[
     if actor.can(Permission.IMPORT_ADMINISTRATIONS):
         total += issues.filter(subject_kind=SubjectKind.CONNECTION).count()
     own_count, by_person = _by_person(actor, counts)
-    waiting = connections.get(ConnectionState.NEEDS_REAUTH, 0) if actor.can(Permission.IMPORT_ADMINISTRATIONS) else 0
+    waiting = (
+        connections.get(ConnectionState.NEEDS_REAUTH, 0)
+        if actor.can(Permission.IMPORT_ADMINISTRATIONS)
+        else 0
+    )
     return IssueSummary(total, len(counts), newest(actor, ROWS_SHOWN), own_count, by_person, waiting)
 
 
@@ -148,8 +152,10 @@ def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple
         return own_count, []
     members = Membership.objects.for_actor(actor).filter(pk__in=by_member).select_related("user")
     people = {member.pk: str(member.user) for member in members}
-    rows = sorted(((people[key], count, _list(user=str(key), issues="any")) for key, count in by_member.items()),
-                  key=lambda row: (-row[1], row[0]))  # fmt: skip
+    rows = sorted(
+        ((people[key], count, _list(user=str(key), issues="any")) for key, count in by_member.items()),
+        key=lambda row: (-row[1], row[0]),
+    )
     if unassigned_count := len(counts) - len(assigned):
         rows.append((str(_("Nobody chosen")), unassigned_count, _list(user="none", issues="any")))
     return own_count, rows[:ROWS_SHOWN]
@@ -188,7 +194,9 @@ def _freshness(actor: Actor, total: int) -> list[FreshnessBucket]:
 def _changes(actor: Actor, names: Mapping[int, str]) -> list[tuple[str, ChangeCounts]]:
     since = timezone.now() - timedelta(hours=CHANGED_HOURS)
     changes = hooks.changes_since(actor.organisation_id, since)
-    return [(names[change.administration_id], change) for change in changes if change.administration_id in names]
+    return [
+        (names[change.administration_id], change) for change in changes if change.administration_id in names
+    ]
 
 
 def _connections(actor: Actor) -> list[tuple[str, int]]:

@@ -57,6 +57,9 @@ def _with_subject_names(page: Iterable[Issue]) -> list[Named]:
     ids = {issue.subject_id for issue in issues if issue.subject_kind == SubjectKind.ADMINISTRATION}
     names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))
     return [
-        (view_of(issue), names.get(issue.subject_id, "") if issue.subject_kind == SubjectKind.ADMINISTRATION else "")
+        (
+            view_of(issue),
+            names.get(issue.subject_id, "") if issue.subject_kind == SubjectKind.ADMINISTRATION else "",
+        )
         for issue in issues
     ]

@@ -56,7 +56,9 @@ def rows(text: str) -> dict[Route, str]:
 def update_table(text: str) -> str:
     """Return the page with a row for each existing route, sorted."""
     existing = rows(text)
-    lines = [f"| `{route.path}` | {route.method} | {existing.get(route, '?')} |" for route in sorted(routes())]
+    lines = [
+        f"| `{route.path}` | {route.method} | {existing.get(route, '?')} |" for route in sorted(routes())
+    ]
     return text.partition(HEAD)[0] + HEAD + "\n".join(lines) + "\n"
 
 

@@ -41,7 +41,8 @@ class SearchResult:
 
 
 def search(actor: Actor, text: str) -> list[SearchResult]:
-    """Return what begins with or contains the text, the best match first; nothing for less than two letters."""
+    """Return what begins with or contains the text, the best match
+    first; nothing for less than two letters."""
     query = clean_text(text)
     if len(query) < LETTERS_MIN:
         return []
@@ -69,11 +70,16 @@ def _people(actor: Actor, text: str) -> list[SearchResult]:
     if not actor.can(Permission.MANAGE_PEOPLE):
         return []
     queryset = Membership.objects.for_actor(actor).filter(is_active=True)
-    queryset = queryset.filter(Q(user__name__icontains=text) | Q(user__email__icontains=text)).select_related("user")
+    queryset = queryset.filter(Q(user__name__icontains=text) | Q(user__email__icontains=text)).select_related(
+        "user"
+    )
     people_url = reverse("organisations:people")
     return [
         SearchResult(
-            _("Person"), str(membership.user), membership.user.email, f"{people_url}?q={membership.user.email}"
+            _("Person"),
+            str(membership.user),
+            membership.user.email,
+            f"{people_url}?q={membership.user.email}",
         )
         for membership in queryset.order_by("user__name", "pk")[:RESULTS_SHOWN]
     ]

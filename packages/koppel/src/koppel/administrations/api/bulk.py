@@ -26,7 +26,8 @@ class CountsOut(Schema):
 
 
 class OperationOut(Schema):
-    """`state`: draft, queued, running, done, undoing, undone. `can_undo`: for 24 hours, assignments and settings.
+    """`state`: draft, queued, running, done, undoing, undone.
+    `can_undo`: for 24 hours, assignments and settings.
 
     `params` is without a number, which may be a person's: each item tells it."""
 
@@ -44,9 +45,9 @@ class OperationOut(Schema):
 
 
 class OperationIn(Input):
-    """`action`: change, activate, deactivate, sync, add_favourite, remove_favourite, with `params` of its own. On `ids`, or
-    with `filter` (the list's address bar; '' is everything) on all that match. An unknown filter or value is refused, and a
-    part that narrows nothing down. `start` false: only a preview."""
+    """`action`: change, activate, deactivate, sync, add_favourite, remove_favourite, with `params` of its
+    own. On `ids`, or with `filter` (the list's address bar; '' is everything) on all that match. An unknown
+    filter or value is refused, and a part that narrows nothing down. `start` false: only a preview."""
 
     action: str
     params: dict[str, Any] = {}
@@ -57,7 +58,8 @@ class OperationIn(Input):
 
 @router.get("", response=list[OperationOut])
 def list_operations(request: AuthenticatedRequest) -> list[OperationOut]:
-    """List the bulk operations that were started, newest first; Administrators and Team leaders see everybody's."""
+    """List the bulk operations that were started, newest first;
+    Administrators and Team leaders see everybody's."""
     return [_out(operation) for operation in bulk.list_operations(request.actor)]
 
 
@@ -65,7 +67,9 @@ def list_operations(request: AuthenticatedRequest) -> list[OperationOut]:
 def preview_operation(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
     """Preview a bulk operation: nothing changes before it is started."""
     bulk.get_allowed_action(request.actor, payload.action)
-    selection = Selection(ids=payload.ids, query=None if payload.filter is None else parse_bulk_filter(payload.filter))
+    selection = Selection(
+        ids=payload.ids, query=None if payload.filter is None else parse_bulk_filter(payload.filter)
+    )
     draft = bulk.preview(request.actor, payload.action, payload.params, selection, query=payload.filter or "")
     if payload.start:
         bulk.start_operation(request.actor, draft.pk)
@@ -79,7 +83,8 @@ def get_operation(request: AuthenticatedRequest, operation_id: int) -> Operation
 
 
 class ItemOut(Schema):
-    """`state`: waiting, changed, skipped, undone, kept. `reason_code` is a stable word, `message` its text."""
+    """`state`: waiting, changed, skipped, undone, kept. `reason_code`
+    is a stable word, `message` its text."""
 
     administration: int
     state: str
@@ -99,7 +104,9 @@ def list_items(
 ) -> list[ItemOut]:
     """List the result for each administration."""
     operation = bulk.get_operation(request.actor, operation_id)
-    queryset = BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation).order_by("pk")
+    queryset = (
+        BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation).order_by("pk")
+    )
     if state:
         queryset = queryset.filter(state=state.value)
     page = list(queryset[offset : offset + limit])

@@ -19,7 +19,8 @@ router = Router()
 
 
 class AdministrationOut(Schema):
-    """`source_id` is the accounting system's own id of the company, `code` its code there, `client_number` the firm's own.
+    """`source_id` is the accounting system's own id of the company, `code`
+    its code there, `client_number` the firm's own.
 
     `issues` counts the open ones. A personal number is masked."""
 
@@ -68,7 +69,9 @@ class Changes(Input):
 
 @router.patch("/{int:administration_id}", response=AdministrationOut)
 @needs(Permission.CHANGE_ADMINISTRATIONS)
-def change_administration(request: AuthenticatedRequest, administration_id: int, changes: Changes) -> AdministrationOut:
+def change_administration(
+    request: AuthenticatedRequest, administration_id: int, changes: Changes
+) -> AdministrationOut:
     """Assign and set, as bulk work on one administration: undone like it, under the id in the audit log."""
     administration_for(request.actor, administration_id)
     params = changes.dict(exclude_unset=True)
@@ -134,7 +137,9 @@ def get_administration_out(actor: Actor, administration_id: int) -> Administrati
     administration = administration_for(actor, administration_id)
     return administration_out(
         administration,
-        count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(administration.pk, 0),
+        count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(
+            administration.pk, 0
+        ),
     )
 
 

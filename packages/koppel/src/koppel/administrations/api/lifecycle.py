@@ -21,7 +21,9 @@ class OffboardingIn(Input):
 
 @router.put("/{int:administration_id}/offboarding", response=AdministrationOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def offboard(request: AuthenticatedRequest, administration_id: int, payload: OffboardingIn) -> AdministrationOut:
+def offboard(
+    request: AuthenticatedRequest, administration_id: int, payload: OffboardingIn
+) -> AdministrationOut:
     """Record that the client left: syncing stops, on `erase_on` everything is erased."""
     offboarding.offboard_client(
         request.actor, administration_id, client_left_on=payload.client_left_on, erase_on=payload.erase_on
@@ -43,7 +45,9 @@ class PredecessorIn(Input):
 
 @router.put("/{int:administration_id}/predecessor", response=AdministrationOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def set_predecessor(request: AuthenticatedRequest, administration_id: int, payload: PredecessorIn) -> AdministrationOut:
+def set_predecessor(
+    request: AuthenticatedRequest, administration_id: int, payload: PredecessorIn
+) -> AdministrationOut:
     """Set which earlier administration this one continues; null takes the link away."""
     predecessors.set_predecessor(request.actor, administration_id, payload.administration)
     return get_administration_out(request.actor, administration_id)
@@ -58,8 +62,12 @@ class WithdrawIn(Input):
 @router.post("/{int:administration_id}/withdraw", response={204: None})
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def withdraw(request: AuthenticatedRequest, administration_id: int, payload: WithdrawIn) -> Status[None]:
-    """Cancel an import that waits, or withdraw a wrong one: gone at once, its data is erased. Cannot be undone."""
-    if administration_for(request.actor, administration_id).name.casefold() != payload.name.strip().casefold():
+    """Cancel an import that waits, or withdraw a wrong one: gone at
+    once, its data is erased. Cannot be undone."""
+    if (
+        administration_for(request.actor, administration_id).name.casefold()
+        != payload.name.strip().casefold()
+    ):
         raise Refused(_("Type the name of the administration to withdraw it."))
     offboarding.withdraw(request.actor, administration_id)
     return Status(204, None)

@@ -15,7 +15,8 @@ router = Router()
 
 
 class SettingsOut(Schema):
-    """`effective_values` with the source of each (administration, template, organisation, default); `values` are set here.
+    """`effective_values` with the source of each (administration, template,
+    organisation, default); `values` are set here.
 
     `limited_by_organisation` names those of which the organisation switched something off."""
 
@@ -39,7 +40,9 @@ class SettingsIn(Input):
 
 @router.patch("/{int:administration_id}/settings", response=SettingsOut)
 @needs(Permission.CHANGE_ADMINISTRATIONS)
-def change_settings(request: AuthenticatedRequest, administration_id: int, payload: SettingsIn) -> SettingsOut:
+def change_settings(
+    request: AuthenticatedRequest, administration_id: int, payload: SettingsIn
+) -> SettingsOut:
     """Set here, or give back to template or organisation."""
     services.change_settings(request.actor, administration_id, payload.values)
     return _settings(request.actor, administration_id)

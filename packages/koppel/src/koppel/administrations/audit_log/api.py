@@ -20,7 +20,8 @@ router = Router()
 
 
 class FieldChangeOut(Schema):
-    """A field that an action changed, in words: names instead of ids. Its label and values are in the language asked for."""
+    """A field that an action changed, in words: names instead of ids. Its label
+    and values are in the language asked for."""
 
     field: str
     before: str
@@ -28,8 +29,8 @@ class FieldChangeOut(Schema):
 
 
 class EntryOut(Schema):
-    """`actor` is the person, also for an act of one of their tokens; null for a job. `details` holds `before` and `after` with
-    ids; `changes` says the same with names."""
+    """`actor` is the person, also for an act of one of their tokens; null for a job. `details` holds `before`
+    and `after` with ids; `changes` says the same with names."""
 
     id: int
     at: datetime
@@ -87,5 +88,7 @@ def _out(entry: AuditEntry, renderer: AuditRenderer) -> EntryOut:
         subject=entry.subject_id,
         subject_name=renderer.subject_name(entry),
         details=entry.details,
-        changes=[FieldChangeOut(field=it.key, before=it.before, after=it.after) for it in renderer.changes(entry)],
+        changes=[
+            FieldChangeOut(field=it.key, before=it.before, after=it.after) for it in renderer.changes(entry)
+        ],
     )

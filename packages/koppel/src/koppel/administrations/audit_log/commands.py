@@ -35,7 +35,8 @@ def list_all(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """List the audit log, newest first, with what changed, in names; with `--json` also the ids before and after."""
+    """List the audit log, newest first, with what changed, in names;
+    with `--json` also the ids before and after."""
     audit_filter = AuditFilter(
         search_text=search, action=action, interface=interface, since=_day(since), until=_day(until)
     )
@@ -43,13 +44,20 @@ def list_all(
         redactor, in_words = redactor_for(actor), AuditRenderer(actor)
         rows = [
             {
-                "at": entry.at, "actor": entry.actor_name or "Koppel", "kind": entry.actor_kind, "from": entry.ip_address,
-                "interface": entry.interface, "action": entry.action, "subject_kind": entry.subject_kind,
+                "at": entry.at,
+                "actor": entry.actor_name or "Koppel",
+                "kind": entry.actor_kind,
+                "from": entry.ip_address,
+                "interface": entry.interface,
+                "action": entry.action,
+                "subject_kind": entry.subject_kind,
                 "subject_id": entry.subject_id,
-                "subject": in_words.subject_name(entry), "details": entry.details, "changes": in_words.details(entry),
+                "subject": in_words.subject_name(entry),
+                "details": entry.details,
+                "changes": in_words.details(entry),
             }
             for entry in map(redactor.redact, list_entries(actor, audit_filter, redactor)[:limit])
-        ]  # fmt: skip
+        ]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 

@@ -1,7 +1,7 @@
 """What the fields of an audit entry mean: how each is called, and of what an id in it is the id.
 
-Ids of people, divisions, templates and administrations all count from one, so a number alone names nothing: the field says
-what it is, and where one field means different things the action says so too."""
+Ids of people, divisions, templates and administrations all count from one, so a number alone names nothing:
+the field says what it is, and where one field means different things the action says so too."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -139,5 +139,6 @@ def kind_of(action: str, field: str) -> Kind | None:
 
 
 def is_by_administration(action: str) -> bool:
-    """Return whether `before` and `after` hold a state for each administration, by its id: actions on many at once do."""
+    """Return whether `before` and `after` hold a state for each
+    administration, by its id: actions on many at once do."""
     return action.startswith("administrations.")

@@ -1,5 +1,6 @@
-"""The audit log as one member may read it: a restricted administration that the member may not see has neither name nor
-values there, also in entries from before it was restricted; and the erasure of a client from the audit log."""
+"""The audit log as one member may read it: a restricted administration that the member may
+not see has neither name nor values there, also in entries from before it was restricted; and
+the erasure of a client from the audit log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,16 +38,19 @@ class Redactor:
             entry.subject_id, entry.subject_name, entry.details = None, REDACTED, {}
         elif self.ids:
             entry.details = {
-                key: self._redact_value(self._visible(entry.action, value)) for key, value in entry.details.items()
+                key: self._redact_value(self._visible(entry.action, value))
+                for key, value in entry.details.items()
             }
         return entry
 
     def _visible(self, action: str, state: Any) -> Any:
-        """Return `before` or `after` of an action on many without the hidden administrations. Deeper down the same number
-        is a person's, or a division's."""
+        """Return `before` or `after` of an action on many without the hidden administrations. Deeper down the
+        same number is a person's, or a division's."""
         if not action.startswith("administrations.") or not isinstance(state, Mapping):
             return state
-        return {key: value for key, value in state.items() if not (key.isdecimal() and int(key[:18]) in self.ids)}
+        return {
+            key: value for key, value in state.items() if not (key.isdecimal() and int(key[:18]) in self.ids)
+        }
 
     def _redact_value(self, value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -65,12 +69,14 @@ def redactor_for(actor: Actor) -> Redactor:
         )
     )
     return Redactor(
-        frozenset(int(row[0]) for row in rows), frozenset(str(text) for row in rows for text in row[1:] if text)
+        frozenset(int(row[0]) for row in rows),
+        frozenset(str(text) for row in rows for text in row[1:] if text),
     )
 
 
 def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) -> "QuerySet[AuditEntry]":
-    """Find entries, newest first; show each through `redactor.redact`. A search by name finds none that is redacted.
+    """Find entries, newest first; show each through `redactor.redact`.
+    A search by name finds none that is redacted.
 
     Raises `UnknownParameter` for an action that there is not, or a person who never worked here."""
     actor.require(Permission.MANAGE_ORGANISATION)
@@ -98,6 +104,7 @@ def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
 
 
 def anonymise_administration(organisation_id: int, administration_id: int) -> None:
-    """Blank what names this administration, by the owner's function; before its row goes, as it reads the names there."""
+    """Blank what names this administration, by the owner's function; before
+    its row goes, as it reads the names there."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_forget(%s, %s)", [organisation_id, administration_id])

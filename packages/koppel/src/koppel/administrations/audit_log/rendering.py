@@ -1,6 +1,7 @@
 """An audit entry in the reader's words: fields by their labels, people and things by name, dates as dates.
 
-`fields` declares what an id is the id of; nothing is guessed from a number. The details keep the ids, for programs."""
+`fields` declares what an id is the id of; nothing is guessed from a
+number. The details keep the ids, for programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,41 +52,51 @@ class AuditRenderer:
     actor: Actor
 
     def subject_name(self, entry: AuditEntry) -> str:
-        """Return what it was done to, as it was called then; by its name of today where the entry kept none."""
+        """Return what it was done to, as it was called then; by its
+        name of today where the entry kept none."""
         kind = SUBJECT_KINDS.get(entry.subject_kind)
         if entry.subject_name or entry.subject_id is None or kind is None:
             return entry.subject_name
         return self.name(kind, entry.subject_id)
 
     def changes(self, entry: AuditEntry) -> list[ChangedValue]:
-        """Return before and after where they differ, field by field; of an action on many, administration by administration."""
+        """Return before and after where they differ, field by field; of an action
+        on many, administration by administration."""
         before, after = entry.details.get("before"), entry.details.get("after")
         if field := WHOLE_STATE.get(entry.action):
             return [
                 ChangedValue(
-                    self.label(field), self.value(entry.action, field, before), self.value(entry.action, field, after)
+                    self.label(field),
+                    self.value(entry.action, field, before),
+                    self.value(entry.action, field, after),
                 )
             ]
         before, after = (state if isinstance(state, dict) else {} for state in (before, after))
         changes = [
-            self._change(entry.action, key, before.get(key), after.get(key)) for key in sorted({*before, *after})
+            self._change(entry.action, key, before.get(key), after.get(key))
+            for key in sorted({*before, *after})
         ]
         return [change for change in changes if change.before != change.after]
 
     def other_details(self, entry: AuditEntry) -> list[tuple[str, str]]:
         """Return what else the entry holds."""
-        fields = {key: value for key, value in entry.details.items() if key not in {"before", "after", *UNSAID}}
+        fields = {
+            key: value for key, value in entry.details.items() if key not in {"before", "after", *UNSAID}
+        }
         return [(self.label(key), self.value(entry.action, key, value)) for key, value in fields.items()]
 
     def of_administration(self, entry: AuditEntry, administration_id: int) -> list[str]:
-        """Return a sentence for each thing that an action changed for this administration, also when it was one of many."""
+        """Return a sentence for each thing that an action changed for this
+        administration, also when it was one of many."""
         if not is_by_administration(entry.action):
             return [f"{change.key}: {change.before} → {change.after}" for change in self.changes(entry)]
         key, details = str(administration_id), entry.details
         if any(key in (details.get(side) or {}) for side in ("before", "after")):
             before, after = ((details.get(side) or {}).get(key) or {} for side in ("before", "after"))
             return self._differences(entry.action, before, after)
-        parameters = {key: value for key, value in details.items() if key not in ("before", "after", "administrations")}
+        parameters = {
+            key: value for key, value in details.items() if key not in ("before", "after", "administrations")
+        }
         return [
             f"{label}: {value}"
             for label, value in self.other_details(AuditEntry(action=entry.action, details=parameters))
@@ -95,7 +106,8 @@ class AuditRenderer:
         return str(LABELS.get(field) or field.replace("_", " "))
 
     def name(self, kind: Kind, key: int) -> str:
-        """Return the name of what has this id; what was erased is called removed, what the reader may not see has no name."""
+        """Return the name of what has this id; what was erased is called
+        removed, what the reader may not see has no name."""
         if kind is Kind.ADMINISTRATION and key in self._hidden:
             return REDACTED
         return self._names(kind).get(key) or str(REMOVED[kind])
@@ -120,9 +132,13 @@ class AuditRenderer:
 
     def _change(self, action: str, key: str, before: Any, after: Any) -> ChangedValue:
         if not is_by_administration(action) or not key.isdecimal():
-            return ChangedValue(self.label(key), self.value(action, key, before), self.value(action, key, after))
+            return ChangedValue(
+                self.label(key), self.value(action, key, before), self.value(action, key, after)
+            )
         name = self.name(Kind.ADMINISTRATION, int(key))
-        return ChangedValue(name, self.value(action, "", _without_moves(before)), self.value(action, "", after))
+        return ChangedValue(
+            name, self.value(action, "", _without_moves(before)), self.value(action, "", after)
+        )
 
     def _differences(self, action: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         """Return each field of one administration before and after; people as added or removed."""
@@ -130,7 +146,8 @@ class AuditRenderer:
         people = self._moves(now.pop("people", None) or {})
         was.pop("people", None)
         fields = [
-            f"{self.label(key)}: {self.value(action, key, was.get(key))} → {self.value(action, key, now.get(key))}"
+            f"{self.label(key)}: {self.value(action, key, was.get(key))} → "
+            f"{self.value(action, key, now.get(key))}"
             for key in [*now, *(key for key in was if key not in now)]
             if was.get(key) != now.get(key)
         ]
@@ -144,7 +161,8 @@ class AuditRenderer:
         return "; ".join(f"{self.label(key)}: {self.value(action, key, item)}" for key, item in flat.items())
 
     def _moves(self, people: Any) -> str:
-        """Return the people who moved. The flag says whether an assignment was automatic; None that the person is off."""
+        """Return the people who moved. The flag says whether an assignment
+        was automatic; None that the person is off."""
         if not isinstance(people, dict):
             return self.value("", "people", people)
         moves = [
@@ -157,7 +175,13 @@ class AuditRenderer:
     def _item(self, action: str, field: str, value: Any) -> str:
         kind = kind_of(action, field)
         is_id = isinstance(value, int) and not isinstance(value, bool)
-        return self.name(kind, value) if kind and is_id else str(value) if is_id else self.value(action, field, value)
+        return (
+            self.name(kind, value)
+            if kind and is_id
+            else str(value)
+            if is_id
+            else self.value(action, field, value)
+        )
 
     def _names(self, kind: Kind) -> Mapping[int, str]:
         return {
@@ -201,7 +225,8 @@ def _flat(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_moves(state: Any) -> Any:
-    """Leave the people out: before an action they are those who come on or go off with it, as the state after says."""
+    """Leave the people out: before an action they are those who come on
+    or go off with it, as the state after says."""
     if not isinstance(state, dict) or not isinstance(state.get("people"), dict):
         return state
     return {key: item for key, item in state.items() if key != "people"}

@@ -70,7 +70,9 @@ part of the operation: with an exception that part is not done."""
 def get_action(key: str) -> BulkAction:
     """Return the action of a key. Raises `Refused` for one that nobody registered."""
     if key not in bulk_actions:
-        raise Refused(f"There is no bulk action {shorten(key)!r}; there are: {', '.join(sorted(bulk_actions))}.")
+        raise Refused(
+            f"There is no bulk action {shorten(key)!r}; there are: {', '.join(sorted(bulk_actions))}."
+        )
     return bulk_actions[key]
 
 

@@ -1,4 +1,5 @@
-"""The bulk actions that start and stop processing. Deactivating loses nothing: books, people and settings stay."""
+"""The bulk actions that start and stop processing. Deactivating loses
+nothing: books, people and settings stay."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +26,8 @@ CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 
 
 def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
-    """Return `reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises `Refused`."""
+    """Return `reason` (a sentence, kept with it) and `on` (an ISO date;
+    today or none: at once). Raises `Refused`."""
     text = str(params.get("on") or "").strip()
     on = day_of(text)
     if text and on is None:
@@ -95,14 +97,19 @@ def _plan_stop(administration: Administration, params: BulkParameters) -> Planne
         return PlannedChange(CommonReason.BEING_IMPORTED)
     reason, later = params.get("reason", ""), params.get("on", "")
     if later:
-        return _planned_change(administration, {"scheduled_deactivation_on": later, "deactivation_reason": reason})
+        return _planned_change(
+            administration, {"scheduled_deactivation_on": later, "deactivation_reason": reason}
+        )
     today = timezone.localdate().isoformat()
     stopped = {"status": Status.DEACTIVATED.value, "deactivated_on": today, "scheduled_deactivation_on": None}
-    return _planned_change(administration, {**stopped, "deactivation_reason": reason, **CLEARED_STATUS_REASON})
+    return _planned_change(
+        administration, {**stopped, "deactivation_reason": reason, **CLEARED_STATUS_REASON}
+    )
 
 
 def _plan_start(administration: Administration, *, is_reached: bool, is_held: bool) -> PlannedChange:
-    """Plan the next status. Without its connection it waits for another; what may be another company waits for a person."""
+    """Plan the next status. Without its connection it waits for another; what
+    may be another company waits for a person."""
     if administration.client_left_on:
         return PlannedChange(CommonReason.CLIENT_LEFT)
     if administration.scheduled_deactivation_on and administration.status != Status.DEACTIVATED:

@@ -1,4 +1,5 @@
-"""The bulk action that assigns and sets: division, template, people on and off, number or reason, sector, client number."""
+"""The bulk action that assigns and sets: division, template, people on and
+off, number or reason, sector, client number."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -29,14 +30,16 @@ CLIENT_NUMBER_MAX = 60
 
 
 def validate_item(actor: Actor, params: Values) -> BulkParameters:
-    """Validate as `validate_values` does. Raises `NoSuchAdministration` too, for what is not this organisation's."""
+    """Validate as `validate_values` does. Raises `NoSuchAdministration`
+    too, for what is not this organisation's."""
     values = validate_values(actor, params)
     _require_same_organisation(actor, values)
     return values
 
 
 def validate_values(actor: Actor, params: Values) -> BulkParameters:
-    """Return the values of `ASSIGN_KEYS` and `SET_KEYS` that were given; division and template None take it away.
+    """Return the values of `ASSIGN_KEYS` and `SET_KEYS` that were
+    given; division and template None take it away.
 
     Looks nothing up, as a file has thousands of lines. Raises `Refused`."""
     values = {key: _parse_value(key, params[key]) for key in (*ASSIGN_KEYS, *SET_KEYS) if key in params}
@@ -53,8 +56,13 @@ def validate_values(actor: Actor, params: Values) -> BulkParameters:
 
 
 def _parse_value(key: str, value: Any) -> Any:
-    """Parse what a program wrote. Raises `Refused` for what is neither an id, ids nor text, as its key wants it."""
-    if key in ("add", "remove") and isinstance(value, list | tuple | set | frozenset) and all(map(_is_id, value)):
+    """Parse what a program wrote. Raises `Refused` for what is neither
+    an id, ids nor text, as its key wants it."""
+    if (
+        key in ("add", "remove")
+        and isinstance(value, list | tuple | set | frozenset)
+        and all(map(_is_id, value))
+    ):
         return sorted(set(value))
     if key in ("division", "template") and (value is None or _is_id(value)):
         return value
@@ -85,7 +93,9 @@ def plan(
     restricted = touches_people and any(administration.restricted for administration in administrations)
     live = snapshot.live_members(actor.organisation_id) if restricted else frozenset()
     states = [
-        BulkValues(columns={"division_id": item_values.get("division"), "template_id": item_values.get("template")})
+        BulkValues(
+            columns={"division_id": item_values.get("division"), "template_id": item_values.get("template")}
+        )
         for item_values in params_by_id.values()
     ]
     archived = snapshot.archived_ids(actor.organisation_id, states)
@@ -124,7 +134,11 @@ def _plan_one(
 ) -> PlannedChange:
     columns: dict[str, Any] = {}
     parameters: Mapping[str, object] = values
-    for key, column in (("division", "division_id"), ("template", "template_id"), ("client_number", "client_number")):
+    for key, column in (
+        ("division", "division_id"),
+        ("template", "template_id"),
+        ("client_number", "client_number"),
+    ):
         if key in parameters:
             columns[column] = parameters[key]
     if "sector" in values:
@@ -163,7 +177,8 @@ def _plan_one(
 
 
 def _breaks_identity_rule(administration: Administration, columns: Values) -> bool:
-    """Return whether it would have neither a number nor a reason with its sector, although it had, or gets a reason now."""
+    """Return whether it would have neither a number nor a reason with its
+    sector, although it had, or gets a reason now."""
     number, reason, sector = (
         columns.get(name, getattr(administration, name)) for name in ("number", "no_number_reason", "sector")
     )
@@ -181,9 +196,15 @@ def _moves(people: snapshot.People, values: BulkParameters) -> dict[int, bool | 
 
 def _require_same_organisation(actor: Actor, values: BulkParameters) -> None:
     division, template = values.get("division"), values.get("template")
-    if division is not None and not Division.objects.for_actor(actor).filter(pk=division, archived_at=None).exists():
+    if (
+        division is not None
+        and not Division.objects.for_actor(actor).filter(pk=division, archived_at=None).exists()
+    ):
         raise NoSuchChoice(unknown_value("division", str(division)).message)
-    if template is not None and not Template.objects.for_actor(actor).filter(pk=template, archived_at=None).exists():
+    if (
+        template is not None
+        and not Template.objects.for_actor(actor).filter(pk=template, archived_at=None).exists()
+    ):
         raise NoSuchChoice(unknown_value("template", str(template)).message)
     _require_own_members(actor, {*values.get("add", ()), *values.get("remove", ())})
 

@@ -1,4 +1,5 @@
-"""The bulk actions on favourites. They are the actor's own and nobody else's, so they leave no trace in the audit log."""
+"""The bulk actions on favourites. They are the actor's own and nobody
+else's, so they leave no trace in the audit log."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +21,9 @@ def plan_favourite(
 ) -> dict[int, PlannedChange]:
     favourites = _favourite_ids(actor, list(params_by_id))
     return {
-        administration.pk: PlannedChange(CommonReason.UNCHANGED) if administration.pk in favourites else PlannedChange()
+        administration.pk: PlannedChange(CommonReason.UNCHANGED)
+        if administration.pk in favourites
+        else PlannedChange()
         for administration in administrations
     }
 
@@ -30,7 +33,9 @@ def plan_unfavourite(
 ) -> dict[int, PlannedChange]:
     favourites = _favourite_ids(actor, list(params_by_id))
     return {
-        administration.pk: PlannedChange() if administration.pk in favourites else PlannedChange(CommonReason.UNCHANGED)
+        administration.pk: PlannedChange()
+        if administration.pk in favourites
+        else PlannedChange(CommonReason.UNCHANGED)
         for administration in administrations
     }
 

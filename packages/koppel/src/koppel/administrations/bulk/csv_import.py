@@ -58,7 +58,8 @@ CLEAR = "-"
 
 @dataclass
 class CsvChanges:
-    """`values_by_id`: what every administration gets. `problems`: (line, text of the line, why it cannot be followed)."""
+    """`values_by_id`: what every administration gets. `problems`: (line,
+    text of the line, why it cannot be followed)."""
 
     values_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
@@ -69,7 +70,8 @@ class _Problem(Exception):
 
 
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
-    """Read what every administration gets. Raises `TableError`, and `Refused` when the heading line is not understood.
+    """Read what every administration gets. Raises `TableError`, and
+    `Refused` when the heading line is not understood.
 
     `names_only`: the first column says which administrations are meant, and the others are left out."""
     rows = _rows(text)
@@ -102,9 +104,13 @@ def _headings(cells: Sequence[str], *, names_only: bool) -> tuple[str, list[str]
         raise Refused(_("These headings are not understood: %s.") % ", ".join(unknown)[:200])
     key, *values = understood
     if key not in KEYS:
-        raise Refused(_("The first column must say which administration: id, name, number, client number or code."))
+        raise Refused(
+            _("The first column must say which administration: id, name, number, client number or code.")
+        )
     if not (values or names_only) or any(value not in VALUES for value in values):
-        raise Refused(_("The other columns must say what to set: division, template, sector, number and so on."))
+        raise Refused(
+            _("The other columns must say what to set: division, template, sector, number and so on.")
+        )
     return key, values
 
 
@@ -131,8 +137,12 @@ class _LineParser:
         self.makers: Mapping[str, Callable[[str], Any]] = {
             "number": lambda text: "" if text == CLEAR else text,
             "client_number": lambda text: "" if text == CLEAR else text[: actions_assign.CLIENT_NUMBER_MAX],
-            "division": lambda text: None if text == CLEAR else self._id_by_name(self.divisions, text, _("division")),
-            "template": lambda text: None if text == CLEAR else self._id_by_name(self.templates, text, _("template")),
+            "division": lambda text: (
+                None if text == CLEAR else self._id_by_name(self.divisions, text, _("division"))
+            ),
+            "template": lambda text: (
+                None if text == CLEAR else self._id_by_name(self.templates, text, _("template"))
+            ),
             "sector": self._sector,
             "reason": self._reason,
             "add": self._members,
@@ -147,7 +157,9 @@ class _LineParser:
             raise _Problem(_("No administration with this name, number or code."))
         if len(matches) > 1:
             raise _Problem(_("More than one administration answers to this."))
-        values = {key: self.makers[key](text) for key, text in zip(self.values, cells[1:], strict=False) if text}
+        values = {
+            key: self.makers[key](text) for key, text in zip(self.values, cells[1:], strict=False) if text
+        }
         try:
             # What it names was found in our own lists.
             return matches[0], dict(actions_assign.validate_values(self.actor, values))

@@ -1,7 +1,8 @@
 """Carry out what was started, or undo it, chunk by chunk.
 
-Each chunk is one transaction that locks its items, looks again at what is true now, changes it and says so on each item. A
-worker that dies takes its chunk back with it; two workers take different chunks; nothing happens twice.
+Each chunk is one transaction that locks its items, looks again at what is true now, changes
+it and says so on each item. A worker that dies takes its chunk back with it; two workers
+take different chunks; nothing happens twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,14 @@ from koppel.administrations.bulk.actions import BulkAction, PlannedChange, get_a
 from koppel.administrations.bulk.messages import mask_params, mask_values
 from koppel.administrations.bulk.reversal import plan_reversals
 from koppel.administrations.bulk.skip_reasons import CommonReason
-from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, BulkValues, ItemState
+from koppel.administrations.models import (
+    Administration,
+    BulkItem,
+    BulkOperation,
+    BulkState,
+    BulkValues,
+    ItemState,
+)
 from koppel.administrations.scope import visible_to
 from koppel.audit.models import Interface
 from koppel.audit.services import record
@@ -33,27 +41,31 @@ PENDING = (BulkState.QUEUED, BulkState.RUNNING)
 
 
 def process_chunk(organisation_id: int, operation_id: int) -> bool:
-    """Carry out one chunk; True while there may be more. In the organisation's scope, each in a transaction of its own."""
+    """Carry out one chunk; True while there may be more. In the
+    organisation's scope, each in a transaction of its own."""
     operation = BulkOperation.objects.in_organisation(organisation_id).filter(pk=operation_id).first()
     if operation is None or operation.state not in (*PENDING, BulkState.UNDOING):
         return False
     undoes = operation.state == BulkState.UNDOING
     pending_state = ItemState.CHANGED if undoes else ItemState.WAITING
-    pending = BulkItem.objects.in_organisation(organisation_id).filter(operation=operation, state=pending_state)
+    pending = BulkItem.objects.in_organisation(organisation_id).filter(
+        operation=operation, state=pending_state
+    )
     items = list(pending.select_for_update(skip_locked=True, of=("self",)).order_by("pk")[:CHUNK_ITEMS])
     if not items:
         _finish(operation, pending, undoes=undoes)
         return False
     if operation.state == BulkState.QUEUED:
-        BulkOperation.objects.in_organisation(organisation_id).filter(pk=operation_id, state=BulkState.QUEUED).update(
-            state=BulkState.RUNNING
-        )
+        BulkOperation.objects.in_organisation(organisation_id).filter(
+            pk=operation_id, state=BulkState.QUEUED
+        ).update(state=BulkState.RUNNING)
     _execute_chunk(operation, get_action(operation.action), items, undoes=undoes)
     return True
 
 
 def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: bool) -> None:
-    """Close it when nothing is left. Items that another worker holds are still pending: that one closes it."""
+    """Close it when nothing is left. Items that another worker holds
+    are still pending: that one closes it."""
     if pending.exists():
         return
     queryset = BulkOperation.objects.in_organisation(operation.organisation_id).filter(pk=operation.pk)
@@ -63,15 +75,20 @@ def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: 
         queryset.filter(state__in=PENDING).update(state=BulkState.DONE, finished_at=timezone.now())
 
 
-def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence[BulkItem], *, undoes: bool) -> None:
+def _execute_chunk(
+    operation: BulkOperation, action: BulkAction, items: Sequence[BulkItem], *, undoes: bool
+) -> None:
     actor = _actor(operation)
     if actor is None or not actor.can(action.permission):
         unchanged_state = ItemState.KEPT if undoes else ItemState.SKIPPED
-        _store(operation, [(item, unchanged_state, PlannedChange(CommonReason.NOT_ALLOWED)) for item in items])
+        _store(
+            operation, [(item, unchanged_state, PlannedChange(CommonReason.NOT_ALLOWED)) for item in items]
+        )
         return
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items]).order_by("pk")
     administrations = {
-        administration.pk: administration for administration in visible.select_for_update(of=("self",), no_key=True)
+        administration.pk: administration
+        for administration in visible.select_for_update(of=("self",), no_key=True)
     }
     changes = (
         plan_reversals(actor, administrations, items)
@@ -79,10 +96,14 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
         else _plan(actor, action, operation, administrations, items)
     )
     changed = {
-        key: verdict.after for key, verdict in changes.items() if not verdict.reason_code or (undoes and verdict.after)
+        key: verdict.after
+        for key, verdict in changes.items()
+        if not verdict.reason_code or (undoes and verdict.after)
     }
     action.execute(actor, changed)
-    _store(operation, [(item, *_result(changes.get(item.administration_id), undoes=undoes)) for item in items])
+    _store(
+        operation, [(item, *_result(changes.get(item.administration_id), undoes=undoes)) for item in items]
+    )
     if changed and (audit_action := action.audit_action_of(operation.params)):
         record(
             actor.organisation_id,
@@ -94,15 +115,21 @@ def _execute_chunk(operation: BulkOperation, action: BulkAction, items: Sequence
 
 
 def _audit_details(
-    operation: BulkOperation, administrations: Mapping[int, Administration], changed: Mapping[int, PlannedChange]
+    operation: BulkOperation,
+    administrations: Mapping[int, Administration],
+    changed: Mapping[int, PlannedChange],
 ) -> dict[str, object]:
     """Return ids, parameters, and for few what was before and after; of many each item keeps that itself."""
     details: dict[str, object] = {**mask_params(operation.params), "administrations": sorted(changed)}
     details.pop("problems", None)
     if len(changed) <= AUDITED_ITEMS_MAX:
         countries = {key: administrations[key].country for key in changed}
-        details["before"] = {str(key): dict(mask_values(item.before, countries[key])) for key, item in changed.items()}
-        details["after"] = {str(key): dict(mask_values(item.after, countries[key])) for key, item in changed.items()}
+        details["before"] = {
+            str(key): dict(mask_values(item.before, countries[key])) for key, item in changed.items()
+        }
+        details["after"] = {
+            str(key): dict(mask_values(item.after, countries[key])) for key, item in changed.items()
+        }
     return details
 
 
@@ -133,7 +160,8 @@ _STORE = """
 UPDATE administrations_bulk_item item
    SET state = done.state, reason_code = done.reason_code,
        before = coalesce(done.before, item.before), after = coalesce(done.after, item.after)
-  FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::jsonb[], %s::jsonb[]) AS done(id, state, reason_code, before, after)
+  FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::jsonb[], %s::jsonb[]) AS done(id, state, reason_code,
+    before, after)
  WHERE item.organisation_id = %s AND item.id = done.id
 """
 
@@ -155,10 +183,15 @@ def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState
 
 
 def _actor(operation: BulkOperation) -> Actor | None:
-    """Return who started it, with their role of now but no more than they had then. None: no longer a member."""
-    member = Membership.objects.in_organisation(operation.organisation_id).filter(pk=operation.membership_id or 0)
+    """Return who started it, with their role of now but no more than
+    they had then. None: no longer a member."""
+    member = Membership.objects.in_organisation(operation.organisation_id).filter(
+        pk=operation.membership_id or 0
+    )
     user_id = member.values_list("user_id", flat=True).first()
-    actor = resolve_actor(user_id, operation.organisation_id, operation.ip_address, Interface(operation.interface))
+    actor = resolve_actor(
+        user_id, operation.organisation_id, operation.ip_address, Interface(operation.interface)
+    )
     if actor is None or actor.membership_id != operation.membership_id:
         return None
     return replace(actor, role=least_privileged(Role(operation.role), actor.role), name=operation.actor_name)

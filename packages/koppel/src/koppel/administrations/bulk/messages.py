@@ -43,10 +43,14 @@ class NameLookup:
         self.people = {member.pk: str(member.user) for member in members}
         self.columns: dict[str, dict[Any, str]] = {
             "division_id": dict(
-                Division.objects.for_actor(actor).filter(pk__in=columns["division_id"]).values_list("pk", "name")
+                Division.objects.for_actor(actor)
+                .filter(pk__in=columns["division_id"])
+                .values_list("pk", "name")
             ),
             "template_id": dict(
-                Template.objects.for_actor(actor).filter(pk__in=columns["template_id"]).values_list("pk", "name")
+                Template.objects.for_actor(actor)
+                .filter(pk__in=columns["template_id"])
+                .values_list("pk", "name")
             ),
             "status": {value: str(label) for value, label in Status.choices},
             "sector": {key: str(name) for key, name in SECTIONS.items()},
@@ -60,10 +64,14 @@ class NameLookup:
 
 
 def describe_reason(reason_code: str) -> str:
-    """Return the sentence of a reason code: one of all actions, or one of the `reasons` of a single action."""
+    """Return the sentence of a reason code: one of all actions, or
+    one of the `reasons` of a single action."""
     if not reason_code:
         return ""
-    reason_enums: list[type[BulkReason]] = [CommonReason, *(action.reasons for action in bulk_actions.values())]
+    reason_enums: list[type[BulkReason]] = [
+        CommonReason,
+        *(action.reasons for action in bulk_actions.values()),
+    ]
     for reasons in reason_enums:
         if reason_code in reasons.values:
             return str(reasons(reason_code).label)
@@ -79,8 +87,8 @@ def mask_values(values: BulkValues, country: str) -> BulkValues:
 
 
 def mask_params(params: BulkParameters) -> Mapping[str, object]:
-    """Return the parameters that are the same for all items, without a number: whether it is a person's depends on the
-    country of each administration."""
+    """Return the parameters that are the same for all items, without a number: whether it is a person's
+    depends on the country of each administration."""
     return {key: value for key, value in params.items() if key != "number"}
 
 
@@ -91,7 +99,8 @@ def describe_changes(before: BulkValues, after: BulkValues, names: NameLookup) -
     for column, value in after.get("columns", {}).items():
         if column in COLUMNS:
             lines.append(
-                f"{COLUMNS[column]}: {names.value(column, earlier.get(column))} → {names.value(column, value)}"
+                f"{COLUMNS[column]}: {names.value(column, earlier.get(column))} → "
+                f"{names.value(column, value)}"
             )
     people: Mapping[str, bool | None] = after.get("people", {})
     on = [names.people.get(int(member_id), "–") for member_id, flag in people.items() if flag is not None]

@@ -68,7 +68,9 @@ def get_allowed_action(actor: Actor, key: str) -> BulkAction:
     return action
 
 
-def preview(actor: Actor, action_key: str, params: Values, selection: Selection, *, query: str = "") -> BulkOperation:
+def preview(
+    actor: Actor, action_key: str, params: Values, selection: Selection, *, query: str = ""
+) -> BulkOperation:
     """Make a draft that says of each administration what would change, or why nothing would.
 
     Raises `Refused`, `NoSuchAdministration`, `UnknownParameter`.
@@ -78,7 +80,8 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
     if selection.ids and selection.query is not None:
         raise Refused(_("Name administrations by id, or by a filter; one of the two."))
     refuse_unknown(
-        action, {key: value for key, value in params.items() if not (selection.values_by_id and key in OF_FILES)}
+        action,
+        {key: value for key, value in params.items() if not (selection.values_by_id and key in OF_FILES)},
     )
     validated = action.validate(actor, params)
     if any(not 0 < key <= ID_MAX for key in selection.ids):
@@ -113,7 +116,8 @@ def preview(actor: Actor, action_key: str, params: Values, selection: Selection,
 
 
 def start_operation(actor: Actor, operation_id: int) -> bool:
-    """Start what was previewed. False when it was started already: a double click, a second tab, a stale page."""
+    """Start what was previewed. False when it was started already: a
+    double click, a second tab, a stale page."""
     operation = get_operation(actor, operation_id)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk)
     if operation.membership_id != actor.membership_id:
@@ -127,15 +131,24 @@ def start_operation(actor: Actor, operation_id: int) -> bool:
 def record_completed(
     actor: Actor, action_key: str, changes: Mapping[int, PlannedChange], *, query: str = ""
 ) -> BulkOperation:
-    """Keep what another use case did in the same transaction as if it had been done here: with a result for each
-    administration, and its undo."""
+    """Keep what another use case did in the same transaction as if it had been done here: with a result for
+    each administration, and its undo."""
     now = timezone.now()
     operation = BulkOperation.objects.create(
-        organisation_id=actor.organisation_id, membership_id=actor.membership_id, actor_name=actor.name,
-        ip_address=actor.ip_address, role=actor.role, interface=actor.interface, action=action_key,
+        organisation_id=actor.organisation_id,
+        membership_id=actor.membership_id,
+        actor_name=actor.name,
+        ip_address=actor.ip_address,
+        role=actor.role,
+        interface=actor.interface,
+        action=action_key,
         params=BulkParameters(per_item=True),
-        query=query, total=len(changes), state=BulkState.DONE, started_at=now, finished_at=now,
-    )  # fmt: skip
+        query=query,
+        total=len(changes),
+        state=BulkState.DONE,
+        started_at=now,
+        finished_at=now,
+    )
     items = [_item(operation, key, verdict, {}) for key, verdict in changes.items()]
     for item in items:
         item.state = ItemState.CHANGED
@@ -144,7 +157,8 @@ def record_completed(
 
 
 def undo(actor: Actor, operation_id: int) -> bool:
-    """Take back what was changed and nobody has changed since. False when that has begun already. Raises `Refused`."""
+    """Take back what was changed and nobody has changed since. False when
+    that has begun already. Raises `Refused`."""
     operation = get_operation(actor, operation_id)
     actor.require(get_action(operation.action).permission)
     if operation.state in (BulkState.UNDOING, BulkState.UNDONE):
@@ -210,7 +224,11 @@ def _item(operation: BulkOperation, key: int, change: PlannedChange, values: Val
 def _run_or_enqueue(operation: BulkOperation, pending: ItemState) -> None:
     waiting = operation.items.filter(organisation_id=operation.organisation_id, state=pending).count()
     if waiting > INLINE_ITEMS_MAX:
-        enqueue("administrations.process_bulk", organisation_id=operation.organisation_id, operation_id=operation.pk)
+        enqueue(
+            "administrations.process_bulk",
+            organisation_id=operation.organisation_id,
+            operation_id=operation.pk,
+        )
         return
     while process_chunk(operation.organisation_id, operation.pk):
         pass

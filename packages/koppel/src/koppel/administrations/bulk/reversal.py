@@ -62,7 +62,8 @@ def plan_reversal(
 def _columns_to_restore(
     administration: Administration, change: RecordedChange, not_offered: Mapping[str, Collection[int]]
 ) -> dict[str, Any]:
-    """Return the earlier values of columns that still hold what the operation set, without what was archived meanwhile."""
+    """Return the earlier values of columns that still hold what the operation
+    set, without what was archived meanwhile."""
     before, after = change.before.get("columns", {}), change.after.get("columns", {})
     current = snapshot.read(administration, after)
     return {
@@ -84,7 +85,8 @@ def _may_restore_people(
     people: Mapping[str, bool | None],
     live_members: Collection[int],
 ) -> bool:
-    """Return whether a restricted administration was restricted then too, and somebody who may sign in stays named on it.
+    """Return whether a restricted administration was restricted then too,
+    and somebody who may sign in stays named on it.
 
     When it was restricted since, whom it is for was decided anew."""
     moves = {int(member): automatic for member, automatic in people.items()}

@@ -1,5 +1,5 @@
-"""A filter that says on which administrations bulk work is done. To do it on all is said, and never follows from a filter
-that narrows nothing down.
+"""A filter that says on which administrations bulk work is done. To do it on all is said, and never follows
+from a filter that narrows nothing down.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,9 @@ def parse_bulk_filter(text: str) -> ListQuery:
         return query
     parts = [*query.unknown, *_narrowing_nothing(parameters)]
     if not parts and not query.is_filtered:
-        parts = [UnknownPart("filter", text, _("This filter narrows nothing down. Leave it empty to mean all."))]
+        parts = [
+            UnknownPart("filter", text, _("This filter narrows nothing down. Leave it empty to mean all."))
+        ]
     if parts:
         raise UnknownParameter(parts)
     return query
@@ -38,7 +40,8 @@ def _narrowing_nothing(parameters: QueryDict) -> Iterator[UnknownPart]:
             yield UnknownPart(name, "", _("“q” is empty and narrows nothing down."))
         elif name in ARRANGING:
             message = _(
-                "“%(name)s” narrows nothing down and has no place in a filter of bulk work. Possible: %(names)s."
+                "“%(name)s” narrows nothing down and has no place in a filter of bulk work. Possible: "
+                "%(names)s."
             )
             yield UnknownPart(name, shorten(str(texts[-1])), message % params, FILTERS)
         elif name == "all":

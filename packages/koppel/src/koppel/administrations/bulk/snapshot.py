@@ -50,7 +50,9 @@ def read(administration: Administration, columns: Iterable[str]) -> dict[str, An
 
 def live_members(organisation_id: int) -> frozenset[int]:
     """Return the ids of memberships that may sign in."""
-    return frozenset(active_memberships().filter(organisation_id=organisation_id).values_list("pk", flat=True))
+    return frozenset(
+        active_memberships().filter(organisation_id=organisation_id).values_list("pk", flat=True)
+    )
 
 
 def archived_ids(organisation_id: int, states: Iterable[BulkValues]) -> Mapping[str, frozenset[int]]:
@@ -63,7 +65,9 @@ def archived_ids(organisation_id: int, states: Iterable[BulkValues]) -> Mapping[
     return ids_by_column
 
 
-def removes_last_active_member(people: People, moves: Mapping[int, bool | None], live: Collection[int]) -> bool:
+def removes_last_active_member(
+    people: People, moves: Mapping[int, bool | None], live: Collection[int]
+) -> bool:
     """Return whether nobody who may sign in would be on it."""
     return not any(flag is not None and member in live for member, flag in {**people, **moves}.items())
 
@@ -91,11 +95,15 @@ def _write_column(organisation_id: int, name: str, pairs: Sequence[tuple[int, An
          WHERE one.organisation_id = %s AND one.id = wanted.id
     """  # noqa: S608 - names of our own
     with connection.cursor() as cursor:
-        cursor.execute(statement, [[key for key, _v in pairs], [value for _k, value in pairs], organisation_id])
+        cursor.execute(
+            statement, [[key for key, _v in pairs], [value for _k, value in pairs], organisation_id]
+        )
 
 
 def _write_people(organisation_id: int, people_by_id: Mapping[int, Mapping[str, bool | None]]) -> None:
-    triples = [(key, int(member), flag) for key, people in people_by_id.items() for member, flag in people.items()]
+    triples = [
+        (key, int(member), flag) for key, people in people_by_id.items() for member, flag in people.items()
+    ]
     off = [(key, member) for key, member, flag in triples if flag is None]
     on = [(key, member, flag) for key, member, flag in triples if flag is not None]
     with connection.cursor() as cursor:
@@ -106,8 +114,10 @@ def _write_people(organisation_id: int, people_by_id: Mapping[int, Mapping[str, 
 
 
 _TAKE_OFF = """
-DELETE FROM administrations_assignment one USING unnest(%s::bigint[], %s::bigint[]) AS gone(administration, membership)
- WHERE one.administration_id = gone.administration AND one.membership_id = gone.membership AND one.organisation_id = %s
+DELETE FROM administrations_assignment one USING unnest(%s::bigint[], %s::bigint[]) AS gone(administration,
+  membership)
+ WHERE one.administration_id = gone.administration AND one.membership_id = gone.membership
+   AND one.organisation_id = %s
 """
 _PUT_ON = """
 INSERT INTO administrations_assignment (organisation_id, administration_id, membership_id, automatic)

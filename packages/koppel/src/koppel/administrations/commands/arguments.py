@@ -11,7 +11,8 @@ Ids = Annotated[list[int] | None, typer.Argument(help="Ids of administrations.")
 Matching = Annotated[
     str | None,
     typer.Option(
-        "--filter", help="Instead of ids: all that match, as in the list's address bar: 'status=failed&division=3'."
+        "--filter",
+        help="Instead of ids: all that match, as in the list's address bar: 'status=failed&division=3'.",
     ),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Instead of ids or a filter: all that you may see.")]

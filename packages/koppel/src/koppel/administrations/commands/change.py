@@ -31,7 +31,9 @@ def assign(
     division: Annotated[str, typer.Option(help="Id of the division, or 'none'.")] = "",
     template: Annotated[str, typer.Option(help="Id of the template, or 'none'.")] = "",
     add: Annotated[list[int] | None, typer.Option(help="Id of a membership to add; may be repeated.")] = None,
-    remove: Annotated[list[int] | None, typer.Option(help="Id of a membership to remove; may be repeated.")] = None,
+    remove: Annotated[
+        list[int] | None, typer.Option(help="Id of a membership to remove; may be repeated.")
+    ] = None,
     sector: Annotated[str, typer.Option(help="Letter of the sector.")] = "",
     dry_run: DryRun = False,
     person: ActAs = "",
@@ -52,9 +54,14 @@ def assign(
 
 @app.command("activate")
 def activate(
-    ids: Ids = None, matching: Matching = None, everything: Everything = False, dry_run: DryRun = False,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    ids: Ids = None,
+    matching: Matching = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Let deactivated administrations sync again."""
     with acting_as(person, organisation) as actor:
         selection = _selection(actor, "activate", ids, matching, everything=everything)
@@ -76,12 +83,16 @@ def deactivate(
     """Stop syncing administrations. Nothing is lost."""
     with acting_as(person, organisation) as actor:
         selection = _selection(actor, "deactivate", ids, matching, everything=everything)
-        _run_action(actor, "deactivate", {"reason": reason, "on": on}, selection, dry_run=dry_run, as_json=as_json)
+        _run_action(
+            actor, "deactivate", {"reason": reason, "on": on}, selection, dry_run=dry_run, as_json=as_json
+        )
 
 
 @app.command("import-csv")
 def import_csv(
-    file: Annotated[Path, typer.Argument(help="The first column names the administration, the others its new values.")],
+    file: Annotated[
+        Path, typer.Argument(help="The first column names the administration, the others its new values.")
+    ],
     dry_run: DryRun = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
@@ -105,8 +116,10 @@ def import_csv(
 @app.command("undo")
 def undo_operation(
     operation: Annotated[int, typer.Argument(help="Id that the command printed.")],
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Undo an assignment or setting of the last 24 hours, where it was not changed since."""
     with acting_as(person, organisation) as actor:
         bulk.undo(actor, operation)
@@ -116,9 +129,13 @@ def undo_operation(
 @app.command("restrict")
 def restrict(
     administration_id: AdministrationId,
-    people: Annotated[list[int], typer.Option("--member", help="Id of a membership that may see it; may be repeated.")],
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    people: Annotated[
+        list[int], typer.Option("--member", help="Id of a membership that may see it; may be repeated.")
+    ],
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Restrict an administration to the members named, whatever their role."""
     with acting_as(person, organisation) as actor:
         restriction.set_access(actor, administration_id, restricted=True, membership_ids=people)
@@ -127,7 +144,10 @@ def restrict(
 
 @app.command("unrestrict")
 def unrestrict(
-    administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+    administration_id: AdministrationId,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """Open a restricted administration to all whose role or division gives access."""
     with acting_as(person, organisation) as actor:
@@ -139,8 +159,10 @@ def unrestrict(
 def mark_favourite(
     administration_id: AdministrationId,
     off: Annotated[bool, typer.Option("--off", help="Remove it from your favourites.")] = False,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Add an administration to your favourites."""
     with acting_as(person, organisation) as actor:
         services.set_favourite(actor, administration_id, is_favourite=not off)
@@ -151,11 +173,16 @@ def mark_favourite(
 def change_settings(
     administration_id: AdministrationId,
     values: Annotated[
-        list[str] | None, typer.Option("--set", help="'schedule=night', or JSON after the =; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", help="'schedule=night', or JSON after the =; may be repeated."),
     ] = None,
-    reset: Annotated[list[str] | None, typer.Option(help="Remove its own value of a setting; may be repeated.")] = None,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    reset: Annotated[
+        list[str] | None, typer.Option(help="Remove its own value of a setting; may be repeated.")
+    ] = None,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Show the effective settings and the origin of each; `--set` and `--reset` change its own."""
     changes = dict(_parse_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
     with acting_as(person, organisation) as actor:
@@ -168,10 +195,13 @@ def change_settings(
 def _selection(
     actor: Actor, action: str, ids: list[int] | None, matching: str | None, *, everything: bool
 ) -> Selection:
-    """Select by ids, by a filter that narrows down, or by --all. Checks the permission before anything is read."""
+    """Select by ids, by a filter that narrows down, or by --all.
+    Checks the permission before anything is read."""
     bulk.get_allowed_action(actor, action)
     if sum((bool(ids), bool(matching), everything)) > 1:
-        raise CommandError("Name administrations by id, or all that match with --filter, or --all; one of the three.")
+        raise CommandError(
+            "Name administrations by id, or all that match with --filter, or --all; one of the three."
+        )
     if everything:
         return Selection(query=parse_bulk_filter(""))
     if ids and matching is None:
@@ -184,7 +214,13 @@ def _selection(
 
 
 def _run_action(
-    actor: Actor, action: str, params: Mapping[str, Any], selection: Selection, *, dry_run: bool, as_json: bool
+    actor: Actor,
+    action: str,
+    params: Mapping[str, Any],
+    selection: Selection,
+    *,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     draft = bulk.preview(actor, action, params, selection)
     if not dry_run:
@@ -193,21 +229,33 @@ def _run_action(
 
 
 def _print(actor: Actor, operation_id: int, *, as_json: bool) -> None:
-    """Print how many of each, and why some were left; many are done by a worker, so `state` may say queued."""
+    """Print how many of each, and why some were left; many are done
+    by a worker, so `state` may say queued."""
     operation = bulk.get_operation(actor, operation_id)
     counts = bulk.count_items(operation)
     row = {
-        "operation": operation.pk, "state": operation.state, "would_change": counts.waiting, "changed": counts.changed,
-        "skipped": counts.skipped, "undone": counts.undone, "kept": counts.kept, "skip_reasons": _skip_reasons(operation),
-    }  # fmt: skip
+        "operation": operation.pk,
+        "state": operation.state,
+        "would_change": counts.waiting,
+        "changed": counts.changed,
+        "skipped": counts.skipped,
+        "undone": counts.undone,
+        "kept": counts.kept,
+        "skip_reasons": _skip_reasons(operation),
+    }
     print_record(row, as_json=as_json)
 
 
 def _skip_reasons(operation: BulkOperation) -> dict[str, str]:
     items = (
-        BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation).exclude(reason_code="")
+        BulkItem.objects.in_organisation(operation.organisation_id)
+        .filter(operation=operation)
+        .exclude(reason_code="")
     )
-    return {str(item.administration_id): bulk.describe_reason(item.reason_code) for item in items.order_by("pk")[:100]}
+    return {
+        str(item.administration_id): bulk.describe_reason(item.reason_code)
+        for item in items.order_by("pk")[:100]
+    }
 
 
 def _parse_setting(text: str) -> tuple[str, Any]:

@@ -18,9 +18,13 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("set-predecessor")
 def set_predecessor(
     administration_id: AdministrationId,
-    predecessor: Annotated[int | None, typer.Argument(help="Id of the one that it continues; default: none.")] = None,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    predecessor: Annotated[
+        int | None, typer.Argument(help="Id of the one that it continues; default: none.")
+    ] = None,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Set the administration that this one continues: renamed, merged, or moved to another system."""
     with acting_as(person, organisation) as actor:
         predecessors.set_predecessor(actor, administration_id, predecessor)
@@ -32,8 +36,10 @@ def offboard(
     administration_id: AdministrationId,
     erase_on: Annotated[str, typer.Option(help="Day on which everything is erased.")],
     client_left_on: Annotated[str, typer.Option(help="Day on which the client left; default: today.")] = "",
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Offboard a client: syncing stops, books are kept until a day and then erased."""
     left_on, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
     with acting_as(person, organisation) as actor:
@@ -45,8 +51,10 @@ def offboard(
 def withdraw(
     administration_id: AdministrationId,
     sure: Annotated[bool, typer.Option("--yes", help="Confirm erasing, which cannot be undone.")] = False,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Cancel an import that waits, or erase a wrong one."""
     if not sure:
         raise CommandError(

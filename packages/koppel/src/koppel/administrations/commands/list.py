@@ -35,13 +35,18 @@ def list_administrations(
 ) -> None:
     """List the administrations that you may see, filtered and sorted as on the page."""
     with acting_as(person, organisation) as actor:
-        rows = [_row(administration) for administration in search(actor, parse_query_string(matching))[:limit]]
+        rows = [
+            _row(administration) for administration in search(actor, parse_query_string(matching))[:limit]
+        ]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
 @app.command("show")
 def show_administration(
-    administration_id: AdministrationId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+    administration_id: AdministrationId,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """Show an administration with its settings and the origin of each."""
     with acting_as(person, organisation) as actor:
@@ -56,11 +61,15 @@ def show_administration(
 
 @app.command("export")
 def export_administrations(
-    matching: Annotated[str, typer.Option("--filter", help="As in the list's address bar, columns too.")] = "",
+    matching: Annotated[
+        str, typer.Option("--filter", help="As in the list's address bar, columns too.")
+    ] = "",
     file_format: Annotated[Format, typer.Option("--format", help="csv, xlsx or parquet.")] = Format.CSV,
     out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("administrations.csv"),
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Write the list to a file."""
     with (
         acting_as(person, organisation) as actor,

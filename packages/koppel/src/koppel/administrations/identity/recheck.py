@@ -1,4 +1,5 @@
-"""The yearly check with the registers: a little every hour, so that no register gets a firm's 5,000 numbers in one night."""
+"""The yearly check with the registers: a little every hour, so that no register
+gets a firm's 5,000 numbers in one night."""
 
 from itertools import islice
 
@@ -12,21 +13,27 @@ BATCH_SIZE = 500
 
 _DUE = """
 SELECT a.country, a.number FROM administrations_administration a
-  LEFT JOIN company_registers_lookup l ON l.organisation_id = a.organisation_id AND l.country = a.country AND l.kind = 'number'
+  LEFT JOIN company_registers_lookup l ON l.organisation_id = a.organisation_id AND l.country = a.country
+    AND l.kind = 'number'
        AND l.value = a.number
- WHERE a.organisation_id = %s AND a.number <> '' AND a.withdrawn_at IS NULL AND a.client_left_on IS NULL AND a.status <> %s
-   AND (l.id IS NULL OR (l.due_at IS NULL AND coalesce(l.answered_at, l.requested_at) < now() - %s * interval '1 day'))
+ WHERE a.organisation_id = %s AND a.number <> '' AND a.withdrawn_at IS NULL AND a.client_left_on IS NULL
+   AND a.status <> %s
+   AND (l.id IS NULL OR (l.due_at IS NULL AND coalesce(l.answered_at,
+     l.requested_at) < now() - %s * interval '1 day'))
  ORDER BY l.answered_at NULLS FIRST, a.id
 """
 
 
 def recheck_batch(organisation_id: int) -> int:
-    """Ask about those that were never asked about or not for a year, oldest first. Returns how many. In scope.
+    """Ask about those that were never asked about or not for a year,
+    oldest first. Returns how many. In scope.
 
-    A number that was changed in bulk is asked about here as well. What is deactivated, or whose client left, is left alone."""
+    A number that was changed in bulk is asked about here as well. What is
+    deactivated, or whose client left, is left alone."""
     with connection.cursor() as cursor:
         cursor.execute(_DUE, [organisation_id, Status.DEACTIVATED, RECHECK_AFTER_DAYS])
         queries = (build_query(country, number) for country, number in cursor.fetchall())
-        # Those of which no register can say anything stay due for ever: they must not stand before the others.
+        # Those of which no register can say anything stay due for
+        # ever: they must not stand before the others.
         due_queries = list(islice((query for query in queries if query), BATCH_SIZE))
     return request_lookups(organisation_id, due_queries, refresh=True)

@@ -1,7 +1,8 @@
-"""Who an administration is, after its import: changed by a person, checked with the register at once and every year.
+"""Who an administration is, after its import: changed by a person,
+checked with the register at once and every year.
 
-The register's answer fills in the sector where there is none, withdraws a doubt about the number, and raises an issue when the
-company was closed or renamed. It never changes a number or a name.
+The register's answer fills in the sector where there is none, withdraws a doubt about the number, and raises
+an issue when the company was closed or renamed. It never changes a number or a name.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -48,8 +49,8 @@ def identify(
 ) -> Identity | list[IdentityProblem]:
     """Store who it is and have its register asked. Returns the problems when it is incomplete or wrong.
 
-    Raises `NoSuchAdministration`. A new number that the register is known to call otherwise needs `same_company`: somebody says
-    that it is the same one."""
+    Raises `NoSuchAdministration`. A new number that the register is known to call otherwise needs
+    `same_company`: somebody says that it is the same one."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
     if administration is None:
@@ -57,7 +58,9 @@ def identify(
     identity = check_identity(country=administration.country, number=number, reason=reason, sector=sector)
     if isinstance(identity, list):
         return identity
-    register_name = other_name(administration, identity.number) if identity.number != administration.number else ""
+    register_name = (
+        other_name(administration, identity.number) if identity.number != administration.number else ""
+    )
     if register_name and not same_company:
         message = _("The register calls this number “%(register)s”. Is this the same company?")
         return [IdentityProblem("same_company", "same_company", message % {"register": register_name})]
@@ -69,7 +72,10 @@ def identify(
     after = {name: getattr(administration, name) for name in COLUMNS}
     if after != before:
         administration.save(update_fields=list(COLUMNS))
-        details = {"before": _audit_details(administration, before), "after": _audit_details(administration, after)}
+        details = {
+            "before": _audit_details(administration, before),
+            "after": _audit_details(administration, after),
+        }
         record(
             actor.organisation_id,
             actor.audit,
@@ -110,7 +116,8 @@ def request_register_check(actor: Actor, administration_ids: Sequence[int], *, r
 
 
 def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """Raise issues for what may be completed later, and have registers asked about the others, in the import's transaction."""
+    """Raise issues for what may be completed later, and have registers asked
+    about the others, in the import's transaction."""
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     administrations = list(queryset)
     for administration in administrations:
@@ -125,7 +132,8 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
 
 
 def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
-    """Keep in the audit log which of these a person confirmed to be the same company, and by which name and number."""
+    """Keep in the audit log which of these a person confirmed to be the
+    same company, and by which name and number."""
     administrations = Administration.objects.for_actor(actor).filter(pk__in=administration_ids)
     for administration in administrations.exclude(confirmed_identity={}):
         confirmed = administration.confirmed_identity
@@ -143,7 +151,8 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
 
 
 def other_name(administration: Administration, number: str) -> str:
-    """Return the register's name of this number where it differs from ours; '' when a person said that it is the same."""
+    """Return the register's name of this number where it differs from ours;
+    '' when a person said that it is the same."""
     return (
         other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
         if number
@@ -163,7 +172,11 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
     names: dict[int, str] = {}
     for key, (administration, number, question) in register_queries.items():
         finding = findings.get(question) if question else None
-        if finding and finding.query.kind is QueryKind.NUMBER and finding.has_different_name(administration.name):
+        if (
+            finding
+            and finding.query.kind is QueryKind.NUMBER
+            and finding.has_different_name(administration.name)
+        ):
             confirmed = administration.confirmed_identity
             is_confirmed_name = confirmed.number == number and not finding.has_different_name(confirmed.name)
             names |= {} if is_confirmed_name else {key: finding.legal_name}
@@ -186,7 +199,8 @@ def is_confirmed(administration: Administration, finding: LookupResult | None) -
 
 
 def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
-    """Update the issues on completeness, and on companies they no longer are, after identities of many were set or set back.
+    """Update the issues on completeness, and on companies they no longer are,
+    after identities of many were set or set back.
 
     `columns`: those that changed. Their registers are asked within the hour, as after an import."""
     touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
@@ -227,7 +241,8 @@ def cached_register_result(administration: Administration) -> LookupResult | Non
 
 
 def acknowledge_changes(actor: Actor, administration_id: int) -> int:
-    """Record that the company was seen to be closed or renamed: nobody is asked again until the register says something new."""
+    """Record that the company was seen to be closed or renamed: nobody is asked
+    again until the register says something new."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = visible_to(actor).filter(pk=administration_id).first()
     if administration is None:
@@ -263,7 +278,9 @@ def handle_lookup_result(organisation_id: int, before: LookupResult, after: Look
         _apply(administration, before, after)
 
 
-def _request_lookups(organisation_id: int, administrations: Sequence[Administration], *, refresh: bool) -> int:
+def _request_lookups(
+    organisation_id: int, administrations: Sequence[Administration], *, refresh: bool
+) -> int:
     query_by_id = {administration.pk: register_query(administration) for administration in administrations}
     queries = [query for query in query_by_id.values() if query]
     cached = cached_results(organisation_id, queries)
@@ -292,14 +309,17 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
             setattr(administration, name, value)
         administration.save(update_fields=list(changed))
         record(
-            administration.organisation_id, REGISTER_ACTOR, AdministrationAction.REGISTER_VALUES_APPLIED,
+            administration.organisation_id,
+            REGISTER_ACTOR,
+            AdministrationAction.REGISTER_VALUES_APPLIED,
             subject=_subject(administration),
             details={"source": after.source, **changed},
-        )  # fmt: skip
+        )
 
 
 def _columns_to_fill(administration: Administration, after: LookupResult) -> Mapping[str, Any]:
-    """Return the columns that the answer fills in: the sector where there is none, and the doubt about the number."""
+    """Return the columns that the answer fills in: the sector where
+    there is none, and the doubt about the number."""
     columns: dict[str, Any] = {}
     if not administration.sector and after.sector is not None:
         columns |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}

@@ -21,4 +21,8 @@ def columns_awaiting_connection() -> Mapping[str, str]:
 
 def columns_held() -> Mapping[str, str]:
     """Return the columns of one of which a person has yet to say whether it is the same company."""
-    return {"status": Status.BLOCKED.value, "status_code": OTHER_COMPANY, "status_reason": OTHER_COMPANY_MESSAGE}
+    return {
+        "status": Status.BLOCKED.value,
+        "status_code": OTHER_COMPANY,
+        "status_reason": OTHER_COMPANY_MESSAGE,
+    }

@@ -32,7 +32,8 @@ class DueWork:
 
 
 def find_due_work() -> DueWork:
-    """Return what falls due today: deactivations that were planned, and erasures. In the installation's scope."""
+    """Return what falls due today: deactivations that were planned,
+    and erasures. In the installation's scope."""
     today = timezone.localdate()
     planned = Administration.objects.filter(scheduled_deactivation_on__lte=today, withdrawn_at=None)
     over = Administration.objects.filter(
@@ -67,8 +68,8 @@ def deactivate_planned(organisation_id: int) -> int:
 def erase_batch(organisation_id: int, administration_id: int) -> bool:
     """Erase a part of what was withdrawn or kept long enough. True while there may be more.
 
-    Books first, the row itself last; then the audit log names nobody any more, its older entries neither. Restartable at any
-    moment."""
+    Books first, the row itself last; then the audit log names nobody any more, its older
+    entries neither. Restartable at any moment."""
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     over = Q(withdrawn_at__isnull=False) | Q(erase_on__lte=timezone.localdate(), client_left_on__isnull=False)
     administration = queryset.filter(over).select_for_update(no_key=True).first()
@@ -98,7 +99,9 @@ def _erase_row(administration: Administration) -> None:
     erase_administration(organisation_id, administration.pk)
     for model in (BulkItem, Assignment, Favourite):
         model.objects.in_organisation(organisation_id).filter(administration_id=administration.pk).delete()
-    Administration.objects.in_organisation(organisation_id).filter(predecessor=administration).update(predecessor=None)
+    Administration.objects.in_organisation(organisation_id).filter(predecessor=administration).update(
+        predecessor=None
+    )
     remote_company_id, is_offboarded = administration.remote_company_id, administration.withdrawn_at is None
     Administration.objects.in_organisation(organisation_id).filter(pk=administration.pk).delete()
     companies = RemoteCompany.objects.in_organisation(organisation_id).filter(pk=remote_company_id)

@@ -1,4 +1,5 @@
-"""How the firm parts with an administration: an import taken back, a client who left, and a client who came back.
+"""How the firm parts with an administration: an import taken back, a
+client who left, and a client who came back.
 
 Nothing is deleted here: `erasure` does that, a part at a time."""
 
@@ -23,7 +24,8 @@ KEEP_YEARS = 7
 
 
 def withdraw(actor: Actor, administration_id: int) -> None:
-    """Take back an import: cancel one that still waits, or erase what was read. It is gone for everybody at once.
+    """Take back an import: cancel one that still waits, or erase what
+    was read. It is gone for everybody at once.
 
     The remote company can be imported again. Raises `NoSuchAdministration`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
@@ -32,18 +34,25 @@ def withdraw(actor: Actor, administration_id: int) -> None:
     administration.withdrawn_at, administration.status = timezone.now(), Status.DEACTIVATED
     administration.save(update_fields=["withdrawn_at", "status"])
     _record(
-        actor, administration.pk, AdministrationAction.IMPORT_CANCELLED if is_queued else AdministrationAction.WITHDRAWN
+        actor,
+        administration.pk,
+        AdministrationAction.IMPORT_CANCELLED if is_queued else AdministrationAction.WITHDRAWN,
     )
     stop_syncs(actor.organisation_id, [administration.pk])
-    enqueue("administrations.erase", organisation_id=actor.organisation_id, administration_id=administration.pk)
+    enqueue(
+        "administrations.erase", organisation_id=actor.organisation_id, administration_id=administration.pk
+    )
 
 
 def offboard_client(actor: Actor, administration_id: int, *, client_left_on: date, erase_on: date) -> None:
-    """Stop syncing; siblings on the same connection go on. On `erase_on` everything is erased. Raises `Refused`."""
+    """Stop syncing; siblings on the same connection go on. On
+    `erase_on` everything is erased. Raises `Refused`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     if erase_on <= timezone.localdate():
-        raise Refused(_("The day of erasing must lie in the future. To erase at once, withdraw the administration."))
+        raise Refused(
+            _("The day of erasing must lie in the future. To erase at once, withdraw the administration.")
+        )
     if erase_on < client_left_on:
         raise Refused(_("The books cannot be erased before the client left."))
     administration.client_left_on, administration.erase_on, administration.scheduled_deactivation_on = (
@@ -51,14 +60,23 @@ def offboard_client(actor: Actor, administration_id: int, *, client_left_on: dat
         erase_on,
         None,
     )
-    administration.status, administration.status_code, administration.status_reason = Status.DEACTIVATED, "", ""
+    administration.status, administration.status_code, administration.status_reason = (
+        Status.DEACTIVATED,
+        "",
+        "",
+    )
     administration.deactivated_on = administration.deactivated_on or timezone.localdate()
     administration.save(
         update_fields=[
-            "client_left_on", "erase_on", "scheduled_deactivation_on", "status", "status_code", "status_reason",
+            "client_left_on",
+            "erase_on",
+            "scheduled_deactivation_on",
+            "status",
+            "status_code",
+            "status_reason",
             "deactivated_on",
         ]
-    )  # fmt: skip
+    )
     stop_syncs(actor.organisation_id, [administration.pk])
     details = {"client_left_on": client_left_on.isoformat(), "erase_on": erase_on.isoformat()}
     _record(actor, administration.pk, AdministrationAction.OFFBOARDED, administration.name, details)

@@ -22,18 +22,27 @@ def set_predecessor(actor: Actor, administration_id: int, predecessor_id: int | 
     administration = get_locked(actor, administration_id)
     if predecessor_id is not None and not visible_to(actor).filter(pk=predecessor_id).exists():
         raise NoSuchAdministration
-    if predecessor_id is not None and administration.pk in _predecessor_chain(actor.organisation_id, predecessor_id):
+    if predecessor_id is not None and administration.pk in _predecessor_chain(
+        actor.organisation_id, predecessor_id
+    ):
         raise Refused(_("That administration continues this one already."))
     before = administration.predecessor_id
     administration.predecessor_id = predecessor_id
     administration.save(update_fields=["predecessor"])
     details = {"before": before, "after": predecessor_id}
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
-    record(actor.organisation_id, actor.audit, AdministrationAction.PREDECESSOR_SET, subject=subject, details=details)
+    record(
+        actor.organisation_id,
+        actor.audit,
+        AdministrationAction.PREDECESSOR_SET,
+        subject=subject,
+        details=details,
+    )
 
 
 def list_duplicates(actor: Actor, administration: Administration) -> list[Administration]:
-    """List others with the same registration number, within what the actor sees. A predecessor is no duplicate."""
+    """List others with the same registration number, within what the
+    actor sees. A predecessor is no duplicate."""
     if not administration.number:
         return []
     same = (

@@ -1,6 +1,7 @@
 """The cells of a page as markup.
 
-A page has up to 1,500 cells; writing them here, with words looked up once, takes a third of the time that a template takes.
+A page has up to 1,500 cells; writing them here, with words looked up once,
+takes a third of the time that a template takes.
 """
 
 from collections.abc import Mapping
@@ -48,7 +49,9 @@ def page_context(rows: RowContext) -> PageContext:
         "planned": _("To be deactivated"),
         "progress": _("Progress"),
     }
-    statuses = {value: render_to_string("web/parts/status.html", {"status": value}) for value in Status.values}
+    statuses = {
+        value: render_to_string("web/parts/status.html", {"status": value}) for value in Status.values
+    }
     return PageContext(rows, labels, statuses, reverse("administrations:list"))
 
 
@@ -63,7 +66,9 @@ def moment(at: datetime | None) -> SafeString:
     local = timezone.localtime(at)
     days_ago = (timezone.localdate() - local.date()).days
     day = _("today") if days_ago == 0 else _("yesterday") if days_ago == 1 else ""
-    text = f"{day} {date_format(local, 'TIME_FORMAT')}" if day else date_format(local, "SHORT_DATETIME_FORMAT")
+    text = (
+        f"{day} {date_format(local, 'TIME_FORMAT')}" if day else date_format(local, "SHORT_DATETIME_FORMAT")
+    )
     return format_html('<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), text)
 
 
@@ -72,7 +77,11 @@ def name_cell(administration: Administration, page: PageContext) -> SafeString:
     if administration.restricted:
         mark = format_html(' <span class="tag" title="{0}">{0}</span>', page.labels["restricted"])
     return format_html(
-        '<a id="open-{0}" href="{1}{0}/">{2}</a>{3}', str(administration.pk), page.list_url, administration.name, mark
+        '<a id="open-{0}" href="{1}{0}/">{2}</a>{3}',
+        str(administration.pk),
+        page.list_url,
+        administration.name,
+        mark,
     )
 
 
@@ -130,7 +139,9 @@ def people_cell(administration: Administration, page: PageContext) -> SafeString
     if not names:
         return DASH
     more = f" +{len(names) - SHOWN_PEOPLE}" if len(names) > SHOWN_PEOPLE else ""
-    return format_html('<span title="{}">{}{}</span>', ", ".join(names), ", ".join(names[:SHOWN_PEOPLE]), more)
+    return format_html(
+        '<span title="{}">{}{}</span>', ", ".join(names), ", ".join(names[:SHOWN_PEOPLE]), more
+    )
 
 
 def template_cell(administration: Administration, page: PageContext) -> SafeString:

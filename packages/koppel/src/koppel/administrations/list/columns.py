@@ -25,8 +25,8 @@ CellMarkup = Callable[[Administration, PageContext], SafeString]
 
 @dataclass(frozen=True)
 class Column:
-    """`key` names it in the address bar. `sort`: the field, or the count, that orders it; nulls last either way. `value` is
-    its cell in a file, `html` on the page."""
+    """`key` names it in the address bar. `sort`: the field, or the count, that orders it; nulls last either
+    way. `value` is its cell in a file, `html` on the page."""
 
     key: str
     label: str | Promise
@@ -101,7 +101,9 @@ _COLUMNS = (
         html=cell_markup.number_cell,
         is_default=True,
     ),
-    text_column("client", _("Client number"), "client_number", lambda administration: administration.client_number),
+    text_column(
+        "client", _("Client number"), "client_number", lambda administration: administration.client_number
+    ),
     text_column(
         "code",
         _("Code at source"),
@@ -127,7 +129,12 @@ _COLUMNS = (
         is_default=True,
     ),
     text_column(
-        "division", _("Division"), "division__name", cell_values.division_name, has_nulls=True, is_default=True
+        "division",
+        _("Division"),
+        "division__name",
+        cell_values.division_name,
+        has_nulls=True,
+        is_default=True,
     ),
     Column(
         "people",
@@ -153,7 +160,9 @@ _COLUMNS = (
         html=cell_markup.sector_cell,
     ),
     text_column("country", _("Country"), "country", lambda administration: administration.country),
-    text_column("currency", _("Currency"), "base_currency", lambda administration: administration.base_currency),
+    text_column(
+        "currency", _("Currency"), "base_currency", lambda administration: administration.base_currency
+    ),
     text_column(
         "connection",
         _("Connection"),
@@ -185,11 +194,15 @@ DEFAULT_COLUMNS = tuple(column.key for column in _COLUMNS if column.is_default)
 
 
 def ordering(sort: str) -> tuple[dict[str, Combinable], list[OrderBy]]:
-    """Return (annotations needed, order) of a sort key such as `-complete`. Ties go by name, so that pages do not overlap."""
+    """Return (annotations needed, order) of a sort key such as `-complete`. Ties
+    go by name, so that pages do not overlap."""
     column, descending = COLUMNS[sort.removeprefix("-")], sort.startswith("-")
-    annotations: dict[str, Combinable] = {} if isinstance(column.sort, str) else {"sort_figure": column.sort()}
+    annotations: dict[str, Combinable] = (
+        {} if isinstance(column.sort, str) else {"sort_figure": column.sort()}
+    )
     field = F(column.sort if isinstance(column.sort, str) else "sort_figure")
-    # Columns that are never NULL go without "nulls last", which would keep PostgreSQL from reading them off an index.
+    # Columns that are never NULL go without "nulls last", which would keep
+    # PostgreSQL from reading them off an index.
     nulls_last = True if column.has_nulls else None
     first = field.desc(nulls_last=nulls_last) if descending else field.asc(nulls_last=nulls_last)
     rest = [] if column.key == "name" else [F("sort_name").asc()]

@@ -1,6 +1,8 @@
-"""Whether what a filter names exists for the person who asks: a division, template, connection, member or import.
+"""Whether what a filter names exists for the person who asks: a
+division, template, connection, member or import.
 
-Nobody gets a list, a file or a bulk operation by a filter of which a part is unknown: left out, it would mean everything.
+Nobody gets a list, a file or a bulk operation by a filter of which a part is
+unknown: left out, it would mean everything.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +49,8 @@ def require_known(actor: Actor, query: ListQuery) -> None:
 
 
 def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
-    """Return what the filter names and does not exist, is archived or removed, or is out of the actor's sight."""
+    """Return what the filter names and does not exist, is archived or
+    removed, or is out of the actor's sight."""
     parts = list(query.unknown)
     for key, rows_of in _ROWS.items():
         ids = [int(value) for value in query.multi.get(key, ()) if is_id(value)]
@@ -63,7 +66,8 @@ def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
 
 
 def _is_issue(actor: Actor, code: str) -> bool:
-    """Return whether the code is one of an issue, also of one that an earlier version or another connector raised."""
+    """Return whether the code is one of an issue, also of one that an
+    earlier version or another connector raised."""
     return code in issue_types or Issue.objects.for_actor(actor).filter(code=code).exists()
 
 
@@ -101,7 +105,8 @@ def _templates(actor: Actor, ids: Iterable[int]) -> Rows:
 def _connections(actor: Actor, ids: Iterable[int]) -> Rows:
     connections = Connection.objects.for_actor(actor).filter(pk__in=ids)
     return {
-        connection.pk: (connection.account, connection.state != ConnectionState.REMOVED) for connection in connections
+        connection.pk: (connection.account, connection.state != ConnectionState.REMOVED)
+        for connection in connections
     }
 
 

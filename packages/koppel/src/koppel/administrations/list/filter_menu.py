@@ -90,16 +90,21 @@ def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) ->
 
 
 def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Chip]:
-    """Return a chip for each filter, in the order of the menus; a dash for what is gone, so that it can be taken away."""
+    """Return a chip for each filter, in the order of the menus; a dash for
+    what is gone, so that it can be taken away."""
     offered = {key: dict(pairs) for key, pairs in _filter_choices(choices).items()}
     chip_list = []
     for key, values in query.multi.items():
         if len(values) > CHIPS_PER_FILTER_MAX:
-            chip_list.append(Chip(f"{LABELS[key]}: {len(values)}", query.without_filter(key).to_query_string()))
+            chip_list.append(
+                Chip(f"{LABELS[key]}: {len(values)}", query.without_filter(key).to_query_string())
+            )
             continue
         for value in values:
             label = offered[key].get(value, "–")
-            chip_list.append(Chip(f"{LABELS[key]}: {label}", query.without_filter(key, value).to_query_string()))
+            chip_list.append(
+                Chip(f"{LABELS[key]}: {label}", query.without_filter(key, value).to_query_string())
+            )
     for key, value in query.single.items():
         chip_list.append(Chip(_single(key, value), query.without_filter(key, value).to_query_string()))
     return chip_list

@@ -20,14 +20,17 @@ class ListRow:
     is_favourite: bool
     is_failing: bool
     cells: SafeString
-    """All of them as markup: a template's loop over a page of them would take twice as long as everything else."""
+    """All of them as markup: a template's loop over a page of them
+    would take twice as long as everything else."""
 
 
 def render_rows(
     administrations: Sequence[Administration], columns: Sequence[str], context: RowContext
 ) -> list[ListRow]:
     page = page_context(context)
-    cells = [('<td class="number">' if COLUMNS[key].is_figure else "<td>", COLUMNS[key].html) for key in columns]
+    cells = [
+        ('<td class="number">' if COLUMNS[key].is_figure else "<td>", COLUMNS[key].html) for key in columns
+    ]
     return [
         ListRow(
             administration,

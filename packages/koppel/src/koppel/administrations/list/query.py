@@ -1,5 +1,5 @@
-"""What the address bar asks of the list: filters, search, sorting, columns, page. What it does not know is kept in `unknown`,
-and whoever looks for administrations with it is refused (`filter_checks`).
+"""What the address bar asks of the list: filters, search, sorting, columns, page. What it does not know is
+kept in `unknown`, and whoever looks for administrations with it is refused (`filter_checks`).
 
 One type for the page, the export, bulk work on "all that match", saved views, REST and the shell.
 """
@@ -49,7 +49,17 @@ ISSUES = ("any", NONE)
 NUMBERS = ("missing", "incomplete", "doubtful", "duplicate")
 LIFECYCLES = ("client_left", "deactivation_scheduled")
 MULTI_FILTERS = ("status", "division", "user", "template", "sector", "connection", "freshness")
-SINGLE_FILTERS = ("q", "issues", "number", "lifecycle", "import", "favourites", "changed", "running", "restricted")
+SINGLE_FILTERS = (
+    "q",
+    "issues",
+    "number",
+    "lifecycle",
+    "import",
+    "favourites",
+    "changed",
+    "running",
+    "restricted",
+)
 FILTERS = MULTI_FILTERS + SINGLE_FILTERS
 
 
@@ -92,7 +102,8 @@ _PARAMETERS: Mapping[str, Parameter] = {
     "all": FLAG,
     "done": Parameter(parse=id_of, may_be_blank=False),
 }
-"""`all`: the whole list, where a default view would show otherwise. `done`: bulk work that the page offers to undo."""
+"""`all`: the whole list, where a default view would show otherwise.
+`done`: bulk work that the page offers to undo."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,8 @@ class ListQuery:
         """Return it without one value of a filter, or without all of its values."""
         removed = {(key, chosen) for chosen in self.multi.get(key, ())} if value is None else {(key, value)}
         multi = {
-            name: tuple(text for text in values if (name, text) not in removed) for name, values in self.multi.items()
+            name: tuple(text for text in values if (name, text) not in removed)
+            for name, values in self.multi.items()
         }
         return replace(
             self,
@@ -152,7 +164,8 @@ def read_query(request: HttpRequest) -> ListQuery:
 
 
 def parse_query(params: QueryDict) -> ListQuery:
-    """Parse the address bar; what is unknown is kept in `unknown`. Raises `UnknownParameter` for a filter that is too long."""
+    """Parse the address bar; what is unknown is kept in `unknown`. Raises
+    `UnknownParameter` for a filter that is too long."""
     require_bounded(params, name="filter")
     query = _strip_values(params)
     validators = {name: parameter.accepts for name, parameter in _PARAMETERS.items()}

@@ -1,7 +1,7 @@
 """The list people live in: what matches, in which order, one page of it.
 
-Every index that serves it begins with the organisation. Policies allow only leakproof conditions below them, so the search
-compares plain folded text within one organisation's rows.
+Every index that serves it begins with the organisation. Policies allow only leakproof conditions below them,
+so the search compares plain folded text within one organisation's rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,8 @@ class ListPage:
 
 
 def apply_filters(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
-    """Return all that the actor may see and the filters let through, in no order. Raises `UnknownParameter`."""
+    """Return all that the actor may see and the filters let through,
+    in no order. Raises `UnknownParameter`."""
     require_known(actor, query)
     return _matching(actor, query)
 
@@ -70,8 +71,8 @@ def search(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
 def get_page(actor: Actor, query: ListQuery) -> ListPage:
     """Read the page asked for, else the last one there is. Raises `UnknownParameter`.
 
-    Ids are ordered first and rows fetched for one page only: sorting whole rows with their four parents costs five times as
-    much."""
+    Ids are ordered first and rows fetched for one page only: sorting whole rows with
+    their four parents costs five times as much."""
     annotations, order = ordering(query.sort)
     ids = apply_filters(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
     page = Paginator(ids, PAGE_SIZE).get_page(query.page)
@@ -100,7 +101,9 @@ def freshness_condition(freshness: str) -> Q:
 
 def ids_with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
     """Return ids of administrations, as a subquery."""
-    queryset = Issue.objects.for_actor(actor).filter(subject_kind=SubjectKind.ADMINISTRATION, resolved_at=None)
+    queryset = Issue.objects.for_actor(actor).filter(
+        subject_kind=SubjectKind.ADMINISTRATION, resolved_at=None
+    )
     return (queryset.filter(code=code) if code else queryset).values("subject_id")  # type: ignore[return-value]
 
 
@@ -115,7 +118,8 @@ def _ids(column: str, values: Sequence[str]) -> Q:
 
 
 def _people(actor: Actor, values: Sequence[str]) -> Q:
-    """Return the condition on who works on it. That Administrators are on everything by default does not count."""
+    """Return the condition on who works on it. That Administrators
+    are on everything by default does not count."""
     on_it = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
     at_work = on_it.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     ids = [actor.membership_id if text == "me" else int(text) for text in values if text != NONE]
@@ -151,7 +155,8 @@ def _number(actor: Actor, value: str) -> Q:
 
 
 def duplicate_numbers(actor: Actor) -> "QuerySet[Administration]":
-    """Return numbers that more than one of the visible administrations has: the same client, imported twice."""
+    """Return numbers that more than one of the visible
+    administrations has: the same client, imported twice."""
     carried = visible_to(actor).exclude(number="").values("number", "number_scheme").order_by()
     return carried.annotate(n=Count("pk")).filter(n__gt=1).values("number")  # type: ignore[return-value]
 
@@ -182,10 +187,14 @@ _SINGLE_CONDITIONS: dict[str, Callable[[Actor, str], Q]] = {
     "number": _number,
     "favourites": _favourites,
     "changed": _recently_changed,
-    "running": lambda actor, value: Q(pk__in=[sync.administration_id for sync in active_syncs(actor.organisation_id)]),
+    "running": lambda actor, value: Q(
+        pk__in=[sync.administration_id for sync in active_syncs(actor.organisation_id)]
+    ),
     "import": lambda actor, value: Q(import_id=int(value)),
     "restricted": lambda actor, value: Q(restricted=True),
     "lifecycle": lambda actor, value: (
-        Q(client_left_on__isnull=False) if value == "client_left" else Q(scheduled_deactivation_on__isnull=False)
+        Q(client_left_on__isnull=False)
+        if value == "client_left"
+        else Q(scheduled_deactivation_on__isnull=False)
     ),
 }

@@ -20,13 +20,19 @@ class RowContext:
     favourite_ids: frozenset[int]
 
 
-def load_row_context(actor: Actor, administrations: Sequence[Administration], columns: Sequence[str]) -> RowContext:
+def load_row_context(
+    actor: Actor, administrations: Sequence[Administration], columns: Sequence[str]
+) -> RowContext:
     """Read it, without what none of the columns shows."""
     ids = [administration.pk for administration in administrations]
-    favourites = Favourite.objects.for_actor(actor).filter(membership_id=actor.membership_id, administration_id__in=ids)
+    favourites = Favourite.objects.for_actor(actor).filter(
+        membership_id=actor.membership_id, administration_id__in=ids
+    )
     return RowContext(
         progress=progress_of(actor.organisation_id, ids),
-        issues=count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, ids) if "issues" in columns else {},
+        issues=count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, ids)
+        if "issues" in columns
+        else {},
         people=_people_on(actor, ids) if "people" in columns else {},
         favourite_ids=frozenset(favourites.values_list("administration_id", flat=True)),
     )

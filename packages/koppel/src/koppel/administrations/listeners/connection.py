@@ -28,14 +28,18 @@ LIVE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 def block(organisation_id: int, administration_ids: Sequence[int], reason: str) -> None:
     """Block administrations because of another company. A deactivated one stays deactivated."""
-    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=list(administration_ids))
+    administrations = Administration.objects.in_organisation(organisation_id).filter(
+        pk__in=list(administration_ids)
+    )
     blocked = {"status": Status.BLOCKED, "status_code": OTHER_COMPANY, "status_reason": reason}
     administrations.exclude(status=Status.DEACTIVATED).update(**blocked)
 
 
 def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
     """Let them go on: one that was never completely read waits for its first sync."""
-    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=list(administration_ids))
+    administrations = Administration.objects.in_organisation(organisation_id).filter(
+        pk__in=list(administration_ids)
+    )
     calm = {"status_code": "", "status_reason": ""}
     stopped = administrations.filter(status=Status.BLOCKED, status_code=OTHER_COMPANY)
     stopped.filter(activated_at=None).update(status=Status.QUEUED, **calm)
@@ -65,11 +69,15 @@ def attach_waiting(actor: Actor, connection_id: int) -> int:
 
 
 def _reachable_companies(actor: Actor) -> "QuerySet[RemoteCompany]":
-    companies = RemoteCompany.objects.for_actor(actor).filter(is_listed=True, connection__state__in=LIVE_STATES)
+    companies = RemoteCompany.objects.for_actor(actor).filter(
+        is_listed=True, connection__state__in=LIVE_STATES
+    )
     return companies.filter(administrations=None).select_related("connection").order_by("-connection_id")
 
 
-def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "QuerySet[RemoteCompany]") -> int:
+def _move(
+    actor: Actor, administrations: "QuerySet[Administration]", reached: "QuerySet[RemoteCompany]"
+) -> int:
     """Point administrations at the same company (the vendor's immutable id) of another connection. Nothing
     else changes: settings, people, books and checkpoints stay. Returns how many moved."""
     waiting = list(administrations.select_related("remote_company", "connection"))
@@ -81,7 +89,9 @@ def _move(actor: Actor, administrations: "QuerySet[Administration]", reached: "Q
     moved_administrations = []
     reached_now = []
     for administration in waiting:
-        target = by_company.get((administration.connection.connector, administration.remote_company.external_id))
+        target = by_company.get(
+            (administration.connection.connector, administration.remote_company.external_id)
+        )
         if target is None:
             continue
         inherit_identity(target, administration.remote_company)

@@ -1,4 +1,5 @@
-"""Administrations as the firm's divisions and templates see them: counted, moved, and asked what other settings would do."""
+"""Administrations as the firm's divisions and templates see them: counted,
+moved, and asked what other settings would do."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from koppel.organisations.roles import Actor
 
 
 def count_administrations(organisation_id: int, group: GroupKind) -> Mapping[int, int]:
-    """Count them, never a restricted one: to those who are not named on it no number may tell that it exists."""
+    """Count them, never a restricted one: to those who are not named
+    on it no number may tell that it exists."""
     column = f"{group.value}_id"
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         withdrawn_at=None, restricted=False
@@ -33,14 +35,17 @@ def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: 
 
 
 def settings_impact(organisation_id: int, template_id: int, settings: SettingsMap) -> SettingsImpact:
-    """Compute what other settings of a template would do. Administrations with the same own settings share an answer."""
+    """Compute what other settings of a template would do. Administrations
+    with the same own settings share an answer."""
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         template_id=template_id, withdrawn_at=None, restricted=False
     )
     changes: Counter[tuple[str, str]] = Counter()
     values: dict[tuple[str, str], tuple[Any, Any]] = {}
     changed = total = 0
-    for administration in administrations.select_related("template", "organisation").iterator(chunk_size=2000):
+    for administration in administrations.select_related("template", "organisation").iterator(
+        chunk_size=2000
+    ):
         total += 1
         before = resolve_settings(
             administration.settings,
@@ -54,5 +59,7 @@ def settings_impact(organisation_id: int, template_id: int, settings: SettingsMa
             pair = (getattr(before, key), getattr(after, key))
             changes[key, repr(pair)] += 1
             values[key, repr(pair)] = pair
-    differences = [SettingChange(key, *values[key, pair], count) for (key, pair), count in changes.most_common()]
+    differences = [
+        SettingChange(key, *values[key, pair], count) for (key, pair), count in changes.most_common()
+    ]
     return SettingsImpact(total, changed, differences)

@@ -1,4 +1,5 @@
-"""The administrations that a person holds, shown before they leave and handed to a colleague with the rest."""
+"""The administrations that a person holds, shown before they leave
+and handed to a colleague with the rest."""
 
 import itertools
 from collections.abc import Collection
@@ -36,17 +37,21 @@ def _sole_assignments(assignments: "QuerySet[Assignment]", membership_id: int) -
     """Return the assignments on whose administration nobody else is named who may sign in."""
     live = Q(membership__expires_at=None) | Q(membership__expires_at__gt=timezone.now())
     other_assignments = Assignment.objects.filter(
-        live, organisation_id=OuterRef("organisation_id"), administration=OuterRef("administration"),
+        live,
+        organisation_id=OuterRef("organisation_id"),
+        administration=OuterRef("administration"),
         membership__is_active=True,
-    )  # fmt: skip
+    )
     return assignments.exclude(Exists(other_assignments.exclude(membership_id=membership_id)))
 
 
 def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
-    """Add the heir where not there already: chosen for what the leaver was chosen for, by default for the rest.
+    """Add the heir where not there already: chosen for what the
+    leaver was chosen for, by default for the rest.
 
-    A restricted administration goes along when the actor is named on it; else only at the hands of an Administrator, when the
-    leaver has no access any more and nobody else does: it must not become a way to look in."""
+    A restricted administration goes along when the actor is named on it; else only at the
+    hands of an Administrator, when the leaver has no access any more and nobody else
+    does: it must not become a way to look in."""
     assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver_id)
     ids = _ids_that_move(actor, leaver_id, has_left=not Membership.objects.get(pk=leaver_id).is_live)
     leaver_assignments = assignments.filter(administration_id__in=ids).order_by("administration_id")
@@ -69,7 +74,9 @@ def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
 
 def _ids_that_move(actor: Actor, leaver: int, *, has_left: bool) -> set[int]:
     assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver)
-    ids = set(assignments.filter(administration__in=visible_to(actor)).values_list("administration_id", flat=True))
+    ids = set(
+        assignments.filter(administration__in=visible_to(actor)).values_list("administration_id", flat=True)
+    )
     if actor.role == Role.ADMINISTRATOR and has_left:
         orphaned = _sole_assignments(assignments.filter(administration__restricted=True), leaver)
         ids |= set(orphaned.values_list("administration_id", flat=True))
@@ -77,7 +84,8 @@ def _ids_that_move(actor: Actor, leaver: int, *, has_left: bool) -> set[int]:
 
 
 def _moving(actor: Actor, leaver: int, _heir: int, deactivate: bool) -> list[tuple[int, str]]:
-    """Describe what `_move_assignments` would move; a restricted one that the actor does not see has no name here."""
+    """Describe what `_move_assignments` would move; a restricted one
+    that the actor does not see has no name here."""
     has_left = deactivate or not Membership.objects.get(pk=leaver).is_live
     ids = _ids_that_move(actor, leaver, has_left=has_left)
     names = dict(visible_to(actor).filter(pk__in=ids).order_by("sort_name").values_list("pk", "name"))
@@ -96,7 +104,8 @@ def _moving_views(actor: Actor, leaver: int, _heir: int, _deactivate: bool) -> l
 
 
 def _move_views(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
-    """Move views under the same name; with the leaver's beside it where the heir has that name, numbered where taken."""
+    """Move views under the same name; with the leaver's beside it where the
+    heir has that name, numbered where taken."""
     views = SavedView.objects.for_actor(actor)
     used_names = set(views.filter(membership_id=new_owner_id).values_list("name", flat=True))
     leaver_views = list(views.filter(membership_id=leaver_id).select_related("membership__user"))
@@ -113,10 +122,16 @@ def _free_name(view: SavedView, used_names: Collection[str]) -> str:
         return view.name
     with_person = _("%(view)s of %(person)s") % {"view": view.name, "person": view.membership.user}
     numbered = (f"{with_person[: length_max - 5]} {number}" for number in itertools.count(2))
-    return next(name for name in itertools.chain([with_person[:length_max]], numbered) if name not in used_names)
+    return next(
+        name for name in itertools.chain([with_person[:length_max]], numbered) if name not in used_names
+    )
 
 
 PROVIDERS = {
-    "assignments": OwnershipProvider(gettext_lazy("Administrations"), _list_assignments, _move_assignments, _moving),
-    "saved_views": OwnershipProvider(gettext_lazy("Saved views"), _list_saved_views, _move_views, _moving_views),
+    "assignments": OwnershipProvider(
+        gettext_lazy("Administrations"), _list_assignments, _move_assignments, _moving
+    ),
+    "saved_views": OwnershipProvider(
+        gettext_lazy("Saved views"), _list_saved_views, _move_views, _moving_views
+    ),
 }

@@ -1,4 +1,5 @@
-"""Recipients of an administration's events: its responsible person, and members with access, its division or a favourite."""
+"""Recipients of an administration's events: its responsible person, and members
+with access, its division or a favourite."""
 
 from collections.abc import Collection
 
@@ -42,16 +43,22 @@ def unrestricted_ids(
     """Return those that are not restricted: only the people named on a restricted one are notified, never a
     program.
     """
-    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
+    administrations = Administration.objects.in_organisation(organisation_id).filter(
+        pk__in=administration_ids
+    )
     if division_ids:
         administrations = administrations.filter(division_id__in=division_ids)
     return list(administrations.filter(restricted=False, withdrawn_at=None).values_list("pk", flat=True))
 
 
 def visible_administrations_of(
-    organisation_id: int, subject: Subject | None, administration_ids: Collection[int], membership_ids: Collection[int]
+    organisation_id: int,
+    subject: Subject | None,
+    administration_ids: Collection[int],
+    membership_ids: Collection[int],
 ) -> dict[int, VisibleAdministrations]:
-    """Return what each of these people may see; a restricted administration concerns only those named on it."""
+    """Return what each of these people may see; a restricted
+    administration concerns only those named on it."""
     touched = Administration.objects.in_organisation(organisation_id)
     if administration_ids:
         touched = touched.filter(pk__in=administration_ids)
@@ -67,13 +74,16 @@ def visible_administrations_of(
 def fallback_recipients(
     organisation_id: int, membership_id: int, administration_ids: Collection[int]
 ) -> dict[int, int | None]:
-    """Return restricted ones on which this member is not named, each with the first who is and may sign in."""
+    """Return restricted ones on which this member is not named, each
+    with the first who is and may sign in."""
     restricted = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=administration_ids, restricted=True
     )
     own_assignments = Assignment.objects.in_organisation(organisation_id).filter(membership_id=membership_id)
     there = own_assignments.values("administration_id")
-    recipients: dict[int, int | None] = dict.fromkeys(restricted.exclude(pk__in=there).values_list("pk", flat=True))
+    recipients: dict[int, int | None] = dict.fromkeys(
+        restricted.exclude(pk__in=there).values_list("pk", flat=True)
+    )
     assignments = (
         Assignment.objects.in_organisation(organisation_id)
         .filter(administration__in=recipients)
@@ -97,7 +107,8 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     administrations = list(queryset.select_related("template", "organisation"))
     audiences = {
-        administration.pk: effective_settings(administration).notify.get(event) for administration in administrations
+        administration.pk: effective_settings(administration).notify.get(event)
+        for administration in administrations
     }
     manual_assignments = Assignment.objects.in_organisation(organisation_id).filter(automatic=False)
     members: dict[int, set[int]] = {administration.pk: set() for administration in administrations}
@@ -112,7 +123,9 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
         if audiences[administration.pk] == "division" and not administration.restricted
     }
     of_division: dict[int, set[int]] = {}
-    people = DivisionMember.objects.in_organisation(organisation_id).filter(division__in=set(by_division.values()))
+    people = DivisionMember.objects.in_organisation(organisation_id).filter(
+        division__in=set(by_division.values())
+    )
     for division, member in people.values_list("division_id", "membership_id"):
         of_division.setdefault(division, set()).add(member)
     for key, division_id in by_division.items():

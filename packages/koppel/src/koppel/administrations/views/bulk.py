@@ -34,12 +34,15 @@ OPEN_STATES = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
 
 @action_of("administrations:list")
 def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
-    """Preview what the action would do to what is ticked, or to all that match; a refusal leads back to the list as it was."""
+    """Preview what the action would do to what is ticked, or to all that match; a
+    refusal leads back to the list as it was."""
     form = BulkForm.of(request)
     with form.refusals():
         action = form.values["action"]
         bulk.get_allowed_action(request.actor, action)
-        draft = bulk.preview(request.actor, action, form.params(), _selection(request, form), query=_query_of(form))
+        draft = bulk.preview(
+            request.actor, action, form.params(), _selection(request, form), query=_query_of(form)
+        )
         if action in ("add_favourite", "remove_favourite"):
             return _start(request, draft)
         return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
@@ -48,7 +51,8 @@ def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _selection(request: AuthenticatedRequest, form: BulkForm) -> bulk.Selection:
-    """Return what is ticked, or all that match. Raises `UnknownParameter`, also for a list that was refused, and `Invalid`."""
+    """Return what is ticked, or all that match. Raises `UnknownParameter`, also
+    for a list that was refused, and `Invalid`."""
     text = form.values["query"]
     query = parse_bulk_filter(text) if form.values["all"] else parse_query_string(text)
     require_known(request.actor, query)
@@ -56,14 +60,16 @@ def _selection(request: AuthenticatedRequest, form: BulkForm) -> bulk.Selection:
 
 
 def _query_of(form: BulkForm) -> str:
-    """Return the list's address: the filter, the sorting and the columns. What is unknown of it is left out."""
+    """Return the list's address: the filter, the sorting and the
+    columns. What is unknown of it is left out."""
     arrangement = parse_query_string(form.values["arrangement"]).arrangement()
     return "&".join(text for text in (form.values["query"], arrangement) if text)
 
 
 @query_parameters(only=one_of(*ItemState.values), page=PAGE)
 def show_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    """Show before it starts what changes, what does not and why; afterwards how far it is, what happened, and the undo."""
+    """Show before it starts what changes, what does not and why; afterwards
+    how far it is, what happened, and the undo."""
     operation = bulk.get_operation(request.actor, operation_id)
     return render(request, "administrations/bulk.html", _operation_context(request, operation))
 
@@ -107,7 +113,9 @@ def list_operations(request: AuthenticatedRequest) -> HttpResponse:
         (operation, get_action(operation.action).label, bulk.count_items(operation))
         for operation in bulk.list_operations(request.actor)
     ]
-    return render(request, "administrations/bulk_list.html", {"nav_section": "administrations", "rows": operation_rows})
+    return render(
+        request, "administrations/bulk_list.html", {"nav_section": "administrations", "rows": operation_rows}
+    )
 
 
 def import_table(request: AuthenticatedRequest) -> HttpResponse:
@@ -144,14 +152,17 @@ def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpRe
 
 
 def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpResponse:
-    """Start it. Few are changed at once, and the list says what happened; many are followed on their own page."""
+    """Start it. Few are changed at once, and the list says what
+    happened; many are followed on their own page."""
     if not bulk.start_operation(request.actor, operation.pk):
         messages.info(request, _("This was started already."))
     operation.refresh_from_db()
     if operation.state != BulkState.DONE or operation.params.get("per_item"):
         return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[operation.pk]))
     counts = bulk.count_items(operation)
-    text = ngettext("%(count)d administration was changed.", "%(count)d administrations were changed.", counts.changed)
+    text = ngettext(
+        "%(count)d administration was changed.", "%(count)d administrations were changed.", counts.changed
+    )
     messages.success(request, text % {"count": counts.changed})
     if counts.skipped:
         skipped = ngettext("%(count)d was left as it is.", "%(count)d were left as they are.", counts.skipped)
@@ -171,7 +182,8 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "operation": operation,
         "action": action,
         "counts": counts,
-        "handled": counts.total - (counts.changed if operation.state == BulkState.UNDOING else counts.waiting),
+        "handled": counts.total
+        - (counts.changed if operation.state == BulkState.UNDOING else counts.waiting),
         "is_draft": operation.state == BulkState.DRAFT,
         "is_open": operation.state in OPEN_STATES,
         "can_undo": bulk.can_undo(operation) and counts.changed > 0,
@@ -194,12 +206,16 @@ def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
 
 def _items(actor: Actor, items: list[BulkItem]) -> list[dict[str, Any]]:
     visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items])
-    administrations = {administration.pk: administration for administration in visible.only("pk", "name", "country")}
+    administrations = {
+        administration.pk: administration for administration in visible.only("pk", "name", "country")
+    }
     names = bulk.NameLookup(actor, [state for item in items for state in (item.before, item.after)])
     return [
         {
             "id": item.administration_id,
-            "name": administrations[item.administration_id].name if item.administration_id in administrations else "",
+            "name": administrations[item.administration_id].name
+            if item.administration_id in administrations
+            else "",
             "state": item.state,
             "label": ItemState(item.state).label,
             "reason": bulk.describe_reason(item.reason_code),

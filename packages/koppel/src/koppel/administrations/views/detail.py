@@ -40,12 +40,16 @@ def show_administration(request: AuthenticatedRequest, administration_id: int) -
         "membership__user"
     )
     context = page_context(request, administration, "overview") | {
-        "issues": open_issues(administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(
-            administration.pk, []
-        ),
+        "issues": open_issues(
+            administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]
+        ).get(administration.pk, []),
         "cards": ordered_cards(),
-        "chosen": [each.membership for each in people.order_by("membership__user__name") if not each.automatic],
-        "by_default": [each.membership for each in people.order_by("membership__user__name") if each.automatic],
+        "chosen": [
+            each.membership for each in people.order_by("membership__user__name") if not each.automatic
+        ],
+        "by_default": [
+            each.membership for each in people.order_by("membership__user__name") if each.automatic
+        ],
         "progress": progress_of(administration.organisation_id, [administration.pk]).get(administration.pk),
         "duplicates": predecessors.list_duplicates(request.actor, administration),
         "predecessor": queries.get_visible(request.actor, administration.predecessor_id),
@@ -79,7 +83,8 @@ def edit_administration(request: AuthenticatedRequest, administration_id: int) -
 
 
 def edit_settings(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show each setting with where it comes from; store it here, or give it back to template or organisation."""
+    """Show each setting with where it comes from; store it here, or
+    give it back to template or organisation."""
     administration = get_administration_or_404(request.actor, administration_id)
     form = SettingsPageForm.of(request)
     if request.method == "POST":
@@ -121,7 +126,8 @@ def show_history(request: AuthenticatedRequest, administration_id: int) -> HttpR
     administration = get_administration_or_404(request.actor, administration_id)
     renderer = AuditRenderer(request.actor)
     entries = [
-        (entry, renderer.of_administration(entry, administration.pk)) for entry in queries.list_history(administration)
+        (entry, renderer.of_administration(entry, administration.pk))
+        for entry in queries.list_history(administration)
     ]
     context = page_context(request, administration, "history") | {"entries": entries}
     return render(request, "administrations/history.html", context)
@@ -151,8 +157,8 @@ def redirect_back(request: HttpRequest) -> HttpResponse:
 
 
 def _save(actor: Actor, administration: Administration, form: AdministrationForm) -> None:
-    """Store it as a bulk operation on one administration: planned, audited and undone like any other. All of it or nothing.
-    Raises `Invalid` and `Refused`."""
+    """Store it as a bulk operation on one administration: planned, audited and undone like any other. All of
+    it or nothing. Raises `Invalid` and `Refused`."""
     may_assign = actor.can(Permission.IMPORT_ADMINISTRATIONS)
     params = form.changes(administration, may_assign=may_assign)
     member_ids: set[int] | None = None
@@ -182,11 +188,13 @@ def _changed_members(administration: Administration, form: AdministrationForm) -
 def _requested_member_ids(
     administration: Administration, form: AdministrationForm, added: set[int], removed: set[int]
 ) -> set[int] | None:
-    """Return whom to name on it when its access changes, or it is restricted; None: neither. Raises `Refused` for a page that
-    showed another access than it has now: whoever saved it has not seen whom it is for."""
+    """Return whom to name on it when its access changes, or it is restricted; None: neither. Raises `Refused`
+    for a page that showed another access than it has now: whoever saved it has not seen whom it is for."""
     current = "restricted" if administration.restricted else "open"
     if (form.values["was_access"] or current) != current:
-        raise Refused(_("Somebody has changed who may see it since you opened this page. Nothing was changed."))
+        raise Refused(
+            _("Somebody has changed who may see it since you opened this page. Nothing was changed.")
+        )
     if (form.values["access"] or "open") != current:
         return set(form.values["people"])
     if not administration.restricted or not (added or removed):

@@ -106,6 +106,8 @@ def _register_context(administration: Administration) -> dict[str, object]:
             and finding.has_different_name(administration.name)
             and not identity.is_confirmed(administration, finding)
         ),
-        "confirmed": administration.confirmed_identity if identity.is_confirmed(administration, finding) else None,
+        "confirmed": administration.confirmed_identity
+        if identity.is_confirmed(administration, finding)
+        else None,
         "is_complete": identity.is_complete(administration),
     }

@@ -1,4 +1,5 @@
-"""The life of one administration after its import: withdrawn, left by its client, continued by another; and who may see it."""
+"""The life of one administration after its import: withdrawn, left by its client,
+continued by another; and who may see it."""
 
 from datetime import timedelta
 
@@ -44,7 +45,9 @@ def show_offboarding(request: AuthenticatedRequest, administration_id: int) -> H
 def offboard(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Record that the client left; books are kept until a day, then erased."""
     administration = _get_administration(request, administration_id)
-    offboarding.offboard_client(request.actor, administration.pk, **OffboardingForm.of(request).values_or_refusal())
+    offboarding.offboard_client(
+        request.actor, administration.pk, **OffboardingForm.of(request).values_or_refusal()
+    )
     messages.success(request, _("Syncing has stopped. Export the books if you want a copy outside Koppel."))
     return _redirect_to(administration)
 
@@ -74,7 +77,9 @@ def set_predecessor(request: AuthenticatedRequest, administration_id: int) -> Ht
     """Set which administration this one continues."""
     administration = _get_administration(request, administration_id)
     reference = PredecessorForm.of(request).values_or_refusal()["predecessor"]
-    predecessor = queries.resolve_reference(request.actor, reference, administration.pk) if reference else None
+    predecessor = (
+        queries.resolve_reference(request.actor, reference, administration.pk) if reference else None
+    )
     predecessors.set_predecessor(request.actor, administration.pk, predecessor)
     messages.success(request, _("Saved."))
     return _redirect_to(administration)

@@ -58,7 +58,9 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
         return _refusal_response(
             request,
             unknown,
-            next((saved_view for saved_view in views if saved_view.query in (query, _query_of(request))), None),
+            next(
+                (saved_view for saved_view in views if saved_view.query in (query, _query_of(request))), None
+            ),
         )
     choices = queries.assignment_choices(request.actor)
     context = _list_context(request, list_query) | {
@@ -82,7 +84,8 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
 def _refusal_response(
     request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None
 ) -> HttpResponse:
-    """Show no rows, nothing to tick and nothing to export: a filter that is left out would show everything."""
+    """Show no rows, nothing to tick and nothing to export: a filter
+    that is left out would show everything."""
     parts = first_parts(unknown)
     context = {
         "nav_section": NAV_SECTION,

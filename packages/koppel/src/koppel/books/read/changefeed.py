@@ -12,7 +12,8 @@ from koppel.kit.clock import now
 
 RECORDS_MAX = 1000
 OVERLAP = timedelta(minutes=10)
-"""A record carries the moment in which its page was read, and is seen when the page is committed, a little later."""
+"""A record carries the moment in which its page was read, and is seen
+when the page is committed, a little later."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,12 @@ class RecordPage:
 
 
 def list_records(
-    administration_id: int, resource: str, *, after: str = "", changed_since: datetime | None = None, limit: int = 500
+    administration_id: int,
+    resource: str,
+    *,
+    after: str = "",
+    changed_since: datetime | None = None,
+    limit: int = 500,
 ) -> RecordPage:
     """Return a page of records. With `changed_since` those that changed or were deleted since, else all that
     are not deleted.

@@ -19,7 +19,18 @@ _SQL = load_statements("koppel.books")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "accounts": ("code", "name", "kind", "account_class", "active", "currency", "vat_code"),
     "entries": ("booked_on", "period", "journal", "number", "description", "status", "debit_total"),
-    "contacts": ("kind", "code", "name", "status", "number", "vat_number", "email", "phone", "city", "country"),
+    "contacts": (
+        "kind",
+        "code",
+        "name",
+        "status",
+        "number",
+        "vat_number",
+        "email",
+        "phone",
+        "city",
+        "country",
+    ),
     "vat_codes": ("code", "name", "rate", "direction", "reverse_charge", "valid_until"),
     "journals": ("code", "name", "ledger", "module", "balance_type"),
     "periods": ("period", "fiscal_year", "number", "name", "starts_on", "ends_on", "closed"),
@@ -79,7 +90,8 @@ class AccountLedger:
 def list_rows(
     administration_id: int, resource: str, *, search: str = "", page: int = 1, show_deleted: bool = False
 ) -> Listing:
-    """Return a page of a resource. `search` looks in every text column. Raises `KeyError` for an unknown resource."""
+    """Return a page of a resource. `search` looks in every text column.
+    Raises `KeyError` for an unknown resource."""
     model = MODELS_BY_RESOURCE[resource]
     queryset = model._default_manager.filter(administration_id=administration_id).defer("raw", "content_hash")
     if not show_deleted:
@@ -126,12 +138,20 @@ def entry_with_lines(administration_id: int, external_id: str) -> tuple[Entry, l
     entry = Entry.objects.filter(**key, external_id=external_id).first()
     if entry is None:
         return None
-    lines = EntryLine.objects.filter(**key, entry=external_id, deleted_at=None).order_by("line_number", "external_id")
+    lines = EntryLine.objects.filter(**key, entry=external_id, deleted_at=None).order_by(
+        "line_number", "external_id"
+    )
     return entry, list(lines)
 
 
 def account_ledger(
-    administration_id: int, account: str, fiscal_year: str, *, opening: Decimal, search: str = "", page: int = 1
+    administration_id: int,
+    account: str,
+    fiscal_year: str,
+    *,
+    opening: Decimal,
+    search: str = "",
+    page: int = 1,
 ) -> AccountLedger:
     """Return the account's lines in a fiscal year, oldest first, with a balance running from `opening`."""
     values: dict[str, Any] = {
@@ -155,7 +175,9 @@ def account_ledger(
 
 def _search_condition(resource: str, search: str) -> Q:
     model = MODELS_BY_RESOURCE[resource]
-    texts = [name for name in COLUMNS[resource] if model._meta.get_field(name).get_internal_type() == "TextField"]
+    texts = [
+        name for name in COLUMNS[resource] if model._meta.get_field(name).get_internal_type() == "TextField"
+    ]
     condition = Q()
     for name in texts:
         condition |= Q(**{f"{name}__icontains": search})

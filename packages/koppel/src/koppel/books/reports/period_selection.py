@@ -10,7 +10,8 @@ _SQL = load_statements("koppel.books")
 
 
 def fiscal_years(administration_id: int) -> dict[str, str]:
-    """Return the fiscal years with entries or balances, newest first, each with its last period (`YYYYPP`)."""
+    """Return the fiscal years with entries or balances, newest first,
+    each with its last period (`YYYYPP`)."""
     with connection.cursor() as cursor:
         cursor.execute(_SQL["list_fiscal_years"], {"administration": administration_id})
         return {str(year): str(last) for year, last in cursor.fetchall()}
@@ -30,6 +31,8 @@ def require_period(year: str, period: str) -> str:
     `UnknownParameter`."""
     if not period:
         return f"{year}99"
-    if not (period.isascii() and period.isdecimal() and len(period) == PERIOD_DIGITS and period.startswith(year)):
+    if not (
+        period.isascii() and period.isdecimal() and len(period) == PERIOD_DIGITS and period.startswith(year)
+    ):
         raise UnknownParameter([unknown_value("until", period)])
     return period

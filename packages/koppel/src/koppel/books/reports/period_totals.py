@@ -28,7 +28,8 @@ def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[s
     """Return the net movement (debit less credit) by (account code, period)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            _SQL["list_movements_by_period"], {**_CONSTANTS, "administration": administration_id, "year": fiscal_year}
+            _SQL["list_movements_by_period"],
+            {**_CONSTANTS, "administration": administration_id, "year": fiscal_year},
         )
         return {(account, period): amount for account, period, amount in cursor.fetchall()}
 
@@ -37,6 +38,7 @@ def result_by_period(administration_id: int, fiscal_year: str) -> Sequence[Perio
     """Return the results in order of the periods; periods without entries are absent."""
     with connection.cursor() as cursor:
         cursor.execute(
-            _SQL["list_results_by_period"], {**_CONSTANTS, "administration": administration_id, "year": fiscal_year}
+            _SQL["list_results_by_period"],
+            {**_CONSTANTS, "administration": administration_id, "year": fiscal_year},
         )
         return [PeriodResult(*row) for row in cursor.fetchall()]

@@ -1,4 +1,5 @@
-"""The geometry of the chart of income and cost per period: two bars a period, in an SVG of 720 × 200 units."""
+"""The geometry of the chart of income and cost per period: two bars a
+period, in an SVG of 720 × 200 units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

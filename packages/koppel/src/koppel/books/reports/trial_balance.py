@@ -19,7 +19,8 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class AccountBalance:
-    """One account. `stated` is the source's closing balance; None = the source states none for this account."""
+    """One account. `stated` is the source's closing balance; None =
+    the source states none for this account."""
 
     code: str
     name: str
@@ -45,7 +46,8 @@ class AccountBalance:
 
 @dataclass(frozen=True)
 class TrialBalance:
-    """All accounts that have an opening balance, a movement or a stated closing balance, in order of their code."""
+    """All accounts that have an opening balance, a movement or a
+    stated closing balance, in order of their code."""
 
     fiscal_year: str
     accounts: tuple[AccountBalance, ...]
@@ -69,8 +71,11 @@ def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> T
     """Return the trial balance: opening at the start of `fiscal_year`, movement until and closing at the end
     of `to_period`."""
     values: dict[str, int | str] = {
-        **_CONSTANTS, "administration": administration_id, "year": fiscal_year, "until": to_period,
-    }  # fmt: skip
+        **_CONSTANTS,
+        "administration": administration_id,
+        "year": fiscal_year,
+        "until": to_period,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_TRIAL_BALANCE, values)
         return TrialBalance(fiscal_year, tuple(AccountBalance(*row) for row in cursor.fetchall()))

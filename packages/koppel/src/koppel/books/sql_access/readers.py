@@ -66,11 +66,16 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
             raise ReaderRefused(f"There is a reader {name!r} already; remove it first, or take another name.")
         _refuse_excess_rights(owner)
         _create_role(administrator_url or _owner_url(), role, password)
-        owner.execute(_SQL["insert_reader"], {"role": role, "organisation": actor.organisation_id, "name": actor.name})
+        owner.execute(
+            _SQL["insert_reader"], {"role": role, "organisation": actor.organisation_id, "name": actor.name}
+        )
         for statement in grants(role):
             owner.execute(statement.encode())
     record(
-        actor.organisation_id, actor.audit, SqlReaderAction.CREATED, subject=Subject(SubjectKind.SQL_READER, None, role)
+        actor.organisation_id,
+        actor.audit,
+        SqlReaderAction.CREATED,
+        subject=Subject(SubjectKind.SQL_READER, None, role),
     )
     return NewReader(role, Secret(_url_of(role, password)))
 
@@ -80,7 +85,9 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
     actor.require(Permission.MANAGE_ORGANISATION)
     role = role_name(name)
     with _as_owner() as owner:
-        row = owner.execute(_SQL["delete_reader"], {"role": role, "organisation": actor.organisation_id}).fetchone()
+        row = owner.execute(
+            _SQL["delete_reader"], {"role": role, "organisation": actor.organisation_id}
+        ).fetchone()
         if row is None:
             raise ReaderRefused(f"There is no reader {name!r}.")
         if owner.execute(_SQL["has_role"], {"role": role}).fetchone():
@@ -88,7 +95,10 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
                 owner.execute(statement)
     _drop_role(administrator_url or _owner_url(), role)
     record(
-        actor.organisation_id, actor.audit, SqlReaderAction.REMOVED, subject=Subject(SubjectKind.SQL_READER, None, role)
+        actor.organisation_id,
+        actor.audit,
+        SqlReaderAction.REMOVED,
+        subject=Subject(SubjectKind.SQL_READER, None, role),
     )
 
 
@@ -96,7 +106,9 @@ def role_name(name: str) -> str:
     """Return the name of the role of a reader. Raises `ReaderRefused` when it cannot be one."""
     short = name.strip().lower().removeprefix(READER_PREFIX)
     if NAME.fullmatch(short) is None:
-        raise ReaderRefused(f"{name!r} cannot be a reader's name: take letters, digits and _, beginning with a letter.")
+        raise ReaderRefused(
+            f"{name!r} cannot be a reader's name: take letters, digits and _, beginning with a letter."
+        )
     return READER_PREFIX + short
 
 
@@ -109,7 +121,9 @@ def _as_owner() -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
 def _owner_url() -> str:
     url = settings.OWNER_DATABASE_URL
     if not url:
-        raise ReaderRefused("KOPPEL_OWNER_DATABASE_URL is not set: readers are made as the role that owns the tables.")
+        raise ReaderRefused(
+            "KOPPEL_OWNER_DATABASE_URL is not set: readers are made as the role that owns the tables."
+        )
     return str(url)
 
 
@@ -123,7 +137,8 @@ def _refuse_excess_rights(owner: psycopg.Connection[tuple[Any, ...]]) -> None:
 
 def _create_role(url: str, role: str, password: str) -> None:
     statement = sql.SQL(
-        "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOINHERIT CONNECTION LIMIT {} PASSWORD {}"
+        "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOINHERIT CONNECTION LIMIT {} "
+        "PASSWORD {}"
     ).format(sql.Identifier(role), sql.Literal(CONNECTIONS_MAX), sql.Literal(password))
     try:
         with psycopg.connect(url) as administrator:
@@ -145,7 +160,9 @@ def _create_role(url: str, role: str, password: str) -> None:
             " for example your server's postgres."
         ) from None
     except psycopg.errors.DuplicateObject:
-        raise ReaderRefused(f"PostgreSQL has a role {role} already, of somebody else. Take another name.") from None
+        raise ReaderRefused(
+            f"PostgreSQL has a role {role} already, of somebody else. Take another name."
+        ) from None
 
 
 def _drop_role(url: str, role: str) -> None:
@@ -153,17 +170,21 @@ def _drop_role(url: str, role: str) -> None:
         with psycopg.connect(url) as administrator:
             administrator.execute(_SQL["terminate_sessions"], {"role": role})
             name = sql.Identifier(administrator.info.dbname)
-            administrator.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(name, sql.Identifier(role)))
+            administrator.execute(
+                sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(name, sql.Identifier(role))
+            )
             administrator.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
     except psycopg.errors.InsufficientPrivilege:
         raise ReaderRefused(
-            f"The role {role} reads nothing any more, but stays: the owner may not drop it. Run again with --administrator-url."
+            f"The role {role} reads nothing any more, but stays: the owner may not drop it. "
+            f"Run again with --administrator-url."
         ) from None
 
 
 def _revocations(role: str) -> list[bytes]:
     return [
-        statement.replace("GRANT ", "REVOKE ", 1).replace(" TO ", " FROM ", 1).encode() for statement in grants(role)
+        statement.replace("GRANT ", "REVOKE ", 1).replace(" TO ", " FROM ", 1).encode()
+        for statement in grants(role)
     ]
 
 

@@ -30,14 +30,15 @@ class ExcessRight:
 
 
 def reader_roles(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the readers of this database, of every organisation; none of another database on the same server."""
+    """Return the readers of this database, of every organisation;
+    none of another database on the same server."""
     cursor = connection.execute(_SQL["list_reader_roles"], {"prefix": READER_PREFIX})
     return [str(role) for (role,) in cursor.fetchall()]
 
 
 def excess_rights(connection: psycopg.Connection[Any], application_role: str) -> list[ExcessRight]:
-    """Return the excess rights of everybody and of each reader: connecting (everybody only), temporary tables, new
-    schemas, and new objects in the schema `public`, all in the database of `connection`."""
+    """Return the excess rights of everybody and of each reader: connecting (everybody only), temporary
+    tables, new schemas, and new objects in the schema `public`, all in the database of `connection`."""
     excess = _excess(connection, PUBLIC, application_role)
     of_everybody = {right.message.partition(" may ")[2] for right in excess}
     for role in reader_roles(connection):
@@ -78,7 +79,9 @@ def _excess(connection: psycopg.Connection[Any], role: str, application_role: st
 
 def remedies(rights: list[ExcessRight]) -> str:
     """Return the SQL that removes the rights, every statement once."""
-    statements = [statement.strip() for right in rights for statement in right.remedy.split(";") if statement.strip()]
+    statements = [
+        statement.strip() for right in rights for statement in right.remedy.split(";") if statement.strip()
+    ]
     return "; ".join(dict.fromkeys(statements))
 
 

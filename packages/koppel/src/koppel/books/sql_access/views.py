@@ -23,14 +23,16 @@ def drop_views(cursor: CursorWrapper) -> None:
 
 
 def views_are_missing(using: str) -> bool:
-    """Return whether the views are missing: a migration dropped them, and was killed before it made them again."""
+    """Return whether the views are missing: a migration dropped them,
+    and was killed before it made them again."""
     with connections[using].cursor() as cursor:
         cursor.execute(_SQL["is_schema_missing"])
         return bool(cursor.fetchone()[0])
 
 
 def create_views(cursor: CursorWrapper) -> None:
-    """Drop the schema, create it again, and grant it to every known reader; as the owner, in one transaction."""
+    """Drop the schema, create it again, and grant it to every known
+    reader; as the owner, in one transaction."""
     drop_views(cursor)
     cursor.execute(_SQL["create_schema"])
     cursor.execute(_SQL["create_administrations_view"])

@@ -41,7 +41,9 @@ async def missing_keys(
     return [str(key) for (key,) in await result.fetchall()]
 
 
-async def existing_keys(connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]) -> list[str]:
+async def existing_keys(
+    connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]
+) -> list[str]:
     """Return those of `keys` that the books have, not marked as deleted."""
     result = await connection.execute(
         _SQL["list_existing_keys"].format(table=table(resource).name),
@@ -62,7 +64,9 @@ async def missing_line_keys(
     return [str(key) for (key,) in await result.fetchall()]
 
 
-async def mark_deleted(connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]) -> None:
+async def mark_deleted(
+    connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]
+) -> None:
     """Mark rows as deleted at the source; they stay in the books."""
     await connection.execute(
         _SQL["mark_rows_deleted"].format(table=table(resource).name),

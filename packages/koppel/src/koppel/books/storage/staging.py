@@ -63,10 +63,13 @@ def table(resource: str) -> Table:
 
 
 _staged: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
-"""Which temporary tables a connection has for certain: found there by a later transaction than the one that made them."""
+"""Which temporary tables a connection has for certain: found there by a
+later transaction than the one that made them."""
 
 
-async def copy_rows(connection: Connection, target: Table, rows: Sequence[tuple[Any, ...]], partition: int) -> None:
+async def copy_rows(
+    connection: Connection, target: Table, rows: Sequence[tuple[Any, ...]], partition: int
+) -> None:
     """Stage rows, each half in a table of its own, once in a transaction. A temporary table empties itself at
     each commit; asking for it is cheaper than making it anew."""
     columns, incoming = (*ENVELOPE_COLUMNS, *target.columns), target.staging_table(partition)
@@ -97,11 +100,13 @@ async def copy_rows(connection: Connection, target: Table, rows: Sequence[tuple[
 
 
 def _is_long(row: tuple[Any, ...]) -> bool:
-    """Return whether the row might not fit on a page of PostgreSQL without TOAST. The columns are a part of its
-    payload, which is the third value."""
+    """Return whether the row might not fit on a page of PostgreSQL without TOAST. The columns are a part of
+    its payload, which is the third value."""
     if len(row[2]) < SIZE_CHECKED_FROM:
         return False
-    texts = (cell.encode() if isinstance(cell, str) else cell for cell in row if isinstance(cell, str | bytes))
+    texts = (
+        cell.encode() if isinstance(cell, str) else cell for cell in row if isinstance(cell, str | bytes)
+    )
     return sum(map(len, texts)) > ROW_BYTES_MAX
 
 
@@ -115,6 +120,8 @@ def _create_table_sql(target: Table, name: str, *, is_long: bool = False) -> str
         return _SQL["create_staging_table_for_long_rows"].format(staged=name, typed_columns=typed_columns)
     added = [f"ADD COLUMN {column} {kind}" for column, kind in columns.items()]
     plain = [
-        f"ALTER COLUMN {column} SET STORAGE PLAIN" for column, kind in columns.items() if kind in ("text", "bytea")
+        f"ALTER COLUMN {column} SET STORAGE PLAIN"
+        for column, kind in columns.items()
+        if kind in ("text", "bytea")
     ]
     return _SQL["create_staging_table"].format(staged=name, additions=", ".join(added + plain))

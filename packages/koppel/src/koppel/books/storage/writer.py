@@ -42,7 +42,8 @@ class WriteContext:
 
 @dataclass
 class WriteResult:
-    """The records of a page that were added or changed, by external id. `rejected` could not be normalised."""
+    """The records of a page that were added or changed, by external
+    id. `rejected` could not be normalised."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -55,7 +56,10 @@ class WriteResult:
 
 
 async def insert_new(
-    connection: Connection, context: WriteContext, levels: Sequence[RecordBatch], existing: Mapping[str, bytes | None]
+    connection: Connection,
+    context: WriteContext,
+    levels: Sequence[RecordBatch],
+    existing: Mapping[str, bytes | None],
 ) -> dict[str, WriteResult]:
     """Insert the records of a first read. `existing` holds the digests of those of the first level that the
     books have already.
@@ -84,8 +88,8 @@ async def insert_new(
 
 
 def _parts(levels: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record], Mapping[str, str], int]]:
-    """Yield each level in parts, many records in two halves; the parents come first, as they are few and PostgreSQL
-    begins soon."""
+    """Yield each level in parts, many records in two halves; the parents come first,
+    as they are few and PostgreSQL begins soon."""
     for resource, records, parents in levels:
         unique = _unique(records)
         middle = len(unique) // 2 if len(unique) >= SPLIT_FROM else len(unique)
@@ -95,15 +99,21 @@ def _parts(levels: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record], M
 
 
 async def stage(
-    connection: Connection, context: WriteContext, resource: str, records: Sequence[Record], parents: Mapping[str, str]
+    connection: Connection,
+    context: WriteContext,
+    resource: str,
+    records: Sequence[Record],
+    parents: Mapping[str, str],
 ) -> WriteResult:
-    """Stage the records that are new or changed, in the resource's `staging_table`. `parents` maps the id of an entry
-    line to the id of its entry."""
+    """Stage the records that are new or changed, in the resource's `staging_table`. `parents` maps the id of
+    an entry line to the id of its entry."""
     written = WriteResult()
     if not records:
         return written
     unique = _unique(records)
-    existing = await _existing_hashes(connection, context, table(resource), [record.external_id for record in unique])
+    existing = await _existing_hashes(
+        connection, context, table(resource), [record.external_id for record in unique]
+    )
     rows = list(_changed_rows(context, resource, unique, parents, existing, written))
     if rows:
         await copy_rows(connection, table(resource), rows, 0)
@@ -141,7 +151,8 @@ def _changed_rows(
     existing: Mapping[str, bytes | None],
     written: WriteResult,
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of new and changed records, and add their keys to `written`. The hot loop of a first import."""
+    """Yield the rows of new and changed records, and add their keys to
+    `written`. The hot loop of a first import."""
     target, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
     numeric_columns, integer_columns = target.numeric_columns, target.integer_columns
     for record in records:
@@ -172,14 +183,17 @@ def _make_storable(
     for column in integer_columns:
         if (value := values[column]) is not None and not -WHOLE_MAX <= value <= WHOLE_MAX:
             raise ValueError("A number is too large.")
-    if (NUL_ESCAPED in raw or b"\0" in raw) and any("\0" in value for value in values if isinstance(value, str)):
+    if (NUL_ESCAPED in raw or b"\0" in raw) and any(
+        "\0" in value for value in values if isinstance(value, str)
+    ):
         raise ValueError("A code has a NUL in it.")
 
 
 async def _existing_hashes(
     connection: Connection, context: WriteContext, target: Table, keys: list[str]
 ) -> dict[str, bytes | None]:
-    """Return content hashes by id; None for a row that is marked as deleted, as it comes back whatever its hash."""
+    """Return content hashes by id; None for a row that is marked as
+    deleted, as it comes back whatever its hash."""
     result = await connection.execute(
         _SQL["list_content_hashes"].format(table=target.name),
         {"administration": context.administration_id, "keys": keys},
@@ -188,8 +202,14 @@ async def _existing_hashes(
     return dict(await result.fetchall())
 
 
-async def _insert(connection: Connection, context: WriteContext, statement: str, values: Mapping[str, object]) -> None:
-    params = {"organisation": context.organisation_id, "administration": context.administration_id, "at": context.at}
+async def _insert(
+    connection: Connection, context: WriteContext, statement: str, values: Mapping[str, object]
+) -> None:
+    params = {
+        "organisation": context.organisation_id,
+        "administration": context.administration_id,
+        "at": context.at,
+    }
     await connection.execute(statement, {**values, **params})
 
 
@@ -210,6 +230,8 @@ def _parts_of(target: Table, partition: int = 0) -> dict[str, str]:
     columns = (*ENVELOPE_COLUMNS, *target.columns)
     amounts = {name for name, kind in zip(target.columns, target.types, strict=True) if kind == "numeric"}
     return {
-        "table": target.name, "staged": target.staging_table(partition), "columns": ", ".join(columns),
+        "table": target.name,
+        "staged": target.staging_table(partition),
+        "columns": ", ".join(columns),
         "selected": ", ".join(f"{name}::numeric" if name in amounts else name for name in columns),
-    }  # fmt: skip
+    }

@@ -18,7 +18,8 @@ MINUS = "\u2212"
 
 @register.filter
 def amount(value: Decimal | None) -> str:
-    """Format an amount: two decimals, thousands separated as the language does, a real minus sign. '' for none."""
+    """Format an amount: two decimals, thousands separated as the
+    language does, a real minus sign. '' for none."""
     if not isinstance(value, Decimal):
         return ""
     rounded = value.quantize(CENT, ROUND_HALF_UP) if value.adjusted() < 24 else value

@@ -27,7 +27,9 @@ def addresses(web_port: int) -> Iterator[Finding]:
     url = os.environ.get("KOPPEL_PUBLIC_URL", "")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        yield Finding(ADDRESS, False, f"KOPPEL_PUBLIC_URL is {url!r}; set it to the address people type, https://….")
+        yield Finding(
+            ADDRESS, False, f"KOPPEL_PUBLIC_URL is {url!r}; set it to the address people type, https://…."
+        )
         return
     if parts.scheme == "http" and parts.hostname not in THIS_MACHINE:
         text = f"KOPPEL_PUBLIC_URL {url} is not https; put a proxy with a certificate before it."
@@ -40,7 +42,8 @@ def addresses(web_port: int) -> Iterator[Finding]:
         yield Finding(ADDRESS, False, f"{text}. Correct it, or what stands between.")
     elif parts.hostname in THIS_MACHINE:
         text = (
-            f"People reach Koppel at {url}: on this machine alone. For others, set KOPPEL_PUBLIC_URL to what they type."
+            f"People reach Koppel at {url}: on this machine alone. For others, "
+            f"set KOPPEL_PUBLIC_URL to what they type."
         )
         yield advice(ADDRESS, text)
     else:
@@ -48,7 +51,8 @@ def addresses(web_port: int) -> Iterator[Finding]:
     if parts.scheme == "https" and os.environ.get("KOPPEL_PROXIES", "0") == "0":
         yield advice(
             "proxy",
-            "KOPPEL_PROXIES is not set, so every sign-in seems to come from the proxy: wrong passwords of one person slow down"
+            "KOPPEL_PROXIES is not set, so every sign-in seems to come from the proxy: "
+            "wrong passwords of one person slow down"
             " all. With one proxy that sets X-Forwarded-For and X-Forwarded-Proto, set it to 1.",
         )
 
@@ -59,7 +63,9 @@ def mail() -> Finding:
         return _files(str(settings.EMAIL_FILE_PATH))
     server = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
     if quarantine.last_known():
-        return advice(MAIL, f"The mail server {server} is not tried: Koppel is in quarantine, and mail waits.")
+        return advice(
+            MAIL, f"The mail server {server} is not tried: Koppel is in quarantine, and mail waits."
+        )
     try:
         with get_connection(timeout=ANSWER_SECONDS):
             return Finding(MAIL, True, f"Mail goes out through {server}, as {settings.DEFAULT_FROM_EMAIL}.")
@@ -77,7 +83,11 @@ def try_mail(to: str) -> Finding:
         send_mail("Koppel can send mail", text, None, [to])
     except (OSError, smtplib.SMTPException) as error:
         return Finding("mail to you", False, f"The mail to {to} was not accepted: {_in_words(error)}.")
-    where = "handed to the mail server" if settings.SENDS_MAIL else f"written to a file in {settings.EMAIL_FILE_PATH}"
+    where = (
+        "handed to the mail server"
+        if settings.SENDS_MAIL
+        else f"written to a file in {settings.EMAIL_FILE_PATH}"
+    )
     return Finding("mail to you", True, f"A mail to {to} was {where}.")
 
 
@@ -86,7 +96,8 @@ def _files(directory: str) -> Finding:
     unnoticed.
     """
     text = (
-        f"KOPPEL_SMTP_URL is not set, so no mail is sent: invitations, links for a new password and notices become files in"
+        f"KOPPEL_SMTP_URL is not set, so no mail is sent: invitations, "
+        f"links for a new password and notices become files in"
         f" {directory} and reach nobody."
     )
     is_chosen = Path(directory) != Path(os.environ.get("KOPPEL_DATA_DIR", "")) / "mail"

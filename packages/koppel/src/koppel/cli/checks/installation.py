@@ -58,13 +58,16 @@ def _database_answers() -> Finding:
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         version = connection.info.server_version
     if version < POSTGRES_VERSION_MIN:
-        return Finding("database", False, f"PostgreSQL {version // 10000} is too old; Koppel needs 15 or newer.")
+        return Finding(
+            "database", False, f"PostgreSQL {version // 10000} is too old; Koppel needs 15 or newer."
+        )
     return Finding("database", True, f"PostgreSQL {version // 10000} answers.")
 
 
 _ROLE_QUERY = """
 SELECT r.rolname, r.rolsuper, r.rolbypassrls,
-       EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public' AND pg_has_role(r.oid, tableowner::regrole, 'USAGE'))
+       EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public'
+         AND pg_has_role(r.oid, tableowner::regrole, 'USAGE'))
   FROM pg_roles r WHERE r.rolname = current_user
 """
 
@@ -80,7 +83,9 @@ def _roles() -> Iterator[Finding]:
     ):
         if is_violated:
             yield Finding(
-                "application role", False, f"The role {name} of DATABASE_URL {problem}; use a plain role of its own."
+                "application role",
+                False,
+                f"The role {name} of DATABASE_URL {problem}; use a plain role of its own.",
             )
             return
     yield Finding("application role", True, f"The application role {name} is neither superuser nor owner.")
@@ -93,10 +98,14 @@ def _migrations() -> Finding:
             return Finding("migrations", False, TOO_OLD)
         pending = pending_migrations("owner" if owner else "default")
     except Exception as error:
-        return Finding("migrations", False, f"The state of the tables cannot be read: {str(error).splitlines()[0]}")
+        return Finding(
+            "migrations", False, f"The state of the tables cannot be read: {str(error).splitlines()[0]}"
+        )
     if pending:
         return Finding(
-            "migrations", False, f"{len(pending)} migrations are not applied (first {pending[0]}); run koppel migrate."
+            "migrations",
+            False,
+            f"{len(pending)} migrations are not applied (first {pending[0]}); run koppel migrate.",
         )
     return Finding("migrations", True, "All migrations are applied.")
 
@@ -108,14 +117,17 @@ def _installation_number() -> Iterator[Finding]:
         yield Finding(INSTALLATION_NUMBER, False, conflict)
     elif number is not None:
         first, last = id_range(number)
-        yield Finding(INSTALLATION_NUMBER, True, f"This is installation {number}: its ids are {first} to {last}.")
+        yield Finding(
+            INSTALLATION_NUMBER, True, f"This is installation {number}: its ids are {first} to {last}."
+        )
 
 
 def _quarantine() -> Iterator[Finding]:
     if (period := quarantine.current()) is not None:
         by = f" by {period.by}" if period.by else ""
         text = (
-            f"Koppel is in quarantine since {period.since:%Y-%m-%d %H:%M %Z}{by}: it makes no calls and sends no mail or"
+            f"Koppel is in quarantine since {period.since:%Y-%m-%d %H:%M %Z}{by}: "
+            f"it makes no calls and sends no mail or"
             " webhooks. `koppel quarantine off` ends it."
         )
         yield advice("quarantine", text)
@@ -126,7 +138,8 @@ def _organisations() -> Iterator[Finding]:
     state = installation_state()
     if state is InstallationState.EMPTY:
         text = (
-            f"There is no organisation yet, so nobody can sign in. Make one: {shell_command(MAKE_ORGANISATION, home)}"
+            f"There is no organisation yet, so nobody can sign in. Make one: "
+            f"{shell_command(MAKE_ORGANISATION, home)}"
         )
         yield Finding("organisations", False, text)
         return
@@ -137,12 +150,18 @@ def _organisations() -> Iterator[Finding]:
     else:
         people = sum(organisation.people for organisation in organisations)
         yield Finding(
-            "organisations", True, f"Organisations: {len(organisations)}, with {people} people who may sign in."
+            "organisations",
+            True,
+            f"Organisations: {len(organisations)}, with {people} people who may sign in.",
         )
     for organisation in organisations:
         if not organisation.administrators and not organisation.invited:
-            remedy = shell_command(f"organisations add-administrator {organisation.id} --email you@firm.example", home)
-            yield advice("organisations", f"{organisation.name} has no Administrator who may sign in: {remedy}")
+            remedy = shell_command(
+                f"organisations add-administrator {organisation.id} --email you@firm.example", home
+            )
+            yield advice(
+                "organisations", f"{organisation.name} has no Administrator who may sign in: {remedy}"
+            )
 
 
 def _sql_readers() -> Iterator[Finding]:
@@ -160,11 +179,14 @@ def _sql_readers() -> Iterator[Finding]:
         text = f"{sentences}. As superuser or owner of the database run: {remedies(rights)}."
         yield Finding("sql readers", False, text)
     else:
-        yield Finding("sql readers", True, f"SQL readers: {len(roles)}; none may do more than read the books.")
+        yield Finding(
+            "sql readers", True, f"SQL readers: {len(roles)}; none may do more than read the books."
+        )
     if databases:
         revoke = f"REVOKE CONNECT ON DATABASE {', '.join(databases)} FROM PUBLIC"
         yield advice(
-            "sql readers", f"They may connect to other databases of the server as well, as everybody may: {revoke}."
+            "sql readers",
+            f"They may connect to other databases of the server as well, as everybody may: {revoke}.",
         )
 
 
@@ -184,7 +206,9 @@ def _sealed_secrets() -> Finding | None:
     try:
         uses = key_uses()
     except Exception as error:
-        return Finding("vault keys", False, f"The sealed secrets cannot be read: {str(error).splitlines()[0]}")
+        return Finding(
+            "vault keys", False, f"The sealed secrets cannot be read: {str(error).splitlines()[0]}"
+        )
     if broken := [use for use in uses if use.reason]:
         count = sum(use.unreadable for use in broken)
         return Finding(
@@ -199,7 +223,8 @@ def _sealed_secrets() -> Finding | None:
         return Finding(
             "vault keys",
             True,
-            f"New secrets are sealed with key {current}; {count} still need {names}. `koppel keys rotate` moves them.",
+            f"New secrets are sealed with key {current}; {count} still need {names}. "
+            f"`koppel keys rotate` moves them.",
         )
     return None
 
@@ -210,7 +235,8 @@ def _secret_key() -> Finding:
         return Finding(
             "secret key",
             False,
-            f"KOPPEL_SECRET_KEY has {length} characters; use at least {SECRET_KEY_CHARACTERS_MIN} random ones.",
+            f"KOPPEL_SECRET_KEY has {length} characters; use at least {SECRET_KEY_CHARACTERS_MIN} random "
+            f"ones.",
         )
     return Finding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
 
@@ -225,4 +251,6 @@ def _web_port(port: int) -> Finding:
         return Finding("port", True, f"Port {port} is free.")
     if answers(port, paths.HEALTH):
         return Finding("port", True, f"Something healthy, presumably Koppel, listens on port {port}.")
-    return Finding("port", False, f"Port {port} is taken by another program; stop it, or choose another with --port.")
+    return Finding(
+        "port", False, f"Port {port} is taken by another program; stop it, or choose another with --port."
+    )

@@ -19,19 +19,31 @@ from koppel.kit.database.embedded_postgres import write_private
 from koppel.kit.logging.redaction import Limits, redacted
 from koppel.kit.tenancy import set_scope_sql
 
-SETTINGS_IN_BUNDLE = ("KOPPEL_PUBLIC_URL", "KOPPEL_TIME_ZONE", "KOPPEL_DATA_DIR", "KOPPEL_MAIL_DIR", "KOPPEL_MAIL_FROM")
+SETTINGS_IN_BUNDLE = (
+    "KOPPEL_PUBLIC_URL",
+    "KOPPEL_TIME_ZONE",
+    "KOPPEL_DATA_DIR",
+    "KOPPEL_MAIL_DIR",
+    "KOPPEL_MAIL_FROM",
+)
 """Settings whose values are no secret. Of the others only whether they are set, and of addresses the host."""
 ADDRESSES = ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL", "KOPPEL_SMTP_URL")
 BUNDLE = Limits(text=20_000, items=5_000, depth=12, values=100_000, total=10_000_000)
 """Far more than a line of the log: these are tables, written once, and nobody outside chose their size."""
 
 QUERIES = {
-    "connections by state": "SELECT connector, state, count(*) FROM connections_connection GROUP BY 1, 2 ORDER BY 1, 2",
-    "grants": "SELECT failure_code, split_part(invalid_reason, ':', 1) AS lost, count(*), max(failures) AS failures,"
-    " count(refresh_started_at) AS unanswered, min(expires_at) AS first_ends FROM connections_grant GROUP BY 1, 2",
-    "administrations by state": "SELECT status, status_code, count(*) FROM administrations_administration GROUP BY 1, 2",
-    "runs by state": "SELECT state, reason_code, count(*), max(created_at) FROM sync_run GROUP BY 1, 2 ORDER BY 3 DESC",
-    "open issues": "SELECT code, count(*), min(raised_at) FROM issues_issue WHERE resolved_at IS NULL GROUP BY 1",
+    "connections by state": "SELECT connector, state, count(*) FROM connections_connection GROUP BY 1, 2 "
+    "ORDER BY 1, 2",
+    "grants": "SELECT failure_code, split_part(invalid_reason, ':', 1) AS lost, count(*), "
+    "max(failures) AS failures,"
+    " count(refresh_started_at) AS unanswered, min(expires_at) AS first_ends FROM connections_grant "
+    "GROUP BY 1, 2",
+    "administrations by state": "SELECT status, status_code, count(*) FROM administrations_administration "
+    "GROUP BY 1, 2",
+    "runs by state": "SELECT state, reason_code, count(*), max(created_at) FROM sync_run GROUP BY 1, 2 "
+    "ORDER BY 3 DESC",
+    "open issues": "SELECT code, count(*), min(raised_at) FROM issues_issue WHERE resolved_at IS NULL "
+    "GROUP BY 1",
     "jobs": "SELECT task_name, status, count(*), max(attempts) FROM procrastinate_jobs GROUP BY 1, 2",
     "sizes": "SELECT relname, n_live_tup, pg_total_relation_size(relid) AS bytes FROM pg_stat_user_tables"
     " ORDER BY 3 DESC LIMIT 30",
@@ -43,7 +55,9 @@ def write_bundle(file: Path, findings: Sequence[Finding]) -> None:
     """Write a ZIP of JSON files, readable by its owner only."""
     write_private(file, "")
     parts = {
-        "check.json": [{"topic": finding.topic, "ok": finding.is_well, "text": finding.text} for finding in findings],
+        "check.json": [
+            {"topic": finding.topic, "ok": finding.is_well, "text": finding.text} for finding in findings
+        ],
         "versions.json": _versions(),
         "settings.json": _settings(),
         "state.json": _state(),
@@ -65,7 +79,9 @@ def _versions() -> dict[str, Any]:
 
 
 def _settings() -> dict[str, str]:
-    names = sorted({*SETTINGS_IN_BUNDLE, *ADDRESSES, *(name for name in os.environ if name.startswith("KOPPEL_"))})
+    names = sorted(
+        {*SETTINGS_IN_BUNDLE, *ADDRESSES, *(name for name in os.environ if name.startswith("KOPPEL_"))}
+    )
     return {name: _setting_for_bundle(name, os.environ.get(name)) for name in names} | {
         "LANGUAGES": str(settings.LANGUAGES)
     }
@@ -75,7 +91,8 @@ def _setting_for_bundle(name: str, value: str | None) -> str:
     if value is None:
         return "not set"
     if name in ADDRESSES:
-        # Parsed as text: an address may have several hosts with a port each, and the part before an @ is never shown.
+        # Parsed as text: an address may have several hosts with a port
+        # each, and the part before an @ is never shown.
         scheme, mark, rest = value.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}" if mark else "set"
     return value if name in SETTINGS_IN_BUNDLE else "set"

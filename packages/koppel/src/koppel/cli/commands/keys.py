@@ -1,4 +1,5 @@
-"""`koppel keys`: the keys that encrypt tokens and client secrets, for anyone with the installation's shell."""
+"""`koppel keys`: the keys that encrypt tokens and client secrets, for
+anyone with the installation's shell."""
 
 import json
 import secrets
@@ -17,17 +18,21 @@ from koppel.organisations.commands.acting import shell_account
 app = typer.Typer(no_args_is_help=True)
 
 NOT_IN_A_FILE = (
-    "This installation's keys come from KOPPEL_VAULT_KEYS, not from secrets.json: add the line that `koppel keys new` prints"
+    "This installation's keys come from KOPPEL_VAULT_KEYS, not from secrets.json: "
+    "add the line that `koppel keys new` prints"
     ' to it as docs/operations.md says under "Vault keys", then run `koppel keys rotate` without --new.'
 )
 
 
 @app.command("rotate")
 def rotate(
-    make_new: Annotated[bool, typer.Option("--new", help="Make a new key first, stored in secrets.json.")] = False,
+    make_new: Annotated[
+        bool, typer.Option("--new", help="Make a new key first, stored in secrets.json.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Encrypt every secret again with the first key of KOPPEL_VAULT_KEYS, while Koppel runs. It can be repeated."""
+    """Encrypt every secret again with the first key of
+    KOPPEL_VAULT_KEYS, while Koppel runs. It can be repeated."""
     _refuse_unreadable_keys()
     try:
         require_matching_keys()
@@ -36,7 +41,11 @@ def rotate(
     if make_new:
         _add_key()
     rotation = rotate_keys(shell_account())
-    answer = {"key": rotation.key, "sealed_again": rotation.reencrypted, "unreadable": dict(rotation.unreadable)}
+    answer = {
+        "key": rotation.key,
+        "sealed_again": rotation.reencrypted,
+        "unreadable": dict(rotation.unreadable),
+    }
     print_record(answer, as_json=as_json)
     if rotation.unreadable:
         raise CheckFailed(

@@ -16,9 +16,12 @@ from koppel.organisations.commands.acting import current_shell_operator
 
 app = typer.Typer(no_args_is_help=True)
 
-NOT_MIGRATED = "The database has no table for the quarantine yet: run `koppel migrate` first, while nothing else runs."
+NOT_MIGRATED = (
+    "The database has no table for the quarantine yet: run `koppel migrate` first, while nothing else runs."
+)
 SendPending = Annotated[
-    bool, typer.Option("--send-pending", help="Also send mail and webhook messages that waited when it began.")
+    bool,
+    typer.Option("--send-pending", help="Also send mail and webhook messages that waited when it began."),
 ]
 
 

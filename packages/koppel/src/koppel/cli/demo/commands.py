@@ -24,10 +24,14 @@ from koppel.kit.database.embedded_postgres import choose_free_port
 
 Sie = Annotated[
     Path | None,
-    typer.Option("--sie", exists=True, help="A folder of SIE type 4 files; each becomes a company of the sandbox."),
+    typer.Option(
+        "--sie", exists=True, help="A folder of SIE type 4 files; each becomes a company of the sandbox."
+    ),
 ]
 Companies = Annotated[int, typer.Option("--companies", min=0, help="Generated companies in the sandbox.")]
-Quarantined = Annotated[bool, typer.Option("--quarantined", help="Start in quarantine, as a restored copy would.")]
+Quarantined = Annotated[
+    bool, typer.Option("--quarantined", help="Start in quarantine, as a restored copy would.")
+]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
 
 
@@ -42,7 +46,8 @@ def demo(
     ] = None,
     quarantined: Quarantined = False,
 ) -> None:
-    """Start everything with a demo firm and a sandbox; print address and sign-ins; Ctrl-C stops it, the data stays."""
+    """Start everything with a demo firm and a sandbox; print address and
+    sign-ins; Ctrl-C stops it, the data stays."""
     logging.configure()
     console, began = Console(), time.monotonic()
     stack = Stack(
@@ -68,14 +73,19 @@ def demo(
 
 
 def demo_once(
-    administrations: Annotated[int, typer.Option("--administrations", min=1, help="How many to import.")] = 40,
+    administrations: Annotated[
+        int, typer.Option("--administrations", min=1, help="How many to import.")
+    ] = 40,
     sie: Sie = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     workers: Workers = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the data directory and print its path.")] = False,
-    timeout_seconds: Annotated[float, typer.Option("--timeout", help="Give up after this many seconds.")] = 900,
+    timeout_seconds: Annotated[
+        float, typer.Option("--timeout", help="Give up after this many seconds.")
+    ] = 900,
 ) -> None:
-    """Do the whole main job without a person, beside other instances. Exit code 0 when every administration is active."""
+    """Do the whole main job without a person, beside other instances. Exit
+    code 0 when every administration is active."""
     logging.configure()
     home = Path(tempfile.mkdtemp(prefix="koppel-demo-once-"))
     web_port, sandbox_port = choose_free_port(), choose_free_port()
@@ -123,4 +133,6 @@ def _welcome(stack: Stack, seconds: float) -> Panel:
     )
     places = f"Mail that Koppel sends: {stack.options.home / 'mail'}\nLogs and data: {stack.options.home}"
     text = Group(f"Open  [bold]{stack.public_url}[/]\n", people, f"\n{sandbox}\n\n{places}")
-    return Panel(text, title="Koppel demo", subtitle=f"ready in {seconds:.1f} s, Ctrl-C stops it", expand=False)
+    return Panel(
+        text, title="Koppel demo", subtitle=f"ready in {seconds:.1f} s, Ctrl-C stops it", expand=False
+    )

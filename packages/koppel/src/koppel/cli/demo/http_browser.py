@@ -50,7 +50,9 @@ class Page:
                 not button or any(name == button for name, _v, _t in candidate.buttons)
             ):
                 return candidate
-        raise UnexpectedPage(f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self.beginning}")
+        raise UnexpectedPage(
+            f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self.beginning}"
+        )
 
     def link(self, part: str) -> str:
         """Return the first link whose address contains `part`. Raises `UnexpectedPage`."""
@@ -74,11 +76,16 @@ class Browser:
     def get(self, url: str) -> Page:
         return self._open(Request(url))  # noqa: S310 - addresses of the demo's own stack
 
-    def submit(self, page: Page, form: Form, values: dict[str, Any], *, button: str = "", value: str = "") -> Page:
+    def submit(
+        self, page: Page, form: Form, values: dict[str, Any], *, button: str = "", value: str = ""
+    ) -> Page:
         """Send a form with `values` instead of its defaults; a list gives several fields of one name."""
         sent = [(name, text) for name, text in form.fields if name not in values]
         for name, field_value in values.items():
-            sent += [(name, str(text)) for text in (field_value if isinstance(field_value, list) else [field_value])]
+            sent += [
+                (name, str(text))
+                for text in (field_value if isinstance(field_value, list) else [field_value])
+            ]
         pressed = next(
             (
                 name_and_value
@@ -102,7 +109,9 @@ class Browser:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 return _page(answer.geturl(), answer.status, answer.read().decode())
         except HTTPError as error:
-            return _page(error.geturl() or request.full_url, error.code, error.read().decode(errors="replace"))
+            return _page(
+                error.geturl() or request.full_url, error.code, error.read().decode(errors="replace")
+            )
         except HTTPException as error:
             raise ConnectionError(f"{request.full_url} broke off ({type(error).__name__}).") from None
 
@@ -110,7 +119,9 @@ class Browser:
 def _page(url: str, status: int, text: str) -> Page:
     reader = _Reader()
     reader.feed(text)
-    return Page(url, status, text, reader.forms, [(urljoin(url, address), label) for address, label in reader.links])
+    return Page(
+        url, status, text, reader.forms, [(urljoin(url, address), label) for address, label in reader.links]
+    )
 
 
 class _Reader(HTMLParser):

@@ -6,7 +6,15 @@ from koppel.connections.app_registrations.services import register_app
 from koppel.connections.models import AppRegistration
 from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import installation_scope
-from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, SettingsMap, Template, User
+from koppel.organisations.models import (
+    Division,
+    DivisionMember,
+    Membership,
+    Organisation,
+    SettingsMap,
+    Template,
+    User,
+)
 from koppel.organisations.roles import Role
 
 FIRM = "Voorbeeld Accountants (demo)"
@@ -33,7 +41,9 @@ PEOPLE = (
 DIVISIONS = ("Noord", "Zuid", "Internationaal")
 TEMPLATES: dict[str, SettingsMap] = {
     "Standaard": {"fiscal_years_back": 1, "schedule": "daily"},
-    "Alleen grootboek": {"resources": ["company_details", "periods", "accounts", "journals", "balances", "entries"]},
+    "Alleen grootboek": {
+        "resources": ["company_details", "periods", "accounts", "journals", "balances", "entries"]
+    },
     "Nachtelijk, vijf jaar": {"fiscal_years_back": 5, "schedule": "night"},
 }
 CLIENT_SECRET = "koppel-demo-secret"  # noqa: S105 - known to the sandbox only
@@ -53,7 +63,8 @@ def seed(sandbox_url: str, public_url: str) -> None:
         if created:
             _people_and_divisions(firm)
             Template.objects.bulk_create(
-                Template(organisation=firm, name=name, settings=settings) for name, settings in TEMPLATES.items()
+                Template(organisation=firm, name=name, settings=settings)
+                for name, settings in TEMPLATES.items()
             )
         _apps(sandbox_url)
 
@@ -64,7 +75,9 @@ def _people_and_divisions(firm: Organisation) -> None:
         user = User.objects.create_user(person.email, PASSWORD, name=person.name)
         member = Membership.objects.create(organisation=firm, user=user, role=person.role)
         if person.division:
-            DivisionMember.objects.create(organisation=firm, division=divisions[person.division], membership=member)
+            DivisionMember.objects.create(
+                organisation=firm, division=divisions[person.division], membership=member
+            )
 
 
 def _apps(sandbox_url: str) -> None:

@@ -79,19 +79,25 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     """Sign in, connect, tick all, identify, assign, finish. Return the import's id."""
     person = smoke_run.facts.people[0]
     page = browser.get(f"{smoke_run.public_url}/accounts/login/")
-    page = browser.submit(page, page.form("login", "password"), {"login": person.email, "password": person.password})
+    page = browser.submit(
+        page, page.form("login", "password"), {"login": person.email, "password": person.password}
+    )
     page = browser.get(f"{smoke_run.public_url}/connections/new/")
     page = browser.submit(page, page.form(button="connector"), {}, button="connector")
     page = browser.submit(page, page.form("app"), {})
     account = {"username": smoke_run.facts.sandbox_user, "password": smoke_run.facts.sandbox_password}
     page = browser.submit(page, page.form("username", "password"), account)
     page = browser.submit(page, page.form("request", button="answer"), {}, button="answer", value="allow")
-    page = browser.submit(page, page.form("code", "state"), {})  # a form that a real browser submits by script
+    page = browser.submit(
+        page, page.form("code", "state"), {}
+    )  # a form that a real browser submits by script
     _wait_for_descriptions(browser, page.url.replace("/choose", "/companies.json"), smoke_run)
     form = page.form("company")
     companies = [value for name, value in form.boxes if name == "company"]
     console.print(f"{len(companies)} administrations found")
-    for reason in json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)["refused"].values():
+    for reason in json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)[
+        "refused"
+    ].values():
         console.print(f"Left out: {reason}", markup=False)
     page = browser.submit(page, form, {"company": companies})
     page = identify(browser, page, console)
@@ -133,10 +139,14 @@ def _say_same(browser: Browser, page: Page, console: Console) -> Page:
     """Tick every row with a question, read it once more, and confirm. The question returns when a register
     answered meanwhile.
     """
-    discrepancy_ids = re.findall(r'data-discrepancy><input type="checkbox" name="discrepancy" value="(\d+)"', page.text)
+    discrepancy_ids = re.findall(
+        r'data-discrepancy><input type="checkbox" name="discrepancy" value="(\d+)"', page.text
+    )
     if not discrepancy_ids:
         return page
-    page = browser.submit(page, _identities(page), {"discrepancy": discrepancy_ids}, button="action", value="same")
+    page = browser.submit(
+        page, _identities(page), {"discrepancy": discrepancy_ids}, button="action", value="same"
+    )
     for _question in range(IDENTIFY_LOOKS_MAX):
         question = next((form for form in page.forms if "confirmed" in form.names), None)
         if question is None:
@@ -151,7 +161,11 @@ def _say_same(browser: Browser, page: Page, console: Console) -> Page:
 
 def _complete(browser: Browser, page: Page) -> Page:
     form = _identities(page)
-    empty = [name.removeprefix("number-") for name, value in form.fields if name.startswith("number-") and not value]
+    empty = [
+        name.removeprefix("number-")
+        for name, value in form.fields
+        if name.startswith("number-") and not value
+    ]
     invalid_keys = re.findall(r'name="number-(\d+)"[^>]* aria-invalid="true"', page.text)
     values: dict[str, Any] = {}
     for key in {*empty, *invalid_keys}:
@@ -188,7 +202,9 @@ def _fetch_statuses(browser: Browser, smoke_run: SmokeRun, import_id: int) -> li
     web restarts.
     """
     try:
-        answer = browser.get(f"{smoke_run.public_url}/api/v1/administrations?import_id={import_id}&limit=1000")
+        answer = browser.get(
+            f"{smoke_run.public_url}/api/v1/administrations?import_id={import_id}&limit=1000"
+        )
     except OSError:
         return None
     if answer.status != 200:
@@ -217,10 +233,14 @@ def _result(browser: Browser, smoke_run: SmokeRun, administration: dict[str, Any
     )
     seconds = runs[-1]["seconds"] if runs else None
     return Result(
-        administration["name"], company["source"], administration["status"],
-        round(seconds, 1) if seconds is not None else None, books["rows"],
-        books["debit"], [issue["message"] for issue in issues],
-    )  # fmt: skip
+        administration["name"],
+        company["source"],
+        administration["status"],
+        round(seconds, 1) if seconds is not None else None,
+        books["rows"],
+        books["debit"],
+        [issue["message"] for issue in issues],
+    )
 
 
 def _table(results: list[Result], seconds: float) -> Table:
@@ -232,5 +252,7 @@ def _table(results: list[Result], seconds: float) -> Table:
         table.add_column(heading, no_wrap=True, justify="left" if column == "Status" else "right")
     for result in results:
         figures = [f"{result.rows.get(key, 0):,}" for key in columns]
-        table.add_row(Text(result.name), result.status, *figures, str(len(result.issues)), str(result.seconds))
+        table.add_row(
+            Text(result.name), result.status, *figures, str(len(result.issues)), str(result.seconds)
+        )
     return table

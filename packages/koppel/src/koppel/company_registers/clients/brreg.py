@@ -1,4 +1,5 @@
-"""Norway's Enhetsregisteret: open, without a key. A deleted company answers 200, a removed one 410 (docs/registers.md)."""
+"""Norway's Enhetsregisteret: open, without a key. A deleted company answers
+200, a removed one 410 (docs/registers.md)."""
 
 from datetime import date
 
@@ -74,7 +75,8 @@ class Brreg:
         units = decode(response, _Page).embedded.enheter
         cities = [unit.forretningsadresse.poststed if unit.forretningsadresse else "" for unit in units]
         candidates = [
-            Candidate(unit.organisasjonsnummer, unit.navn, city) for unit, city in zip(units, cities, strict=True)
+            Candidate(unit.organisasjonsnummer, unit.navn, city)
+            for unit, city in zip(units, cities, strict=True)
         ]
         return RegisterResult(
             LookupOutcome.AMBIGUOUS if units else LookupOutcome.NOT_FOUND, self.name, candidates=candidates

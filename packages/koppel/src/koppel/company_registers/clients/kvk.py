@@ -1,6 +1,8 @@
-"""The Dutch register: Basisprofiel v1 by number; Zoeken v2 (free of charge) by RSIN or name, then the profile.
+"""The Dutch register: Basisprofiel v1 by number; Zoeken v2 (free of
+charge) by RSIN or name, then the profile.
 
-Shapes from the register's published API descriptions and answers recorded at its test service (docs/registers.md).
+Shapes from the register's published API descriptions and answers
+recorded at its test service (docs/registers.md).
 """
 
 import re
@@ -112,13 +114,19 @@ class Kvk:
 
     async def _search(self, http: HttpClient, params: dict[str, str]) -> list[Candidate]:
         """Return each company once, though its branches are results of their own."""
-        response = await request(http, "GET", f"{self._url}/api/v2/zoeken", params=params, headers=self._headers)
+        response = await request(
+            http, "GET", f"{self._url}/api/v2/zoeken", params=params, headers=self._headers
+        )
         if _is_not_found(response):
             return []
         candidates: dict[str, Candidate] = {}
         for result in decode(response, _Results).resultaten:
-            city = result.adres.binnenlandsAdres.plaats if result.adres and result.adres.binnenlandsAdres else ""
-            candidate = Candidate(result.kvkNummer, " ".join((result.naam or "").split()), (city or "").strip())
+            city = (
+                result.adres.binnenlandsAdres.plaats if result.adres and result.adres.binnenlandsAdres else ""
+            )
+            candidate = Candidate(
+                result.kvkNummer, " ".join((result.naam or "").split()), (city or "").strip()
+            )
             candidates.setdefault(result.kvkNummer, candidate)
         return list(candidates.values())
 
@@ -138,7 +146,9 @@ def _is_not_found(response: Response) -> bool:
 
 
 def _main_activity(profile: _Profile, today: date) -> Activity | None:
-    main = next((activity for activity in profile.sbiActiviteiten if activity.indHoofdactiviteit == "Ja"), None)
+    main = next(
+        (activity for activity in profile.sbiActiviteiten if activity.indHoofdactiviteit == "Ja"), None
+    )
     if main is None:
         return None
     code = re.sub(r"\D", "", main.sbiCode)

@@ -1,4 +1,5 @@
-"""Finland's YTJ, open data v3 of PRH: without a key; the hyphen in the number is required; 429 when asked too fast."""
+"""Finland's YTJ, open data v3 of PRH: without a key; the hyphen in the
+number is required; 429 when asked too fast."""
 
 from datetime import date
 
@@ -75,7 +76,9 @@ class Prh:
         if not companies:
             return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
         if query.kind is QueryKind.NAME:
-            candidates = [Candidate(company.businessId.value, _official_name(company)) for company in companies[:10]]
+            candidates = [
+                Candidate(company.businessId.value, _official_name(company)) for company in companies[:10]
+            ]
             return RegisterResult(LookupOutcome.AMBIGUOUS, self.name, candidates=candidates)
         return self._to_result(companies[0])
 
@@ -87,7 +90,9 @@ class Prh:
             number=company.businessId.value,
             legal_name=_official_name(company),
             closed_on=company.endDate,
-            activity=Activity(line.type, national_scheme("FI", line.type), _description(line)) if line else None,
+            activity=Activity(line.type, national_scheme("FI", line.type), _description(line))
+            if line
+            else None,
         )
 
 
@@ -99,5 +104,6 @@ def _official_name(company: _Company) -> str:
 
 def _description(line: _Line) -> str:
     return next(
-        (description.description for description in line.descriptions if description.languageCode == ENGLISH), ""
+        (description.description for description in line.descriptions if description.languageCode == ENGLISH),
+        "",
     )

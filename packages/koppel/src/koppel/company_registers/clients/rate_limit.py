@@ -4,14 +4,16 @@ from koppel.company_registers.clients.protocol import RateLimit
 from koppel.kit.database.pool import Connection
 
 _ACQUIRE = """
-INSERT INTO company_registers_rate_limit AS b (source, window_started_at, call_count) VALUES (%(source)s, clock_timestamp(), 1)
+INSERT INTO company_registers_rate_limit AS b (source, window_started_at, call_count) VALUES (%(source)s,
+  clock_timestamp(), 1)
 ON CONFLICT (source) DO UPDATE SET
   call_count = CASE WHEN b.window_started_at <= clock_timestamp() - %(window)s * interval '1 second'
                THEN 1 ELSE b.call_count + 1 END,
   window_started_at = CASE WHEN b.window_started_at <= clock_timestamp() - %(window)s * interval '1 second'
                       THEN clock_timestamp() ELSE b.window_started_at END
 WHERE (b.backoff_until IS NULL OR b.backoff_until <= clock_timestamp())
-  AND (b.call_count < %(calls)s OR b.window_started_at <= clock_timestamp() - %(window)s * interval '1 second')
+  AND (b.call_count < %(calls)s
+    OR b.window_started_at <= clock_timestamp() - %(window)s * interval '1 second')
 RETURNING call_count
 """
 _WAIT = """
@@ -28,7 +30,8 @@ ON CONFLICT (source) DO UPDATE SET backoff_until = GREATEST(b.backoff_until, exc
 
 
 async def acquire(connection: Connection, source: str, limit: RateLimit) -> float:
-    """Count one call. Returns 0.0 when it may be made now, else how many seconds to wait before asking again."""
+    """Count one call. Returns 0.0 when it may be made now, else how
+    many seconds to wait before asking again."""
     params = {"source": source, "window": limit.seconds, "calls": limit.calls}
     if await (await connection.execute(_ACQUIRE, params)).fetchone():
         return 0.0

@@ -28,7 +28,12 @@ async def request(
     try:
         async with asyncio.timeout(SECONDS_MAX):
             response = await http.send(
-                method, url, allowed_origins=(origin_of(url),), params=params, content=content, headers=headers
+                method,
+                url,
+                allowed_origins=(origin_of(url),),
+                params=params,
+                content=content,
+                headers=headers,
             )
     except TimeoutError:
         raise RegisterUnavailable("timeout") from None

@@ -1,8 +1,8 @@
 """VIES, the European Commission's check of VAT numbers: for countries whose register is not asked itself.
 
-It knows who is registered for VAT, with a name in most countries, and nothing about activities. "Not valid" therefore means
-"not registered for VAT under this number", and every error of a member state means "unknown, ask later", never "not valid".
-A sole trader's personal number is not sent to it.
+It knows who is registered for VAT, with a name in most countries, and nothing about activities. "Not valid"
+therefore means "not registered for VAT under this number", and every error of a member state means "unknown,
+ask later", never "not valid". A sole trader's personal number is not sent to it.
 """
 
 import re
@@ -25,7 +25,8 @@ from koppel.kit.http.client import HttpClient
 NO_NAME = "---"
 REFUSED = "INVALID_INPUT"
 COUNTRIES = ("SE", "DK", "BE", "FR", "FI", "LV")
-"""Where the VAT number follows from the company's number. Finland is asked here when its own register is switched off."""
+"""Where the VAT number follows from the company's number. Finland is asked
+here when its own register is switched off."""
 
 
 class _Fault(msgspec.Struct):

@@ -19,7 +19,8 @@ PLACEHOLDERS = {
     "FI": {"12345671"},
     "BE": {"0123456749"},
 }
-"""Beyond one repeated digit: numbers that people type to get past a field, and that pass their country's check."""
+"""Beyond one repeated digit: numbers that people type to get past a
+field, and that pass their country's check."""
 
 
 def check_number(text: str, country: str) -> NumberCheck:
@@ -38,10 +39,15 @@ def check_number(text: str, country: str) -> NumberCheck:
 
 
 def _as_placeholder(check: NumberCheck) -> NumberCheck:
-    """Return the check as refused: vendors put such a number into sample books, and people type it to get past
-    a field."""
-    message = _("This is a made-up number, not this company's own. For a test company choose the reason “test / demo”.")
-    return replace(check, status=NumberStatus.INVALID, note="dummy", message=message, suggested_reason="test_demo")
+    """Return the check as refused: vendors put such a number into sample
+    books, and people type it to get past a field."""
+    message = _(
+        "This is a made-up number, not this company's own. "
+        "For a test company choose the reason “test / demo”."
+    )
+    return replace(
+        check, status=NumberStatus.INVALID, note="dummy", message=message, suggested_reason="test_demo"
+    )
 
 
 def is_placeholder(compact_number: str, country: str) -> bool:

@@ -6,14 +6,23 @@ from enum import StrEnum
 from django.utils.functional import Promise
 
 SCHEMES = {
-    "NL": "0106", "NO": "0192", "SE": "0007", "DK": "0184", "FI": "0212", "BE": "0208", "FR": "0002", "EE": "0191",
-    "LV": "0218", "LT": "0200",
-}  # fmt: skip
+    "NL": "0106",
+    "NO": "0192",
+    "SE": "0007",
+    "DK": "0184",
+    "FI": "0212",
+    "BE": "0208",
+    "FR": "0002",
+    "EE": "0191",
+    "LV": "0218",
+    "LT": "0200",
+}
 """ISO 6523 codes as far as `docs/registers.md` names a source; a country without one has ''."""
 
 
 class NumberStatus(StrEnum):
-    """VALID: nothing speaks against it. DOUBTFUL: may be kept, with a warning. INVALID: cannot be this country's number."""
+    """VALID: nothing speaks against it. DOUBTFUL: may be kept, with a warning.
+    INVALID: cannot be this country's number."""
 
     VALID = "valid"
     DOUBTFUL = "doubtful"
@@ -22,8 +31,8 @@ class NumberStatus(StrEnum):
 
 @dataclass(frozen=True)
 class NumberCheck:
-    """`number` is normalised. `note` is a stable word and `message` what to tell the person; both '' when all is
-    well.
+    """`number` is normalised. `note` is a stable word and `message` what
+    to tell the person; both '' when all is well.
 
     `is_personal`: it belongs to a natural person, so lists, logs and exports mask it. `suggested_reason`: the
     reason that fits better than this number."""
@@ -41,7 +50,9 @@ def valid(number: str, country: str, *, is_personal: bool = False) -> NumberChec
     return NumberCheck(number, SCHEMES.get(country, ""), NumberStatus.VALID, is_personal=is_personal)
 
 
-def doubtful(number: str, country: str, note: str, message: str | Promise, *, is_personal: bool = False) -> NumberCheck:
+def doubtful(
+    number: str, country: str, note: str, message: str | Promise, *, is_personal: bool = False
+) -> NumberCheck:
     return NumberCheck(number, SCHEMES.get(country, ""), NumberStatus.DOUBTFUL, note, message, is_personal)
 
 

@@ -32,11 +32,16 @@ _MISTYPED = _("The check digit does not fit: this number looks mistyped. Please 
 
 def _nl(compact_number: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one return per kind of number
     if re.fullmatch(r"(NL)?\d{9}B\d{2}", compact_number):
-        message = _("This is a VAT number. Enter the COC number instead: 8 digits, on the extract of the register.")
+        message = _(
+            "This is a VAT number. Enter the COC number instead: 8 digits, on the extract of the register."
+        )
         return invalid(compact_number, "NL", "vat_number", message)
     digits = compact_number.removeprefix("NL").removeprefix("KVK").removeprefix("COC")
     if re.fullmatch(r"\d{12}", digits):
-        message = _("This is a branch number (12 digits). Enter the COC number of the company it belongs to: 8 digits.")
+        message = _(
+            "This is a branch number (12 digits). Enter the COC number of the company it belongs to: "
+            "8 digits."
+        )
         return invalid(digits, "NL", "branch_number", message)
     if re.fullmatch(r"\d{9}", digits):
         return _nl_nine_digits(digits)
@@ -53,9 +58,13 @@ def _nl(compact_number: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one
 
 def _nl_nine_digits(digits: str) -> NumberCheck:
     if bsn.is_valid(digits):
-        message = _("This is an RSIN (9 digits), the tax office's number. Enter the COC number instead: 8 digits.")
+        message = _(
+            "This is an RSIN (9 digits), the tax office's number. Enter the COC number instead: 8 digits."
+        )
         return invalid(digits, "NL", "rsin", message)
-    return invalid(digits, "NL", "format", _("A COC number has 8 digits; this has 9. Is one of them typed twice?"))
+    return invalid(
+        digits, "NL", "format", _("A COC number has 8 digits; this has 9. Is one of them typed twice?")
+    )
 
 
 def _no(compact_number: str, _typed: str) -> NumberCheck:
@@ -105,31 +114,44 @@ def _fr(compact_number: str, _typed: str) -> NumberCheck:
 
 def _gb(compact_number: str, _typed: str) -> NumberCheck:
     if re.fullmatch(r"GB(\d{9}|\d{12})", compact_number):
-        message = _("This is a VAT number. Enter the company number instead: 8 characters, at Companies House.")
+        message = _(
+            "This is a VAT number. Enter the company number instead: 8 characters, at Companies House."
+        )
         return invalid(compact_number, "GB", "vat_number", message)
     number = compact_number.zfill(8) if re.fullmatch(r"\d{6,7}", compact_number) else compact_number
     # Societies keep the letters of the register that they came from (IP00525R), some partnerships an A.
     if re.fullmatch(r"(\d{2}|[A-Z]{2}|R0)\d{6}|(IP|SP|NP|RS)\d{3}[A-Z\d]{3}|(SL|NI)\d{5}A", number):
         return valid(number, "GB")
-    return invalid(compact_number, "GB", "format", _("A company number has 8 digits, or two letters and 6 digits."))
+    return invalid(
+        compact_number, "GB", "format", _("A company number has 8 digits, or two letters and 6 digits.")
+    )
 
 
 def _de(compact_number: str, typed: str) -> NumberCheck:
     if re.fullmatch(r"DE\d{9}", compact_number):
-        message = _("This is a VAT number. Enter the register number instead, with its court: “München HRB 12345”.")
+        message = _(
+            "This is a VAT number. Enter the register number instead, with its court: “München HRB 12345”."
+        )
         return invalid(compact_number, "DE", "vat_number", message)
     court = re.sub(r"\b(AMTSGERICHT|REGISTERGERICHT|HANDELSREGISTER|AG)\b:?", " ", typed)
     court = re.sub(r"\s+", " ", court).strip(" ,;")
     try:
-        return valid(handelsregisternummer.validate(court.title().replace("Hrb", "HRB").replace("Hra", "HRA")), "DE")
+        return valid(
+            handelsregisternummer.validate(court.title().replace("Hrb", "HRB").replace("Hra", "HRA")), "DE"
+        )
     except exceptions.ValidationError:
         pass
     if match := re.search(r"\b(HRA|HRB|PR|GNR|VR) ?(\d{1,6})(?: ?([A-Z]{1,3}))?\b", court):
         number = " ".join(part for part in match.groups() if part)
-        message = _("A register number is only known with its court, for instance “München HRB 12345”. Please add it.")
+        message = _(
+            "A register number is only known with its court, for instance “München HRB 12345”. Please add it."
+        )
         return doubtful(number, "DE", "court_missing", message)
     return invalid(
-        compact_number, "DE", "format", _("A register number looks like “München HRB 12345”: court, register, number.")
+        compact_number,
+        "DE",
+        "format",
+        _("A register number looks like “München HRB 12345”: court, register, number."),
     )
 
 
@@ -140,15 +162,22 @@ def _ee(compact_number: str, _typed: str) -> NumberCheck:
 def _lv(compact_number: str, _typed: str) -> NumberCheck:
     check = _validate_with(pvn.validate, compact_number.removeprefix("LV"), "LV", 11)
     return NumberCheck(
-        check.number, check.scheme, check.status, check.note, check.message,
+        check.number,
+        check.scheme,
+        check.status,
+        check.note,
+        check.message,
         is_personal=len(check.number) == 11 and check.number[0] < "4",
-    )  # fmt: skip
+    )
 
 
 def _lt(compact_number: str, _typed: str) -> NumberCheck:
-    """Check a company code by the check digit of a VAT number, which python-stdnum knows: the same in five codes."""
+    """Check a company code by the check digit of a VAT number, which
+    python-stdnum knows: the same in five codes."""
     if not re.fullmatch(r"\d{9}", compact_number):
-        return invalid(compact_number, "LT", "format", _("This number must have %(length)s digits.") % {"length": 9})
+        return invalid(
+            compact_number, "LT", "format", _("This number must have %(length)s digits.") % {"length": 9}
+        )
     if pvm.calc_check_digit(compact_number[:-1]) != compact_number[-1]:
         return doubtful(compact_number, "LT", "looks_mistyped", _MISTYPED)
     return valid(compact_number, "LT")
@@ -170,7 +199,10 @@ def _lu(compact_number: str, _typed: str) -> NumberCheck:
     if match := re.fullmatch(r"(?:RCS)?(?:LUXEMBOURG)?([A-L])(\d{1,6})", compact_number):
         return valid("".join(match.groups()), "LU")
     return invalid(
-        compact_number, "LU", "format", _("A register number has a letter and up to 6 digits, for instance “B 12345”.")
+        compact_number,
+        "LU",
+        "format",
+        _("A register number has a letter and up to 6 digits, for instance “B 12345”."),
     )
 
 
@@ -181,18 +213,34 @@ def _ie(compact_number: str, _typed: str) -> NumberCheck:
 
 
 def _validate_with(validate: Callable[[str], str], digits: str, country: str, length: int) -> NumberCheck:
-    """Check a number by `validate`. A check digit that does not fit is a doubt; a wrong length or a letter is refused."""
+    """Check a number by `validate`. A check digit that does not fit is a
+    doubt; a wrong length or a letter is refused."""
     try:
         return valid(validate(digits), country)
     except exceptions.ValidationError:
         pass
     if re.fullmatch(rf"\d{{{length}}}", digits):
         return doubtful(digits, country, "looks_mistyped", _MISTYPED)
-    return invalid(digits, country, "format", _("This number must have %(length)s digits.") % {"length": length})
+    return invalid(
+        digits, country, "format", _("This number must have %(length)s digits.") % {"length": length}
+    )
 
 
 VALIDATORS: dict[str, Callable[[str, str], NumberCheck]] = {
-    "NL": _nl, "NO": _no, "SE": _se, "DK": _dk, "FI": _fi, "BE": _be, "DE": _de, "GB": _gb, "FR": _fr, "EE": _ee,
-    "LV": _lv, "LT": _lt, "PL": _pl, "LU": _lu, "IE": _ie,
-}  # fmt: skip
+    "NL": _nl,
+    "NO": _no,
+    "SE": _se,
+    "DK": _dk,
+    "FI": _fi,
+    "BE": _be,
+    "DE": _de,
+    "GB": _gb,
+    "FR": _fr,
+    "EE": _ee,
+    "LV": _lv,
+    "LT": _lt,
+    "PL": _pl,
+    "LU": _lu,
+    "IE": _ie,
+}
 """Each takes the text without anything but capitals and digits, and the text as typed in capitals."""

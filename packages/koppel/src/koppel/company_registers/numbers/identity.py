@@ -49,8 +49,8 @@ def check_identity(
     """Check a number or a reason. A doubtful number is accepted with its note: a wrong check digit must not
     stop real work. A number beats a reason.
 
-    `allow_incomplete`: nobody is there to ask (an unattended import), so nothing at all is accepted as well; what
-    was given must still be right."""
+    `allow_incomplete`: nobody is there to ask (an unattended import), so nothing at all is accepted as well;
+    what was given must still be right."""
     if number.strip():
         number_check = check_number(number, country)
         if number_check.status is NumberStatus.INVALID:
@@ -81,4 +81,6 @@ def suggest_number(country: str, number: str, vat_number: str) -> tuple[str, Num
             return from_vat.number, from_vat
     if number_check is None:
         return "", None
-    return (number.strip() if number_check.status is NumberStatus.INVALID else number_check.number), number_check
+    return (
+        number.strip() if number_check.status is NumberStatus.INVALID else number_check.number
+    ), number_check

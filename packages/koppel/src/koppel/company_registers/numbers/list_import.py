@@ -15,23 +15,64 @@ from koppel.kit.tabular.reader import Limits, Row, TableError, heading_keys, rea
 LINES_MAX = 5000
 LIMITS = Limits(rows=2 * LINES_MAX)
 HEADERS = {
-    "name": {"name", "naam", "administration", "administratie", "company", "bedrijf", "client", "klant", "namn", "navn",
-             "nimi", "bedrijfsnaam", "klantnaam", "company name"},
-    "number": {"number", "nummer", "kvk", "kvk-nummer", "kvknummer", "kvk nummer", "coc", "coc number", "coc-number",
-               "registration number", "registratienummer", "orgnr", "org.nr", "organisasjonsnummer", "organisationsnummer",
-               "cvr", "y-tunnus", "company number", "ondernemingsnummer"},
-    "code": {"code", "id", "client number", "klantnummer", "clientnummer", "administratiecode", "company id", "source id"},
+    "name": {
+        "name",
+        "naam",
+        "administration",
+        "administratie",
+        "company",
+        "bedrijf",
+        "client",
+        "klant",
+        "namn",
+        "navn",
+        "nimi",
+        "bedrijfsnaam",
+        "klantnaam",
+        "company name",
+    },
+    "number": {
+        "number",
+        "nummer",
+        "kvk",
+        "kvk-nummer",
+        "kvknummer",
+        "kvk nummer",
+        "coc",
+        "coc number",
+        "coc-number",
+        "registration number",
+        "registratienummer",
+        "orgnr",
+        "org.nr",
+        "organisasjonsnummer",
+        "organisationsnummer",
+        "cvr",
+        "y-tunnus",
+        "company number",
+        "ondernemingsnummer",
+    },
+    "code": {
+        "code",
+        "id",
+        "client number",
+        "klantnummer",
+        "clientnummer",
+        "administratiecode",
+        "company id",
+        "source id",
+    },
     "reason": {"reason", "reden"},
     "sector": {"sector", "branche", "section"},
-}  # fmt: skip
+}
 """What people write above a column, in small letters."""
 HEADINGS = {words: field for field, headings in HEADERS.items() for words in headings}
 
 
 @dataclass(frozen=True)
 class PastedLine:
-    """One line that was given; `index` counts from 0 without the header. `name` and `code` both '': the line belongs to
-    the row of the table at its place."""
+    """One line that was given; `index` counts from 0 without the header. `name` and `code` both '': the line
+    belongs to the row of the table at its place."""
 
     index: int
     name: str
@@ -74,7 +115,8 @@ class MatchedLine:
 
 
 def read_lines(text: str) -> list[PastedLine]:
-    """Read at most 5,000 lines; blank ones are kept as empty in a list of one column, so that the order holds.
+    """Read at most 5,000 lines; blank ones are kept as empty in a
+    list of one column, so that the order holds.
 
     What cannot be read as a table at all has no lines."""
     text = text.strip("\0\r\n")
@@ -174,7 +216,8 @@ def _by_header(row: Sequence[str]) -> dict[str, int]:
 
 
 def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
-    """Find columns without a header: that with most numbers holds the numbers, the wordiest other one the names."""
+    """Find columns without a header: that with most numbers holds the
+    numbers, the wordiest other one the names."""
     width = Counter(len(row) for row in rows if row).most_common(1)
     columns = width[0][0] if width else 1
     if columns < 2:
@@ -182,7 +225,9 @@ def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
     numbers = [sum(_looks_like_number(row[at]) for row in rows if at < len(row)) for at in range(columns)]
     number_at = max(range(columns), key=lambda at: (numbers[at], -at)) if any(numbers) else columns - 1
     text_columns = [at for at in range(columns) if at != number_at]
-    letters = {at: sum(len(re.findall(r"[^\W\d_]", row[at])) for row in rows if at < len(row)) for at in text_columns}
+    letters = {
+        at: sum(len(re.findall(r"[^\W\d_]", row[at])) for row in rows if at < len(row)) for at in text_columns
+    }
     name_at = max(text_columns, key=lambda at: (letters[at], -at))
     found_columns = {"number": number_at, "name": name_at}
     rest = [at for at in text_columns if at != name_at]

@@ -1,7 +1,8 @@
 """From the activity code in a register to the sector: by code, scheme and revision, never by a letter alone.
 
-The first two digits of every national code are a NACE division. From J on the letters moved between NACE Rev. 2 and 2.1, and
-division 45 was dissolved; `data/division_to_section.csv` (docs/registers.md says where it comes from) has both letters.
+The first two digits of every national code are a NACE division. From J on the letters moved between
+NACE Rev. 2 and 2.1, and division 45 was dissolved; `data/division_to_section.csv`
+(docs/registers.md says where it comes from) has both letters.
 """
 
 import csv
@@ -50,7 +51,8 @@ DISSOLVED = {"451": "G", "452": "T", "453": "G"}
 
 @dataclass(frozen=True)
 class Activity:
-    """`code` as the register writes it, without dots; `scheme` is a key of `REVISIONS`; `label` the register's own words."""
+    """`code` as the register writes it, without dots; `scheme` is a key of
+    `REVISIONS`; `label` the register's own words."""
 
     code: str
     scheme: str
@@ -118,7 +120,9 @@ def _digits(code: str) -> str:
 def _letters() -> dict[str, tuple[str, str]]:
     """Return each division's letters in Rev. 2 and Rev. 2.1; '' where it does not exist."""
     text = (
-        files("koppel.company_registers.sectors").joinpath("data/division_to_section.csv").read_text(encoding="utf-8")
+        files("koppel.company_registers.sectors")
+        .joinpath("data/division_to_section.csv")
+        .read_text(encoding="utf-8")
     )
     rows = csv.DictReader(text.splitlines())
     return {row["division"]: (row["section_rev2"], row["section_rev2_1"]) for row in rows}

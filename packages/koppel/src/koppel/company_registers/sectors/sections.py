@@ -1,4 +1,5 @@
-"""Sectors: the 22 sections of NACE Rev. 2.1. A letter is never stored without its revision: from J on they moved."""
+"""Sectors: the 22 sections of NACE Rev. 2.1. A letter is never stored
+without its revision: from J on they moved."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -62,8 +63,8 @@ EXAMPLES: dict[str, str | Promise] = {
 
 @dataclass(frozen=True)
 class SectorChoice:
-    """A section to choose. `matched_division` is the division that the typed letters fit, '' when the section's
-    own name did."""
+    """A section to choose. `matched_division` is the division that the typed
+    letters fit, '' when the section's own name did."""
 
     letter: str
     label: str
@@ -78,7 +79,9 @@ class SectorChoice:
 @cache
 def divisions() -> tuple[tuple[str, str, str, str], ...]:
     """Return (division, section, English, Dutch) of the 87 divisions."""
-    text = files("koppel.company_registers.sectors").joinpath("data/divisions.tsv").read_text(encoding="utf-8")
+    text = (
+        files("koppel.company_registers.sectors").joinpath("data/divisions.tsv").read_text(encoding="utf-8")
+    )
     rows = (line.split("\t") for line in text.splitlines() if line and not line.startswith("#"))
     return tuple((code, section, english, dutch) for code, section, english, dutch in rows)
 

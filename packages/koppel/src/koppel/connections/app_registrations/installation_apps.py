@@ -36,7 +36,8 @@ def consent_options() -> list[str]:
 
 
 def list_apps() -> list[AppRegistration]:
-    """Return the apps of the installation, with `connection_count` of live connections in all organisations."""
+    """Return the apps of the installation, with `connection_count` of
+    live connections in all organisations."""
     with installation_scope("apps of the installation"):
         return list(_installation_apps())
 
@@ -99,5 +100,7 @@ def _installation_apps() -> "QuerySet[AppRegistration]":
 def _get_app(app_id: int) -> AppRegistration:
     app = _installation_apps().filter(pk=app_id).first()
     if app is None:
-        raise NoSuchConnection(_("There is no such app registration; `koppel app-registrations list` has them."))
+        raise NoSuchConnection(
+            _("There is no such app registration; `koppel app-registrations list` has them.")
+        )
     return app

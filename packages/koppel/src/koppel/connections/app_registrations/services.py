@@ -1,5 +1,5 @@
-"""Use cases of app registrations: Koppel's client id and secret at a vendor, for one environment and one way to
-consent.
+"""Use cases of app registrations: Koppel's client id and secret at a
+vendor, for one environment and one way to consent.
 
 Those of the installation are kept by whoever runs it and serve every organisation; an Administrator keeps the
 organisation's own. The secret goes in and never comes out.
@@ -71,8 +71,12 @@ def register_app(
 def registrations_of(actor: Actor) -> "QuerySet[AppRegistration]":
     """Return the organisation's own and those of the installation that it may use, with `connection_count` of
     its live ones."""
-    registrations = AppRegistration.objects.filter(Q(organisation=None) | Q(organisation_id=actor.organisation_id))
-    live = Q(connections__organisation_id=actor.organisation_id) & ~Q(connections__state=ConnectionState.REMOVED)
+    registrations = AppRegistration.objects.filter(
+        Q(organisation=None) | Q(organisation_id=actor.organisation_id)
+    )
+    live = Q(connections__organisation_id=actor.organisation_id) & ~Q(
+        connections__state=ConnectionState.REMOVED
+    )
     counted = registrations.filter(removed_at=None).annotate(
         connection_count=Count("connections", filter=live, distinct=True)
     )
@@ -108,7 +112,11 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
     else:
         _change(app, values)
     action = AppRegistrationAction.CREATED if app_id is None else AppRegistrationAction.CHANGED
-    details = {"environment": app.environment, "mode": app.consent_mode, "secret_changed": bool(values.client_secret)}
+    details = {
+        "environment": app.environment,
+        "mode": app.consent_mode,
+        "secret_changed": bool(values.client_secret),
+    }
     record(
         actor.organisation_id,
         actor.audit,
@@ -134,7 +142,8 @@ def remove_app(actor: Actor, app_id: int) -> None:
 
 
 def check_app(actor: Actor, app_id: int) -> AppCheck:
-    """Call the vendor with it, outside any transaction; when all is well, grants that it had failed are tried again.
+    """Call the vendor with it, outside any transaction; when all is
+    well, grants that it had failed are tried again.
 
     Raises `NoSuchConnection`."""
     actor.require(Permission.MANAGE_ORGANISATION)
@@ -172,14 +181,19 @@ def descriptor_of(app: AppRegistration) -> Descriptor | None:
 def mode_of(app: AppRegistration) -> ConsentMode | None:
     """Return the way to consent; None when the connector does not know it (any more)."""
     modes = descriptor_of(app)
-    return next((mode for mode in modes.consent_modes if mode.key == app.consent_mode), None) if modes else None
+    return (
+        next((mode for mode in modes.consent_modes if mode.key == app.consent_mode), None) if modes else None
+    )
 
 
 def environment_of(app: AppRegistration) -> Environment | None:
     """Return where it points; None when the connector does not know it (any more)."""
     environments = descriptor_of(app)
     return (
-        next((environment for environment in environments.environments if environment.key == app.environment), None)
+        next(
+            (environment for environment in environments.environments if environment.key == app.environment),
+            None,
+        )
         if environments
         else None
     )
@@ -210,8 +224,8 @@ def _change(app: AppRegistration, values: AppRegistrationInput) -> None:
 
 def _base_urls_like(values: AppRegistrationInput) -> dict[str, str]:
     """Return base URLs like those of the installation. A sandbox may listen elsewhere than the connector
-    thinks: whoever runs the installation said where. An organisation cannot say it, or its Administrator could
-    send Koppel to any address within the installation's network."""
+    thinks: whoever runs the installation said where. An organisation cannot say it, or its Administrator
+    could send Koppel to any address within the installation's network."""
     environments = AppRegistration.objects.filter(
         organisation=None, connector=values.connector, environment=values.environment, removed_at=None
     )
@@ -255,5 +269,7 @@ def _problems_of_option(values: AppRegistrationInput) -> dict[str, str]:
     if environment is None:
         return {"environment": _("Choose an environment.")}
     if values.consent_mode not in environment.consent_modes:
-        return {"consent_mode": _("This way to sign in does not exist in this environment. Choose another one.")}
+        return {
+            "consent_mode": _("This way to sign in does not exist in this environment. Choose another one.")
+        }
     return {}

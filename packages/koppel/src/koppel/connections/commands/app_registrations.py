@@ -21,7 +21,9 @@ COLUMNS = ("id", "consent_option", "client_id", "name", "connections")
 
 @app.command("add")
 def add_app(
-    option: Annotated[str, typer.Argument(help="system/environment/way to sign in; a wrong value lists all.")],
+    option: Annotated[
+        str, typer.Argument(help="system/environment/way to sign in; a wrong value lists all.")
+    ],
     client_id: Annotated[str, typer.Option(help="The client id that the vendor's portal shows.")],
     name: Annotated[str, typer.Option(help="Your own name for it.")] = "",
     refresh_token_days: Annotated[
@@ -29,9 +31,12 @@ def add_app(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add an app registration for all organisations. The secret is prompted for, or read from standard input."""
+    """Add an app registration for all organisations. The secret is
+    prompted for, or read from standard input."""
     if option not in installation_apps.consent_options():
-        raise CommandError(f"There is no {option}; choose one of {', '.join(installation_apps.consent_options())}.")
+        raise CommandError(
+            f"There is no {option}; choose one of {', '.join(installation_apps.consent_options())}."
+        )
     connector, environment, mode = option.split("/")
     secret = _secret()
     values = AppRegistrationInput(
@@ -44,7 +49,9 @@ def add_app(
         refresh_token_days=refresh_token_days,
     )
     created = installation_apps.add_app(shell_account(), values)
-    print_record({"id": created.pk, "consent_option": option, "redirect_address": redirect_uri()}, as_json=as_json)
+    print_record(
+        {"id": created.pk, "consent_option": option, "redirect_address": redirect_uri()}, as_json=as_json
+    )
 
 
 @app.command("list")
@@ -53,7 +60,9 @@ def list_apps(as_json: AsJson = False) -> None:
     rows = [
         {
             "id": registration.pk,
-            "consent_option": f"{registration.connector}/{registration.environment}/{registration.consent_mode}",
+            "consent_option": (
+                f"{registration.connector}/{registration.environment}/{registration.consent_mode}"
+            ),
             "client_id": registration.client_id,
             "name": registration.name,
             "connections": getattr(registration, "connection_count", 0),

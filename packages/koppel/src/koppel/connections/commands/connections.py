@@ -22,7 +22,9 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Permission
 
 app = typer.Typer(no_args_is_help=True)
-ConnectionIdArgument = Annotated[int, typer.Argument(help="Id of the connection; `koppel connections list` has them.")]
+ConnectionIdArgument = Annotated[
+    int, typer.Argument(help="Id of the connection; `koppel connections list` has them.")
+]
 COLUMNS = (
     "id",
     "system",
@@ -38,7 +40,8 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ConnectionRow:
-    """One connection. `awaiting_sign_in` administrations wait for a sign-in; `failing` ones cannot be reached."""
+    """One connection. `awaiting_sign_in` administrations wait for a
+    sign-in; `failing` ones cannot be reached."""
 
     id: int
     system: str
@@ -65,7 +68,10 @@ def list_connections(person: ActAs = "", organisation: InOrganisation = "", as_j
 
 @app.command("show")
 def show_connection(
-    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+    connection: ConnectionIdArgument,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """Show a connection with the health of its administrations and its timeline."""
     with acting_as(person, organisation) as actor:
@@ -73,10 +79,15 @@ def show_connection(
         summary = queries.get_connection(actor, connection)
         line = _row(summaries.summarize(summary))
         companies = [
-            {"administration": row.administration_id, "name": row.administration, "health": row.health,
-             "message": row.message, "since": row.since}
+            {
+                "administration": row.administration_id,
+                "name": row.administration,
+                "health": row.health,
+                "message": row.message,
+                "since": row.since,
+            }
             for row in list_company_rows(actor, summary)
-        ]  # fmt: skip
+        ]
         timeline = [
             {
                 "at": event.at,
@@ -97,7 +108,10 @@ def show_connection(
 
 @app.command("probe")
 def check_connection_now(
-    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+    connection: ConnectionIdArgument,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """Make one cheap call. Exit code 1 when the accounting system does not answer."""
     check = check_connection(get_actor(person, organisation), connection)
@@ -107,7 +121,10 @@ def check_connection_now(
 
 @app.command("pause")
 def pause_connection(
-    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+    connection: ConnectionIdArgument,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """Pause a connection: nothing is read until it is resumed."""
     with acting_as(person, organisation) as actor:
@@ -117,7 +134,10 @@ def pause_connection(
 
 @app.command("resume")
 def resume_connection(
-    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+    connection: ConnectionIdArgument,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """Resume a paused connection."""
     with acting_as(person, organisation) as actor:
@@ -127,22 +147,34 @@ def resume_connection(
 
 @app.command("reconnect")
 def reconnect_connection(
-    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+    connection: ConnectionIdArgument,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Print the address at which to sign in again, in a browser that is signed in to Koppel as the same member."""
+    """Print the address at which to sign in again, in a browser that
+    is signed in to Koppel as the same member."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_CONNECTIONS)
         summary = queries.get_connection(actor, connection)
         return_path = summary.get_absolute_url()
         url = begin_consent(
-            actor, summary.app_id, ConsentPurpose.RECONNECT, return_path, connection_id=summary.pk, force_sign_in=True
-        )  # fmt: skip
+            actor,
+            summary.app_id,
+            ConsentPurpose.RECONNECT,
+            return_path,
+            connection_id=summary.pk,
+            force_sign_in=True,
+        )
     print_record({"connection": connection, "url": url}, as_json=as_json)
 
 
 @app.command("changes")
 def list_changes(
-    connection: ConnectionIdArgument, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+    connection: ConnectionIdArgument,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
 ) -> None:
     """List changes at the accounting system that wait for a person; changes that stop a sync come first."""
     with acting_as(person, organisation) as actor:
@@ -163,12 +195,15 @@ def resolve_changes(
             help="Accept the change or not; for other_company: it is the same company, or it is not.",
         ),
     ] = None,
-    administration: Annotated[list[int] | None, typer.Option(help="An administration; may be repeated.")] = None,
+    administration: Annotated[
+        list[int] | None, typer.Option(help="An administration; may be repeated.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All changes with this code.")] = False,
     fingerprint: Annotated[
         list[str] | None,
         typer.Option(
-            help="The fingerprint that `changes` showed; a change that differs by now is refused. May be repeated."
+            help="The fingerprint that `changes` showed; a change that differs by now is refused. "
+            "May be repeated."
         ),
     ] = None,
     person: ActAs = "",
@@ -183,7 +218,9 @@ def resolve_changes(
         administration_ids = administration or []
         if everything:
             open_changes = list_open_changes(actor, queries.get_connection(actor, connection))
-            administration_ids = sorted({change.administration for change in open_changes if change.code == code})
+            administration_ids = sorted(
+                {change.administration for change in open_changes if change.code == code}
+            )
         if not administration_ids and not everything:
             raise Refused(_("Name the administrations, or say --all."))
         answer = ChangeResolution(
@@ -203,7 +240,9 @@ def request_transfer(
 ) -> None:
     """Ask a member to take over. The owner changes when they have signed in at the accounting system."""
     with acting_as(person, organisation) as actor:
-        owners = {membership.user.email.lower(): membership.pk for membership in ownership.possible_owners(actor)}
+        owners = {
+            membership.user.email.lower(): membership.pk for membership in ownership.possible_owners(actor)
+        }
         changed = ownership.request_transfer(actor, connection, owners.get(member.strip().lower(), 0))
     print_record({"connection": connection, "changed": changed}, as_json=as_json)
 
@@ -228,17 +267,29 @@ def remove_connection(
             chosen = RemovalInput(policy=policy, fingerprint=removal.fingerprint)
             removal = lifecycle.remove_connection(actor, connection, chosen)
     context = {
-        "connection": connection, "account": removal.account, "administrations": removal.administrations,
-        "reached_elsewhere": removal.reached_elsewhere, "policy": policy.value, "removed": yes,
-    }  # fmt: skip
+        "connection": connection,
+        "account": removal.account,
+        "administrations": removal.administrations,
+        "reached_elsewhere": removal.reached_elsewhere,
+        "policy": policy.value,
+        "removed": yes,
+    }
     print_record(context, as_json=as_json)
 
 
 def _row(card: summaries.ConnectionSummary) -> ConnectionRow:
     connection = card.connection
     return ConnectionRow(
-        connection.pk, card.system, connection.account, connection.state, connection.reason, card.administrations,
-        card.awaiting_sign_in, card.failing,
-        str(connection.owner.user), str(connection.pending_owner.user) if connection.pending_owner else None,
-        connection.last_contact_at, card.consent_expires_at,
-    )  # fmt: skip
+        connection.pk,
+        card.system,
+        connection.account,
+        connection.state,
+        connection.reason,
+        card.administrations,
+        card.awaiting_sign_in,
+        card.failing,
+        str(connection.owner.user),
+        str(connection.pending_owner.user) if connection.pending_owner else None,
+        connection.last_contact_at,
+        card.consent_expires_at,
+    )

@@ -1,7 +1,7 @@
 """Compare what the vendor says of a company with what is stored, at every listing and in every run.
 
-The immutable id decides which company it is; sessions refuse another one. A changed name, code or number raises an issue and
-stops nothing, unless name and number are both another company's (`same_company`).
+The immutable id decides which company it is; sessions refuse another one. A changed name, code or number
+raises an issue and stops nothing, unless name and number are both another company's (`same_company`).
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -60,13 +60,17 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
         raise
     if _is_known(session.prefetched, description):
         return
-    if not await run_in_thread(lambda: apply_description(organisation_id, company_id, description, interrupts=False)):
+    if not await run_in_thread(
+        lambda: apply_description(organisation_id, company_id, description, interrupts=False)
+    ):
         raise OtherCompany(ConnectionIssue.OTHER_COMPANY, OTHER_COMPANY_MESSAGE)
 
 
 def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
     """Return whether the same description was stored not long ago, so that there is nothing to write."""
-    is_recent = identity["described_at"] is not None and timezone.now() - identity["described_at"] < REWRITE_AFTER
+    is_recent = (
+        identity["described_at"] is not None and timezone.now() - identity["described_at"] < REWRITE_AFTER
+    )
     if (
         not is_recent
         or identity["unreachable_code"]
@@ -98,8 +102,8 @@ def apply_description(
 ) -> bool:
     """Store a company's description, and raise issues for what changed about one that is imported.
 
-    False when it is another company than the one that was confirmed: then the description is not stored, and no books are
-    read until a person decides. `interrupts`: a run of it that is under way is restarted."""
+    False when it is another company than the one that was confirmed: then the description is not stored, and
+    no books are read until a person decides. `interrupts`: a run of it that is under way is restarted."""
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:
@@ -109,7 +113,9 @@ def apply_description(
         _compare(company, {"legal_name": description.name, "number": description.number or ""})
         _raise_number_missing(company, description.number or "")
         if company.unreachable_code and company.administrations.exists():
-            add_timeline_event(company.connection, TimelineKind.COMPANY_ACCESS_RESTORED, {"name": company.name})
+            add_timeline_event(
+                company.connection, TimelineKind.COMPANY_ACCESS_RESTORED, {"name": company.name}
+            )
         if not company.legal_name or normalize_for_comparison(company.name) == normalize_for_comparison(
             company.legal_name
         ):
@@ -122,7 +128,8 @@ def apply_description(
 
 
 def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
-    """Store that the vendor refuses this company. `refusal` None: the call failed, which says nothing about the company."""
+    """Store that the vendor refuses this company. `refusal` None: the call
+    failed, which says nothing about the company."""
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:
@@ -139,17 +146,22 @@ def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
 def companies_to_describe(
     organisation_id: int, connection_id: int, companies: Iterable[Company], grants: Iterable[int]
 ) -> dict[int, str]:
-    """Return imported companies with a new name in the list, and those that wait for a person's decision, by id with their
-    external id. They are described before the list is stored."""
+    """Return imported companies with a new name in the list, and those that wait for a person's decision, by
+    id with their external id. They are described before the list is stored."""
     listed = {company.external_id: company.name for company in companies}
-    remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(connection_id=connection_id)
+    remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
+        connection_id=connection_id
+    )
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
     rows = imported.values_list("pk", "external_id", "name", "claimed_at")
     return {
         pk: external_id
         for pk, external_id, name, claimed_at in rows
         if external_id in listed
-        and (claimed_at is not None or normalize_for_comparison(listed[external_id]) != normalize_for_comparison(name))
+        and (
+            claimed_at is not None
+            or normalize_for_comparison(listed[external_id]) != normalize_for_comparison(name)
+        )
     }
 
 
@@ -160,16 +172,21 @@ def reconcile_list(
     grants: Iterable[int],
     unsure: Collection[str] = (),
 ) -> None:
-    """Raise and resolve issues for companies that a new list renames, misses or has again, before it is stored.
+    """Raise and resolve issues for companies that a new list renames,
+    misses or has again, before it is stored.
 
-    In the caller's transaction. `unsure`: external ids that may be another company; their names are not compared."""
+    In the caller's transaction. `unsure`: external ids that may be
+    another company; their names are not compared."""
     listed = {company.external_id: company for company in companies}
-    remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(connection_id=connection_id)
+    remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
+        connection_id=connection_id
+    )
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
     for existing in imported.select_related("connection").distinct():
         listing = listed.get(existing.external_id)
         subjects = [
-            Subject(SubjectKind.ADMINISTRATION, key) for key in existing.administrations.values_list("pk", flat=True)
+            Subject(SubjectKind.ADMINISTRATION, key)
+            for key in existing.administrations.values_list("pk", flat=True)
         ]
         context: MessageContext = {
             "name": existing.name,
@@ -195,7 +212,13 @@ def _compare(company: RemoteCompany, new_values: Mapping[str, str]) -> None:
         old = getattr(company, field) or (company.confirmed_name if field == "legal_name" else "")
         if not old or not new or _is_same(company, field, old, new):
             continue
-        context = {"name": company.name, "old": old, "new": new, "field": field, "connection": company.connection_id}
+        context = {
+            "name": company.name,
+            "old": old,
+            "new": new,
+            "field": field,
+            "connection": company.connection_id,
+        }
         imported = list(company.administrations.values_list("pk", flat=True))
         for administration_id in imported:
             _raise_change(company, administration_id, CHANGES[field], context)
@@ -212,7 +235,8 @@ def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
 
 
 def _raise_number_missing(company: RemoteCompany, new: str) -> None:
-    """Raise an issue for a number that the accounting system no longer states, which proves nothing; else resolve it."""
+    """Raise an issue for a number that the accounting system no longer
+    states, which proves nothing; else resolve it."""
     for administration_id in company.administrations.values_list("pk", flat=True):
         subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
         if normalize_for_comparison(new):
@@ -223,8 +247,11 @@ def _raise_number_missing(company: RemoteCompany, new: str) -> None:
             raise_issue(company.organisation_id, ConnectionIssue.COMPANY_NUMBER_MISSING, subject, context)
 
 
-def _raise_change(company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: MessageFacts) -> None:
-    """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one, it is resolved."""
+def _raise_change(
+    company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: MessageFacts
+) -> None:
+    """Raise the issue of a change. An open issue keeps the first old value; when
+    the new value is that one, it is resolved."""
     organisation_id, subject = company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id)
     existing = Issue.objects.in_organisation(organisation_id).filter(code=code, resolved_at=None)
     open_issue = existing.filter(subject_kind=subject.kind, subject_id=administration_id).first()

@@ -1,4 +1,5 @@
-"""The imported companies of a connection: whether each is reached, and what a person has yet to settle about it."""
+"""The imported companies of a connection: whether each is reached, and
+what a person has yet to settle about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,8 +62,8 @@ class OpenChange:
 
 @dataclass(frozen=True)
 class CompanyRow:
-    """An imported company on a connection's page. `health` is ok, failing, awaiting_sign_in, unreachable, unlisted or
-    other_company."""
+    """An imported company on a connection's page. `health` is ok, failing,
+    awaiting_sign_in, unreachable, unlisted or other_company."""
 
     company: RemoteCompany
     administration_id: int
@@ -79,7 +80,9 @@ def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
     `ROWS_MAX`."""
     imported = exclude_restricted(actor, imported_through([connection])).select_related("grant")
     companies = list(
-        imported.annotate(needs_attention=_needs_attention()).order_by("-needs_attention", "name", "pk")[:ROWS_MAX]
+        imported.annotate(needs_attention=_needs_attention()).order_by("-needs_attention", "name", "pk")[
+            :ROWS_MAX
+        ]
     )
     visible_companies = imported.filter(pk__in=[company.pk for company in companies])
     administration_rows = visible_companies.values_list(
@@ -110,7 +113,10 @@ def list_other_companies(actor: Actor, connection: Connection) -> list[OpenChang
     )
     changes = [
         OpenChange(
-            key, name, ConnectionIssue.OTHER_COMPANY_CONFIRMED if denied else ConnectionIssue.OTHER_COMPANY, *texts
+            key,
+            name,
+            ConnectionIssue.OTHER_COMPANY_CONFIRMED if denied else ConnectionIssue.OTHER_COMPANY,
+            *texts,
         )
         for key, name, denied, *texts in rows
     ]
@@ -140,9 +146,11 @@ def _needs_attention() -> Any:
     """Return whether a row is one of those that come first."""
     changed = Issue.objects.filter(
         organisation_id=OuterRef("organisation_id"),
-        subject_kind=SubjectKind.ADMINISTRATION, subject_id=OuterRef("administrations"),
-        code__in=QUESTIONS, resolved_at=None,
-    )  # fmt: skip
+        subject_kind=SubjectKind.ADMINISTRATION,
+        subject_id=OuterRef("administrations"),
+        code__in=QUESTIONS,
+        resolved_at=None,
+    )
     needs_attention = FAILING | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
     return ExpressionWrapper(needs_attention | Exists(changed), output_field=BooleanField())
 
@@ -158,15 +166,21 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
     if company.unreachable_code:
         return "unreachable", _(company.unreachable_reason), company.described_at
     if company.failing_since:
-        return "failing", _("The accounting system does not answer for it. Koppel tries again."), company.failing_since
+        return (
+            "failing",
+            _("The accounting system does not answer for it. Koppel tries again."),
+            company.failing_since,
+        )
     return "ok", "", None
 
 
 def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, list[Change]]:
     changes = Issue.objects.in_organisation(organisation_id).filter(
-        subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=administration_ids,
-        code__in=QUESTIONS, resolved_at=None,
-    )  # fmt: skip
+        subject_kind=SubjectKind.ADMINISTRATION,
+        subject_id__in=administration_ids,
+        code__in=QUESTIONS,
+        resolved_at=None,
+    )
     by_administration: dict[int, list[Change]] = {}
     for issue in changes.order_by("raised_at"):
         context = {key: str(issue.context.get(key, "")) for key in ("field", "old", "new")}

@@ -17,13 +17,18 @@ AT_A_TIME = 10
 log = structlog.get_logger(__name__)
 
 
-async def describe_all(runtime: Runtime, organisation_id: int, companies: Iterable[tuple[int, str]]) -> set[int]:
-    """Describe companies given as (id, connector key), a few at a time, with one cheap call each. Returns the ids described."""
+async def describe_all(
+    runtime: Runtime, organisation_id: int, companies: Iterable[tuple[int, str]]
+) -> set[int]:
+    """Describe companies given as (id, connector key), a few at a time, with one
+    cheap call each. Returns the ids described."""
     turns = asyncio.Semaphore(AT_A_TIME)
 
     async def describe_in_turn(company_id: int, connector_key: str) -> int | None:
         async with turns:
-            return company_id if await _describe(runtime, organisation_id, company_id, connector_key) else None
+            return (
+                company_id if await _describe(runtime, organisation_id, company_id, connector_key) else None
+            )
 
     described = await asyncio.gather(*(describe_in_turn(*company) for company in companies))
     return {company_id for company_id in described if company_id is not None}

@@ -27,8 +27,9 @@ AT_A_TIME = 10
 def sync_company_list(actor: Actor, connection_id: int) -> int:
     """List the companies that the connection's grants reach, and store the list. Outside any transaction.
 
-    A grant for one company is listed once, when it is new: what it reaches cannot change. Returns how many companies were
-    listed now. Raises `ConnectorError` when no grant could be listed, and `NoSuchConnection`."""
+    A grant for one company is listed once, when it is new: what it reaches cannot
+    change. Returns how many companies were listed now. Raises `ConnectorError` when no
+    grant could be listed, and `NoSuchConnection`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(actor.organisation_id):
         connection = get_connection(actor, connection_id)
@@ -78,7 +79,9 @@ def _list_companies(
         by_grant = {key: answer for key, answer in answers.items() if not isinstance(answer, ConnectorError)}
         # Before the list is stored: an imported company with a new name may be another company.
         doubtful = await run_in_thread(lambda: _unsure_companies(organisation_id, connection.pk, by_grant))
-        described = await describe_all(open_runtime, organisation_id, [(key, connection.connector) for key in doubtful])
+        described = await describe_all(
+            open_runtime, organisation_id, [(key, connection.connector) for key in doubtful]
+        )
         return answers, {external_id for key, external_id in doubtful.items() if key not in described}
 
     return run_sync(listing) if grants else ({}, set())
@@ -87,7 +90,8 @@ def _list_companies(
 def _unsure_companies(
     organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]
 ) -> dict[int, str]:
-    """Return imported companies that may be another company by the list alone, by id with their external id."""
+    """Return imported companies that may be another company by the
+    list alone, by id with their external id."""
     with organisation_scope(organisation_id):
         return companies_to_describe(organisation_id, connection_id, _all_companies(by_grant), by_grant)
 
@@ -97,29 +101,42 @@ def _all_companies(by_grant: Mapping[int, Sequence[Company]]) -> list[Company]:
 
 
 def _upsert_companies(
-    organisation_id: int, connection: Connection, by_grant: Mapping[int, Sequence[Company]], unsure: Collection[str]
+    organisation_id: int,
+    connection: Connection,
+    by_grant: Mapping[int, Sequence[Company]],
+    unsure: Collection[str],
 ) -> int:
     """Store the list and return how many companies it has.
 
     A company that waits for a person's decision, or is `unsure`, keeps its name and code."""
     listed_at, kept, connection_id = timezone.now(), 0, connection.pk
-    remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(connection_id=connection_id)
+    remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
+        connection_id=connection_id
+    )
     held = {*unsure, *remote_companies.filter(claimed_at__isnull=False).values_list("external_id", flat=True)}
     reconcile_list(organisation_id, connection_id, _all_companies(by_grant), by_grant, held)
     for grant_id, companies in by_grant.items():
         rows = [
             RemoteCompany(
-                organisation_id=organisation_id, connection_id=connection_id, grant_id=grant_id,
-                external_id=company.external_id, name=company.name[:300] or company.external_id, code=company.code[:100],
-                routing=dict(company.routing), is_listed=True, last_listed_at=listed_at,
+                organisation_id=organisation_id,
+                connection_id=connection_id,
+                grant_id=grant_id,
+                external_id=company.external_id,
+                name=company.name[:300] or company.external_id,
+                code=company.code[:100],
+                routing=dict(company.routing),
+                is_listed=True,
+                last_listed_at=listed_at,
                 importable_by_others=connection.import_policy == ImportPolicy.ALL,
             )
             for company in {company.external_id: company for company in companies}.values()
-        ]  # fmt: skip
+        ]
         _store([company for company in rows if company.external_id not in held], "name", "code")
         _store([company for company in rows if company.external_id in held])
         kept += len(rows)
-    remote_companies.filter(grant_id__in=list(by_grant)).exclude(last_listed_at=listed_at).update(is_listed=False)
+    remote_companies.filter(grant_id__in=list(by_grant)).exclude(last_listed_at=listed_at).update(
+        is_listed=False
+    )
     return kept
 
 

@@ -1,4 +1,5 @@
-"""Carry out what a person decides about a changed name or number of a company, or about another company in its place."""
+"""Carry out what a person decides about a changed name or number of a
+company, or about another company in its place."""
 
 import hashlib
 import json
@@ -36,10 +37,12 @@ CODES = frozenset({*QUESTIONS, ConnectionIssue.OTHER_COMPANY})
 
 
 def resolve_changes(actor: Actor, connection_id: int, answer: ChangeResolution) -> int:
-    """Apply one decision to the changes of many administrations. Returns how many were open; a repetition changes nothing.
+    """Apply one decision to the changes of many administrations. Returns how
+    many were open; a repetition changes nothing.
 
-    A change later than `viewed_at` is refused; so is a decision about other values than those of the `fingerprints`
-    (`fingerprint_of`), also one to leave them. Raises `Refused` with a message, and `NoSuchConnection`."""
+    A change later than `viewed_at` is refused; so is a decision about other values than
+    those of the `fingerprints` (`fingerprint_of`), also one to leave them. Raises
+    `Refused` with a message, and `NoSuchConnection`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if answer.accept is None:
         raise Refused(_("Say what you decide: `accept` is true or false."), field="accept")
@@ -59,7 +62,9 @@ def resolve_changes(actor: Actor, connection_id: int, answer: ChangeResolution) 
     return sum(_decide(actor, company, key, same=accept) for key, company in companies.items())
 
 
-def fingerprint_of(administration_id: int, old: str, new: str, old_number: str = "", new_number: str = "") -> str:
+def fingerprint_of(
+    administration_id: int, old: str, new: str, old_number: str = "", new_number: str = ""
+) -> str:
     """Return a short hash of what the page shows of a change."""
     parts = [administration_id, old, new, old_number, new_number]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
@@ -72,17 +77,25 @@ def _require_current(
     fingerprints: Collection[str],
     viewed_at: datetime | None,
 ) -> None:
-    """Require the changes that the person saw. The caller has locked the companies. Raises `Refused` for others."""
+    """Require the changes that the person saw. The caller has locked
+    the companies. Raises `Refused` for others."""
     claimed = {key: company for key, company in companies.items() if company.claimed_at is not None}
     present = {key: _claim_fingerprint(key, company) for key, company in claimed.items()}
     changed_at = {key: company.claimed_at for key, company in claimed.items()}
     if code != ConnectionIssue.OTHER_COMPANY:
-        issues = Issue.objects.for_actor(actor).filter(code=code, resolved_at=None, subject_kind=SubjectKind.ADMINISTRATION,
+        issues = Issue.objects.for_actor(actor).filter(
+            code=code,
+            resolved_at=None,
+            subject_kind=SubjectKind.ADMINISTRATION,
             subject_id__in=companies,
-        )  # fmt: skip
+        )
         context = {issue.subject_id: issue.context for issue in issues}
-        present = {key: fingerprint_of(key, str(fact["old"]), str(fact["new"])) for key, fact in context.items()}
-        changed_at = {key: _changed_at(companies[key], code, str(fact["new"])) for key, fact in context.items()}
+        present = {
+            key: fingerprint_of(key, str(fact["old"]), str(fact["new"])) for key, fact in context.items()
+        }
+        changed_at = {
+            key: _changed_at(companies[key], code, str(fact["new"])) for key, fact in context.items()
+        }
     is_other = bool(fingerprints) and not set(present.values()) <= set(fingerprints)
     is_later = viewed_at is not None and any((changed_at[key] or viewed_at) > viewed_at for key in present)
     if is_other or is_later:
@@ -108,8 +121,11 @@ def imported_companies(actor: Actor, connection_id: int) -> "QuerySet[RemoteComp
     )
 
 
-def _companies(actor: Actor, connection_id: int, administration_ids: Collection[int]) -> dict[int, RemoteCompany]:
-    """Return the companies by administration, locked in a fixed order, so that two decisions wait for each other."""
+def _companies(
+    actor: Actor, connection_id: int, administration_ids: Collection[int]
+) -> dict[int, RemoteCompany]:
+    """Return the companies by administration, locked in a fixed order,
+    so that two decisions wait for each other."""
     imported = imported_companies(actor, connection_id).filter(administrations__in=administration_ids)
     administration_of = dict(imported.values_list("pk", "administrations__pk"))
     locked = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
@@ -145,7 +161,8 @@ def _accept_field(actor: Actor, administration_id: int, field: str, value: str) 
 
 
 def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
-    """Store the name or number as confirmed: taken over or left, the person decided that it is the same company."""
+    """Store the name or number as confirmed: taken over or left, the
+    person decided that it is the same company."""
     is_listed_name = field == "name" and (not company.legal_name or same_name(company.legal_name, value))
     if field == "legal_name" or is_listed_name:
         company.confirmed_name = value[:300]
@@ -158,10 +175,13 @@ def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, sam
     if company.claimed_at is None or (not same and company.claim_rejected_at is not None):
         return False
     details = {
-        "code": ConnectionIssue.OTHER_COMPANY, "taken": same, "old": company.confirmed_name, "new": company.claimed_name,
+        "code": ConnectionIssue.OTHER_COMPANY,
+        "taken": same,
+        "old": company.confirmed_name,
+        "new": company.claimed_name,
         "old_number": masked_number(company.confirmed_number, company.country),
         "new_number": masked_number(company.claimed_number, company.country),
-    }  # fmt: skip
+    }
     if same:
         _accept(actor, company, administration_id)
     else:
@@ -171,11 +191,15 @@ def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, sam
 
 
 def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
-    """Store the new identity as confirmed. An administration's name or number that equalled the old one changes with it; one
-    that the firm entered itself stays."""
+    """Store the new identity as confirmed. An administration's name or number that equalled the old one
+    changes with it; one that the firm entered itself stays."""
     # A value that is no longer stated stays confirmed: otherwise any next value would be accepted.
     name = company.claimed_name if normalize_for_comparison(company.claimed_name) else company.confirmed_name
-    number = company.claimed_number if normalize_for_comparison(company.claimed_number) else company.confirmed_number
+    number = (
+        company.claimed_number
+        if normalize_for_comparison(company.claimed_number)
+        else company.confirmed_number
+    )
     administration = company.administrations.get(pk=administration_id)
     follows_name = same_name(administration.name, company.confirmed_name)
     follows_number = same_number(administration.number, company.confirmed_number, company.country)
@@ -183,12 +207,19 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
         accept_company_change(actor, administration_id, "name", name)
     if administration.number and follows_number:
         accept_company_change(actor, administration_id, "number", number)
-    if normalize_for_comparison(company.name) == normalize_for_comparison(company.legal_name) or not company.legal_name:
+    if (
+        normalize_for_comparison(company.name) == normalize_for_comparison(company.legal_name)
+        or not company.legal_name
+    ):
         company.name = name
-    add_timeline_event(company.connection, TimelineKind.SAME_COMPANY_CONFIRMED, claim_context(company), actor.name)
+    add_timeline_event(
+        company.connection, TimelineKind.SAME_COMPANY_CONFIRMED, claim_context(company), actor.name
+    )
     company.confirmed_name = company.legal_name = name
     company.confirmed_number, company.number = number, company.claimed_number
-    resolve_issues(company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), *QUESTIONS)
+    resolve_issues(
+        company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), *QUESTIONS
+    )
     release(company, [administration_id], requested_by=actor.name)
     company.save()
 
@@ -198,11 +229,17 @@ def _deny(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
     company.save(update_fields=["claim_rejected_at"])
     subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
     resolve_issues(company.organisation_id, subject, ConnectionIssue.OTHER_COMPANY)
-    raise_issue(company.organisation_id, ConnectionIssue.OTHER_COMPANY_CONFIRMED, subject, claim_context(company))
+    raise_issue(
+        company.organisation_id, ConnectionIssue.OTHER_COMPANY_CONFIRMED, subject, claim_context(company)
+    )
 
 
 def _record(actor: Actor, company: RemoteCompany, administration_id: int, details: dict[str, object]) -> None:
     subject = Subject(SubjectKind.ADMINISTRATION, administration_id, company.name)
     record(
-        actor.organisation_id, actor.audit, ConnectionAction.COMPANY_CHANGE_RESOLVED, subject=subject, details=details
+        actor.organisation_id,
+        actor.audit,
+        ConnectionAction.COMPANY_CHANGE_RESOLVED,
+        subject=subject,
+        details=details,
     )

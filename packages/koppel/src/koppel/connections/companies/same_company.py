@@ -1,8 +1,10 @@
-"""Whether a company is still the one that a person confirmed: one guard for listings, descriptions, sign-ins and runs.
+"""Whether a company is still the one that a person confirmed: one guard
+for listings, descriptions, sign-ins and runs.
 
-A name alone or a number alone may change, which raises an issue. When both are another company's, the description is not stored
-and no books are read until a person decides. The comparison is with what a person confirmed, at the import or when settling a
-change, not with what the accounting system said last: so renaming a company today and renumbering it tomorrow is noticed too.
+A name alone or a number alone may change, which raises an issue. When both are another company's, the
+description is not stored and no books are read until a person decides. The comparison is with what a person
+confirmed, at the import or when settling a change, not with what the accounting system said last: so renaming
+a company today and renumbering it tomorrow is noticed too.
 """
 
 import unicodedata
@@ -23,15 +25,16 @@ from koppel.kit.database.json_fields import MessageContext
 
 """Issue codes: a person must decide; a person decided that it is another company."""
 OTHER_COMPANY_MESSAGE = _(
-    "Is this the same company? Name and registration number at the accounting system are both different from what was"
+    "Is this the same company? Name and registration number at the accounting system are both different from "
+    "what was"
     " confirmed. Nothing is read until you decide."
 )
 
 
 @dataclass(frozen=True)
 class ConfirmedIdentity:
-    """The confirmed identity of a company: its name ('' = unknown), and the numbers that a person entered or confirmed, first
-    the one that the accounting system stated."""
+    """The confirmed identity of a company: its name ('' = unknown), and the numbers that a person entered or
+    confirmed, first the one that the accounting system stated."""
 
     name: str
     numbers: tuple[str, ...]
@@ -48,16 +51,20 @@ class VendorIdentity:
 
 
 def normalize_for_comparison(text: str) -> str:
-    """Normalise a text for comparison: without case, spaces, punctuation and differences in how accents are encoded."""
+    """Normalise a text for comparison: without case, spaces, punctuation
+    and differences in how accents are encoded."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return "".join(filter(_distinguishes, folded))
 
 
 def _distinguishes(letter: str) -> bool:
-    """Return whether a character counts: letters, digits, and marks that are vowels in scripts such as Devanagari.
+    """Return whether a character counts: letters, digits, and marks
+    that are vowels in scripts such as Devanagari.
 
     Accents and variation selectors do not."""
-    is_mark = unicodedata.category(letter)[0] == "M" and not ("\u0300" <= letter <= "\u036f" or _is_selector(letter))
+    is_mark = unicodedata.category(letter)[0] == "M" and not (
+        "\u0300" <= letter <= "\u036f" or _is_selector(letter)
+    )
     return letter.isalnum() or is_mark
 
 
@@ -78,7 +85,8 @@ def same_name(first: str, second: str) -> bool:
 
 
 def same_number(first: str, second: str, *countries: str) -> bool:
-    """Return whether two numbers are the same in one of the forms in which they are written in these countries."""
+    """Return whether two numbers are the same in one of the forms in
+    which they are written in these countries."""
     forms = [
         {
             normalize_for_comparison(text),
@@ -93,31 +101,38 @@ def same_number(first: str, second: str, *countries: str) -> bool:
 def is_other_company(confirmed: ConfirmedIdentity, described: VendorIdentity) -> bool:
     """Return whether name and number are both different.
 
-    A confirmed name or number that the accounting system no longer states counts as different, so that removing one and
-    changing the other is noticed; a number alone that is missing only raises an issue. A value that was never confirmed is no
-    difference. Where the accounting system states neither, a person decides."""
+    A confirmed name or number that the accounting system no longer states counts as
+    different, so that removing one and changing the other is noticed; a number alone that is
+    missing only raises an issue. A value that was never confirmed is no difference. Where the
+    accounting system states neither, a person decides."""
     numbers = [number for number in confirmed.numbers if normalize_for_comparison(number)]
     if not normalize_for_comparison(described.number):
-        # Only a number that the accounting system stated can go missing there; the firm may have entered another.
+        # Only a number that the accounting system stated can go
+        # missing there; the firm may have entered another.
         numbers = [number for number in confirmed.numbers[:1] if normalize_for_comparison(number)]
     if not numbers or not normalize_for_comparison(confirmed.name):
         return False
     countries = {confirmed.country, described.country}
     is_known = any(same_number(number, described.number, *countries) for number in numbers)
-    return not is_known and not (normalize_for_comparison(described.name) and same_name(confirmed.name, described.name))
+    return not is_known and not (
+        normalize_for_comparison(described.name) and same_name(confirmed.name, described.name)
+    )
 
 
 def may_be_other(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
     """Return whether the guard must run, by a company's stored columns alone: a run asks this each time."""
-    confirmed = ConfirmedIdentity(columns["confirmed_name"], (columns["confirmed_number"],), columns["country"])
+    confirmed = ConfirmedIdentity(
+        columns["confirmed_name"], (columns["confirmed_number"],), columns["country"]
+    )
     return columns["claimed_at"] is not None or is_other_company(confirmed, described)
 
 
 def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts: bool) -> bool:
-    """Block the administrations of a company that is another one now, or release them when it is the confirmed one again.
+    """Block the administrations of a company that is another one now, or
+    release them when it is the confirmed one again.
 
-    Returns whether it is another company; then the caller must not store the description. The caller has locked `company`.
-    `interrupts`: restart a run that is under way (False when that run is the caller)."""
+    Returns whether it is another company; then the caller must not store the description. The caller has
+    locked `company`. `interrupts`: restart a run that is under way (False when that run is the caller)."""
     imported = company.administrations.filter(withdrawn_at=None)
     administrations = dict(imported.values_list("pk", "number"))
     if not administrations:
@@ -133,7 +148,9 @@ def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts
         return True
     _store_first_description(company, described)
     if company.claimed_at is not None:
-        add_timeline_event(company.connection, TimelineKind.COMPANY_RESTORED, {"name": company.confirmed_name})
+        add_timeline_event(
+            company.connection, TimelineKind.COMPANY_RESTORED, {"name": company.confirmed_name}
+        )
         release(company, list(administrations), requested_by="")
     return False
 
@@ -146,7 +163,8 @@ def confirm_identity(company: RemoteCompany, name: str, number: str) -> None:
 
 
 def forget_identity(company: RemoteCompany) -> None:
-    """Remove the confirmed identity, because the administration is erased: a new import confirms another. The caller saves."""
+    """Remove the confirmed identity, because the administration is erased: a new
+    import confirms another. The caller saves."""
     if company.claimed_at is not None:
         company.name, company.legal_name, company.number = company.claimed_name, "", ""
     company.confirmed_name = company.confirmed_number = ""
@@ -155,7 +173,8 @@ def forget_identity(company: RemoteCompany) -> None:
 
 
 def inherit_identity(company: RemoteCompany, before: RemoteCompany) -> None:
-    """Copy the confirmed identity, and a claim that waits for a person, from the same company of another connection.
+    """Copy the confirmed identity, and a claim that waits for a person,
+    from the same company of another connection.
 
     The caller saves, and runs the guard."""
     for name in (
@@ -202,9 +221,12 @@ def claim_context(company: RemoteCompany) -> MessageContext:
 
 
 def _claim(company: RemoteCompany, administration_ids: list[int], described: VendorIdentity) -> None:
-    """Store the claimed identity, and block the administrations. A repeated claim keeps a person's decision."""
+    """Store the claimed identity, and block the administrations. A
+    repeated claim keeps a person's decision."""
     claim = VendorIdentity(described.name[:300], described.number[:100])
-    is_new = company.claimed_at is None or VendorIdentity(company.claimed_name, company.claimed_number) != claim
+    is_new = (
+        company.claimed_at is None or VendorIdentity(company.claimed_name, company.claimed_number) != claim
+    )
     company.claimed_name, company.claimed_number = claim.name, claim.number
     if is_new:
         company.claimed_at, company.claim_rejected_at = timezone.now(), None
@@ -217,7 +239,9 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Ven
         resolve_issues(company.organisation_id, subject, other)
         raise_issue(company.organisation_id, code, subject, claim_context(company))
     company.described_at = timezone.now()
-    company.save(update_fields=["claimed_name", "claimed_number", "claimed_at", "claim_rejected_at", "described_at"])
+    company.save(
+        update_fields=["claimed_name", "claimed_number", "claimed_at", "claim_rejected_at", "described_at"]
+    )
     hooks.block_administrations(company.organisation_id, administration_ids, OTHER_COMPANY_MESSAGE)
 
 

@@ -120,7 +120,9 @@ def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
 def return_path(actor: Actor, attempt_id: int) -> str:
     """Return the path at which the person continues; '' when the attempt is not the actor's."""
     with organisation_scope(actor.organisation_id):
-        attempt = ConsentAttempt.objects.for_actor(actor).filter(pk=attempt_id, membership_id=actor.membership_id)
+        attempt = ConsentAttempt.objects.for_actor(actor).filter(
+            pk=attempt_id, membership_id=actor.membership_id
+        )
         return attempt.values_list("return_to", flat=True).first() or ""
 
 
@@ -172,7 +174,10 @@ def _refusal_of(error: Exception) -> ConsentRefused:
     if isinstance(error, Quarantined):  # it began in this moment, and the code is marked as used
         return ConsentRefused(error.code, str(error))
     log.error("consent_response_invalid", exc_info=error)
-    message = _("Koppel did not understand the accounting system's answer, so nothing was connected. Please try again.")
+    message = _(
+        "Koppel did not understand the accounting system's answer, so nothing was connected. "
+        "Please try again."
+    )
     return ConsentRefused("unexpected_response", message)
 
 
@@ -186,18 +191,24 @@ def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> No
         SubjectKind.CONNECTION, connection.pk if connection else 0, connection.account if connection else ""
     )
     details = {"account": account, "reason": code}
-    record(actor.organisation_id, actor.audit, ConnectionAction.SIGN_IN_REFUSED, subject=subject, details=details)
+    record(
+        actor.organisation_id, actor.audit, ConnectionAction.SIGN_IN_REFUSED, subject=subject, details=details
+    )
 
 
 def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
-    """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is ours
-    to use."""
+    """Mark the attempt as used, so that its code is sent once. Returned with
+    `consumed_at` None when it is ours to use."""
     attempts = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
     attempt = attempts.for_actor(actor).filter(pk=attempt_id).first()
     if attempt is None or attempt.membership_id != actor.membership_id:
-        raise ConsentRefused("unknown_attempt", _("This sign-in is not yours, or does not exist. Please start again."))
+        raise ConsentRefused(
+            "unknown_attempt", _("This sign-in is not yours, or does not exist. Please start again.")
+        )
     if attempt.browser_hash and not secrets.compare_digest(attempt.browser_hash, _hash(browser)):
-        raise ConsentRefused("other_browser", _("This sign-in began in another browser. Please start again here."))
+        raise ConsentRefused(
+            "other_browser", _("This sign-in began in another browser. Please start again here.")
+        )
     if attempt.consumed_at is not None:
         return attempt
     if attempt.callback is None:
@@ -212,7 +223,9 @@ def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
 
 def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
     hidden, inbound = _decrypted_json(attempt, "secrets"), _decrypted_json(attempt, "callback")
-    request = ConsentRequest(redirect_uri(), inbound.get("state", ""), hidden["nonce"], Secret(hidden["verifier"]))
+    request = ConsentRequest(
+        redirect_uri(), inbound.get("state", ""), hidden["nonce"], Secret(hidden["verifier"])
+    )
 
     async def exchange(current: Runtime) -> Consent:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))
@@ -229,7 +242,9 @@ def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
         raise ConsentRefused(code, message)
     if attempt.granted_at is None or attempt.connection is None:
         raise _already_used()
-    return ConsentOutcome(attempt.connection.pk, attempt.purpose, attempt.return_to, attempt.connection.account)
+    return ConsentOutcome(
+        attempt.connection.pk, attempt.purpose, attempt.return_to, attempt.connection.account
+    )
 
 
 def _already_used() -> ConsentRefused:

@@ -22,6 +22,11 @@ def browser_key(request: HttpRequest) -> str:
 def set_cookie(response: HttpResponseBase, key: str) -> None:
     """Let the browser keep its key for the way back."""
     response.set_cookie(
-        COOKIE, key, max_age=LIFETIME_SECONDS, path=reverse("connections:list"), httponly=True, samesite="Lax",
+        COOKIE,
+        key,
+        max_age=LIFETIME_SECONDS,
+        path=reverse("connections:list"),
+        httponly=True,
+        samesite="Lax",
         secure=settings.SESSION_COOKIE_SECURE,
-    )  # fmt: skip
+    )

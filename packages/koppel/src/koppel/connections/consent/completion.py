@@ -8,11 +8,24 @@ from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.health import SUPERSEDED, add_timeline_event, grants_of, lock_connection, mark_signed_in
+from koppel.connections.health import (
+    SUPERSEDED,
+    add_timeline_event,
+    grants_of,
+    lock_connection,
+    mark_signed_in,
+)
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.ownership import store_pending_grant
 from koppel.connections.lifecycle.revocation import revoke_unused_token
-from koppel.connections.models import Connection, ConnectionState, ConsentAttempt, ConsentPurpose, Grant, RemoteCompany
+from koppel.connections.models import (
+    Connection,
+    ConnectionState,
+    ConsentAttempt,
+    ConsentPurpose,
+    Grant,
+    RemoteCompany,
+)
 from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.kit.database.locks import LockName, lock_until_commit
@@ -60,11 +73,15 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
     if attempt.connection_id is not None:
         connection = lock_connection(actor.organisation_id, attempt.connection_id)
         if connection is None:
-            raise ConsentRefused("removed", _("This connection was removed meanwhile, so nothing was signed in."))
+            raise ConsentRefused(
+                "removed", _("This connection was removed meanwhile, so nothing was signed in.")
+            )
         _require_same_companies(actor, connection, consent)
         return connection
     lock_until_commit(LockName.NEW_CONNECTION, actor.organisation_id)
-    serving = Grant.objects.filter(subject=consent.subject, is_pending_transfer=False, connection=OuterRef("pk"))
+    serving = Grant.objects.filter(
+        subject=consent.subject, is_pending_transfer=False, connection=OuterRef("pk")
+    )
     known_connection = connections.filter(
         Exists(serving.exclude(invalid_reason__startswith=SUPERSEDED)), app=attempt.app
     ).first()
@@ -79,7 +96,8 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
 
 
 def _require_same_companies(actor: Actor, connection: Connection, consent: Consent) -> None:
-    """Require the same account, and the same company where one sign-in reaches one. Raises `ConsentRefused` for another."""
+    """Require the same account, and the same company where one sign-in reaches
+    one. Raises `ConsentRefused` for another."""
     grants = list(grants_of(connection).values_list("subject", "company_id"))
     if grants and consent.subject not in {subject for subject, _company in grants}:
         message = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")

@@ -4,7 +4,11 @@ Begin with `states`: who moves a connection from one state to another. The timel
 warns before a consent ends, `history` shows days, and a `reporter` tells of calls without writing for each.
 """
 
-from koppel.connections.health.expiry import consent_expiry, notify_expiring_and_review_owners, resolve_owner_left
+from koppel.connections.health.expiry import (
+    consent_expiry,
+    notify_expiring_and_review_owners,
+    resolve_owner_left,
+)
 from koppel.connections.health.history import LASTING_KINDS, DayHealth, daily_health
 from koppel.connections.health.reporter import HealthReporter
 from koppel.connections.health.states import (

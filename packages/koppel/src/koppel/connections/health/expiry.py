@@ -1,4 +1,5 @@
-"""Warn before something ends: consents about to expire, and connections on the account of a person who left."""
+"""Warn before something ends: consents about to expire, and
+connections on the account of a person who left."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,7 +39,8 @@ class _ExpiringConsent:
 
 
 def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
-    """Return when the first consent of each connection ends; absent where nobody knows. In the caller's scope."""
+    """Return when the first consent of each connection ends; absent
+    where nobody knows. In the caller's scope."""
     if not connection_ids:
         return {}
     with database.cursor() as cursor:
@@ -54,13 +56,15 @@ def expires_soon(connection_id: int) -> bool:
 
 
 def notify_expiring_and_review_owners() -> int:
-    """Notify of consents about to end; raise `owner_left` and `vendor_unresponsive`; resolve `owner_left` where
-    the owner is back. Returns the number of expiring consents examined."""
+    """Notify of consents about to end; raise `owner_left` and `vendor_unresponsive`; resolve `owner_left`
+    where the owner is back. Returns the number of expiring consents examined."""
     with installation_scope("consents about to end"):
         expiring_consents = _list_expiring()
         orphaned = list(_orphaned_connections().values_list("organisation_id", "pk"))
         silent = list(_silent_connections().values_list("organisation_id", "pk"))
-        resolved_issues = list(_owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned]))
+        resolved_issues = list(
+            _owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned])
+        )
     for consent in expiring_consents:
         _notify(consent)
     for organisation_id, connection_id in orphaned:
@@ -86,7 +90,9 @@ def _list_expiring() -> list[_ExpiringConsent]:
 
 def _notify(consent: _ExpiringConsent) -> None:
     with organisation_scope(consent.organisation_id):
-        connections = Connection.objects.select_for_update(no_key=True).in_organisation(consent.organisation_id)
+        connections = Connection.objects.select_for_update(no_key=True).in_organisation(
+            consent.organisation_id
+        )
         connection = (
             connections.filter(pk=consent.connection_id, state__in=USABLE_STATES)
             .exclude(expiry_notified_for=consent.at)
@@ -105,10 +111,14 @@ def _notify(consent: _ExpiringConsent) -> None:
             context,
         )
         open_event(
-            connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, EventKey("connection", connection.pk),
+            connection.organisation_id,
+            ConnectionEvent.CONSENT_EXPIRING,
+            EventKey("connection", connection.pk),
             subject=Subject(SubjectKind.CONNECTION, connection.pk),
-            responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
-        )  # fmt: skip
+            responsible=connection.owner_id,
+            context=context,
+            link=connection.get_absolute_url(),
+        )
 
 
 def _orphaned_connections() -> "QuerySet[Connection]":
@@ -118,23 +128,33 @@ def _orphaned_connections() -> "QuerySet[Connection]":
 
 
 def _owner_left_issues() -> "QuerySet[Issue]":
-    return Issue.objects.filter(code=ConnectionIssue.OWNER_LEFT, subject_kind=SubjectKind.CONNECTION, resolved_at=None)
+    return Issue.objects.filter(
+        code=ConnectionIssue.OWNER_LEFT, subject_kind=SubjectKind.CONNECTION, resolved_at=None
+    )
 
 
 def _silent_connections() -> "QuerySet[Connection]":
     """Return connections that have been degraded so long that a person should look, although Koppel keeps
     trying.
     """
-    return Connection.objects.filter(state=ConnectionState.DEGRADED, degraded_since__lt=timezone.now() - SILENCE)
+    return Connection.objects.filter(
+        state=ConnectionState.DEGRADED, degraded_since__lt=timezone.now() - SILENCE
+    )
 
 
 def _raise_issue(organisation_id: int, connection_id: int, code: ConnectionIssue) -> None:
     with organisation_scope(organisation_id):
         connection = Connection.objects.select_related("owner__user").get(pk=connection_id)
-        context = {"account": connection.account, "owner": str(connection.owner.user), "reason": connection.reason}
+        context = {
+            "account": connection.account,
+            "owner": str(connection.owner.user),
+            "reason": connection.reason,
+        }
         raise_issue(organisation_id, code, Subject(SubjectKind.CONNECTION, connection_id), context)
 
 
 def resolve_owner_left(organisation_id: int, connection_id: int) -> None:
     """Resolve the issue, because the connection has an owner who can act. In the caller's transaction."""
-    resolve_issues(organisation_id, Subject(SubjectKind.CONNECTION, connection_id), ConnectionIssue.OWNER_LEFT)
+    resolve_issues(
+        organisation_id, Subject(SubjectKind.CONNECTION, connection_id), ConnectionIssue.OWNER_LEFT
+    )

@@ -1,4 +1,5 @@
-"""The last thirty days of a connection as thirty bars: how much of each day it was not well, and in which way."""
+"""The last thirty days of a connection as thirty bars: how much of
+each day it was not well, and in which way."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ LASTING_KINDS = (TimelineKind.LOST, TimelineKind.PARTLY_LOST, TimelineKind.DEGRA
 
 @dataclass(frozen=True)
 class DayHealth:
-    """`kind` is one of `LASTING_KINDS`, `ok`, or `none` before there was a connection; `minutes` how long it lasted.
+    """`kind` is one of `LASTING_KINDS`, `ok`, or `none` before there
+    was a connection; `minutes` how long it lasted.
 
     `height` of 24, from at least 6 upward, so that a short interruption is seen; `x` and `y` place it in the
     drawing."""
@@ -38,7 +40,9 @@ def daily_health(connections: Iterable[Connection]) -> dict[int, list[DayHealth]
     events: dict[int, list[TimelineEvent]] = {}
     for event in lasting.filter(Q(ended_at=None) | Q(ended_at__gte=start)):
         events.setdefault(event.connection_id, []).append(event)
-    return {connection.pk: _days(connection, events.get(connection.pk, []), first) for connection in connections}
+    return {
+        connection.pk: _days(connection, events.get(connection.pk, []), first) for connection in connections
+    }
 
 
 def _days(connection: Connection, events: list[TimelineEvent], first: date) -> list[DayHealth]:

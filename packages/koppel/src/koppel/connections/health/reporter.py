@@ -1,4 +1,5 @@
-"""Report the results of calls: answered, not answered, consent lost. Writes are throttled while all is well."""
+"""Report the results of calls: answered, not answered, consent lost.
+Writes are throttled while all is well."""
 
 from time import monotonic
 
@@ -39,7 +40,13 @@ class HealthReporter:
             await run_in_thread(lambda: states.record_success(organisation_id, connection_id))
 
     async def record_failure(
-        self, organisation_id: int, connection_id: int, company_id: int | None, message: str, *, connection_wide: bool
+        self,
+        organisation_id: int,
+        connection_id: int,
+        company_id: int | None,
+        message: str,
+        *,
+        connection_wide: bool,
     ) -> None:
         """Record that no answer came, or one that says that the vendor is out of order."""
         self._written.pop(("answered", connection_id), None)

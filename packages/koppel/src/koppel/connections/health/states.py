@@ -1,8 +1,9 @@
 """The health of a connection: what its states mean, and who moves it from one to another.
 
-*active* the vendor answers · *degraded* it does not, and we are retrying: begins and ends by itself, without mail ·
-*needs_reauth* a person must sign in (or put the app registration right) · *paused* by a person. A connection with several
-grants of which some are lost stays active for the others; its issue says who must sign in.
+*active* the vendor answers · *degraded* it does not, and we are retrying: begins and ends by
+itself, without mail · *needs_reauth* a person must sign in (or put the app registration right)
+· *paused* by a person. A connection with several grants of which some are lost stays active for
+the others; its issue says who must sign in.
 """
 
 from datetime import timedelta
@@ -17,7 +18,14 @@ from koppel.connections.health.expiry import expires_soon
 from koppel.connections.health.timeline import add_timeline_event, end_timeline_event, start_timeline_event
 from koppel.connections.hooks import connection_recovered
 from koppel.connections.issue_types import ConnectionIssue
-from koppel.connections.models import Connection, ConnectionState, Grant, GrantReason, RemoteCompany, TimelineKind
+from koppel.connections.models import (
+    Connection,
+    ConnectionState,
+    Grant,
+    GrantReason,
+    RemoteCompany,
+    TimelineKind,
+)
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.keys import EventKey
@@ -37,27 +45,40 @@ log = structlog.get_logger(__name__)
 def lock_connection(organisation_id: int, connection_id: int) -> Connection | None:
     """Lock and return the connection, to change its state; None when it was removed."""
     connection = (
-        Connection.objects.select_for_update(no_key=True).in_organisation(organisation_id).filter(pk=connection_id)
+        Connection.objects.select_for_update(no_key=True)
+        .in_organisation(organisation_id)
+        .filter(pk=connection_id)
     )
     return connection.exclude(state=ConnectionState.REMOVED).first()
 
 
 def record_failure(
-    organisation_id: int, connection_id: int, company_id: int | None, message: str, *, connection_wide: bool = False
+    organisation_id: int,
+    connection_id: int,
+    company_id: int | None,
+    message: str,
+    *,
+    connection_wide: bool = False,
 ) -> None:
     """Degrade the connection after a call that was not answered.
 
-    `connection_wide`: the token endpoint did not answer, on which every company depends. One company's failure degrades the
-    connection only when no other company is answered."""
+    `connection_wide`: the token endpoint did not answer, on which every company depends. One company's
+    failure degrades the connection only when no other company is answered."""
     with organisation_scope(organisation_id):
         connection = lock_connection(organisation_id, connection_id)
         if connection is None:
             return
-        concerns_all = connection_wide or company_id is None or _concerns_all_companies(connection, company_id, message)
+        concerns_all = (
+            connection_wide or company_id is None or _concerns_all_companies(connection, company_id, message)
+        )
         if not concerns_all or connection.state != ConnectionState.ACTIVE:
             return
         since = timezone.now()
-        connection.state, connection.reason, connection.degraded_since = ConnectionState.DEGRADED, message, since
+        connection.state, connection.reason, connection.degraded_since = (
+            ConnectionState.DEGRADED,
+            message,
+            since,
+        )
         connection.probe_count, connection.next_probe_at = 0, since + FIRST_PROBE
         connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
         start_timeline_event(connection, TimelineKind.DEGRADED, {"reason": message})
@@ -79,32 +100,45 @@ def record_success(organisation_id: int, connection_id: int) -> None:
 
 
 def require_reauth(organisation_id: int, connection_id: int, message: str) -> None:
-    """Mark the connection as needing a sign-in: one state, one issue and one notification, however many calls failed."""
+    """Mark the connection as needing a sign-in: one state, one issue and
+    one notification, however many calls failed."""
     with organisation_scope(organisation_id):
         connection = lock_connection(organisation_id, connection_id)
         if connection is None:
             return
         lost = grants_of(connection).exclude(invalid_since=None)
         partly = lost.exists() and derived_state(connection) == ConnectionState.ACTIVE
-        context = {"account": connection.account, "reason": message, "companies": _companies_of(lost) if partly else ""}
+        context = {
+            "account": connection.account,
+            "reason": message,
+            "companies": _companies_of(lost) if partly else "",
+        }
         code = ConnectionIssue.CONSENT_PARTLY_LOST if partly else ConnectionIssue.CONSENT_LOST
         is_new = raise_issue(organisation_id, code, Subject(SubjectKind.CONNECTION, connection_id), context)
         if not partly and connection.state not in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
             end_timeline_event(connection, TimelineKind.DEGRADED)
             connection.state, connection.reason, connection.degraded_since = (
-                ConnectionState.NEEDS_REAUTH, message, None,
-            )  # fmt: skip
+                ConnectionState.NEEDS_REAUTH,
+                message,
+                None,
+            )
             connection.probe_count, connection.next_probe_at = 0, None
-            connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
+            connection.save(
+                update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"]
+            )
         if not is_new:
             return
         start_timeline_event(connection, TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST, context)
         event = ConnectionEvent.PARTLY_LOST if partly else ConnectionEvent.LOST
         open_event(
-            organisation_id, event, EventKey("connection", connection_id),
+            organisation_id,
+            event,
+            EventKey("connection", connection_id),
             subject=Subject(SubjectKind.CONNECTION, connection_id),
-            responsible=connection.owner_id, context=context, link=connection.get_absolute_url(),
-        )  # fmt: skip
+            responsible=connection.owner_id,
+            context=context,
+            link=connection.get_absolute_url(),
+        )
     log.warning("connection_lost", connection=connection_id, partly=partly)
 
 
@@ -124,7 +158,8 @@ def mark_signed_in(connection: Connection, account: str) -> None:
 
 
 def mark_resumed(connection: Connection) -> None:
-    """End a pause. A connection whose grants are lost needs a sign-in again. In the caller's transaction and scope."""
+    """End a pause. A connection whose grants are lost needs a sign-in
+    again. In the caller's transaction and scope."""
     if derived_state(connection) == ConnectionState.ACTIVE:
         _become_active(connection)
     else:
@@ -165,7 +200,9 @@ def _become_active(connection: Connection) -> None:
     connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
     end_timeline_event(connection, TimelineKind.DEGRADED)
     resolve_issues(
-        connection.organisation_id, Subject(SubjectKind.CONNECTION, connection.pk), ConnectionIssue.VENDOR_UNRESPONSIVE
+        connection.organisation_id,
+        Subject(SubjectKind.CONNECTION, connection.pk),
+        ConnectionIssue.VENDOR_UNRESPONSIVE,
     )
     _resolve_consent_lost(connection)
 
@@ -175,12 +212,18 @@ def _resolve_consent_lost(connection: Connection) -> None:
     resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_LOST)
     if not expires_soon(connection.pk):
         resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_EXPIRING)
-        close_event(connection.organisation_id, ConnectionEvent.CONSENT_EXPIRING, EventKey("connection", connection.pk))
+        close_event(
+            connection.organisation_id,
+            ConnectionEvent.CONSENT_EXPIRING,
+            EventKey("connection", connection.pk),
+        )
     close_event(connection.organisation_id, ConnectionEvent.LOST, EventKey("connection", connection.pk))
     end_timeline_event(connection, TimelineKind.LOST)
     if not grants_of(connection).exclude(invalid_since=None).exists():
         resolve_issues(connection.organisation_id, subject, ConnectionIssue.CONSENT_PARTLY_LOST)
-        close_event(connection.organisation_id, ConnectionEvent.PARTLY_LOST, EventKey("connection", connection.pk))
+        close_event(
+            connection.organisation_id, ConnectionEvent.PARTLY_LOST, EventKey("connection", connection.pk)
+        )
         end_timeline_event(connection, TimelineKind.PARTLY_LOST)
 
 

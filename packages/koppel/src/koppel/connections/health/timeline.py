@@ -13,7 +13,9 @@ FOLDED_WITHIN = timedelta(minutes=15)
 """An interruption that comes back sooner than this after the last one goes on in the same line."""
 
 
-def add_timeline_event(connection: Connection, kind: TimelineKind, context: MessageFacts, actor_name: str = "") -> None:
+def add_timeline_event(
+    connection: Connection, kind: TimelineKind, context: MessageFacts, actor_name: str = ""
+) -> None:
     """Add an event that happened now."""
     TimelineEvent.objects.create(
         organisation_id=connection.organisation_id,
@@ -42,5 +44,7 @@ def end_timeline_event(connection: Connection, kind: TimelineKind) -> None:
 
 
 def _open_events(connection: Connection, kind: TimelineKind) -> "QuerySet[TimelineEvent]":
-    events = TimelineEvent.objects.in_organisation(connection.organisation_id).filter(connection=connection, kind=kind)
+    events = TimelineEvent.objects.in_organisation(connection.organisation_id).filter(
+        connection=connection, kind=kind
+    )
     return events.order_by("-at", "-pk")

@@ -1,8 +1,8 @@
 """What a person does with a connection after the sign-in: pause, remove, test, give to another owner, share
 for import.
 
-Each checks the actor's permission and adds an event to the timeline and the audit log. A job revokes consents that nothing uses
-any more at the vendor, after the commit (`revocation`).
+Each checks the actor's permission and adds an event to the timeline and the audit log. A job revokes consents
+that nothing uses any more at the vendor, after the commit (`revocation`).
 """
 
 from koppel.connections.lifecycle.import_policy import set_import_policy

@@ -42,7 +42,8 @@ class ConnectionCheck:
 
 
 def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
-    """Check a connection for a person. Outside any transaction. The outcome is in the connection's health already.
+    """Check a connection for a person. Outside any transaction. The
+    outcome is in the connection's health already.
 
     Raises `NoSuchConnection` and `Quarantined`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
@@ -57,11 +58,19 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
 
     company_id, milliseconds, error = run_sync(call)
     with organisation_scope(actor.organisation_id):
-        own_companies = RemoteCompany.objects.for_actor(actor).filter(connection_id=connection_id, pk=company_id or 0)
+        own_companies = RemoteCompany.objects.for_actor(actor).filter(
+            connection_id=connection_id, pk=company_id or 0
+        )
         company = exclude_restricted(actor, own_companies).values_list("name", flat=True).first() or ""
         state = Connection.objects.for_actor(actor).values_list("state", flat=True).get(pk=connection_id)
     return ConnectionCheck(
-        connection_id, error is None, state, company, milliseconds, error.code if error else "", str(error or "")
+        connection_id,
+        error is None,
+        state,
+        company,
+        milliseconds,
+        error.code if error else "",
+        str(error or ""),
     )
 
 

@@ -26,7 +26,10 @@ def hand_over_question(actor: Actor, departing_member_id: int, new_owner_id: int
         button=_("Hand over"),
         cancel_url=reverse("connections:offboarding", args=[departing_member_id]),
         consequences=[
-            _("Each connection changes hands when %(heir)s has signed in for it; until then it runs as it does now.")
+            _(
+                "Each connection changes hands when %(heir)s has signed in for it; "
+                "until then it runs as it does now."
+            )
             % names
         ],
         groups=[Group(_("Connections"), [name for _key, name in items])] if items else (),
@@ -57,7 +60,9 @@ def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
     """Count the person's connections that nobody is asked to take over yet."""
     connections = Connection.objects.for_actor(actor).filter(owner_id=membership_id, pending_owner=None)
     count = connections.exclude(state=ConnectionState.REMOVED).count()
-    label = ngettext("%(count)s connection runs on this account", "%(count)s connections run on this account", count)
+    label = ngettext(
+        "%(count)s connection runs on this account", "%(count)s connections run on this account", count
+    )
     consequence = _(
         "Stops when the account at the accounting system is closed, until a colleague has signed in for it."
     )

@@ -16,7 +16,13 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.event_types import ConnectionEvent
-from koppel.connections.health import add_timeline_event, grants_of, lock_connection, mark_signed_in, resolve_owner_left
+from koppel.connections.health import (
+    add_timeline_event,
+    grants_of,
+    lock_connection,
+    mark_signed_in,
+    resolve_owner_left,
+)
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_token
 from koppel.connections.lifecycle.transfer_state import TransferState
@@ -109,7 +115,8 @@ def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
 
 
 def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int:
-    """Ask somebody to take over all connections that run on a person's account. Returns how many requests changed."""
+    """Ask somebody to take over all connections that run on a person's
+    account. Returns how many requests changed."""
     owned = owned_connections(actor, membership_id).connections
     return sum(request_transfer(actor, connection.pk, to_membership_id) for connection in owned)
 
@@ -140,24 +147,30 @@ def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent)
 def complete_transfer(actor: Actor, connection_id: int) -> bool:
     """Compare what the new account reaches with what is imported, and switch to it. Outside any transaction.
 
-    False: further companies still run on the old account (one sign-in for each). Raises `ConsentRefused`, after
-    giving the new consent back, when the account does not reach what is imported; and the connector's
-    errors."""
+    False: further companies still run on the old account (one sign-in for each). Raises
+    `ConsentRefused`, after giving the new consent back, when the account does not reach
+    what is imported; and the connector's errors."""
     with organisation_scope(actor.organisation_id):
         grants = Grant.objects.for_actor(actor).filter(connection_id=connection_id)
-        candidates = list(grants.filter(is_pending_transfer=True, invalid_since=None).select_related("connection"))
+        candidates = list(
+            grants.filter(is_pending_transfer=True, invalid_since=None).select_related("connection")
+        )
     for grant in candidates:
         reached = _reached_by(actor, grant)
         with organisation_scope(actor.organisation_id):
             connection = lock_connection(actor.organisation_id, connection_id)
             if connection is None or connection.pending_owner_id != actor.membership_id:
                 raise _transfer_not_requested()
-            missing = _move_or_give_back(actor, TransferState(connection, actor.membership_id), grant, reached)
+            missing = _move_or_give_back(
+                actor, TransferState(connection, actor.membership_id), grant, reached
+            )
             if not missing:
                 _complete_transfer(actor, connection, grant.account)
         if missing:
             names = _name_list(missing)
-            message = _("%(account)s does not reach %(names)s. Nothing was changed: it still runs on %(old)s.")
+            message = _(
+                "%(account)s does not reach %(names)s. Nothing was changed: it still runs on %(old)s."
+            )
             context = {"account": grant.account, "names": names, "old": grant.connection.account}
             raise ConsentRefused("companies_missing", message % context)
     with organisation_scope(actor.organisation_id):
@@ -178,20 +191,27 @@ def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
 
 
 def _transfer_not_requested() -> ConsentRefused:
-    return ConsentRefused("transfer_not_requested", _("You are not asked to take over this connection any more."))
+    return ConsentRefused(
+        "transfer_not_requested", _("You are not asked to take over this connection any more.")
+    )
 
 
 def _reached_by(actor: Actor, grant: Grant) -> set[str]:
     async def listing(current: Runtime) -> set[str]:
         session = await listing_session(current, actor.organisation_id, grant.pk)
-        return {company.external_id for company in await connector(grant.connection.connector).list_companies(session)}
+        return {
+            company.external_id
+            for company in await connector(grant.connection.connector).list_companies(session)
+        }
 
     return run_sync(listing)
 
 
-def _move_or_give_back(actor: Actor, transfer: TransferState, grant: Grant, reached: Collection[str]) -> list[str]:
-    """Let the new grant serve its companies. When it does not reach what is imported, revoke it and return the
-    names."""
+def _move_or_give_back(
+    actor: Actor, transfer: TransferState, grant: Grant, reached: Collection[str]
+) -> list[str]:
+    """Let the new grant serve its companies. When it does not reach what is
+    imported, revoke it and return the names."""
     unreached = transfer.unreached_companies(grant, reached)
     if unreached is None:
         transfer.move_companies(grant, reached)
@@ -205,7 +225,9 @@ def _move_or_give_back(actor: Actor, transfer: TransferState, grant: Grant, reac
 def _complete_transfer(actor: Actor, connection: Connection, account: str) -> None:
     """Change the owner when no imported company uses a previous account any more."""
     if TransferState(connection, actor.membership_id).retire_previous_grants():
-        _change_owner(actor, connection, Membership.objects.for_actor(actor).get(pk=actor.membership_id), account)
+        _change_owner(
+            actor, connection, Membership.objects.for_actor(actor).get(pk=actor.membership_id), account
+        )
 
 
 def _name_list(names: Sequence[str]) -> str:

@@ -1,7 +1,12 @@
 """Pause and resume a connection. A repetition changes nothing."""
 
 from koppel.connections.audit_actions import ConnectionAction
-from koppel.connections.health import add_timeline_event, end_timeline_event, mark_resumed, start_timeline_event
+from koppel.connections.health import (
+    add_timeline_event,
+    end_timeline_event,
+    mark_resumed,
+    start_timeline_event,
+)
 from koppel.connections.hooks import StopReason, stop_runs
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.models import ConnectionState, TimelineKind

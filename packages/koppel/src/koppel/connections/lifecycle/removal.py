@@ -26,8 +26,8 @@ LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 @dataclass(frozen=True)
 class Removal:
-    """What removing a connection would do. `reached_elsewhere` counts administrations that another live connection of the
-    firm lists too; `fingerprint` changes when any of this does."""
+    """What removing a connection would do. `reached_elsewhere` counts administrations that another live
+    connection of the firm lists too; `fingerprint` changes when any of this does."""
 
     connection_id: int
     account: str
@@ -73,8 +73,8 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
 def remove_connection(actor: Actor, connection_id: int, chosen: RemovalInput) -> Removal:
     """Remove the connection; a job revokes its tokens at the vendor. Returns what was done.
 
-    `chosen.fingerprint`: that of the preview which the person saw. Raises `Refused` with a message, also when the preview has
-    changed meanwhile, and `NoSuchConnection` when the connection was removed before."""
+    `chosen.fingerprint`: that of the preview which the person saw. Raises `Refused` with a message, also when
+    the preview has changed meanwhile, and `NoSuchConnection` when the connection was removed before."""
     connection = lock_for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
     if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
@@ -84,7 +84,11 @@ def remove_connection(actor: Actor, connection_id: int, chosen: RemovalInput) ->
         raise Refused(_("Meanwhile the administrations of this connection have changed. Please look again."))
     detach_administrations(actor, connection_id, chosen.policy)
     stop_runs(actor.organisation_id, connection_id, StopReason.REMOVE)
-    connection.state, connection.pending_owner, connection.degraded_since = ConnectionState.REMOVED, None, None
+    connection.state, connection.pending_owner, connection.degraded_since = (
+        ConnectionState.REMOVED,
+        None,
+        None,
+    )
     connection.save(update_fields=["state", "pending_owner", "degraded_since"])
     grants = Grant.objects.for_actor(actor).filter(connection=connection)
     revoke_later(actor.organisation_id, list(grants.values_list("pk", flat=True)))
@@ -92,7 +96,10 @@ def remove_connection(actor: Actor, connection_id: int, chosen: RemovalInput) ->
     for kind in LASTING_KINDS:
         end_timeline_event(connection, kind)
     add_timeline_event(
-        connection, TimelineKind.REMOVED, {"policy": chosen.policy.value, "count": removal.administrations}, actor.name
+        connection,
+        TimelineKind.REMOVED,
+        {"policy": chosen.policy.value, "count": removal.administrations},
+        actor.name,
     )
     record_change(
         actor,

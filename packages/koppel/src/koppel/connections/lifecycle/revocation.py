@@ -1,4 +1,5 @@
-"""Revoke tokens that nothing uses any more at the vendor, so that a copy of them is worthless; then erase them."""
+"""Revoke tokens that nothing uses any more at the vendor, so that a
+copy of them is worthless; then erase them."""
 
 from functools import partial
 
@@ -63,9 +64,12 @@ def revoke_unused_consent(attempt: ConsentAttempt, tokens: Tokens) -> None:
 def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
     """Enqueue a job that revokes a token which this sign-in did not use or replaced.
 
-    Until then the token is stored encrypted in place of the attempt's own secrets, which are no longer needed."""
+    Until then the token is stored encrypted in place of the attempt's
+    own secrets, which are no longer needed."""
     ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=encrypt_column(attempt, "secrets", token))
-    enqueue("connections.revoke_unused_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk)
+    enqueue(
+        "connections.revoke_unused_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk
+    )
 
 
 async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int) -> None:
@@ -84,7 +88,11 @@ async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int
 
 def _unused_token(organisation_id: int, attempt_id: int) -> tuple[AppRegistration, Secret] | None:
     with organisation_scope(organisation_id):
-        queryset = ConsentAttempt.objects.in_organisation(organisation_id).filter(pk=attempt_id).select_related("app")
+        queryset = (
+            ConsentAttempt.objects.in_organisation(organisation_id)
+            .filter(pk=attempt_id)
+            .select_related("app")
+        )
         attempt = queryset.exclude(secrets=ERASED).first()
     if attempt is None:
         return None
@@ -102,7 +110,9 @@ def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistrati
 
     None for a valid grant: the same account was signed in again before this job."""
     with organisation_scope(organisation_id):
-        queryset = Grant.objects.in_organisation(organisation_id).filter(pk=grant_id).exclude(invalid_since=None)
+        queryset = (
+            Grant.objects.in_organisation(organisation_id).filter(pk=grant_id).exclude(invalid_since=None)
+        )
         grant = queryset.select_related("connection__app").first()
     if grant is None or not bytes(grant.access_token):
         return None

@@ -19,8 +19,8 @@ class TransferState:
     """The transfer of a connection to one member, who may sign in with several accounts: where an account
     reaches one company, each company may need its own.
 
-    The steps of each sign-in: `unreached_companies` finds why it is refused, `move_companies` lets it serve, and
-    `retire_previous_grants` says whether it was the last."""
+    The steps of each sign-in: `unreached_companies` finds why it is refused, `move_companies` lets it serve,
+    and `retire_previous_grants` says whether it was the last."""
 
     connection: Connection
     new_owner_id: int
@@ -32,7 +32,11 @@ class TransferState:
 
     def awaiting_companies(self) -> "QuerySet[RemoteCompany]":
         """Return the imported companies that the new owner has yet to sign in for."""
-        return self._companies().filter(grant__in=self._previous_grants(), administrations__isnull=False).distinct()
+        return (
+            self._companies()
+            .filter(grant__in=self._previous_grants(), administrations__isnull=False)
+            .distinct()
+        )
 
     def unreached_companies(self, grant: Grant, reached: Collection[str]) -> "QuerySet[RemoteCompany] | None":
         """Return the companies that a new grant should reach and does not; None when it reaches all.

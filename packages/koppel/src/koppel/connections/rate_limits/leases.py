@@ -1,7 +1,8 @@
-"""The calls that one process has leased, and the usage that it has not reported yet: bookkeeping without clock
-and database.
+"""The calls that one process has leased, and the usage that it has not reported
+yet: bookkeeping without clock and database.
 
-Times are of the caller's monotonic clock, also those in reports; `quota_store` converts them to the database's.
+Times are of the caller's monotonic clock, also those in reports;
+`quota_store` converts them to the database's.
 """
 
 import asyncio
@@ -25,7 +26,8 @@ USABLE_SECONDS = LEASE_SECONDS - 5
 """Stop using a lease well before its end: a report may be late, a clock uneven."""
 SERVER_ERROR = 500
 SECONDS_MAX = 86_400.0
-"""A time that a vendor states counts for a day at most: an absurd number must not block a company for ever."""
+"""A time that a vendor states counts for a day at most: an absurd
+number must not block a company for ever."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,7 +60,8 @@ class Lease:
 
 
 class LeaseCache:
-    """The leases of one process. What leaves it as a report comes back by `restore` when it could not be stored."""
+    """The leases of one process. What leaves it as a report comes back
+    by `restore` when it could not be stored."""
 
     def __init__(self) -> None:
         self._leases: dict[LeaseKey, Lease] = {}
@@ -79,11 +82,16 @@ class LeaseCache:
         lease.in_flight += 1
         return True
 
-    def record_answer(self, key: LeaseKey, status: int, limits: Sequence[RateLimitStatus], now: float) -> None:
-        """Count a call that was answered, with whatever status, and keep what the answer states about the limits."""
+    def record_answer(
+        self, key: LeaseKey, status: int, limits: Sequence[RateLimitStatus], now: float
+    ) -> None:
+        """Count a call that was answered, with whatever status, and
+        keep what the answer states about the limits."""
         usage = self._end_call(key, now).usage
         for limit in limits:
-            reading = RateLimitReading(limit.limit, limit.remaining, now + min(limit.reset_seconds, SECONDS_MAX))
+            reading = RateLimitReading(
+                limit.limit, limit.remaining, now + min(limit.reset_seconds, SECONDS_MAX)
+            )
             usage.readings[limit.policy] = stricter_reading(usage.readings.get(limit.policy), reading)
         usage.unstated += not limits
         usage.errors += status >= SERVER_ERROR

@@ -29,8 +29,8 @@ TOO_MANY_REQUESTS = 429
 RETRY_SECONDS_DEFAULT = 60.0
 
 on_before_request: ContextVar[Callable[[], None] | None] = ContextVar("on_before_request", default=None)
-"""A function to call before each request; it may raise one of the connector's errors. Set by the code that runs
-a sync."""
+"""A function to call before each request; it may raise one of the connector's
+errors. Set by the code that runs a sync."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,14 +44,19 @@ class RateLimiter:
         self.reporter = Reporter(self._leases, QuotaStore(database, process_name))
 
     async def acquire(self, quota: QuotaKey, organisation_id: int) -> None:
-        """Take a call; `record_answer` or `record_failure` must follow. Raises `RateLimited` when no call is left."""
+        """Take a call; `record_answer` or `record_failure` must follow.
+        Raises `RateLimited` when no call is left."""
         self.reporter.start()
         key = LeaseKey(quota, organisation_id)
         while not self._leases.take_call(key, time.monotonic()):
             call_ended = self._leases[key].call_ended
             call_ended.clear()
             allocation = await self.reporter.request(key)
-            if allocation.calls == 0 and allocation.reason is AllocationReason.BUSY and self._leases[key].in_flight:
+            if (
+                allocation.calls == 0
+                and allocation.reason is AllocationReason.BUSY
+                and self._leases[key].in_flight
+            ):
                 await call_ended.wait()
             elif allocation.calls == 0:
                 raise _refusal(allocation)
@@ -59,11 +64,14 @@ class RateLimiter:
     def record_answer(
         self, quota: QuotaKey, organisation_id: int, answer: Response, limits: Sequence[RateLimitStatus]
     ) -> None:
-        """Count a call that was answered, with whatever status. `limits` are what the answer states about them."""
+        """Count a call that was answered, with whatever status.
+        `limits` are what the answer states about them."""
         key, now = LeaseKey(quota, organisation_id), time.monotonic()
         self._leases.record_answer(key, answer.status, limits, now)
         if answer.status == TOO_MANY_REQUESTS:
-            self._leases.block(key, _seconds(answer.headers.get("retry-after", ""), RETRY_SECONDS_DEFAULT), now)
+            self._leases.block(
+                key, _seconds(answer.headers.get("retry-after", ""), RETRY_SECONDS_DEFAULT), now
+            )
 
     def record_failure(self, quota: QuotaKey, organisation_id: int, *, ours: bool) -> None:
         """Count a call that ended without an answer; the vendor may have counted it.
@@ -77,7 +85,8 @@ class RateLimiter:
 
 
 class RateLimitedHttp:
-    """`OriginRestrictedHttp` for one company: each call is taken from its quota, and each answer updates it."""
+    """`OriginRestrictedHttp` for one company: each call is taken from
+    its quota, and each answer updates it."""
 
     def __init__(
         self,
@@ -129,7 +138,8 @@ def rate_limited(
     quota: QuotaKey | None,
     organisation_id: int,
 ) -> OriginRestrictedHttp | RateLimitedHttp:
-    """Limit the calls for a company. Calls that only list companies have no quota: the vendor does not count them."""
+    """Limit the calls for a company. Calls that only list companies have
+    no quota: the vendor does not count them."""
     return http if quota is None else RateLimitedHttp(http, rate_limiter, vendor, quota, organisation_id)
 
 

@@ -1,13 +1,18 @@
-"""How many calls may still be made for one company through one app registration: pure arithmetic on a `QuotaState`.
+"""How many calls may still be made for one company through one app
+registration: pure arithmetic on a `QuotaState`.
 
-Every worker reads and writes the same state, one after the other (`koppel.connections.rate_limits.limiter`). A vendor counts
-calls in fixed windows (an hour, per company and client), and each answer states how many are left and when the window ends.
-From these readings calls are leased to workers in batches. No call may ever be made over the quota; so
+Every worker reads and writes the same state, one after the other
+(`koppel.connections.rate_limits.limiter`). A vendor counts calls in fixed windows (an hour, per company and
+client), and each answer states how many are left and when the window ends. From these readings calls are
+leased to workers in batches. No call may ever be made over the quota; so
 
-- when nothing is known, or a window is over, one call is leased, and its answer gives the first reading. A vendor with several
-  windows states the one with the fewest calls left: at least as many are left in the others, so they need not be known;
+- when nothing is known, or a window is over, one call is leased, and its answer
+  gives the first reading. A vendor with several
+  windows states the one with the fewest calls left: at least as many are
+  left in the others, so they need not be known;
 - calls that are leased and not yet reported count as made;
-- of two readings of one window the smaller number and the earlier end hold, because answers overtake each other.
+- of two readings of one window the smaller number and the earlier end
+  hold, because answers overtake each other.
 
 Times are seconds since 1970 by the database's clock: the clocks of machines may differ.
 """
@@ -32,7 +37,8 @@ SAME_WINDOW_SECONDS = 1.5
 
 
 class Window(msgspec.Struct):
-    """One of the vendor's windows, as read from answers since it began. `seconds` is the longest time to its end."""
+    """One of the vendor's windows, as read from answers since it began.
+    `seconds` is the longest time to its end."""
 
     limit: int
     remaining: int
@@ -49,11 +55,11 @@ class Lease(msgspec.Struct):
 
 
 class QuotaState(msgspec.Struct):
-    """What is stored of one quota. `source_states_limits`: an answer arrived, and since then no window has ended
-    and no worker died.
+    """What is stored of one quota. `source_states_limits`: an answer arrived, and since
+    then no window has ended and no worker died.
 
-    `leases` are by worker. `waiting_organisations` says until when a share is kept for an organisation, `used` how many calls
-    each has made since a window began; both by organisation id."""
+    `leases` are by worker. `waiting_organisations` says until when a share is kept for an organisation,
+    `used` how many calls each has made since a window began; both by organisation id."""
 
     source_states_limits: bool = False
     windows: dict[str, Window] = {}
@@ -74,11 +80,12 @@ class RateLimitReading(msgspec.Struct):
 
 
 class UsageReport(msgspec.Struct):
-    """What a worker did since its last report. `calls` ended, `in_flight` have not. `unstated` of those that ended had
-    no answer, or one without a reading. `answered`: at least one answer was no server error, or had a reading.
+    """What a worker did since its last report. `calls` ended, `in_flight` have not.
+    `unstated` of those that ended had no answer, or one without a reading. `answered`: at
+    least one answer was no server error, or had a reading.
 
-    `errors`: calls that failed or were answered with a server error. `blocked_until`: the vendor refuses calls until then.
-    `done`: the rest of the lease is given back."""
+    `errors`: calls that failed or were answered with a server error. `blocked_until`: the vendor refuses
+    calls until then. `done`: the rest of the lease is given back."""
 
     calls: int = 0
     in_flight: int = 0
@@ -91,7 +98,8 @@ class UsageReport(msgspec.Struct):
 
 
 class AllocationReason(StrEnum):
-    """Why no call may be made. BUSY: other workers hold the calls that are left. ERRORS: too many calls failed."""
+    """Why no call may be made. BUSY: other workers hold the calls
+    that are left. ERRORS: too many calls failed."""
 
     BUSY = "busy"
     ERRORS = "errors"
@@ -141,7 +149,9 @@ def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> A
     elif not state.windows:
         calls = UNMETERED_SLICE
     else:
-        calls = _share(state, organisation, min(window.remaining for window in state.windows.values()) - leased)
+        calls = _share(
+            state, organisation, min(window.remaining for window in state.windows.values()) - leased
+        )
     if calls <= 0:
         return _refuse(now, state, organisation, BUSY_SECONDS, AllocationReason.BUSY)
     return _lease(now, state, holder, organisation, calls)
@@ -169,10 +179,13 @@ def errors_wait_seconds(now: float, state: QuotaState, errors_max: int) -> float
 
 
 def stricter_reading(current: RateLimitReading | None, new: RateLimitReading) -> RateLimitReading:
-    """Combine two readings of one policy: of two windows the later one, of one window the fewer calls and the earlier end."""
+    """Combine two readings of one policy: of two windows the later one, of one
+    window the fewer calls and the earlier end."""
     if current is None or new.ends_at > current.ends_at + SAME_WINDOW_SECONDS:
         return new
-    return RateLimitReading(new.limit, min(current.remaining, new.remaining), min(current.ends_at, new.ends_at))
+    return RateLimitReading(
+        new.limit, min(current.remaining, new.remaining), min(current.ends_at, new.ends_at)
+    )
 
 
 def _apply_reading(now: float, state: QuotaState, policy: str, reading: RateLimitReading) -> None:
@@ -180,7 +193,9 @@ def _apply_reading(now: float, state: QuotaState, policy: str, reading: RateLimi
     current = state.windows.get(policy)
     tolerance_seconds = max(current.seconds / 2, SAME_WINDOW_SECONDS) if current else 0.0
     if current is None or reading.ends_at > current.ends_at + tolerance_seconds:
-        state.windows[policy] = Window(reading.limit, reading.remaining, reading.ends_at, reading.ends_at - now)
+        state.windows[policy] = Window(
+            reading.limit, reading.remaining, reading.ends_at, reading.ends_at - now
+        )
     elif reading.ends_at > current.ends_at - tolerance_seconds:
         current.remaining = min(current.remaining, reading.remaining)
         current.ends_at = min(current.ends_at, reading.ends_at)
@@ -197,7 +212,9 @@ def _remove_expired(now: float, state: QuotaState) -> None:
             del state.windows[policy]
             state.source_states_limits = False
             state.used.clear()
-    state.waiting_organisations = {key: until for key, until in state.waiting_organisations.items() if until > now}
+    state.waiting_organisations = {
+        key: until for key, until in state.waiting_organisations.items() if until > now
+    }
     if state.errors_until <= now:
         state.errors = 0
 
@@ -209,7 +226,8 @@ def _count_errors(now: float, state: QuotaState, errors: int) -> None:
 
 
 def _share(state: QuotaState, organisation: int, left: int) -> int:
-    """Return how many of the calls `left` an organisation gets: at most a batch, less when others share the window."""
+    """Return how many of the calls `left` an organisation gets: at most a
+    batch, less when others share the window."""
     own_key = str(organisation)
     leased: dict[str, int] = {}
     for lease in state.leases.values():
@@ -231,6 +249,8 @@ def _lease(now: float, state: QuotaState, holder: str, organisation: int, calls:
     return Allocation(calls)
 
 
-def _refuse(now: float, state: QuotaState, organisation: int, seconds: float, reason: AllocationReason) -> Allocation:
+def _refuse(
+    now: float, state: QuotaState, organisation: int, seconds: float, reason: AllocationReason
+) -> Allocation:
     state.waiting_organisations[str(organisation)] = now + seconds + MEMORY_SECONDS
     return Allocation(0, seconds, reason)

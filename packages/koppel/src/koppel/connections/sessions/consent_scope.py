@@ -1,7 +1,8 @@
-"""Consent scope: what was imported may be read, everything else of a consent may at most be listed and described.
+"""Consent scope: what was imported may be read, everything else of a
+consent may at most be listed and described.
 
-This app does not know administrations: it asks a hook (`connections.hooks`) for the imported company, and without one no
-session reads books. Every refusal is written to the audit log, in a transaction of its own.
+This app does not know administrations: it asks a hook (`connections.hooks`) for the imported company, and
+without one no session reads books. Every refusal is written to the audit log, in a transaction of its own.
 """
 
 from koppel.audit.models import ActorKind
@@ -16,4 +17,10 @@ SESSION = AuditActor(ActorKind.JOB, None, "Koppel")
 def audit_refusal(organisation_id: int, subject: Subject, reason: str, by: AuditActor = SESSION) -> None:
     """Write to the audit log that a call outside the consent was refused. `reason` is a stable code."""
     with organisation_scope(organisation_id):
-        record(organisation_id, by, VaultAction.CONSENT_SCOPE_REFUSED, subject=subject, details={"reason": reason})
+        record(
+            organisation_id,
+            by,
+            VaultAction.CONSENT_SCOPE_REFUSED,
+            subject=subject,
+            details={"reason": reason},
+        )

@@ -24,8 +24,8 @@ from koppel.kit.http.client import HttpClient, refuse_in_transaction
 T = TypeVar("T")
 WEB_CALL_SECONDS_MAX = 60
 CONNECT_SECONDS_MAX = 30
-"""How long opening a connection to a token endpoint may take, with the name lookup: afterwards the vendor may have received
-the request."""
+"""How long opening a connection to a token endpoint may take, with the name lookup: afterwards
+the vendor may have received the request."""
 log = structlog.get_logger(__name__)
 
 
@@ -46,7 +46,8 @@ _current_worker: list[Runtime] = []
 
 @asynccontextmanager
 async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
-    """Open what calls to vendors need, with at most `size` database connections, and close it at the end of the block."""
+    """Open what calls to vendors need, with at most `size` database
+    connections, and close it at the end of the block."""
     # The vault calls through connections of its own: syncs that use up theirs must not keep a token waiting.
     async with (
         HttpClient(
@@ -67,8 +68,8 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
 def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
     """Do vendor calls from a web request or a command. Raises `RuntimeError` inside a database transaction.
 
-    Runs in a thread of its own, which outlives the request while a refresh is under way: the answer of a token endpoint exists
-    nowhere else, and may take longer than a person waits for a page."""
+    Runs in a thread of its own, which outlives the request while a refresh is under way: the answer of a
+    token endpoint exists nowhere else, and may take longer than a person waits for a page."""
     refuse_in_transaction()
     calls = _Calls(work)
     # Not a daemon: a process that ends waits for it.
@@ -81,7 +82,8 @@ def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
 
 
 class _Calls(Generic[T]):
-    """Work in a thread. `outcome` is set when everything is closed, or earlier when the vault still refreshes a token."""
+    """Work in a thread. `outcome` is set when everything is closed, or
+    earlier when the vault still refreshes a token."""
 
     def __init__(self, work: Callable[[Runtime], Awaitable[T]]) -> None:
         self.outcome: Future[T] = Future()
@@ -104,7 +106,10 @@ class _Calls(Generic[T]):
             self._loop.call_soon_threadsafe(self._task.cancel)
 
     async def _within(self) -> T:
-        async with HttpClient(timeout_seconds=WEB_CALL_SECONDS_MAX) as http, runtime(http, size=4) as open_runtime:
+        async with (
+            HttpClient(timeout_seconds=WEB_CALL_SECONDS_MAX) as http,
+            runtime(http, size=4) as open_runtime,
+        ):
             self._task = asyncio.ensure_future(self._work(open_runtime))
             await asyncio.wait([self._task])
             if open_runtime.vault.under_way:

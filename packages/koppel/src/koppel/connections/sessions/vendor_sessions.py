@@ -57,7 +57,9 @@ class AuthorizedSession:
     When one session finds a consent withdrawn, the others of the process do not call with its token
     (`token_probe`)."""
 
-    def __init__(self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None) -> None:
+    def __init__(
+        self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None
+    ) -> None:
         self.base_urls: Mapping[str, str] = base_urls_of(app)
         self.consent_mode = app.consent_mode
         self.company = company
@@ -82,7 +84,9 @@ class AuthorizedSession:
         Raises `NotConsented`, after an audit entry, for a call outside of the session's scope."""
         if reason := self._refusal_reason(method, url, headers or {}):
             await self._audit_refusal(reason)
-            raise NotConsented("outside_consent", "Koppel does not make this call: it is outside of what was imported.")
+            raise NotConsented(
+                "outside_consent", "Koppel does not make this call: it is outside of what was imported."
+            )
         for _attempt in ("current token", "refreshed token"):
             async with self._token_probe.permit(self.target.grant_id) as permit:
                 token = await self._token()
@@ -112,7 +116,9 @@ class AuthorizedSession:
             )
         else:
             target = self.target
-            await self._health.record_success(target.organisation_id, target.connection_id, target.remote_company_id)
+            await self._health.record_success(
+                target.organisation_id, target.connection_id, target.remote_company_id
+            )
         return answer
 
     async def _record_failure(self, message: str, *, connection_wide: bool) -> None:
@@ -130,8 +136,8 @@ class AuthorizedSession:
         return "other_company" if names_other_company(self._connector, self.company, headers) else ""
 
     async def _token(self, refused: Secret | None = None) -> Secret:
-        """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's own
-        company."""
+        """Return an access token. Whenever the vault returns a new one,
+        checks that it reaches the grant's own company."""
         target = self.target
         try:
             token = await self._vault.get_access_token(target.organisation_id, target.grant_id, refused)
@@ -142,7 +148,9 @@ class AuthorizedSession:
             if lost.code == GrantReason.SUPERSEDED:
                 raise Unreachable("consent_replaced", REPLACED, retry_after_seconds=1) from None
             if not target.is_pending_transfer:
-                await self._health.record_consent_lost(target.organisation_id, target.connection_id, str(lost))
+                await self._health.record_consent_lost(
+                    target.organisation_id, target.connection_id, str(lost)
+                )
             raise
         if token != self._checked_token:
             reached = self._connector.company_of(token) if self.target.company_id else None
@@ -162,8 +170,8 @@ class AuthorizedSession:
 
 
 class DiscoverySession(AuthorizedSession):
-    """Lists and describes companies, also those that are not imported. It refuses every other call, so it reads
-    no books."""
+    """Lists and describes companies, also those that are not imported. It
+    refuses every other call, so it reads no books."""
 
     def _refusal_reason(self, method: str, url: str, headers: Mapping[str, str]) -> str:
         path = urlsplit(url).path
@@ -203,7 +211,9 @@ class ReadingSession(AuthorizedSession):
     async def _call_vendor(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Response:
-        headers_without_token = ((name, value) for name, value in sorted(headers.items()) if name != "Authorization")
+        headers_without_token = (
+            (name, value) for name, value in sorted(headers.items()) if name != "Authorization"
+        )
         call = (method, url, *sorted((params or {}).items()), *headers_without_token)
         if call in self._prefetched_responses:
             return self._prefetched_responses.pop(call)
@@ -230,9 +240,19 @@ def names_other_company(vendor: Connector, company: Company | None, headers: Map
 
 
 DESCRIBED = (
-    "legal_name", "number", "vat_number", "country", "base_currency", "industry_code", "branches", "unreachable_code",
-    "described_at", "confirmed_name", "confirmed_number", "claimed_at",
-)  # fmt: skip
+    "legal_name",
+    "number",
+    "vat_number",
+    "country",
+    "base_currency",
+    "industry_code",
+    "branches",
+    "unreachable_code",
+    "described_at",
+    "confirmed_name",
+    "confirmed_number",
+    "claimed_at",
+)
 READ_COMPANY_SQL = SQL["read_session_company"].format(described_columns=", ".join(DESCRIBED))
 
 
@@ -245,7 +265,9 @@ async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int)
     return DiscoverySession(runtime, target, app, company)
 
 
-async def describing_session(runtime: Runtime, organisation_id: int, remote_company_id: int) -> DiscoverySession:
+async def describing_session(
+    runtime: Runtime, organisation_id: int, remote_company_id: int
+) -> DiscoverySession:
     """Return a session for `describe_company`, of an imported company or not. Raises `LookupError`."""
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         remote = await _load_company(connection, remote_company_id)
@@ -276,7 +298,9 @@ async def reading_session(runtime: Runtime, organisation_id: int, administration
     company = remote.company
     if target.connection_id != imported.connection_id or target.company_id not in ("", company.external_id):
         await _audit_import_refusal(organisation_id, administration_id, "other_company")
-        raise NotConsented("outside_consent", f"{company.name} is not within the consent that it was imported with.")
+        raise NotConsented(
+            "outside_consent", f"{company.name} is not within the consent that it was imported with."
+        )
     return ReadingSession(runtime, target, app, company, remote.prefetched)
 
 
@@ -299,7 +323,9 @@ async def _load_company(connection: Connection, remote_company_id: int) -> _Stor
     cursor = await connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
     row = await cursor.fetchone()
     return (
-        _StoredCompany(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True))) if row else None
+        _StoredCompany(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True)))
+        if row
+        else None
     )
 
 

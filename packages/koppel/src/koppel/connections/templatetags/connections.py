@@ -78,7 +78,11 @@ def in_words(message: str) -> str:
 @register.filter
 def day_message(day: DayHealth) -> str:
     text = f"{date_format(day.day, 'SHORT_DATE_FORMAT')}: {DAY_KINDS.get(day.kind, day.kind)}"
-    return translate("%(text)s, %(minutes)d minutes") % {"text": text, "minutes": day.minutes} if day.minutes else text
+    return (
+        translate("%(text)s, %(minutes)d minutes") % {"text": text, "minutes": day.minutes}
+        if day.minutes
+        else text
+    )
 
 
 @register.filter

@@ -9,7 +9,8 @@ from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypted_field
 
 KEY_MISSING = gettext_noop(
-    "Koppel cannot open a secret that it keeps, because its key is missing or another one. Nothing is lost: whoever runs Koppel"
+    "Koppel cannot open a secret that it keeps, because its key is missing or another one. Nothing is lost: "
+    "whoever runs Koppel"
     " puts the key back (“koppel check” says which one)."
 )
 """The message for a person where a `DecryptionError` occurred."""
@@ -30,4 +31,6 @@ def encrypt_client_secret(secret: Secret, connector_key: str, client_id: str) ->
 
 def credentials(app: AppRegistration) -> AppCredentials:
     """Return the credentials of an app registration for its connector. Raises `DecryptionError`."""
-    return AppCredentials(app.client_id, decrypt_column(app, "client_secret"), app.consent_mode, base_urls_of(app))
+    return AppCredentials(
+        app.client_id, decrypt_column(app, "client_secret"), app.consent_mode, base_urls_of(app)
+    )

@@ -22,8 +22,8 @@ token_calls = Unfinished(Path(settings.DATA_DIR) / TOKEN_CALLS if settings.DATA_
 
 
 def end_with_last_call() -> None:
-    """Make a web process end 5 s after a signal to stop, or with its last call to a token endpoint. Call in the
-    main thread.
+    """Make a web process end 5 s after a signal to stop, or with its last call
+    to a token endpoint. Call in the main thread.
 
     Without it the server would wait for slow requests as long as for tokens."""
     if threading.current_thread() is not threading.main_thread():

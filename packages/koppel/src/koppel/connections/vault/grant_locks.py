@@ -12,13 +12,21 @@ from enum import Enum
 import psycopg
 import structlog
 
-from koppel.kit.database.locks import TRY_SESSION_LOCK_SQL, LockName, lock_key, release_session_locks, try_session_locks
+from koppel.kit.database.locks import (
+    TRY_SESSION_LOCK_SQL,
+    LockName,
+    lock_key,
+    release_session_locks,
+    try_session_locks,
+)
 from koppel.kit.database.pool import Connection, open_lock_connection
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.03, 0.3
-TRY_LOCKS_SQL = load_statements("koppel.connections")["try_grant_locks"].format(try_session_lock=TRY_SESSION_LOCK_SQL)
+TRY_LOCKS_SQL = load_statements("koppel.connections")["try_grant_locks"].format(
+    try_session_lock=TRY_SESSION_LOCK_SQL
+)
 HEARTBEAT_SECONDS = 0.5
 ONCE_SECONDS_MAX = 10
 
@@ -39,7 +47,9 @@ class _LockRequest:
     generation: int
     failures: int
     once: bool
-    outcome: asyncio.Future[LockOutcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    outcome: asyncio.Future[LockOutcome] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class GrantLocks:
@@ -54,7 +64,9 @@ class GrantLocks:
         self._server: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
-    async def acquire(self, grant_id: int, generation: int, failures: int, *, patience_seconds: float) -> LockOutcome:
+    async def acquire(
+        self, grant_id: int, generation: int, failures: int, *, patience_seconds: float
+    ) -> LockOutcome:
         """Wait for the grant's lock while the grant is as it was read. `patience_seconds` 0 tries once."""
         request = self._waiting[grant_id] = _LockRequest(generation, failures, once=patience_seconds <= 0)
         self._serve()
@@ -126,8 +138,8 @@ class GrantLocks:
             self._session_locks -= done
 
     async def _reacquire(self, connection: Connection) -> None:
-        """Try the locks of a lost connection again. One that another process took meanwhile stays missing: then
-        the row's generation keeps this process from storing anything."""
+        """Try the locks of a lost connection again. One that another process took meanwhile stays missing:
+        then the row's generation keeps this process from storing anything."""
         if missing := self._held - self._session_locks:
             self._session_locks |= await try_session_locks(connection, LockName.GRANT, missing)
 
@@ -146,7 +158,9 @@ class GrantLocks:
         for grant_id, is_stale, is_acquired in await rows.fetchall():
             if is_acquired:
                 self._session_locks.add(grant_id)
-            answered |= self._resolve(grant_id, requests[grant_id], is_stale=is_stale, is_acquired=is_acquired)
+            answered |= self._resolve(
+                grant_id, requests[grant_id], is_stale=is_stale, is_acquired=is_acquired
+            )
         return answered
 
     def _resolve(self, grant_id: int, request: _LockRequest, *, is_stale: bool, is_acquired: bool) -> bool:

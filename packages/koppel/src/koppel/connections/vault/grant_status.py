@@ -12,7 +12,8 @@ from koppel.kit.tenancy import organisation_scope
 
 INTERRUPTED = gettext_noop("Koppel was interrupted while it renewed the consent, and the new token was lost.")
 UNANSWERED = gettext_noop(
-    "The accounting system did not answer when Koppel renewed the consent, and the new token was lost with its answer."
+    "The accounting system did not answer when Koppel renewed the consent, "
+    "and the new token was lost with its answer."
 )
 NO_REFRESH_TOKEN = gettext_noop("The accounting system gave no token with which the consent can be renewed.")
 
@@ -42,8 +43,8 @@ def mark_lost(organisation_id: int, grant_id: int, generation: int, code: str, m
 
 
 def mark_app_refused(organisation_id: int, connection_id: int, message: str) -> None:
-    """Require a sign-in, because the vendor refuses the app registration: a person must correct it, after which
-    the grants work again."""
+    """Require a sign-in, because the vendor refuses the app registration: a person must
+    correct it, after which the grants work again."""
     require_reauth(organisation_id, connection_id, message)
 
 

@@ -27,8 +27,8 @@ CLOCKS_DIFFER = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class GrantSnapshot:
-    """A grant as read, with its app registration. `started_at`: when a refresh began whose answer is not stored;
-    `unanswered_seconds`: how long that is ago by the database's clock."""
+    """A grant as read, with its app registration. `started_at`: when a refresh began whose answer is not
+    stored; `unanswered_seconds`: how long that is ago by the database's clock."""
 
     organisation_id: int
     id: int
@@ -102,7 +102,9 @@ class GrantStore:
             requested[grant_id].add_done_callback(lambda future: future.cancelled() or future.exception())
         return await asyncio.shield(requested[grant_id])
 
-    async def _load(self, organisation_id: int, requested: dict[int, "asyncio.Future[GrantSnapshot | None]"]) -> None:
+    async def _load(
+        self, organisation_id: int, requested: dict[int, "asyncio.Future[GrantSnapshot | None]"]
+    ) -> None:
         try:
             async with self._database.tenant_transaction(organisation_id) as connection:
                 self._pending_reads.pop(organisation_id)
@@ -127,12 +129,14 @@ class GrantStore:
                 raise
 
     async def mark_refresh_started(self, grant: GrantSnapshot, maintain_at: datetime) -> bool:
-        """Commit the intent to refresh. False when another process has changed the grant since it was read."""
+        """Commit the intent to refresh. False when another process
+        has changed the grant since it was read."""
         values = {"maintain_at": maintain_at, "started_at": grant.started_at}
         return await self._update(grant, "mark_refresh_started", values)
 
     async def withdraw(self, grant: GrantSnapshot) -> bool:
-        """Withdraw the intent to refresh, because nothing was sent. `grant` is as read before the intent was stored.
+        """Withdraw the intent to refresh, because nothing was sent.
+        `grant` is as read before the intent was stored.
 
         Returns False when the grant has moved on since."""
         values = {
@@ -181,14 +185,21 @@ class GrantStore:
         return await self._update(grant, "record_refresh_failure", values)
 
     async def due(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
-        """Return (organisation, grant) of what token maintenance should look at, the longest overdue first."""
+        """Return (organisation, grant) of what token maintenance
+        should look at, the longest overdue first."""
         async with self._database.installation_transaction() as connection:
-            values = {"now": now(), "leave_out": leave_out, "limit": limit, "removed": ConnectionState.REMOVED.value}
+            values = {
+                "now": now(),
+                "leave_out": leave_out,
+                "limit": limit,
+                "removed": ConnectionState.REMOVED.value,
+            }
             rows = await connection.execute(SQL["list_due_grants"], values)
             return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
     async def _update(self, grant: GrantSnapshot, statement: str, values: dict[str, Any]) -> bool:
-        """Execute a named statement on the grant's row, as it was read. Returns whether it changed the row."""
+        """Execute a named statement on the grant's row, as it was
+        read. Returns whether it changed the row."""
         async with self._database.tenant_transaction(grant.organisation_id) as connection:
             identity = {"grant_id": grant.id, "generation": grant.generation}
             row = await connection.execute(SQL[statement], identity | values)

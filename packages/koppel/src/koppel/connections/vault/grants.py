@@ -11,16 +11,27 @@ from koppel.kit.clock import now
 from koppel.kit.encryption import DecryptionError, Secret
 
 HEALTHY_FIELDS = {
-    "refresh_started_at": None, "refresh_error": "", "failures": 0, "failure_code": "", "failure_reason": "",
-    "retry_at": None, "last_forced_refresh_at": None, "invalid_since": None, "invalid_reason": "",
-}  # fmt: skip
+    "refresh_started_at": None,
+    "refresh_error": "",
+    "failures": 0,
+    "failure_code": "",
+    "failure_reason": "",
+    "retry_at": None,
+    "last_forced_refresh_at": None,
+    "invalid_since": None,
+    "invalid_reason": "",
+}
 """The columns of a grant with which nothing is wrong."""
 
 
-def store_grant(organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens) -> Grant:
-    """Store a new consent, in place of the older one of the same person and company. In the caller's transaction and scope.
+def store_grant(
+    organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
+) -> Grant:
+    """Store a new consent, in place of the older one of the same person and
+    company. In the caller's transaction and scope.
 
-    For modes `by_company_id` the tokens come from `Connector.service_token`, and `subject` is the company's id too."""
+    For modes `by_company_id` the tokens come from
+    `Connector.service_token`, and `subject` is the company's id too."""
     grant, grant_created = Grant.objects.get_or_create(
         organisation_id=organisation_id,
         connection=connection,
@@ -33,7 +44,9 @@ def store_grant(organisation_id: int, connection: Connection, subject: str, comp
     # The generation rises, so that an answer to a refresh of the older consent is not stored over this one.
     Grant.objects.in_organisation(organisation_id).filter(pk=grant.pk).update(
         access_token=encrypt_token(tokens.access_token, *identity, "access_token"),
-        refresh_token=encrypt_token(tokens.refresh_token, *identity, "refresh_token") if tokens.refresh_token else None,
+        refresh_token=encrypt_token(tokens.refresh_token, *identity, "refresh_token")
+        if tokens.refresh_token
+        else None,
         issued_at=tokens.issued_at,
         expires_at=tokens.expires_at,
         refresh_expires_at=tokens.refresh_expires_at,
@@ -48,14 +61,18 @@ def store_grant(organisation_id: int, connection: Connection, subject: str, comp
 def superseded_refresh_token(
     organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
 ) -> Secret | None:
-    """Return the refresh token that `store_grant` will overwrite, if it is to be revoked at the vendor. Locks the grant until
-    the caller's transaction ends.
+    """Return the refresh token that `store_grant` will overwrite, if it is to be revoked at the vendor. Locks
+    the grant until the caller's transaction ends.
 
-    None where revoking would end the new consent too: the vendor gave the same token again, or ends all that a person
-    consented to. An access token alone ends by itself within the hour."""
+    None where revoking would end the new consent too: the vendor gave the same token again, or ends all that
+    a person consented to. An access token alone ends by itself within the hour."""
     if not connector(connection.connector).descriptor.revoking_spares_later_consents:
         return None
-    grants = Grant.objects.select_for_update(no_key=True).in_organisation(organisation_id).filter(connection=connection)
+    grants = (
+        Grant.objects.select_for_update(no_key=True)
+        .in_organisation(organisation_id)
+        .filter(connection=connection)
+    )
     grant = grants.filter(subject=subject, company_id=company_id).first()
     if grant is None or not grant.refresh_token:
         return None
@@ -67,15 +84,20 @@ def superseded_refresh_token(
 
 
 def clear_app_failures(app: AppRegistration) -> int:
-    """Let the grants of a corrected registration be tried again at once. Returns how many. In the caller's scope."""
+    """Let the grants of a corrected registration be tried again at
+    once. Returns how many. In the caller's scope."""
     refused = Grant.objects.filter(connection__app=app, invalid_since=None).exclude(retry_at=None)
     return refused.update(retry_at=None, maintain_at=now())
 
 
-def keep_alive_at(connector_key: str, issued_at: datetime, refresh_expires_at: datetime | None) -> datetime | None:
-    """Return when to refresh tokens so that an unused grant does not expire: before half of the vendor's limit. None: no limit.
+def keep_alive_at(
+    connector_key: str, issued_at: datetime, refresh_expires_at: datetime | None
+) -> datetime | None:
+    """Return when to refresh tokens so that an unused grant does not expire:
+    before half of the vendor's limit. None: no limit.
 
-    Spread over a tenth of the limit, so that consents that were given together are not refreshed together for ever."""
+    Spread over a tenth of the limit, so that consents that were given
+    together are not refreshed together for ever."""
     limits: list[timedelta] = []
     if within := connector(connector_key).descriptor.keep_alive_within:
         limits.append(within)

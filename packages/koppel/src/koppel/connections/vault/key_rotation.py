@@ -50,11 +50,13 @@ class WrongKey(KoppelError):
 
 
 def require_matching_keys() -> None:
-    """Require that keys belong to their names. Raises `WrongKey` when one decrypts none of the secrets under its name."""
+    """Require that keys belong to their names. Raises `WrongKey` when one
+    decrypts none of the secrets under its name."""
     for use in key_uses():
         if use.key in keyring() and use.unreadable == use.secrets:
             raise WrongKey(
-                f"The key {use.key!r} in KOPPEL_VAULT_KEYS does not open what is sealed: none of the {use.secrets} secrets"
+                f"The key {use.key!r} in KOPPEL_VAULT_KEYS does not open what is sealed: "
+                f"none of the {use.secrets} secrets"
                 " under its name, so it is another key. Put the right one back; nothing was changed."
             )
 
@@ -62,10 +64,12 @@ def require_matching_keys() -> None:
 def rotate_keys(operator: str) -> Rotation:
     """Re-encrypt all secrets with the keyring's first key. Raises `WrongKey`.
 
-    Each organisation's audit log says who did it, in the transaction that first changes one of its secrets, so
-    that an interrupted rotation is in the log too."""
+    Each organisation's audit log says who did it, in the transaction that first changes one of its secrets,
+    so that an interrupted rotation is in the log too."""
     require_matching_keys()
-    rotation = Rotation(keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, interface=Interface.CLI))
+    rotation = Rotation(
+        keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, interface=Interface.CLI)
+    )
     for model in encrypted_models():
         last = 0
         while (last := _reencrypt_batch(model, last, rotation)) > 0:
@@ -102,7 +106,8 @@ def key_uses() -> list[KeyUse]:
             unreadable[key_id] += 1
             broken.setdefault(key_id, str(reason))
     return [
-        KeyUse(key_id, count, unreadable[key_id], broken.get(key_id, "")) for key_id, count in sorted(counted.items())
+        KeyUse(key_id, count, unreadable[key_id], broken.get(key_id, ""))
+        for key_id, count in sorted(counted.items())
     ]
 
 

@@ -1,5 +1,6 @@
-"""Refresh grants that nothing uses at the moment: to keep them alive within the vendor's limit, to recover them after a crash
-while the vendor's grace period lasts, and to retry after failures, so that a degraded connection recovers by itself."""
+"""Refresh grants that nothing uses at the moment: to keep them alive within the vendor's limit, to
+recover them after a crash while the vendor's grace period lasts, and to retry after failures, so that
+a degraded connection recovers by itself."""
 
 import asyncio
 
@@ -17,7 +18,8 @@ log = structlog.get_logger(__name__)
 
 
 class TokenMaintenance:
-    """Refreshes due grants. Each worker has one; the vault ensures that only one of them refreshes a grant."""
+    """Refreshes due grants. Each worker has one; the vault ensures
+    that only one of them refreshes a grant."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -27,8 +29,8 @@ class TokenMaintenance:
     async def run_once(self) -> None:
         """Start to refresh what is due, nothing in quarantine.
 
-        A slow token endpoint holds up its own grants only: grants that this process or, at the last round, another process was
-        refreshing are left out."""
+        A slow token endpoint holds up its own grants only: grants that this process or, at the last round,
+        another process was refreshing are left out."""
         if await quarantine.current_async() is not None:
             return
         room = UNDER_WAY_MAX - len(self._under_way)

@@ -1,4 +1,5 @@
-"""When to use a token, when to refresh it, and how long to wait after a failure: decisions about a `GrantSnapshot`."""
+"""When to use a token, when to refresh it, and how long to wait after a
+failure: decisions about a `GrantSnapshot`."""
 
 from datetime import timedelta
 
@@ -11,8 +12,8 @@ from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
 
 CALL_SECONDS_MAX = 900
-"""How long a refresh waits for the token endpoint's answer. The vendor may have used up the refresh token long before it
-answers, so that a second try meanwhile costs the consent."""
+"""How long a refresh waits for the token endpoint's answer. The vendor may have used up the refresh token
+long before it answers, so that a second try meanwhile costs the consent."""
 INTENT_SECONDS_MAX = CALL_SECONDS_MAX + 30
 """One call and storing its answer. The process of an older intent no longer exists."""
 CALLER_SECONDS_MAX = 30
@@ -32,8 +33,8 @@ REFUSED_FOR_NOW = gettext_noop("The accounting system refuses the token and does
 def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool = False) -> Secret | None:
     """Return the access token when it need not be refreshed now; None when it must be.
 
-    `keeping`: token maintenance asks, so a grant that is due to be kept alive is refreshed. Raises the failure that was
-    stored while its back-off lasts."""
+    `keeping`: token maintenance asks, so a grant that is due to be kept alive is refreshed. Raises the
+    failure that was stored while its back-off lasts."""
     if keeping and grant.maintain_at is not None and grant.maintain_at <= now():
         return grant.access_token if grant.allowed_at > now() else None
     is_refused = refused is not None and refused == grant.access_token
@@ -49,7 +50,8 @@ def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool 
 
 
 def _after_refusal(grant: GrantSnapshot) -> Secret | None:
-    """Return None to refresh a token that the vendor refused, or the token when it was refreshed a moment ago.
+    """Return None to refresh a token that the vendor refused, or the
+    token when it was refreshed a moment ago.
 
     Raises `Unreachable` when the vendor does not accept a refresh yet."""
     if grant.last_forced_refresh_at is not None and now() - grant.last_forced_refresh_at < REFUSAL_PAUSE:
@@ -61,14 +63,16 @@ def _after_refusal(grant: GrantSnapshot) -> Secret | None:
 
 
 def may_still_be_in_flight(grant: GrantSnapshot) -> bool:
-    """Return whether an intent whose process seems to be gone is so young that its call may still be under way."""
+    """Return whether an intent whose process seems to be gone is so
+    young that its call may still be under way."""
     if grant.unanswered_seconds is None or grant.refresh_error:
         return False
     return grant.unanswered_seconds < INTENT_SECONDS_MAX
 
 
 def is_slow(grant: GrantSnapshot) -> bool:
-    """Return whether a refresh under way has taken longer than callers wait: then they only check whether it is over."""
+    """Return whether a refresh under way has taken longer than callers
+    wait: then they only check whether it is over."""
     return not grant.refresh_error and (grant.unanswered_seconds or 0.0) > CALLER_SECONDS_MAX
 
 

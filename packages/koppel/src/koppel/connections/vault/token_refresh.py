@@ -1,9 +1,9 @@
 """The vault: the one owner of every token. Nothing else refreshes one.
 
-Across processes it takes an advisory lock per grant (`grant_locks`), within a process one refresh task per grant. It commits
-the intent to refresh before the call, and the answer before its first use. After a crash in between, the next use finds the
-intent and tries the old refresh token once more: within the vendor's grace period that works, else the consent is lost, with
-that reason.
+Across processes it takes an advisory lock per grant (`grant_locks`), within a process one refresh task per
+grant. It commits the intent to refresh before the call, and the answer before its first use. After a crash in
+between, the next use finds the intent and tries the old refresh token once more: within the vendor's grace
+period that works, else the consent is lost, with that reason.
 
 The reasons, and what happens when the lock itself is lost: docs/decisions, "One owner for every token".
 """
@@ -57,16 +57,17 @@ from koppel.kit.http.client import NOT_CONNECTED, HttpClient
 from koppel.kit.quarantine import Quarantined
 
 SECOND_LOOK_SECONDS, SECOND_LOOK_STEPS = 2.0, 20
-"""An intent without a lock is read twice, this long apart: its process may have lost its lock connection and be opening
-another. Longer than that takes, shorter than the shortest known grace period (5 s)."""
+"""An intent without a lock is read twice, this long apart: its process may have lost its lock connection and
+be opening another. Longer than that takes, shorter than the shortest known grace period (5 s)."""
 CONCURRENT_REFRESHES_MAX = 256
-"""At most so many refreshes at once per app registration, so that a slow vendor holds up its own grants only."""
+"""At most so many refreshes at once per app registration, so that a
+slow vendor holds up its own grants only."""
 MAINTAIN_SECONDS = 3.0
 """So long after an intent, token maintenance checks whether a crash left it behind."""
 APP_REFUSED_SECONDS = 3600.0
 TOKEN_CACHE_MAX, TOKEN_CACHE_SECONDS = 1000, 1.0
-"""How many access tokens are cached, and how long one is used without reading its grant again. A token that the vendor
-refused is always read."""
+"""How many access tokens are cached, and how long one is used without reading its grant again. A token that
+the vendor refused is always read."""
 REPORT_SECONDS_MAX = 600
 FAILURES_UNTIL_DEGRADED = 3
 
@@ -86,7 +87,8 @@ log = structlog.get_logger(__name__)
 class _Refresh:
     """A refresh under way in this process.
 
-    `patience_seconds` 0: it was begun by token maintenance, and gives up when another process has the lock."""
+    `patience_seconds` 0: it was begun by token maintenance, and gives
+    up when another process has the lock."""
 
     task: asyncio.Task[Secret]
     refused: Secret | None
@@ -119,8 +121,8 @@ class Vault:
     async def close(self, seconds_max: float) -> None:
         """Wait for the refreshes under way, because their answers exist nowhere else; then release the locks.
 
-        A refresh that takes longer than `seconds_max` is cancelled: its intent stays, and the next use of the grant tries the
-        old refresh token once more."""
+        A refresh that takes longer than `seconds_max` is cancelled: its intent stays, and the next use of the
+        grant tries the old refresh token once more."""
         self._closing = True
         self._locks.stop_waiting()
         if tasks := [refresh.task for refresh in self._refreshes.values()]:
@@ -131,12 +133,15 @@ class Vault:
             await asyncio.gather(*unfinished, return_exceptions=True)
         await self._locks.close()
 
-    async def get_access_token(self, organisation_id: int, grant_id: int, refused: Secret | None = None) -> Secret:
+    async def get_access_token(
+        self, organisation_id: int, grant_id: int, refused: Secret | None = None
+    ) -> Secret:
         """Return an access token; `refused` is the token that the vendor rejected.
 
-        Returns `refused` itself when it was refreshed for a refusal a moment ago: then the token is not the reason.
-        Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor), `Unreachable` and other
-        errors for which nobody must act; and `Quarantined` before a refresh, of which neither the vendor nor the row knows."""
+        Returns `refused` itself when it was refreshed for a refusal a moment ago: then the token is not the
+        reason. Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor),
+        `Unreachable` and other errors for which nobody must act; and `Quarantined` before a refresh, of which
+        neither the vendor nor the row knows."""
         cached = self._token_cache.get((organisation_id, grant_id))
         if refused is not None:
             self._token_cache.pop((organisation_id, grant_id), None)
@@ -164,14 +169,15 @@ class Vault:
     async def maintain(self, organisation_id: int, grant_id: int) -> None:
         """Refresh a grant that must be kept alive, was left with an intent, or is due again after failures.
 
-        Does nothing when this process is refreshing it already, and does not wait for a slow refresh. Raises as
-        `get_access_token` does."""
+        Does nothing when this process is refreshing it already, and does not wait for a slow
+        refresh. Raises as `get_access_token` does."""
         if grant_id not in self._refreshes:
             with contextlib.suppress(TimeoutError):
                 await self._wait(self._start(organisation_id, grant_id, None, 0))
 
     async def _wait(self, refresh: "_Refresh") -> Secret:
-        """Wait for a refresh. Raises `TimeoutError` after `CALLER_SECONDS_MAX`; the refresh itself continues."""
+        """Wait for a refresh. Raises `TimeoutError` after
+        `CALLER_SECONDS_MAX`; the refresh itself continues."""
         ended, _unfinished = await asyncio.wait([refresh.task], timeout=refresh.seconds_left)
         if not ended:
             raise TimeoutError
@@ -180,7 +186,8 @@ class Vault:
         return refresh.task.result()
 
     async def due(self, limit: int, leave_out: Collection[int] = ()) -> list[tuple[int, int]]:
-        """Return (organisation, grant) of the grants that `maintain` should refresh, the longest overdue first."""
+        """Return (organisation, grant) of the grants that `maintain`
+        should refresh, the longest overdue first."""
         return await self._rows.due(limit, [*leave_out, *self._refreshes])
 
     def _start(
@@ -190,7 +197,9 @@ class Vault:
         refresh = self._refreshes.get(grant_id)
         if refresh is None:
             self._token_cache.pop((organisation_id, grant_id), None)
-            task = asyncio.create_task(self._refresh_until_usable(organisation_id, grant_id, refused, patience_seconds))
+            task = asyncio.create_task(
+                self._refresh_until_usable(organisation_id, grant_id, refused, patience_seconds)
+            )
             refresh = self._refreshes[grant_id] = _Refresh(task, refused, patience_seconds, _loop_seconds())
             task.add_done_callback(lambda done: self._refresh_done(grant_id, done))
         return refresh
@@ -224,7 +233,9 @@ class Vault:
             if self._closing:
                 raise Unreachable("closing", STOPPING, retry_after_seconds=1)
             patience = 0 if is_slow(grant) else patience_seconds
-            outcome = await self._locks.acquire(grant_id, grant.generation, grant.failures, patience_seconds=patience)
+            outcome = await self._locks.acquire(
+                grant_id, grant.generation, grant.failures, patience_seconds=patience
+            )
             if outcome is LockOutcome.BUSY:
                 raise Unreachable(BUSY, BUSY_ELSEWHERE, retry_after_seconds=10)
             if outcome is LockOutcome.STALE:
@@ -232,14 +243,17 @@ class Vault:
             try:
                 if not may_still_be_in_flight(grant) or grant.started_at == checked_intent:
                     await quarantine.refuse_async()
-                    if await self._rows.mark_refresh_started(grant, now() + timedelta(seconds=MAINTAIN_SECONDS)):
+                    if await self._rows.mark_refresh_started(
+                        grant, now() + timedelta(seconds=MAINTAIN_SECONDS)
+                    ):
                         with token_calls.at_work():
                             return await self._renew(grant, refused)
                     continue
                 checked_intent = grant.started_at
             finally:
                 self._locks.release(grant_id)
-            # In small steps, so that time in which this machine stood still, and perhaps that process, does not count.
+            # In small steps, so that time in which this machine stood
+            # still, and perhaps that process, does not count.
             for _step in range(SECOND_LOOK_STEPS):
                 await asyncio.sleep(SECOND_LOOK_SECONDS / SECOND_LOOK_STEPS)
 
@@ -276,7 +290,8 @@ class Vault:
 
     @contextlib.asynccontextmanager
     async def _reporting_slowness(self, grant: GrantSnapshot) -> AsyncIterator[None]:
-        """Mark the connection as degraded while the block waits so long that callers are left without a token."""
+        """Mark the connection as degraded while the block waits so
+        long that callers are left without a token."""
         answered = asyncio.Event()
         task = asyncio.create_task(self._report_if_slow(grant, answered))
         try:
@@ -291,15 +306,23 @@ class Vault:
             await asyncio.wait_for(answered.wait(), seconds)
         except TimeoutError:
             log.warning("grant_renewal_slow", grant=grant.id)
-            await run_in_thread(lambda: grant_status.mark_degraded(grant.organisation_id, grant.connection_id, SLOW))
+            await run_in_thread(
+                lambda: grant_status.mark_degraded(grant.organisation_id, grant.connection_id, SLOW)
+            )
 
     async def _store(
-        self, grant: GrantSnapshot, tokens: Tokens, requested_at: datetime, refused: Secret | None, *, was_slow: bool
+        self,
+        grant: GrantSnapshot,
+        tokens: Tokens,
+        requested_at: datetime,
+        refused: Secret | None,
+        *,
+        was_slow: bool,
     ) -> Secret:
         """Store the new tokens and return the access token.
 
-        Its lifetime counts from the request, because the answer may have been long under way; the next maintenance from the
-        answer."""
+        Its lifetime counts from the request, because the answer may have been long under
+        way; the next maintenance from the answer."""
         answered_at = now()
         tokens = replace(
             tokens, issued_at=answered_at, expires_at=requested_at + (tokens.expires_at - tokens.issued_at)
@@ -316,7 +339,9 @@ class Vault:
             return other.access_token
         log.info("grant_refreshed", grant=grant.id, generation=grant.generation + 1)
         if grant.failures or was_slow:
-            await self._report(lambda: grant_status.mark_recovered(grant.organisation_id, grant.connection_id))
+            await self._report(
+                lambda: grant_status.mark_recovered(grant.organisation_id, grant.connection_id)
+            )
         return tokens.access_token
 
     async def _store_refusal(self, grant: GrantSnapshot, lost: ConsentLost) -> ConsentLost:
@@ -345,8 +370,11 @@ class Vault:
         if await self._report(lambda: grant_status.mark_lost(*facts)):
             log.warning("grant_lost", grant=grant.id, code=lost.code)
 
-    async def _store_failure(self, grant: GrantSnapshot, error: ConnectorError, refused: Secret | None) -> Secret:
-        """Store a failure for which nobody has to act, and back off. Returns the old access token while it is valid."""
+    async def _store_failure(
+        self, grant: GrantSnapshot, error: ConnectorError, refused: Secret | None
+    ) -> Secret:
+        """Store a failure for which nobody has to act, and back off.
+        Returns the old access token while it is valid."""
         retry_at = now() + timedelta(seconds=pause_seconds(error, grant.failures))
         failure = (f"{type(error).__name__}:{error.code}"[:60], str(error))
         is_unanswered = isinstance(error, Unreachable | UnexpectedResponse) and error.code not in (
@@ -359,10 +387,16 @@ class Vault:
             refresh_error = error.code[:60]
         await _retry_on_outage(lambda: self._rows.record_failure(grant, failure, retry_at, refresh_error))
         log.warning(
-            "grant_refresh_failed", grant=grant.id, code=error.code, failures=grant.failures + 1, reason=str(error)
+            "grant_refresh_failed",
+            grant=grant.id,
+            code=error.code,
+            failures=grant.failures + 1,
+            reason=str(error),
         )
         is_usable = grant.is_live() and refused is None
-        if not isinstance(error, SetupMissing) and (not is_usable or grant.failures + 1 >= FAILURES_UNTIL_DEGRADED):
+        if not isinstance(error, SetupMissing) and (
+            not is_usable or grant.failures + 1 >= FAILURES_UNTIL_DEGRADED
+        ):
             facts = (grant.organisation_id, grant.connection_id, str(error))
             await self._report(lambda: grant_status.mark_degraded(*facts))
         if is_usable:
@@ -370,7 +404,8 @@ class Vault:
         raise error
 
     async def _read(self, organisation_id: int, grant_id: int) -> GrantSnapshot:
-        """Read a grant. Raises `ConsentLost` when it is known to be lost, `Unreachable` when its key is missing."""
+        """Read a grant. Raises `ConsentLost` when it is known to be
+        lost, `Unreachable` when its key is missing."""
         try:
             grant = await self._rows.read(organisation_id, grant_id)
         except DecryptionError as error:

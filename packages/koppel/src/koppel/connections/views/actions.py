@@ -1,5 +1,5 @@
-"""The buttons of a connection: check, sign in again, pause, transfer, import policy, remove. Each is safe to press
-twice."""
+"""The buttons of a connection: check, sign in again, pause, transfer, import
+policy, remove. Each is safe to press twice."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -38,8 +38,8 @@ ConnectionAction = Callable[[AuthenticatedRequest, int], HttpResponse]
 def redirects_when_gone(action: ConnectionAction) -> ConnectionAction:
     """Redirect to the list, with a message, when the connection was removed.
 
-    Somebody who clicks twice, or in another tab, made no mistake, as a page "not found" would suggest. Nothing is
-    written before the connection is found."""
+    Somebody who clicks twice, or in another tab, made no mistake, as a page "not found" would suggest.
+    Nothing is written before the connection is found."""
 
     @wraps(action)
     def view(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
@@ -78,9 +78,14 @@ def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpRe
     """Let the new owner sign in with an account of their own."""
     connection = queries.get_connection(request.actor, connection_id)
     return sign_in_at_vendor(
-        request, request.actor, connection.app_id, ConsentPurpose.TRANSFER, connection.get_absolute_url(),
-        connection_id=connection.pk, force_sign_in=True,
-    )  # fmt: skip
+        request,
+        request.actor,
+        connection.app_id,
+        ConsentPurpose.TRANSFER,
+        connection.get_absolute_url(),
+        connection_id=connection.pk,
+        force_sign_in=True,
+    )
 
 
 @action_of("connections:detail", "connection_id")
@@ -194,14 +199,21 @@ def show_reconnect_all(request: AuthenticatedRequest) -> HttpResponse:
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     since = request.parameters["since"] or timezone.now()
     broken = summaries.list_needing_sign_in(request.actor)
-    since_then = TimelineEvent.objects.for_actor(request.actor).filter(kind=TimelineKind.RECONNECTED, at__gte=since)
+    since_then = TimelineEvent.objects.for_actor(request.actor).filter(
+        kind=TimelineKind.RECONNECTED, at__gte=since
+    )
     events = since_then.exclude(connection__in=[connection.connection for connection in broken])
     request.csp_forms = queries.sign_in_origins(request.actor)
     names = {key: connection.descriptor.title for key, connection in connectors().items()}
-    latest = {connection.connection_id: connection for connection in events.select_related("connection").order_by("at")}
+    latest = {
+        connection.connection_id: connection
+        for connection in events.select_related("connection").order_by("at")
+    }
     context = {
         "broken": broken,
-        "done": [(connection, names.get(connection.connection.connector, "")) for connection in latest.values()],
+        "done": [
+            (connection, names.get(connection.connection.connector, "")) for connection in latest.values()
+        ],
         "total": len(broken) + len(latest),
         "waiting": sum(connection.awaiting_sign_in for connection in broken),
         "since": since.isoformat(),

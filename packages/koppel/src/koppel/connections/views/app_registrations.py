@@ -71,7 +71,9 @@ def _redirect_to(app_id: int) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse('connections:apps')}#app-{app_id}")
 
 
-def _show_apps(request: AuthenticatedRequest, form: AppRegistrationForm, changed_id: int | None) -> HttpResponse:
+def _show_apps(
+    request: AuthenticatedRequest, form: AppRegistrationForm, changed_id: int | None
+) -> HttpResponse:
     """Show the page. `changed_id`: the app that the form is about; None = a new one."""
     tested = request.session.pop(TESTED, None)
     rows = []
@@ -80,7 +82,9 @@ def _show_apps(request: AuthenticatedRequest, form: AppRegistrationForm, changed
         mode = registrations.mode_of(app)
         if descriptor is None or environment is None or mode is None:
             continue
-        outcome = AppCheck(tested["is_well"], "", tested["message"]) if tested and tested["app"] == app.pk else None
+        outcome = (
+            AppCheck(tested["is_well"], "", tested["message"]) if tested and tested["app"] == app.pk else None
+        )
         scopes = mode.scopes or descriptor.scopes
         row_form = form if app.pk == changed_id else _stored_form(app)
         rows.append((app, descriptor, environment, mode, scopes, outcome, row_form))
@@ -100,15 +104,24 @@ def _stored_form(app: AppRegistration) -> AppRegistrationForm:
     return AppRegistrationForm(initial=stored)
 
 
-def _consent_options(descriptor: Descriptor) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], list[Way]]:
-    """Return (title, [(environment, [(value, mode's title)])], [(mode, scopes)]): what may be chosen for a new
-    app."""
+def _consent_options(
+    descriptor: Descriptor,
+) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], list[Way]]:
+    """Return (title, [(environment, [(value, mode's title)])], [(mode,
+    scopes)]): what may be chosen for a new app."""
     modes = {option.key: option for option in descriptor.consent_modes}
     groups = [
         (
             str(environment.title),
-            [(f"{descriptor.key}/{environment.key}/{key}", str(modes[key].title)) for key in environment.consent_modes],
+            [
+                (f"{descriptor.key}/{environment.key}/{key}", str(modes[key].title))
+                for key in environment.consent_modes
+            ],
         )
         for environment in descriptor.environments
     ]
-    return descriptor.title, groups, [(option, option.scopes or descriptor.scopes) for option in modes.values()]
+    return (
+        descriptor.title,
+        groups,
+        [(option, option.scopes or descriptor.scopes) for option in modes.values()],
+    )

@@ -1,4 +1,5 @@
-"""The way back from a sign-in at the vendor: `receive_callback` stores the vendor's answer, `complete_consent` uses it."""
+"""The way back from a sign-in at the vendor: `receive_callback` stores the
+vendor's answer, `complete_consent` uses it."""
 
 from urllib.parse import urlencode
 
@@ -31,7 +32,8 @@ log = structlog.get_logger(__name__)
 @public
 @require_http_methods(["GET", "POST"])
 def receive_callback(request: AuthenticatedRequest) -> HttpResponse:
-    """Store the vendor's answer, by query or form_post, by its `state`, and go on to a page that has our cookies.
+    """Store the vendor's answer, by query or form_post, by its
+    `state`, and go on to a page that has our cookies.
 
     Nothing of the answer is shown, logged or used here."""
     inbound = CallbackForm(request.POST if request.method == "POST" else request.GET).inbound
@@ -40,7 +42,8 @@ def receive_callback(request: AuthenticatedRequest) -> HttpResponse:
     attempt_id = attempts.receive_callback(inbound.get("state", ""), inbound)
     if attempt_id is None:
         log.warning("consent_callback_unknown_state")
-    # 303: the vendor may have posted; a GET of our own is what brings our cookies, and leaves no code in the address bar.
+    # 303: the vendor may have posted; a GET of our own is what brings our
+    # cookies, and leaves no code in the address bar.
     done_url = f"{reverse('connections:done')}?{urlencode({'attempt': attempt_id})}"
     return HttpResponse(status=303, headers={"Location": request.path if attempt_id is None else done_url})
 
@@ -52,11 +55,15 @@ def complete_consent(request: AuthenticatedRequest) -> HttpResponse:
     attempt_id = request.parameters["attempt"] or 0
     return_path = attempts.return_path(request.actor, attempt_id) or reverse("connections:list")
     try:
-        outcome = attempts.complete_consent(request.actor, attempt_id, request.COOKIES.get(browser_binding.COOKIE, ""))
+        outcome = attempts.complete_consent(
+            request.actor, attempt_id, request.COOKIES.get(browser_binding.COOKIE, "")
+        )
         if outcome.purpose == ConsentPurpose.TRANSFER:
             is_whole = ownership.complete_transfer(request.actor, outcome.connection_id)
         sync_company_list(request.actor, outcome.connection_id)
-    except ConsentRefused as refusal:  # the way back from the vendor ends where the person came from, also then
+    except (
+        ConsentRefused
+    ) as refusal:  # the way back from the vendor ends where the person came from, also then
         messages.error(request, str(refusal))
         return HttpResponseRedirect(return_path)
     except ConnectorError as error:
@@ -70,5 +77,7 @@ def complete_consent(request: AuthenticatedRequest) -> HttpResponse:
     elif outcome.purpose == ConsentPurpose.TRANSFER and is_whole:
         messages.success(request, _("The connection is yours now, and runs on your account."))
     elif outcome.purpose == ConsentPurpose.TRANSFER:
-        messages.info(request, _("This company runs on your account now. Sign in once for each of the others."))
+        messages.info(
+            request, _("This company runs on your account now. Sign in once for each of the others.")
+        )
     return HttpResponseRedirect(outcome.return_to)

@@ -24,7 +24,8 @@ PAGE = _("Visma.net answered with a page instead of data. Koppel tries again.")
 ERROR = _("Visma.net answers with an error. Koppel tries again.")
 QUOTA_USED = _("Visma.net's call quota for this company is used up.")
 NO_LICENCE = _(
-    "Visma.net says: no licence for this company. The user lacks the role “API User”, or the licence has ended."
+    "Visma.net says: no licence for this company. The user lacks the role “API User”, "
+    "or the licence has ended."
 )
 FORBIDDEN = _("Visma.net does not allow Koppel to read this. A scope or a role is missing.")
 
@@ -54,15 +55,21 @@ def parse(body: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise UnexpectedResponse("unexpected_shape", f"Visma.net answered in an unexpected shape: {error}.") from None
+        raise UnexpectedResponse(
+            "unexpected_shape", f"Visma.net answered in an unexpected shape: {error}."
+        ) from None
     except msgspec.DecodeError:
-        raise Unreachable("truncated", _("An answer of Visma.net broke off."), retry_after_seconds=5) from None
+        raise Unreachable(
+            "truncated", _("An answer of Visma.net broke off."), retry_after_seconds=5
+        ) from None
 
 
 def _error(answer: Response) -> ConnectorError:
     status = answer.status
     if status == 401:
-        return Unreachable("unauthorised", _("Visma.net does not accept the access token."), retry_after_seconds=15)
+        return Unreachable(
+            "unauthorised", _("Visma.net does not accept the access token."), retry_after_seconds=15
+        )
     if status == 429:
         seconds = seconds_of(answer.headers.get("retry-after", ""))
         return RateLimited("quota", QUOTA_USED, retry_after_seconds=seconds)

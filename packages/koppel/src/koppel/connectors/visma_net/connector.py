@@ -36,11 +36,21 @@ from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
 
 ORDER = (
-    "company_details", "periods", "accounts", "vat_codes", "journals", "cost_codes", "projects", "contacts",
-    "payment_terms", "balances", "entries",
-)  # fmt: skip
+    "company_details",
+    "periods",
+    "accounts",
+    "vat_codes",
+    "journals",
+    "cost_codes",
+    "projects",
+    "contacts",
+    "payment_terms",
+    "balances",
+    "entries",
+)
 WITH_CHANGES = (*master_data.WITH_CHANGES, *journal_data.ENDPOINTS)
-"""Resources whose endpoints know `lastModifiedDateTime` and are long enough to need it; the others are compared whole."""
+"""Resources whose endpoints know `lastModifiedDateTime` and are long enough
+to need it; the others are compared whole."""
 
 
 class _Context(msgspec.Struct):
@@ -112,16 +122,21 @@ class VismaNet:
         try:
             body = await get(session, "/v1/organization")
         except SetupMissing as error:
-            # A customer tenant's token is refused with 401 (docs.vismasoftware.no, fix401error); a company's is not.
+            # A customer tenant's token is refused with 401
+            # (docs.vismasoftware.no, fix401error); a company's is not.
             if error.code == "unauthorised" and session.consent_mode == SERVICE:
                 raise SetupMissing("customer_tenant", consent.CUSTOMER_TENANT) from None
             raise
         organizations: list[_Organization] = parse(body, list[_Organization])
         if not organizations:
-            raise NotConsented("no_company", _("Visma.net shows nothing of this company to the user who signed in."))
+            raise NotConsented(
+                "no_company", _("Visma.net shows nothing of this company to the user who signed in.")
+            )
         first = organizations[0]
         branches = [
-            (branch.number, branch.name, None) for organization in organizations for branch in organization.branches
+            (branch.number, branch.name, None)
+            for organization in organizations
+            for branch in organization.branches
         ]
         branch_organisations = [
             (organization.organizationCd, organization.name, organization.corporateId)
@@ -134,7 +149,9 @@ class VismaNet:
             country=first.defaultCountry.code if first.defaultCountry else None,
             base_currency=first.baseCurrency,
             industry_code=first.industryCode.code if first.industryCode else None,
-            branches=tuple(branches + branch_organisations) if len(branches) + len(branch_organisations) > 1 else (),
+            branches=tuple(branches + branch_organisations)
+            if len(branches) + len(branch_organisations) > 1
+            else (),
         )
 
     async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:

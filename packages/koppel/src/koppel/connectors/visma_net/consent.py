@@ -29,48 +29,69 @@ from koppel.connector.errors import (
     Unreachable,
 )
 from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, json_object, seconds_of
-from koppel.connectors.visma_net.descriptor import COMPANY_PER_SIGN_IN, READ_SCOPE, SCOPES, SERVICE, SERVICE_SCOPES
+from koppel.connectors.visma_net.descriptor import (
+    COMPANY_PER_SIGN_IN,
+    READ_SCOPE,
+    SCOPES,
+    SERVICE,
+    SERVICE_SCOPES,
+)
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
 
 DENIED = _("The sign-in at Visma was refused, so nothing was connected. Please try again.")
 DENIALS = {
-    "access_denied": _("You did not allow access, so nothing was connected. You can start again at any time."),
+    "access_denied": _(
+        "You did not allow access, so nothing was connected. You can start again at any time."
+    ),
     "invalid_scope": _(
-        "The app at Visma may not ask for what Koppel needs. An Administrator adds the missing scope in the Visma Developer"
+        "The app at Visma may not ask for what Koppel needs. "
+        "An Administrator adds the missing scope in the Visma Developer"
         " Portal; then sign in again."
     ),
-    "unauthorized_client": _("The app at Visma is not set up for signing in. An Administrator corrects that at Visma."),
+    "unauthorized_client": _(
+        "The app at Visma is not set up for signing in. An Administrator corrects that at Visma."
+    ),
     "server_error": _("Visma Connect had a failure of its own. Please try again in a few minutes."),
-    "temporarily_unavailable": _("Visma Connect is not available just now. Please try again in a few minutes."),
+    "temporarily_unavailable": _(
+        "Visma Connect is not available just now. Please try again in a few minutes."
+    ),
 }
 SILENT = _("Visma Connect does not answer properly just now. Koppel goes on trying; nothing is lost.")
 NO_ROLE = _(
-    "This user has the role “API User” on no company. An administrator of the company gives it in Visma Admin; it takes"
+    "This user has the role “API User” on no company. An administrator of the company gives it in Visma "
+    "Admin; it takes"
     " 10 to 15 minutes to work. Then sign in again."
 )
 SCOPE_MISSING = _(
-    "The consent lacks a permission (scope) that Koppel needs: to read, and to stay connected. An Administrator adds it to the"
+    "The consent lacks a permission (scope) that Koppel needs: to read, and to stay connected. "
+    "An Administrator adds it to the"
     " app in the Visma Developer Portal; then sign in again."
 )
 SECRET_REFUSED = _(
-    "Visma Connect does not accept Koppel's client secret: it was probably changed. An Administrator enters the new one under"
+    "Visma Connect does not accept Koppel's client secret: it was probably changed. "
+    "An Administrator enters the new one under"
     " App registrations."
 )
-NOT_APPROVED = _("Visma knows no such tenant, or its administrator has not approved Koppel in the Visma App Store.")
+NOT_APPROVED = _(
+    "Visma knows no such tenant, or its administrator has not approved Koppel in the Visma App Store."
+)
 REDIRECT_UNKNOWN = _(
-    "Visma does not know the redirect address of this app. Copy it from here into the app in the Visma Developer Portal."
+    "Visma does not know the redirect address of this app. "
+    "Copy it from here into the app in the Visma Developer Portal."
 )
 CUSTOMER_TENANT = _(
-    "This is the tenant id of the customer, not of the company: Visma gives a token for it, but the company's books refuse it."
+    "This is the tenant id of the customer, not of the company: Visma gives a token for it, "
+    "but the company's books refuse it."
     " The right one is in Visma Admin → Company → Edit → Configuration → Tenant id."
 )
 UNTRUSTED = _("The signed answer of Visma Connect cannot be trusted.")
 NAME_CHARACTERS_MAX = 200
 """Real ones are GUIDs and addresses; a longer one would be cut to that of somebody else."""
 TOKEN_SECONDS_MAX = 30 * 24 * 3600
-"""A token is renewed after so long, whatever life is claimed for it: a date after the year 9999 there is not."""
+"""A token is renewed after so long, whatever life is claimed for it:
+a date after the year 9999 there is not."""
 NO_VERIFIER = "koppel-tests-this-app-and-grants-nothing-by-it"
 CODE_USED = _("This sign-in was used before, or it took too long. Please start again.")
 A_PERSONS_JOB = {
@@ -111,10 +132,13 @@ def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
     return Redirect(f"{app.base_urls['identity']}/connect/authorize?{urlencode(query)}")
 
 
-async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]) -> Consent:
+async def complete(
+    http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]
+) -> Consent:
     """Exchange the callback for a consent.
 
-    Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is not from this issuer, and the token errors."""
+    Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is
+    not from this issuer, and the token errors."""
     await _must_be_from_issuer(http, app, inbound)
     if error := inbound.get("error"):
         raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))
@@ -134,7 +158,9 @@ async def complete(http: Http, app: AppCredentials, request: ConsentRequest, inb
         raise
 
 
-async def _parse_consent(http: Http, app: AppCredentials, request: ConsentRequest, answer: TokenAnswer) -> Consent:
+async def _parse_consent(
+    http: Http, app: AppCredentials, request: ConsentRequest, answer: TokenAnswer
+) -> Consent:
     claims = await _verify_token(http, app, answer.id_token or "", audience=app.client_id)
     if claims.get("nonce") != request.nonce:
         raise UnexpectedResponse(
@@ -171,11 +197,14 @@ async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping
         raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
     always_named = discovery.get("authorization_response_iss_parameter_supported") is True
     if inbound.get("iss", "" if always_named else identity) != identity:
-        raise UnexpectedResponse("issuer", _("The answer of the sign-in does not come from Visma. Please start again."))
+        raise UnexpectedResponse(
+            "issuer", _("The answer of the sign-in does not come from Visma. Please start again.")
+        )
 
 
 def _must_be_enough(answer: TokenAnswer) -> None:
-    """Refuse tokens without a refresh token or the right to read: the connection would die within the hour."""
+    """Refuse tokens without a refresh token or the right to read: the
+    connection would die within the hour."""
     granted = answer.scope.split()
     if answer.refresh_token is None or (granted and READ_SCOPE not in granted):
         raise SetupMissing("scope_missing", SCOPE_MISSING)
@@ -206,11 +235,15 @@ async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
     means that Visma knows the redirect address and the scopes. What the real page answers to a wrong address
     is not published; anything else than such a redirect is taken for a refusal."""
     if app.consent_mode == SERVICE:
-        await _require_known_app(http, app, {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES)})
+        await _require_known_app(
+            http, app, {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES)}
+        )
         return
     form = {"grant_type": "authorization_code", "code": "koppel-tests-this-app", "redirect_uri": redirect_uri}
     await _require_known_app(http, app, {**form, "code_verifier": NO_VERIFIER})
-    request = ConsentRequest(redirect_uri, "koppel-tests-this-app", "koppel-tests-this-app", Secret(NO_VERIFIER))
+    request = ConsentRequest(
+        redirect_uri, "koppel-tests-this-app", "koppel-tests-this-app", Secret(NO_VERIFIER)
+    )
     url, _mark, query = begin(app, request).url.partition("?")
     answer = await http.send("GET", url, params={**dict(parse_qsl(query)), "response_mode": "query"})
     if answer.status >= 500:
@@ -218,7 +251,9 @@ async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
     location = answer.headers.get("location", "")
     error = dict(parse_qsl(urlsplit(location).query)).get("error", "")
     if error:
-        raise SetupMissing("scope_missing" if error == "invalid_scope" else error[:60], DENIALS.get(error, DENIED))
+        raise SetupMissing(
+            "scope_missing" if error == "invalid_scope" else error[:60], DENIALS.get(error, DENIED)
+        )
     if not location or location.startswith(redirect_uri) or "/error" in urlsplit(location).path:
         raise SetupMissing("redirect_address", REDIRECT_UNKNOWN)
 
@@ -251,7 +286,9 @@ def company_of(access_token: Secret) -> str | None:
     """Return `tenant_id` of an access token. It came straight from the token endpoint, so its signature need
     not be checked."""
     try:
-        claims = msgspec.json.decode(jws.extract_compact(access_token.reveal().encode()).payload, type=dict[str, Any])
+        claims = msgspec.json.decode(
+            jws.extract_compact(access_token.reveal().encode()).payload, type=dict[str, Any]
+        )
     except (JoseError, ValueError):
         return None
     return str(claims["tenant_id"]) if claims.get("tenant_id") else None
@@ -262,7 +299,9 @@ def _credentials(app: AppCredentials) -> dict[str, str]:
 
 
 async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> TokenAnswer:
-    answer = await http.send("POST", f"{app.base_urls['identity']}/connect/token", form={**form, **_credentials(app)})
+    answer = await http.send(
+        "POST", f"{app.base_urls['identity']}/connect/token", form={**form, **_credentials(app)}
+    )
     if answer.status != 200:
         raise _refusal(answer, by_code=form["grant_type"] == "authorization_code")
     try:
@@ -277,7 +316,9 @@ def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
     error = str(json_object(answer.body).get("error", ""))[:40]
     if answer.status == 429:
         seconds = seconds_of(answer.headers.get("retry-after", ""))
-        return RateLimited("token_quota", _("Visma Connect asks Koppel to slow down."), retry_after_seconds=seconds)
+        return RateLimited(
+            "token_quota", _("Visma Connect asks Koppel to slow down."), retry_after_seconds=seconds
+        )
     if answer.status >= 500 or not error:
         return Unreachable(f"token_{answer.status}", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
     if error == "invalid_tenant":
@@ -300,8 +341,11 @@ def _tokens(answer: TokenAnswer) -> Tokens:
     )
 
 
-async def _verify_token(http: Http, app: AppCredentials, token: str, *, audience: str | None) -> dict[str, Any]:
-    """Return the claims of a signed token after a check of signature, issuer, expiry and (if given) audience."""
+async def _verify_token(
+    http: Http, app: AppCredentials, token: str, *, audience: str | None
+) -> dict[str, Any]:
+    """Return the claims of a signed token after a check of signature,
+    issuer, expiry and (if given) audience."""
     answer = await http.send("GET", f"{app.base_urls['identity']}/.well-known/openid-configuration/jwks")
     try:
         keys = KeySet.import_key_set(msgspec.json.decode(answer.body))

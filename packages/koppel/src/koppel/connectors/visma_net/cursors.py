@@ -61,13 +61,16 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
         return answer.count if 0 < answer.count < size and answer.total > answer.count else size
 
     def has_more(self, answer: Answer) -> bool:
-        """Return whether another page of this part follows. An empty page is the end, whatever the totals say."""
+        """Return whether another page of this part follows. An empty
+        page is the end, whatever the totals say."""
         return answer.is_paged and answer.count > 0 and self.page * self.page_size(answer) < answer.total
 
     def has_moved(self, answer: Answer) -> bool:
         """Return whether rows moved between pages: a total changed, or fewer rows came than there are."""
         is_other_total = self.total >= 0 and answer.total != self.total
-        return answer.is_paged and self.page > 1 and (is_other_total or self.read + answer.count < answer.total)
+        return (
+            answer.is_paged and self.page > 1 and (is_other_total or self.read + answer.count < answer.total)
+        )
 
     def next_page(self, answer: Answer) -> "Progress":
         stated = answer.total if self.total in (-1, answer.total) else 0
@@ -182,7 +185,8 @@ class PartEnd(Generic[C]):
     is_sound: bool
 
     def proof(self, partitions: frozenset[str] | None) -> Snapshot:
-        """Return what the part proves. One of several pages is read again before anything in it is called absent."""
+        """Return what the part proves. One of several pages is read
+        again before anything in it is called absent."""
         progress = self.cursor.progress
         restart_cursor = self.cursor.at(progress.restart()).text() if progress.page > 1 else None
         return Snapshot(partitions, restart_cursor, self.is_sound)
@@ -224,7 +228,9 @@ def decode_cursor(cursor: str | None, mode: ReadMode, at: datetime) -> Cursor:
         return decoded
     began, newest = at.isoformat(), decoded.newest
     if mode is ReadMode.MODIFIED_SINCE and newest:
-        return Delta(newest=newest, oldest=decoded.oldest, began=began, since=with_overlap(newest), resume_from=newest)
+        return Delta(
+            newest=newest, oldest=decoded.oldest, began=began, since=with_overlap(newest), resume_from=newest
+        )
     kind = Compare if mode is ReadMode.COMPARED else Paging
     return kind(began=began, previous_fingerprints=decoded.fingerprints)
 

@@ -16,7 +16,8 @@ SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
 TENANT_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 SERVICE_ACCOUNT = _(
-    "Sign in with a service account of your firm rather than your own: a connection runs on the account that made it, and stops"
+    "Sign in with a service account of your firm rather than your own: "
+    "a connection runs on the account that made it, and stops"
     " when that person leaves."
 )
 
@@ -29,7 +30,8 @@ DESCRIPTOR = Descriptor(
             COMPANY_LIST,
             _("One sign-in reaches many companies"),  # type: ignore[arg-type]
             _(  # type: ignore[arg-type]
-                "The classic way, with a list of companies. Visma retired it for new apps in 2025, so it works with the sandbox"
+                "The classic way, with a list of companies. Visma retired it for new apps in 2025, "
+                "so it works with the sandbox"
                 " only."
             ),
             scopes=SCOPES,
@@ -46,17 +48,22 @@ DESCRIPTOR = Descriptor(
         ConsentMode(
             SERVICE,
             _("Service, by tenant id"),  # type: ignore[arg-type]
-            _("Without a person: the client approves Koppel in the Visma App Store, and you enter the tenant id."),  # type: ignore[arg-type]
+            _(
+                "Without a person: the client approves Koppel in the Visma App Store, "
+                "and you enter the tenant id."
+            ),  # type: ignore[arg-type]
             by_company_id=True,
             company_id_pattern=TENANT_ID,
             company_id_title=_("Tenant ids"),  # type: ignore[arg-type]
             company_id_help=_(  # type: ignore[arg-type]
-                "One company tenant per line, from Visma Admin → Company → Edit → Configuration → Tenant id. The tenant id of"
+                "One company tenant per line, from Visma Admin → Company → Edit → Configuration → Tenant id. "
+                "The tenant id of"
                 " the customer, one level higher, does not work."
             ),
             scopes=SERVICE_SCOPES,
             advice=_(  # type: ignore[arg-type]
-                "The steadiest way: nobody's account is needed, so nothing stops when somebody leaves or changes a password."
+                "The steadiest way: nobody's account is needed, "
+                "so nothing stops when somebody leaves or changes a password."
             ),
         ),
     ),
@@ -74,7 +81,11 @@ DESCRIPTOR = Descriptor(
         Environment(
             "sandbox",
             "Sandbox",
-            {"identity": "http://127.0.0.1:8410", "api": "http://127.0.0.1:8410", "legacy": "http://127.0.0.1:8410"},
+            {
+                "identity": "http://127.0.0.1:8410",
+                "api": "http://127.0.0.1:8410",
+                "legacy": "http://127.0.0.1:8410",
+            },
             (COMPANY_LIST, COMPANY_PER_SIGN_IN, SERVICE),
         ),
     ),
@@ -84,6 +95,7 @@ DESCRIPTOR = Descriptor(
     company_header=("ipp-company-id", "id"),
     # The lifetime of refresh tokens is chosen per app, in days, and not published: the shortest possible.
     keep_alive_within=timedelta(days=1),
-    # `revoking_spares_later_consents` stays False: not published for Visma Connect, and by RFC 7009, section 2.1, the tokens of
+    # `revoking_spares_later_consents` stays False: not published for Visma Connect,
+    # and by RFC 7009, section 2.1, the tokens of
     # the same authorisation end with it.
 )

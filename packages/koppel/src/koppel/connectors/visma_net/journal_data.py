@@ -65,9 +65,12 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     params |= {"lastModifiedDateTime": cursor.since} if isinstance(cursor, Delta) else {"periodId": period}
     result = make(await get(session, path, params), period)
     answer = Answer(
-        result.count, result.meta.totalCount, result.meta.maxPageSize, newest_stamp(result.stamps, now()),
+        result.count,
+        result.meta.totalCount,
+        result.meta.maxPageSize,
+        newest_stamp(result.stamps, now()),
         has_unreadable=bool(result.rejected),
-    )  # fmt: skip
+    )
     if isinstance(cursor, Delta):
         return _page_of_changes(advance(cursor, answer), result, is_first=cursor.progress.page == 1)
     return _page_of_period(advance(cursor, answer), result)
@@ -80,9 +83,12 @@ def _page_of_changes(step: Step[Delta], result: ReadResult, *, is_first: bool) -
     if is_first and is_end:
         records = [msgspec.structs.replace(record, is_complete=True) for record in records]
     return Page(
-        records, None if is_end else cursor.text(), checkpoint(cursor, now()) if is_end else None,
-        expected_total=cursor.progress.expected + result.meta.totalCount, rejected=result.rejected,
-    )  # fmt: skip
+        records,
+        None if is_end else cursor.text(),
+        checkpoint(cursor, now()) if is_end else None,
+        expected_total=cursor.progress.expected + result.meta.totalCount,
+        rejected=result.rejected,
+    )
 
 
 def _page_of_period(step: Step[Paging | Compare], result: ReadResult) -> Page:
@@ -95,10 +101,13 @@ def _page_of_period(step: Step[Paging | Compare], result: ReadResult) -> Page:
         return Page(result.records, cursor.text(), expected_total=expected, rejected=result.rejected)
     is_last = progress.position >= len(names) - 1
     return Page(
-        result.records, None if is_last else cursor.at(progress.next_part(total)).text(),
-        checkpoint(cursor, now()) if is_last else None, step.proof(frozenset({names[progress.position]})), expected,
+        result.records,
+        None if is_last else cursor.at(progress.next_part(total)).text(),
+        checkpoint(cursor, now()) if is_last else None,
+        step.proof(frozenset({names[progress.position]})),
+        expected,
         result.rejected,
-    )  # fmt: skip
+    )
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -144,13 +153,17 @@ def _entries(body: bytes, period: str) -> ReadResult:
             continue
         previous = records.get(record.external_id)
         count += (
-            len({line.external_id for line in record.children} - _keys(previous)) if previous else len(record.children)
+            len({line.external_id for line in record.children} - _keys(previous))
+            if previous
+            else len(record.children)
         )
         records[record.external_id] = _merge_batches(previous, record) if previous else record
     return ReadResult(list(records.values()), rejected, meta, count, stamps)
 
 
-def _entry(payload: bytes, head: _Head, lines: list[msgspec.Raw], period: str, *, is_complete: bool) -> Record:
+def _entry(
+    payload: bytes, head: _Head, lines: list[msgspec.Raw], period: str, *, is_complete: bool
+) -> Record:
     module, number = (head.module or "").removeprefix("Module"), head.batchNumber
     if not module or not number:
         raise ValueError("It has no module or batch number.")
@@ -172,7 +185,10 @@ def _lines_in(payload: bytes) -> int:
 def _child(key: str, payload: bytes, partition: str) -> Record:
     """Return a line as a record. Its number stands first, mostly; decoding a line for that alone would double
     the work of a page."""
-    if payload.startswith(LINE_NUMBER) and (digits := payload[len(LINE_NUMBER) : payload.find(b",")]).isdigit():
+    if (
+        payload.startswith(LINE_NUMBER)
+        and (digits := payload[len(LINE_NUMBER) : payload.find(b",")]).isdigit()
+    ):
         return Record(f"{key} {digits.decode()}", payload, partition)
     return Record(f"{key} {_line_key.decode(payload).lineNumber}", payload, partition)
 
@@ -182,10 +198,12 @@ def _without_lines(payload: bytes, lines: list[msgspec.Raw]) -> bytes:
     safe, as it mostly is."""
     start, end = payload.find(LINES), payload.rfind(AFTER_LINES)
     is_safe = (
-        0 < start < end and payload.find(LINES, start + 1) < 0
+        0 < start < end
+        and payload.find(LINES, start + 1) < 0
         and (payload.endswith(bytes(lines[-1]), 0, end) if lines else end == start + len(LINES))
-        and payload.endswith(b"}}") and payload.count(b"{", end) == 1
-    )  # fmt: skip
+        and payload.endswith(b"}}")
+        and payload.count(b"{", end) == 1
+    )
     if not is_safe:
         return raw_record(msgspec.json.decode(payload, type=Item), "journalTransactionLines")
     return payload[:start].rstrip(b",") + b"}"
@@ -196,7 +214,8 @@ def _keys(record: Record) -> set[str]:
 
 
 def _merge_batches(previous: Record, more: Record) -> Record:
-    """Merge a batch that is twice on a page: the later head, all lines, of lines that are twice the later ones."""
+    """Merge a batch that is twice on a page: the later head, all
+    lines, of lines that are twice the later ones."""
     lines = {line.external_id: line for line in (*previous.children, *more.children)}
     return msgspec.structs.replace(more, children=tuple(lines.values()), is_complete=False)
 
@@ -218,7 +237,9 @@ def _balances(body: bytes, _period: str) -> ReadResult:
             continue
         records[record.external_id] = record
     stamps = [text(item.get("lastModifiedDateTime")) for item in items]
-    return ReadResult(list(records.values()), rejected, totals_of_items(items), len(records) + len(rejected), stamps)
+    return ReadResult(
+        list(records.values()), rejected, totals_of_items(items), len(records) + len(rejected), stamps
+    )
 
 
 def _balance(item: Item) -> Record:

@@ -62,7 +62,9 @@ ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
     ),
     "payment_terms": (Endpoint("/v1/creditTerm", ("termsId",), paged=True, wraps=True),),
 }
-WITH_CHANGES = tuple(key for key, endpoints in ENDPOINTS.items() if all(endpoint.delta for endpoint in endpoints))
+WITH_CHANGES = tuple(
+    key for key, endpoints in ENDPOINTS.items() if all(endpoint.delta for endpoint in endpoints)
+)
 MODULES = ("GL", "AP", "AR", "CA", "CM", "IN", "DR", "FA", "PM")
 """The batch modules of the description; each is a daybook of an actual ledger."""
 
@@ -85,7 +87,8 @@ class Dimension(msgspec.Struct):
 
 @dataclass(frozen=True)
 class _ReadResult:
-    """An answer as records. `expected`: what the resource holds as far as it was read; None when nobody says."""
+    """An answer as records. `expected`: what the resource holds as
+    far as it was read; None when nobody says."""
 
     records: Sequence[Record]
     rejected: Sequence[RejectedRecord]
@@ -93,7 +96,8 @@ class _ReadResult:
 
 
 async def read(session: Session, resource: str, cursor: Cursor) -> Page:
-    """Read one answer: a page of an endpoint, or one dimension (and the list of dimensions before the first)."""
+    """Read one answer: a page of an endpoint, or one dimension (and
+    the list of dimensions before the first)."""
     if resource == "cost_codes" and not isinstance(cursor, Delta):
         if cursor.progress.position > 0:
             return await _dimension(session, cursor)
@@ -115,9 +119,13 @@ def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
         _daybooks(items) if resource == "journals" else items, lambda item: _record(resource, endpoint, item)
     )
     answer = Answer(
-        len(records) + len(rejected), meta.totalCount, meta.maxPageSize,
-        newest_stamp(map(record_mapping.stamp_of, items), now()), has_unreadable=bool(rejected), is_paged=endpoint.paged,
-    )  # fmt: skip
+        len(records) + len(rejected),
+        meta.totalCount,
+        meta.maxPageSize,
+        newest_stamp(map(record_mapping.stamp_of, items), now()),
+        has_unreadable=bool(rejected),
+        is_paged=endpoint.paged,
+    )
     expected = cursor.progress.expected + (meta.totalCount or len(items))
     result = _ReadResult(records, rejected, expected)
     step = advance(cursor, answer)
@@ -150,7 +158,9 @@ def _record(resource: str, endpoint: Endpoint, item: Item) -> Record:
     payload = record_mapping.raw_record(item)
     if endpoint.part:
         payload = b'{"endpoint":"' + endpoint.part.encode() + b'",' + payload[1:]
-    return Record(_key(endpoint, item), payload, endpoint.part, comparison_key=record_mapping.without_stamps(payload))
+    return Record(
+        _key(endpoint, item), payload, endpoint.part, comparison_key=record_mapping.without_stamps(payload)
+    )
 
 
 def _key(endpoint: Endpoint, item: Item) -> str:
@@ -195,7 +205,9 @@ def _values(dimension: Dimension, part: str) -> tuple[list[Record], list[Rejecte
             try:
                 key = text(msgspec.json.decode(value, type=Item).get("valueId"))
                 records.append(
-                    Record(record_mapping.bounded_key(f"{dimension.id} {segment.segmentId} {key}"), payload, part)
+                    Record(
+                        record_mapping.bounded_key(f"{dimension.id} {segment.segmentId} {key}"), payload, part
+                    )
                 )
             except (ValueError, msgspec.DecodeError) as error:
                 rejected.append(record_mapping.rejected_record(payload, error))
@@ -225,7 +237,9 @@ def _end(resource: str, cursor: Cursor, result: _ReadResult, proof: Snapshot | N
     else:
         following, final = None, checkpoint(cursor, now())
         proof = _with_removed_partitions(resource, cursor, proof)
-    return Page(result.records, following, final, proof, expected_total=result.expected, rejected=result.rejected)
+    return Page(
+        result.records, following, final, proof, expected_total=result.expected, rejected=result.rejected
+    )
 
 
 def _with_removed_partitions(resource: str, cursor: Cursor, proof: Snapshot | None) -> Snapshot | None:

@@ -1,4 +1,5 @@
-"""From the vendor's records to rows. Pure: the same bytes give the same row. Amounts go from text to `Decimal`."""
+"""From the vendor's records to rows. Pure: the same bytes give the
+same row. Amounts go from text to `Decimal`."""
 
 import re
 from collections.abc import Callable
@@ -205,10 +206,14 @@ def account(raw: bytes) -> rows.AccountRow:
     if wire.type not in ("Asset", "Liability", "Income", "Expense"):
         raise ValueError(f"The account type {wire.type[:20]!r} is unknown.")
     return rows.AccountRow(
-        code=_clean(wire.accountCD) or "", name=_clean(wire.description) or "", kind=wire.type.lower(),
-        account_class=_clean(wire.accountClass), active=wire.active, currency=_clean(wire.currency),
+        code=_clean(wire.accountCD) or "",
+        name=_clean(wire.description) or "",
+        kind=wire.type.lower(),
+        account_class=_clean(wire.accountClass),
+        active=wire.active,
+        currency=_clean(wire.currency),
         vat_code=_clean(wire.taxCategory),
-    )  # fmt: skip
+    )
 
 
 def vat_code(raw: bytes) -> rows.VatCodeRow:
@@ -216,53 +221,78 @@ def vat_code(raw: bytes) -> rows.VatCodeRow:
     newest = max(wire.schedules, key=lambda schedule: schedule.startDate, default=Schedule())
     directions = {schedule.groupType.lower() for schedule in wire.schedules if schedule.groupType}
     return rows.VatCodeRow(
-        code=wire.vatId, name=_clean(wire.description) or wire.vatId, rate=_amount(newest.vatRate),
+        code=wire.vatId,
+        name=_clean(wire.description) or wire.vatId,
+        rate=_amount(newest.vatRate),
         direction="both" if len(directions) > 1 else next(iter(directions), None),
-        reverse_charge=wire.reverseVat, valid_until=_day(wire.notValidAfter),
-    )  # fmt: skip
+        reverse_charge=wire.reverseVat,
+        valid_until=_day(wire.notValidAfter),
+    )
 
 
 def journal(raw: bytes) -> rows.JournalRow:
     wire: LedgerWire = msgspec.json.decode(raw, type=LedgerWire)
     return rows.JournalRow(
-        code=f"{wire.number}-{wire.module}", name=f"{_clean(wire.description) or wire.number} {wire.module}",
-        ledger=wire.number, module=wire.module, balance_type=wire.balanceType.lower(), currency=_clean(wire.currencyId),
-    )  # fmt: skip
+        code=f"{wire.number}-{wire.module}",
+        name=f"{_clean(wire.description) or wire.number} {wire.module}",
+        ledger=wire.number,
+        module=wire.module,
+        balance_type=wire.balanceType.lower(),
+        currency=_clean(wire.currencyId),
+    )
 
 
 def period(raw: bytes) -> rows.PeriodRow:
     wire: PeriodWire = msgspec.json.decode(raw, type=PeriodWire)
     key = period_key(wire.year, wire.period)
     return rows.PeriodRow(
-        period=key, fiscal_year=str(wire.year), number=int(key[4:]), name=_clean(wire.description),
-        starts_on=_day(wire.startDate), ends_on=_day(wire.endDate), closed=wire.closedInGeneralLedger,
-    )  # fmt: skip
+        period=key,
+        fiscal_year=str(wire.year),
+        number=int(key[4:]),
+        name=_clean(wire.description),
+        starts_on=_day(wire.startDate),
+        ends_on=_day(wire.endDate),
+        closed=wire.closedInGeneralLedger,
+    )
 
 
 def cost_code(raw: bytes) -> rows.CostCodeRow:
     wire: CostCode = msgspec.json.decode(raw, type=CostCode)
     code = wire.departmentId or wire.valueId or ""
     dimension = "department" if wire.departmentId else (wire.segment or wire.dimension or "")
-    return rows.CostCodeRow(dimension=dimension, code=code, name=_clean(wire.description) or code, active=wire.active)
+    return rows.CostCodeRow(
+        dimension=dimension, code=code, name=_clean(wire.description) or code, active=wire.active
+    )
 
 
 def project(raw: bytes) -> rows.ProjectRow:
     wire: ProjectWire = msgspec.json.decode(raw, type=ProjectWire)
     return rows.ProjectRow(
-        code=wire.projectID, name=_clean(wire.description) or wire.projectID, status=_snake(wire.status),
-        customer=wire.customer.code if wire.customer else None, starts_on=_day(wire.startDate), ends_on=_day(wire.endDate),
-    )  # fmt: skip
+        code=wire.projectID,
+        name=_clean(wire.description) or wire.projectID,
+        status=_snake(wire.status),
+        customer=wire.customer.code if wire.customer else None,
+        starts_on=_day(wire.startDate),
+        ends_on=_day(wire.endDate),
+    )
 
 
 def contact(raw: bytes) -> rows.ContactRow:
     wire: ContactWire = msgspec.json.decode(raw, type=ContactWire)
     address, info = wire.mainAddress or Address(), wire.mainContact or ContactInfo()
     return rows.ContactRow(
-        kind=wire.endpoint, code=wire.number, name=_clean(wire.name) or wire.number, status=_snake(wire.status),
-        number=_clean(wire.corporateId), vat_number=_clean(wire.vatRegistrationId), email=_clean(info.email),
-        phone=_clean(info.phone1), city=_clean(address.city), country=address.country.code if address.country else None,
+        kind=wire.endpoint,
+        code=wire.number,
+        name=_clean(wire.name) or wire.number,
+        status=_snake(wire.status),
+        number=_clean(wire.corporateId),
+        vat_number=_clean(wire.vatRegistrationId),
+        email=_clean(info.email),
+        phone=_clean(info.phone1),
+        city=_clean(address.city),
+        country=address.country.code if address.country else None,
         currency=_clean(wire.currencyId),
-    )  # fmt: skip
+    )
 
 
 def payment_term(raw: bytes) -> rows.PaymentTermRow:
@@ -280,13 +310,23 @@ def balance(raw: bytes) -> rows.BalanceRow:
     wire: BalanceWire = msgspec.json.decode(raw, type=BalanceWire)
     opening, closing = _amount(wire.beginningBalance), _amount(wire.yearToDateBalance)
     debit, credit = _amount(wire.periodToDateDebit), _amount(wire.periodToDateCredit)
-    natural = wire.account.type in ("Liability", "Income") and debit != credit and opening + credit - debit == closing
+    natural = (
+        wire.account.type in ("Liability", "Income")
+        and debit != credit
+        and opening + credit - debit == closing
+    )
     sign = -1 if natural else 1
     return rows.BalanceRow(
-        account=wire.account.number, period=wire.financialPeriod, ledger=wire.ledger.code if wire.ledger else None,
-        branch=wire.branch.code if wire.branch else None, balance_type=wire.balanceType.lower(),
-        opening=sign * opening, debit=debit, credit=credit, closing=sign * closing,
-    )  # fmt: skip
+        account=wire.account.number,
+        period=wire.financialPeriod,
+        ledger=wire.ledger.code if wire.ledger else None,
+        branch=wire.branch.code if wire.branch else None,
+        balance_type=wire.balanceType.lower(),
+        opening=sign * opening,
+        debit=debit,
+        credit=credit,
+        closing=sign * closing,
+    )
 
 
 def entry(raw: bytes) -> rows.EntryRow:
@@ -296,25 +336,40 @@ def entry(raw: bytes) -> rows.EntryRow:
         raise ValueError("It has no transaction date.")
     module = batch.module.removeprefix("Module")
     return rows.EntryRow(
-        journal=f"{batch.ledger or '1'}-{module}", module=module, number=batch.batchNumber,
-        period=batch.financialPeriod or batch.postPeriod or "", booked_on=booked_on, description=_clean(batch.description),
-        ledger=batch.ledger, balance_type="actual", status=_snake(batch.status) or "posted", currency=_clean(batch.currencyId),
-        debit_total=_amount(batch.debitTotal), credit_total=_amount(batch.creditTotal),
-    )  # fmt: skip
+        journal=f"{batch.ledger or '1'}-{module}",
+        module=module,
+        number=batch.batchNumber,
+        period=batch.financialPeriod or batch.postPeriod or "",
+        booked_on=booked_on,
+        description=_clean(batch.description),
+        ledger=batch.ledger,
+        balance_type="actual",
+        status=_snake(batch.status) or "posted",
+        currency=_clean(batch.currencyId),
+        debit_total=_amount(batch.debitTotal),
+        credit_total=_amount(batch.creditTotal),
+    )
 
 
 def entry_line(raw: bytes, entry_key: str) -> rows.EntryLineRow:
     line = _line.decode(raw)
     segments = line.subaccount.segments if line.subaccount else None
     return rows.EntryLineRow(
-        entry=entry_key, line_number=line.lineNumber, account=line.accountNumber,
-        debit=_amount(line.debitAmount), credit=_amount(line.creditAmount),
-        description=_clean(line.transactionDescription), reference=_clean(line.referenceNumber),
-        vat_code=line.vatCode.code if line.vatCode else None, branch=_clean(line.branch),
-        project=line.project.code if line.project else None, contact=_clean(line.customerSupplier),
-        dimensions=_dimensions(segments) if segments else None, debit_in_currency=_amount(line.debitAmountInCurrency),
+        entry=entry_key,
+        line_number=line.lineNumber,
+        account=line.accountNumber,
+        debit=_amount(line.debitAmount),
+        credit=_amount(line.creditAmount),
+        description=_clean(line.transactionDescription),
+        reference=_clean(line.referenceNumber),
+        vat_code=line.vatCode.code if line.vatCode else None,
+        branch=_clean(line.branch),
+        project=line.project.code if line.project else None,
+        contact=_clean(line.customerSupplier),
+        dimensions=_dimensions(segments) if segments else None,
+        debit_in_currency=_amount(line.debitAmountInCurrency),
         credit_in_currency=_amount(line.creditAmountInCurrency),
-    )  # fmt: skip
+    )
 
 
 NORMALISERS: dict[str, Callable[[bytes], rows.Row]] = {

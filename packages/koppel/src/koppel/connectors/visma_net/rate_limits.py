@@ -1,6 +1,7 @@
 """The call limit that Visma.net states in its answers, in four `X-RateLimit-` headers.
 
-Source: docs.vismasoftware.no, api-reference/rate-limits (6 August 2026): one window of an hour for each company and client.
+Source: docs.vismasoftware.no, api-reference/rate-limits (6 August 2026): one
+window of an hour for each company and client.
 """
 
 import time

@@ -22,7 +22,8 @@ class _WithMetadata(msgspec.Struct):
 
 
 STAMPS = ("lastModifiedDateTime", "timeStamp")
-"""They say that the vendor touched a record, not that it changed: after an upgrade they jump on a whole table (2020)."""
+"""They say that the vendor touched a record, not that it changed: after an
+upgrade they jump on a whole table (2020)."""
 _STAMPS = tuple(f',"{name}":"'.encode() for name in STAMPS)
 _text_or_number = msgspec.json.Decoder(str | int | float | None)
 _metadata = msgspec.json.Decoder(_WithMetadata)
@@ -48,7 +49,8 @@ def totals_of_items(items: Sequence[Item]) -> Metadata:
 
 
 def raw_record(item: Item, *left_out: str) -> bytes:
-    """Return the record as the vendor wrote it, without the page's totals: they change with every other record."""
+    """Return the record as the vendor wrote it, without the page's
+    totals: they change with every other record."""
     parts = (
         msgspec.json.encode(name) + b":" + bytes(raw)
         for name, raw in item.items()
@@ -81,7 +83,9 @@ def bounded_key(key: str) -> str:
     return key
 
 
-def map_records(items: Sequence[Item], make: Callable[[Item], Record]) -> tuple[list[Record], list[RejectedRecord]]:
+def map_records(
+    items: Sequence[Item], make: Callable[[Item], Record]
+) -> tuple[list[Record], list[RejectedRecord]]:
     """Return records, and what could not be one. Of a record that is there twice the newer one is kept."""
     records: dict[str, tuple[str, Record]] = {}
     rejected: list[RejectedRecord] = []
@@ -103,7 +107,8 @@ def stamp_of(item: Mapping[str, msgspec.Raw]) -> str:
 
 
 def text(raw: msgspec.Raw | None) -> str:
-    """Return a text or number of the vendor's as text; '' for null. Raises `UnexpectedResponse` for anything else."""
+    """Return a text or number of the vendor's as text; '' for null.
+    Raises `UnexpectedResponse` for anything else."""
     if raw is None:
         return ""
     try:

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 OVERLAP = timedelta(minutes=70)
-"""Rows may become visible late, and stamps may be local: in autumn an hour comes twice, and its second edits would lie before
-its first."""
+"""Rows may become visible late, and stamps may be local: in autumn an hour comes twice, and
+its second edits would lie before its first."""
 STAMP = "%Y-%m-%dT%H:%M:%S"
 FUTURE_MAX = timedelta(hours=3)
-"""The zone of the vendor's stamps is not published: those of Helsinki may be so far ahead of UTC, none may be further."""
+"""The zone of the vendor's stamps is not published: those of Helsinki may be
+so far ahead of UTC, none may be further."""
 FIRST = "1980"
 """No accounting system is older; some write the first day of their calendar where they have no moment."""
 

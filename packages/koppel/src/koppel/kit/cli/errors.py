@@ -18,7 +18,8 @@ class CheckFailed(CommandError):
 
 
 def refusal_text(error: KoppelError | InputError) -> str:
-    """Return what the person at the shell reads. The first line of an error's docstring serves when it has no message."""
+    """Return what the person at the shell reads. The first line of an
+    error's docstring serves when it has no message."""
     if isinstance(error, InputError):
         return " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in error.errors())
     return error.message or (type(error).__doc__ or "").partition("\n")[0]

@@ -45,7 +45,9 @@ def print_json(value: Any) -> None:
 
 
 def as_mapping(row: Any) -> Mapping[str, Any]:
-    return dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else dict(row)
+    return (
+        dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else dict(row)
+    )
 
 
 def _to_json(value: Any) -> Any:

@@ -35,13 +35,18 @@ class ShapeMismatch(TypeError):
 class TypedJSONField(_JSONField[Assigned_contra, Loaded_co]):
     """A JSON column whose values are of `shape`: a `msgspec.Struct`, or a list or dictionary of one.
 
-    Loading ignores fields that the shape does not know, so rows of an older version can be read. Storing a value
-    of another shape, or with a field that would be lost, raises `ShapeMismatch`. The database knows nothing of
-    the shape, so changing it is no migration; `default` stays `dict` or `list`, and is converted."""
+    Loading ignores fields that the shape does not know, so rows of an older version can be
+    read. Storing a value of another shape, or with a field that would be lost, raises
+    `ShapeMismatch`. The database knows nothing of the shape, so changing it is no migration;
+    `default` stays `dict` or `list`, and is converted."""
 
     @overload
     def __init__(
-        self: "TypedJSONField[Shape | None, Shape | None]", shape: type[Shape], *, null: Literal[True], **options: Any
+        self: "TypedJSONField[Shape | None, Shape | None]",
+        shape: type[Shape],
+        *,
+        null: Literal[True],
+        **options: Any,
     ) -> None: ...
     @overload
     def __init__(self: "TypedJSONField[Shape, Shape]", shape: type[Shape], **options: Any) -> None: ...
@@ -62,9 +67,13 @@ class TypedJSONField(_JSONField[Assigned_contra, Loaded_co]):
 
     def get_default(self) -> Any:
         default = super().get_default()
-        return default if default is None or hasattr(default, "as_sql") else msgspec.convert(default, self.shape)
+        return (
+            default if default is None or hasattr(default, "as_sql") else msgspec.convert(default, self.shape)
+        )
 
-    def from_db_value(self, value: str | None, expression: Expression, connection: BaseDatabaseWrapper) -> Any:
+    def from_db_value(
+        self, value: str | None, expression: Expression, connection: BaseDatabaseWrapper
+    ) -> Any:
         if value is None or isinstance(expression, KeyTransform):
             return super().from_db_value(value, expression, connection)
         return self._decoder.decode(value)
@@ -88,7 +97,8 @@ def to_json(value: object, shape: type[Any]) -> Any:
 
 
 def to_shape(value: object, shape: type[Shape]) -> Shape:
-    """Return a value that was checked by other means as what a column of this shape holds. Raises `ShapeMismatch`."""
+    """Return a value that was checked by other means as what a column of
+    this shape holds. Raises `ShapeMismatch`."""
     return msgspec.convert(to_json(value, shape), shape, str_keys=True)
 
 

@@ -1,7 +1,8 @@
 """Named advisory locks of PostgreSQL. Nothing else in Koppel calls `pg_advisory_…`.
 
-A lock is a name and the ids it is about. Its key is a 64-bit hash of both, so that no two names share keys and an id may be
-as large as a bigint. A transaction lock ends with its transaction, a session lock when it is released or its session ends.
+A lock is a name and the ids it is about. Its key is a 64-bit hash of both, so that no two names share
+keys and an id may be as large as a bigint. A transaction lock ends with its transaction, a session
+lock when it is released or its session ends.
 """
 
 from collections.abc import Collection, Iterator
@@ -32,20 +33,23 @@ class LockName(StrEnum):
     """Every advisory lock: its holder, its ids, and what it protects."""
 
     GRANT = "connections.grant"
-    """Of a grant. The vault, in the session of its process, while it refreshes the grant's token: a refresh token is used
-    once, by one process."""
+    """Of a grant. The vault, in the session of its process, while it refreshes the grant's token: a refresh
+    token is used once, by one process."""
     NEW_CONNECTION = "connections.new_connection"
-    """Of an organisation. The end of a sign-in, until its commit: two sign-ins of one account find the same connection."""
+    """Of an organisation. The end of a sign-in, until its commit: two
+    sign-ins of one account find the same connection."""
     CONSENT_ATTEMPT = "connections.consent_attempt"
-    """Of an organisation and one of its sign-ins. The exchange of its code, in the session of the request: a second request
-    for the same sign-in waits for the outcome."""
+    """Of an organisation and one of its sign-ins. The exchange of its code, in the session of the request: a
+    second request for the same sign-in waits for the outcome."""
     PREDECESSORS = "administrations.predecessors"
-    """Of an organisation. Who says what an administration continues, until the commit: a circle may close over rows that
-    nobody holds."""
+    """Of an organisation. Who says what an administration continues, until the commit: a
+    circle may close over rows that nobody holds."""
     IMPORT_START = "onboarding.import_start"
-    """Of an organisation. The wizard's last step, until its commit: a company that two accounts reach is imported once."""
+    """Of an organisation. The wizard's last step, until its commit: a company
+    that two accounts reach is imported once."""
     IMPORT_COMPLETION = "sync.import_completion"
-    """Of an import. The end of an administration's first sync, until its commit: one of them is the last, and notifies."""
+    """Of an import. The end of an administration's first sync, until its
+    commit: one of them is the last, and notifies."""
     SCHEDULE = "sync.schedule"
     """Of the installation. Who requests the runs that are due, until its commit; others leave it to them."""
     LEADER = "sync.leader"
@@ -77,10 +81,11 @@ def try_lock_until_commit(name: LockName, *ids: int) -> bool:
 
 @contextmanager
 def session_lock(name: LockName, *ids: int, timeout_seconds: int) -> Iterator[None]:
-    """Hold the lock for the length of the block, in the session of Django's connection, so that the block may call vendors.
+    """Hold the lock for the length of the block, in the session of Django's
+    connection, so that the block may call vendors.
 
-    It ends with the session, so a process that is killed keeps nobody waiting. Raises `LockTimeout`, and `RuntimeError` within
-    a transaction."""
+    It ends with the session, so a process that is killed keeps nobody waiting. Raises `LockTimeout`, and
+    `RuntimeError` within a transaction."""
     if django_connection.in_atomic_block:
         raise RuntimeError("A session lock for a block is taken outside of transactions.")
     key = lock_key(name, *ids)
@@ -107,15 +112,16 @@ def _unlock_session(key: int) -> None:
 
 
 async def keep_session_lock(connection: Connection, name: LockName, *ids: int, is_held: bool) -> bool:
-    """Take the lock for the session unless it holds it already (`is_held`) or another has it: session locks are re-entrant.
-    It asks the server either way, so that a broken session raises."""
+    """Take the lock for the session unless it holds it already (`is_held`) or another has it: session locks
+    are re-entrant. It asks the server either way, so that a broken session raises."""
     cursor = await connection.execute(_KEEP_SESSION_LOCK_SQL, [is_held, lock_key(name, *ids)])
     row = await cursor.fetchone()
     return bool(row and row[0])
 
 
 async def try_session_locks(connection: Connection, name: LockName, ids: Collection[int]) -> set[int]:
-    """Take the locks of `ids` for the session, in one statement. Returns the ids whose locks no other session has."""
+    """Take the locks of `ids` for the session, in one statement. Returns
+    the ids whose locks no other session has."""
     id_by_key = {lock_key(name, lock_id): lock_id for lock_id in sorted(ids)}
     cursor = await connection.execute(_TRY_SESSION_LOCKS_SQL, [list(id_by_key)])
     return {id_by_key[key] for (key,) in await cursor.fetchall()}

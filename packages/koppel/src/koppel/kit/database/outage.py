@@ -12,9 +12,11 @@ from procrastinate.jobs import Job
 from koppel.kit.backoff import Backoff
 
 OUTAGE_CLASSES = ("08", "40", "53", "57")
-"""SQLSTATE: connection lost; rolled back for another's sake; out of memory, disk or connections; cancelled or shut down."""
+"""SQLSTATE: connection lost; rolled back for another's sake; out of memory,
+disk or connections; cancelled or shut down."""
 OUTAGE_STATES = ("25006", "26000", "55P03")
-"""Read only, as a standby is; a prepared statement is gone, as behind a pooler; a lock was not to be had in time."""
+"""Read only, as a standby is; a prepared statement is gone, as behind a
+pooler; a lock was not to be had in time."""
 HARMLESS_CLASSES = ("40", "55")
 """Say nothing about the session in which they occurred."""
 OUTAGE_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=60.0)

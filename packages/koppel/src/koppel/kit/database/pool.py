@@ -21,12 +21,14 @@ from koppel.kit.database.outage import spoils_session
 from koppel.kit.tenancy import INSTALLATION
 
 adapters.register_dumper(bytes, BytesBinaryDumper)
-"""The last one registered serves COPY, and that is one of DB-API's in Python otherwise: a call for each payload and hash."""
+"""The last one registered serves COPY, and that is one of DB-API's in Python
+otherwise: a call for each payload and hash."""
 KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
 WORKER_APPLICATION_NAME = "koppel worker"
 WAIT_SECONDS = 60
 IDLE_IN_TRANSACTION_OPTION = "-c idle_in_transaction_session_timeout=15s"
-"""A process that was stopped in the middle of a transaction, and whose machine still answers, must not hold its locks."""
+"""A process that was stopped in the middle of a transaction, and whose
+machine still answers, must not hold its locks."""
 HEALTHCHECK_AFTER_IDLE_SECONDS = 2.0
 Connection = AsyncConnection[tuple[Any, ...]]
 

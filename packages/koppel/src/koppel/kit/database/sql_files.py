@@ -18,8 +18,8 @@ _COMMENT_LINE = re.compile(r"^[ \t]*--.*\n?", re.MULTILINE)
 
 @cache
 def load_statements(package: str) -> Mapping[str, str]:
-    """Return the statements in `sql/*.sql` of a package, by name. Raises `ValueError` for a file that is malformed or a name
-    that occurs twice, and `FileNotFoundError` when there is no such folder."""
+    """Return the statements in `sql/*.sql` of a package, by name. Raises `ValueError` for a file that is
+    malformed or a name that occurs twice, and `FileNotFoundError` when there is no such folder."""
     statements: dict[str, str] = {}
     for file in sorted((files(package) / FOLDER).iterdir(), key=lambda file: file.name):
         if not file.name.endswith(".sql"):
@@ -36,7 +36,9 @@ def parse_statements(text: str, source: str) -> Iterator[tuple[str, str]]:
     header, *parts = _NAME_LINE.split(text)
     if _without_comments(header):
         raise ValueError(f"{source}: SQL stands before the first name.")
-    for name, statement in zip((name.strip() for name in parts[::2]), map(_without_comments, parts[1::2]), strict=True):
+    for name, statement in zip(
+        (name.strip() for name in parts[::2]), map(_without_comments, parts[1::2]), strict=True
+    ):
         if _NAME.fullmatch(name) is None:
             raise ValueError(f"{source}: {name!r} is no name of a statement.")
         if not statement:

@@ -14,15 +14,18 @@ STUCK_AFTER_SECONDS = 15
 
 _TERMINATE = f"""
 WITH silent AS (
-  SELECT pid, application_name, state, substring(query FROM '^[A-Za-z_ ."]+') AS statement FROM pg_stat_activity
-   WHERE datname = current_database() AND usename = current_user AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
+  SELECT pid, application_name, state, substring(query FROM '^[A-Za-z_ ."]+') AS statement
+    FROM pg_stat_activity
+   WHERE datname = current_database() AND usename = current_user AND xact_start IS NOT NULL
+     AND wait_event = 'ClientRead'
      AND greatest(state_change, query_start) < clock_timestamp() - make_interval(secs => %(seconds)s)
 ), blocking AS (
   SELECT unnest(pg_blocking_pids(pid)) AS pid FROM pg_stat_activity
    WHERE datname = current_database() AND wait_event_type = 'Lock' AND EXISTS (SELECT FROM silent)
 ), chosen AS MATERIALIZED (
   SELECT pid, application_name, statement FROM silent
-   WHERE (state = 'active' AND application_name = '{WORKER_APPLICATION_NAME}') OR pid IN (SELECT pid FROM blocking)
+   WHERE (state = 'active' AND application_name = '{WORKER_APPLICATION_NAME}') OR pid IN (SELECT pid
+     FROM blocking)
 )
 SELECT application_name, statement, pg_terminate_backend(pid) FROM chosen
 """  # noqa: S608 - names of ours alone

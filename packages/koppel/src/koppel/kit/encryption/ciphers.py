@@ -98,7 +98,9 @@ class Keyring:
         key_id = key_id_of(ciphertext)
         cipher = self._ciphers.get(key_id)
         if cipher is None:
-            raise DecryptionError(f"Key {key_id!r} is not in KOPPEL_VAULT_KEYS; put it back to read what it sealed.")
+            raise DecryptionError(
+                f"Key {key_id!r} is not in KOPPEL_VAULT_KEYS; put it back to read what it sealed."
+            )
         end = 2 + len(key_id.encode())
         nonce, encrypted = ciphertext[end : end + NONCE_BYTES], ciphertext[end + NONCE_BYTES :]
         try:

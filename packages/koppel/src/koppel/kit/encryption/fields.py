@@ -20,11 +20,15 @@ class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
     to make one: `encrypt_column` and `decrypt_column` translate. What is no ciphertext is refused before it
     reaches the database; empty bytes are an erased secret.
 
-    `row_key` names the attributes that bind a ciphertext to its row; they must not change while a secret is stored.
-    `bound_as` is the column named in the associated data, where two columns hand a ciphertext on."""
+    `row_key` names the attributes that bind a ciphertext to its row; they must not change while a secret is
+    stored. `bound_as` is the column named in the associated data, where two columns hand a ciphertext on."""
 
     def __init__(
-        self, *args: Any, row_key: Sequence[str] = ("organisation_id", "id"), bound_as: str = "", **kwargs: Any
+        self,
+        *args: Any,
+        row_key: Sequence[str] = ("organisation_id", "id"),
+        bound_as: str = "",
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.row_key, self.bound_as = tuple(row_key), bound_as
@@ -56,7 +60,11 @@ class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
     def _check_row_key(self) -> list[CheckMessage]:
         columns = {field.attname for field in self.model._meta.concrete_fields}
         unknown = [name for name in self.row_key if name not in columns]
-        return [Error(f"No column of the row: {', '.join(unknown)}.", obj=self, id="koppel.E001")] if unknown else []
+        return (
+            [Error(f"No column of the row: {', '.join(unknown)}.", obj=self, id="koppel.E001")]
+            if unknown
+            else []
+        )
 
     def deconstruct(self) -> Any:
         # A column of bytes to migrations: what a ciphertext is bound to is no part of the schema.

@@ -26,8 +26,8 @@ TIMEOUT_SECONDS = 240
 """The API cuts synchronous calls at about four minutes (docs.vismasoftware.no, 30 April 2025)."""
 CONNECT_SECONDS = 10
 DEAD_PEER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
-"""A machine that is gone, or a firewall that forgot the connection, is noticed within about a minute, however long an answer
-may take. What keeps silent but acknowledges is alive."""
+"""A machine that is gone, or a firewall that forgot the connection, is noticed within about a minute, however
+long an answer may take. What keeps silent but acknowledges is alive."""
 NOT_CONNECTED = "not_connected"
 """The code of a failure before anything was sent: the other side cannot have acted on it."""
 NOT_ALLOWED = "address_not_allowed"
@@ -114,7 +114,9 @@ class HttpClient:
         then nothing was sent.
         """
         if origin_of(url) not in allowed_origins:
-            raise ValueError(f"Koppel does not call {urlsplit(url).netloc}: the connector's addresses do not name it.")
+            raise ValueError(
+                f"Koppel does not call {urlsplit(url).netloc}: the connector's addresses do not name it."
+            )
         refuse_in_transaction()
         await quarantine.refuse_async()
         if self._session is None:
@@ -139,7 +141,9 @@ class HttpClient:
                     body += chunk
                 if len(body) > max_bytes:
                     raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 10} kB.")
-                return Response(response.status, {key.lower(): value for key, value in response.headers.items()}, body)
+                return Response(
+                    response.status, {key.lower(): value for key, value in response.headers.items()}, body
+                )
         except (AddressRefused, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if isinstance(getattr(error, "os_error", error), AddressRefused):
                 raise NetworkFailure(

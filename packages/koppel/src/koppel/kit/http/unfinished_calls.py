@@ -19,11 +19,13 @@ _warned: set[Path] = set()
 TOKEN_CALLS = "token-calls.lock"  # noqa: S105 - the name of a file
 """In the data directory: held while a process waits for a token endpoint."""
 TOKEN_STOP_SECONDS = 900.0
-"""How long a stop waits for that, unless `KOPPEL_TOKEN_STOP_SECONDS` says otherwise: as long as an answer is waited for."""
+"""How long a stop waits for that, unless `KOPPEL_TOKEN_STOP_SECONDS` says
+otherwise: as long as an answer is waited for."""
 
 
 def token_stop_seconds(environment: Mapping[str, str] = os.environ) -> float:
-    """Return how long a stop waits for a token. Raises `ValueError` for a value that is no number of seconds."""
+    """Return how long a stop waits for a token. Raises `ValueError`
+    for a value that is no number of seconds."""
     seconds = float(environment.get("KOPPEL_TOKEN_STOP_SECONDS") or TOKEN_STOP_SECONDS)
     if not 0 <= seconds <= 86_400:
         raise ValueError("KOPPEL_TOKEN_STOP_SECONDS")
@@ -57,7 +59,8 @@ class Unfinished:
         with self._mutex:
             self._count += change
             if self._count and self._descriptor is None and self._path is not None:
-                # A directory that cannot be written to is no reason not to work: the work is only seen by nobody.
+                # A directory that cannot be written to is no reason
+                # not to work: the work is only seen by nobody.
                 try:
                     self._descriptor = _open(self._path)
                     fcntl.flock(self._descriptor, fcntl.LOCK_SH)
@@ -90,7 +93,9 @@ def _warn_once(path: Path, refusal: OSError) -> None:
     """Warn that a stop will not wait for such work; once per process and file."""
     if path not in _warned:
         _warned.add(path)
-        log.warning("unfinished_work_unseen", file=str(path), reason=refusal.strerror or type(refusal).__name__)
+        log.warning(
+            "unfinished_work_unseen", file=str(path), reason=refusal.strerror or type(refusal).__name__
+        )
 
 
 def _open(path: Path) -> int:

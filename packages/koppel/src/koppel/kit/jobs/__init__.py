@@ -22,10 +22,13 @@ def enqueue_once(
 ) -> bool:
     """Defer one job unless one with this queueing lock waits already; return whether it was deferred.
 
-    For short transactions only: the unique index makes it wait for the end of another transaction that defers the same."""
+    For short transactions only: the unique index makes it wait for the end of
+    another transaction that defers the same."""
     job = app.configure_task(task_name, allow_unknown=False, queueing_lock=queueing_lock, schedule_at=at)
     try:
-        with transaction.atomic():  # the refusal is a unique violation, which would end the caller's transaction
+        with (
+            transaction.atomic()
+        ):  # the refusal is a unique violation, which would end the caller's transaction
             job.defer(**arguments)
     except AlreadyEnqueued:
         return False

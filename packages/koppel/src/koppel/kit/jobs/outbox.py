@@ -1,9 +1,11 @@
-"""The outbox: rows that workers deliver outside, such as mails, messages to webhooks and look-ups at registers.
+"""The outbox: rows that workers deliver outside, such as mails,
+messages to webhooks and look-ups at registers.
 
-A row is created in the transaction of what it is about, together with a job: what is rolled back is never delivered, and what
-is committed is not forgotten. The rows of one receiver form a lane, which jobs work off in turns: `claim` leases the next
-rows to a worker, which attempts them outside any transaction and stores the outcome, unless its lease has passed to another
-worker meanwhile. A row whose worker died is due again at the end of its lease.
+A row is created in the transaction of what it is about, together with a job: what is rolled back is
+never delivered, and what is committed is not forgotten. The rows of one receiver form a lane, which
+jobs work off in turns: `claim` leases the next rows to a worker, which attempts them outside any
+transaction and stores the outcome, unless its lease has passed to another worker meanwhile. A row whose
+worker died is due again at the end of its lease.
 """
 
 import time
@@ -28,11 +30,13 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 TURN_SECONDS = 20.0
 """After so long a job gives its place to the jobs that wait, and goes on behind them."""
 BATCHES_MAX = 2
-"""So many batches of a lane are under way at once: a receiver that is slow, or a worker that died, holds up no more."""
+"""So many batches of a lane are under way at once: a receiver that is
+slow, or a worker that died, holds up no more."""
 LOOK_SECONDS = 5.0
 
 Lane = Mapping[str, int]
-"""Columns of the model that name the lane, `organisation_id` among them. They are the arguments of the job."""
+"""Columns of the model that name the lane, `organisation_id` among
+them. They are the arguments of the job."""
 Values = Mapping[str, Any]
 
 log = structlog.get_logger(__name__)
@@ -44,7 +48,8 @@ def _no_interrupted(rows: "QuerySet[Any]") -> None:
 
 @dataclass(frozen=True)
 class Outbox:
-    """A table of deliveries. The model has the columns `organisation_id`, `due_at`, `leased_until`, `attempts` and `reason`."""
+    """A table of deliveries. The model has the columns `organisation_id`,
+    `due_at`, `leased_until`, `attempts` and `reason`."""
 
     task_name: str
     model: type[Model]
@@ -89,7 +94,8 @@ class Outbox:
         return claim
 
     def schedule(self, lane: Lane, *, pause_seconds: float = LOOK_SECONDS) -> None:
-        """Defer a job for when the next row of the lane is due, and not before the pause is over; none without open rows."""
+        """Defer a job for when the next row of the lane is due, and not before
+        the pause is over; none without open rows."""
         with organisation_scope(lane["organisation_id"]):
             rows = self._rows(lane).filter(self.is_deliverable)
             next_due = rows.aggregate(next_due=Min(Greatest("due_at", "leased_until")))["next_due"]
@@ -102,7 +108,8 @@ class Outbox:
             enqueue_once(self.task_name, lane, queueing_lock=self._lock(lane))
 
     def enqueue_due(self) -> int:
-        """Defer a job for each lane with due rows: of workers that died, or after a quarantine. Returns how many lanes."""
+        """Defer a job for each lane with due rows: of workers that died, or
+        after a quarantine. Returns how many lanes."""
         with installation_scope("deliveries that are due"):
             due = self._due(self.model._default_manager.filter(self.open_rows), timezone.now())
             lanes = list(due.values(*self.lane_columns).order_by(*self.lane_columns).distinct())
@@ -141,7 +148,9 @@ class Claim:
 
     def rows(self, ids: Collection[int] | None = None) -> "QuerySet[Any]":
         """Return those that are still leased to this worker. In scope."""
-        rows = self.outbox.model._default_manager.filter(self.outbox.open_rows, organisation_id=self.organisation_id)
+        rows = self.outbox.model._default_manager.filter(
+            self.outbox.open_rows, organisation_id=self.organisation_id
+        )
         return rows.filter(pk__in=self.ids if ids is None else ids, leased_until=self.leased_until)
 
     def settle(self, values: Values, *, ids: Collection[int] | None = None) -> None:
@@ -150,16 +159,26 @@ class Claim:
             self.rows(ids).update(leased_until=None, **values)
 
     def retry(
-        self, reason: str, *, ids: Collection[int] | None = None, seconds_min: float = 0.0, values: Values | None = None
+        self,
+        reason: str,
+        *,
+        ids: Collection[int] | None = None,
+        seconds_min: float = 0.0,
+        values: Values | None = None,
     ) -> None:
-        """Have it attempted again after the outbox's pause, and not before `seconds_min`; after too many attempts it has
-        failed."""
+        """Have it attempted again after the outbox's pause, and not before
+        `seconds_min`; after too many attempts it has failed."""
         with organisation_scope(self.organisation_id):
             attempts = self.rows(ids).aggregate(most=Max("attempts"))["most"]
             if attempts is None:
                 return
             changed = {**(values or {}), "reason": self._cut(reason)}
-            facts = {"task": self.outbox.task_name, "reason": changed["reason"], "attempts": attempts, **self.lane}
+            facts = {
+                "task": self.outbox.task_name,
+                "reason": changed["reason"],
+                "attempts": attempts,
+                **self.lane,
+            }
             if attempts >= self.outbox.attempts_max:
                 log.error("delivery_failed", **facts)
                 self.settle(changed | dict(self.outbox.failed), ids=ids)
@@ -170,7 +189,8 @@ class Claim:
             self.settle({"due_at": due_at, **self.outbox.waiting, **changed}, ids=ids)
 
     def retry_broken(self, error: Exception) -> None:
-        """Have attempted again what our own code broke on, except what must not be delivered a second time."""
+        """Have attempted again what our own code broke on, except
+        what must not be delivered a second time."""
         with organisation_scope(self.organisation_id):
             self.outbox.settle_interrupted(self.rows())
             self.retry(type(error).__name__)
@@ -210,9 +230,9 @@ class BatchResult:
 
 
 async def take_turn(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Awaitable[BatchResult]]) -> int:
-    """Deliver what is due in the lane, for a turn at most, and have a job go on when more is. In quarantine nothing is
-    claimed. `deliver` settles each row of its claim; what it raises `Quarantined` with goes back. Returns how many were
-    delivered."""
+    """Deliver what is due in the lane, for a turn at most, and have a job go on when more is. In quarantine
+    nothing is claimed. `deliver` settles each row of its claim; what it raises `Quarantined` with goes back.
+    Returns how many were delivered."""
     ends_at, delivered = time.monotonic() + TURN_SECONDS, 0
     while await quarantine.current_async() is None:
         claim = await run_in_thread(partial(outbox.claim, lane))

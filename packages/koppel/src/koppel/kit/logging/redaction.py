@@ -23,7 +23,8 @@ FIRST = ("event", "level", "timestamp", "logger", *TRACEBACKS)
 
 @dataclass(frozen=True)
 class Limits:
-    """`text`, `traceback` and `key` in characters of one text, `total` of all texts; `values` of all nested values."""
+    """`text`, `traceback` and `key` in characters of one text, `total` of
+    all texts; `values` of all nested values."""
 
     text: int = 2_048
     traceback: int = 16_384
@@ -42,7 +43,9 @@ def redacted(value: Mapping[str, Any], limits: Limits = LOG_LINE) -> dict[str, A
     replaced, and long, wide or deep values are cut, with a mark.
     """
     redactor = _Redactor(limits)
-    copied = {redactor.key(key): redactor.value(key, part) for key, part in islice(_by_weight(value), limits.values)}
+    copied = {
+        redactor.key(key): redactor.value(key, part) for key, part in islice(_by_weight(value), limits.values)
+    }
     if len(value) > limits.values:
         copied["…"] = LEFT_OUT
     return copied
@@ -93,7 +96,9 @@ class _Redactor:
         limit = min(self._limits.items, self._values_left)
         rest = len(value) - limit
         if isinstance(value, Mapping):
-            parts = {self.key(name): self.value(name, part, depth) for name, part in islice(value.items(), limit)}
+            parts = {
+                self.key(name): self.value(name, part, depth) for name, part in islice(value.items(), limit)
+            }
             return parts | ({"…": f"{rest} more"} if rest > 0 else {})
         listed = [self.value(key, part, depth) for part in islice(value, limit)]
         return listed + ([f"… {rest} more"] if rest > 0 else [])
@@ -104,7 +109,8 @@ class _Redactor:
         limit = self._limits.traceback
         if len(text) <= limit:
             return self._short(text, limit)
-        # No secret continues past the first line of a frame, so the end needs nothing of what precedes that line.
+        # No secret continues past the first line of a frame, so the
+        # end needs nothing of what precedes that line.
         frame_start = text.find(_FRAME, len(text) - limit // 2)
         head = self._short(text[: len(text) if frame_start < 0 else frame_start], limit // 2)
         return head if frame_start < 0 else head + self._short(text[frame_start:], limit // 2)
@@ -119,7 +125,8 @@ class _Redactor:
 
 _FRAME = '\n  File "'
 _SECRET_KEY = re.compile(
-    r"token|secret|passw(?:or)?d|passphrase|wachtwoord|authorization|cookie|api[-_ ]?key|credential|(?<![a-z])pwd"
+    r"token|secret|passw(?:or)?d|passphrase|wachtwoord|authorization|cookie|api[-_ "
+    r"]?key|credential|(?<![a-z])pwd"
     r"|(?:private|signing|encryption|access|vault|session)[-_]?keys?|session_?id|csrf|code_verifier|client_assertion",
     re.IGNORECASE,
 )

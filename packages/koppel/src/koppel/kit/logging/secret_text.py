@@ -14,16 +14,20 @@ _LABEL = (
     r"|koppel_(?:session|browser|consent|csrf)|csrf|code_verifier|client_assertion)"
     r"(?![\w-]{0,40}(?:_count|_seconds|_at|_type|_endpoint)\b)(?!_id\b)[\w-]{0,40}+|(?<![a-z])pwd|(?<![a-z])pass"
 )
-"""Words after which a value is a secret, with what may follow in the same name (`_hash`, `2`); not facts about one."""
+"""Words after which a value is a secret, with what may follow in the same
+name (`_hash`, `2`); not facts about one."""
 _HEADER = r"(?:(?:proxy-)?authorization|(?:set-)?cookie2?|x-[\w-]{0,40}(?:key|token|auth)[\w-]{0,20})"
 _QUOTED = (
-    r"[rb]?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|\\{1,4}(?:\"[^\"\\]*+(?:\\{1,4}\"?)?|'[^'\\]*+(?:\\{1,4}'?)?))"
+    r"[rb]?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|"
+    r"\\{1,4}(?:\"[^\"\\]*+(?:\\{1,4}\"?)?|'[^'\\]*+(?:\\{1,4}'?)?))"
 )
 """Up to the quote that closes it, or to the end. A quote may itself be escaped, in JSON within JSON."""
 _END = r"[\s,;)}\]]|\\|\Z"
 _BARE = rf"(?:[^\s\"'&,;\\]|[\"'](?!{_END})|[&,;](?!\s|\Z|[\"']|[\w.-]{{1,40}}=)|\\(?![nrt\"']))++"
 """Up to a blank, a quote that closes, or the next `name=`."""
-_SEPARATOR = r"(?:\\{0,4}[\"'])?\s{0,4}(?:=>|[=:]|%3d)\s{0,4}|\\{0,4}[\"']\s{0,4},\s{0,4}(?=[rb]?\\{0,4}[\"'])"
+_SEPARATOR = (
+    r"(?:\\{0,4}[\"'])?\s{0,4}(?:=>|[=:]|%3d)\s{0,4}|\\{0,4}[\"']\s{0,4},\s{0,4}(?=[rb]?\\{0,4}[\"'])"
+)
 _QUERY = r"(?:[\w.-]{0,40}(?:code|state|assertion)|key|sig|signature|otp|samlresponse)"
 
 LABELLED = re.compile(
@@ -41,7 +45,8 @@ ROUTE = re.compile(
     rf"(?!done{_SLASH}?(?:[\s\"'?]|\Z))[^\s\"'<>]++"
     rf"|(?P<flow>{_SLASH}(?:connections{_SLASH}new|onboarding{_SLASH}flows){_SLASH}+)[^\s/?#%\"'<>]++"
 )
-"""Addresses whose own part is what opens them. `tests/web/test_secrets_in_log.py` holds it against all of Koppel's."""
+"""Addresses whose own part is what opens them.
+`tests/web/test_secrets_in_log.py` holds it against all of Koppel's."""
 SELF_EVIDENT = re.compile(
     r"(?<![\w.~=-])[\w.~=-]*+(?::|%3[aA])[0-9A-Za-z]{5,8}(?::|%3[aA])[\w-]{27,}+"  # signed with a time
     r"|(?<![\w.~=-])[\w.~=-]*+(?::|%3[aA])[\w-]{43}(?![\w-])"  # signed without
@@ -55,8 +60,11 @@ CUT = re.compile(
     r"|(?P<key>(?<![\w-])[0-9a-z]{1,13}-[0-9a-z]{6}-)[0-9a-f]{1,32}\Z|(?P<code>\b(?:code|state)=)[^\s\"'&]++\Z"
 )
 """What the end of a cut text leaves of a secret."""
-SERVER_ADDRESS = re.compile(r"(?i)((?:postgres(?:ql)?|smtps?|redis|amqps?|mysql)(?:\+\w{1,20})?://[^\s/@:]*:)(\S+)")
-"""Addresses of servers that are not fetched: a password in them may hold any sign, so it ends at the last @."""
+SERVER_ADDRESS = re.compile(
+    r"(?i)((?:postgres(?:ql)?|smtps?|redis|amqps?|mysql)(?:\+\w{1,20})?://[^\s/@:]*:)(\S+)"
+)
+"""Addresses of servers that are not fetched: a password in them may
+hold any sign, so it ends at the last @."""
 PERSONAL_NUMBER = re.compile(r"\b((?:18|19|20)?\d{2}[01]\d[0-3]\d)[-+]\d{4}\b")
 CUT_PERSONAL_NUMBER = re.compile(r"\b((?:18|19|20)?\d{2}[01]\d[0-3]\d)[-+]\d{1,4}\Z")
 """A Swedish sole trader's company number is a person's own: the date stays, the rest does not."""
@@ -91,4 +99,9 @@ def _keep_the_label(match: re.Match[str]) -> str:
     if opening is None:
         return label + REDACTED
     closing = opening[0].lstrip("rb")
-    return label + opening[0] + REDACTED + (closing if value.endswith(closing) and len(value) > len(closing) else "")
+    return (
+        label
+        + opening[0]
+        + REDACTED
+        + (closing if value.endswith(closing) and len(value) > len(closing) else "")
+    )

@@ -1,4 +1,5 @@
-"""Logs go to stderr: coloured sentences on a terminal, one JSON object per line otherwise, without secrets."""
+"""Logs go to stderr: coloured sentences on a terminal, one JSON
+object per line otherwise, without secrets."""
 
 import logging
 import sys
@@ -26,7 +27,9 @@ def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
     )
     handler = _Handler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_final_processors(human=human))
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=_final_processors(human=human)
+        )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -36,12 +39,15 @@ def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Suppresses Python's report of a line that could not be written, which would show it before redaction."""
+    """Suppresses Python's report of a line that could not be written,
+    which would show it before redaction."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         kind = getattr(sys.exc_info()[0], "__name__", "")
         with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(f"A line of the log could not be written: {record.name}, {record.levelname}, {kind}\n")
+            sys.stderr.write(
+                f"A line of the log could not be written: {record.name}, {record.levelname}, {kind}\n"
+            )
 
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -60,7 +66,8 @@ def _shared_processors() -> list[Processor]:
 
 
 def _final_processors(*, human: bool) -> list[Processor]:
-    # Redaction comes after the exception became text and last before rendering, so that nothing is added behind its back.
+    # Redaction comes after the exception became text and last before
+    # rendering, so that nothing is added behind its back.
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(colors=True)
         if human

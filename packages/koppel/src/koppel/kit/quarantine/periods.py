@@ -7,7 +7,10 @@ from django.utils import timezone
 
 from koppel.kit.models import Quarantine
 
-_BEGIN = "INSERT INTO kit_quarantine (began_by, ended_by, sends_pending) VALUES (%s, '', false) ON CONFLICT DO NOTHING"
+_BEGIN = (
+    "INSERT INTO kit_quarantine (began_by, ended_by, sends_pending) VALUES (%s, '', "
+    "false) ON CONFLICT DO NOTHING"
+)
 
 
 def begin(by: str) -> bool:

@@ -28,11 +28,16 @@ from koppel.kit.errors import KoppelError
 
 CACHE_SECONDS = 1.0
 CONNECT_SECONDS = 5
-_OPTIONS: dict[str, Any] = {"application_name": "koppel quarantine", "connect_timeout": CONNECT_SECONDS, **KEEP_ALIVE}
+_OPTIONS: dict[str, Any] = {
+    "application_name": "koppel quarantine",
+    "connect_timeout": CONNECT_SECONDS,
+    **KEEP_ALIVE,
+}
 _OPEN = "SELECT began_at, began_by FROM kit_quarantine WHERE ended_at IS NULL"
 
 SENTENCE = _(
-    "Koppel is in quarantine: it makes no calls and sends no mail or webhooks. The operator of this installation ends the"
+    "Koppel is in quarantine: it makes no calls and sends no mail or webhooks. "
+    "The operator of this installation ends the"
     " quarantine on the server with “koppel quarantine off”."
 )
 CODE = "quarantined"
@@ -41,7 +46,8 @@ log = structlog.get_logger(__name__)
 
 
 class Quarantined(KoppelError):
-    """Nothing leaves this installation at the moment. Nobody outside has noticed anything; it may be done after the end.
+    """Nothing leaves this installation at the moment. Nobody outside has
+    noticed anything; it may be done after the end.
 
     The text is translated when it is read."""
 
@@ -94,8 +100,8 @@ class _Reader:
             self._connection.close()
 
     def _read_period(self) -> Period | None:
-        """Return the open quarantine period. While the database is unreachable, return the last value read; raise
-        `psycopg.Error` if there is none."""
+        """Return the open quarantine period. While the database is unreachable, return the last value read;
+        raise `psycopg.Error` if there is none."""
         if cached := self.fresh():
             return cached[0]
         try:
@@ -116,7 +122,8 @@ class _Reader:
             log.warning("quarantine_off")
 
     def _query_database(self) -> Period | None:
-        """Query a second time when an idle connection was closed. A database without tables has no quarantine."""
+        """Query a second time when an idle connection was closed. A
+        database without tables has no quarantine."""
         url = os.environ.get("DATABASE_URL", "")
         if not url:
             return None
@@ -141,7 +148,8 @@ atexit.register(_reader.close)
 
 
 def current() -> Period | None:
-    """Return the quarantine that is on, or None. Raises `psycopg.Error` when it cannot be read and never was."""
+    """Return the quarantine that is on, or None. Raises
+    `psycopg.Error` when it cannot be read and never was."""
     cached = _reader.fresh()
     return cached[0] if cached else _reader.read()
 

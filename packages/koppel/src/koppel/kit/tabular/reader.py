@@ -1,8 +1,10 @@
-"""Read tables as people upload and paste them: the encoding, the delimiter and the headings are seen from the table itself.
+"""Read tables as people upload and paste them: the encoding, the delimiter and
+the headings are seen from the table itself.
 
-The cells are split by Python's csv. Two ready-made detectors were tried and not taken. charset-normalizer reads short lists
-of names in cp1252 as cp1250, so that `Møller` becomes `Mřller`; a file that is neither UTF-8 nor marked as UTF-16 is one of
-Windows in Western Europe. csv.Sniffer finds no delimiter in a list of one column, nor where lines leave off their last cells.
+The cells are split by Python's csv. Two ready-made detectors were tried and not taken. charset-normalizer
+reads short lists of names in cp1252 as cp1250, so that `Møller` becomes `Mřller`; a file that is neither
+UTF-8 nor marked as UTF-16 is one of Windows in Western Europe. csv.Sniffer finds no delimiter in a list of
+one column, nor where lines leave off their last cells.
 """
 
 import csv
@@ -48,7 +50,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Row:
-    """`number` counts from 1 as a spreadsheet does: blank rows too, a cell of several lines once. A blank row has no cells."""
+    """`number` counts from 1 as a spreadsheet does: blank rows too, a cell of
+    several lines once. A blank row has no cells."""
 
     number: int
     cells: tuple[str, ...]
@@ -80,7 +83,8 @@ class TableError(KoppelError):
 
 
 def decode(content: bytes, limits: Limits = Limits()) -> str:
-    """Return the text of a file: UTF-8, UTF-16 with its mark, else cp1252. Raises `TableError` when it is too large."""
+    """Return the text of a file: UTF-8, UTF-16 with its mark, else cp1252.
+    Raises `TableError` when it is too large."""
     if len(content) > limits.size:
         raise TableError(TableProblem.TOO_LARGE, limits.size)
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -99,10 +103,11 @@ def read_rows(
     split_share: float = 0.5,
     has_quotes: bool = True,
 ) -> Iterator[Row]:
-    """Yield every row with its cells as they are, up to a cell that cannot be read. Raises `TableError` where it comes to it.
+    """Yield every row with its cells as they are, up to a cell that cannot be
+    read. Raises `TableError` where it comes to it.
 
-    A delimiter splits more than `split_share` of the rows, and the first one when that has the headings; otherwise the table
-    has one column. Without `has_quotes` a quotation mark is a letter like another."""
+    A delimiter splits more than `split_share` of the rows, and the first one when that has the headings;
+    otherwise the table has one column. Without `has_quotes` a quotation mark is a letter like another."""
     if len(text) > limits.size:
         raise TableError(TableProblem.TOO_LARGE, limits.size)
     quoting: Quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
@@ -154,8 +159,9 @@ def _require_bounded(cells: Sequence[str], number: int, limits: Limits) -> None:
 class _Split:
     """How a delimiter splits the first rows that are not blank.
 
-    `is_strict`: every quotation mark begins or ends a cell, or is doubled. `split_share`: the share of rows with more than one
-    cell. `quotes`: quotation marks inside the cells. `same_share`: the share of rows with the most frequent number of cells."""
+    `is_strict`: every quotation mark begins or ends a cell, or is doubled. `split_share`: the share of rows
+    with more than one cell. `quotes`: quotation marks inside the cells. `same_share`: the share of rows with
+    the most frequent number of cells."""
 
     delimiter: str
     is_strict: bool
@@ -170,7 +176,8 @@ class _Split:
 
 
 def _detect_delimiter(text: str, quoting: Quoting, *, has_header: bool, split_share: float) -> str:
-    """Return the best one, else `NO_DELIMITER`. Quotation marks that only fit with one delimiter show that it is this one."""
+    """Return the best one, else `NO_DELIMITER`. Quotation marks that only fit
+    with one delimiter show that it is this one."""
     are_quotes_proof = not _split(text, NO_DELIMITER, quoting).is_strict
     candidates = [
         split
@@ -205,7 +212,9 @@ def _sample(text: str, delimiter: str, quoting: Quoting) -> tuple[list[list[str]
         rows = []
         try:
             rows.extend(
-                islice((cells for cells in records if len(cells) > 1 or any(map(str.strip, cells))), SAMPLE_ROWS)
+                islice(
+                    (cells for cells in records if len(cells) > 1 or any(map(str.strip, cells))), SAMPLE_ROWS
+                )
             )
         except csv.Error:
             continue
@@ -222,6 +231,8 @@ def _message(problem: TableProblem) -> str:
             "Line %(row)d cannot be read as a table: a cell has more than %(limit)d characters."
             " Is a quotation mark missing somewhere?"
         ),
-        TableProblem.OPEN_QUOTE: _("Line %(row)d cannot be read as a table. Is a quotation mark missing somewhere?"),
+        TableProblem.OPEN_QUOTE: _(
+            "Line %(row)d cannot be read as a table. Is a quotation mark missing somewhere?"
+        ),
     }
     return messages[problem]

@@ -1,4 +1,5 @@
-"""Write tables as CSV, Excel or Parquet. Rows are streamed; amounts stay exact; no cell is executed by a spreadsheet.
+"""Write tables as CSV, Excel or Parquet. Rows are streamed; amounts stay
+exact; no cell is executed by a spreadsheet.
 
 The caller states the type of each column, because an empty table has types too.
 """
@@ -123,19 +124,29 @@ def _cell(cell: Cell) -> str:
 def _write_excel(target: IO[bytes], columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
     import xlsxwriter  # noqa: PLC0415 - only who exports pays for it
 
-    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "remove_timezone": True}
+    options = {
+        "constant_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "remove_timezone": True,
+    }
     workbook = xlsxwriter.Workbook(target, options)
     sheet = workbook.add_worksheet()
     bold, day, moment, amount = (
         workbook.add_format(properties)
         for properties in (
-            {"bold": True}, {"num_format": "yyyy-mm-dd"}, {"num_format": "yyyy-mm-dd hh:mm"}, {"num_format": "#,##0.00"},
+            {"bold": True},
+            {"num_format": "yyyy-mm-dd"},
+            {"num_format": "yyyy-mm-dd hh:mm"},
+            {"num_format": "#,##0.00"},
         )
-    )  # fmt: skip
+    )
     formats = {ColumnType.DATE: day, ColumnType.DATETIME: moment, ColumnType.AMOUNT: amount}
     sheet.freeze_panes(1, 0)
     for index, column in enumerate(columns):
-        sheet.set_column(index, index, 14 if column.type is not ColumnType.TEXT else 22, formats.get(column.type))
+        sheet.set_column(
+            index, index, 14 if column.type is not ColumnType.TEXT else 22, formats.get(column.type)
+        )
         sheet.write_string(0, index, column.title, bold)
     for number, row in enumerate(rows, start=1):
         if number > EXCEL_ROWS_MAX:
@@ -155,7 +166,9 @@ def _write_excel_cell(sheet: Any, row: int, index: int, cell: Cell, style: Any) 
         sheet.write_datetime(row, index, cell, style)
     elif isinstance(cell, int | Decimal):
         exact = len(Decimal(cell).normalize().as_tuple().digits) <= EXCEL_DIGITS_EXACT
-        sheet.write_number(row, index, cell, style) if exact else sheet.write_string(row, index, format(cell, "f"))
+        sheet.write_number(row, index, cell, style) if exact else sheet.write_string(
+            row, index, format(cell, "f")
+        )
     else:
         sheet.write_string(row, index, str(cell))
 
@@ -177,5 +190,8 @@ def _write_parquet(target: IO[bytes], columns: Sequence[Column], rows: Iterable[
     with pyarrow.parquet.ParquetWriter(target, schema, compression="zstd") as writer:
         while chunk := list(islice(remaining, PARQUET_ROWS)):
             cells = zip(*chunk, strict=True)
-            arrays = [pyarrow.array(list(values), type=field.type) for values, field in zip(cells, schema, strict=True)]
+            arrays = [
+                pyarrow.array(list(values), type=field.type)
+                for values, field in zip(cells, schema, strict=True)
+            ]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))

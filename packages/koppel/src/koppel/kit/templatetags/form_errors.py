@@ -10,7 +10,8 @@ register = template.Library()
 
 @register.simple_tag
 def invalid(field: BoundField | None) -> SafeString | str:
-    """Return the attributes for an input whose value was refused; '' when it was not. Use it inside the tag of the input."""
+    """Return the attributes for an input whose value was refused; '' when it
+    was not. Use it inside the tag of the input."""
     if not field or not field.errors:
         return ""
     return format_html(' aria-invalid="true" aria-describedby="{}-error"', field.html_name)

@@ -37,7 +37,8 @@ def installation_scope(reason: str) -> Iterator[None]:
 
 
 def set_scope_sql(organisation_id: int) -> tuple[str, list[str]]:
-    """Return the statement that scopes the rest of a transaction, for connections that Django does not own."""
+    """Return the statement that scopes the rest of a transaction, for
+    connections that Django does not own."""
     return "SELECT set_config('koppel.organisation', %s, true)", [str(organisation_id)]
 
 

@@ -15,9 +15,10 @@ SELECT c.relname FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
    AND (s.seqmin, s.seqstart, s.seqmax, s.seqcycle) IS DISTINCT FROM (%(first)s, %(first)s, %(last)s, false)
  ORDER BY c.relname
 """
-"""All that count in 64 bits, those of installed packages too: a new table gets its range without being named anywhere. A few
-tables of Django and allauth count in 32 bits (content types, permissions, groups, e-mail addresses); none of their ids leaves
-the database, and each row has another key by which it would be found in another installation."""
+"""All that count in 64 bits, those of installed packages too: a new table gets its range without
+being named anywhere. A few tables of Django and allauth count in 32 bits (content types, permissions,
+groups, e-mail addresses); none of their ids leaves the database, and each row has another key by
+which it would be found in another installation."""
 
 
 def stored_number(using: str) -> int | None:
@@ -35,7 +36,8 @@ def number_conflict(using: str) -> str:
     if settings.INSTALLATION_NUMBER in (None, stored) or stored is None:
         return ""
     return (
-        f"KOPPEL_INSTALLATION_NUMBER is {settings.INSTALLATION_NUMBER}, but this database belongs to installation {stored}, as"
+        f"KOPPEL_INSTALLATION_NUMBER is {settings.INSTALLATION_NUMBER}, "
+        f"but this database belongs to installation {stored}, as"
         f" do the copies that are restored from it; set it to {stored} or unset it."
     )
 
@@ -49,7 +51,8 @@ def ranges_are_missing(using: str) -> bool:
 
 
 def set_id_ranges(using: str) -> None:
-    """Bound all sequences; run as the owner after migrations. A sequence within its range keeps its position."""
+    """Bound all sequences; run as the owner after migrations. A
+    sequence within its range keeps its position."""
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         first, last = id_range(_number(cursor))
         for name in _sequences_outside(cursor):

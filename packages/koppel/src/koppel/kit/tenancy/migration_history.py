@@ -7,7 +7,8 @@ from django.db.migrations.recorder import MigrationRecorder
 FIRST = ("kit", "0001_initial")
 """All others of ours stand on it: where any of them is applied, it is too. Before 0.2 it did not exist."""
 TOO_OLD = (
-    "This database was made by a Koppel before 0.2, and no way leads from there to this version; nothing was changed."
+    "This database was made by a Koppel before 0.2, and no way leads from there to this version; "
+    "nothing was changed."
     " Name an empty database or another data directory (docs/operations.md, Upgrade)."
 )
 

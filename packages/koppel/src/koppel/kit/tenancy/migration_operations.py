@@ -5,16 +5,17 @@ organisation.
 from django.db.migrations.operations import RunSQL
 
 PINNED = "SET search_path = pg_catalog, pg_temp"
-"""Belongs to every function that a policy or trigger calls, or that acts as its owner: else whoever calls it chooses, by types
-and operators of their own, what the names in its body mean. Tables and functions of ours are named `public.…` in it."""
+"""Belongs to every function that a policy or trigger calls, or that acts as its owner: else whoever
+calls it chooses, by types and operators of their own, what the names in its body mean. Tables and
+functions of ours are named `public.…` in it."""
 SCOPE_FUNCTION = f"""
 CREATE FUNCTION public.koppel_scope() RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE {PINNED} AS $$
 DECLARE value text;
 BEGIN
-  -- Who reads by SQL can SET what they like; neither their name nor their rights can they choose. A reader that was renamed,
-  -- or a role that somebody let into the views by hand, has no right on the tables: it reads what the list of readers says.
-  -- Any table of ours tells the one from the other; this one is as old as this function.
+  -- A role that reads by SQL can SET what it likes, but it cannot choose its own name or rights. A reader
+  -- that was renamed, or a role that was granted the views by hand, has no right on the tables: it reads what
+  -- the list of readers says. Any table of ours tells the two apart; this one is as old as this function.
   IF starts_with(current_user::pg_catalog.text, 'koppel_reader_')
      OR NOT has_table_privilege(current_user, 'public.kit_quarantine', 'SELECT') THEN
     RETURN public.koppel_reader_organisation(current_user);
@@ -22,7 +23,8 @@ BEGIN
   value := current_setting('koppel.organisation', true);
   IF value IS NULL OR value = '' THEN
     RAISE EXCEPTION 'no organisation scope is set for this transaction'
-      USING ERRCODE = 'insufficient_privilege', HINT = 'Open koppel.kit.tenancy.organisation_scope(...) first.';
+      USING ERRCODE = 'insufficient_privilege',
+            HINT = 'Open koppel.kit.tenancy.organisation_scope(...) first.';
   END IF;
   RETURN value::bigint;
 END $$;
@@ -40,9 +42,11 @@ def create_scope_function() -> RunSQL:
 
 
 def tenant_table(table: str, *, column: str = "organisation_id", shared_when_null: bool = False) -> RunSQL:
-    """Force row level security on `table`: rows of the scope's organisation, or all in the installation scope.
+    """Force row level security on `table`: rows of the scope's
+    organisation, or all in the installation scope.
 
-    `shared_when_null` lets every organisation read rows that belong to the installation (organisation NULL)."""
+    `shared_when_null` lets every organisation read rows that belong
+    to the installation (organisation NULL)."""
     own_rows = f"{column} = (SELECT koppel_scope()) OR (SELECT koppel_scope()) = 0"
     visible_rows = f"{own_rows} OR {column} IS NULL" if shared_when_null else own_rows
     return RunSQL(
@@ -57,12 +61,14 @@ def tenant_table(table: str, *, column: str = "organisation_id", shared_when_nul
 
 
 def installation_table(table: str) -> RunSQL:
-    """Force row level security on a `table` without organisations: only the installation scope sees and writes it."""
+    """Force row level security on a `table` without organisations: only
+    the installation scope sees and writes it."""
     return RunSQL(
         f"""
         ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
         ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
-        CREATE POLICY installation ON {table} USING ((SELECT koppel_scope()) = 0) WITH CHECK ((SELECT koppel_scope()) = 0);
+        CREATE POLICY installation ON {table}
+          USING ((SELECT koppel_scope()) = 0) WITH CHECK ((SELECT koppel_scope()) = 0);
         """,
         f"DROP POLICY installation ON {table}; ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;"
         f" ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;",
@@ -97,7 +103,8 @@ BEGIN
     PERFORM FROM public.{parent} parent
      WHERE parent.organisation_id = parent_key.organisation_id AND parent.id = parent_key.id FOR KEY SHARE;
     IF NOT FOUND THEN
-      RAISE EXCEPTION '{table}: organisation % has no % in {parent}', parent_key.organisation_id, parent_key.id
+      RAISE EXCEPTION '{table}: organisation % has no % in {parent}',
+          parent_key.organisation_id, parent_key.id
         USING ERRCODE = 'foreign_key_violation';
     END IF;
   END LOOP;
@@ -105,7 +112,8 @@ BEGIN
 END $$;
 CREATE FUNCTION public.{table}_without_parent() RETURNS trigger LANGUAGE plpgsql {pinned} AS $$
 BEGIN
-  DELETE FROM public.{table} child WHERE child.organisation_id = OLD.organisation_id AND child.{column} = OLD.id;
+  DELETE FROM public.{table} child WHERE child.organisation_id = OLD.organisation_id
+    AND child.{column} = OLD.id;
   RETURN NULL;
 END $$;
 """
@@ -134,7 +142,9 @@ def tenant_key_by_statement(table: str, column: str, parent: str) -> RunSQL:
     be visible in the scope. Checked at once, not at the commit.
     """
     names = {"table": table, "column": column, "parent": parent, "pinned": PINNED}
-    return RunSQL((_PARENT_FUNCTIONS + _PARENT_TRIGGERS).format(**names), _WITHOUT_PARENT_TRIGGERS.format(**names))
+    return RunSQL(
+        (_PARENT_FUNCTIONS + _PARENT_TRIGGERS).format(**names), _WITHOUT_PARENT_TRIGGERS.format(**names)
+    )
 
 
 _PARTITION = """
@@ -149,7 +159,8 @@ BEGIN
   CREATE TABLE {table} (LIKE {table}_whole INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)
     PARTITION BY HASH ({column});
   FOR number IN 0..{count} - 1 LOOP
-    EXECUTE format('CREATE TABLE {table}_%s PARTITION OF {table} FOR VALUES WITH (MODULUS {count}, REMAINDER %s)',
+    EXECUTE format('CREATE TABLE {table}_%s PARTITION OF {table} FOR VALUES WITH (MODULUS {count},
+      REMAINDER %s)',
                    number, number);
     EXECUTE format('ALTER TABLE {table}_%s ENABLE ROW LEVEL SECURITY', number);
     EXECUTE format('ALTER TABLE {table}_%s FORCE ROW LEVEL SECURITY', number);

@@ -14,13 +14,16 @@ append_only_models = Registry[type[models.Model]]()
 
 _UNPINNED = """
 SELECT p.oid::regprocedure::text FROM pg_proc p
- WHERE p.pronamespace = 'public'::regnamespace AND p.prokind IN ('f', 'p') AND pg_get_userbyid(p.proowner) = current_user
+ WHERE p.pronamespace = 'public'::regnamespace AND p.prokind IN ('f', 'p')
+   AND pg_get_userbyid(p.proowner) = current_user
    AND NOT EXISTS (SELECT FROM unnest(p.proconfig) setting WHERE starts_with(setting, 'search_path='))
-   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+     AND d.deptype = 'e')
 """
 _MISSING = f"""
 SELECT EXISTS (
-  SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+  SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+    AND NOT relispartition
      AND pg_get_userbyid(relowner) = current_user
      AND NOT (has_table_privilege(%(role)s, oid, 'SELECT') AND has_table_privilege(%(role)s, oid, 'INSERT'))
 ) OR EXISTS (
@@ -68,7 +71,9 @@ def grant_to_application_role(using: str) -> None:
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
             if cursor.fetchone()[0]:
                 cursor.execute(
-                    sql.SQL("REVOKE UPDATE, DELETE, TRUNCATE ON {} FROM {}").format(sql.Identifier(table), name)
+                    sql.SQL("REVOKE UPDATE, DELETE, TRUNCATE ON {} FROM {}").format(
+                        sql.Identifier(table), name
+                    )
                 )
 
 

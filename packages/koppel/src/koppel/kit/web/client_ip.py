@@ -13,6 +13,8 @@ def client_ip(request: HttpRequest) -> str:
     if not count:
         return direct
     forwarded = [
-        address.strip() for address in request.headers.get("X-Forwarded-For", "").split(",") if address.strip()
+        address.strip()
+        for address in request.headers.get("X-Forwarded-For", "").split(",")
+        if address.strip()
     ]
     return forwarded[-count] if len(forwarded) >= count else direct

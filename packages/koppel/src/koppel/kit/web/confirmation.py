@@ -54,7 +54,9 @@ class Confirmation:
 
     @property
     def digest(self) -> str:
-        values = {key: [value] if isinstance(value, str) else list(value) for key, value in self.fields.items()}
+        values = {
+            key: [value] if isinstance(value, str) else list(value) for key, value in self.fields.items()
+        }
         text = json.dumps([values, self.facts], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -72,5 +74,9 @@ def unconfirmed(request: HttpRequest, confirmation: Confirmation) -> HttpRespons
     answer = request.POST.get("confirmed", "")
     if answer and hmac.compare_digest(answer.encode(), confirmation.digest.encode()):
         return None
-    context = {"confirmation": confirmation, "is_stale": bool(answer), "nav_section": confirmation.nav_section}
+    context = {
+        "confirmation": confirmation,
+        "is_stale": bool(answer),
+        "nav_section": confirmation.nav_section,
+    }
     return render(request, "web/confirm.html", context, status=409 if answer else 200)

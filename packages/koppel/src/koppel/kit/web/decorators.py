@@ -27,8 +27,8 @@ def outside_transaction(view: View) -> View:
 
 
 def action_of(url_name: str, *parameters: str) -> Callable[[View], View]:
-    """Decorate the view of a button: it takes POST only, and is an action of the page `url_name`, whose URL has these of the
-    view's own parameters. A refusal (`KoppelError`) is shown on that page."""
+    """Decorate the view of a button: it takes POST only, and is an action of the page `url_name`, whose URL
+    has these of the view's own parameters. A refusal (`KoppelError`) is shown on that page."""
 
     def mark(view: View) -> View:
         view.koppel_page = (url_name, parameters)  # type: ignore[attr-defined]
@@ -38,8 +38,8 @@ def action_of(url_name: str, *parameters: str) -> Callable[[View], View]:
 
 
 def shows_refusals_on(template: str, status: HTTPStatus) -> Callable[[View], View]:
-    """Decorate a view for people who have no page to be led back to: a refusal about what they ask is shown on a page of its
-    own, `template` with the `message`."""
+    """Decorate a view for people who have no page to be led back to: a refusal about what they ask is shown
+    on a page of its own, `template` with the `message`."""
 
     def mark(view: View) -> View:
         view.koppel_refusal_page = (template, status)  # type: ignore[attr-defined]

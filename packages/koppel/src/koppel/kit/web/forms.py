@@ -1,4 +1,5 @@
-"""Forms of pages: fields with the types that use cases take, and one way to call a use case with what was typed.
+"""Forms of pages: fields with the types that use cases take, and one
+way to call a use case with what was typed.
 
     form = DivisionForm.of(request)
     with form.refusals():
@@ -6,8 +7,8 @@
         return HttpResponseRedirect(…)
     return render(request, …, {"form": form})
 
-The last line is reached when a field cannot be read or the use case refuses: the form then says so at its field. A view reads
-nothing but `form.input`, or `form.values` where no use case has an input type.
+The last line is reached when a field cannot be read or the use case refuses: the form then says so at its
+field. A view reads nothing but `form.input`, or `form.values` where no use case has an input type.
 """
 
 from collections.abc import Callable, Mapping
@@ -79,7 +80,8 @@ class Form(forms.Form, Generic[InputT]):
 
     @property
     def input(self) -> InputT:
-        """The use case's input. Raises `Invalid`; what the input type refuses is then an error at its field."""
+        """The use case's input. Raises `Invalid`; what the input type
+        refuses is then an error at its field."""
         try:
             return cast("InputT", self.input_type(**self.input_values()))
         except InputError as error:
@@ -88,20 +90,23 @@ class Form(forms.Form, Generic[InputT]):
             raise Invalid from None
 
     def input_or_refusal(self) -> InputT:
-        """Return the use case's input, for a button whose page has no place for errors of its own. Raises `InvalidForm`."""
+        """Return the use case's input, for a button whose page has no place
+        for errors of its own. Raises `InvalidForm`."""
         try:
             return self.input
         except Invalid:
             raise InvalidForm(self) from None
 
     def values_or_refusal(self) -> dict[str, Any]:
-        """Return the cleaned values, for a button whose page has no place for errors of its own. Raises `InvalidForm`."""
+        """Return the cleaned values, for a button whose page has no place
+        for errors of its own. Raises `InvalidForm`."""
         if not self.is_valid():
             raise InvalidForm(self)
         return self.cleaned_data
 
     def input_values(self) -> Mapping[str, Any]:
-        """Return the input's values by name: the cleaned ones, unless a form shapes them. Raises `Invalid`."""
+        """Return the input's values by name: the cleaned ones, unless
+        a form shapes them. Raises `Invalid`."""
         return self.values
 
     @property
@@ -118,8 +123,8 @@ class Form(forms.Form, Generic[InputT]):
         self.show_error(error.message, error.field)
 
     def refusals(self) -> "Refusals":
-        """Show at the form what the block refuses, and take back what it had written. Errors that are not about the input
-        (no right, not found, quarantine) go on to the one place where pages handle them."""
+        """Show at the form what the block refuses, and take back what it had written. Errors that are not
+        about the input (no right, not found, quarantine) go on to the one place where pages handle them."""
         return Refusals(self)
 
 
@@ -154,7 +159,9 @@ class TextField(forms.CharField):
 class IdField(forms.CharField):
     """The id of a row; None when nothing is chosen."""
 
-    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": _("“%(value)s” is not one of the choices.")}
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "invalid": _("“%(value)s” is not one of the choices.")
+    }
 
     def __init__(self, *, required: bool = False, **options: Any) -> None:
         super().__init__(required=required, **options)
@@ -180,7 +187,9 @@ class IdsField(forms.Field):
 class FlagField(forms.CharField):
     """A ticked box that sends `1`; absent, empty or `0` means no."""
 
-    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": _("“%(value)s” is neither ticked nor empty.")}
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "invalid": _("“%(value)s” is neither ticked nor empty.")
+    }
     widget = forms.TextInput  # a CheckboxInput takes any text for a tick
 
     def __init__(self, **options: Any) -> None:
@@ -211,7 +220,9 @@ class ChoicesField(forms.MultipleChoiceField):
 class DayField(forms.CharField):
     """A date as 2026-12-31; None when nothing is typed."""
 
-    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": _("“%(value)s” is not a date. Write 2026-12-31.")}
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "invalid": _("“%(value)s” is not a date. Write 2026-12-31.")
+    }
 
     def __init__(self, *, required: bool = False, **options: Any) -> None:
         super().__init__(required=required, **options)
@@ -223,7 +234,9 @@ class DayField(forms.CharField):
 class MomentField(forms.CharField):
     """A time with its zone, as a page writes it for itself in ISO 8601; None when there is none."""
 
-    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": _("“%(value)s” is not a time with a zone.")}
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "invalid": _("“%(value)s” is not a time with a zone.")
+    }
     widget = forms.HiddenInput
 
     def __init__(self, *, required: bool = False, **options: Any) -> None:
@@ -234,7 +247,8 @@ class MomentField(forms.CharField):
 
 
 class TextFileField(forms.FileField):
-    """An uploaded file of text; its text, decoded as `koppel.kit.tabular.reader.decode` does, and '' without a file."""
+    """An uploaded file of text; its text, decoded as
+    `koppel.kit.tabular.reader.decode` does, and '' without a file."""
 
     def __init__(self, *, bytes_max: int, too_large: str | Promise) -> None:
         super().__init__(required=False, allow_empty_file=True)

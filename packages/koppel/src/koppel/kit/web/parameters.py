@@ -76,7 +76,8 @@ class Parameter:
         return self.parse is None or self.parse(text) is not None
 
     def read(self, texts: Iterable[str]) -> Any:
-        """Return the value of an allowed parameter; a list when it may be repeated; None when it is absent."""
+        """Return the value of an allowed parameter; a list when it
+        may be repeated; None when it is absent."""
         values = [self.parse(text) if self.parse else text for text in texts if text]
         return values if self.is_multiple else values[0] if values else None
 
@@ -151,8 +152,11 @@ def values_of(query: QueryDict, parameters: Mapping[str, Parameter]) -> dict[str
     return {name: parameter.read(map(str, query.getlist(name))) for name, parameter in parameters.items()}
 
 
-def require_bounded(query: QueryDict, characters_max: int = QUERY_CHARACTERS_MAX, name: str = "query") -> None:
-    """Limit a query: each refused part is repeated in the answer. Raises `UnknownParameter` for too many parts."""
+def require_bounded(
+    query: QueryDict, characters_max: int = QUERY_CHARACTERS_MAX, name: str = "query"
+) -> None:
+    """Limit a query: each refused part is repeated in the answer.
+    Raises `UnknownParameter` for too many parts."""
     count = sum(len(texts) for _name, texts in query.lists())
     if len(query) > NAMES_MAX or count > VALUES_MAX or len(query.urlencode()) > characters_max:
         raise UnknownParameter([too_long(name, characters_max)])
@@ -167,7 +171,8 @@ def require_short(text: str, characters_max: int, name: str) -> None:
 def too_long(name: str, characters_max: int) -> UnknownPart:
     params = {"characters": characters_max, "names": NAMES_MAX, "values": VALUES_MAX}
     message = _(
-        "This filter is too long. It may have %(characters)d characters, %(names)d names and %(values)d values at most."
+        "This filter is too long. It may have %(characters)d characters, "
+        "%(names)d names and %(values)d values at most."
     )
     return UnknownPart(name, "", message % params)
 
@@ -190,7 +195,9 @@ def first_parts(parts: Iterable[UnknownPart]) -> list[UnknownPart]:
 def unknown_name(name: str, value: str, names: Iterable[str]) -> UnknownPart:
     possible = tuple(names)
     if not possible:
-        return UnknownPart(name, value, _("“%(name)s” is not a filter; there is none here.") % {"name": shorten(name)})
+        return UnknownPart(
+            name, value, _("“%(name)s” is not a filter; there is none here.") % {"name": shorten(name)}
+        )
     params = {"name": shorten(name), "names": ", ".join(possible)}
     return UnknownPart(name, value, _("“%(name)s” is not a filter. Possible: %(names)s.") % params, possible)
 
@@ -223,7 +230,8 @@ def without(query: QueryDict, part: UnknownPart) -> str:
 
 
 def removal_links(request: HttpRequest, parts: Iterable[UnknownPart]) -> list[tuple[str, str | None]]:
-    """Return each part's message, with the query that leaves this part out; None where it stands for several."""
+    """Return each part's message, with the query that leaves this
+    part out; None where it stands for several."""
     return [
         (part.message, without(request.GET, part) if part.name in request.GET and not part.more else None)
         for part in parts

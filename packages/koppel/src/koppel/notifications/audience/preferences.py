@@ -96,10 +96,14 @@ def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
 def delivery_settings_of(actor: Actor) -> DeliverySettings:
     """Return the member's delivery settings; unsaved defaults when there are none."""
     stored = DeliverySettings.objects.for_actor(actor).filter(membership_id=actor.membership_id).first()
-    return stored or DeliverySettings(organisation_id=actor.organisation_id, membership_id=actor.membership_id)
+    return stored or DeliverySettings(
+        organisation_id=actor.organisation_id, membership_id=actor.membership_id
+    )
 
 
-def update_delivery_settings(actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None) -> None:
+def update_delivery_settings(
+    actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None
+) -> None:
     """Store when mail is sent, and the stand-in with an end. Raises `Refused` for a stand-in who cannot sign
     in.
     """

@@ -56,7 +56,8 @@ def recipients_of(event: Event) -> list[Recipient]:
     recipients: dict[int, Recipient] = {}
     if first and (not affected or silent != affected):
         recipients = {
-            recipient.membership_id: recipient for recipient in _responsible(event, first, reason, affected - silent)
+            recipient.membership_id: recipient
+            for recipient in _responsible(event, first, reason, affected - silent)
         }
     responsible = frozenset(recipients)
     for recipient in [*_configured_recipients(event, audiences), *_followers(event)]:
@@ -69,7 +70,9 @@ def recipients_of(event: Event) -> list[Recipient]:
     return list(recipients.values())
 
 
-def _responsible(event: Event, first: int, reason: NotificationReason, affected: frozenset[int]) -> list[Recipient]:
+def _responsible(
+    event: Event, first: int, reason: NotificationReason, affected: frozenset[int]
+) -> list[Recipient]:
     """Return the responsible member; for administrations that they cannot see, a person named on them
     instead.
 
@@ -85,7 +88,9 @@ def _responsible(event: Event, first: int, reason: NotificationReason, affected:
         recipients.append(recipient)
     for member in sorted({member for member in fallbacks.values() if member is not None}):
         other = responsible_recipient(organisation_id, event_type, member, NotificationReason.RESPONSIBLE)
-        other.visible_administrations = frozenset(key for key, fallback in fallbacks.items() if fallback == member)
+        other.visible_administrations = frozenset(
+            key for key, fallback in fallbacks.items() if fallback == member
+        )
         recipients.append(other)
     return recipients
 
@@ -96,13 +101,20 @@ def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> l
     for administration, audience in audiences.items():
         for member in audience.members:
             by_member.setdefault(member, set()).add(administration)
-    active = active_members(event.organisation_id).filter(pk__in=by_member).order_by("pk").values_list("pk", flat=True)
+    active = (
+        active_members(event.organisation_id)
+        .filter(pk__in=by_member)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
     scopes = scopes_of(event.organisation_id, event.event_type, by_member)
     recipients = []
     for member in active:
         silenced = scopes.get((member, Channel.MAIL)) == PreferenceScope.NONE
         channels = {Channel.SCREEN} if silenced else {Channel.SCREEN, Channel.MAIL}
-        recipients.append(Recipient(member, NotificationReason.SETTINGS, channels, frozenset(by_member[member])))
+        recipients.append(
+            Recipient(member, NotificationReason.SETTINGS, channels, frozenset(by_member[member]))
+        )
     return recipients
 
 
@@ -118,7 +130,9 @@ def responsible_recipient(
     return Recipient(membership_id, reason, channels)
 
 
-def resolve_stand_in(organisation_id: int, membership_id: int | None) -> tuple[int | None, NotificationReason]:
+def resolve_stand_in(
+    organisation_id: int, membership_id: int | None
+) -> tuple[int | None, NotificationReason]:
     """Return the member, or the replacement of one who is away or gone: the chosen stand-in, else an
     Administrator.
     """
@@ -128,7 +142,9 @@ def resolve_stand_in(organisation_id: int, membership_id: int | None) -> tuple[i
         if candidate is None or candidate in visited:
             break
         visited.add(candidate)
-        arrangement = DeliverySettings.objects.in_organisation(organisation_id).filter(membership_id=candidate).first()
+        arrangement = (
+            DeliverySettings.objects.in_organisation(organisation_id).filter(membership_id=candidate).first()
+        )
         if _is_active(organisation_id, candidate) and not _is_away(arrangement):
             return (
                 candidate,
@@ -162,10 +178,14 @@ def _followers(event: Event) -> list[Recipient]:
         if scope not in (PreferenceScope.NONE, PreferenceScope.MINE)
     }
     active = set(
-        active_members(event.organisation_id).filter(pk__in={key[0] for key in followed}).values_list("pk", flat=True)
+        active_members(event.organisation_id)
+        .filter(pk__in={key[0] for key in followed})
+        .values_list("pk", flat=True)
     )
     affected = [int(key) for key in event.administrations]
-    visibilities = visible_administrations_of(event.organisation_id, event.subject, affected, active) if active else {}
+    visibilities = (
+        visible_administrations_of(event.organisation_id, event.subject, affected, active) if active else {}
+    )
     recipients: dict[int, Recipient] = {}
     for (member, channel), scope in sorted(followed.items()):
         own_administrations = _in_scope(visibilities.get(member, VisibleAdministrations()), scope)
@@ -174,14 +194,20 @@ def _followers(event: Event) -> list[Recipient]:
                 member, Recipient(member, NotificationReason.SUBSCRIBED, visible_administrations=frozenset())
             )
             recipient.channels.add(Channel(channel))
-            recipient.visible_administrations = (recipient.visible_administrations or frozenset()) | own_administrations
+            recipient.visible_administrations = (
+                recipient.visible_administrations or frozenset()
+            ) | own_administrations
     return list(recipients.values())
 
 
 def _in_scope(visibility: VisibleAdministrations, scope: str) -> frozenset[int]:
     if scope == PreferenceScope.ALL:
         return visibility.visible
-    return visibility.favourites | visibility.divisions if scope == PreferenceScope.DIVISIONS else visibility.favourites
+    return (
+        visibility.favourites | visibility.divisions
+        if scope == PreferenceScope.DIVISIONS
+        else visibility.favourites
+    )
 
 
 def _is_active(organisation_id: int, membership_id: int) -> bool:

@@ -33,7 +33,9 @@ class EmailItem:
     when: str = ""
 
 
-def build_email(membership: Membership, notices: Sequence[Notification], *, is_digest: bool) -> EmailMultiAlternatives:
+def build_email(
+    membership: Membership, notices: Sequence[Notification], *, is_digest: bool
+) -> EmailMultiAlternatives:
     """Build one mail with these notices. The same notices give the same Message-ID."""
     with translation.override(membership.user.language or settings.LANGUAGE_CODE):
         items = [_build_item(notice, is_digest=is_digest) for notice in notices]
@@ -96,8 +98,9 @@ def _as_text(context: dict[str, object]) -> str:
 def _headers(membership: Membership, notices: Sequence[Notification], *, is_digest: bool) -> dict[str, str]:
     host = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
     first = notices[0]
+    kind = "digest" if is_digest else "notice"
     headers = {
-        "Message-ID": f"<koppel.{membership.organisation_id}.{'digest' if is_digest else 'notice'}.{first.pk}@{host}>",
+        "Message-ID": f"<koppel.{membership.organisation_id}.{kind}.{first.pk}@{host}>",
         "Date": formatdate(),
         "Auto-Submitted": "auto-generated",
         "List-Unsubscribe": f"<{_absolute(reverse('notifications:preferences'))}>",

@@ -1,5 +1,5 @@
-"""Sends mails: each is claimed, handed over and settled in transactions of their own, so that a killed process neither loses
-one that was not handed over nor sends one twice."""
+"""Sends mails: each is claimed, handed over and settled in transactions of their own, so that a killed
+process neither loses one that was not handed over nor sends one twice."""
 
 from datetime import timedelta
 from functools import partial
@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 
 async def send_due(organisation_id: int) -> int:
-    """Send the mails whose time has come; in quarantine none. Returns how many were sent. Opens its own transactions."""
+    """Send the mails whose time has come; in quarantine none. Returns how
+    many were sent. Opens its own transactions."""
     session = SmtpSession()
     try:
         return await take_turn(EMAIL_OUTBOX, {"organisation_id": organisation_id}, partial(_deliver, session))
@@ -48,7 +49,9 @@ def _send(session: SmtpSession, claim: Claim) -> BatchResult:
         log.warning("mail_refused", reason=str(failure)[:200])
         _settle(claim, DeliveryState.FAILED, str(failure))
     except UnknownOutcome as failure:
-        log.warning("mail_uncertain", organisation=claim.organisation_id, count=len(claim.ids), reason=str(failure))
+        log.warning(
+            "mail_uncertain", organisation=claim.organisation_id, count=len(claim.ids), reason=str(failure)
+        )
         _settle(claim, DeliveryState.UNCERTAIN, str(failure))
     return BatchResult()
 
@@ -56,10 +59,12 @@ def _send(session: SmtpSession, claim: Claim) -> BatchResult:
 def _send_claimed(session: SmtpSession, claim: Claim) -> BatchResult:
     """Build the mail and hand it over. Raises what `SmtpSession.send` raises."""
     with organisation_scope(claim.organisation_id):
-        # Its trouble may have ended while it was claimed: by a process that died, or could not reach the mail server.
+        # Its trouble may have ended while it was claimed: by a process
+        # that died, or could not reach the mail server.
         recovered = claim.rows().exclude(notification__recovered_at=None)
         claim.settle(
-            _outcome(DeliveryState.DROPPED, EmailReason.RECOVERED), ids=list(recovered.values_list("pk", flat=True))
+            _outcome(DeliveryState.DROPPED, EmailReason.RECOVERED),
+            ids=list(recovered.values_list("pk", flat=True)),
         )
         rows = claim.rows().select_related("notification").order_by("notification__created_at", "pk")
         deliveries: list[EmailDelivery] = list(rows)

@@ -1,4 +1,5 @@
-"""Mails that wait. An organisation's are one lane, so that its mails share a connection to the mail server."""
+"""Mails that wait. An organisation's are one lane, so that its mails
+share a connection to the mail server."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,5 +1,5 @@
-"""Hands a mail to the mail server, in steps: what fails before the text is given may be tried again, what breaks off after that
-may have been accepted and must not be."""
+"""Hands a mail to the mail server, in steps: what fails before the text is given may be tried again, what
+breaks off after that may have been accepted and must not be."""
 
 import smtplib
 from collections.abc import Callable
@@ -50,7 +50,9 @@ class SmtpSession:
             smtp.rset()
             return False
         try:
-            reply: tuple[int, bytes | str] = smtp.data(message.message().as_bytes())  # smtplib ends lines as SMTP wants
+            reply: tuple[int, bytes | str] = smtp.data(
+                message.message().as_bytes()
+            )  # smtplib ends lines as SMTP wants
         except smtplib.SMTPDataError as refusal:  # it did not want the text at all
             reply = refusal.smtp_code, refusal.smtp_error
         except (OSError, smtplib.SMTPException) as error:

@@ -33,7 +33,8 @@ log = structlog.get_logger(__name__)
 
 
 def dispatch(organisation_id: int, event_id: int) -> int:
-    """Notify members of a pending event; 0 if it was closed or dispatched meanwhile. In scope, in the caller's transaction."""
+    """Notify members of a pending event; 0 if it was closed or dispatched
+    meanwhile. In scope, in the caller's transaction."""
     rows = Event.objects.in_organisation(organisation_id).select_for_update().filter(pk=event_id)
     event = rows.filter(state=EventState.PENDING).first()
     if event is None:
@@ -48,9 +49,12 @@ def dispatch(organisation_id: int, event_id: int) -> int:
 
 def dispatch_due(organisation_id: int) -> int:
     """Dispatch every pending event that is due. Returns the number of members notified."""
-    due = Event.objects.in_organisation(organisation_id).filter(state=EventState.PENDING, due_at__lte=timezone.now())
+    due = Event.objects.in_organisation(organisation_id).filter(
+        state=EventState.PENDING, due_at__lte=timezone.now()
+    )
     return sum(
-        _try_dispatch(organisation_id, key) for key in list(due.order_by("due_at").values_list("pk", flat=True)[:500])
+        _try_dispatch(organisation_id, key)
+        for key in list(due.order_by("due_at").values_list("pk", flat=True)[:500])
     )
 
 
@@ -75,20 +79,25 @@ def ongoing_events() -> "QuerySet[Event]":
         if definition.confirm_seconds and not definition.is_momentary
     ]
     return Event.objects.filter(
-        state=EventState.NOTIFIED, event_type__in=lasting_types, notified_at__lte=timezone.now() - UPDATE_INTERVAL,
+        state=EventState.NOTIFIED,
+        event_type__in=lasting_types,
+        notified_at__lte=timezone.now() - UPDATE_INTERVAL,
         last_seen_at__gt=F("notified_at"),
-    )  # fmt: skip
+    )
 
 
 def dispatch_updates(organisation_id: int) -> int:
-    """Notify about administrations added to an open event, at most once a day. Returns the number of people notified."""
+    """Notify about administrations added to an open event, at most once a
+    day. Returns the number of people notified."""
     ongoing = ongoing_events().select_for_update().filter(organisation_id=organisation_id)
     return sum(map(_dispatch_update, ongoing))
 
 
 def _dispatch_update(event: Event) -> int:
     added = {
-        key: context for key, context in event.administrations.items() if key not in event.notified_administrations
+        key: context
+        for key, context in event.administrations.items()
+        if key not in event.notified_administrations
     }
     if not added:
         return 0
@@ -112,13 +121,19 @@ def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
     """Create notifications for these people, and mails for those who want them; a job sends the mails after
     commit."""
     reachable = [recipient for recipient in recipients if recipient.channels]
-    notices = Notification.objects.bulk_create(_build_notification(event, recipient) for recipient in reachable)
+    notices = Notification.objects.bulk_create(
+        _build_notification(event, recipient) for recipient in reachable
+    )
     mailed = [
-        notice for notice, recipient in zip(notices, reachable, strict=True) if Channel.MAIL in recipient.channels
+        notice
+        for notice, recipient in zip(notices, reachable, strict=True)
+        if Channel.MAIL in recipient.channels
     ]
     if mailed:
         digests = _digest_subscribers(event.organisation_id, [notice.membership_id for notice in mailed])
-        EmailDelivery.objects.bulk_create(_build_delivery(notice, notice.membership_id in digests) for notice in mailed)
+        EmailDelivery.objects.bulk_create(
+            _build_delivery(notice, notice.membership_id in digests) for notice in mailed
+        )
         EMAIL_OUTBOX.enqueue({"organisation_id": event.organisation_id})
     return len(reachable)
 

@@ -1,6 +1,8 @@
-"""Further channels of events, such as webhooks: called when members are notified, and when an event is closed.
+"""Further channels of events, such as webhooks: called when members
+are notified, and when an event is closed.
 
-Both run in the caller's transaction and scope; a listener's exception rolls it back, and nobody is notified."""
+Both run in the caller's transaction and scope; a listener's exception
+rolls it back, and nobody is notified."""
 
 from collections.abc import Collection
 

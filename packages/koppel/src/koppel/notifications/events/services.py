@@ -30,9 +30,10 @@ from koppel.notifications.models import (
 
 _OPEN = """
 INSERT INTO notifications_event AS h
-  (organisation_id, event_type, key, subject_kind, subject_id, context, administrations, notified_administrations, round,
-   link, responsible_id, state, first_seen_at, last_seen_at, due_at)
-VALUES (%(organisation)s, %(event)s, %(key)s, %(kind)s, %(about)s, %(facts)s::jsonb, %(administrations)s::jsonb, '[]', 1,
+  (organisation_id, event_type, key, subject_kind, subject_id, context, administrations,
+   notified_administrations, round, link, responsible_id, state, first_seen_at, last_seen_at, due_at)
+VALUES (%(organisation)s, %(event)s, %(key)s, %(kind)s, %(about)s, %(facts)s::jsonb,
+  %(administrations)s::jsonb, '[]', 1,
         %(link)s, %(responsible)s, 'pending', now(), now(), %(due)s)
 ON CONFLICT (organisation_id, event_type, key) WHERE state IN ('pending', 'notified')
 DO UPDATE SET last_seen_at = now(), context = h.context || excluded.context,
@@ -56,10 +57,11 @@ def open_event(
     context: EventFacts | None = None,
     link: str = "",
 ) -> None:
-    """Open an event, or join the open one. `administrations`: those it touches, each with its `name` and context of its own.
-    Context is JSON, without secrets.
+    """Open an event, or join the open one. `administrations`: those it touches, each with its `name` and
+    context of its own. Context is JSON, without secrets.
 
-    Without `responsible` the subject's is looked up. It is dispatched at once, or after the delay of its event type."""
+    Without `responsible` the subject's is looked up. It is dispatched at
+    once, or after the delay of its event type."""
     definition = get_event_type(event_type)
     if _is_superseded(organisation_id, definition, key):
         return
@@ -72,7 +74,9 @@ def open_event(
         "facts": encode(context or {}, EventContext),
         "administrations": encode(administrations or {}, dict[int, EventContext]),
         "link": link[:300],
-        "responsible": responsible if responsible is not None else subject_of(organisation_id, subject).responsible,
+        "responsible": responsible
+        if responsible is not None
+        else subject_of(organisation_id, subject).responsible,
         "due": timezone.now() + timedelta(seconds=definition.confirm_seconds),
     }
     with connection.cursor() as cursor:
@@ -85,7 +89,8 @@ def open_event(
 
 
 def close_event(organisation_id: int, event_type: EventCode, key: EventKey) -> int:
-    """Close the event. Nobody is notified of one still pending; waiting mails are dropped; the next opening is a new event."""
+    """Close the event. Nobody is notified of one still pending; waiting mails are
+    dropped; the next opening is a new event."""
     now = timezone.now()
     events = Event.objects.in_organisation(organisation_id).filter(event_type=event_type, key=str(key))
     recovered = events.filter(state=EventState.PENDING).update(state=EventState.RECOVERED, closed_at=now)
@@ -107,10 +112,15 @@ def close_event_for(
     """Close the event for these administrations, and altogether when it touches no other."""
     if not _is_open(organisation_id, event_type, key):
         return
-    events = Event.objects.in_organisation(organisation_id).select_for_update().filter(
-        event_type=event_type, key=str(key),
-        state__in=[EventState.PENDING, EventState.NOTIFIED],
-    )  # fmt: skip
+    events = (
+        Event.objects.in_organisation(organisation_id)
+        .select_for_update()
+        .filter(
+            event_type=event_type,
+            key=str(key),
+            state__in=[EventState.PENDING, EventState.NOTIFIED],
+        )
+    )
     for event in events:
         remaining = {
             administration_id: context
@@ -132,7 +142,8 @@ def close_event_for(
 
 
 def _is_open(organisation_id: int, event_type: str, key: EventKey) -> bool:
-    """Ask in plain SQL: every successful sync asks, and compiling a queryset would cost more than the query."""
+    """Ask in plain SQL: every successful sync asks, and compiling a
+    queryset would cost more than the query."""
     with connection.cursor() as cursor:
         cursor.execute(_IS_OPEN, [organisation_id, event_type, str(key)])
         return bool(cursor.fetchone()[0])
@@ -142,7 +153,13 @@ def _is_superseded(organisation_id: int, definition: EventType, key: EventKey) -
     """Return whether an open event includes this one: a lost connection includes the failing syncs of its
     administrations."""
     superseding = definition.superseded_by
-    return bool(superseding) and Event.objects.in_organisation(organisation_id).filter(
-        event_type__in=superseding, key=str(key),
-        state__in=[EventState.PENDING, EventState.NOTIFIED],
-    ).exists()  # fmt: skip
+    return (
+        bool(superseding)
+        and Event.objects.in_organisation(organisation_id)
+        .filter(
+            event_type__in=superseding,
+            key=str(key),
+            state__in=[EventState.PENDING, EventState.NOTIFIED],
+        )
+        .exists()
+    )

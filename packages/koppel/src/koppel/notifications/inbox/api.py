@@ -64,7 +64,10 @@ def list_notices(
 ) -> NoticeList:
     """List your notices, newest first, 50 per page."""
     result = queries.page_of(request.actor, unread_only=unread, number=page)
-    items = [NoticeOut(**{name: getattr(notice, name) for name in NoticeOut.model_fields}) for notice in result.notices]
+    items = [
+        NoticeOut(**{name: getattr(notice, name) for name in NoticeOut.model_fields})
+        for notice in result.notices
+    ]
     return NoticeList(total=result.total, pages=result.pages, items=items)
 
 

@@ -42,7 +42,9 @@ def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number:
     if unread_only:
         notices = notices.filter(read_at=None)
     page = Paginator(notices.order_by("-created_at", "-id"), PAGE_SIZE).get_page(number)
-    return NoticePage([_view(notice) for notice in page], page.paginator.count, page.number, page.paginator.num_pages)
+    return NoticePage(
+        [_view(notice) for notice in page], page.paginator.count, page.number, page.paginator.num_pages
+    )
 
 
 def notice_for(actor: Actor, notice_id: int) -> Notification | None:
@@ -65,7 +67,8 @@ def event_types_of(actor: Actor) -> list[tuple[str, str]]:
     labels = {event: str(definition.label) for event, definition in event_types.items() if definition.label}
     present = set(_own_notices(actor).order_by().values_list("event_type", flat=True).distinct())
     return sorted(
-        ((event, labels[event]) for event in present if event in labels), key=lambda choice: choice[1].casefold()
+        ((event, labels[event]) for event in present if event in labels),
+        key=lambda choice: choice[1].casefold(),
     )
 
 

@@ -1,4 +1,5 @@
-"""Tell named people, and what a person does with notices. What happens by itself is announced (`events.services`)."""
+"""Tell named people, and what a person does with notices. What happens
+by itself is announced (`events.services`)."""
 
 import uuid
 from collections.abc import Iterable
@@ -22,7 +23,10 @@ def notify(
 ) -> None:
     """Notify each of these members once per call, however often one is named. In the caller's transaction."""
     recipient_ids = (
-        active_members(organisation_id).filter(pk__in=set(membership_ids)).order_by("pk").values_list("pk", flat=True)
+        active_members(organisation_id)
+        .filter(pk__in=set(membership_ids))
+        .order_by("pk")
+        .values_list("pk", flat=True)
     )
     now = timezone.now()
     event = Event.objects.create(
@@ -45,7 +49,8 @@ def notify(
 
 
 def mark_read(actor: Actor, notice_ids: Iterable[int] | None = None, *, up_to: int | None = None) -> int:
-    """Mark the actor's own notices as read; all of them when none is named, or all that there were `up_to` this one."""
+    """Mark the actor's own notices as read; all of them when none is
+    named, or all that there were `up_to` this one."""
     notices = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id, read_at=None)
     if notice_ids is not None:
         notices = notices.filter(pk__in=list(notice_ids))

@@ -41,7 +41,8 @@ def list_notices(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("notifications:list")
 def mark_notices(request: AuthenticatedRequest) -> HttpResponse:
-    """Mark one notice as read or unread, or all that the page could show as read: nobody has read what came since."""
+    """Mark one notice as read or unread, or all that the page could show
+    as read: nobody has read what came since."""
     values = ReadForm.of(request).values_or_refusal()
     if values["unread"]:
         mark_unread(request.actor, values["unread"])
@@ -97,7 +98,8 @@ def _save_preferences(request: AuthenticatedRequest, form: PreferencesForm) -> N
 @csrf_exempt
 @public
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """Turn off mail about an event without signing in: the signed link is the authority (RFC 8058 posts to it)."""
+    """Turn off mail about an event without signing in: the signed
+    link is the authority (RFC 8058 posts to it)."""
     parsed = read_unsubscribe(token)
     if parsed is None:
         raise Http404
@@ -106,4 +108,6 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         with organisation_scope(organisation_id):
             preferences.unsubscribe(organisation_id, membership_id, event)
     label = str(get_event_type(event).label) or event
-    return render(request, "notifications/unsubscribe.html", {"label": label, "done": request.method == "POST"})
+    return render(
+        request, "notifications/unsubscribe.html", {"label": label, "done": request.method == "POST"}
+    )

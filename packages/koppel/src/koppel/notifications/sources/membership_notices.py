@@ -17,7 +17,8 @@ EVENT_TYPES = (
     EventType(
         NotificationEvent.MEMBERSHIP_BEGAN,
         _(
-            "Your account is a member of %(organisation)s now. Was it not you who accepted that? Tell its Administrators, and"
+            "Your account is a member of %(organisation)s now. "
+            "Was it not you who accepted that? Tell its Administrators, and"
             " change your password."
         ),
         label=_("Membership of an organisation"),
@@ -27,7 +28,8 @@ EVENT_TYPES = (
     EventType(
         NotificationEvent.SIGN_IN_LINKED,
         _(
-            "%(provider)s may sign you in to %(organisation)s from now on. Was it not you who linked it? Tell the"
+            "%(provider)s may sign you in to %(organisation)s from now on. "
+            "Was it not you who linked it? Tell the"
             " Administrators of %(organisation)s."
         ),
         label=_("A linked single sign-on"),
@@ -49,9 +51,15 @@ def _notify(event: NotificationEvent, membership: Membership, facts: Mapping[str
     """Notify the person in every organisation: he or she may never visit the one that did this."""
     name = Organisation.objects.get(pk=membership.organisation_id).name
     with installation_scope("account changed"):
-        memberships = list(active_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk"))
+        memberships = list(
+            active_memberships().filter(user_id=membership.user_id).values_list("organisation_id", "pk")
+        )
     for organisation_id, membership_id in memberships:
         with organisation_scope(organisation_id):
             notify(
-                organisation_id, event, [membership_id], {"organisation": name, **facts}, reverse("own:organisations")
+                organisation_id,
+                event,
+                [membership_id],
+                {"organisation": name, **facts},
+                reverse("own:organisations"),
             )

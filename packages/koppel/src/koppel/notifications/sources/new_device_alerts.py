@@ -63,17 +63,24 @@ def _record_device(organisation_id: int, membership_id: int, agent: str, address
     devices = KnownDevice.objects.in_organisation(organisation_id).filter(membership_id=membership_id)
     is_first = not devices.exists()
     _device, is_new = KnownDevice.objects.update_or_create(
-        organisation_id=organisation_id, membership_id=membership_id, fingerprint=_fingerprint(browser, address)
+        organisation_id=organisation_id,
+        membership_id=membership_id,
+        fingerprint=_fingerprint(browser, address),
     )
     if is_new and not is_first:
         facts = {"browser": browser, "address": address or "–"}
         notify(
-            organisation_id, NotificationEvent.NEW_SIGN_IN, [membership_id], facts, reverse("account_change_password")
+            organisation_id,
+            NotificationEvent.NEW_SIGN_IN,
+            [membership_id],
+            facts,
+            reverse("account_change_password"),
         )
 
 
 def browser_of(agent: str) -> str:
-    """Return a name such as `Firefox, Windows`, without the version, or every update would be a new browser."""
+    """Return a name such as `Firefox, Windows`, without the version,
+    or every update would be a new browser."""
     browser = next((name for name in BROWSERS if f"{name}/" in agent), "")
     system = next((name for mark, name in SYSTEMS.items() if mark in agent), "")
     return ", ".join(filter(None, (NAMES.get(browser, browser), system))) or agent[:60] or "–"

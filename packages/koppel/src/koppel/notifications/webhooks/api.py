@@ -18,7 +18,8 @@ WebhookId = Annotated[int, Path(ge=1, le=ID_MAX)]
 
 
 class WebhookOut(Schema):
-    """`failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel itself switched it off."""
+    """`failing_since`: nothing was accepted since then.
+    `disabled_reason`: why Koppel itself switched it off."""
 
     id: int
     name: str
@@ -128,7 +129,9 @@ def list_deliveries(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[DeliveryOut]:
     """List its messages of the last 30 days, newest first."""
-    deliveries = endpoints.list_deliveries(request.actor, webhook_id, state=state.value if state else "", limit=limit)
+    deliveries = endpoints.list_deliveries(
+        request.actor, webhook_id, state=state.value if state else "", limit=limit
+    )
     return [_delivery_to_schema(delivery) for delivery in deliveries]
 
 

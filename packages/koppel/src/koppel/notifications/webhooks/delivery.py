@@ -1,5 +1,5 @@
-"""Sends messages to webhooks: claimed, sent outside any transaction, settled. A killed process costs a second delivery at
-most, which the receiver knows by its id."""
+"""Sends messages to webhooks: claimed, sent outside any transaction, settled. A killed process costs a second
+delivery at most, which the receiver knows by its id."""
 
 import asyncio
 import time
@@ -38,7 +38,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class DeliveryResult:
-    """The outcome of one attempt. `status` None: no response. `reason` is a code of `WebhookReason`, '' if accepted."""
+    """The outcome of one attempt. `status` None: no response. `reason` is
+    a code of `WebhookReason`, '' if accepted."""
 
     delivery_id: int
     status: int | None
@@ -62,9 +63,11 @@ class Batch:
 
 
 async def send_due(organisation_id: int, webhook_id: int) -> int:
-    """Send the webhook's messages that are due; in quarantine none. Returns how many were accepted. Opens its own
-    transactions."""
-    return await take_turn(WEBHOOK_OUTBOX, {"organisation_id": organisation_id, "webhook_id": webhook_id}, _deliver)
+    """Send the webhook's messages that are due; in quarantine none. Returns how many
+    were accepted. Opens its own transactions."""
+    return await take_turn(
+        WEBHOOK_OUTBOX, {"organisation_id": organisation_id, "webhook_id": webhook_id}, _deliver
+    )
 
 
 async def _deliver(claim: Claim) -> BatchResult:
@@ -84,7 +87,9 @@ async def _deliver(claim: Claim) -> BatchResult:
 def _load(claim: Claim) -> Batch | None:
     """Return the batch with the webhook's keys; None when the webhook was removed with its messages."""
     with organisation_scope(claim.organisation_id):
-        webhooks = WebhookEndpoint.objects.in_organisation(claim.organisation_id).filter(pk=claim.lane["webhook_id"])
+        webhooks = WebhookEndpoint.objects.in_organisation(claim.organisation_id).filter(
+            pk=claim.lane["webhook_id"]
+        )
         webhook = webhooks.first()
         if webhook is None:
             return None
@@ -108,14 +113,20 @@ async def _call(batch: Batch) -> list[DeliveryResult]:
     async with HttpClient(
         timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, body_bytes_max=RESPONSE_BYTES_MAX
     ) as http:
-        return await asyncio.gather(*(_post(http, webhook.url, keys, delivery) for delivery in batch.deliveries))
+        return await asyncio.gather(
+            *(_post(http, webhook.url, keys, delivery) for delivery in batch.deliveries)
+        )
 
 
-async def _post(http: HttpClient, url: str, keys: Sequence[Secret], delivery: WebhookDelivery) -> DeliveryResult:
+async def _post(
+    http: HttpClient, url: str, keys: Sequence[Secret], delivery: WebhookDelivery
+) -> DeliveryResult:
     body, started = delivery.body.encode(), time.monotonic()
     signed = headers(delivery.message_id, int(time.time()), body, keys)
     try:
-        response = await http.send("POST", url, allowed_origins=[origin_of(url)], content=body, headers=signed)
+        response = await http.send(
+            "POST", url, allowed_origins=[origin_of(url)], content=body, headers=signed
+        )
     except Quarantined as stopped:
         return DeliveryResult(delivery.pk, None, stopped.code)
     except NetworkFailure as failure:
@@ -124,7 +135,11 @@ async def _post(http: HttpClient, url: str, keys: Sequence[Secret], delivery: We
         return DeliveryResult(delivery.pk, None, NOT_CONNECTED, duration_ms=_duration_ms_since(started))
     text = response.body[:500].decode(errors="replace").replace("\0", "")
     retry_after = response.headers.get("retry-after", "")
-    wait = min(int(retry_after), RETRY_AFTER_SECONDS_MAX) if retry_after.isdecimal() and len(retry_after) < 10 else 0
+    wait = (
+        min(int(retry_after), RETRY_AFTER_SECONDS_MAX)
+        if retry_after.isdecimal() and len(retry_after) < 10
+        else 0
+    )
     return DeliveryResult(
         delivery.pk, response.status, _reason_for(response.status), text, _duration_ms_since(started), wait
     )
@@ -146,12 +161,16 @@ def _store_results(claim: Claim, batch: Batch, results: Sequence[DeliveryResult]
             _update_endpoint_health(webhook, results, timezone.now())
 
 
-def _store_result(claim: Claim, webhook: WebhookEndpoint, delivery: WebhookDelivery, result: DeliveryResult) -> None:
+def _store_result(
+    claim: Claim, webhook: WebhookEndpoint, delivery: WebhookDelivery, result: DeliveryResult
+) -> None:
     ids = [delivery.pk]
     response = {
-        "response_status": result.status, "reason": result.reason, "response_body": result.text,
+        "response_status": result.status,
+        "reason": result.reason,
+        "response_body": result.text,
         "duration_ms": result.duration_ms,
-    }  # fmt: skip
+    }
     if result.accepted:
         claim.settle({**response, "state": DeliveryState.SENT, "sent_at": timezone.now()}, ids=ids)
     elif not webhook.is_active:
@@ -172,7 +191,9 @@ def _is_superseded(delivery: WebhookDelivery) -> bool:
     return endpoint_deliveries.filter(event_id=delivery.event_id, is_closing=True).exists()
 
 
-def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[DeliveryResult], now: datetime) -> None:
+def _update_endpoint_health(
+    webhook: WebhookEndpoint, results: Sequence[DeliveryResult], now: datetime
+) -> None:
     """Store what the answers say about the webhook itself, and disable it when it is gone or accepted nothing
     for days."""
     queryset = WebhookEndpoint.objects.in_organisation(webhook.organisation_id).filter(pk=webhook.pk)
@@ -193,7 +214,8 @@ def _update_endpoint_health(webhook: WebhookEndpoint, results: Sequence[Delivery
 
 
 def _reason_for(status: int) -> str:
-    """Return the reason code of a status. 3xx is not followed: a signed message goes where it was meant to."""
+    """Return the reason code of a status. 3xx is not followed: a
+    signed message goes where it was meant to."""
     if 200 <= status < 300:
         return ""
     if status == HTTPStatus.GONE:

@@ -28,7 +28,9 @@ def enqueue_opened(event: Event) -> None:
 def enqueue_closed(organisation_id: int, event_ids: Collection[int]) -> None:
     """Create messages for the webhooks that got the opening one, and drop what was not sent yet."""
     deliveries = WebhookDelivery.objects.in_organisation(organisation_id).filter(event_id__in=event_ids)
-    deliveries.filter(state=DeliveryState.WAITING).update(state=DeliveryState.DROPPED, reason=WebhookReason.RECOVERED)
+    deliveries.filter(state=DeliveryState.WAITING).update(
+        state=DeliveryState.DROPPED, reason=WebhookReason.RECOVERED
+    )
     notified = deliveries.filter(state__in=[DeliveryState.SENT, DeliveryState.CLAIMED], is_closing=False)
     for event in Event.objects.in_organisation(organisation_id).filter(pk__in=event_ids):
         webhook_ids = set(notified.filter(event=event).values_list("webhook_id", flat=True))

@@ -1,4 +1,5 @@
-"""Use cases of webhooks: an Administrator names an address, chooses events, and looks after what was not accepted."""
+"""Use cases of webhooks: an Administrator names an address, chooses
+events, and looks after what was not accepted."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -63,9 +64,13 @@ def create_webhook(actor: Actor, data: WebhookInput) -> tuple[WebhookEndpoint, S
         raise Refused(_("An organisation has at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
     cleaned = _clean(actor, data)
     webhook = WebhookEndpoint.objects.create(
-        organisation_id=actor.organisation_id, created_by_id=None if actor.is_operator else actor.membership_id,
-        name=cleaned.name, url=cleaned.url, events=list(cleaned.events), divisions=list(cleaned.divisions),
-    )  # fmt: skip
+        organisation_id=actor.organisation_id,
+        created_by_id=None if actor.is_operator else actor.membership_id,
+        name=cleaned.name,
+        url=cleaned.url,
+        events=list(cleaned.events),
+        divisions=list(cleaned.divisions),
+    )
     secret = _store_new_secret(webhook)
     _record(actor.audit, webhook, WebhookAction.CREATED, after=_audit_details(cleaned))
     return webhook, secret
@@ -74,7 +79,9 @@ def create_webhook(actor: Actor, data: WebhookInput) -> tuple[WebhookEndpoint, S
 def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> WebhookEndpoint:
     """Change a webhook. Raises `Refused` and `NoSuchWebhook`."""
     webhook, cleaned = get_webhook(actor, webhook_id), _clean(actor, data)
-    before = WebhookInput(name=webhook.name, url=webhook.url, events=webhook.events, divisions=webhook.divisions)
+    before = WebhookInput(
+        name=webhook.name, url=webhook.url, events=webhook.events, divisions=webhook.divisions
+    )
     webhook.name, webhook.url, webhook.events, webhook.divisions = (
         cleaned.name,
         cleaned.url,
@@ -84,7 +91,11 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> Webhook
     webhook.save(update_fields=["name", "url", "events", "divisions"])
     if before != cleaned:
         _record(
-            actor.audit, webhook, WebhookAction.CHANGED, before=_audit_details(before), after=_audit_details(cleaned)
+            actor.audit,
+            webhook,
+            WebhookAction.CHANGED,
+            before=_audit_details(before),
+            after=_audit_details(cleaned),
         )
     return webhook
 
@@ -137,7 +148,9 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
     _require_active(webhook)
     deliveries = WebhookDelivery.objects.for_actor(actor).filter(webhook=webhook)
     condition = (
-        Q(state=DeliveryState.FAILED) if delivery_ids is None else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
+        Q(state=DeliveryState.FAILED)
+        if delivery_ids is None
+        else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
     )
     count = deliveries.filter(condition).update(
         state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), leased_until=None, reason=""
@@ -148,7 +161,9 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
     return count
 
 
-def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: int = 100) -> list[WebhookDelivery]:
+def list_deliveries(
+    actor: Actor, webhook_id: int, *, state: str = "", limit: int = 100
+) -> list[WebhookDelivery]:
     """Return the webhook's messages, the newest first. Raises `NoSuchWebhook`."""
     webhook = get_webhook(actor, webhook_id)
     deliveries = WebhookDelivery.objects.for_actor(actor).filter(webhook=webhook)
@@ -159,7 +174,9 @@ def list_deliveries(actor: Actor, webhook_id: int, *, state: str = "", limit: in
 
 def disable(webhook: WebhookEndpoint, reason: WebhookReason) -> None:
     """Switch off a webhook that is gone or accepted nothing for days, and notify who created it. In scope."""
-    stopped = WebhookEndpoint.objects.in_organisation(webhook.organisation_id).filter(pk=webhook.pk, is_active=True)
+    stopped = WebhookEndpoint.objects.in_organisation(webhook.organisation_id).filter(
+        pk=webhook.pk, is_active=True
+    )
     if not stopped.update(is_active=False, disabled_reason=reason):
         return
     _fail_pending_deliveries(webhook)
@@ -207,7 +224,9 @@ def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
     except (ValidationError, ValueError):  # a port that there cannot be is a ValueError
         parts = None
     if parts is None or parts.username or parts.fragment or len(url) > 500:
-        message = _("“%(url)s” is no address that Koppel can call. It begins with https://.") % {"url": url[:200]}
+        message = _("“%(url)s” is no address that Koppel can call. It begins with https://.") % {
+            "url": url[:200]
+        }
         raise Refused(message, field="url")
     available = webhook_event_types()
     if "" in data.events:
@@ -215,7 +234,10 @@ def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
     if unknown := [name for name in data.events if name not in available]:
         raise Refused(_("There is no event “%(event)s”.") % {"event": str(unknown[0])[:60]}, field="events")
     return WebhookInput(
-        name=name, url=url, events=sorted(set(data.events)), divisions=_validate_divisions(actor, data.divisions)
+        name=name,
+        url=url,
+        events=sorted(set(data.events)),
+        divisions=_validate_divisions(actor, data.divisions),
     )
 
 
@@ -230,7 +252,9 @@ def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> list[int
 
 def _audit_details(data: WebhookInput) -> dict[str, object]:
     """Return the input with names of divisions: they may be gone when the audit log is read."""
-    names = Division.objects.filter(pk__in=list(data.divisions)).order_by("name").values_list("name", flat=True)
+    names = (
+        Division.objects.filter(pk__in=list(data.divisions)).order_by("name").values_list("name", flat=True)
+    )
     return {**vars(data), "divisions": list(names)}
 
 
@@ -246,7 +270,9 @@ def _fail_pending_deliveries(webhook: WebhookEndpoint) -> None:
     waiting.update(state=DeliveryState.FAILED, reason=WebhookReason.DISABLED)
 
 
-def _record(audit_actor: AuditActor, webhook: WebhookEndpoint, action: WebhookAction, **details: object) -> None:
+def _record(
+    audit_actor: AuditActor, webhook: WebhookEndpoint, action: WebhookAction, **details: object
+) -> None:
     record(
         webhook.organisation_id,
         audit_actor,

@@ -40,7 +40,8 @@ def event_payload(event: Event, divisions: Collection[int], *, is_closing: bool)
     if event.subject_kind == SubjectKind.ADMINISTRATION and event.subject_id is not None:
         affected.add(event.subject_id)
     visible = frozenset(unrestricted(event.organisation_id, affected, divisions))
-    # Of what moved to another division since, the end is sent as well to who got the beginning: without names.
+    # Of what moved to another division since, the end is sent as well
+    # to who got the beginning: without names.
     has_moved = is_closing and bool(divisions) and bool(unrestricted(event.organisation_id, affected, ()))
     if (affected or divisions) and not (visible or has_moved):
         return None

@@ -21,12 +21,18 @@ class WebhookReason(models.TextChoices):
     NOT_CONNECTED = ADDRESS_NOT_CONNECTED, _("It cannot be reached.")
     NOT_ALLOWED = (
         ADDRESS_NOT_ALLOWED,
-        _("This address is not public. Whoever operates Koppel decides which networks of your own it may call."),
+        _(
+            "This address is not public. Whoever operates Koppel decides which networks of your own it may "
+            "call."
+        ),
     )
     DISABLED = "disabled", _("The webhook was switched off.")
     QUARANTINED = quarantine.CODE, _("It waited when Koppel was put into quarantine, so it was not sent.")
     RECOVERED = "recovered", _("It was over before it was told.")
-    VAULT_KEY = "vault_key", _("Its secret cannot be opened. Whoever operates Koppel has to put the key back.")
+    VAULT_KEY = (
+        "vault_key",
+        _("Its secret cannot be opened. Whoever operates Koppel has to put the key back."),
+    )
 
 
 def reason_text(reason: str) -> str:

@@ -1,4 +1,5 @@
-"""How a receiver knows that a message is ours: the headers of Standard Webhooks (standardwebhooks.com, version 1.0.0).
+"""How a receiver knows that a message is ours: the headers of Standard
+Webhooks (standardwebhooks.com, version 1.0.0).
 
 `webhook-signature` holds one `v1,<base64>` per secret in use: HMAC-SHA256 over `id.timestamp.body`.
 """

@@ -56,7 +56,9 @@ def show_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse
 def show_log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Show the log alone, for as long as something is on its way."""
     webhook = endpoints.get_webhook(request.actor, webhook_id)
-    return render(request, "notifications/webhook_log.html", _log(request, webhook, request.parameters["state"] or ""))
+    return render(
+        request, "notifications/webhook_log.html", _log(request, webhook, request.parameters["state"] or "")
+    )
 
 
 @action_of("webhooks:detail", "webhook_id")
@@ -109,7 +111,8 @@ def _page(
     state: str = "",
     form: WebhookForm | None = None,
 ) -> HttpResponse:
-    """Return the page, with the secret the one time that it is shown. `state`: only messages of this one are in the log."""
+    """Return the page, with the secret the one time that it is shown. `state`:
+    only messages of this one are in the log."""
     context = {
         "nav_section": "webhooks",
         "webhook": webhook,
@@ -137,7 +140,9 @@ def _log(request: AuthenticatedRequest, webhook: WebhookEndpoint, state: str) ->
             for delivery in deliveries
         ],
         "failed": all_deliveries.filter(state=DeliveryState.FAILED).count(),
-        "is_busy": any(delivery.state == DeliveryState.CLAIMED or _is_new(delivery) for delivery in deliveries),
+        "is_busy": any(
+            delivery.state == DeliveryState.CLAIMED or _is_new(delivery) for delivery in deliveries
+        ),
         "is_cut": len(deliveries) == DELIVERIES_SHOWN,
     }
 

@@ -1,4 +1,5 @@
-"""Step ⑤: division, template and users of the new administrations. Users are added; division and template replace."""
+"""Step ⑤: division, template and users of the new administrations. Users
+are added; division and template replace."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +26,12 @@ class AssignmentRow:
 
 
 def assign(
-    flow: Flow, company_ids: Iterable[int], *, division_id: int | None, template_id: int | None, users: Iterable[int]
+    flow: Flow,
+    company_ids: Iterable[int],
+    *,
+    division_id: int | None,
+    template_id: int | None,
+    users: Iterable[int],
 ) -> int:
     """Store assignments for the ticked companies; None leaves a value as it is. Returns their number. Raises
     `UnknownParameter`."""
@@ -45,7 +51,9 @@ def assign(
     return len(selected)
 
 
-def _require_offered(organisation_id: int, division_id: int | None, template_id: int | None, users: set[int]) -> None:
+def _require_offered(
+    organisation_id: int, division_id: int | None, template_id: int | None, users: set[int]
+) -> None:
     parts = []
     divisions = Division.objects.in_organisation(organisation_id).filter(archived_at=None)
     if division_id is not None and not divisions.filter(pk=division_id).exists():
@@ -69,7 +77,8 @@ def clear(flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def list_assignments(actor: Actor, flow: Flow) -> list[AssignmentRow]:
-    """Return what each company would get. A deleted division, template or person is left out here; finishing refuses it."""
+    """Return what each company would get. A deleted division, template or
+    person is left out here; finishing refuses it."""
     names = {kind: dict(pairs) for kind, pairs in assignment_choices(actor).items()}
     assignment_rows = []
     for answer in list_answers(flow):
@@ -78,6 +87,8 @@ def list_assignments(actor: Actor, flow: Flow) -> list[AssignmentRow]:
         division = names["divisions"].get(assignment.division or 0, "")
         number = mask_number(answer.number, answer.company.country)
         assignment_rows.append(
-            AssignmentRow(answer, number, division, names["templates"].get(assignment.template or 0, ""), people)
+            AssignmentRow(
+                answer, number, division, names["templates"].get(assignment.template or 0, ""), people
+            )
         )
     return assignment_rows

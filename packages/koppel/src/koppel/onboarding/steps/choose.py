@@ -52,11 +52,12 @@ def connections_in(actor: Actor, flow: Flow) -> list[Connection]:
 
 
 def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
-    """Return every company that the flow's connections list and the actor may see; `is_imported` counts other connections too.
+    """Return every company that the flow's connections list and the actor may
+    see; `is_imported` counts other connections too.
 
-    A company that two accounts reach is one choice: the one that can be reached. A company whose administration is restricted
-    to others is left out, whichever account reaches it: a row without its name would still reveal that it exists, and to the
-    person who gave the consent which one it is."""
+    A company that two accounts reach is one choice: the one that can be reached. A company whose
+    administration is restricted to others is left out, whichever account reaches it: a row without its name
+    would still reveal that it exists, and to the person who gave the consent which one it is."""
     connections = connections_in(actor, flow)
     choices_by_external_id: dict[str, CompanyChoice] = {}
     imported, hidden = _imported_ids(actor, flow.connector), _restricted_ids(actor, flow.connector)
@@ -73,7 +74,9 @@ def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
             before = choices_by_external_id.get(company.external_id)
             if before is None or (row.can_be_chosen and not before.can_be_chosen):
                 choices_by_external_id[company.external_id] = row
-    return sorted(choices_by_external_id.values(), key=lambda row: (normalize_search(row.company.name), row.company.pk))
+    return sorted(
+        choices_by_external_id.values(), key=lambda row: (normalize_search(row.company.name), row.company.pk)
+    )
 
 
 def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
@@ -98,8 +101,9 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_many: bool) -> set[int]:
-    """Return the ids that the list shows as ticked: all at first, later those that were chosen. With `collects_many`, where a
-    person adds one company after the other, new ones too. A flow from an existing connection starts with none."""
+    """Return the ids that the list shows as ticked: all at first, later those that were chosen.
+    With `collects_many`, where a person adds one company after the other, new ones too. A flow
+    from an existing connection starts with none."""
     fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
     if not (chosen := fresh & set(flow.chosen_company_ids)):
         return set() if is_import(flow) else fresh
@@ -107,18 +111,23 @@ def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_ma
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:
-    """Return whether the actor gave a consent of this flow: that person decides what others may import with it."""
+    """Return whether the actor gave a consent of this flow: that
+    person decides what others may import with it."""
     return actor.can(Permission.MANAGE_CONNECTIONS) and any(
         connection.owner_id == actor.membership_id for connection in connections_in(actor, flow)
     )
 
 
-def set_companies_importable(actor: Actor, flow: Flow, company_ids: Iterable[int], *, importable: bool) -> int:
-    """Let others import these companies through the actor's own connections, or hide them from others. Returns the
-    number changed."""
+def set_companies_importable(
+    actor: Actor, flow: Flow, company_ids: Iterable[int], *, importable: bool
+) -> int:
+    """Let others import these companies through the actor's own connections, or hide
+    them from others. Returns the number changed."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection_ids = [
-        connection.pk for connection in connections_in(actor, flow) if connection.owner_id == actor.membership_id
+        connection.pk
+        for connection in connections_in(actor, flow)
+        if connection.owner_id == actor.membership_id
     ]
     companies = RemoteCompany.objects.for_actor(actor).filter(
         connection_id__in=connection_ids, pk__in=list(company_ids)
@@ -129,17 +138,23 @@ def set_companies_importable(actor: Actor, flow: Flow, company_ids: Iterable[int
     if names:
         action = ConnectionAction.COMPANIES_SHARED if importable else ConnectionAction.COMPANIES_HIDDEN
         subject = Subject(SubjectKind.CONNECTION, flow.connection_id)
-        record(actor.organisation_id, actor.audit, action, subject=subject, details={"companies": names[:100]})
+        record(
+            actor.organisation_id, actor.audit, action, subject=subject, details={"companies": names[:100]}
+        )
     return len(names)
 
 
 def _imported_ids(actor: Actor, connector: str) -> dict[str, int]:
     """Return administration ids by external id, of this system in this organisation."""
-    administrations = Administration.objects.for_actor(actor).filter(remote_company__connection__connector=connector)
+    administrations = Administration.objects.for_actor(actor).filter(
+        remote_company__connection__connector=connector
+    )
     return dict(administrations.values_list("remote_company__external_id", "pk"))
 
 
 def _restricted_ids(actor: Actor, connector: str) -> set[str]:
     """Return external ids of this system whose administration is restricted to others."""
-    companies = RemoteCompany.objects.filter(pk__in=restricted_company_ids(actor), connection__connector=connector)
+    companies = RemoteCompany.objects.filter(
+        pk__in=restricted_company_ids(actor), connection__connector=connector
+    )
     return set(companies.values_list("external_id", flat=True))

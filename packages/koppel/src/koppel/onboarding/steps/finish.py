@@ -29,22 +29,33 @@ class FinishedImport:
 def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> FinishedImport | None:
     """Import the chosen companies and queue their first syncs. Called again, it returns the same import.
 
-    Returns None when a company lacks its identity; with `complete_later` only when a given identity is wrong, as companies
-    without one get an issue. Raises `NoSuchAdministration` for a division, template or person that is gone."""
+    Returns None when a company lacks its identity; with `complete_later` only when a given
+    identity is wrong, as companies without one get an issue. Raises `NoSuchAdministration` for a
+    division, template or person that is gone."""
     flow = get_flow(actor, token, lock=True)
     if flow.state == FlowState.FINISHED and flow.import_record is not None:
         return FinishedImport(flow.import_record)
     identity_answers = list_answers(flow)
-    identities = {answer.company.pk: identity_of(answer, complete_later=complete_later) for answer in identity_answers}
-    confirmed = {
-        answer.company.pk: confirmed_identity(answer.discrepancy, flow.confirmations) for answer in identity_answers
+    identities = {
+        answer.company.pk: identity_of(answer, complete_later=complete_later) for answer in identity_answers
     }
-    if flow.connection is None or not identity_answers or any(identity is None for identity in identities.values()):
+    confirmed = {
+        answer.company.pk: confirmed_identity(answer.discrepancy, flow.confirmations)
+        for answer in identity_answers
+    }
+    if (
+        flow.connection is None
+        or not identity_answers
+        or any(identity is None for identity in identities.values())
+    ):
         return None
     lock_until_commit(LockName.IMPORT_START, actor.organisation_id)
     identities_by_company = {key: identity for key, identity in identities.items() if identity is not None}
     import_record = Import.objects.create(
-        organisation_id=actor.organisation_id, connection=flow.connection, membership_id=actor.membership_id, count=0
+        organisation_id=actor.organisation_id,
+        connection=flow.connection,
+        membership_id=actor.membership_id,
+        count=0,
     )
     ids = _import(actor, flow, import_record, identities_by_company, confirmed)
     request_first_runs(actor, ids)

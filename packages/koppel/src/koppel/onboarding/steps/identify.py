@@ -1,4 +1,5 @@
-"""Step ④: a COC number for each chosen company, or a reason and a sector. What is known is filled in; registers are asked."""
+"""Step ④: a COC number for each chosen company, or a reason and a sector. What
+is known is filled in; registers are asked."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,12 @@ from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.numbers import NumberCheck, check_number, list_import
-from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity, suggest_number
+from koppel.company_registers.numbers.identity import (
+    Identity,
+    IdentityProblem,
+    check_identity,
+    suggest_number,
+)
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
@@ -25,8 +31,8 @@ SUGGESTIONS_MAX = 3
 
 @dataclass(frozen=True)
 class IdentityAnswer:
-    """The identity of one company in step ④, typed or suggested, with its problems, its discrepancy and the register's
-    answer."""
+    """The identity of one company in step ④, typed or suggested, with its problems,
+    its discrepancy and the register's answer."""
 
     company: RemoteCompany
     number: str
@@ -45,23 +51,32 @@ class IdentityAnswer:
     @property
     def question(self) -> Discrepancy | None:
         """Return the question “is this the same company?” while nobody has answered it."""
-        return self.discrepancy if self.discrepancy and self.discrepancy.answer is None and not self.problems else None
+        return (
+            self.discrepancy
+            if self.discrepancy and self.discrepancy.answer is None and not self.problems
+            else None
+        )
 
     @property
     def badge(self) -> tuple[str, str]:
-        """Return the badge beside the number: (ok | warn | bad | busy | '', sentence). A missing value is no problem
-        until Next."""
+        """Return the badge beside the number: (ok | warn | bad | busy | '', sentence).
+        A missing value is no problem until Next."""
         if self.number and (problem := self.problems.get("number")):
             return "bad", str(problem.message)
         if not self.number:
-            return ("busy", _("A register is asked.")) if self.finding and self.finding.is_waiting else ("", "")
+            return (
+                ("busy", _("A register is asked.")) if self.finding and self.finding.is_waiting else ("", "")
+            )
         if self.discrepancy and not self.discrepancy.answer:
             return ("warn" if self.discrepancy.answer is None else "bad"), self.discrepancy.message
         if self.checked and self.checked.message:
             return "warn", str(self.checked.message)
         if self.discrepancy:
             return "ok", _("confirmed as the same company")
-        return self._in_register or ("ok", _("from the accounting system") if self.is_guessed else _("checks out"))
+        return self._in_register or (
+            "ok",
+            _("from the accounting system") if self.is_guessed else _("checks out"),
+        )
 
     @property
     def _in_register(self) -> tuple[str, str] | None:
@@ -102,7 +117,8 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
     """Return the answers of the chosen companies, or of some of them."""
     companies = _chosen_companies(flow, only)
     parts_by_company = {
-        company.pk: _stored_or_guessed(company, flow.typed_identities.get(company.pk)) for company in companies
+        company.pk: _stored_or_guessed(company, flow.typed_identities.get(company.pk))
+        for company in companies
     }
     query_by_company = {
         key: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
@@ -116,7 +132,8 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
 
 
 def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
-    """Queue look-ups of the typed and suggested numbers in the registers, except those that were looked up lately."""
+    """Queue look-ups of the typed and suggested numbers in the
+    registers, except those that were looked up lately."""
     queries = [
         build_query(answer.company.country, answer.number, answer.company.vat_number, answer.company.name)
         for answer in list_answers(flow, only)
@@ -126,8 +143,11 @@ def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
 
 
 def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[int]:
-    """Store what was typed for these companies, valid or not. Returns the ids of those that belong to the flow."""
-    flow_company_ids = [company_id for company_id in flow.chosen_company_ids if company_id in typed_by_company]
+    """Store what was typed for these companies, valid or not. Returns
+    the ids of those that belong to the flow."""
+    flow_company_ids = [
+        company_id for company_id in flow.chosen_company_ids if company_id in typed_by_company
+    ]
     typed = {key: _typed_identity(typed_by_company[key]) for key in flow_company_ids}
     if typed:
         save_values(flow, "typed_identities", typed)
@@ -140,7 +160,8 @@ def _typed_identity(values: Mapping[str, str]) -> TypedIdentity:
 
 
 def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[IdentityAnswer]:
-    """Store what was typed, and the next step when every company is complete. Returns all answers, with their problems."""
+    """Store what was typed, and the next step when every company is complete.
+    Returns all answers, with their problems."""
     save_answers(flow, typed_by_company)
     identity_answers = list_answers(flow)
     complete = bool(identity_answers) and all(answer.is_complete for answer in identity_answers)
@@ -149,21 +170,25 @@ def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> l
 
 
 def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool) -> int:
-    """Store a person's answer to “is this the same company?” for those of these companies that need one. Returns their number.
+    """Store a person's answer to “is this the same company?” for those of these
+    companies that need one. Returns their number.
 
     “No, another” takes the number away: it is another company's."""
     unanswered = [answer for answer in list_answers(flow, company_ids) if answer.question]
-    count = store_answer(actor, flow, [answer.discrepancy for answer in unanswered if answer.discrepancy], same=same)
+    count = store_answer(
+        actor, flow, [answer.discrepancy for answer in unanswered if answer.discrepancy], same=same
+    )
     if not same:
         save_answers(
-            flow, {answer.company.pk: {"reason": answer.reason, "sector": answer.sector} for answer in unanswered}
+            flow,
+            {answer.company.pk: {"reason": answer.reason, "sector": answer.sector} for answer in unanswered},
         )
     return count
 
 
 def fill_in(flow: Flow, text: str) -> FillResult:
-    """Store numbers, reasons and sectors from a pasted list or a file, matched by name or code, or by the order of the
-    table."""
+    """Store numbers, reasons and sectors from a pasted list or a file, matched by
+    name or code, or by the order of the table."""
     companies = {company.pk: company for company in _chosen_companies(flow)}
     candidates = [
         list_import.Candidate(company.pk, company.name, (company.code, company.external_id))
@@ -195,10 +220,11 @@ def fill_in(flow: Flow, text: str) -> FillResult:
 
 
 def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:
-    """Return the identity to import; None while something is missing, or nobody has confirmed that it is the same company.
+    """Return the identity to import; None while something is missing, or
+    nobody has confirmed that it is the same company.
 
-    With `complete_later` an incomplete identity is returned too, without a suggestion that is invalid. With a number the sector
-    is the register's, where it gave one."""
+    With `complete_later` an incomplete identity is returned too, without a suggestion that is invalid. With a
+    number the sector is the register's, where it gave one."""
     if answer.discrepancy and not answer.discrepancy.answer:
         return None
     sector = answer.sector
@@ -222,7 +248,9 @@ def _reason(text: str) -> str:
 
 
 def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:
-    requested_ids = flow.chosen_company_ids if only is None else sorted(set(only) & set(flow.chosen_company_ids))
+    requested_ids = (
+        flow.chosen_company_ids if only is None else sorted(set(only) & set(flow.chosen_company_ids))
+    )
     companies = RemoteCompany.objects.in_organisation(flow.organisation_id).filter(pk__in=requested_ids)
     return sorted(companies, key=lambda company: (normalize_search(company.name), company.pk))
 
@@ -238,12 +266,24 @@ def _stored_or_guessed(
 
 
 def _answer(
-    company: RemoteCompany, number: str, reason: str, sector: str, is_guessed: bool, number_check: NumberCheck | None,
-    finding: LookupResult | None, confirmed: Mapping[int, Confirmation],
-) -> IdentityAnswer:  # fmt: skip
-    identity_or_problems = check_identity(country=company.country, number=number, reason=reason, sector=sector)
+    company: RemoteCompany,
+    number: str,
+    reason: str,
+    sector: str,
+    is_guessed: bool,
+    number_check: NumberCheck | None,
+    finding: LookupResult | None,
+    confirmed: Mapping[int, Confirmation],
+) -> IdentityAnswer:
+    identity_or_problems = check_identity(
+        country=company.country, number=number, reason=reason, sector=sector
+    )
     problems = (
-        {problem.field: problem for problem in identity_or_problems} if isinstance(identity_or_problems, list) else {}
+        {problem.field: problem for problem in identity_or_problems}
+        if isinstance(identity_or_problems, list)
+        else {}
     )
     discrepancy = find_discrepancy(company, number, finding, confirmed)
-    return IdentityAnswer(company, number, reason, sector, is_guessed, number_check, problems, finding, discrepancy)
+    return IdentityAnswer(
+        company, number, reason, sector, is_guessed, number_check, problems, finding, discrepancy
+    )

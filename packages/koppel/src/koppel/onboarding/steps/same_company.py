@@ -1,5 +1,5 @@
-"""Is it the same company? Asked where the register's name is another one than the accounting system's, or where the number is
-not the one that the accounting system states.
+"""Is it the same company? Asked where the register's name is another one than the accounting system's, or
+where the number is not the one that the accounting system states.
 
 A row is complete only once a person has answered; the answer holds for exactly what was shown."""
 
@@ -65,7 +65,9 @@ class Discrepancy:
     @property
     def message(self) -> str:
         if self.answer is False:
-            return _("You said that this is another company. Enter its number, or choose a reason and a sector.")
+            return _(
+                "You said that this is another company. Enter its number, or choose a reason and a sector."
+            )
         return " ".join([_("Is this the same company?"), *self.differences])
 
     @property
@@ -76,7 +78,8 @@ class Discrepancy:
 def find_discrepancy(
     company: RemoteCompany, number: str, finding: LookupResult | None, answers: Mapping[int, Confirmation]
 ) -> Discrepancy | None:
-    """Return how the number's register entry differs from the company; None when it does not. `answers`: the flow's."""
+    """Return how the number's register entry differs from the company;
+    None when it does not. `answers`: the flow's."""
     checked = check_number(number, company.country) if number else None
     if checked is None:
         return None
@@ -100,7 +103,9 @@ def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy],
     """Store the answer with who gave it, when, and about what. Returns the number stored."""
     at = timezone.now().isoformat()
     answers = {
-        discrepancy.company.pk: Confirmation(**discrepancy.subject, is_same=same, by=actor.membership_id, at=at)
+        discrepancy.company.pk: Confirmation(
+            **discrepancy.subject, is_same=same, by=actor.membership_id, at=at
+        )
         for discrepancy in discrepancies
     }
     if answers:
@@ -108,8 +113,11 @@ def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy],
     return len(answers)
 
 
-def confirmed_identity(discrepancy: Discrepancy | None, answers: Mapping[int, Confirmation]) -> ConfirmedIdentity:
-    """Return the name and number that a person confirmed, for the administration; empty where there was no question."""
+def confirmed_identity(
+    discrepancy: Discrepancy | None, answers: Mapping[int, Confirmation]
+) -> ConfirmedIdentity:
+    """Return the name and number that a person confirmed, for the
+    administration; empty where there was no question."""
     if discrepancy is None or not discrepancy.answer:
         return ConfirmedIdentity()
     stored = answers[discrepancy.company.pk]
@@ -125,7 +133,8 @@ def _other_name(company: RemoteCompany, finding: LookupResult | None) -> str:
 
 
 def _is_derived(company: RemoteCompany, number: str) -> bool:
-    """Return whether the number comes from the VAT number and is not the one that the accounting system states."""
+    """Return whether the number comes from the VAT number and is not
+    the one that the accounting system states."""
     if check_number(company.number, company.country).number == number:
         return False
     guess, _checked = suggest_number(company.country, company.number, company.vat_number)

@@ -26,10 +26,14 @@ def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Assign the ticked rows, as often as needed; then finish (step 5)."""
     if request.method == "POST":
         return _handle_action(request, flow)
-    administrators = Membership.objects.for_actor(request.actor).filter(role=Role.ADMINISTRATOR, is_active=True)
+    administrators = Membership.objects.for_actor(request.actor).filter(
+        role=Role.ADMINISTRATOR, is_active=True
+    )
     context = {
         "rows": assign_step.list_assignments(request.actor, flow),
-        "administrators": [str(member.user) for member in administrators.select_related("user").order_by("user__name")],
+        "administrators": [
+            str(member.user) for member in administrators.select_related("user").order_by("user__name")
+        ],
         "is_administrator": request.actor.role == Role.ADMINISTRATOR,
         **assignment_choices(request.actor),
     }
@@ -43,7 +47,9 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return HttpResponseRedirect(request.path)
     if values["action"] == "clear":
         count = assign_step.clear(flow, values["company"])
-        text = ngettext("Taken back for %(count)d administration.", "Taken back for %(count)d administrations.", count)
+        text = ngettext(
+            "Taken back for %(count)d administration.", "Taken back for %(count)d administrations.", count
+        )
         messages.success(request, text % {"count": count})
         return HttpResponseRedirect(request.path)
     if values["action"] == "finish":
@@ -61,7 +67,9 @@ def _apply(request: AuthenticatedRequest, flow: Flow, values: Mapping[str, Any],
     services.assign(flow, values["company"], division_id=division_id, template_id=template_id, users=users)
     if announce:
         count = len(values["company"])
-        text = ngettext("Applied to %(count)d administration.", "Applied to %(count)d administrations.", count)
+        text = ngettext(
+            "Applied to %(count)d administration.", "Applied to %(count)d administrations.", count
+        )
         messages.success(request, text % {"count": count})
 
 

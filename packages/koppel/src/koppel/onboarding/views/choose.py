@@ -51,12 +51,16 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @query_parameters(of=one_of("chosen"))
 @step_page(Step.CHOOSE)
 def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Return what the background job has found out meanwhile, for the open page: of what that shows, or `?of=chosen`."""
+    """Return what the background job has found out meanwhile, for the open
+    page: of what that shows, or `?of=chosen`."""
     remote_companies = [
-        choice.company for choice in _visible_choices(flow, choose_step.list_company_choices(request.actor, flow))
+        choice.company
+        for choice in _visible_choices(flow, choose_step.list_company_choices(request.actor, flow))
     ]
     if request.parameters["of"]:
-        remote_companies = [company for company in remote_companies if company.pk in set(flow.chosen_company_ids)]
+        remote_companies = [
+            company for company in remote_companies if company.pk in set(flow.chosen_company_ids)
+        ]
     guesses = {answer.company.pk: answer for answer in identify.list_answers(flow)}
     described = [
         {
@@ -89,7 +93,9 @@ def _next(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> 
 def _release(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> HttpResponse:
     count = choose_step.set_companies_importable(request.actor, flow, company_ids, importable=True)
     text = ngettext(
-        "%(count)d company can be imported by others now.", "%(count)d companies can be imported by others now.", count
+        "%(count)d company can be imported by others now.",
+        "%(count)d companies can be imported by others now.",
+        count,
     )
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
@@ -98,7 +104,9 @@ def _release(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) 
 def _withhold(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> HttpResponse:
     count = choose_step.set_companies_importable(request.actor, flow, company_ids, importable=False)
     text = ngettext(
-        "%(count)d company is hidden from others now.", "%(count)d companies are hidden from others now.", count
+        "%(count)d company is hidden from others now.",
+        "%(count)d companies are hidden from others now.",
+        count,
     )
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
@@ -106,7 +114,9 @@ def _withhold(request: AuthenticatedRequest, flow: Flow, company_ids: list[int])
 
 def _retry(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -> HttpResponse:
     count = sum(retry_companies(request.actor, connection_id) for connection_id in flow.connection_ids)
-    text = ngettext("%(count)d company is asked about again.", "%(count)d companies are asked about again.", count)
+    text = ngettext(
+        "%(count)d company is asked about again.", "%(count)d companies are asked about again.", count
+    )
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 
@@ -114,8 +124,12 @@ def _retry(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -
 def _remove_unreachable(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -> HttpResponse:
     choices = choose_step.list_company_choices(request.actor, flow)
     unreachable = [choice.company.pk for choice in choices if choice.state is ChoiceState.UNREACHABLE]
-    count = sum(remove_companies(request.actor, connection_id, unreachable) for connection_id in flow.connection_ids)
-    text = ngettext("%(count)d line was taken off the list.", "%(count)d lines were taken off the list.", count)
+    count = sum(
+        remove_companies(request.actor, connection_id, unreachable) for connection_id in flow.connection_ids
+    )
+    text = ngettext(
+        "%(count)d line was taken off the list.", "%(count)d lines were taken off the list.", count
+    )
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 
@@ -130,4 +144,6 @@ ACTIONS = {
 
 
 def _consent_option(request: AuthenticatedRequest, flow: Flow) -> AppChoice | None:
-    return next((option for option in apps_for(request.actor, flow.connector) if option.app.pk == flow.app_id), None)
+    return next(
+        (option for option in apps_for(request.actor, flow.connector) if option.app.pk == flow.app_id), None
+    )

@@ -20,12 +20,17 @@ from koppel.organisations.roles import Actor, Permission
 
 View = Callable[[AuthenticatedRequest, Flow], HttpResponse]
 NAMES = {
-    Step.SYSTEM: "sign_in", Step.SIGN_IN: "sign_in", Step.CHOOSE: "choose", Step.IDENTIFY: "identify", Step.ASSIGN: "assign",
-}  # fmt: skip
+    Step.SYSTEM: "sign_in",
+    Step.SIGN_IN: "sign_in",
+    Step.CHOOSE: "choose",
+    Step.IDENTIFY: "identify",
+    Step.ASSIGN: "assign",
+}
 
 
 def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UUID], HttpResponse]]:
-    """Decorate the view of a step: call it with the actor's flow, and only when the flow has reached the step."""
+    """Decorate the view of a step: call it with the actor's flow, and
+    only when the flow has reached the step."""
 
     def decorate(view: View) -> Callable[[AuthenticatedRequest, UUID], HttpResponse]:
         @wraps(view)
@@ -56,7 +61,8 @@ def to_step(flow: Flow, step: Step) -> HttpResponse:
 
 
 def to_import(actor: Actor, import_id: int | None) -> HttpResponse:
-    """Redirect to the list of administrations, filtered to what this import brought in, with the undo of what was assigned."""
+    """Redirect to the list of administrations, filtered to what this import
+    brought in, with the undo of what was assigned."""
     query = f"?import={import_id}" if import_id else ""
     if import_id and (operation_id := undoable_operation_of_import(actor, import_id)):
         query += f"&done={operation_id}"
@@ -71,7 +77,9 @@ def wizard_context(step: Step, flow: Flow | None = None) -> dict[str, Any]:
             step_,
             step_.label,
             order.index(step_) < order.index(step),
-            url_of(flow, step_) if flow and step_ not in (step, Step.SYSTEM) and flows.has_reached(flow, step_) else "",
+            url_of(flow, step_)
+            if flow and step_ not in (step, Step.SYSTEM) and flows.has_reached(flow, step_)
+            else "",
         )
         for step_ in order
     ]

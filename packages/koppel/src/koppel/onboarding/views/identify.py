@@ -41,7 +41,8 @@ def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpRespons
 
 
 def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Perform the action of the button that was pressed. Typed values are stored first, so that nothing typed is lost."""
+    """Perform the action of the button that was pressed. Typed values are
+    stored first, so that nothing typed is lost."""
     form = IdentifyForm.of(request, flow.chosen_company_ids)
     identify_step.save_answers(flow, form.answers)
     action, company_id = form.values_or_refusal()["action"]
@@ -61,7 +62,8 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _confirm_ticked(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> HttpResponse:
-    """Answer “Is this the same company?” with yes for all ticked rows, after showing them once more with both names."""
+    """Answer “Is this the same company?” with yes for all ticked rows,
+    after showing them once more with both names."""
     return_url = request.get_full_path()
     unanswered = [answer for answer in identify_step.list_answers(flow, form.ticked_ids) if answer.question]
     if not unanswered:
@@ -69,7 +71,9 @@ def _confirm_ticked(request: AuthenticatedRequest, flow: Flow, form: IdentifyFor
         return HttpResponseRedirect(return_url)
     if page := unconfirmed(request, _question(unanswered, return_url)):
         return page
-    count = identify_step.confirm(request.actor, flow, [answer.company.pk for answer in unanswered], same=True)
+    count = identify_step.confirm(
+        request.actor, flow, [answer.company.pk for answer in unanswered], same=True
+    )
     text = ngettext("%(count)d row is confirmed.", "%(count)d rows are confirmed.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(return_url)
@@ -89,7 +93,10 @@ def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
         groups=[
             Group(
                 _("Rows"),
-                [" ".join([f"{discrepancy.company.name}:", *discrepancy.differences]) for discrepancy in discrepancies],
+                [
+                    " ".join([f"{discrepancy.company.name}:", *discrepancy.differences])
+                    for discrepancy in discrepancies
+                ],
             )
         ],
         fields={
@@ -112,7 +119,9 @@ def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     if form.row_errors:
         return JsonResponse({"error": "invalid", "message": " ".join(form.row_errors)}, status=422)
     identify_step.ask_registers(flow, stored_ids)
-    return JsonResponse({"rows": [_as_json(answer) for answer in identify_step.list_answers(flow, stored_ids)]})
+    return JsonResponse(
+        {"rows": [_as_json(answer) for answer in identify_step.list_answers(flow, stored_ids)]}
+    )
 
 
 @query_parameters(id=IDENTIFIERS)
@@ -120,7 +129,9 @@ def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 def list_row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Return what registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
     company_ids = request.parameters["id"][:PAGE_ROWS]
-    return JsonResponse({"rows": [_as_json(answer) for answer in identify_step.list_answers(flow, company_ids)]})
+    return JsonResponse(
+        {"rows": [_as_json(answer) for answer in identify_step.list_answers(flow, company_ids)]}
+    )
 
 
 @query_parameters(q=TEXT)
@@ -131,7 +142,8 @@ def list_sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     return JsonResponse(
         {
             "sectors": [
-                {"text": choice.text, "match": choice.matched_division or choice.example} for choice in choices[:25]
+                {"text": choice.text, "match": choice.matched_division or choice.example}
+                for choice in choices[:25]
             ]
         }
     )
@@ -147,19 +159,28 @@ def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
         "question": answer.question is not None,
         "waiting": bool(answer.finding and answer.finding.is_waiting and answer.finding.outcome is None),
         "suggestions": [{"number": number, "name": name} for number, name in answer.suggestions],
-        "problems": {name: str(problem.message) for name, problem in answer.problems.items() if name != "number"},
+        "problems": {
+            name: str(problem.message) for name, problem in answer.problems.items() if name != "number"
+        },
     }
 
 
-def _rows_context(request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool) -> dict[str, Any]:
-    """Return the rows: by filter, and in pages when there are many. After an attempt to go on: those that need somebody."""
+def _rows_context(
+    request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool
+) -> dict[str, Any]:
+    """Return the rows: by filter, and in pages when there are many. After an
+    attempt to go on: those that need somebody."""
     incomplete = [answer for answer in answers if not answer.is_complete]
-    unasked = "incomplete" if tried and len(answers) > PAGE_ROWS and request.parameters["show"] is None else ""
+    unasked = (
+        "incomplete" if tried and len(answers) > PAGE_ROWS and request.parameters["show"] is None else ""
+    )
     only, search_text = request.parameters["show"] or unasked, request.parameters["q"] or ""
     rows = incomplete if only == "incomplete" else answers
     if search_text:
         rows = [
-            answer for answer in rows if search_text.casefold() in f"{answer.company.name} {answer.number}".casefold()
+            answer
+            for answer in rows
+            if search_text.casefold() in f"{answer.company.name} {answer.number}".casefold()
         ]
     if len(answers) > PAGE_ROWS:
         rows = sorted(rows, key=lambda row: row.is_complete)

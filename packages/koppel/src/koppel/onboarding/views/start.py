@@ -38,17 +38,24 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         connector = SystemForm.of(request).values_or_refusal()["connector"]
         return to_step(flows.start_flow(request.actor, connector), Step.SIGN_IN)
-    systems = [(connector.descriptor, bool(apps_for(request.actor, key))) for key, connector in connectors().items()]
+    systems = [
+        (connector.descriptor, bool(apps_for(request.actor, key))) for key, connector in connectors().items()
+    ]
     titles = {descriptor.title for descriptor, _has_app in systems}
     planned_systems = [title for title in PLANNED_SYSTEMS if title not in titles]
-    context = {"systems": systems, "planned_systems": planned_systems, "open_flows": flows.open_flows(request.actor)}
+    context = {
+        "systems": systems,
+        "planned_systems": planned_systems,
+        "open_flows": flows.open_flows(request.actor),
+    }
     return render(request, "onboarding/system.html", context | wizard_context(Step.SYSTEM))
 
 
 @query_parameters(connection=IDENTIFIER)
 @outside_transaction
 def import_more(request: AuthenticatedRequest) -> HttpResponse:
-    """Start an import through a connection that exists: the stored consent fetches the list, without a sign-in."""
+    """Start an import through a connection that exists: the stored
+    consent fetches the list, without a sign-in."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(request.actor.organisation_id):
         connections = list(connections_of(request.actor))
@@ -93,7 +100,8 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return page
     services.abort(flow)
     messages.success(
-        request, _("This import was dropped. Nothing was imported; a connection that was made is still there.")
+        request,
+        _("This import was dropped. Nothing was imported; a connection that was made is still there."),
     )
     return HttpResponseRedirect(reverse("connections:list"))
 
@@ -112,7 +120,9 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         "form": form,
     }
     status = 422 if form.errors else 200
-    return render(request, "onboarding/sign_in.html", context | wizard_context(Step.SIGN_IN, flow), status=status)
+    return render(
+        request, "onboarding/sign_in.html", context | wizard_context(Step.SIGN_IN, flow), status=status
+    )
 
 
 def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -> HttpResponse | None:
@@ -124,7 +134,9 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
     if isinstance(outcome, ExternalStep):
         purpose = ConsentPurpose.ADD_COMPANY if flow.connection_ids else ConsentPurpose.CONNECT
         return_to, force_sign_in = url_of(flow, Step.CHOOSE), form.cleaned_data["another"]
-        return sign_in_at_vendor(request, request.actor, app_id, purpose, return_to, force_sign_in=force_sign_in)
+        return sign_in_at_vendor(
+            request, request.actor, app_id, purpose, return_to, force_sign_in=force_sign_in
+        )
     if not isinstance(outcome, ShowErrors):
         _report_ids(request, flow, app_id, text)
         return to_step(flow, Step.CHOOSE)
@@ -134,12 +146,15 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
 
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
-    """Show a message of how many ids were read; what the vendor says of each stands in the table that follows."""
+    """Show a message of how many ids were read; what the vendor says
+    of each stands in the table that follows."""
     option = services.consent_option(request.actor, flow, app_id)
     if option is None:
         return
     read = parse_ids(option.mode, text)
-    message = ngettext("%(count)d id was read.", "%(count)d ids were read.", len(read.ids)) % {"count": len(read.ids)}
+    message = ngettext("%(count)d id was read.", "%(count)d ids were read.", len(read.ids)) % {
+        "count": len(read.ids)
+    }
     if read.duplicates:
         twice = ngettext("%(count)d was given twice.", "%(count)d were given twice.", read.duplicates)
         message += " " + twice % {"count": read.duplicates}

@@ -12,7 +12,12 @@ from koppel.organisations.access.mfa import has_mfa
 from koppel.organisations.models import Membership, User
 from koppel.organisations.roles import Actor, Role
 
-JOINED_FIRST = (F("access_restored_at").asc(nulls_first=True), F("joined_at").asc(nulls_last=True), "created_at", "pk")
+JOINED_FIRST = (
+    F("access_restored_at").asc(nulls_first=True),
+    F("joined_at").asc(nulls_last=True),
+    "created_at",
+    "pk",
+)
 """Memberships that began, or began again, without an act of the person's own come after all others."""
 
 
@@ -42,7 +47,9 @@ def resolve_actor(
     """
     with installation_scope("sign-in"):
         memberships = list(
-            _memberships_of(user_id, sso_organisation_id).select_related("organisation").order_by(*JOINED_FIRST)
+            _memberships_of(user_id, sso_organisation_id)
+            .select_related("organisation")
+            .order_by(*JOINED_FIRST)
         )
         current = next(
             (membership for membership in memberships if membership.organisation_id == organisation_id), None
@@ -57,9 +64,13 @@ def resolve_actor(
 def list_organisations(user_id: int, *, only: int | None = None) -> list[OrganisationChoice]:
     """Return the organisations that a person may act in, by name."""
     with installation_scope("sign-in"):
-        memberships = _memberships_of(user_id, only).select_related("organisation").order_by("organisation__name", "pk")
+        memberships = (
+            _memberships_of(user_id, only).select_related("organisation").order_by("organisation__name", "pk")
+        )
         return [
-            OrganisationChoice(membership.organisation_id, membership.organisation.name, Role(membership.role))
+            OrganisationChoice(
+                membership.organisation_id, membership.organisation.name, Role(membership.role)
+            )
             for membership in memberships
         ]
 

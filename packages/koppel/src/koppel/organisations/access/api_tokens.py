@@ -64,7 +64,9 @@ def list_tokens(actor: Actor) -> list[ApiToken]:
     return list(tokens.filter(revoked_at=None).order_by("-pk"))
 
 
-def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_only: bool) -> tuple[ApiToken, Secret]:
+def create_token(
+    actor: Actor, *, name: str, days: int, role: Role | None, read_only: bool
+) -> tuple[ApiToken, Secret]:
     """Create a token for the actor. Its text cannot be shown again. Raises `Refused` with a sentence."""
     name = clean_text(name)
     if actor.token_id is not None:
@@ -88,7 +90,9 @@ def create_token(actor: Actor, *, name: str, days: int, role: Role | None, read_
     )
     details = {"role": token.role, "read_only": read_only, "expires_at": token.expires_at.isoformat()}
     subject = Subject(SubjectKind.TOKEN, token.pk, name)
-    record(actor.organisation_id, actor.audit, TokenAction.CREATED, subject=subject, details={"after": details})
+    record(
+        actor.organisation_id, actor.audit, TokenAction.CREATED, subject=subject, details={"after": details}
+    )
     return token, Secret(text)
 
 
@@ -134,7 +138,9 @@ def resolve_token_actor(text: str, ip_address: str) -> Actor:
         raise TooManyRequests(max(1, 60 - int((timezone.now() - minute).total_seconds())))
     with installation_scope("api token"):
         token = ApiToken.objects.get(pk=token_id)
-        membership = active_memberships().select_related("organisation").filter(pk=token.membership_id).first()
+        membership = (
+            active_memberships().select_related("organisation").filter(pk=token.membership_id).first()
+        )
         must_enrol = membership is not None and must_enrol_mfa(membership)
     if membership is None:
         raise UnknownToken
@@ -162,9 +168,11 @@ def _count_use(text: str, ip_address: str) -> tuple[int, int, datetime] | None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE organisations_api_token SET last_used_at = now(), last_used_from = %s,"
-            " used_in_minute = CASE WHEN minute = date_trunc('minute', now()) THEN used_in_minute + 1 ELSE 1 END,"
+            " used_in_minute = CASE WHEN minute = date_trunc('minute', "
+            "now()) THEN used_in_minute + 1 ELSE 1 END,"
             " minute = date_trunc('minute', now())"
-            " WHERE hash = %s AND revoked_at IS NULL AND expires_at > now() RETURNING id, used_in_minute, minute",
+            " WHERE hash = %s AND revoked_at IS NULL AND expires_at > now() RETURNING id, used_in_minute, "
+            "minute",
             [ip_address, _hash(text)],
         )
         return cursor.fetchone()  # type: ignore[no-any-return]

@@ -46,7 +46,9 @@ def checked_domain(text: str) -> str:
     try:
         validate_domain_name(domain)
     except ValidationError:
-        raise Refused(_("“%s” is not a domain, as in kantoor.nl.") % text.strip(), field="email_domains") from None
+        raise Refused(
+            _("“%s” is not a domain, as in kantoor.nl.") % text.strip(), field="email_domains"
+        ) from None
     refuse_public(domain)
     return domain
 
@@ -55,7 +57,8 @@ def refuse_public(domain: str) -> None:
     """Refuse a public domain. Raises `Refused` for a domain at which anybody can have an address."""
     if is_public(domain):
         raise Refused(
-            _("%s is a public mail service: everybody can have an address there.") % domain, field="email_domains"
+            _("%s is a public mail service: everybody can have an address there.") % domain,
+            field="email_domains",
         )
 
 
@@ -73,7 +76,9 @@ def organisation_of(domain: str) -> int | None:
     with installation_scope("sign-in"):
         naming = Organisation.objects.filter(email_domains__contains=[domain])
         if not is_only_organisation():
-            naming = naming.filter(pk__in=ConfirmedDomain.objects.filter(domain=domain).values("organisation_id"))
+            naming = naming.filter(
+                pk__in=ConfirmedDomain.objects.filter(domain=domain).values("organisation_id")
+            )
         return naming.values_list("pk", flat=True).first()
 
 
@@ -94,14 +99,18 @@ def confirm(operator: Actor, organisation_id: int, text: str) -> ConfirmedDomain
     with installation_scope("domain confirmed"):
         organisation = Organisation.objects.filter(pk=organisation_id).first()
         if organisation is None:
-            raise Refused(_("There is no organisation with this number; `koppel organisations list` has them."))
+            raise Refused(
+                _("There is no organisation with this number; `koppel organisations list` has them.")
+            )
         try:
             with transaction.atomic():
                 confirmed = ConfirmedDomain.objects.create(
                     organisation=organisation, domain=domain, confirmed_by=operator.name
                 )
         except IntegrityError:
-            raise Refused(_("%s is confirmed already; a domain belongs to one organisation.") % domain) from None
+            raise Refused(
+                _("%s is confirmed already; a domain belongs to one organisation.") % domain
+            ) from None
         _record(operator, organisation, OrganisationAction.DOMAIN_CONFIRMED, domain)
     return confirmed
 
@@ -123,7 +132,8 @@ def summaries() -> list[DomainSummary]:
     with installation_scope("domains listed"):
         organisations = {organisation.pk: organisation for organisation in Organisation.objects.all()}
         confirmed = {
-            (row.domain, row.organisation_id): row.confirmed_at for row in ConfirmedDomain.objects.order_by("domain")
+            (row.domain, row.organisation_id): row.confirmed_at
+            for row in ConfirmedDomain.objects.order_by("domain")
         }
     configured_domains = {
         (domain, key) for key, organisation in organisations.items() for domain in organisation.email_domains

@@ -38,7 +38,12 @@ def method_names(user_id: int) -> list[str]:
         Authenticator.Type.WEBAUTHN: _("passkey"),
         Authenticator.Type.RECOVERY_CODES: _("recovery codes"),
     }
-    kinds = Authenticator.objects.filter(user_id=user_id).order_by("type").values_list("type", flat=True).distinct()
+    kinds = (
+        Authenticator.objects.filter(user_id=user_id)
+        .order_by("type")
+        .values_list("type", flat=True)
+        .distinct()
+    )
     return [labels[Authenticator.Type(kind)] for kind in kinds]
 
 
@@ -51,7 +56,10 @@ def reset(actor: Actor, membership: Membership) -> None:
     actor.require(Permission.MANAGE_PEOPLE)
     if works_elsewhere(membership) or membership.user.is_operator:
         raise Refused(
-            _("This person works elsewhere too or operates this installation, so only they themselves can change this.")
+            _(
+                "This person works elsewhere too or operates this installation, "
+                "so only they themselves can change this."
+            )
         )
     remove_mfa(membership.user_id)
     subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))

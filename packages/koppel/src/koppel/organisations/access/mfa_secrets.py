@@ -27,7 +27,9 @@ def decrypt_text(text: str) -> str:
 
 def ciphertexts() -> Iterator[tuple[bytes, str]]:
     """Yield each ciphertext with the place to which it is bound."""
-    for data in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list("data", flat=True):
+    for data in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list(
+        "data", flat=True
+    ):
         for text in _encrypted_texts(data):
             yield base64.b64decode(text), AAD
 

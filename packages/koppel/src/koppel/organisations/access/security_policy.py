@@ -27,7 +27,9 @@ class SecurityPolicy:
 
 
 def security_policy_of(organisation: Organisation) -> SecurityPolicy:
-    return SecurityPolicy(organisation.requires_mfa, tuple(organisation.email_domains), organisation.audit_years)
+    return SecurityPolicy(
+        organisation.requires_mfa, tuple(organisation.email_domains), organisation.audit_years
+    )
 
 
 def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
@@ -50,7 +52,9 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
     organisation.save(update_fields=["requires_mfa", "email_domains", "audit_years"])
     after = security_policy_of(organisation)
     if before != after:
-        _record(actor, organisation, OrganisationAction.SECURITY_CHANGED, before=vars(before), after=vars(after))
+        _record(
+            actor, organisation, OrganisationAction.SECURITY_CHANGED, before=vars(before), after=vars(after)
+        )
 
 
 def parse_domains(text: str) -> tuple[str, ...]:

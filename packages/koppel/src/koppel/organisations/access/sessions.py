@@ -46,7 +46,8 @@ def record_session(
 
 
 def touch_session(session_key: str, active_organisation_id: int, address: str) -> None:
-    """Record that the session was used, at most every few minutes, and when it moved to another organisation."""
+    """Record that the session was used, at most every few minutes,
+    and when it moved to another organisation."""
     tracked = UserSession.objects.filter(session_key=session_key)
     recently = timezone.now() - TOUCH_INTERVAL
     tracked.exclude(active_organisation_id=active_organisation_id, last_seen_at__gt=recently).update(
@@ -96,7 +97,11 @@ def end_own_sessions(
     if count:
         subject = Subject(SubjectKind.PERSON, actor.membership_id, actor.name)
         record(
-            actor.organisation_id, actor.audit, PersonAction.SESSIONS_ENDED, subject=subject, details={"count": count}
+            actor.organisation_id,
+            actor.audit,
+            PersonAction.SESSIONS_ENDED,
+            subject=subject,
+            details={"count": count},
         )
     return count
 
@@ -108,7 +113,13 @@ def end_sessions_of(actor: Actor, person: Membership) -> int:
     actor.require(Permission.MANAGE_PEOPLE)
     count = end_sessions(person.user_id, person.organisation_id)
     subject = Subject(SubjectKind.PERSON, person.pk, str(person.user))
-    record(actor.organisation_id, actor.audit, PersonAction.SESSIONS_ENDED, subject=subject, details={"count": count})
+    record(
+        actor.organisation_id,
+        actor.audit,
+        PersonAction.SESSIONS_ENDED,
+        subject=subject,
+        details={"count": count},
+    )
     return count
 
 

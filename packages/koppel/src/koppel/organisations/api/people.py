@@ -66,7 +66,8 @@ def list_people(request: AuthenticatedRequest) -> list[PersonOut]:
     """List current and former members, by name."""
     memberships = Membership.objects.for_actor(request.actor).select_related("user")
     return [
-        _to_schema(membership) for membership in memberships.prefetch_related("divisions").order_by("user__name", "pk")
+        _to_schema(membership)
+        for membership in memberships.prefetch_related("divisions").order_by("user__name", "pk")
     ]
 
 
@@ -83,7 +84,8 @@ def _to_schema(membership: Membership) -> PersonOut:
 
 
 class InvitationOut(Schema):
-    """`mail_failed`: the mail could not be delivered. `is_outside_domains`: the organisation no longer accepts its domain."""
+    """`mail_failed`: the mail could not be delivered. `is_outside_domains`: the
+    organisation no longer accepts its domain."""
 
     id: int
     email: str

@@ -22,12 +22,16 @@ from koppel.organisations.roles import Actor
 
 ActAs = Annotated[
     str,
-    typer.Option("--as", envvar="KOPPEL_AS", help="E-mail address of the acting member; recorded in the audit log."),
+    typer.Option(
+        "--as", envvar="KOPPEL_AS", help="E-mail address of the acting member; recorded in the audit log."
+    ),
 ]
 InOrganisation = Annotated[
     str,
     typer.Option(
-        "--organisation", envvar="KOPPEL_ORGANISATION", help="Name of the organisation, for a member of several."
+        "--organisation",
+        envvar="KOPPEL_ORGANISATION",
+        help="Name of the organisation, for a member of several.",
     ),
 ]
 

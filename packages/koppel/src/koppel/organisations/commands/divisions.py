@@ -33,8 +33,10 @@ Members = Annotated[list[int] | None, typer.Option("--member", help="Id of a mem
 def create_division(
     name: Annotated[str, typer.Argument(help="Its name.")],
     members: Members = None,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Create a division, optionally with members."""
     with acting_as(person, organisation) as actor:
         division = divisions.create_division(actor, DivisionInput(name=name, people=members or None))
@@ -45,8 +47,10 @@ def create_division(
 def rename_division(
     division: DivisionId,
     name: Annotated[str, typer.Argument(help="Its new name.")],
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Rename a division."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
@@ -57,19 +61,31 @@ def rename_division(
 @app.command("members")
 def change_members(
     division: DivisionId,
-    add: Annotated[list[int] | None, typer.Option("--add", help="Id of a membership; may be repeated.")] = None,
-    remove: Annotated[list[int] | None, typer.Option("--remove", help="Id of a membership; may be repeated.")] = None,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    add: Annotated[
+        list[int] | None, typer.Option("--add", help="Id of a membership; may be repeated.")
+    ] = None,
+    remove: Annotated[
+        list[int] | None, typer.Option("--remove", help="Id of a membership; may be repeated.")
+    ] = None,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Show the members of a division; `--add` and `--remove` change them."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         divisions.get_division(actor, division)
         if add or remove:
-            divisions.set_people(actor, division, (_member_ids(actor, division) | set(add or ())) - set(remove or ()))
+            divisions.set_people(
+                actor, division, (_member_ids(actor, division) | set(add or ())) - set(remove or ())
+            )
         members = DivisionMember.objects.for_actor(actor).filter(division_id=division)
         rows = [
-            {"id": member.membership_id, "name": member.membership.user.name, "email": member.membership.user.email}
+            {
+                "id": member.membership_id,
+                "name": member.membership.user.name,
+                "email": member.membership.user.email,
+            }
             for member in members.select_related("membership__user").order_by("membership__user__name", "pk")
         ]
     print_rows(rows, ("id", "name", "email"), as_json=as_json)
@@ -77,5 +93,7 @@ def change_members(
 
 def _member_ids(actor: Actor, division_id: int) -> set[int]:
     """Return the members who have access: the others keep their divisions."""
-    members = DivisionMember.objects.for_actor(actor).filter(division_id=division_id, membership__is_active=True)
+    members = DivisionMember.objects.for_actor(actor).filter(
+        division_id=division_id, membership__is_active=True
+    )
     return set(members.values_list("membership_id", flat=True))

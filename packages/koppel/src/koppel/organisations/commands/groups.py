@@ -41,8 +41,10 @@ class GroupCommands:
         def archive(
             group_id: Annotated[int, typer.Argument(metavar=kind.upper(), help=id_help)],
             restore: Annotated[bool, typer.Option("--back", help="Take it out of the archive.")] = False,
-            person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-        ) -> None:  # fmt: skip
+            person: ActAs = "",
+            organisation: InOrganisation = "",
+            as_json: AsJson = False,
+        ) -> None:
             with acting_as(person, organisation) as actor:
                 self.group_type.set_archived(actor, group_id, archived=not restore)
                 self.print_summary(actor, group_id, as_json=as_json)
@@ -51,8 +53,10 @@ class GroupCommands:
         def merge(
             group_id: Annotated[int, typer.Argument(metavar=kind.upper(), help=id_help)],
             into: Annotated[int, typer.Argument(help="Id of the one that remains.")],
-            person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-        ) -> None:  # fmt: skip
+            person: ActAs = "",
+            organisation: InOrganisation = "",
+            as_json: AsJson = False,
+        ) -> None:
             with acting_as(person, organisation) as actor:
                 moved_count = self.merge(actor, group_id, into)
             print_record({"id": group_id, "into": into, "administrations": moved_count}, as_json=as_json)

@@ -29,9 +29,12 @@ class Language(StrEnum):
 
 Email = Annotated[str, typer.Option(help="Address of the Administrator, used to sign in.")]
 PersonName = Annotated[
-    str, typer.Option("--person", help="The Administrator's name; default: asked for on the page of the link.")
+    str,
+    typer.Option("--person", help="The Administrator's name; default: asked for on the page of the link."),
 ]
-LanguageOption = Annotated[Language, typer.Option(help="Language of the mail, and at first of this person's pages.")]
+LanguageOption = Annotated[
+    Language, typer.Option(help="Language of the mail, and at first of this person's pages.")
+]
 
 
 @app.command("create")
@@ -47,7 +50,9 @@ def create(
     created = bootstrap.create_organisation(current_shell_operator(), name, data, language=language)
     link = bootstrap.invitation_link(created)
     if as_json:
-        print_json({"organisation": created.organisation_id, "name": created.organisation.name, **link_as_json(link)})
+        print_json(
+            {"organisation": created.organisation_id, "name": created.organisation.name, **link_as_json(link)}
+        )
         return
     sys.stdout.write(
         f"{created.organisation.name} is made (organisation {created.organisation_id}),"
@@ -92,17 +97,21 @@ def list_domains(as_json: AsJson = False) -> None:
 @app.command("confirm-domain")
 def confirm_domain(
     organisation: Annotated[int, typer.Argument(help="Id; `koppel organisations list` has them.")],
-    domain: Annotated[str, typer.Argument(help="The part after the @ in its people's addresses, firm.example.")],
+    domain: Annotated[
+        str, typer.Argument(help="The part after the @ in its people's addresses, firm.example.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Let the sign-in page lead addresses of a domain to the organisation's identity provider. Make sure that it is theirs."""
+    """Let the sign-in page lead addresses of a domain to the organisation's
+    identity provider. Make sure that it is theirs."""
     confirmed = domains.confirm(current_shell_operator(), organisation, domain)
     print_record({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
 
 
 @app.command("withdraw-domain")
 def withdraw_domain(
-    domain: Annotated[str, typer.Argument(help="`koppel organisations domains` has them.")], as_json: AsJson = False
+    domain: Annotated[str, typer.Argument(help="`koppel organisations domains` has them.")],
+    as_json: AsJson = False,
 ) -> None:
     """Take the confirmation of a domain back."""
     withdrawn = domains.withdraw(current_shell_operator(), domain)
@@ -117,7 +126,9 @@ def link_as_json(link: RecoveryLink) -> dict[str, object]:
 def print_link(link: RecoveryLink) -> None:
     """Print the link on a line of its own, to be copied, and its purpose."""
     what = (
-        "accept the invitation and choose a password" if link.kind is LinkKind.INVITATION else "choose a new password"
+        "accept the invitation and choose a password"
+        if link.kind is LinkKind.INVITATION
+        else "choose a new password"
     )
     valid_until = link.valid_until.astimezone().strftime("%Y-%m-%d %H:%M")
     sys.stdout.write(f"\nOpen this link to {what}. It works once, until {valid_until}:\n\n  {link.link}\n\n")

@@ -35,8 +35,10 @@ Until = Annotated[str, typer.Option(help="Last day of access, 2027-03-31.")]
 @app.command("list")
 def list_people(
     search: Annotated[str, typer.Option("--search", help="Part of a name or address.")] = "",
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """List current and former members."""
     with acting_as(person, organisation) as actor:
         memberships = people_of(actor, MemberFilter(search=search)).prefetch_related("divisions")
@@ -76,8 +78,10 @@ def invite_person(
 def invite_csv(
     file: Annotated[Path, typer.Argument(help="Lines of: e-mail; name; role; divisions; access until.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the result of each line.")] = False,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Invite the people in a file. A line with an error is skipped and reported."""
     try:
         content = file.read_bytes()
@@ -101,7 +105,8 @@ def change_membership(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Change role, divisions (all of them) and access; omitted options stay as they are. Access ends at once."""
+    """Change role, divisions (all of them) and access; omitted
+    options stay as they are. Access ends at once."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         terms = people_services.terms_of(people_services.member(actor, member))
@@ -120,8 +125,10 @@ def hand_over(
     member: MembershipId,
     to: Annotated[int, typer.Argument(help="Id of the membership that takes over.")],
     deactivate: Annotated[bool, typer.Option("--deactivate", help="End the first member's access.")] = False,
-    person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False,
-) -> None:  # fmt: skip
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
     """Hand everything that a member holds to a colleague."""
     with acting_as(person, organisation) as actor:
         moved_counts = handover.hand_over(actor, member, HandOverInput(to=to, deactivate=deactivate))
@@ -143,11 +150,15 @@ def end_sessions(
 def link(
     email: Annotated[str, typer.Argument(help="Address of a person with an account or an invitation.")],
     drop_second_step: Annotated[
-        bool, typer.Option("--drop-second-step", help="Also remove authenticator app and passkeys, when they are lost.")
+        bool,
+        typer.Option(
+            "--drop-second-step", help="Also remove authenticator app and passkeys, when they are lost."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a link on which a person chooses a password when mail does not arrive. Recorded in the audit log."""
+    """Print a link on which a person chooses a password when mail
+    does not arrive. Recorded in the audit log."""
     created = bootstrap.recovery_link(current_shell_operator(), email, resets_mfa=drop_second_step)
     if as_json:
         print_json(link_as_json(created))
@@ -157,7 +168,11 @@ def link(
 
 def _to_row(membership: Membership) -> dict[str, Any]:
     return {
-        "id": membership.pk, "name": membership.user.name, "email": membership.user.email, "role": membership.role,
+        "id": membership.pk,
+        "name": membership.user.name,
+        "email": membership.user.email,
+        "role": membership.role,
         "active": membership.is_live,
-        "expires_at": membership.expires_at, "divisions": sorted(link.division_id for link in membership.divisions.all()),
-    }  # fmt: skip
+        "expires_at": membership.expires_at,
+        "divisions": sorted(link.division_id for link in membership.divisions.all()),
+    }

@@ -31,17 +31,21 @@ TemplateId = Annotated[int, typer.Argument(help="Id of the template; `koppel tem
 Resources = Annotated[
     list[str] | None, typer.Option("--resource", help="Read only the named resources; may be repeated.")
 ]
-Years = Annotated[int | None, typer.Option("--fiscal-years-back", help="Fiscal years before the current one.")]
+Years = Annotated[
+    int | None, typer.Option("--fiscal-years-back", help="Fiscal years before the current one.")
+]
 Schedule = Annotated[str, typer.Option(help="off, daily, night, hourly_2, hourly_4 or hourly_8.")]
 Weekday = Annotated[int | None, typer.Option("--weekday", help="Day of the full comparison; Monday is 0.")]
 Notify = Annotated[
     list[str] | None,
     typer.Option(
-        help="Who is notified of an event: 'sync_failing=division'; nobody, responsible, assigned or division; may be repeated."
+        help="Who is notified of an event: 'sync_failing=division'; nobody, responsible, "
+        "assigned or division; may be repeated."
     ),
 ]
 Unset = Annotated[
-    list[str] | None, typer.Option(help=f"Let the organisation decide: {', '.join(SETTING_LABELS)}; may be repeated.")
+    list[str] | None,
+    typer.Option(help=f"Let the organisation decide: {', '.join(SETTING_LABELS)}; may be repeated."),
 ]
 
 
@@ -81,7 +85,8 @@ def change_template(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Change name and settings; omitted options stay. `--dry-run` shows the effect and the number of administrations."""
+    """Change name and settings; omitted options stay. `--dry-run` shows the
+    effect and the number of administrations."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = settings_templates.get_template(actor, template)
@@ -90,7 +95,9 @@ def change_template(
         if not dry_run:
             changed = TemplateInput(name=name or before.name, settings=settings)
             settings_templates.change_template(actor, template, changed)
-        print_record({"id": template, "stored": not dry_run, "settings": settings, **effects}, as_json=as_json)
+        print_record(
+            {"id": template, "stored": not dry_run, "settings": settings, **effects}, as_json=as_json
+        )
 
 
 def _settings_from_options(

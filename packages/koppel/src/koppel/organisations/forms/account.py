@@ -50,5 +50,7 @@ class OrganisationChoiceForm(Form[Input]):
     """The organisation to act in."""
 
     organisation = IdField(
-        required=True, widget=forms.HiddenInput, error_messages={"required": NOT_A_MEMBER, "invalid": NOT_A_MEMBER}
+        required=True,
+        widget=forms.HiddenInput,
+        error_messages={"required": NOT_A_MEMBER, "invalid": NOT_A_MEMBER},
     )

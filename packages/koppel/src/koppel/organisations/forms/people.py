@@ -65,7 +65,9 @@ class HandOverForm(Form[HandOverInput]):
     """To whom everything goes."""
 
     input_type = HandOverInput
-    to = IdField(required=True, error_messages={"required": _("Choose a colleague who has access to take it over.")})
+    to = IdField(
+        required=True, error_messages={"required": _("Choose a colleague who has access to take it over.")}
+    )
     deactivate = FlagField()
 
 

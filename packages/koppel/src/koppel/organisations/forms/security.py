@@ -26,7 +26,9 @@ class NumberChoiceField(forms.TypedChoiceField):
 
     def __init__(self, numbers: tuple[int, ...], message: Any) -> None:
         messages = {"required": message, "invalid_choice": message}
-        super().__init__(choices=[(str(number), number) for number in numbers], coerce=int, error_messages=messages)
+        super().__init__(
+            choices=[(str(number), number) for number in numbers], coerce=int, error_messages=messages
+        )
 
 
 class SecurityPolicyForm(Form[Input]):

@@ -23,8 +23,8 @@ InputT = TypeVar("InputT", bound=Input)
 
 
 class SettingsForm(Form[InputT]):
-    """The fields of `organisations/settings_fields.html`. One that is left empty is not set: what lies beneath
-    holds."""
+    """The fields of `organisations/settings_fields.html`. One that is left
+    empty is not set: what lies beneath holds."""
 
     resources_set = FlagField()
     resources = ChoicesField(choices=[(key, key) for key in RESOURCES])
@@ -40,7 +40,9 @@ class SettingsForm(Form[InputT]):
     def settings_values(self) -> dict[str, Any]:
         """Return the settings that the form sets. Raises `Invalid`."""
         values = self.values
-        audiences = {event: audience for event in audience_events() if (audience := values[f"notify-{event}"])}
+        audiences = {
+            event: audience for event in audience_events() if (audience := values[f"notify-{event}"])
+        }
         weekday = values["full_comparison_weekday"]
         return _without_empty(
             resources=values["resources"] if values["resources_set"] else None,
@@ -57,7 +59,9 @@ class SettingsForm(Form[InputT]):
         """
         if not self.is_bound:
             return {}
-        audiences = {event: audience for event in audience_events() if (audience := self[f"notify-{event}"].value())}
+        audiences = {
+            event: audience for event in audience_events() if (audience := self[f"notify-{event}"].value())
+        }
         weekday = self["full_comparison_weekday"].value()
         typed = _without_empty(
             resources=self["resources"].value() if self["resources_set"].value() else None,
@@ -80,7 +84,11 @@ class TemplateForm(SettingsForm[TemplateInput]):
     confirmed = TextField()
 
     def input_values(self) -> Mapping[str, Any]:
-        return {"settings": self.settings_values(), "name": self.values["name"], "archived": self.values["archived"]}
+        return {
+            "settings": self.settings_values(),
+            "name": self.values["name"],
+            "archived": self.values["archived"],
+        }
 
 
 class OrganisationForm(SettingsForm[OrganisationInput]):

@@ -18,8 +18,8 @@ class EmailForm(Form[Input]):
 
 
 class AnswerForm(Form[Input]):
-    """The parameters with which an identity provider sends somebody back. What cannot be read counts as not sent: neither
-    an attempt nor a code is found by it."""
+    """The parameters with which an identity provider sends somebody back. What cannot be read counts as not
+    sent: neither an attempt nor a code is found by it."""
 
     state = TextField()
     code = TextField(max_length=CODE_LENGTH_MAX)

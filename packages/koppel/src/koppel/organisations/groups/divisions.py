@@ -61,7 +61,8 @@ def get_summary(actor: Actor, division_id: int) -> DivisionSummary:
 
 
 def create_division(actor: Actor, division: DivisionInput) -> Division:
-    """Create a division, with its people when they are named. Raises `Refused` when the name is taken or empty."""
+    """Create a division, with its people when they are named. Raises
+    `Refused` when the name is taken or empty."""
     return get_division(actor, _save(actor, None, division))
 
 
@@ -79,8 +80,8 @@ def _save(actor: Actor, division_id: int | None, division: DivisionInput) -> int
 
 
 def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) -> None:
-    """Set its people to these active members of the firm; people without access keep their divisions. Raises `Refused`
-    for anybody else."""
+    """Set its people to these active members of the firm; people without access keep their
+    divisions. Raises `Refused` for anybody else."""
     actor.require(Permission.MANAGE_PEOPLE)
     division = get_division(actor, division_id)
     active = set(Membership.objects.for_actor(actor).filter(is_active=True).values_list("pk", flat=True))
@@ -120,5 +121,7 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
     )
     members.delete()
     moved_count = sum(hooks.move_usage(actor, GroupKind.DIVISION, source.pk, target.pk))
-    DIVISION.archive_merged(actor, source, target, {"people": sorted(membership_ids), "administrations": moved_count})
+    DIVISION.archive_merged(
+        actor, source, target, {"people": sorted(membership_ids), "administrations": moved_count}
+    )
     return moved_count

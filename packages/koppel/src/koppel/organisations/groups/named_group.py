@@ -59,9 +59,16 @@ class GroupType(Generic[Group]):
         return self.model.objects.for_actor(actor).filter(pk=group_id).first()
 
     def save(
-        self, actor: Actor, group_id: int | None, name: str, *, archived: bool | None, values: Mapping[str, Any]
+        self,
+        actor: Actor,
+        group_id: int | None,
+        name: str,
+        *,
+        archived: bool | None,
+        values: Mapping[str, Any],
     ) -> int:
-        """Create, change or archive a group; return its id. `archived` None: it stays as it is. Raises `Refused`."""
+        """Create, change or archive a group; return its id. `archived`
+        None: it stays as it is. Raises `Refused`."""
         actor.require(Permission.MANAGE_PEOPLE)
         name = clean_text(name)
         if not name:
@@ -81,7 +88,9 @@ class GroupType(Generic[Group]):
                 groups.filter(pk=group_id).update(**columns)
         except IntegrityError:  # a colleague, or a second click, was a moment earlier
             raise Refused(_("“%s” exists already.") % name, field="name") from None
-        self.record(actor, self.actions.CHANGED, (group_id, name), {} if archived is None else {"archived": archived})
+        self.record(
+            actor, self.actions.CHANGED, (group_id, name), {} if archived is None else {"archived": archived}
+        )
         return group_id
 
     def set_archived(self, actor: Actor, group_id: int, *, archived: bool) -> None:
@@ -101,7 +110,9 @@ class GroupType(Generic[Group]):
             raise Refused(_("“%s” is archived.") % target.name, field="into")
         return source, target
 
-    def archive_merged(self, actor: Actor, source: Group, target: Group, details: Mapping[str, object]) -> None:
+    def archive_merged(
+        self, actor: Actor, source: Group, target: Group, details: Mapping[str, object]
+    ) -> None:
         """Archive the emptied group; the audit log names the other one."""
         groups = self.model.objects.for_actor(actor).filter(pk=source.pk)
         groups.update(archived_at=timezone.now())
@@ -112,7 +123,9 @@ class GroupType(Generic[Group]):
             {"into": target.pk, "into_name": target.name, **details},
         )
 
-    def record(self, actor: Actor, action: AuditAction, group: tuple[int, str], details: Mapping[str, object]) -> None:
+    def record(
+        self, actor: Actor, action: AuditAction, group: tuple[int, str], details: Mapping[str, object]
+    ) -> None:
         """Write to the audit log what was done to this group, (id, name)."""
         subject = Subject(SubjectKind(self.kind), *group)
         record_change(actor.organisation_id, actor.audit, action, subject=subject, details=details)

@@ -87,7 +87,8 @@ def _save(actor: Actor, template_id: int | None, template: TemplateInput) -> int
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
-    """Give its administrations another template, and archive this one. Return their number. Raises `Refused`."""
+    """Give its administrations another template, and archive this
+    one. Return their number. Raises `Refused`."""
     source, target = check_merge(actor, from_id, into_id)
     moved_count = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
     TEMPLATE.archive_merged(actor, source, target, {"administrations": moved_count})
@@ -96,5 +97,7 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
 
 def inherited_settings(actor: Actor) -> SettingsMap:
     """Return the organisation's settings, in force where a template sets none."""
-    settings = Organisation.objects.filter(pk=actor.organisation_id).values_list("settings", flat=True).first()
+    settings = (
+        Organisation.objects.filter(pk=actor.organisation_id).values_list("settings", flat=True).first()
+    )
     return settings or SettingsMap()

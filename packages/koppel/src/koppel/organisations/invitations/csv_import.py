@@ -1,4 +1,5 @@
-"""Many invitations at once, pasted or as CSV: `e-mail; name; role; divisions; access until`, a result per line."""
+"""Many invitations at once, pasted or as CSV: `e-mail; name; role;
+divisions; access until`, a result per line."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -46,7 +47,8 @@ def preview(actor: Actor, text: str) -> list[InvitationRow]:
 
 
 def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
-    """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`, `TableError`."""
+    """Invite whom the lines name; a line that cannot be done is left out with
+    its reason. Raises `Refused`, `TableError`."""
     actor.require(Permission.MANAGE_PEOPLE)
     return [_process_row(actor, number, cells, commit=True) for number, cells in _validated_rows(text)]
 
@@ -62,7 +64,8 @@ def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the cells of each line, all five; a first line without an address is a heading."""
-    # No address has a delimiter in it, and a line may end after the address: one line with more shows which it is.
+    # No address has a delimiter in it, and a line may end after the
+    # address: one line with more shows which it is.
     rows = [row for row in reader.read_rows(text, LIMITS, split_share=0) if not row.is_blank]
     if rows and "@" not in "".join(rows[0].cells):
         del rows[0]
@@ -76,7 +79,11 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
     try:
         role = _role(role_word)
         data = InvitationInput(
-            email=email, name=name, role=role, divisions=_divisions(actor, division_words), until=_until(last_day)
+            email=email,
+            name=name,
+            role=role,
+            divisions=_divisions(actor, division_words),
+            until=_until(last_day),
         )
         with transaction.atomic():
             invitations.invite(actor, data) if commit else invitations.validate_invitation(actor, data)
@@ -123,7 +130,8 @@ def _until(text: str) -> datetime | None:
 
 
 def parse_end_of_day(text: str) -> datetime:
-    """Return the last moment of a day, `2027-03-31` or `31-03-2027`, in the installation's zone. Raises `Refused`."""
+    """Return the last moment of a day, `2027-03-31` or `31-03-2027`, in
+    the installation's zone. Raises `Refused`."""
     parts = text.replace("/", "-").split("-")
     iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))
     if (day := day_of(iso)) is None:

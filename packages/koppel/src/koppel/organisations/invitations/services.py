@@ -58,7 +58,9 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
         with transaction.atomic():
             invitation.save()
     except IntegrityError:  # a colleague, or a second click, was a moment earlier
-        raise Refused(_("%s is invited already. You can send the invitation again.") % email, field="email") from None
+        raise Refused(
+            _("%s is invited already. You can send the invitation again.") % email, field="email"
+        ) from None
     _send(invitation)
     names = list(divisions.order_by("name").values_list("name", flat=True))
     _record(actor, invitation, PersonAction.INVITED, after={"role": data.role, "divisions": names})
@@ -66,17 +68,22 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
 
 
 def validate_invitation(actor: Actor, data: InvitationInput) -> str:
-    """Return the address as it will be stored. Raises `Refused` with the reason when `invite` would refuse."""
+    """Return the address as it will be stored. Raises `Refused` with
+    the reason when `invite` would refuse."""
     actor.require(Permission.MANAGE_PEOPLE)
     people_services.require_grantable_role(actor, data.role)
-    email = people_services.validate_email_address(Organisation.objects.get(pk=actor.organisation_id), data.email)
+    email = people_services.validate_email_address(
+        Organisation.objects.get(pk=actor.organisation_id), data.email
+    )
     if data.until is not None and data.until <= timezone.now():
         raise Refused(_("The day on which access ends lies in the past."), field="until")
     existing = Membership.objects.for_actor(actor).filter(user__email__iexact=email).first()
     if existing is not None and existing.is_live:
         raise Refused(_("%s is a member already.") % email, field="email")
     if existing is not None:
-        raise Refused(_("%s was a member before. Give access again on that person's page.") % email, field="email")
+        raise Refused(
+            _("%s was a member before. Give access again on that person's page.") % email, field="email"
+        )
     if open_invitations(actor.organisation_id).filter(email__iexact=email).exists():
         raise Refused(_("%s is invited already. You can send the invitation again.") % email, field="email")
     return email
@@ -88,9 +95,12 @@ def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
 
 
 def is_still_valid(invitation: Invitation) -> bool:
-    """Tell whether the sender may still give this role: a former Administrator makes nobody an Administrator."""
+    """Tell whether the sender may still give this role: a former
+    Administrator makes nobody an Administrator."""
     by = invitation.invited_by
-    return by is None or invitation.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
+    return (
+        by is None or invitation.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
+    )
 
 
 def rejection_reason(invitation: Invitation) -> str:
@@ -100,7 +110,8 @@ def rejection_reason(invitation: Invitation) -> str:
     if not invitation.is_outside_domains:
         return ""
     return _(
-        "Since you were invited, %(organisation)s has decided to accept addresses of %(domains)s only, and yours is %(email)s. "
+        "Since you were invited, %(organisation)s has decided to accept addresses of %(domains)s only, "
+        "and yours is %(email)s. "
         "Ask %(by)s to invite you at such an address."
     ) % {
         "organisation": invitation.organisation,
@@ -113,7 +124,9 @@ def rejection_reason(invitation: Invitation) -> str:
 def resend(actor: Actor, invitation_id: int) -> Invitation:
     """Send a new mail and link, on behalf of the actor; the older link becomes invalid. Raises `Refused`."""
     invitation = _get_open(actor, invitation_id)
-    people_services.require_allowed_domain(Organisation.objects.get(pk=actor.organisation_id), invitation.email)
+    people_services.require_allowed_domain(
+        Organisation.objects.get(pk=actor.organisation_id), invitation.email
+    )
     invitation.sends += 1
     invitation.valid_until, invitation.mail_failed = timezone.now() + VALID_FOR, False
     invitation.invited_by_id = actor.membership_id or None
@@ -152,7 +165,9 @@ def pair_with_links(actor: Actor, invitations: Iterable[Invitation]) -> list[tup
     return [
         (
             invitation,
-            link_of(invitation) if shows_links and people_services.can_grant_role(actor, Role(invitation.role)) else "",
+            link_of(invitation)
+            if shows_links and people_services.can_grant_role(actor, Role(invitation.role))
+            else "",
         )
         for invitation in invitations
     ]
@@ -167,7 +182,9 @@ def get_open_invitation(token: str) -> tuple[Invitation, Organisation]:
     """Return the open invitation of a link. Raises `Refused` with what to do when the link is no longer
     valid.
     """
-    link_expired = Refused(_("This link does not work any more. Ask the person who invited you for a new one."))
+    link_expired = Refused(
+        _("This link does not work any more. Ask the person who invited you for a new one.")
+    )
     try:
         organisation_id, key, sends = signing.loads(token, salt=SALT)
     except (signing.BadSignature, ValueError):
@@ -189,9 +206,13 @@ def accept(token: str, by: User | None, *, name: str, password: str, ip_address:
     verified, organisation = get_open_invitation(token)
     with organisation_scope(organisation.pk):
         queryset = open_invitations(organisation.pk).select_related("invited_by__user", "organisation")
-        invitation = queryset.select_for_update(of=("self",)).filter(pk=verified.pk, sends=verified.sends).first()
+        invitation = (
+            queryset.select_for_update(of=("self",)).filter(pk=verified.pk, sends=verified.sends).first()
+        )
         if invitation is None:
-            raise Refused(_("This link does not work any more. Ask the person who invited you for a new one."))
+            raise Refused(
+                _("This link does not work any more. Ask the person who invited you for a new one.")
+            )
         if refusal := rejection_reason(invitation):
             raise Refused(refusal)
         user = by or _new_user(invitation, name, password)
@@ -207,7 +228,12 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
     """Turn the invitation into a membership, in the organisation's scope. `joined_at` None: not by an act of
     the person.
     """
-    access = {"role": invitation.role, "expires_at": invitation.member_until, "is_active": True, "joined_at": joined_at}
+    access = {
+        "role": invitation.role,
+        "expires_at": invitation.member_until,
+        "is_active": True,
+        "joined_at": joined_at,
+    }
     access |= {"access_restored_at": None}
     membership, _new = Membership.objects.update_or_create(
         organisation_id=invitation.organisation_id, user=user, defaults=access
@@ -228,7 +254,8 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
 
 
 def has_account(email: str) -> bool:
-    """Tell whether a person with this address has an account, and so signs in instead of choosing a password."""
+    """Tell whether a person with this address has an account, and so
+    signs in instead of choosing a password."""
     return User.objects.filter(email__iexact=email).exists()
 
 

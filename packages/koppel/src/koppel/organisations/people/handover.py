@@ -27,7 +27,8 @@ from koppel.organisations.roles import Actor, Permission, Role
 
 @dataclass(frozen=True)
 class Moving:
-    """Objects of one kind that would move: ids with their names, without names that the actor may not read."""
+    """Objects of one kind that would move: ids with their names,
+    without names that the actor may not read."""
 
     key: str
     label: str
@@ -51,14 +52,22 @@ class Transfer:
     def facts(self) -> list[object]:
         """All effects, independent of language."""
         return [
-            self.departing_member.pk, self.successor.pk, self.deactivate, self.sessions, self.tokens,
+            self.departing_member.pk,
+            self.successor.pk,
+            self.deactivate,
+            self.sessions,
+            self.tokens,
             [(kind.key, sorted(key for key, _name in kind.items)) for kind in self.moving],
-        ]  # fmt: skip
+        ]
 
 
 def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
     """Return what this person holds, of every app, without empty kinds."""
-    items = (item for provider in ownership_providers.values() for item in provider.list_owned(actor, membership.pk))
+    items = (
+        item
+        for provider in ownership_providers.values()
+        for item in provider.list_owned(actor, membership.pk)
+    )
     return [item for item in items if item.count]
 
 
@@ -72,14 +81,22 @@ def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
     if data.deactivate:
         check_change(actor, departing_member.pk, _without_access(departing_member))
     moving = [
-        Moving(key, str(provider.label), provider.moving(actor, departing_member.pk, successor.pk, data.deactivate))
+        Moving(
+            key,
+            str(provider.label),
+            provider.moving(actor, departing_member.pk, successor.pk, data.deactivate),
+        )
         for key, provider in ownership_providers.items()
     ]
     tokens = ApiToken.objects.for_actor(actor).filter(membership=departing_member, revoked_at=None)
     return Transfer(
-        departing_member, successor, data.deactivate, [kind for kind in moving if kind.items],
-        len(sessions_of(departing_member.user_id, actor.organisation_id)), tokens.count(),
-    )  # fmt: skip
+        departing_member,
+        successor,
+        data.deactivate,
+        [kind for kind in moving if kind.items],
+        len(sessions_of(departing_member.user_id, actor.organisation_id)),
+        tokens.count(),
+    )
 
 
 @transaction.atomic
@@ -96,7 +113,8 @@ def hand_over(
     if data.deactivate:
         update_membership(actor, departing_member.pk, _without_access(departing_member))
     moved_counts = {
-        key: provider.move(actor, departing_member.pk, successor.pk) for key, provider in ownership_providers.items()
+        key: provider.move(actor, departing_member.pk, successor.pk)
+        for key, provider in ownership_providers.items()
     }
     if confirmed and {key: count for key, count in moved_counts.items() if count} != {
         kind.key: len(kind.items) for kind in confirmed.moving
@@ -104,7 +122,13 @@ def hand_over(
         raise Refused(_("Something has changed since you looked. Nothing was done yet: please look again."))
     details = {"to": str(successor.user), "moved": moved_counts}
     subject = Subject(SubjectKind.PERSON, departing_member.pk, str(departing_member.user))
-    record(actor.organisation_id, actor.audit, PersonAction.OWNERSHIP_TRANSFERRED, subject=subject, details=details)
+    record(
+        actor.organisation_id,
+        actor.audit,
+        PersonAction.OWNERSHIP_TRANSFERRED,
+        subject=subject,
+        details=details,
+    )
     return moved_counts
 
 

@@ -69,13 +69,22 @@ def has_division(actor: Actor, division_id: int) -> bool:
 def list_member_rows(memberships: Iterable[Membership]) -> list[MemberRow]:
     """Return the rows of these members, with one query for each kind of detail."""
     members = list(memberships)
-    links = DivisionMember.objects.filter(membership__in=members).select_related("division").order_by("division__name")
+    links = (
+        DivisionMember.objects.filter(membership__in=members)
+        .select_related("division")
+        .order_by("division__name")
+    )
     divisions: dict[int, list[str]] = {}
     for link in links:
         divisions.setdefault(link.membership_id, []).append(link.division.name)
     with_mfa = ids_with_mfa([membership.user_id for membership in members])
     return [
-        MemberRow(membership, divisions.get(membership.pk, []), status_of(membership), membership.user_id in with_mfa)
+        MemberRow(
+            membership,
+            divisions.get(membership.pk, []),
+            status_of(membership),
+            membership.user_id in with_mfa,
+        )
         for membership in members
     ]
 
@@ -89,7 +98,9 @@ def status_of(membership: Membership) -> MemberStatus:
 def ids_with_mfa(user_ids: list[int]) -> set[int]:
     """Return those of them who have set up a second step or a passkey."""
     kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-    return set(Authenticator.objects.filter(user_id__in=user_ids, type__in=kinds).values_list("user_id", flat=True))
+    return set(
+        Authenticator.objects.filter(user_id__in=user_ids, type__in=kinds).values_list("user_id", flat=True)
+    )
 
 
 def divisions_of(actor: Actor) -> list[Division]:

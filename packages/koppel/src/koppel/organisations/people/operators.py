@@ -34,7 +34,8 @@ class OpenOrganisation:
 
 
 def list_open_organisations() -> list[OpenOrganisation]:
-    """Return organisations that let operators in now, by name. For operators only; the others are not named."""
+    """Return organisations that let operators in now, by name. For
+    operators only; the others are not named."""
     with installation_scope("operator"):
         organisations = Organisation.objects.filter(operator_access_until__gt=timezone.now()).order_by("name")
         return [
@@ -80,7 +81,10 @@ def start_support_session(user_id: int | None, organisation_id: int, ip_address:
 def record_action(actor: Actor, action: OperatorAction) -> None:
     with organisation_scope(actor.organisation_id):
         record(
-            actor.organisation_id, actor.audit, action, subject=Subject(SubjectKind.ORGANISATION, actor.organisation_id)
+            actor.organisation_id,
+            actor.audit,
+            action,
+            subject=Subject(SubjectKind.ORGANISATION, actor.organisation_id),
         )
 
 

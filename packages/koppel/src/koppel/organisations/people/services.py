@@ -41,8 +41,8 @@ def member(actor: Actor, membership_id: int) -> Membership:
 
 
 def manageable_member(actor: Actor, membership_id: int) -> Membership:
-    """Return a member whose access is the actor's to change. Raises `NoSuchMember`, and `Refused` for an Administrator whom
-    only another one may change."""
+    """Return a member whose access is the actor's to change. Raises `NoSuchMember`, and `Refused` for an
+    Administrator whom only another one may change."""
     actor.require(Permission.MANAGE_PEOPLE)
     membership = member(actor, membership_id)
     require_grantable_role(actor, Role(membership.role))
@@ -50,8 +50,11 @@ def manageable_member(actor: Actor, membership_id: int) -> Membership:
 
 
 def can_grant_role(actor: Actor, role: Role) -> bool:
-    """Tell whether the actor may give or take this role: only Administrators make and change Administrators."""
-    return actor.can(Permission.MANAGE_PEOPLE) and (role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR)
+    """Tell whether the actor may give or take this role: only
+    Administrators make and change Administrators."""
+    return actor.can(Permission.MANAGE_PEOPLE) and (
+        role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR
+    )
 
 
 def terms_of(membership: Membership) -> MembershipTerms:
@@ -82,11 +85,19 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
         membership_began(membership)
     after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.expires_at, divisions)
     if after != before:
-        _record(actor, membership, PersonAction.CHANGED, before=_audit_details(before), after=_audit_details(after))
+        _record(
+            actor,
+            membership,
+            PersonAction.CHANGED,
+            before=_audit_details(before),
+            after=_audit_details(after),
+        )
     return membership
 
 
-def check_change(actor: Actor, membership_id: int, new_terms: MembershipTerms) -> tuple[Membership, MembershipTerms]:
+def check_change(
+    actor: Actor, membership_id: int, new_terms: MembershipTerms
+) -> tuple[Membership, MembershipTerms]:
     """Return the member, and their present access, if `update_membership` would succeed. Raises `Refused`
     with a sentence.
 
@@ -138,7 +149,9 @@ def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozen
 def revoke_access(membership: Membership) -> None:
     """End the sessions in this organisation and revoke the tokens of a person who has lost access."""
     end_sessions(membership.user_id, membership.organisation_id)
-    tokens = ApiToken.objects.in_organisation(membership.organisation_id).filter(membership=membership, revoked_at=None)
+    tokens = ApiToken.objects.in_organisation(membership.organisation_id).filter(
+        membership=membership, revoked_at=None
+    )
     tokens.update(revoked_at=Now())
 
 
@@ -177,9 +190,13 @@ def one_at_a_time(actor: Actor) -> None:
 
 def _require_remaining_administrator(leaving: Membership) -> None:
     members = Membership.objects.in_organisation(leaving.organisation_id)
-    administrators = members.filter(role=Role.ADMINISTRATOR, is_active=True, expires_at=None, user__is_active=True)
+    administrators = members.filter(
+        role=Role.ADMINISTRATOR, is_active=True, expires_at=None, user__is_active=True
+    )
     if not administrators.exclude(pk=leaving.pk).exists():
-        raise Refused(_("This is the last Administrator whose access does not end. Make somebody else one first."))
+        raise Refused(
+            _("This is the last Administrator whose access does not end. Make somebody else one first.")
+        )
 
 
 def _audit_details(terms: MembershipTerms) -> dict[str, object]:

@@ -67,13 +67,18 @@ def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, i
     actor = resolve_actor(user_id, provider.organisation_id, ip_address, Interface.WEB)
     if actor is None or actor.organisation_id != provider.organisation_id:
         raise Refused(
-            _("You are not a member of this organisation. Ask an Administrator for an invitation, and accept it first.")
+            _(
+                "You are not a member of this organisation. Ask an Administrator for an invitation, "
+                "and accept it first."
+            )
         )
     if actor.must_enrol_mfa:
         raise Refused(_("This organisation requires a second step. Set it up first, then link the sign-in."))
     with switched_on(provider):
         membership = active_memberships().get(pk=actor.membership_id)
-        links = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(issuer=identity.issuer)
+        links = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(
+            issuer=identity.issuer
+        )
         linked = links.filter(subject=identity.subject).first()
         if linked is not None and linked.membership_id == membership.pk:
             return
@@ -164,6 +169,10 @@ def _link(provider: IdentityProvider, subject: str, membership: Membership, ip_a
     who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
     person = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
     record(
-        provider.organisation_id, who, PersonAction.IDENTITY_LINKED, subject=person, details={"provider": provider.name}
+        provider.organisation_id,
+        who,
+        PersonAction.IDENTITY_LINKED,
+        subject=person,
+        details={"provider": provider.name},
     )
     sign_in_linked(membership, provider)

@@ -1,10 +1,12 @@
-"""OpenID Connect with an organisation's identity provider: discovery, authorization request, token request, ID token.
+"""OpenID Connect with an organisation's identity provider: discovery,
+authorization request, token request, ID token.
 
-The flow is the authorization code flow with PKCE, state and nonce. The signature, issuer, audience, times and nonce of an
-ID token are always verified (OpenID Connect Core 1.0, 3.1.3.7), also for tokens that the token endpoint returned.
+The flow is the authorization code flow with PKCE, state and nonce. The signature, issuer,
+audience, times and nonce of an ID token are always verified (OpenID Connect Core 1.0, 3.1.3.7),
+also for tokens that the token endpoint returned.
 
-joserfc parses keys and tokens and verifies signatures and claims. HTTP goes through `kit.http`, which refuses quarantined
-and transactional calls; see decision 20 in docs/decisions."""
+joserfc parses keys and tokens and verifies signatures and claims. HTTP goes through `kit.http`, which refuses
+quarantined and transactional calls; see decision 20 in docs/decisions."""
 
 import base64
 import hashlib
@@ -34,7 +36,8 @@ INVALID_CODE = "koppel-asks-whether-its-secret-is-known"
 
 
 class _HeaderRegistry(JWSRegistry):
-    """Allows headers of 8 kB: some providers send their certificates in them. joserfc's own limit is 512 bytes."""
+    """Allows headers of 8 kB: some providers send their certificates
+    in them. joserfc's own limit is 512 bytes."""
 
     max_header_length = 8 * 1024
 
@@ -111,7 +114,8 @@ class Identity:
 
 
 async def discover(http: HttpClient, issuer: str) -> Endpoints:
-    """Fetch the provider's metadata. Raises `ProviderRefused` when it is unreachable or has another issuer."""
+    """Fetch the provider's metadata. Raises `ProviderRefused` when it
+    is unreachable or has another issuer."""
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
     metadata = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
     try:
@@ -136,7 +140,9 @@ async def discover(http: HttpClient, issuer: str) -> Endpoints:
 
 def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttempt) -> str:
     """Return the address at which the person signs in."""
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
+    challenge = (
+        base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
+    )
     params = {
         "response_type": "code",
         "client_id": client.client_id,
@@ -151,7 +157,9 @@ def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttemp
     return endpoints.authorization + separator + urlencode(params)
 
 
-async def exchange_code(http: HttpClient, client: Client, attempt: LoginAttempt, response: Answer) -> Identity:
+async def exchange_code(
+    http: HttpClient, client: Client, attempt: LoginAttempt, response: Answer
+) -> Identity:
     """Exchange the code and verify the ID token. Raises `ProviderRefused`, before the code is sent when
     another provider answered.
     """
@@ -198,7 +206,8 @@ async def verify_client(http: HttpClient, client: Client) -> None:
 
 
 def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, nonce: str) -> Identity:
-    """Return the identity that a token proves. `key_set` is the parsed JWKS document. Raises `ProviderRefused`."""
+    """Return the identity that a token proves. `key_set` is the
+    parsed JWKS document. Raises `ProviderRefused`."""
     try:
         registry = _HeaderRegistry(algorithms=ALGORITHMS, strict_check_header=False)
         claims = jwt.decode(id_token, lambda token: _signing_key(token, key_set), registry=registry).claims
@@ -238,14 +247,18 @@ def _signing_key(token: GuestProtocol, key_set: Any) -> Key:
     that fits is parsed, so that unknown or broken keys, or thousands of them, do not matter.
     """
     kid = token.headers().get("kid")
-    candidates = [key for key in key_set["keys"] if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]
+    candidates = [
+        key for key in key_set["keys"] if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")
+    ]
     matches = [key for key in candidates if kid is None or key.get("kid") == kid]
     if len(matches) != 1:
         raise LookupError
     return import_key(matches[0])
 
 
-async def _request_tokens(http: HttpClient, endpoints: Endpoints, client: Client, code: str, verifier: str) -> Response:
+async def _request_tokens(
+    http: HttpClient, endpoints: Endpoints, client: Client, code: str, verifier: str
+) -> Response:
     pair = f"{quote(client.client_id, safe='')}:{quote(client.client_secret.reveal(), safe='')}"
     form = {
         "grant_type": "authorization_code",
@@ -254,7 +267,9 @@ async def _request_tokens(http: HttpClient, endpoints: Endpoints, client: Client
         "code_verifier": verifier,
     }
     headers = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
-    return await _send(http, "POST", endpoints.token, {origin_of(endpoints.token)}, form=form, headers=headers)
+    return await _send(
+        http, "POST", endpoints.token, {origin_of(endpoints.token)}, form=form, headers=headers
+    )
 
 
 async def _send(http: HttpClient, method: str, url: str, origins: set[str], **more: Any) -> Response:

@@ -43,21 +43,27 @@ MESSAGES = {
     "no_discovery": lambda: _(
         "The identity provider does not describe itself at this address (OpenID Connect discovery)."
     ),
-    "other_issuer": lambda: _("The identity provider calls itself by another address than the one given here."),
+    "other_issuer": lambda: _(
+        "The identity provider calls itself by another address than the one given here."
+    ),
     "not_encrypted": lambda: _("The identity provider names an address that is not encrypted."),
     "unreachable": lambda: _("The identity provider cannot be reached."),
     "no_keys": lambda: _("The identity provider publishes no keys."),
-    "client_unknown": lambda: _("The identity provider does not know this client id, or the secret is not its."),
+    "client_unknown": lambda: _(
+        "The identity provider does not know this client id, or the secret is not its."
+    ),
     "strange_answer": lambda: _("The identity provider answers in a way that Koppel does not know."),
     "code_refused": lambda: _("The identity provider refused the sign-in. Please try again."),
     "no_id_token": lambda: _("The identity provider sent no proof of who you are."),
     "token_refused": lambda: _("The identity provider's proof does not hold. Please try again."),
     "other_nonce": lambda: _("The identity provider's proof belongs to another sign-in. Please try again."),
     "other_provider": lambda: _(
-        "This answer belongs to a sign-in at another identity provider, so nobody was signed in. Please begin again."
+        "This answer belongs to a sign-in at another identity provider, so nobody was signed in. "
+        "Please begin again."
     ),
     "unnamed_answer": lambda: _(
-        "The identity provider's answer does not say whose it is, although the provider announces that. Please try again."
+        "The identity provider's answer does not say whose it is, although the provider announces that. "
+        "Please try again."
     ),
     "lapsed": lambda: _("That sign-in took too long. Please try again."),
 }
@@ -91,9 +97,12 @@ def provider_of(organisation_id: int) -> IdentityProvider | None:
 
 
 def prepare(actor: Actor) -> IdentityProvider:
-    """Create an empty provider, so that its redirect address can be registered before the form is filled in."""
+    """Create an empty provider, so that its redirect address can be
+    registered before the form is filled in."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    empty = encrypt_column(IdentityProvider(organisation_id=actor.organisation_id), "client_secret", Secret(""))
+    empty = encrypt_column(
+        IdentityProvider(organisation_id=actor.organisation_id), "client_secret", Secret("")
+    )
     provider, is_new = IdentityProvider.objects.get_or_create(
         organisation_id=actor.organisation_id, defaults={"client_secret": empty}
     )
@@ -121,7 +130,13 @@ def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
     provider.save()
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}
-    _record(actor, provider, IdentityProviderAction.CHANGED, after={"issuer": issuer, "client_id": client_id}, **ended)
+    _record(
+        actor,
+        provider,
+        IdentityProviderAction.CHANGED,
+        after={"issuer": issuer, "client_id": client_id},
+        **ended,
+    )
     return provider
 
 
@@ -234,10 +249,12 @@ def audit_refused_sign_in(provider_ids: set[int], reason: str, audit_actor: Audi
             # Answers that come at the same moment wait here for each other.
             IdentityProvider.objects.select_for_update(no_key=True).filter(pk=provider.pk).first()
             noted = AuditEntry.objects.filter(
-                organisation_id=provider.organisation_id, action=PersonAction.SIGN_IN_REFUSED,
+                organisation_id=provider.organisation_id,
+                action=PersonAction.SIGN_IN_REFUSED,
                 subject_kind=SubjectKind.IDENTITY_PROVIDER,
-                subject_id=provider.pk, at__gt=timezone.now() - REFUSAL_AUDIT_INTERVAL,
-            )  # fmt: skip
+                subject_id=provider.pk,
+                at__gt=timezone.now() - REFUSAL_AUDIT_INTERVAL,
+            )
             if noted.exists():
                 continue
             subject = Subject(SubjectKind.IDENTITY_PROVIDER, provider.pk, provider.name)
@@ -257,15 +274,19 @@ def _validate_issuer(issuer: str) -> None:
         URLValidator(schemes=schemes)(issuer.replace("//localhost", "//localhost.localdomain"))
     except ValidationError:
         raise Refused(
-            _("“%s” is not an address of an identity provider. It begins with https://.") % issuer, field="issuer"
+            _("“%s” is not an address of an identity provider. It begins with https://.") % issuer,
+            field="issuer",
         ) from None
     if urlsplit(issuer).username or urlsplit(issuer).query:
         raise Refused(
-            _("“%s” is not an address of an identity provider. It begins with https://.") % issuer, field="issuer"
+            _("“%s” is not an address of an identity provider. It begins with https://.") % issuer,
+            field="issuer",
         )
 
 
-def _record(actor: Actor, provider: IdentityProvider, action: IdentityProviderAction, **details: object) -> None:
+def _record(
+    actor: Actor, provider: IdentityProvider, action: IdentityProviderAction, **details: object
+) -> None:
     record(
         actor.organisation_id,
         actor.audit,

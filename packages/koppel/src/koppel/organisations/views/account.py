@@ -51,14 +51,20 @@ def _end_sessions(request: AuthenticatedRequest, session_id: int | None) -> Http
     own_key, organisation_id = str(request.session.session_key), _sso_organisation_id(request)
     own_sessions = sessions.sessions_of(request.actor.user_id, organisation_id)
     other_sessions = [session for session in own_sessions if session.session_key != own_key]
-    if session_id is None and (page := unconfirmed(request, confirmations.end_other_sessions(len(other_sessions)))):
+    if session_id is None and (
+        page := unconfirmed(request, confirmations.end_other_sessions(len(other_sessions)))
+    ):
         return page
-    count = sessions.end_own_sessions(request.actor, own_key, session_id, active_organisation_id=organisation_id)
+    count = sessions.end_own_sessions(
+        request.actor, own_key, session_id, active_organisation_id=organisation_id
+    )
     messages.success(request, ngettext("%d session is ended.", "%d sessions are ended.", count) % count)
     return HttpResponseRedirect(reverse("own:sessions"))
 
 
-def _switch_to(request: AuthenticatedRequest, organisation_id: int, choices: Iterable[OrganisationChoice]) -> None:
+def _switch_to(
+    request: AuthenticatedRequest, organisation_id: int, choices: Iterable[OrganisationChoice]
+) -> None:
     if organisation_id not in {choice.organisation_id for choice in choices}:
         raise Refused(NOT_A_MEMBER, field="organisation")
     switch_organisation(request, organisation_id)
@@ -82,6 +88,8 @@ def require_second_step(request: HttpRequest) -> HttpResponse:
         return redirect(settings.LOGIN_REDIRECT_URL)
     own_organisations = list_organisations(request.user.pk or 0, only=_sso_organisation_id(request))
     other_organisations = [
-        choice for choice in own_organisations if choice.organisation_id != request.session.get("organisation")
+        choice
+        for choice in own_organisations
+        if choice.organisation_id != request.session.get("organisation")
     ]
     return render(request, "organisations/second_step_needed.html", {"others": other_organisations})

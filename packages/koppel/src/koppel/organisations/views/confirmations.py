@@ -24,7 +24,10 @@ def hand_over(transfer: Transfer) -> Confirmation:
     ]
     if any(kind.key == "connections" for kind in transfer.moving):
         consequences.append(
-            _("Each connection changes hands when %(heir)s has signed in for it; until then it runs as it does now.")
+            _(
+                "Each connection changes hands when %(heir)s has signed in for it; "
+                "until then it runs as it does now."
+            )
         )
     if transfer.deactivate:
         consequences += _access_ends(leaver, transfer.sessions, transfer.tokens)
@@ -43,11 +46,15 @@ def hand_over(transfer: Transfer) -> Confirmation:
     )
 
 
-def take_away_access(person: Membership, role: Role, fields: Mapping[str, str | Sequence[str]]) -> Confirmation:
+def take_away_access(
+    person: Membership, role: Role, fields: Mapping[str, str | Sequence[str]]
+) -> Confirmation:
     """Ask before a person loses access. `fields` of the form go along."""
     sessions, tokens = _open_sessions(person), _live_tokens(person)
     name = str(person.user)
-    kept = _("Administrations and connections stay with %(leaver)s until they are handed over.") % {"leaver": name}
+    kept = _("Administrations and connections stay with %(leaver)s until they are handed over.") % {
+        "leaver": name
+    }
     return Confirmation(
         title=_("Take away access"),
         question=_("Take away the access of %s?") % name,
@@ -96,7 +103,8 @@ def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
     """Confirm revoking another person's token."""
     return Confirmation(
         title=_("Revoke the token"),
-        question=_("Revoke the token “%(token)s” of %(person)s?") % {"token": token.name, "person": person.user},
+        question=_("Revoke the token “%(token)s” of %(person)s?")
+        % {"token": token.name, "person": person.user},
         button=_("Revoke the token"),
         cancel_url=_page_of(person),
         consequences=[
@@ -120,20 +128,27 @@ def revoke_invitation(invitation: Invitation) -> Confirmation:
     )
 
 
-def merge(kind: str, names: tuple[str, str], facts: Sequence[int], into: int, cancel_url: str) -> Confirmation:
+def merge(
+    kind: str, names: tuple[str, str], facts: Sequence[int], into: int, cancel_url: str
+) -> Confirmation:
     """Ask before a division or template is merged into another.
 
-    `names` and `facts`: of the one that is emptied and of the one that stays; its id, administrations and people."""
+    `names` and `facts`: of the one that is emptied and of the one that
+    stays; its id, administrations and people."""
     leaving, staying = names
     count, people = facts[1], facts[2] if len(facts) > 2 else 0
     moves = ngettext(
-        "%(count)d administration moves to “%(name)s”.", "%(count)d administrations move to “%(name)s”.", count
+        "%(count)d administration moves to “%(name)s”.",
+        "%(count)d administrations move to “%(name)s”.",
+        count,
     )
     more = ngettext("%(count)d person moves to “%(name)s”.", "%(count)d people move to “%(name)s”.", people)
     consequences = [moves % {"count": count, "name": staying}]
     if people:
         consequences.append(more % {"count": people, "name": staying})
-    consequences.append(_("“%s” stays behind, empty and archived. This cannot be undone with one click.") % leaving)
+    consequences.append(
+        _("“%s” stays behind, empty and archived. This cannot be undone with one click.") % leaving
+    )
     return Confirmation(
         title=_("Merge"),
         question=_("Merge “%(leaving)s” into “%(staying)s”?") % {"leaving": leaving, "staying": staying},
@@ -161,7 +176,9 @@ def _open_sessions(person: Membership) -> int:
 
 
 def _live_tokens(person: Membership) -> int:
-    tokens = ApiToken.objects.in_organisation(person.organisation_id).filter(membership=person, revoked_at=None)
+    tokens = ApiToken.objects.in_organisation(person.organisation_id).filter(
+        membership=person, revoked_at=None
+    )
     return tokens.count()
 
 

@@ -38,7 +38,9 @@ def invite_person(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         with form.refusals():
             invitation = invitations.invite(request.actor, form.input)
-            _add_sent_message(request, _("%s is invited. The mail is on its way.") % invitation.email, invitation.email)
+            _add_sent_message(
+                request, _("%s is invited. The mail is on its way.") % invitation.email, invitation.email
+            )
             return HttpResponseRedirect(reverse("organisations:people"))
     return render(request, "organisations/invite.html", {**_choices(request.actor), "form": form})
 
@@ -91,7 +93,9 @@ def _language(request: HttpRequest, invitation: Invitation) -> str:
     return translation.get_language() or "" if has_chosen else invitation.language
 
 
-def _page(request: HttpRequest, token: str, invitation: Invitation, organisation: Organisation) -> HttpResponse:
+def _page(
+    request: HttpRequest, token: str, invitation: Invitation, organisation: Organisation
+) -> HttpResponse:
     by = User.objects.get(pk=request.user.pk) if request.user.is_authenticated else None
     is_sso_session = by is not None and "sso_organisation_id" in request.session
     is_post = request.method == "POST"
@@ -105,7 +109,8 @@ def _page(request: HttpRequest, token: str, invitation: Invitation, organisation
         "is_sso_session": is_sso_session,
         "refusal": invitations.rejection_reason(invitation),
     }
-    # An organisation's identity provider vouches for nobody outside it; the person accepts by their own proof.
+    # An organisation's identity provider vouches for nobody outside
+    # it; the person accepts by their own proof.
     is_forbidden = context["refusal"] or (is_sso_session and is_post)
     if is_post and not is_forbidden:
         with form.refusals():
@@ -126,7 +131,8 @@ def _join(request: HttpRequest, token: str, by: User | None, form: AcceptForm) -
 
 
 def _invite_lines(request: AuthenticatedRequest, *, text: str, file: str, confirmed: bool) -> dict[str, Any]:
-    """Invite whom the lines name when they were looked at. Return what the page shows of them. Raises `Refused`."""
+    """Invite whom the lines name when they were looked at. Return what
+    the page shows of them. Raises `Refused`."""
     text = file or text
     lines = (csv_import.invite_all if confirmed else csv_import.preview)(request.actor, text)
     valid_count = sum(not line.problem for line in lines)

@@ -23,7 +23,8 @@ from koppel.organisations.settings_schema import (
 
 
 def show_settings(request: AuthenticatedRequest) -> HttpResponse:
-    """Show and change the organisation's name, and the settings that hold beneath administrations and templates."""
+    """Show and change the organisation's name, and the settings that
+    hold beneath administrations and templates."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     form = OrganisationForm.of(request)
     if request.method == "POST":
@@ -52,6 +53,7 @@ def _choices(form: OrganisationForm, current: SettingsMap) -> dict[str, Any]:
         "weekdays": list(enumerate(WEEKDAYS)),
         "audiences": list(AUDIENCE_LABELS.items()),
         "notify": [
-            (key, label, audiences.get(key, ""), "", form[f"notify-{key}"]) for key, label in audience_events().items()
+            (key, label, audiences.get(key, ""), "", form[f"notify-{key}"])
+            for key, label in audience_events().items()
         ],
     }

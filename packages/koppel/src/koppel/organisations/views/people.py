@@ -30,7 +30,11 @@ from koppel.organisations.views import confirmations
 
 
 @query_parameters(
-    q=TEXT, role=one_of(*Role.values), division=IDENTIFIER, access=one_of(*people_list.MemberStatus), page=PAGE
+    q=TEXT,
+    role=one_of(*Role.values),
+    division=IDENTIFIER,
+    access=one_of(*people_list.MemberStatus),
+    page=PAGE,
 )
 def list_people(request: AuthenticatedRequest) -> HttpResponse:
     """Show everybody with role, divisions and access; open invitations above them."""
@@ -64,7 +68,9 @@ def show_person(request: AuthenticatedRequest, membership_id: int) -> HttpRespon
     if request.method == "POST":
         with form.refusals():
             return _change_access(request, membership, form)
-    return render(request, "organisations/person.html", _person_context(request.actor, membership) | {"form": form})
+    return render(
+        request, "organisations/person.html", _person_context(request.actor, membership) | {"form": form}
+    )
 
 
 @action_of("organisations:person", "membership_id")
@@ -135,7 +141,9 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
         "person": membership,
         "access": people_list.status_of(membership),
         "may_change": people_services.can_grant_role(actor, role),
-        "roles": [(key, label) for key, label in Role.choices if people_services.can_grant_role(actor, Role(key))],
+        "roles": [
+            (key, label) for key, label in Role.choices if people_services.can_grant_role(actor, Role(key))
+        ],
         "divisions": people_list.divisions_of(actor),
         "holdings": handover.owned_items(actor, membership),
         "heirs": colleagues.select_related("user").order_by("user__name"),
@@ -167,7 +175,9 @@ def _with_archived_divisions(terms: MembershipTerms, membership: Membership) -> 
 def _invitations(actor: Actor) -> list[tuple[Invitation, str]]:
     """List the open invitations with the link to hand over, where no mail is sent."""
     queryset = invitations.open_invitations(actor.organisation_id)
-    open_invitations = queryset.select_related("invited_by__user", "organisation").order_by("-created_at", "-pk")
+    open_invitations = queryset.select_related("invited_by__user", "organisation").order_by(
+        "-created_at", "-pk"
+    )
     return invitations.pair_with_links(actor, open_invitations)
 
 

@@ -48,7 +48,9 @@ def prepare_provider(request: AuthenticatedRequest) -> HttpResponse:
     """Make the redirect address of an identity provider that is not filled in yet."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     single_sign_on.prepare(request.actor)
-    messages.success(request, _("Register the redirect address at your identity provider, then fill in the form."))
+    messages.success(
+        request, _("Register the redirect address at your identity provider, then fill in the form.")
+    )
     return _redirect()
 
 
@@ -59,7 +61,8 @@ def switch_off_provider(request: AuthenticatedRequest) -> HttpResponse:
     count = single_sign_on.switch_off(request.actor)
     message = ngettext(
         "Nobody signs in through the identity provider any more. %(count)d session that it began has ended.",
-        "Nobody signs in through the identity provider any more. %(count)d sessions that it began have ended.",
+        "Nobody signs in through the identity provider any more. "
+        "%(count)d sessions that it began have ended.",
         count,
     )
     messages.success(request, message % {"count": count})
@@ -113,7 +116,9 @@ def _page(
         "nav_section": "security",
         "organisation": organisation,
         "policy_form": policy_form if policy_form and policy_form.is_bound else _stored_policy(organisation),
-        "provider_form": provider_form if provider_form and provider_form.is_bound else _stored_provider(provider),
+        "provider_form": provider_form
+        if provider_form and provider_form.is_bound
+        else _stored_provider(provider),
         "support_form": support_form or SupportForm(),
         "years": security_policy.AUDIT_YEARS,
         "provider": provider,
@@ -121,7 +126,9 @@ def _page(
         "sso_sessions": sessions.sso_sessions(organisation.pk),
         "is_sso_session": "sso_organisation_id" in request.session,
         "redirect_uri": single_sign_on.redirect_uri(provider) if provider else "",
-        "sign_in_url": settings.PUBLIC_URL + reverse("sign_in_through", args=[provider.pk]) if provider else "",
+        "sign_in_url": settings.PUBLIC_URL + reverse("sign_in_through", args=[provider.pk])
+        if provider
+        else "",
         "support_hours": security_policy.OPERATOR_ACCESS_HOURS,
         "support_is_open": access_ends_at is not None and access_ends_at > timezone.now(),
     }
@@ -139,7 +146,8 @@ def _stored_provider(provider: IdentityProvider | None) -> ProviderForm:
 
 
 def _flush_deleted_session(request: AuthenticatedRequest) -> None:
-    """Leave a session that has ended with the provider that had begun it: without its row it could not be saved."""
+    """Leave a session that has ended with the provider that had begun
+    it: without its row it could not be saved."""
     session = request.session
     if "sso_organisation_id" in session and not session.exists(str(session.session_key)):
         session.flush()

@@ -37,7 +37,8 @@ REFUSED_PAGE = "organisations/sign_in_refused.html"
 
 @public
 def choose_provider(request: HttpRequest) -> HttpResponse:
-    """Find the organisation's provider by the address's domain, without revealing whether the person exists."""
+    """Find the organisation's provider by the address's domain,
+    without revealing whether the person exists."""
     form = EmailForm.of(request)
     if request.method == "POST":
         with form.refusals():
@@ -66,7 +67,8 @@ def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
 @public
 @shows_refusals_on(REFUSED_PAGE, HTTPStatus.FORBIDDEN)
 def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
-    """Take the person back from the provider with a code: at its own address, and for an attempt of this browser at it."""
+    """Take the person back from the provider with a code: at its own address,
+    and for an attempt of this browser at it."""
     quarantine.refuse()  # before the attempt is used up
     form = AnswerForm(request.GET)
     attempt = _take_attempt(request, form.state_sent)
@@ -77,14 +79,17 @@ def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
     try:
         return _complete(request, provider_id, attempt, form.answer)
     except AnswerRefused as refusal:  # the organisation's activity says so, whatever becomes of this request
-        single_sign_on.audit_refused_sign_in({provider_id, attempt.provider_id}, refusal.code, _audit_actor(request))
+        single_sign_on.audit_refused_sign_in(
+            {provider_id, attempt.provider_id}, refusal.code, _audit_actor(request)
+        )
         raise
 
 
 @outside_transaction
 @shows_refusals_on(REFUSED_PAGE, HTTPStatus.FORBIDDEN)
 def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
-    """Let the provider sign this person in from now on: their own act, in a session that their own proof opened."""
+    """Let the provider sign this person in from now on: their own act,
+    in a session that their own proof opened."""
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
         raise Http404
@@ -134,7 +139,8 @@ def _attempts(request: HttpRequest) -> Mapping[str, Any]:
 
 
 def _take_attempt(request: HttpRequest, state: str) -> LoginAttempt | None:
-    """Return this browser's own attempt under the answer's state; it serves once, whatever becomes of the answer."""
+    """Return this browser's own attempt under the answer's state; it
+    serves once, whatever becomes of the answer."""
     attempts = dict(_attempts(request))
     attempt = attempts.pop(state, None)
     if attempt is None:
@@ -143,8 +149,11 @@ def _take_attempt(request: HttpRequest, state: str) -> LoginAttempt | None:
     return LoginAttempt(**attempt)
 
 
-def _unlinked_response(request: HttpRequest, provider: IdentityProvider, identity: UnlinkedIdentity) -> HttpResponse:
-    """Sign nobody in. Who proves an account by its own password can link it; the same page for everybody else."""
+def _unlinked_response(
+    request: HttpRequest, provider: IdentityProvider, identity: UnlinkedIdentity
+) -> HttpResponse:
+    """Sign nobody in. Who proves an account by its own password can
+    link it; the same page for everybody else."""
     if "sso_organisation_id" in request.session:
         # It proves nothing of the person, so it must not be what links another sign-in.
         logout(request)

@@ -48,13 +48,20 @@ def list_templates(request: AuthenticatedRequest) -> HttpResponse:
             created = settings_templates.create_template(request.actor, form.input)
             messages.success(request, _("Saved."))
             return _redirect_to(created.pk)
-    rows = [(line, describe_settings(line.settings)) for line in settings_templates.list_summaries(request.actor)]
-    context = {"nav_section": NAV_SECTION, "rows": rows, **_form_context(request.actor, form, form.typed_settings)}
+    rows = [
+        (line, describe_settings(line.settings)) for line in settings_templates.list_summaries(request.actor)
+    ]
+    context = {
+        "nav_section": NAV_SECTION,
+        "rows": rows,
+        **_form_context(request.actor, form, form.typed_settings),
+    }
     return render(request, "organisations/templates.html", context)
 
 
 def show_template(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
-    """Show a template's settings. Saving one that administrations have shows first how many change and how."""
+    """Show a template's settings. Saving one that administrations
+    have shows first how many change and how."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     template = settings_templates.get_template(request.actor, template_id)
     form = TemplateForm.of(request)
@@ -71,12 +78,17 @@ def merge_template(request: AuthenticatedRequest, template_id: int) -> HttpRespo
     into = MergeForm.of(request).input_or_refusal().into
     leaving, staying = settings_templates.check_merge(request.actor, template_id, into)
     line = settings_templates.get_summary(request.actor, leaving.pk)
-    facts, cancel_url = (leaving.pk, line.administrations), reverse("organisations:template", args=[leaving.pk])
+    facts, cancel_url = (
+        (leaving.pk, line.administrations),
+        reverse("organisations:template", args=[leaving.pk]),
+    )
     question = confirmations.merge("template", (leaving.name, staying.name), facts, into, cancel_url)
     if page := unconfirmed(request, question):
         return page
     moved_count = settings_templates.merge(request.actor, template_id, into)
-    text = ngettext("%(count)d administration has moved.", "%(count)d administrations have moved.", moved_count)
+    text = ngettext(
+        "%(count)d administration has moved.", "%(count)d administrations have moved.", moved_count
+    )
     messages.success(request, text % {"count": moved_count})
     return _redirect_to(into)
 
@@ -84,7 +96,11 @@ def merge_template(request: AuthenticatedRequest, template_id: int) -> HttpRespo
 def describe_settings(settings: SettingsMap) -> list[tuple[str, str]]:
     """Return (setting, value) of what a template sets."""
     values: Mapping[str, object] = settings
-    return [(str(label), describe_value(key, values[key])) for key, label in SETTING_LABELS.items() if key in values]
+    return [
+        (str(label), describe_value(key, values[key]))
+        for key, label in SETTING_LABELS.items()
+        if key in values
+    ]
 
 
 def describe_value(key: str, value: Any) -> str:
@@ -107,7 +123,8 @@ def describe_value(key: str, value: Any) -> str:
 
 
 def _change(request: AuthenticatedRequest, template: Template, form: TemplateForm) -> HttpResponse:
-    """Store what was confirmed, or has no effect; else show the same form with what it would do and a second button."""
+    """Store what was confirmed, or has no effect; else show the same form
+    with what it would do and a second button."""
     effects = settings_templates.preview(request.actor, template.pk, form.input.settings)
     if effects.changed and form.values["confirmed"] != str(effects.changed):
         return _editor(request, template, form, _impact_context(effects))
@@ -130,7 +147,10 @@ def _impact_context(effects: SettingsImpact) -> dict[str, Any]:
 
 
 def _editor(
-    request: AuthenticatedRequest, template: Template, form: TemplateForm, impact: Mapping[str, Any] | None = None
+    request: AuthenticatedRequest,
+    template: Template,
+    form: TemplateForm,
+    impact: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
     """Return the page of a template, with what was typed when there is any."""
     summaries = settings_templates.list_summaries(request.actor)
@@ -169,8 +189,12 @@ def _choices(actor: Actor, form: TemplateForm, current: SettingsMap) -> dict[str
 def _notify_rows(
     form: TemplateForm, current: SettingsMap, inherited: SettingsMap
 ) -> list[tuple[str, str, str, str, BoundField]]:
-    """Return of each event: the event, its name, what the template says, what holds where it says nothing, its field."""
-    template_audiences, inherited_audiences = notification_audiences(current), notification_audiences(inherited)
+    """Return of each event: the event, its name, what the template says,
+    what holds where it says nothing, its field."""
+    template_audiences, inherited_audiences = (
+        notification_audiences(current),
+        notification_audiences(inherited),
+    )
     return [
         (
             key,

@@ -29,31 +29,44 @@ def insert_cte(resource: str) -> str:
 
     A record that was deleted and is back counts as added. `cte_params` gives its parameters."""
     table = staging.table(resource)
-    period, is_closed = _period_of_changed_entry() if resource == "entries" else _period(resource, "incoming.partition")
+    period, is_closed = (
+        _period_of_changed_entry() if resource == "entries" else _period(resource, "incoming.partition")
+    )
     statement = _SQL["log_staged_records"].format(
         staged=table.staging_table(), table=table.name, period=period, is_closed=is_closed
     )
     return f"logged AS ({statement})"
 
 
-async def log_deleted(connection: Connection, claimed: ClaimedRun, resource: str, keys: Sequence[str]) -> None:
+async def log_deleted(
+    connection: Connection, claimed: ClaimedRun, resource: str, keys: Sequence[str]
+) -> None:
     """Log records as deleted. Call it before the rows are marked."""
-    await connection.execute(_log_deleted_sql(resource), {**cte_params(claimed, resource), "keys": list(keys)})
+    await connection.execute(
+        _log_deleted_sql(resource), {**cte_params(claimed, resource), "keys": list(keys)}
+    )
 
 
 def cte_params(claimed: ClaimedRun, resource: str) -> dict[str, object]:
     """Return the parameters of what logs changes of a resource."""
     return {
-        "organisation": claimed.organisation_id, "administration": claimed.administration_id, "run": claimed.id,
-        "resource": resource, "added": ChangeKind.ADDED, "changed": ChangeKind.CHANGED, "deleted": ChangeKind.DELETED,
-    }  # fmt: skip
+        "organisation": claimed.organisation_id,
+        "administration": claimed.administration_id,
+        "run": claimed.id,
+        "resource": resource,
+        "added": ChangeKind.ADDED,
+        "changed": ChangeKind.CHANGED,
+        "deleted": ChangeKind.DELETED,
+    }
 
 
 @cache
 def _log_deleted_sql(resource: str) -> str:
     partition = _SQL["get_period_of_entry_line"] if resource == "entry_lines" else "row.partition"
     period, is_closed = _period(resource, partition)
-    return _SQL["log_deleted_records"].format(table=staging.table(resource).name, period=period, is_closed=is_closed)
+    return _SQL["log_deleted_records"].format(
+        table=staging.table(resource).name, period=period, is_closed=is_closed
+    )
 
 
 def _period(resource: str, partition: str) -> tuple[str, str]:

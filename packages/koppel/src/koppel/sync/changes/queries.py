@@ -20,7 +20,8 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class ChangeFilter:
-    """'' = any. `closed`: only changes in a period that the source had closed. `search` is looked for in the key."""
+    """'' = any. `closed`: only changes in a period that the source had
+    closed. `search` is looked for in the key."""
 
     resource: str = ""
     kind: str = ""
@@ -62,7 +63,9 @@ def run_of(administration: Administration, run_id: int) -> Run | None:
     return run.prefetch_related("run_resources").filter(pk=run_id).first()
 
 
-def changes_of(administration: Administration, run: Run, change_filter: ChangeFilter, page: int = 1) -> ChangePage:
+def changes_of(
+    administration: Administration, run: Run, change_filter: ChangeFilter, page: int = 1
+) -> ChangePage:
     """Return the changes of a run in the order in which they were logged."""
     queryset = Change.objects.filter(
         organisation_id=administration.organisation_id, administration_id=administration.pk, run_id=run.pk
@@ -79,7 +82,9 @@ def changes_of(administration: Administration, run: Run, change_filter: ChangeFi
     change_page = Paginator(queryset.filter(conditions).order_by("pk"), PAGE_SIZE).get_page(page)
     source = connector(administration.connection.connector)
     details = [_detail(change, source) for change in change_page]
-    return ChangePage(details, change_page.paginator.count, change_page.number, change_page.paginator.num_pages)
+    return ChangePage(
+        details, change_page.paginator.count, change_page.number, change_page.paginator.num_pages
+    )
 
 
 def _detail(change: Change, source: Connector) -> ChangeDetail:
@@ -91,9 +96,12 @@ def _detail(change: Change, source: Connector) -> ChangeDetail:
         if was.get(name, "") != became.get(name, "")
     ]
     return ChangeDetail(
-        change, str(labels.RESOURCES.get(change.resource, change.resource)), fields,
-        before.decode(errors="replace"), after.decode(errors="replace"),
-    )  # fmt: skip
+        change,
+        str(labels.RESOURCES.get(change.resource, change.resource)),
+        fields,
+        before.decode(errors="replace"),
+        after.decode(errors="replace"),
+    )
 
 
 def _values(resource: str, raw: bytes, source: Connector) -> dict[str, str]:
@@ -105,7 +113,11 @@ def _values(resource: str, raw: bytes, source: Connector) -> dict[str, str]:
         row = source.normalise(resource, raw)
     except ValueError:
         return {}
-    return {name: _format_value(getattr(row, name)) for name in ROWS[resource].__struct_fields__ if name != "entry"}
+    return {
+        name: _format_value(getattr(row, name))
+        for name in ROWS[resource].__struct_fields__
+        if name != "entry"
+    }
 
 
 def _format_value(value: object) -> str:

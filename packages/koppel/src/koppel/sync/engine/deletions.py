@@ -18,7 +18,8 @@ class PageDeletions:
     """Marks as deleted what one page of a resource says or proves to be gone. `levels`: the resource, and its
     lines if any.
 
-    `deleted` counts records of the resource; `has_deleted` says whether anything was marked, lines included."""
+    `deleted` counts records of the resource; `has_deleted` says
+    whether anything was marked, lines included."""
 
     connection: Connection
     context: WriteContext
@@ -102,9 +103,13 @@ class PageDeletions:
 
     async def _missing_in_read(self, level: str, read_id: int, snapshot: Snapshot) -> list[str]:
         return await row_deletion.missing_keys(
-            self.connection, self.context, level, snapshot.partitions,
-            read_keys_sql=snapshot_keys.READ_KEYS_SQL, values={"read": read_id},
-        )  # fmt: skip
+            self.connection,
+            self.context,
+            level,
+            snapshot.partitions,
+            read_keys_sql=snapshot_keys.READ_KEYS_SQL,
+            values={"read": read_id},
+        )
 
     async def _delete_all_but(self, batches: Sequence[RecordBatch], snapshot: Snapshot) -> None:
         """Mark as deleted all of the partition that is not in `batches`: the partition was one answer."""
@@ -113,9 +118,13 @@ class PageDeletions:
         for level, records, _parents in batches:
             keys = [record.external_id for record in records]
             missing = await row_deletion.missing_keys(
-                self.connection, self.context, level, snapshot.partitions,
-                read_keys_sql=row_deletion.KEYS_SQL, values={"keys": keys},
-            )  # fmt: skip
+                self.connection,
+                self.context,
+                level,
+                snapshot.partitions,
+                read_keys_sql=row_deletion.KEYS_SQL,
+                values={"keys": keys},
+            )
             await self._mark_deleted(level, missing)
 
     async def _mark_deleted(self, level: str, keys: Sequence[str]) -> None:

@@ -24,7 +24,8 @@ VENDOR_BACKOFF = Backoff(base_seconds=2.0, cap_seconds=300.0)
 
 
 class Action(StrEnum):
-    """WAIT: requeue the run. FAIL: end it, a person may retry. BLOCK: end it, a person must look at the company.
+    """WAIT: requeue the run. FAIL: end it, a person may retry. BLOCK:
+    end it, a person must look at the company.
 
     SIGN_IN: end it, a person must sign in again."""
 

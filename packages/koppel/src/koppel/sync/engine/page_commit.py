@@ -17,7 +17,8 @@ from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
 from koppel.sync.runs.claims import ClaimedRun
 
 PENDING_ROWS_MAX, PENDING_SECONDS_MAX = 1000, 0.5
-"""How many rows may wait for the next page, and how long after they were read. People see progress with each commit."""
+"""How many rows may wait for the next page, and how long after they were
+read. People see progress with each commit."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,31 @@ class PendingPage:
     def is_noop(self) -> bool:
         """Return whether there is nothing to write and nothing to prove."""
         page = self.page
-        if self.checkpoint.is_baseline or page.records or page.rejected or page.tombstones or page.snapshot is not None:
+        if (
+            self.checkpoint.is_baseline
+            or page.records
+            or page.rejected
+            or page.tombstones
+            or page.snapshot is not None
+        ):
             return False
-        return page.unchanged or (self.checkpoint.read_mode == ReadMode.MODIFIED_SINCE and page.next_cursor is None)
+        return page.unchanged or (
+            self.checkpoint.read_mode == ReadMode.MODIFIED_SINCE and page.next_cursor is None
+        )
 
     def next_checkpoint(self) -> CheckpointState:
         """Return the checkpoint after the page, as far as it is known before the page is written."""
-        return advance_checkpoint(replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page)
+        return advance_checkpoint(
+            replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page
+        )
 
     async def apply(self, connection: Connection, *, compares: bool) -> PageResult:
         """Write the page in the caller's transaction, if there is something to write."""
         if self.is_noop:
             new = self.next_checkpoint()
-            delta = ResourceDelta(ResourceState.RUNNING if new.resume_cursor else ResourceState.DONE, new.read_mode)
+            delta = ResourceDelta(
+                ResourceState.RUNNING if new.resume_cursor else ResourceState.DONE, new.read_mode
+            )
             applied = PageResult(new, delta, touched=False)
         else:
             applied = await self.writer.apply(connection, self.checkpoint, self.page, compares=compares)

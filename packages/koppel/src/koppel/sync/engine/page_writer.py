@@ -1,6 +1,7 @@
 """Writes one page into the books, with its log of changes, and derives the next checkpoint and the counts.
 
-The transaction is that of `koppel.sync.engine.page_commit`; deletions are found in `koppel.sync.engine.deletions`.
+The transaction is that of `koppel.sync.engine.page_commit`; deletions
+are found in `koppel.sync.engine.deletions`.
 """
 
 from collections.abc import Sequence
@@ -54,7 +55,9 @@ class PageWriter:
     def __init__(self, claimed: ClaimedRun, connector: Connector, resource: str) -> None:
         self._claimed, self._connector, self._resource = claimed, connector, resource
         self._last_digest: dict[str, bytes | None] = {}
-        self._levels: tuple[str, ...] = (resource, CHILDREN[resource]) if resource in CHILDREN else (resource,)
+        self._levels: tuple[str, ...] = (
+            (resource, CHILDREN[resource]) if resource in CHILDREN else (resource,)
+        )
 
     async def apply(
         self, connection: Connection, checkpoint: CheckpointState, page: Page, *, compares: bool = False
@@ -64,7 +67,9 @@ class PageWriter:
         batches = self._batches_by_level(page.records)
         counts = _PageCounts(rejected=len(page.rejected))
         await rejected_records.store(connection, self._claimed, self._resource, page.rejected)
-        for level, written in (await self._write(connection, context, batches, checkpoint, compares=compares)).items():
+        for level, written in (
+            await self._write(connection, context, batches, checkpoint, compares=compares)
+        ).items():
             await rejected_records.store(connection, self._claimed, level, written.rejected)
             counts.rejected += len(written.rejected)
             counts.touched |= written.has_changes
@@ -87,13 +92,17 @@ class PageWriter:
 
     def _write_context(self) -> writer.WriteContext:
         claimed = self._claimed
-        return writer.WriteContext(claimed.organisation_id, claimed.administration_id, now(), self._connector.normalise)
+        return writer.WriteContext(
+            claimed.organisation_id, claimed.administration_id, now(), self._connector.normalise
+        )
 
     def _batches_by_level(self, records: Sequence[Record]) -> list[writer.RecordBatch]:
         batches: list[writer.RecordBatch] = []
         if len(self._levels) > 1:
             lines = [child for record in records for child in record.children]
-            parents = {child.external_id: record.external_id for record in records for child in record.children}
+            parents = {
+                child.external_id: record.external_id for record in records for child in record.children
+            }
             batches.append((self._levels[1], lines, parents))
         return [(self._resource, records, {}), *batches]
 
@@ -132,9 +141,16 @@ class PageWriter:
     def _count(self, new: CheckpointState, page: Page, counts: _PageCounts) -> ResourceDelta:
         return ResourceDelta(
             ResourceState.RUNNING if new.resume_cursor else ResourceState.DONE,
-            new.read_mode, _plausible(page.expected_total), 1, len(page.records),
-            counts.lines, counts.added, counts.changed, counts.deleted, counts.rejected,
-        )  # fmt: skip
+            new.read_mode,
+            _plausible(page.expected_total),
+            1,
+            len(page.records),
+            counts.lines,
+            counts.added,
+            counts.changed,
+            counts.deleted,
+            counts.rejected,
+        )
 
 
 def _plausible(total: int | None) -> int | None:
@@ -144,7 +160,9 @@ def _plausible(total: int | None) -> int | None:
 
 @cache
 def _change_log_ctes(level: str) -> str:
-    return f"WITH {log.insert_cte(level)}, {rejected_records.delete_cte(staging.table(level).staging_table())} "
+    return (
+        f"WITH {log.insert_cte(level)}, {rejected_records.delete_cte(staging.table(level).staging_table())} "
+    )
 
 
 def advance_checkpoint(checkpoint: CheckpointState, page: Page) -> CheckpointState:

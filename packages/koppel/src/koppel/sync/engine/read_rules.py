@@ -48,7 +48,9 @@ class ReadRules:
         for since."""
         if checkpoint.resume_cursor and not self._predates_request(checkpoint):
             return checkpoint
-        changes_first = bool(checkpoint.incremental_cursor) and not checkpoint.is_baseline and spec.key in CHILDREN
+        changes_first = (
+            bool(checkpoint.incremental_cursor) and not checkpoint.is_baseline and spec.key in CHILDREN
+        )
         if self._is_full_due(checkpoint, at) and not changes_first:
             return self._full_read(checkpoint, at)
         return _new_read(checkpoint, spec.read_modes[0], checkpoint.fiscal_years_back, at)
@@ -82,11 +84,20 @@ class ReadRules:
         return _new_read(checkpoint, ReadMode.FULL, self.fiscal_years_back, at)
 
 
-def _new_read(checkpoint: CheckpointState, mode: ReadMode, fiscal_years_back: int, at: datetime) -> CheckpointState:
+def _new_read(
+    checkpoint: CheckpointState, mode: ReadMode, fiscal_years_back: int, at: datetime
+) -> CheckpointState:
     return replace(
-        checkpoint, resume_cursor="", read_mode=mode, read_id=checkpoint.read_id + 1, read_started_at=at,
-        fiscal_years_back=fiscal_years_back, is_verifying_deletes=False, is_inconsistent=False, seen_count=0,
-    )  # fmt: skip
+        checkpoint,
+        resume_cursor="",
+        read_mode=mode,
+        read_id=checkpoint.read_id + 1,
+        read_started_at=at,
+        fiscal_years_back=fiscal_years_back,
+        is_verifying_deletes=False,
+        is_inconsistent=False,
+        seen_count=0,
+    )
 
 
 def full_comparison_is_due(last: datetime | None, weekday: int, at: datetime, zone: tzinfo) -> bool:

@@ -45,9 +45,13 @@ def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, RunState.SUCCEEDED, "", ""):
             return False
-        first = mark_synced(claimed.organisation_id, claimed.administration_id, _complete_as_of(claimed, plan))
+        first = mark_synced(
+            claimed.organisation_id, claimed.administration_id, _complete_as_of(claimed, plan)
+        )
         resolve_issues(claimed.organisation_id, subject, *RUN_ISSUES)
-        close_event_for(claimed.organisation_id, SyncEvent.SYNC_FAILING, _key(claimed), [claimed.administration_id])
+        close_event_for(
+            claimed.organisation_id, SyncEvent.SYNC_FAILING, _key(claimed), [claimed.administration_id]
+        )
         if first or is_due(claimed):
             check(claimed.organisation_id, claimed.administration_id)
         if first:
@@ -55,7 +59,9 @@ def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
     return True
 
 
-def fail(claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, state: RunState = RunState.FAILED) -> None:
+def fail(
+    claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, state: RunState = RunState.FAILED
+) -> None:
     """Close a run that needs a person, and notify, in one transaction: a worker that dies here leaves both to
     the next one, and one that lost the run notifies nobody."""
     subject = Subject(SubjectKind.ADMINISTRATION, claimed.administration_id)
@@ -101,10 +107,15 @@ def _finish_run(claimed: ClaimedRun, state: RunState, code: str, message: str) -
         cursor.execute(
             _SQL["finish_run"],
             {
-                "state": state, "code": code, "reason": message, "organisation": claimed.organisation_id,
-                "run": claimed.id, "attempt": claimed.attempt, "running": RunState.RUNNING,
+                "state": state,
+                "code": code,
+                "reason": message,
+                "organisation": claimed.organisation_id,
+                "run": claimed.id,
+                "attempt": claimed.attempt,
+                "running": RunState.RUNNING,
             },
-        )  # fmt: skip
+        )
         return bool(cursor.rowcount == 1)
 
 
@@ -114,10 +125,11 @@ def _complete_as_of(claimed: ClaimedRun, plan: SyncPlan) -> datetime:
         cursor.execute(
             _SQL["get_complete_as_of"],
             {
-                "organisation": claimed.organisation_id, "administration": claimed.administration_id,
+                "organisation": claimed.organisation_id,
+                "administration": claimed.administration_id,
                 "resources": list(plan.resources),
             },
-        )  # fmt: skip
+        )
         row: datetime = cursor.fetchone()[0]
         return row
 

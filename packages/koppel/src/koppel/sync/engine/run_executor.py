@@ -21,14 +21,18 @@ from koppel.sync.runs.claims import ClaimedRun
 CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
 OUTAGE_ISSUE_SECONDS = 900.0
 """How long our database may answer with errors before an issue is raised."""
-OUTAGE_SENTENCE = gettext_noop("Koppel's own database answers with errors. The sync waits, and goes on by itself.")
+OUTAGE_SENTENCE = gettext_noop(
+    "Koppel's own database answers with errors. The sync waits, and goes on by itself."
+)
 log = structlog.get_logger(__name__)
 
 
 async def execute_run(runtime: Runtime, claimed: ClaimedRun) -> None:
     """Execute the run until it ends, must wait, or its time slice is over; its row then says which."""
     organisation_id, run_id = claimed.organisation_id, claimed.id
-    with structlog.contextvars.bound_contextvars(organisation=organisation_id, run=run_id, attempt=claimed.attempt):
+    with structlog.contextvars.bound_contextvars(
+        organisation=organisation_id, run=run_id, attempt=claimed.attempt
+    ):
         try:
             await quarantine.refuse_async()
             await _read_and_complete(runtime, claimed)
@@ -39,7 +43,9 @@ async def execute_run(runtime: Runtime, claimed: ClaimedRun) -> None:
                 await claims.requeue(connection, claimed, 0, failed=False, code="", reason="")
         except Quarantined as stopped:
             async with runtime.database.tenant_transaction(organisation_id) as connection:
-                await claims.requeue(connection, claimed, 0, failed=False, code=stopped.code, reason=str(stopped))
+                await claims.requeue(
+                    connection, claimed, 0, failed=False, code=stopped.code, reason=str(stopped)
+                )
         except ConnectorError as error:
             await _apply_policy(runtime, claimed, error)
         except Exception as error:
@@ -70,7 +76,11 @@ async def _read_and_complete(runtime: Runtime, claimed: ClaimedRun) -> None:
 async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorError) -> None:
     async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
         failures = await claims.failures(connection, claimed)
-        down = await outage_seconds(connection, claimed.connection_id) if isinstance(error, Unreachable) else None
+        down = (
+            await outage_seconds(connection, claimed.connection_id)
+            if isinstance(error, Unreachable)
+            else None
+        )
     policy = policy_for(error, failures) if down is None else ErrorPolicy(Action.WAIT)
     log.info("run_stopped", code=error.code, next=policy.action.value, reason=str(error))
     if policy.action is Action.WAIT:
@@ -88,7 +98,10 @@ async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Excep
     """Requeue the run until our database works again. Not counted as a failure. When even this cannot be
     written, another worker claims the run once its heartbeat is old."""
     log.warning(
-        "run_waits_for_database", error=type(error).__name__, sqlstate=sqlstate_of(error), reason=str(error)[:200]
+        "run_waits_for_database",
+        error=type(error).__name__,
+        sqlstate=sqlstate_of(error),
+        reason=str(error)[:200],
     )
     async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
         outage_seconds_so_far = await claims.requeue_for_outage(connection, claimed, OUTAGE_SENTENCE)
@@ -99,7 +112,8 @@ async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Excep
 
 
 async def _record_crash(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
-    """Requeue the run after a fault of ours; fail it at the third, whether or not pages were committed in between."""
+    """Requeue the run after a fault of ours; fail it at the third,
+    whether or not pages were committed in between."""
     again = claimed.crashes + 1 < CRASHES_MAX
     message = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
     if again:
@@ -107,5 +121,7 @@ async def _record_crash(runtime: Runtime, claimed: ClaimedRun, error: Exception)
             await claims.requeue_after_crash(connection, claimed, CRASH_PAUSE_SECONDS, message)
     else:
         await run_in_thread(
-            lambda: run_completion.fail(claimed, ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED), "crashed", message)
+            lambda: run_completion.fail(
+                claimed, ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED), "crashed", message
+            )
         )

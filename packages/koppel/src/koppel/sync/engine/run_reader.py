@@ -48,7 +48,8 @@ class RunResult:
 
 
 async def read_run(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> RunResult:
-    """Read every resource of the plan. Raises the connector's errors and `RunTakenOver`; what was committed stays."""
+    """Read every resource of the plan. Raises the connector's errors and
+    `RunTakenOver`; what was committed stays."""
     session = await reading_session(runtime, claimed.organisation_id, claimed.administration_id)
     reader = RunReader(runtime, claimed, plan, session, connector(claimed.connector))
     async with _heartbeat(runtime, claimed):
@@ -93,7 +94,12 @@ class RunReader:
     """Reads the resources of one run, in the connector's order. `ReadRules` says which reads each gets."""
 
     def __init__(
-        self, runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan, session: ReadingSession, connector: Connector
+        self,
+        runtime: Runtime,
+        claimed: ClaimedRun,
+        plan: SyncPlan,
+        session: ReadingSession,
+        connector: Connector,
     ) -> None:
         self._runtime, self._claimed, self._session, self._connector = runtime, claimed, session, connector
         self._rules = ReadRules.of_run(claimed, plan, timezone.get_default_timezone())
@@ -118,7 +124,9 @@ class RunReader:
                     self._result.broken[spec.key] = reason
                 elif state in (ResourceState.WAITING, ResourceState.RUNNING):
                     is_first = position == 0 and self._claimed.resources is None
-                    await self._read_or_record_failure(spec, checkpoint or CheckpointState(), is_first=is_first)
+                    await self._read_or_record_failure(
+                        spec, checkpoint or CheckpointState(), is_first=is_first
+                    )
         except (ConnectorError, Quarantined, Preempted):
             await self._committer.flush()
             raise
@@ -126,7 +134,9 @@ class RunReader:
         self._result.touched |= self._committer.touched
         return self._result
 
-    async def _read_or_record_failure(self, spec: ResourceSpec, checkpoint: CheckpointState, *, is_first: bool) -> None:
+    async def _read_or_record_failure(
+        self, spec: ResourceSpec, checkpoint: CheckpointState, *, is_first: bool
+    ) -> None:
         """Read the resource; a refusal of it alone marks it unavailable. A company that refuses everything
         refuses its first resource, which ends the run."""
         try:
@@ -137,7 +147,11 @@ class RunReader:
             await self._record_failure(spec.key, ResourceState.SKIPPED, str(refusal))
         except UnexpectedResponse as error:
             log.error(
-                "unexpected_response", run=self._claimed.id, resource=spec.key, code=error.code, reason=str(error)
+                "unexpected_response",
+                run=self._claimed.id,
+                resource=spec.key,
+                code=error.code,
+                reason=str(error),
             )
             self._result.broken[spec.key] = str(error)
             await self._record_failure(spec.key, ResourceState.FAILED, str(error))
@@ -170,7 +184,9 @@ class RunReader:
                 self._session, spec.key, ReadMode(checkpoint.read_mode), self._window, cursor
             )
             more_follows = self._rules.full_read_follows(checkpoint, now())
-            checkpoint = await self._committer.add(PendingPage(writer, spec.key, checkpoint, page, more_follows))
+            checkpoint = await self._committer.add(
+                PendingPage(writer, spec.key, checkpoint, page, more_follows)
+            )
             if not checkpoint.resume_cursor:
                 return checkpoint
 

@@ -49,8 +49,10 @@ def _is_ours(claimed: ClaimedRun) -> bool:
         cursor.execute(
             _SQL["lock_run"],
             {
-                "organisation": claimed.organisation_id, "run": claimed.id, "attempt": claimed.attempt,
+                "organisation": claimed.organisation_id,
+                "run": claimed.id,
+                "attempt": claimed.attempt,
                 "running": RunState.RUNNING,
             },
-        )  # fmt: skip
+        )
         return cursor.fetchone() is not None

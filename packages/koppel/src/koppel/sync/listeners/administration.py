@@ -36,7 +36,8 @@ def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:
 
 
 def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
-    """Erase changes, rejected records, checkpoints and runs, a part at a time. Returns whether there may be more."""
+    """Erase changes, rejected records, checkpoints and runs, a part at
+    a time. Returns whether there may be more."""
     of_administration = {"organisation_id": organisation_id, "administration_id": administration_id}
     changes = Change.objects.filter(**of_administration)
     if (
@@ -47,6 +48,8 @@ def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
     SnapshotKey.objects.filter(**of_administration).delete()
     for model in (RejectedRecord, Checkpoint):
         model._default_manager.filter(**of_administration).delete()
-    RunResource.objects.in_organisation(organisation_id).filter(run__administration_id=administration_id).delete()
+    RunResource.objects.in_organisation(organisation_id).filter(
+        run__administration_id=administration_id
+    ).delete()
     Run.objects.in_organisation(organisation_id).filter(administration_id=administration_id).delete()
     return False

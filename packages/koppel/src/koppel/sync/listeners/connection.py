@@ -22,7 +22,9 @@ _WAITING_CODES = [RunReason.OUTAGE.value, RENEWAL_SLOW]
 
 def stop_runs(organisation_id: int, connection_id: int, halt: StopReason) -> None:
     """Requeue or cancel the open runs of a connection, in the caller's transaction and scope."""
-    statement = _SQL["requeue_runs_of_connection"] if halt is StopReason.PAUSE else _SQL["cancel_runs_of_connection"]
+    statement = (
+        _SQL["requeue_runs_of_connection"] if halt is StopReason.PAUSE else _SQL["cancel_runs_of_connection"]
+    )
     parameters = _params(organisation_id, connection=connection_id, code=RunReason.CONNECTION_REMOVED)
     with database.cursor() as cursor:
         cursor.execute(statement, parameters)

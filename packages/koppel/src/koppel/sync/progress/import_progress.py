@@ -35,7 +35,8 @@ RUNNING_SHOWN_MAX = 100
 
 @dataclass(frozen=True)
 class ImportLine:
-    """An administration of an import: its status, and its present or last run. `rows` were read by that run."""
+    """An administration of an import: its status, and its present or
+    last run. `rows` were read by that run."""
 
     administration: Administration
     run: Run | None
@@ -71,12 +72,14 @@ class ImportPage:
 def import_page(
     actor: Actor, import_id: int, group: str = "", number: int = 1, size: int = PAGE_SIZE
 ) -> ImportPage | None:
-    """Return the page with this number, or the last one. None when the actor may see nothing of the import."""
+    """Return the page with this number, or the last one. None when
+    the actor may see nothing of the import."""
     state = import_state(actor, import_id)
     if state is None:
         return None
     groups = [
-        (name, sum(state.counts.get(status, 0) for status in statuses)) for name, statuses in STATUS_GROUPS.items()
+        (name, sum(state.counts.get(status, 0) for status in statuses))
+        for name, statuses in STATUS_GROUPS.items()
     ]
     group = group if group in STATUS_GROUPS else ""
     total = dict(groups)[group] if group else state.total
@@ -89,10 +92,15 @@ def import_page(
     percent = state.percent(run.percent or 0 for run in running)
     longest = max((run.seconds_left or 0 for run in running), default=0)
     return ImportPage(
-        state, _lines(actor, page_ids, progress), group, [(name, count) for name, count in groups if count], page.number,
+        state,
+        _lines(actor, page_ids, progress),
+        group,
+        [(name, count) for name, count in groups if count],
+        page.number,
         page.paginator.num_pages,
-        percent=percent, seconds_left=state.seconds_left(percent, longest),
-    )  # fmt: skip
+        percent=percent,
+        seconds_left=state.seconds_left(percent, longest),
+    )
 
 
 def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
@@ -101,7 +109,8 @@ def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
     if group:
         administrations = administrations.filter(status__in=STATUS_GROUPS[group])
     order = [
-        When(status__in=statuses, then=Value(position)) for position, statuses in enumerate(STATUS_GROUPS.values())
+        When(status__in=statuses, then=Value(position))
+        for position, statuses in enumerate(STATUS_GROUPS.values())
     ]
     administrations = administrations.annotate(position=Case(*order, output_field=IntegerField()))
     return administrations.order_by("position", "sort_name", "pk").values_list("pk", flat=True)  # type: ignore[return-value]

@@ -28,7 +28,8 @@ def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict
     """Return progress by administration; those without an open run are absent."""
     runs = progress_of_runs(organisation_id, administration_ids)
     return {
-        key: Progress(run.percent, run.resource, run.done, run.expected, run.seconds_left) for key, run in runs.items()
+        key: Progress(run.percent, run.resource, run.done, run.expected, run.seconds_left)
+        for key, run in runs.items()
     }
 
 
@@ -46,7 +47,8 @@ def newest_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict
 
 
 def checkpoints_of(administration: Administration) -> dict[str, Checkpoint]:
-    """Return the checkpoints by resource, in the order of their keys; a resource that was never read is absent."""
+    """Return the checkpoints by resource, in the order of their keys;
+    a resource that was never read is absent."""
     checkpoints = Checkpoint.objects.in_organisation(administration.organisation_id).filter(
         administration=administration
     )
@@ -54,8 +56,8 @@ def checkpoints_of(administration: Administration) -> dict[str, Checkpoint]:
 
 
 def next_scheduled(administration: Administration) -> datetime | None:
-    """Return the time of the next scheduled run; None when there is none: the schedule is off, or the administration
-    cannot sync."""
+    """Return the time of the next scheduled run; None when there is none: the schedule
+    is off, or the administration cannot sync."""
     if administration.status != Status.ACTIVE:
         return None
     if reconnect_hint(administration.connection, administration.remote_company):

@@ -97,7 +97,10 @@ def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) ->
         return {}
     history = _duration_history(organisation_id, [run.administration_id for run in runs])
     at = now()
-    return {run.administration_id: _progress_of_run(run, list(run.run_resources.all()), history, at) for run in runs}
+    return {
+        run.administration_id: _progress_of_run(run, list(run.run_resources.all()), history, at)
+        for run in runs
+    }
 
 
 def _progress_of_run(
@@ -105,7 +108,9 @@ def _progress_of_run(
 ) -> RunProgress:
     """Return the progress of a run at a moment: percent, seconds left and each resource."""
     ordered = sorted(run_resources, key=lambda run_resource: run_resource.position)
-    expected = {run_resource.resource: _expected_seconds(run, run_resource, history) for run_resource in ordered}
+    expected = {
+        run_resource.resource: _expected_seconds(run, run_resource, history) for run_resource in ordered
+    }
     fractions = {
         run_resource.resource: _completed_fraction(run_resource, expected[run_resource.resource], at)
         for run_resource in ordered
@@ -135,13 +140,17 @@ def _progress_of_run(
         rows=sum(_rows_read(run_resource) for run_resource in ordered),
         pages=sum(run_resource.pages for run_resource in ordered),
         resources=tuple(
-            _resource_progress(run_resource, fractions[run_resource.resource], expected[run_resource.resource] * factor)
+            _resource_progress(
+                run_resource, fractions[run_resource.resource], expected[run_resource.resource] * factor
+            )
             for run_resource in ordered
         ),
     )
 
 
-def _resource_progress(run_resource: RunResource, fraction: float, expected_seconds: float) -> ResourceProgress:
+def _resource_progress(
+    run_resource: RunResource, fraction: float, expected_seconds: float
+) -> ResourceProgress:
     is_finished = run_resource.state in FINISHED_STATES
     return ResourceProgress(
         resource=run_resource.resource,
@@ -188,7 +197,9 @@ def _completed_fraction(run_resource: RunResource, expected_seconds: float, at: 
     if run_resource.expected_total:
         return min(MAX_FRACTION_WHILE_RUNNING, _rows_read(run_resource) / run_resource.expected_total)
     if run_resource.state == ResourceState.RUNNING and run_resource.started_at:
-        return min(MAX_FRACTION_WHILE_RUNNING, (at - run_resource.started_at).total_seconds() / expected_seconds / 2)
+        return min(
+            MAX_FRACTION_WHILE_RUNNING, (at - run_resource.started_at).total_seconds() / expected_seconds / 2
+        )
     return 0.0
 
 
@@ -205,13 +216,16 @@ def _pace_factor(run: Run, completed_seconds: float, at: datetime) -> float:
 def _duration_history(organisation_id: int, administration_ids: Sequence[int]) -> DurationHistory:
     with connection.cursor() as cursor:
         cursor.execute(
-            _SQL["list_durations_of_administrations"], {**_STATES, "administrations": list(administration_ids)}
+            _SQL["list_durations_of_administrations"],
+            {**_STATES, "administrations": list(administration_ids)},
         )
         runs_of_administration = {
-            (administration_id, resource): seconds for administration_id, resource, seconds in cursor.fetchall()
+            (administration_id, resource): seconds
+            for administration_id, resource, seconds in cursor.fetchall()
         }
         cursor.execute(
-            _SQL["list_durations_of_organisation"], {**_STATES, "organisation": organisation_id, "limit": RECENT_RUNS}
+            _SQL["list_durations_of_organisation"],
+            {**_STATES, "organisation": organisation_id, "limit": RECENT_RUNS},
         )
         durations_of_others = {
             resource: Throughput(seconds, per_row) for resource, seconds, per_row in cursor.fetchall()

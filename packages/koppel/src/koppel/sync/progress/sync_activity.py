@@ -18,13 +18,19 @@ def active_syncs(organisation_id: int) -> Iterator[ActiveSync]:
     progress = progress_of(organisation_id, running)
     for administration_id, trigger, state in runs:
         seconds_left = progress[administration_id].seconds_left if administration_id in progress else None
-        yield ActiveSync(administration_id, trigger == Trigger.IMPORT, state == RunState.RUNNING, seconds_left)
+        yield ActiveSync(
+            administration_id, trigger == Trigger.IMPORT, state == RunState.RUNNING, seconds_left
+        )
 
 
 def changes_since(organisation_id: int, since: datetime) -> list[ChangeCounts]:
     """Return the administrations with changes, most changes first; the first complete read of a resource is
     no change."""
-    rows = Change.objects.filter(organisation_id=organisation_id, at__gte=since).values("administration_id").order_by()
+    rows = (
+        Change.objects.filter(organisation_id=organisation_id, at__gte=since)
+        .values("administration_id")
+        .order_by()
+    )
     counted = rows.annotate(
         added=Count("id", filter=Q(kind=ChangeKind.ADDED)),
         altered=Count("id", filter=Q(kind=ChangeKind.CHANGED)),

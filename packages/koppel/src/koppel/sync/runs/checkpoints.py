@@ -83,16 +83,19 @@ _SAVE_CHECKPOINTS = _SQL["save_checkpoints"].format(
 async def plan_resources(
     connection: Connection, claimed: ClaimedRun, resources: Sequence[tuple[str, str]]
 ) -> dict[str, tuple[str, str, CheckpointState | None]]:
-    """Store the resources of the run (resource, reason or '') once. Returns the state of each with its reason and its
-    checkpoint; None when it was never read."""
+    """Store the resources of the run (resource, reason or '') once. Returns the state of each with its reason
+    and its checkpoint; None when it was never read."""
     await connection.execute(
         _SQL["insert_run_resources"],
         {
-            "organisation": claimed.organisation_id, "run": claimed.id,
-            "resources": [key for key, _reason in resources], "reasons": [reason for _key, reason in resources],
-            "waiting": ResourceState.WAITING, "skipped": ResourceState.SKIPPED,
+            "organisation": claimed.organisation_id,
+            "run": claimed.id,
+            "resources": [key for key, _reason in resources],
+            "reasons": [reason for _key, reason in resources],
+            "waiting": ResourceState.WAITING,
+            "skipped": ResourceState.SKIPPED,
         },
-    )  # fmt: skip
+    )
     rows = await connection.execute(
         _LIST_RUN_RESOURCES, {"administration": claimed.administration_id, "run": claimed.id}
     )
@@ -105,7 +108,9 @@ async def plan_resources(
 CheckpointUpdate = tuple[str, CheckpointState, ResourceDelta]
 
 
-async def save_checkpoints(connection: Connection, claimed: ClaimedRun, updates: Sequence[CheckpointUpdate]) -> None:
+async def save_checkpoints(
+    connection: Connection, claimed: ClaimedRun, updates: Sequence[CheckpointUpdate]
+) -> None:
     """Save the checkpoints and counts of the pages of one transaction, in one statement."""
     rows: dict[str, dict[str, Any]] = {}
     for resource, checkpoint, delta in updates:
@@ -116,16 +121,22 @@ async def save_checkpoints(connection: Connection, claimed: ClaimedRun, updates:
     await connection.execute(
         _SAVE_CHECKPOINTS,
         {
-            "rows": msgspec.json.encode(list(rows.values())).decode(), "organisation": claimed.organisation_id,
-            "administration": claimed.administration_id, "run": claimed.id, "done": ResourceState.DONE,
+            "rows": msgspec.json.encode(list(rows.values())).decode(),
+            "organisation": claimed.organisation_id,
+            "administration": claimed.administration_id,
+            "run": claimed.id,
+            "done": ResourceState.DONE,
         },
-    )  # fmt: skip
+    )
 
 
-async def finish_resource(connection: Connection, claimed: ClaimedRun, resource: str, state: str, reason: str) -> None:
+async def finish_resource(
+    connection: Connection, claimed: ClaimedRun, resource: str, state: str, reason: str
+) -> None:
     """Store that a resource could not be read: skipped or failed, with the reason."""
     await connection.execute(
-        _SQL["finish_run_resource"], {"state": state, "reason": reason, "run": claimed.id, "resource": resource}
+        _SQL["finish_run_resource"],
+        {"state": state, "reason": reason, "run": claimed.id, "resource": resource},
     )
 
 
@@ -142,7 +153,9 @@ async def mark_unavailable(connection: Connection, claimed: ClaimedRun, resource
     await connection.execute(
         _SQL["mark_resource_unavailable"],
         {
-            "organisation": claimed.organisation_id, "administration": claimed.administration_id, "resource": resource,
+            "organisation": claimed.organisation_id,
+            "administration": claimed.administration_id,
+            "resource": resource,
             "reason": reason,
         },
-    )  # fmt: skip
+    )

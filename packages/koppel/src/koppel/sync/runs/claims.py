@@ -45,7 +45,8 @@ async def claim_runs(connection: Connection, run_ids: list[int], worker: str) ->
     """Claim those of the runs that are queued, or whose worker sends no heartbeat; leave out the others."""
     async with connection.cursor(row_factory=class_row(ClaimedRun)) as cursor:
         await cursor.execute(
-            _SQL["claim_runs"], {**_STATES, "runs": run_ids, "worker": worker, "stalled_seconds": STALLED_SECONDS}
+            _SQL["claim_runs"],
+            {**_STATES, "runs": run_ids, "worker": worker, "stalled_seconds": STALLED_SECONDS},
         )
         return await cursor.fetchall()
 
@@ -63,8 +64,8 @@ async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIt
 
 
 async def heartbeat(connection: Connection, claimed: ClaimedRun) -> bool:
-    """Store a heartbeat. Returns False when the run is no longer ours. A run that was claimed just as its connection
-    was paused is requeued."""
+    """Store a heartbeat. Returns False when the run is no longer ours. A run that was claimed just as its
+    connection was paused is requeued."""
     cursor = await connection.execute(
         _SQL["renew_heartbeat"],
         {**_claim_params(claimed), "connection": claimed.connection_id, "paused": ConnectionState.PAUSED},
@@ -79,11 +80,19 @@ async def requeue(
     """Put the run back in the queue, to start after some seconds."""
     await connection.execute(
         _SQL["requeue_run"],
-        {**_claim_params(claimed), "seconds": seconds, "failures": int(failed), "code": code, "reason": reason},
+        {
+            **_claim_params(claimed),
+            "seconds": seconds,
+            "failures": int(failed),
+            "code": code,
+            "reason": reason,
+        },
     )
 
 
-async def requeue_after_crash(connection: Connection, claimed: ClaimedRun, seconds: float, reason: str) -> None:
+async def requeue_after_crash(
+    connection: Connection, claimed: ClaimedRun, seconds: float, reason: str
+) -> None:
     await connection.execute(
         _SQL["requeue_run_after_crash"],
         {**_claim_params(claimed), "seconds": seconds, "code": RunReason.CRASHED, "reason": reason},
@@ -99,10 +108,15 @@ async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason
     cursor = await connection.execute(
         _SQL["requeue_run_for_outage"],
         {
-            **_claim_params(claimed), "code": RunReason.DATABASE, "reason": reason, "new_after": OUTAGE_NEW_AFTER_SECONDS,
-            "least": OUTAGE_BACKOFF.base_seconds, "most": OUTAGE_BACKOFF.cap_seconds, "spread": with_jitter(1.0),
+            **_claim_params(claimed),
+            "code": RunReason.DATABASE,
+            "reason": reason,
+            "new_after": OUTAGE_NEW_AFTER_SECONDS,
+            "least": OUTAGE_BACKOFF.base_seconds,
+            "most": OUTAGE_BACKOFF.cap_seconds,
+            "spread": with_jitter(1.0),
         },
-    )  # fmt: skip
+    )
     row = await cursor.fetchone()
     return float(row[0]) if row else 0.0
 

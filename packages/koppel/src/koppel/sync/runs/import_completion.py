@@ -28,7 +28,8 @@ def notify_import_finished(organisation_id: int, administration_id: int) -> None
         EventKey("import", import_id),
         responsible=importer,
         administrations={
-            administration: {"name": name} for administration, name in of_import.values_list("pk", "name")[:500]
+            administration: {"name": name}
+            for administration, name in of_import.values_list("pk", "name")[:500]
         },
         context={"import": import_id, "total": total, "active": active, "others": total - active},
         link=f"{reverse('administrations:list')}?import={import_id}",

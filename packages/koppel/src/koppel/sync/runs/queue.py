@@ -22,9 +22,12 @@ CHANNEL = "koppel_runs"
 
 _SQL = load_statements("koppel.sync")
 _LITERALS = {
-    "queued": f"'{RunState.QUEUED}'", "running": f"'{RunState.RUNNING}'", "manual": f"'{Trigger.MANUAL}'",
-    "paused": f"'{ConnectionState.PAUSED}'", "stalled_seconds": STALLED_SECONDS,
-}  # fmt: skip
+    "queued": f"'{RunState.QUEUED}'",
+    "running": f"'{RunState.RUNNING}'",
+    "manual": f"'{Trigger.MANUAL}'",
+    "paused": f"'{ConnectionState.PAUSED}'",
+    "stalled_seconds": STALLED_SECONDS,
+}
 _CHOOSE_RUNS = _SQL["choose_runs"].format(**_LITERALS)
 _SECONDS_TO_NEXT_RUN = _SQL["get_seconds_to_next_run"].format(**_LITERALS)
 _HAS_WAITING_RUN = _SQL["has_waiting_run"].format(**_LITERALS)
@@ -41,7 +44,8 @@ class ClaimedRuns:
 
 
 async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedRuns:
-    """Claim at most `room` runs, in a transaction of the installation's scope: all organisations share one queue."""
+    """Claim at most `room` runs, in a transaction of the installation's
+    scope: all organisations share one queue."""
     rows = await connection.execute(_CHOOSE_RUNS, {"room": room})
     ids = [run_id for (run_id,) in await rows.fetchall()]
     runs = await claims.claim_runs(connection, ids, worker) if ids else []

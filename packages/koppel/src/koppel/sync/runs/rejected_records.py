@@ -11,7 +11,9 @@ from koppel.sync.runs.claims import ClaimedRun
 _SQL = load_statements("koppel.sync")
 
 
-async def store(connection: Connection, claimed: ClaimedRun, resource: str, rejected: Sequence[RejectedRecord]) -> None:
+async def store(
+    connection: Connection, claimed: ClaimedRun, resource: str, rejected: Sequence[RejectedRecord]
+) -> None:
     if not rejected:
         return
     async with connection.cursor() as cursor:
@@ -19,13 +21,17 @@ async def store(connection: Connection, claimed: ClaimedRun, resource: str, reje
             _SQL["upsert_rejected_record"],
             [
                 {
-                    "organisation": claimed.organisation_id, "administration": claimed.administration_id,
-                    "run": claimed.id, "resource": resource, "key": record.external_id, "reason": record.reason,
+                    "organisation": claimed.organisation_id,
+                    "administration": claimed.administration_id,
+                    "run": claimed.id,
+                    "resource": resource,
+                    "key": record.external_id,
+                    "reason": record.reason,
                     "raw": record.raw,
                 }
                 for record in rejected
             ],
-        )  # fmt: skip
+        )
 
 
 async def delete_older(
@@ -36,10 +42,12 @@ async def delete_older(
     await connection.execute(
         _SQL["delete_older_rejected_records"],
         {
-            "administration": claimed.administration_id, "resources": list(resources), "run": claimed.id,
+            "administration": claimed.administration_id,
+            "resources": list(resources),
+            "run": claimed.id,
             "before": before,
         },
-    )  # fmt: skip
+    )
 
 
 def delete_cte(staged: str) -> str:

@@ -35,12 +35,15 @@ def newest_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> d
         return None
     begins, length = DAILY if schedule == "daily" else NIGHT
     today = at.astimezone(zone).date()
-    moments = (_local_time_after(today - timedelta(days=days), begins, length * spread, zone) for days in (0, 1))
+    moments = (
+        _local_time_after(today - timedelta(days=days), begins, length * spread, zone) for days in (0, 1)
+    )
     return next(moment for moment in moments if moment <= at)
 
 
 def is_due(schedule: str, last_begun_at: datetime | None, at: datetime, spread: float, zone: tzinfo) -> bool:
-    """Return whether a run should begin now. `last_begun_at`: the newest run, of whatever trigger and outcome."""
+    """Return whether a run should begin now. `last_begun_at`: the
+    newest run, of whatever trigger and outcome."""
     moment = newest_moment(schedule, at, spread, zone)
     if moment is None or (last_begun_at is not None and last_begun_at >= moment):
         return False
@@ -56,7 +59,9 @@ def next_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> dat
         return None
     begins, length = DAILY if schedule == "daily" else NIGHT
     today = at.astimezone(zone).date()
-    moments = (_local_time_after(today + timedelta(days=days), begins, length * spread, zone) for days in (0, 1))
+    moments = (
+        _local_time_after(today + timedelta(days=days), begins, length * spread, zone) for days in (0, 1)
+    )
     return next(moment for moment in moments if moment > at)
 
 

@@ -35,8 +35,8 @@ def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 
 
 def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInput()) -> bool:  # noqa: B008 - frozen
-    """Queue a sync now. Returns False when a run is open already. Raises `NoSuchAdministration`, `Quarantined` and
-    `SyncNotAllowed`."""
+    """Queue a sync now. Returns False when a run is open already. Raises `NoSuchAdministration`,
+    `Quarantined` and `SyncNotAllowed`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     quarantine.refuse()
     administration = administration_for(actor, administration_id)
@@ -48,12 +48,17 @@ def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInpu
         _require_synced(administration, sync.resources)
     trigger = Trigger.MANUAL if administration.activated_at else Trigger.IMPORT
     created = _request(
-        actor.organisation_id, [administration.pk], trigger, actor.name, full=sync.full, resources=sync.resources
+        actor.organisation_id,
+        [administration.pk],
+        trigger,
+        actor.name,
+        full=sync.full,
+        resources=sync.resources,
     )
     if created and administration.activated_at is None:
-        Administration.objects.in_organisation(administration.organisation_id).filter(pk=administration.pk).update(
-            status=Status.QUEUED, status_code="", status_reason=""
-        )
+        Administration.objects.in_organisation(administration.organisation_id).filter(
+            pk=administration.pk
+        ).update(status=Status.QUEUED, status_code="", status_reason="")
     record(
         actor.organisation_id,
         actor.audit,
@@ -67,14 +72,19 @@ def _require_synced(administration: Administration, resources: Sequence[str]) ->
     """Raise `SyncNotAllowed` unless the administration was synced once and its settings include all of
     `resources`."""
     if administration.activated_at is None:
-        raise SyncNotAllowed(_("The first sync reads everything. Choose single resources once it is complete."))
+        raise SyncNotAllowed(
+            _("The first sync reads everything. Choose single resources once it is complete.")
+        )
     if unsynced_resources := sorted(set(resources) - set(effective_settings(administration).resources)):
-        message = _("Not synced here: %(names)s. The settings of this administration say which resources are.")
+        message = _(
+            "Not synced here: %(names)s. The settings of this administration say which resources are."
+        )
         raise SyncNotAllowed(message % {"names": ", ".join(unsynced_resources)})
 
 
 def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
-    """Queue runs for those administrations that have no open one. The caller has refused those that cannot be synced.
+    """Queue runs for those administrations that have no open one. The
+    caller has refused those that cannot be synced.
 
     Returns the number of runs."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
@@ -96,16 +106,19 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
         Run.objects.in_organisation(administration.organisation_id)
         .filter(administration=administration, state__in=OPEN_STATES)
         .update(
-            state=RunState.CANCELLED, finished_at=timezone.now(), reason_code=RunReason.CANCELLED, reason=actor.name
+            state=RunState.CANCELLED,
+            finished_at=timezone.now(),
+            reason_code=RunReason.CANCELLED,
+            reason=actor.name,
         )
     )
     if not stopped:
         return False
     if administration.activated_at is None:
         message = _("The import was stopped by %(name)s.") % {"name": actor.name}
-        Administration.objects.in_organisation(administration.organisation_id).filter(pk=administration.pk).update(
-            status=Status.FAILED, status_code=RunReason.CANCELLED, status_reason=message
-        )
+        Administration.objects.in_organisation(administration.organisation_id).filter(
+            pk=administration.pk
+        ).update(status=Status.FAILED, status_code=RunReason.CANCELLED, status_reason=message)
         notify_import_finished(administration.organisation_id, administration.pk)
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
     record(actor.organisation_id, actor.audit, SyncAction.SYNC_CANCELLED, subject=subject)
@@ -127,7 +140,9 @@ def request_for_connection(actor: Actor, connection_id: int) -> int:
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
     """Queue runs for companies that were confirmed: a first import continues, the others get a full read, as
     anything may have changed meanwhile. Returns the number of runs."""
-    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=list(administration_ids))
+    administrations = Administration.objects.in_organisation(organisation_id).filter(
+        pk__in=list(administration_ids)
+    )
     active = administrations.exclude(status=Status.DEACTIVATED)
     new_ids = list(active.filter(activated_at=None).values_list("pk", flat=True))
     imported_ids = list(active.exclude(activated_at=None).values_list("pk", flat=True))
@@ -183,9 +198,14 @@ def _schedulable_administrations() -> "QuerySet[Any]":
 
 
 def _request(
-    organisation_id: int, ids: Sequence[int], trigger: Trigger, requested_by: str,
-    *, full: bool = False, resources: Sequence[str] | None = None,
-) -> int:  # fmt: skip
+    organisation_id: int,
+    ids: Sequence[int],
+    trigger: Trigger,
+    requested_by: str,
+    *,
+    full: bool = False,
+    resources: Sequence[str] | None = None,
+) -> int:
     """Queue runs, and return their number: an administration with an open run gets no other (a constraint of
     the database).
 
@@ -206,5 +226,7 @@ def _request(
         ignore_conflicts=True,
         batch_size=1000,
     )
-    created = Run.objects.in_organisation(organisation_id).filter(administration_id__in=ids, created_at__gte=before)
+    created = Run.objects.in_organisation(organisation_id).filter(
+        administration_id__in=ids, created_at__gte=before
+    )
     return created.count()

@@ -12,15 +12,20 @@ READ_KEYS_SQL = _SQL["list_snapshot_keys"]
 """The keys that were recorded of one read, for `books.storage.row_deletion.missing_keys`."""
 
 
-async def record(connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]) -> int:
+async def record(
+    connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]
+) -> int:
     """Store the keys that a page of a complete read has. Returns how many were new."""
     cursor = await connection.execute(
         _SQL["insert_snapshot_keys"],
         {
-            "organisation": claimed.organisation_id, "administration": claimed.administration_id, "resource": resource,
-            "read": read_id, "keys": keys,
+            "organisation": claimed.organisation_id,
+            "administration": claimed.administration_id,
+            "resource": resource,
+            "read": read_id,
+            "keys": keys,
         },
-    )  # fmt: skip
+    )
     return cursor.rowcount
 
 

@@ -87,8 +87,8 @@ class Dispatcher:
         log.info("worker_stopped", given_back=count)
 
     async def _fill(self) -> float:
-        """Claim runs for which there is room; in quarantine none. Returns how long to wait before the next time, if
-        nothing wakes it."""
+        """Claim runs for which there is room; in quarantine none. Returns how long to wait
+        before the next time, if nothing wakes it."""
         if await quarantine.current_async() is not None:
             return LOOK_SECONDS
         room = self._concurrency - len(self._tasks)
@@ -101,7 +101,8 @@ class Dispatcher:
             self._start(claimed)
         self._others_wait = len(claim.runs) == room
         return min(
-            LOOK_SECONDS, max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else LOOK_SECONDS)
+            LOOK_SECONDS,
+            max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else LOOK_SECONDS),
         )
 
     def _start(self, claimed: ClaimedRun) -> None:

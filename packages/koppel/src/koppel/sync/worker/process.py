@@ -41,12 +41,15 @@ log = structlog.get_logger(__name__)
 def main(concurrency: int = 20) -> None:
     """Work until SIGTERM or SIGINT; jobs under way are finished or left to the next worker."""
     keep_thread_connections()
-    # Notices and issues name pages. Imported before there are threads that would do it at once, in the middle of their work.
+    # Notices and issues name pages. Imported before there are threads that would
+    # do it at once, in the middle of their work.
     import_module(settings.ROOT_URLCONF)
-    # Pages are thousands of records without cycles, and modules stay: looking for garbage less often saves a twentieth.
+    # Pages are thousands of records without cycles, and modules stay:
+    # looking for garbage less often saves a twentieth.
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
-    # A person who waits for a page goes before a sync that nobody waits for; alone on a machine it makes no difference.
+    # A person who waits for a page goes before a sync that nobody waits for;
+    # alone on a machine it makes no difference.
     os.nice(NICENESS)
     asyncio.run(_main(concurrency))
 
@@ -69,7 +72,9 @@ async def _main(concurrency: int) -> None:
                 _every(RETRY_STALLED_JOBS_SECONDS, lambda: _retry_stalled_jobs(worker_app), "revive_jobs")
             ),
             asyncio.create_task(
-                _every(STUCK_SESSION_CHECK_SECONDS, lambda: _terminate_stuck_sessions(runtime), "silent_sessions")
+                _every(
+                    STUCK_SESSION_CHECK_SECONDS, lambda: _terminate_stuck_sessions(runtime), "silent_sessions"
+                )
             ),
             asyncio.create_task(
                 _every(MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance(runtime.vault).run_once, "grants")
@@ -88,8 +93,9 @@ async def _main(concurrency: int) -> None:
 
 
 async def _run_job_worker(worker_app: App) -> None:
-    """Run all jobs but syncs: look-ups, mail, what follows a reconnect. When the database fails it is started again,
-    with growing pauses and new sessions: old ones may have been made read-only or given short timeouts."""
+    """Run all jobs but syncs: look-ups, mail, what follows a reconnect. When the database
+    fails it is started again, with growing pauses and new sessions: old ones may have
+    been made read-only or given short timeouts."""
     failures = 0
     while True:
         began = time.monotonic()
@@ -120,7 +126,9 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str)
         try:
             await work()
         except Exception as error:
-            log.warning("background_task_failed", task=name, error=type(error).__name__, reason=str(error)[:200])
+            log.warning(
+                "background_task_failed", task=name, error=type(error).__name__, reason=str(error)[:200]
+            )
         await asyncio.sleep(seconds)
 
 

@@ -39,10 +39,15 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
 
 
 @query_parameters(
-    q=TEXT, person=IDENTIFIER, action=lazy_choices(lambda: audit_actions),
-    interface=one_of(*Interface.values), since=DAY, until=DAY,
-    page=PAGE, format=one_of("csv"),
-)  # fmt: skip
+    q=TEXT,
+    person=IDENTIFIER,
+    action=lazy_choices(lambda: audit_actions),
+    interface=one_of(*Interface.values),
+    since=DAY,
+    until=DAY,
+    page=PAGE,
+    format=one_of("csv"),
+)
 def activity(request: AuthenticatedRequest) -> HttpResponseBase:
     """Show the log, filtered by person, action, interface, period and text in the query string."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
@@ -63,7 +68,8 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
         ],
         "people": actors_of(request.actor.organisation_id),
         "actions": sorted(
-            ((code, str(action.label)) for code, action in audit_actions.items()), key=lambda choice: choice[1]
+            ((code, str(action.label)) for code, action in audit_actions.items()),
+            key=lambda choice: choice[1],
         ),
         "interfaces": Interface.choices,
         "is_long": page.paginator.count >= COUNT_MAX,
@@ -83,7 +89,9 @@ def parse_filter(parameters: Mapping[str, Any]) -> AuditFilter:
     )
 
 
-def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, redactor: Redactor) -> HttpResponseBase:
+def _export(
+    request: AuthenticatedRequest, entries: Any, filters: AuditFilter, redactor: Redactor
+) -> HttpResponseBase:
     """Export all rows of the filter, at most a million."""
     columns = (
         Column("at", _("When"), ColumnType.DATETIME),
@@ -100,7 +108,12 @@ def _export(request: AuthenticatedRequest, entries: Any, filters: AuditFilter, r
     renderer = AuditRenderer(request.actor)
     content = write_table(Format.CSV, columns, (_row(entry, renderer) for entry in redacted))
     applied = {key: str(value) for key, value in vars(filters).items() if value not in ("", None)}
-    record(request.actor.organisation_id, request.actor.audit, AuditLogAction.EXPORTED, details={"filter": applied})
+    record(
+        request.actor.organisation_id,
+        request.actor.audit,
+        AuditLogAction.EXPORTED,
+        details={"filter": applied},
+    )
     name = f"activity-{timezone.localdate():%Y-%m-%d}.csv"
     return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[Format.CSV])
 

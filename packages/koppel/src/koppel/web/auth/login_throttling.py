@@ -69,7 +69,9 @@ def throttle_key(request: HttpRequest, login: str) -> str:
 def _read_cookie(request: HttpRequest) -> tuple[int | None, str]:
     """Return (person, random id of the browser) of a cookie that Koppel signed."""
     try:
-        user_id, browser_id = signing.loads(request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=KEPT_FOR_SECONDS)
+        user_id, browser_id = signing.loads(
+            request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=KEPT_FOR_SECONDS
+        )
     except (signing.BadSignature, ValueError, TypeError):
         return None, ""
     return int(user_id), str(browser_id)
@@ -80,4 +82,8 @@ def _network(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return address if parsed.version == 4 else str(ipaddress.ip_network((address, NETWORK_BITS_V6), strict=False))
+    return (
+        address
+        if parsed.version == 4
+        else str(ipaddress.ip_network((address, NETWORK_BITS_V6), strict=False))
+    )

@@ -36,7 +36,8 @@ from koppel.web.auth.refusals import json_refusal, refusal_response
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self';"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self';"
     " form-action 'self' {forms}; frame-ancestors 'none'; base-uri 'none'"
 )
 
@@ -92,7 +93,11 @@ class ActorMiddleware:
         return self.get_response(request)
 
     def process_view(
-        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        request: HttpRequest,
+        view: Callable[..., HttpResponseBase],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> HttpResponseBase | None:
         request.actor = None  # type: ignore[attr-defined]
         if is_public(view):
@@ -131,11 +136,19 @@ def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
     if entered and actor is None and _operator_access_ended(request):
         return _organisation_changed(request)
     actor = actor or resolve_actor(
-        request.user.pk, session.get("organisation"), address, interface, sso_organisation_id=sso_organisation_id
+        request.user.pk,
+        session.get("organisation"),
+        address,
+        interface,
+        sso_organisation_id=sso_organisation_id,
     )
     if actor is None:
         return _no_organisation(request)
-    if not actor.is_operator and switch_organisation(request, actor.organisation_id) and request.method not in SAFE:
+    if (
+        not actor.is_operator
+        and switch_organisation(request, actor.organisation_id)
+        and request.method not in SAFE
+    ):
         return _organisation_changed(request)
     touch_session(str(request.session.session_key), actor.organisation_id, address)
     return (csrf_failure(request) if is_api(request) else None) or actor
@@ -150,12 +163,18 @@ def _operator_access_ended(request: HttpRequest) -> bool:
     return request.method not in SAFE
 
 
-def _refuse_sso_session(request: HttpRequest, view: Callable[..., HttpResponseBase]) -> HttpResponseBase | None:
+def _refuse_sso_session(
+    request: HttpRequest, view: Callable[..., HttpResponseBase]
+) -> HttpResponseBase | None:
     """Keep a session that one organisation's identity provider opened from the credentials that protect
     others.
     """
     is_about_proof = getattr(view, "__module__", "").startswith("allauth.") and "/logout/" not in request.path
-    if not is_about_proof or "sso_organisation_id" not in request.session or not request.user.is_authenticated:
+    if (
+        not is_about_proof
+        or "sso_organisation_id" not in request.session
+        or not request.user.is_authenticated
+    ):
         return None
     return render(request, "web/managed_by_identity_provider.html", status=403)
 
@@ -211,7 +230,11 @@ def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:
     """Refuse to send a link for a new password in quarantine, before looking whether the person exists."""
     match = request.resolver_match
     asks = request.method == "POST" and match is not None and match.view_name == SENDS_LINK
-    return refusal_response(request, Quarantined(), None, lambda: None, {}) if asks and quarantine.current() else None
+    return (
+        refusal_response(request, Quarantined(), None, lambda: None, {})
+        if asks and quarantine.current()
+        else None
+    )
 
 
 def _is_nul_error(error: DataError) -> bool:

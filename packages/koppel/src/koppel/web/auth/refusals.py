@@ -7,7 +7,14 @@ from http import HTTPStatus
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
@@ -29,9 +36,9 @@ def refusal_response(
 ) -> HttpResponseBase:
     """Return the answer to a refused request, after its transaction was rolled back.
 
-    A refused form or button leads back to its page, which shows the message; a page that cannot be shown says why. A view
-    that belongs to no organisation (`organisation_id` is None) shows the refusal itself.
-    Raises `Http404`."""
+    A refused form or button leads back to its page, which shows the message; a page that
+    cannot be shown says why. A view that belongs to no organisation (`organisation_id` is
+    None) shows the refusal itself. Raises `Http404`."""
     if is_api(request):
         return json_refusal(error)
     if error.status == HTTPStatus.NOT_FOUND and not (error.is_about_input and request.method not in SAFE):
@@ -49,7 +56,9 @@ def refusal_response(
 
 def json_refusal(error: KoppelError) -> JsonResponse:
     """Return the refusal in the form of REST."""
-    return JsonResponse({"error": error.code, **error.details}, status=error.status, headers=dict(error.headers))
+    return JsonResponse(
+        {"error": error.code, **error.details}, status=error.status, headers=dict(error.headers)
+    )
 
 
 def _page(

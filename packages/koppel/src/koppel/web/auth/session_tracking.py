@@ -38,7 +38,9 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
         with organisation_scope(actor.organisation_id):
             subject = Subject(SubjectKind.PERSON, actor.membership_id, actor.name)
             details = {"through": "provider"} if sso_organisation_id else {}
-            record(actor.organisation_id, actor.audit, PersonAction.SIGNED_IN, subject=subject, details=details)
+            record(
+                actor.organisation_id, actor.audit, PersonAction.SIGNED_IN, subject=subject, details=details
+            )
 
 
 def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:

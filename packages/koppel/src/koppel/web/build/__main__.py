@@ -43,7 +43,8 @@ def _collect_if_outdated() -> None:
 
 
 def _collect(folder: Path) -> None:
-    """Collect static files, each with its hashed copy. Raises `ValueError` when a file refers to a missing one."""
+    """Collect static files, each with its hashed copy. Raises
+    `ValueError` when a file refers to a missing one."""
     paths = {name: (storage, path) for name, storage, path in sources()}
     for name, (storage, path) in paths.items():
         target = folder / name

@@ -22,7 +22,10 @@ PACKAGES = ("django", "django-allauth", "django-htmx", "whitenoise")
 UNPACKED_SECONDS = 60
 """An installer unpacks files in any order: one that is older by less than this is not outdated."""
 
-HOW = "run `make install` (or `python -m koppel.web.build` in the environment that Koppel runs in), then start again"
+HOW = (
+    "run `make install` (or `python -m koppel.web.build` in the environment that Koppel runs in), "
+    "then start again"
+)
 
 
 def digests(files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
@@ -86,6 +89,9 @@ def stale_build_warnings(outdated_static: Iterable[str]) -> Iterator[str]:
     """Return warnings for the operator. Koppel works all the same, with the files that exist."""
     if groups := sorted(outdated_static):
         names = ", ".join(groups)
-        yield f"Static files ({names}) are not collected as they are now, so browsers may not keep them for long: {HOW}."
+        yield (
+            f"Static files ({names}) are not collected as they are now, "
+            f"so browsers may not keep them for long: {HOW}."
+        )
     if count := sum(1 for _po in outdated_texts()):
         yield f"{count} files of texts are not compiled as they are now, so pages may be in English: {HOW}."

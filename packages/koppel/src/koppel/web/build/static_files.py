@@ -22,7 +22,8 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
 
     patterns = (
         *CompressedManifestStaticFilesStorage.patterns,
-        # Imports between our own scripts. In those of others, what looks like one may be an example in a comment.
+        # Imports between our own scripts. In those of others, what
+        # looks like one may be an example in a comment.
         (f"{OURS}/*.js", CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]),
     )
     keep_only_hashed_files = True
@@ -70,7 +71,9 @@ def sources() -> Iterator[tuple[str, Storage, str]]:
     names = set()
     for finder in finders.get_finders():
         for path, storage in finder.list([]):
-            name = "/".join(part for part in (getattr(storage, "prefix", ""), path) if part).replace("\\", "/")
+            name = "/".join(part for part in (getattr(storage, "prefix", ""), path) if part).replace(
+                "\\", "/"
+            )
             if name not in names:
                 names.add(name)
                 yield name, storage, path

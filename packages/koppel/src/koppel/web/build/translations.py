@@ -70,7 +70,15 @@ def _texts(folder: Path) -> set[str]:
             "pgettext:1c,2",
         )
         keywords = [f"--keyword={word}" for word in functions]
-        command = ["xgettext", "--language=Python", "--from-code=UTF-8", "--output", str(pot), *keywords, *sources]
+        command = [
+            "xgettext",
+            "--language=Python",
+            "--from-code=UTF-8",
+            "--output",
+            str(pot),
+            *keywords,
+            *sources,
+        ]
         subprocess.run(command, check=True, capture_output=True)
         return {entry.msgid for entry in polib.pofile(str(pot))} if pot.exists() else set()
 

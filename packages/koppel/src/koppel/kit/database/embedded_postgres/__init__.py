@@ -1,4 +1,5 @@
-"""PostgreSQL for an installation without its own: real, local, private, owned by the process that started it."""
+"""PostgreSQL for an installation without its own: real, local,
+private, owned by the process that started it."""
 
 from koppel.kit.database.embedded_postgres.credentials import (
     Addresses,

@@ -33,7 +33,8 @@ def find_binaries() -> Binaries:
             if binaries.major >= MAJOR_MIN:
                 return binaries
     raise BinariesMissing(
-        f"No PostgreSQL {MAJOR_MIN} or newer was found for this machine; install one so that pg_ctl is on the path,"
+        f"No PostgreSQL {MAJOR_MIN} or newer was found for this machine; "
+        f"install one so that pg_ctl is on the path,"
         " or set DATABASE_URL to a running server."
     )
 
@@ -50,7 +51,9 @@ def _candidates() -> Iterator[Path]:
 
 def _major(postgres: Path) -> int:
     try:
-        result = subprocess.run([str(postgres), "--version"], capture_output=True, text=True, check=True, timeout=20)
+        result = subprocess.run(
+            [str(postgres), "--version"], capture_output=True, text=True, check=True, timeout=20
+        )
     except (OSError, subprocess.SubprocessError):
         return 0
     match = re.search(r"\) (\d+)", result.stdout)

@@ -16,13 +16,15 @@ LOOPBACK = "127.0.0.1"
 DATABASE = "koppel"
 SUPERUSER, OWNER, APPLICATION = "postgres", "koppel_owner", "koppel_app"
 DATABASE_PORTS, PROGRAM_PORTS = range(15432, 20432), range(20432, 25432)
-"""Below the range that systems give to outgoing connections, so that nothing takes the port by accident. Databases and programs
-have ranges of their own: a port that was chosen and that nobody listens on yet must not be chosen again."""
+"""Below the range that systems give to outgoing connections, so that nothing takes the port by
+accident. Databases and programs have ranges of their own: a port that was chosen and that
+nobody listens on yet must not be chosen again."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """`postgresql://` URLs of one database for its three roles. They contain passwords: pass on, never print."""
+    """`postgresql://` URLs of one database for its three roles. They
+    contain passwords: pass on, never print."""
 
     app_url: str = field(repr=False)
     owner_url: str = field(repr=False)
@@ -96,7 +98,8 @@ class DirectoryLock:
             holder = os.read(descriptor, 20).decode(errors="replace").strip()
             os.close(descriptor)
             raise DataDirectoryInUse(
-                f"The data directory {self._directory} is in use by another Koppel (process {holder or 'unknown'});"
+                f"The data directory {self._directory} is in use by another Koppel (process "
+                f"{holder or 'unknown'});"
                 " stop that one, or choose another with --data-dir or KOPPEL_DATA_DIR."
             ) from None
         os.truncate(descriptor, 0)

@@ -12,9 +12,9 @@ def create_database_and_roles(credentials: ServerCredentials) -> None:
         for role, password in ((OWNER, credentials.owner_password), (APPLICATION, credentials.app_password)):
             if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
                 connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}").format(
-                        sql.Identifier(role), sql.Literal(password)
-                    )
+                    sql.SQL(
+                        "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}"
+                    ).format(sql.Identifier(role), sql.Literal(password))
                 )
         if not _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", DATABASE):
             connection.execute(
@@ -26,7 +26,9 @@ def create_database_and_roles(credentials: ServerCredentials) -> None:
             "GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {application}",
         ):
             connection.execute(
-                sql.SQL(statement).format(database=sql.Identifier(DATABASE), application=sql.Identifier(APPLICATION))
+                sql.SQL(statement).format(
+                    database=sql.Identifier(DATABASE), application=sql.Identifier(APPLICATION)
+                )
             )
 
 

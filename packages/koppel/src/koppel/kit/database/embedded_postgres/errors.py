@@ -1,4 +1,5 @@
-"""Reasons why the embedded server cannot run. Each message is one sentence for the person who started Koppel."""
+"""Reasons why the embedded server cannot run. Each message is one
+sentence for the person who started Koppel."""
 
 
 class EmbeddedPostgresError(Exception):

@@ -33,7 +33,9 @@ class OsUser:
     user: str | None = None
     prefix: tuple[str, ...] = ()
 
-    def popen(self, command: Sequence[str], *, dies_with_us: bool, output: IO[bytes]) -> subprocess.Popen[bytes]:
+    def popen(
+        self, command: Sequence[str], *, dies_with_us: bool, output: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, so that a Ctrl-C in the terminal does not reach it."""
         death_signal = death_signal_prefix("INT") if dies_with_us else []
         return subprocess.Popen(
@@ -48,7 +50,12 @@ class OsUser:
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a program to its end and capture its output."""
         return subprocess.run(
-            [*self.prefix, *command], capture_output=True, text=True, check=False, timeout=120, **self._identity()
+            [*self.prefix, *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            **self._identity(),
         )
 
     def chown(self, path: Path) -> None:
@@ -86,7 +93,8 @@ def choose_os_user(cluster: Path, programs: Path) -> OsUser:
     if written_by in (None, 0) and _can_use(namespace, programs, cluster.parent):
         return namespace
     raise NoUnprivilegedUser(
-        f"PostgreSQL does not run as root, and no unprivileged account can use both {programs} and {cluster.parent};"
+        f"PostgreSQL does not run as root, and no unprivileged account can use both {programs} and "
+        f"{cluster.parent};"
         " start Koppel as an ordinary user, or set DATABASE_URL to a running server."
     )
 

@@ -34,7 +34,8 @@ CONNECTIONS_MAX = 300
 READY_SECONDS = 60
 """How long a server may say nothing at all."""
 RETRY_SECONDS = 20
-"""How long a start is tried again: after `kill -9` the old server's children hold its shared memory for a moment."""
+"""How long a start is tried again: after `kill -9` the old server's
+children hold its shared memory for a moment."""
 STOP_SECONDS = 15
 LOG_BYTES_MAX = 10 * 1024 * 1024
 
@@ -134,7 +135,9 @@ class EmbeddedPostgres:
             clear_stale_pid_file(self._cluster)
             credentials = ServerCredentials.read(file)
             if credentials is None:
-                raise EmbeddedPostgresError(f"{file} is missing; restore it from the backup of the data directory.")
+                raise EmbeddedPostgresError(
+                    f"{file} is missing; restore it from the backup of the data directory."
+                )
         else:
             credentials = ServerCredentials.read(file) or ServerCredentials.generate(0)
             credentials.write(file)
@@ -176,7 +179,9 @@ class EmbeddedPostgres:
                 if any(message in str(error) for message in _STARTING_MESSAGES):
                     deadline = time.monotonic() + READY_SECONDS
                 if time.monotonic() > deadline:
-                    raise StartFailed(f"The embedded database started but does not answer; see {self._log}.") from None
+                    raise StartFailed(
+                        f"The embedded database started but does not answer; see {self._log}."
+                    ) from None
                 time.sleep(0.02)
             else:
                 return process.poll() is None
@@ -186,7 +191,9 @@ class EmbeddedPostgres:
         with self._log.open("rb") as log:
             log.seek(log_begins)
             lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-        fatal_lines = [line for line in lines if "FATAL" in line or "PANIC" in line] or lines or ["it said nothing"]
+        fatal_lines = (
+            [line for line in lines if "FATAL" in line or "PANIC" in line] or lines or ["it said nothing"]
+        )
         return f"{fatal_lines[-1].strip()} (see {self._log})"
 
 
@@ -205,7 +212,8 @@ def running_addresses(data_dir: Path) -> Addresses | None:
 
 
 _STARTING_MESSAGES = ("is starting up", "not yet accepting connections", "in recovery mode")
-"""What it says while it reads its log after a crash, which may take minutes: who stopped it then would begin all over again."""
+"""What it says while it reads its log after a crash, which may take minutes: who
+stopped it then would begin all over again."""
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -265,8 +273,10 @@ def _require_same_major(cluster: Path, os_user: OsUser, major: int) -> None:
     written_by = result.stdout.strip()
     if written_by != str(major):
         raise OtherMajorVersion(
-            f"The database in {cluster} was written by PostgreSQL {written_by or 'of an unknown version'} and this Koppel"
-            f" brings PostgreSQL {major}; nothing was changed. Run the Koppel that wrote it, or move the data over as"
+            f"The database in {cluster} was written by PostgreSQL {written_by or 'of an unknown version'} "
+            f"and this Koppel"
+            f" brings PostgreSQL {major}; nothing was changed. Run the Koppel that wrote it, "
+            f"or move the data over as"
             ' docs/operations.md says under "Another major version".'
         )
 

@@ -55,7 +55,9 @@ def _server_of(cluster: Path) -> int:
 def _running_pids() -> list[str]:
     if Path("/proc/self/cmdline").exists():
         return [path.name for path in Path("/proc").iterdir()]
-    return subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False).stdout.split()
+    return subprocess.run(
+        ["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False
+    ).stdout.split()
 
 
 def _is_server_of(pid: int, cluster: Path) -> bool:
@@ -70,5 +72,7 @@ def _command_line(pid: int) -> str:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return ""
-    result = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return result.stdout

@@ -1,4 +1,5 @@
-"""Django's `migrate`, which refuses a database of an unsupported version or of another installation number."""
+"""Django's `migrate`, which refuses a database of an unsupported
+version or of another installation number."""
 
 from typing import Any
 
