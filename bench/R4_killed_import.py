@@ -123,9 +123,9 @@ def _fetched_again(calls: list[dict[str, Any]], kills: list[float]) -> list[int]
     counts: list[int] = []
     for begin, end in zip([0.0, *kills], [*kills, float("inf")], strict=True):
         pages = {
-            (one["query"]["periodId"], one["query"]["pageNumber"])
-            for one in calls
-            if begin <= one["at"] < end
+            (call["query"]["periodId"], call["query"]["pageNumber"])
+            for call in calls
+            if begin <= call["at"] < end
         }
         counts.append(len(pages & seen))
         seen |= pages

@@ -29,9 +29,11 @@ def test_every_operation_of_the_description_is_there_with_an_example_that_can_be
 
 def test_fields_within_fields_have_their_kind_and_what_is_taken_for_them(actor: Any) -> None:
     invite = next(
-        one for one in operations() if (one.method, one.path) == ("POST", "/api/v1/people/invitations")
+        operation
+        for operation in operations()
+        if (operation.method, operation.path) == ("POST", "/api/v1/people/invitations")
     )
-    fields = {one.name: one for one in invite.parameters}
+    fields = {operation.name: operation for operation in invite.parameters}
     assert (fields["email"].location, fields["email"].kind, fields["email"].required) == (
         "body",
         "text",
@@ -39,7 +41,9 @@ def test_fields_within_fields_have_their_kind_and_what_is_taken_for_them(actor: 
     )
     assert '"team_leader"' in fields["role"].kind
     make = next(
-        one for one in operations() if (one.method, one.path) == ("GET", "/api/v1/administrations/bulk")
+        operation
+        for operation in operations()
+        if (operation.method, operation.path) == ("GET", "/api/v1/administrations/bulk")
     )
     assert "[].counts.changed" in [one.name for one in make.response_fields]
 

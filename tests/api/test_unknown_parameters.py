@@ -93,7 +93,7 @@ def test_every_operation_refuses_a_single_parameter_that_comes_twice(
             tried += 1
             answer = send(boss, method, f"{address(world, path)}?{name}=1&{name}=2")
             if answer.status_code != 422 or ["query", name] not in [
-                each["loc"] for each in answer.json()["detail"]
+                problem["loc"] for problem in answer.json()["detail"]
             ]:
                 wrong.append(f"{method} {path} {name}: {answer.status_code}")
     assert tried > 20

@@ -90,7 +90,8 @@ def test_hooks_stand_in_hooks_and_are_documented() -> None:
                 misplaced.append(f"{name}.{hook}")
             following = code.body[position + 1 : position + 2]
             if not any(
-                isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) for one in following
+                isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+                for statement in following
             ):
                 silent.append(f"{name}.{hook}")
     assert (misplaced, silent) == ([], [])

@@ -150,7 +150,7 @@ def is_the_same(restored: Snapshot, before: Snapshot) -> None:
     for topic, was in before.items():
         is_now = restored[topic]
         wrong = [
-            one for one in was if one not in is_now or (isinstance(was, dict) and is_now[one] != was[one])
+            key for key in was if key not in is_now or (isinstance(was, dict) and is_now[key] != was[key])
         ]
         assert not wrong, f"{topic}: {wrong[:5]}"
         assert len(is_now) == len(was), topic

@@ -145,7 +145,8 @@ AT_EVERY_START = ("/v1/financialPeriod", "/v1/organization")
 
 def pages_read(firm: Connected) -> list[tuple[str, str, int]]:
     return [
-        (one["path"], str(sorted(one["query"].items())), one["company"]) for one in firm.sandbox.calls("/v")
+        (call["path"], str(sorted(call["query"].items())), call["company"])
+        for call in firm.sandbox.calls("/v")
     ]
 
 

@@ -107,7 +107,9 @@ def test_a_consent_of_another_company_reads_nothing(connected: MakeConnected, al
     wait_until_described(anna)
     (administration,) = import_first(anna)
     other = next(
-        one for one in anna.sandbox.companies() if one["tenant_id"] != companies(anna)[0].external_id
+        company
+        for company in anna.sandbox.companies()
+        if company["tenant_id"] != companies(anna)[0].external_id
     )
     with organisation_scope(anna.actor.organisation_id):
         RemoteCompany.objects.filter(pk=administration.remote_company_id).update(

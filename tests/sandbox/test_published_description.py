@@ -120,7 +120,8 @@ class Vendor:
 
     def described_parameters(self, path: str) -> set[str]:
         return {
-            one["name"] for one in self._description["paths"][self._paths[path.lower()]]["get"]["parameters"]
+            parameter["name"]
+            for parameter in self._description["paths"][self._paths[path.lower()]]["get"]["parameters"]
         }
 
 

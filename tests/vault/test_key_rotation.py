@@ -188,9 +188,9 @@ def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
     assert ("is not in KOPPEL_VAULT_KEYS" in status.stdout) or ("does not open" in status.stdout)
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", OLD)
     settings.VAULT_KEYS = OLD
-    assert [bytes(one.row().access_token) for one in granted] == before
+    assert [bytes(grant.row().access_token) for grant in granted] == before
     assert all(
-        one.row().invalid_since is None and one.row().connection.state == "degraded" for one in granted
+        grant.row().invalid_since is None and grant.row().connection.state == "degraded" for grant in granted
     )
     with programs(1, granted[:3]) as (running,):
         running.go()

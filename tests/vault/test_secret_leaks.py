@@ -100,7 +100,10 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_suppor
     secrets = _secrets(firm)
     assert len(secrets) > 8
     leaks = [
-        (place, name) for place, text in places.items() for name, secret in secrets.items() if secret in text
+        (source, name)
+        for source, text in places.items()
+        for name, secret in secrets.items()
+        if secret in text
     ]
     assert leaks == []
 

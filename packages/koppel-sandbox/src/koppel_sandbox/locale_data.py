@@ -35,10 +35,10 @@ def _digits(number: str) -> str:
 
 def _vat_codes(rates: tuple[str, ...], labels: tuple[str, str]) -> list[tuple[str, str, str, Decimal]]:
     out = [
-        (f"{place}1", f"{labels[0]} {rate} %", "Output", Decimal(rate)) for place, rate in enumerate(rates, 1)
+        (f"{index}1", f"{labels[0]} {rate} %", "Output", Decimal(rate)) for index, rate in enumerate(rates, 1)
     ]
     return out + [
-        (f"{place}2", f"{labels[1]} {rate} %", "Input", Decimal(rate)) for place, rate in enumerate(rates, 1)
+        (f"{index}2", f"{labels[1]} {rate} %", "Input", Decimal(rate)) for index, rate in enumerate(rates, 1)
     ]
 
 

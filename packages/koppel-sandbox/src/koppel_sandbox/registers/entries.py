@@ -75,7 +75,7 @@ class Entries:
 def entries_of(companies: list[Company]) -> Entries:
     """Return the entries of companies: the same ones for the same companies, in their order."""
     rows = [
-        _entry(place, company) for place, company in enumerate(companies) if company.country in ACTIVITIES
+        _entry(index, company) for index, company in enumerate(companies) if company.country in ACTIVITIES
     ]
     return Entries([entry for entry in rows if entry is not None] + _test_companies())
 

@@ -77,7 +77,7 @@ def branches(company: Company) -> list[dict[str, Any]]:
 def accounts(company: Company) -> list[dict[str, Any]]:
     books = company.books
     return [
-        _account(place, account, company, books) for place, account in enumerate(books.accounts.values(), 1)
+        _account(index, account, company, books) for index, account in enumerate(books.accounts.values(), 1)
     ]
 
 

@@ -159,7 +159,7 @@ def show_table(request: AuthenticatedRequest, administration_id: int, resource: 
     listing = queries.list_rows(administration.pk, resource, search=search, page=_page_number(request))
     rows = [(row, [_cell_of(row, name) for name in columns]) for row in listing.rows]
     numbers = [
-        any(isinstance(cells[place], Decimal) for _row, cells in rows) for place in range(len(columns))
+        any(isinstance(cells[index], Decimal) for _row, cells in rows) for index in range(len(columns))
     ]
     header = [
         (str(labels.COLUMNS.get(name, name)), is_number)

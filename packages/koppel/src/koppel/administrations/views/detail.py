@@ -45,10 +45,14 @@ def show_administration(request: AuthenticatedRequest, administration_id: int) -
         ).get(administration.pk, []),
         "cards": ordered_cards(),
         "chosen": [
-            each.membership for each in people.order_by("membership__user__name") if not each.automatic
+            assignment.membership
+            for assignment in people.order_by("membership__user__name")
+            if not assignment.automatic
         ],
         "by_default": [
-            each.membership for each in people.order_by("membership__user__name") if each.automatic
+            assignment.membership
+            for assignment in people.order_by("membership__user__name")
+            if assignment.automatic
         ],
         "progress": progress_of(administration.organisation_id, [administration.pk]).get(administration.pk),
         "duplicates": predecessors.list_duplicates(request.actor, administration),
