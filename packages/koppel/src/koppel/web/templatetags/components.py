@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django import template
+from django.forms import BoundField
 from django.template.base import FilterExpression, Node, NodeList, Parser, Template, Token
+from django.template.context import Context
 from django.template.exceptions import TemplateSyntaxError
+from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.forms import BoundField
-from django.template.context import Context
-from django.templatetags.static import static
 
 register = template.Library()
 FOLDER = "web/components"
@@ -64,7 +64,9 @@ class ComponentNode(Node):
     def render(self, context: Context) -> SafeString:
         source = _template_of(context, str(self.name.resolve(context)))
         values = {name: value.resolve(context) for name, value in self.values.items()}
-        slots = {node.name: node.nodelist.render(context) for node in self.nodelist if isinstance(node, SlotNode)}
+        slots = {
+            node.name: node.nodelist.render(context) for node in self.nodelist if isinstance(node, SlotNode)
+        }
         inner = context.new(
             {
                 **_checked(source, context, values),
@@ -160,7 +162,9 @@ def _parts(bits: list[str]) -> Iterator[tuple[str, str | None]]:
 @register.simple_tag
 def icon(name: str, label: str = "", size: int = 16) -> SafeString:
     """Draw an icon of the vendored set: decoration, unless it has a label."""
-    described = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
+    described = (
+        format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
+    )
     return format_html(
         '<svg class="icon" width="{0}" height="{0}" {1}><use href="{2}#{3}"/></svg>',
         str(size),
@@ -173,7 +177,7 @@ def icon(name: str, label: str = "", size: int = 16) -> SafeString:
 @register.simple_tag
 def control(bound: BoundField, described_by: str = "", **attributes: str) -> SafeString:
     """Render a form field's control with what a screen reader needs to know about it."""
-    names = {name.replace("_", "-"): value for name, value in attributes.items()}
+    names: dict[str, str | bool] = {name.replace("_", "-"): value for name, value in attributes.items()}
     if described_by:
         names["aria-describedby"] = described_by
     if bound.errors:
@@ -196,4 +200,6 @@ def sparkline(values: list[float]) -> str:
     low, high = min(values), max(values)
     span = (high - low) or 1
     step = 100 / (len(values) - 1)
-    return " ".join(f"{index * step:.1f},{22 - 20 * (value - low) / span:.1f}" for index, value in enumerate(values))
+    return " ".join(
+        f"{index * step:.1f},{22 - 20 * (value - low) / span:.1f}" for index, value in enumerate(values)
+    )
