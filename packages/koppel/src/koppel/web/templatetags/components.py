@@ -71,7 +71,7 @@ class ComponentNode(Node):
             {
                 **_checked(source, context, values),
                 "more": _html_attributes(values),
-                "content": self.nodelist.render(context).strip(),
+                "content": SafeString(self.nodelist.render(context).strip()),
                 "slots": slots,
                 "request": context.get("request"),
                 "csrf_token": context.get("csrf_token"),
@@ -91,20 +91,20 @@ def _checked(source: Template, context: Context, values: dict[str, Any]) -> dict
     required one is not given."""
     declared = next((node for node in source.nodelist if isinstance(node, AttributesNode)), None)
     required, defaults = (declared.required, declared.defaults) if declared else ((), {})
-    given = {name for name in values if "-" not in name}
-    if unknown := given - {*required, *defaults}:
+    passed = {name for name in values if "-" not in name}
+    if unknown := passed - {*required, *defaults}:
         raise TemplateSyntaxError(f"{source.name} has no attribute {', '.join(sorted(unknown))}")
-    if missing := set(required) - given:
+    if missing := set(required) - passed:
         raise TemplateSyntaxError(f"{source.name} needs {', '.join(sorted(missing))}")
-    defaulted = {name: default.resolve(context) for name, default in defaults.items() if name not in given}
-    return defaulted | {name: values[name] for name in given}
+    defaulted = {name: default.resolve(context) for name, default in defaults.items() if name not in passed}
+    return defaulted | {name: values[name] for name in passed}
 
 
 def _html_attributes(values: dict[str, Any]) -> SafeString:
     """Return attributes with a hyphen as HTML; none for None and False, the name alone for True."""
-    shown = [(name, value) for name, value in values.items() if "-" in name and value not in (None, False)]
+    pairs = [(name, value) for name, value in values.items() if "-" in name and value not in (None, False)]
     return format_html_join(
-        "", " {}{}", ((name, "" if value is True else format_html('="{}"', value)) for name, value in shown)
+        "", " {}{}", ((name, "" if value is True else format_html('="{}"', value)) for name, value in pairs)
     )
 
 
