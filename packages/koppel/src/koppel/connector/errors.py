@@ -6,7 +6,11 @@ A connector raises nothing else on purpose. The reaction to each class stands in
 
 
 class ConnectorError(Exception):
-    """What a vendor did to us. `code` is a stable word; `str(error)` is a sentence without secrets."""
+    """What a vendor did to us. `code` is a stable word; `str(error)` is a sentence without secrets.
+
+    `requested_pause_seconds`: the vendor asked for no call before so long; 0 when it did not."""
+
+    requested_pause_seconds: float = 0.0
 
     def __init__(self, code: str, message: str = "", **context: str) -> None:
         super().__init__(message or code)
@@ -35,17 +39,26 @@ class RateLimited(ConnectorError):
 
     def __init__(self, code: str, message: str = "", *, retry_after_seconds: float, **context: str) -> None:
         super().__init__(code, message, **context)
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = self.requested_pause_seconds = retry_after_seconds
 
 
 class Unreachable(ConnectorError):
-    """Nobody has to act yet: time-out, refused connection, 5xx, maintenance page. Back off with jitter."""
+    """Nobody has to act yet: time-out, refused connection, 5xx, maintenance page. Back off with jitter.
+
+    `retry_after_seconds` is a guess, where the vendor asked for no pause."""
 
     def __init__(
-        self, code: str, message: str = "", *, retry_after_seconds: float = 0, **context: str
+        self,
+        code: str,
+        message: str = "",
+        *,
+        retry_after_seconds: float = 0,
+        requested_pause_seconds: float = 0,
+        **context: str,
     ) -> None:
         super().__init__(code, message, **context)
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = max(retry_after_seconds, requested_pause_seconds)
+        self.requested_pause_seconds = requested_pause_seconds
 
 
 class UnexpectedResponse(ConnectorError):

@@ -70,11 +70,11 @@ def policy_for(error: ConnectorError, failures: int) -> ErrorPolicy:
 
 
 def wait_seconds(error: ConnectorError, failures: int) -> float:
-    """Return how long to wait: what the vendor asks for, for failures at least an exponential backoff; with
-    jitter."""
+    """Return how long to wait: at least what the vendor asked for, for failures at least an exponential
+    backoff; with jitter."""
     retry_after = float(getattr(error, "retry_after_seconds", 0))
     if not POLICIES[type(error)].counts_as_failure or error.code == RENEWAL_SLOW:
         return retry_after + random.uniform(0, 1)  # noqa: S311 - jitter
     pause = VENDOR_BACKOFF.seconds(failures)
     backoff = max(retry_after if failures else min(retry_after, pause), pause)
-    return min(with_jitter(backoff), VENDOR_BACKOFF.cap_seconds)
+    return max(min(with_jitter(backoff), VENDOR_BACKOFF.cap_seconds), error.requested_pause_seconds)
