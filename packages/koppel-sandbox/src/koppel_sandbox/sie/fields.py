@@ -30,6 +30,12 @@ class Braces(str):
     __slots__ = ()
 
 
+class Brace(str):
+    """A brace that is alone, outside quotation marks: `{` or `}`."""
+
+    __slots__ = ()
+
+
 class Unreadable(ValueError):
     """A field is not what it should be; the text says why."""
 
@@ -46,7 +52,7 @@ def split_fields(line: str) -> tuple[list[str], bool]:
     """Return the fields, and whether a quotation mark was never closed.
 
     Blanks separate fields, quotation marks keep blanks together, a backslash or a second quotation mark
-    escapes one, `{…}` is one field. A brace that is alone stays `{` or `}`."""
+    escapes one, `{…}` is one field. A brace that is alone is a `Brace`."""
     fields: list[str] = []
     is_open = False
     for match in _FIELD.finditer(line):
@@ -58,11 +64,11 @@ def split_fields(line: str) -> tuple[list[str], bool]:
             is_open = is_open or not is_closed
             fields.append(_unescape(text[1:-1] if is_closed else text[1:]))
         elif text[0] == "{":
-            fields.append(Braces(match[2]) if match[3] else "{")
+            fields.append(Braces(match[2]) if match[3] else Brace("{"))
             if not match[3] and match[2].strip():
                 fields += split_fields(match[2].replace("{", " "))[0]
         else:
-            fields.append(text)
+            fields.append(Brace(text) if text == "}" else text)
     return fields, is_open
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from koppel_sandbox.sie.encoding import decode
 from koppel_sandbox.sie.fields import (
+    Brace,
     Braces,
     DecimalSign,
     Unreadable,
@@ -180,7 +181,7 @@ class _Reader:
 
     def _begin_voucher(self, row: _Row) -> None:
         self.voucher, self.is_in_block, self.is_left_out = None, False, True
-        rest = row.rest[:-1] if row.rest and row.rest[-1] == "{" else row.rest
+        rest = row.rest[:-1] if row.rest and isinstance(row.rest[-1], Brace) else row.rest
         self.is_in_block = len(rest) < len(row.rest)
         series, number, day, text, entered = [*(field.strip() for field in rest[:5]), *[""] * 5][:5]
         try:
@@ -213,9 +214,7 @@ class _Reader:
 
     def _after_last_field(self, row: _Row) -> list[str]:
         """Return the fields without a brace that ends the voucher on the same line."""
-        if not row.rest or row.rest[-1] != "}" or isinstance(row.rest[-1], Braces):
-            return row.rest
-        return row.rest[:-1]
+        return row.rest[:-1] if row.rest and isinstance(row.rest[-1], Brace) else row.rest
 
     def _name(self, rest: list[str]) -> None:
         self.file.name = self.file.name or _first(rest)
@@ -318,7 +317,7 @@ def _behind_objects(rest: list[str]) -> tuple[list[str], list[str]]:
     after = rest[1:]
     if after and isinstance(after[0], Braces):
         return split_fields(after[0])[0], after[1:]
-    if len(after) > 1 and after[0] == "{" and "}" in after:
+    if len(after) > 1 and isinstance(after[0], Brace) and "}" in after:
         end = after.index("}")
         return after[1:end], after[end + 1 :]
     if len(after) > 1 and _is_amount(after[1]) and (not _is_amount(after[0]) or " " in after[0]):
