@@ -92,8 +92,8 @@ def list_readers(person: ActAs = "", organisation: InOrganisation = "", as_json:
         )
 
 
-@readers.command("add")
-def add_reader(
+@readers.command("create")
+def create_reader(
     name: Name,
     administrator: AdministratorUrl = "",
     person: ActAs = "",
@@ -109,8 +109,8 @@ def add_reader(
     print_record({"role": created.role, "url": created.url.reveal()}, as_json=as_json)
 
 
-@readers.command("remove")
-def remove_reader(
+@readers.command("delete")
+def delete_reader(
     name: Name,
     administrator: AdministratorUrl = "",
     person: ActAs = "",
@@ -120,7 +120,7 @@ def remove_reader(
     """End the sessions of a SQL reader and drop its role."""
     with acting_as(person, organisation) as actor:
         sql_readers.remove_reader(actor, name, administrator_url=administrator or administrator_url())
-    print_record({"removed": sql_readers.role_name(name)}, as_json=as_json)
+    print_record({"deleted": sql_readers.role_name(name)}, as_json=as_json)
 
 
 def _write_file(exported: export.Exported, out: Path | None, *, as_json: bool) -> None:

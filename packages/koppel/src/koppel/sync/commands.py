@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.scope import administration_for, visible_to
+from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.kit.tenancy import organisation_scope
@@ -201,7 +201,7 @@ def _selected_administrations(actor: Actor, ids: Sequence[int] | None) -> list[A
     """
     if ids:
         return [administration_for(actor, administration_id) for administration_id in ids]
-    return list(visible_to(actor).order_by("name", "pk"))
+    return list(Administration.objects.visible_to(actor).order_by("name", "pk"))
 
 
 def _lines(actor: Actor, ids: Sequence[int] | None) -> list[Line]:

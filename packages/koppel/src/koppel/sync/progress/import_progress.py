@@ -13,7 +13,6 @@ from django.db.models.functions import Greatest
 
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.queries import FAILING_STATUSES, ImportState, import_state
-from koppel.administrations.scope import visible_to
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run, RunResource
 from koppel.sync.progress.queries import newest_runs
@@ -111,15 +110,15 @@ def import_page(
 
 def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
     """Return the ids in the order of the page, lazily."""
-    administrations = visible_to(actor).filter(import_id=import_id)
+    administrations = Administration.objects.visible_to(actor).filter(import_id=import_id)
     if group:
         administrations = administrations.filter(status__in=STATUS_GROUPS[group])
     order = [
         When(status__in=statuses, then=Value(position))
         for position, statuses in enumerate(STATUS_GROUPS.values())
     ]
-    administrations = administrations.annotate(position=Case(*order, output_field=IntegerField()))
-    return administrations.order_by("position", "sort_name", "pk").values_list("pk", flat=True)  # type: ignore[return-value]
+    position = Case(*order, output_field=IntegerField())
+    return administrations.order_by(position, "sort_name", "pk").values_list("pk", flat=True)  # type: ignore[return-value]
 
 
 def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]) -> list[ImportLine]:
