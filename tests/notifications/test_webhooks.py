@@ -96,6 +96,7 @@ def make_due(anna: Actor, **failing: timedelta) -> None:
         past = timezone.now() - timedelta(hours=1)
         WebhookDelivery.objects.filter(state="waiting").update(due_at=past)
         WebhookDelivery.objects.filter(state="claimed").update(leased_until=past)
+        WebhookEndpoint.objects.update(paused_until=None)
         if failing:
             WebhookEndpoint.objects.update(failing_since=timezone.now() - failing["since"])
 
@@ -463,7 +464,7 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
         assert outcome.exit_code == 0, outcome.output
         return json.loads(outcome.stdout.splitlines()[-1])
 
-    created = koppel("add", "Tickets", program.url, "--event", NEWS)
+    created = koppel("create", "Tickets", program.url, "--event", NEWS)
     assert created["secret"].startswith("whsec_")
     assert koppel("list")[0]["events"] == [NEWS]
     hook = str(created["id"])
@@ -473,9 +474,9 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
     assert program.got[0]["headers"]["webhook-id"] == message
     assert koppel("enable", hook)["enabled"]
     assert koppel("redeliver", hook) == {"webhook": created["id"], "sent_again": 1}
-    assert [(one["state"], one["reason"]) for one in koppel("log", hook)] == [("waiting", "")]
+    assert [(one["state"], one["reason"]) for one in koppel("deliveries", hook)] == [("waiting", "")]
     assert koppel("rotate-secret", hook)["secret"] != created["secret"]
-    assert koppel("remove", hook)["removed"]
+    assert koppel("delete", hook)["deleted"]
     assert koppel("list") == []
 
 

@@ -38,8 +38,8 @@ def list_webhooks(person: ActAs = "", organisation: InOrganisation = "", as_json
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
-@app.command("add")
-def add_webhook(
+@app.command("create")
+def create_webhook(
     name: Annotated[str, typer.Argument(help="Purpose.")],
     url: Annotated[str, typer.Argument(help="Address that Koppel calls.")],
     event: Events = None,
@@ -56,14 +56,14 @@ def add_webhook(
     print_record({**_to_row(created), "secret": secret.reveal()}, as_json=as_json)
 
 
-@app.command("remove")
-def remove_webhook(
+@app.command("delete")
+def delete_webhook(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Remove a webhook with its log."""
+    """Delete a webhook with its log."""
     with acting_as(person, organisation) as actor:
         endpoints.remove_webhook(actor, webhook)
-    print_record({"webhook": webhook, "removed": True}, as_json=as_json)
+    print_record({"webhook": webhook, "deleted": True}, as_json=as_json)
 
 
 @app.command("enable")
@@ -100,17 +100,17 @@ def rotate_secret(
 def send_test(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Send a test message; `koppel webhooks log` shows the answer."""
+    """Send a test message; `koppel webhooks deliveries` shows the answer."""
     with acting_as(person, organisation) as actor:
         delivery = delivery_log.send_test(actor, webhook)
     print_record({"webhook": webhook, "message": delivery.message_id}, as_json=as_json)
 
 
-@app.command("log")
+@app.command("deliveries")
 def list_deliveries(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """List its messages and their outcome, newest first."""
+    """List the messages of a webhook and their outcome, newest first."""
     with acting_as(person, organisation) as actor:
         deliveries = delivery_log.list_deliveries(actor, webhook)
     print_rows(

@@ -132,12 +132,12 @@ class Outbox:
 
         The caller enqueues their lanes."""
         fresh = {**self.waiting, "attempts": 0, "due_at": timezone.now(), "leased_until": None}
-        return rows.exclude(self.open_rows).update(**fresh, **values)
+        return rows.exclude(self.open_rows).update(**{**fresh, **values})
 
-    def postpone(self, lane: Lane, pause: timedelta) -> int:
-        """Have the lane's waiting rows that are due wait longer. Returns their number. In scope."""
-        now = timezone.now()
-        return self._rows(lane).filter(leased_until=None, due_at__lte=now).update(due_at=now + pause)
+    def postpone(self, lane: Lane, until: datetime) -> int:
+        """Have the lane's waiting rows that are due earlier wait until then. Returns their number. In
+        scope."""
+        return self._rows(lane).filter(leased_until=None, due_at__lt=until).update(due_at=until)
 
     def _settle_open(self, rows: "QuerySet[Any]", values: Values, *, with_leased: bool) -> int:
         unsettled = rows.filter(self.open_rows)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 
@@ -18,18 +19,17 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.http.client import NOT_CONNECTED, HttpClient, NetworkFailure, origin_of
 from koppel.kit.http.egress import EgressPolicy
+from koppel.kit.http.retry_after import requested_pause
 from koppel.kit.jobs.outbox import BatchResult, Claim
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from koppel.notifications.webhooks.endpoint_state import record_failure, record_success
+from koppel.notifications.webhooks.endpoint_state import record_failure, record_pause, record_success
 from koppel.notifications.webhooks.endpoints import secrets_in_use
 from koppel.notifications.webhooks.reasons import WebhookReason
 from koppel.notifications.webhooks.signing import signed_headers
 
 TIMEOUT_SECONDS = 15
-RESPONSE_BYTES_MAX = 1 << 20
-RETRY_AFTER_SECONDS_MAX = 24 * 3600
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class DeliveryResult:
     reason: str
     text: str = ""
     duration_ms: int = 0
-    retry_after_seconds: int = 0
+    requested_pause_seconds: float = 0.0
 
     @property
     def accepted(self) -> bool:
@@ -103,7 +103,7 @@ async def _call(batch: Batch) -> list[DeliveryResult]:
     # Plain HTTP is allowed only within the configured networks, HTTPS also to public addresses.
     egress_policy = EgressPolicy(settings.WEBHOOK_NETWORKS, public=webhook.url.startswith("https:"))
     async with HttpClient(
-        timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, body_bytes_max=RESPONSE_BYTES_MAX
+        timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, status_only=True
     ) as http:
         return await asyncio.gather(
             *(_post(http, webhook.url, keys, delivery) for delivery in batch.deliveries)
@@ -125,21 +125,15 @@ async def _post(
         return DeliveryResult(delivery.pk, None, failure.code, duration_ms=_duration_ms_since(started))
     except ValueError:  # an invalid address must not stop the other messages
         return DeliveryResult(delivery.pk, None, NOT_CONNECTED, duration_ms=_duration_ms_since(started))
+    pause = requested_pause(response.headers)
     return DeliveryResult(
         delivery.pk,
         response.status,
         _reason_for(response.status),
         text=response.body[:500].decode(errors="replace").replace("\0", ""),
         duration_ms=_duration_ms_since(started),
-        retry_after_seconds=_retry_after_seconds(response.headers.get("retry-after", "")),
+        requested_pause_seconds=pause.seconds if pause else 0.0,
     )
-
-
-def _retry_after_seconds(header: str) -> int:
-    """Return the pause that the receiver requests in seconds, at most a day; 0 without one."""
-    if header.isdecimal() and len(header) < 10:
-        return min(int(header), RETRY_AFTER_SECONDS_MAX)
-    return 0
 
 
 def _store_results(claim: Claim, batch: Batch, results: Sequence[DeliveryResult]) -> None:
@@ -154,6 +148,9 @@ def _store_results(claim: Claim, batch: Batch, results: Sequence[DeliveryResult]
             return
         for result in results:
             _store_result(claim, webhook, delivery_by_id[result.delivery_id], result)
+        pause = max(0.0 if result.accepted else result.requested_pause_seconds for result in results)
+        if pause:
+            record_pause(webhook, timezone.now() + timedelta(seconds=pause))
         if any(result.accepted for result in results):
             record_success(webhook, timezone.now())
         elif webhook.is_enabled:
@@ -183,7 +180,7 @@ def _store_result(
     elif _is_superseded(delivery):
         claim.settle({**response, "state": DeliveryState.DROPPED, "reason": WebhookReason.RECOVERED}, ids=ids)
     else:
-        claim.retry(result.reason, ids=ids, seconds_min=result.retry_after_seconds, values=response)
+        claim.retry(result.reason, ids=ids, seconds_min=result.requested_pause_seconds, values=response)
 
 
 def _is_superseded(delivery: WebhookDelivery) -> bool:

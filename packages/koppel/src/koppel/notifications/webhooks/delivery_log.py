@@ -11,7 +11,7 @@ from koppel.notifications.webhooks.endpoint_state import require_enabled
 from koppel.notifications.webhooks.endpoints import get_webhook, record_action
 from koppel.notifications.webhooks.enqueue import enqueue_message
 from koppel.notifications.webhooks.message import build_test_message
-from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX, lane_of
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX, first_attempt_at, lane_of
 from koppel.organisations.roles import Actor
 
 SETTLED_STATES = (DeliveryState.FAILED, DeliveryState.DROPPED, DeliveryState.SENT)
@@ -51,7 +51,7 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
         else Q(pk__in=delivery_ids, state__in=SETTLED_STATES)
     )
     deliveries = WebhookDelivery.objects.for_actor(actor).filter(condition, webhook=webhook)
-    count = WEBHOOK_OUTBOX.requeue(deliveries, reason="")
+    count = WEBHOOK_OUTBOX.requeue(deliveries, due_at=first_attempt_at(webhook), reason="")
     if count:
         record_action(actor.audit, webhook, WebhookAction.REDELIVERED, count=count)
         WEBHOOK_OUTBOX.enqueue(lane_of(webhook))

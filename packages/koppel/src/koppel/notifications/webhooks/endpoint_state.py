@@ -47,12 +47,20 @@ def record_success(webhook: WebhookEndpoint, at: datetime) -> None:
     webhook.save(update_fields=["failing_since", "last_accepted_at"])
 
 
+def record_pause(webhook: WebhookEndpoint, until: datetime) -> None:
+    """Send nothing before `until`, as the receiver requested, unless it requested a longer pause before.
+    In scope."""
+    webhook.paused_until = max(until, webhook.paused_until or until)
+    webhook.save(update_fields=["paused_until"])
+    WEBHOOK_OUTBOX.postpone(lane_of(webhook), until)
+
+
 def record_failure(webhook: WebhookEndpoint, reason: str, at: datetime) -> None:
     """Store that the webhook accepted no message of a batch, and disable it when it is gone or has been
     failing for days. In scope.
 
-    Messages that are due now are postponed, because the next attempt would very likely fail too."""
-    WEBHOOK_OUTBOX.postpone(lane_of(webhook), RETRY_SCHEDULE[0])
+    Waiting messages are postponed, because the next attempt would very likely fail too."""
+    WEBHOOK_OUTBOX.postpone(lane_of(webhook), at + RETRY_SCHEDULE[0])
     if webhook.failing_since is None:
         webhook.failing_since = at
         webhook.save(update_fields=["failing_since"])

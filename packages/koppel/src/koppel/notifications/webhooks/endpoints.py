@@ -70,13 +70,17 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> Webhook
     before = WebhookInput(
         name=webhook.name, url=webhook.url, events=webhook.events, divisions=webhook.divisions
     )
+    changed_fields = ["name", "url", "events", "divisions"]
+    if webhook.url != cleaned.url:
+        webhook.paused_until = None
+        changed_fields.append("paused_until")
     webhook.name, webhook.url, webhook.events, webhook.divisions = (
         cleaned.name,
         cleaned.url,
         list(cleaned.events),
         list(cleaned.divisions),
     )
-    webhook.save(update_fields=["name", "url", "events", "divisions"])
+    webhook.save(update_fields=changed_fields)
     if before != cleaned:
         record_action(
             actor.audit,

@@ -15,7 +15,7 @@ from koppel.notifications.webhooks.message import (
     encode_message,
     new_message_id,
 )
-from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX, lane_of
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX, first_attempt_at, lane_of
 from koppel.notifications.webhooks.reasons import WebhookReason
 
 
@@ -56,6 +56,7 @@ def enqueue_message(
         body=encode_message(message),
         event=event,
         is_closing=is_closing,
+        due_at=first_attempt_at(webhook),
     )
     WEBHOOK_OUTBOX.enqueue(lane_of(webhook))
     return delivery

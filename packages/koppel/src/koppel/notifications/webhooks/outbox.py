@@ -1,9 +1,11 @@
 """The outbox of webhook messages. Each webhook has its own lane, so that a slow one delays no other."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from koppel.kit.jobs.outbox import Lane, Outbox
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
@@ -22,7 +24,8 @@ WEBHOOK_OUTBOX = Outbox(
     model=WebhookDelivery,
     lane_columns=("organisation_id", "webhook_id"),
     open_rows=Q(state__in=[DeliveryState.WAITING, DeliveryState.CLAIMED]),
-    is_deliverable=Q(webhook__is_enabled=True),
+    is_deliverable=Q(webhook__is_enabled=True)
+    & (Q(webhook__paused_until=None) | Q(webhook__paused_until__lte=Now())),
     lease=timedelta(minutes=2),
     retry_seconds=lambda attempts: RETRY_SCHEDULE[attempts - 1].total_seconds(),
     attempts_max=len(RETRY_SCHEDULE) + 1,
@@ -32,6 +35,11 @@ WEBHOOK_OUTBOX = Outbox(
     cancelled={"state": DeliveryState.DROPPED},
     failed={"state": DeliveryState.FAILED},
 )
+
+
+def first_attempt_at(webhook: WebhookEndpoint) -> datetime:
+    """Return when a new message may be sent: now, or after the pause that the receiver requested."""
+    return max(timezone.now(), webhook.paused_until or timezone.now())
 
 
 def lane_of(webhook: WebhookEndpoint) -> Lane:

@@ -93,7 +93,7 @@ def end_other_sessions(count: int) -> Confirmation:
         title=_("End all others"),
         question=_("End all sessions but this one?"),
         button=_("End all others"),
-        cancel_url=reverse("own:sessions"),
+        cancel_url=reverse("account:sessions"),
         consequences=[consequence, _("What is typed there but not saved is lost.")],
         facts="others",
     )
