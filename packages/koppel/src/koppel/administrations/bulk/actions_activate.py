@@ -33,7 +33,7 @@ def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
     if text and on is None:
         raise Refused(_("“%s” is not a date.") % shorten(text))
     if on and on < timezone.localdate():
-        raise Refused(_("This date is past. Leave it empty to deactivate at once."))
+        raise Refused(_("Choose a future date, or leave it empty to deactivate now."))
     later = on.isoformat() if on and on > timezone.localdate() else ""
     return {"reason": clean_text(str(params.get("reason") or ""), 300), "on": later}
 

@@ -22,10 +22,10 @@ RETRY_SECONDS_DEFAULT = 60.0
 RETRY_SECONDS_MAX = 3600.0
 PAGE = _("Visma.net answered with a page instead of data. Koppel tries again.")
 ERROR = _("Visma.net answers with an error. Koppel tries again.")
-QUOTA_USED = _("Visma.net's call quota for this company is used up.")
+QUOTA_USED = _("The Visma.net call limit for this company is used up.")
 NO_LICENCE = _(
-    "Visma.net says: no licence for this company. The user lacks the role “API User”, "
-    "or the licence has ended."
+    "Visma.net reports no licence for this company. The user lacks the role “API User”, or "
+    "the licence has ended."
 )
 FORBIDDEN = _("Visma.net does not allow Koppel to read this. A scope or a role is missing.")
 
@@ -60,7 +60,7 @@ def parse(body: bytes, kind: Any) -> Any:
         ) from None
     except msgspec.DecodeError:
         raise Unreachable(
-            "truncated", _("An answer of Visma.net broke off."), retry_after_seconds=5
+            "truncated", _("Visma.net's answer was interrupted."), retry_after_seconds=5
         ) from None
 
 

@@ -72,13 +72,9 @@ def _require_synced(administration: Administration, resources: Sequence[str]) ->
     """Raise `SyncNotAllowed` unless the administration was synced once and its settings include all of
     `resources`."""
     if administration.activated_at is None:
-        raise SyncNotAllowed(
-            _("The first sync reads everything. Choose single resources once it is complete.")
-        )
+        raise SyncNotAllowed(_("The first sync reads all data. You can select data once it is complete."))
     if unsynced_resources := sorted(set(resources) - set(effective_settings(administration).resources)):
-        message = _(
-            "Not synced here: %(names)s. The settings of this administration say which resources are."
-        )
+        message = _("Not synced here: %(names)s. See the settings of this administration.")
         raise SyncNotAllowed(message % {"names": ", ".join(unsynced_resources)})
 
 
