@@ -159,9 +159,9 @@ def test_what_is_named_with_organisation_is_meant(world: World, actor: Any) -> N
         there = Membership.objects.create(
             organisation_id=elsewhere.organisation_id, user_id=world.boss.user_id, role="administrator"
         )
-    make = dict(commands())["divisions make"]
+    create = dict(commands())["divisions create"]
     as_boss = ["--as", User.objects.get(pk=world.boss.user_id).email, "--organisation", "Elders"]
-    assert json.loads(invoke(make, "Zuid", *as_boss).splitlines()[-1])["people"] == 0
+    assert json.loads(invoke(create, "Zuid", *as_boss).splitlines()[-1])["people"] == 0
     with organisation_scope(elsewhere.organisation_id):
         Membership.objects.filter(pk=there.pk).update(expires_at=timezone.now())
-    assert "not a member" in invoke(make, "Oost", *as_boss)
+    assert "not a member" in invoke(create, "Oost", *as_boss)

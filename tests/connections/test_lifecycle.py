@@ -470,7 +470,8 @@ def test_who_needs_an_account_for_each_company_takes_over_with_both(
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example", tenant=tenants[0])
     assert not ownership.complete_transfer(bert, anna.connection.pk)
     assert (
-        f"Bert Smit still has to sign in for {administrations[1].name}," in page(anna, by=bert).content.decode()
+        f"Bert Smit still has to sign in for {administrations[1].name},"
+        in page(anna, by=bert).content.decode()
     )
     sign_in(anna, "transfer", by=bert, user="none@sandbox.example", tenant=tenants[1])
     assert ownership.complete_transfer(bert, anna.connection.pk)

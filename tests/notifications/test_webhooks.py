@@ -458,7 +458,7 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
         assert outcome.exit_code == 0, outcome.output
         return json.loads(outcome.stdout.splitlines()[-1])
 
-    created = koppel("add", "Tickets", program.url, "--event", NEWS)
+    created = koppel("create", "Tickets", program.url, "--event", NEWS)
     assert created["secret"].startswith("whsec_")
     assert koppel("list")[0]["events"] == [NEWS]
     hook = str(created["id"])
@@ -466,11 +466,11 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
     message = koppel("test", hook)["message"]
     send(anna)
     assert program.got[0]["headers"]["webhook-id"] == message
-    assert koppel("switch", hook, "--on")["active"]
+    assert koppel("enable", hook)["active"]
     assert koppel("redeliver", hook) == {"webhook": created["id"], "sent_again": 1}
-    assert [(one["state"], one["reason"]) for one in koppel("log", hook)] == [("waiting", "")]
+    assert [(one["state"], one["reason"]) for one in koppel("deliveries", hook)] == [("waiting", "")]
     assert koppel("rotate-secret", hook)["secret"] != created["secret"]
-    assert koppel("remove", hook)["removed"]
+    assert koppel("delete", hook)["deleted"]
     assert koppel("list") == []
 
 

@@ -67,7 +67,7 @@ def test_from_an_empty_installation_to_the_first_administrator(clean_database: N
     assert "koppel organisations create" in finding("organisations").text
     link = run_json_command(organisations.app, *MAKE, "--language", "nl")["link"]
     waiting = Client().get(SIGN_IN, headers={"Accept-Language": "nl"}).content.decode()
-    assert "koppel people link" in waiting
+    assert "koppel people recovery-link" in waiting
     assert "heeft nog geen wachtwoord gekozen" in waiting
     assert not finding("organisations").is_well
     client = accept(link)
@@ -145,7 +145,7 @@ def test_whoever_is_locked_out_gets_in_by_a_link_from_the_shell(actor: Any) -> N
     anna: Actor = actor("administrator", name="Anna")
     email = User.objects.get(pk=anna.user_id).email
     Authenticator.objects.create(user_id=anna.user_id, type=Authenticator.Type.TOTP, data={})
-    result = run_json_command(people.app, "link", email.upper(), "--drop-second-step")
+    result = run_json_command(people.app, "recovery-link", email.upper(), "--reset-mfa")
     assert result["kind"] == "password"
     client = Client()
     page = client.get(path_of(result["link"]), follow=True)
@@ -163,7 +163,7 @@ def test_whoever_is_locked_out_gets_in_by_a_link_from_the_shell(actor: Any) -> N
 
 def test_a_link_for_who_was_invited_replaces_the_older_one(clean_database: None) -> None:
     first = run_json_command(organisations.app, *MAKE)
-    result = run_json_command(people.app, "link", "anna@noord.example")
+    result = run_json_command(people.app, "recovery-link", "anna@noord.example")
     assert result["kind"] == "invitation"
     assert Client().get(path_of(first["link"])).status_code == 410
     accept(result["link"])
@@ -171,7 +171,7 @@ def test_a_link_for_who_was_invited_replaces_the_older_one(clean_database: None)
 
 def test_nobody_in_particular_gets_no_link(actor: Any) -> None:
     with pytest.raises(KoppelError, match=r"nobody is invited with it"):
-        run_command(people.app, "link", "stranger@example.test")
+        run_command(people.app, "recovery-link", "stranger@example.test")
 
 
 def test_a_link_by_mail_leads_to_the_address_that_people_type(actor: Any, settings: Any) -> None:

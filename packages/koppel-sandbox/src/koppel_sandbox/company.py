@@ -8,14 +8,15 @@ from typing import Any
 
 from koppel_sandbox.ledger import Books
 
-IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "source", "units")
+IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "source", "units", "left_out")
 
 
 @dataclass
 class Company:
     """`number` and `vat_number` are what its people once typed into the accounting system, faults included.
 
-    `source` is the SIE file's name, or None when it was generated. `units` are (number, name) of its
+    `source` is the SIE file's name, or None when it was generated; `left_out` are the lines of it that cannot
+    be read: number and reason. `units` are (number, name) of its
     branches. `closed`: its people ended it; `licensed` False: the vendor's licence ran out."""
 
     id: int
@@ -28,6 +29,7 @@ class Company:
     city: str
     make_books: Callable[[], Books]
     source: str | None = None
+    left_out: tuple[tuple[int, str], ...] = ()
     units: tuple[tuple[str, str], ...] = (("1", "Main"),)
     closed: bool = False
     licensed: bool = True

@@ -6,7 +6,7 @@ from koppel.audit.audit_actions import AuditAction
 
 
 class BooksAction(AuditAction):
-    """Reads and exports of books."""
+    """Access to books, and exports."""
 
     ACCESSED = "books.accessed", _("opened the books")
     EXPORTED = "books.exported", _("exported books")

@@ -200,7 +200,7 @@ def resolve_changes(
     return ChangesResolvedOut(resolved=resolution.resolve_changes(request.actor, connection_id, answer))
 
 
-@router.post("/{connection_id}/probe", response=ConnectionCheckOut, url_name="connection_probe")
+@router.post("/{connection_id}/test", response=ConnectionCheckOut, url_name="connection_test")
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckOut:
     """Make one cheap call, now. Runs outside a transaction."""

@@ -1,5 +1,4 @@
-"""Finds connectors by their entry point, so that a folder or an
-installed package is all it takes to add one."""
+"""Finds connectors by their entry point: a folder or an installed package adds one."""
 
 from functools import cache
 from importlib.metadata import entry_points

@@ -6,7 +6,7 @@ from koppel.audit.audit_actions import AuditAction
 
 
 class SyncAction(AuditAction):
-    """Syncs that a person requests or stops."""
+    """Syncs that a person starts or cancels."""
 
     SYNC_CANCELLED = "administration.sync_cancelled", _("stopped a sync")
     SYNC_REQUESTED = "administration.sync_requested", _("started a sync")

@@ -1,4 +1,4 @@
-"""After something changed: do the books agree with themselves and with the source? If not, an issue."""
+"""Consistency checks after a sync: do the books balance, and do they agree with the source?"""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -18,15 +18,18 @@ from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 
 Problems = dict[str, MessageContext]
-"""The facts of what is wrong, by the issue's detail."""
+"""The context of each problem's message, by the key of the problem."""
 UNBALANCED_MAX = 100
 ACCOUNTS_NAMED = 40
 _SQL = load_statements("koppel.sync")
 
 
 def is_due(claimed: ClaimedRun) -> bool:
-    """Return whether anything changed since the run before this one that ended well: in an earlier attempt
-    too, whose worker died, or in a run that was stopped. What is wrong is looked at again each time."""
+    """Return whether the checks must run: something changed since the last check, or an issue is still open.
+
+    Changes count from the last successful run, including those of cancelled runs and of attempts whose worker
+    died.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["has_changes_since_last_check"],
@@ -41,7 +44,7 @@ def is_due(claimed: ClaimedRun) -> bool:
 
 
 def check(organisation_id: int, administration_id: int) -> None:
-    """Raise what is wrong, resolve what is right again. Joins the caller's scope."""
+    """Raise issues for the problems found and resolve the others, in the caller's transaction."""
     shared = _shared_context(administration_id)
     problems = {
         code: {
@@ -98,8 +101,10 @@ def _count_rejected_records(organisation_id: int, administration_id: int) -> Pro
 
 
 def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
-    """Return the closed periods that changed in the last month,
-    because accounts may have been filed on them."""
+    """Return the closed periods that changed in the last month.
+
+    Returns may have been filed on their figures.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_changed_closed_periods"],
@@ -118,7 +123,6 @@ _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
 
 
 def format_amount(amount: Decimal) -> str:
-    """Return the amount as text, exact, with two decimals where two
-    are enough: `-67800.00`, not `-67800.0000`."""
+    """Return the exact amount with at least two decimals: `-67800.00`, not `-67800.0000`."""
     cents = amount.quantize(Decimal("0.01"))
     return str(cents if cents == amount else amount.normalize())

@@ -1,4 +1,4 @@
-"""The words of this app's events."""
+"""The event types of syncs."""
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -8,7 +8,7 @@ from koppel.notifications.event_types import EventCode, EventType
 from koppel.sync.issue_types import SyncIssue
 
 CONFIRM_SECONDS = 15 * 60.0
-"""A sync that succeeds by then never failed for anybody."""
+"""Delay before a failure is sent: a sync that succeeds within it is never reported as failed."""
 
 
 class SyncEvent(EventCode):

@@ -1,4 +1,4 @@
-"""The words and buttons of what a sync finds."""
+"""The issue types of syncs."""
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -10,7 +10,7 @@ from koppel.kit.database.json_fields import MessageFacts
 
 
 class SyncIssue(IssueCode):
-    """Findings of a sync, and reasons why it stops."""
+    """Problems that a sync finds, and reasons why it stops."""
 
     ENTRY_UNBALANCED = "entry_unbalanced"
     CLOSED_PERIOD_CHANGED = "closed_period_changed"

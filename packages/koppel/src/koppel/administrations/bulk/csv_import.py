@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from koppel.administrations.bulk import actions_assign
-from koppel.administrations.scope import visible_to
+from koppel.administrations.models import Administration
 from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.database.text_search import normalize_search
@@ -121,7 +121,7 @@ class _LineParser:
         self.actor, self.key, self.values = actor, key, values
         column = {"id": "pk", "name": "sort_name", "code": "remote_company__code"}.get(key, key)
         self.administrations: dict[str, list[int]] = {}
-        for name, pk in visible_to(actor).values_list(column, "pk"):
+        for name, pk in Administration.objects.visible_to(actor).values_list(column, "pk"):
             self.administrations.setdefault(_normalize(str(name)), []).append(pk)
         self.administrations.pop("", None)
         self.divisions = {

@@ -34,7 +34,6 @@ from koppel.administrations.models import (
     BulkValues,
     ItemState,
 )
-from koppel.administrations.scope import visible_to
 from koppel.kit.database.json_fields import to_shape
 from koppel.kit.jobs import enqueue
 from koppel.kit.web.parameters import ID_MAX
@@ -205,7 +204,7 @@ def _delete_drafts(drafts: "QuerySet[BulkOperation]") -> int:
 def _selected_administrations(actor: Actor, selection: Selection) -> "QuerySet[Administration]":
     if selection.query is not None:
         return apply_filters(actor, selection.query).order_by("pk")
-    return visible_to(actor).filter(pk__in=list(selection.ids)).order_by("pk")
+    return Administration.objects.visible_to(actor).filter(pk__in=list(selection.ids)).order_by("pk")
 
 
 def _item(operation: BulkOperation, key: int, change: PlannedChange, values: Values) -> BulkItem:

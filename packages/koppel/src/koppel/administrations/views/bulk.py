@@ -18,7 +18,6 @@ from koppel.administrations.forms import BulkForm, BulkTableForm
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
-from koppel.administrations.scope import visible_to
 from koppel.administrations.views.detail import redirect_back
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import PAGE, one_of
@@ -205,7 +204,9 @@ def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
 
 
 def _items(actor: Actor, items: list[BulkItem]) -> list[dict[str, Any]]:
-    visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items])
+    visible = Administration.objects.visible_to(actor).filter(
+        pk__in=[item.administration_id for item in items]
+    )
     administrations = {
         administration.pk: administration for administration in visible.only("pk", "name", "country")
     }

@@ -1,4 +1,4 @@
-"""How amounts and words of the books are written on a page."""
+"""Template filters that format amounts, periods and labels of the books."""
 
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -20,8 +20,10 @@ MINUS = "\u2212"
 
 @register.filter
 def amount(value: Decimal | None) -> str:
-    """Format an amount: two decimals, thousands separated as the
-    language does, a real minus sign. '' for none."""
+    """Format an amount: two decimals, the language's thousands separator, a real minus sign.
+
+    '' for None.
+    """
     if not isinstance(value, Decimal):
         return ""
     rounded = value.quantize(CENT, ROUND_HALF_UP) if value.adjusted() < 24 else value
@@ -36,13 +38,13 @@ def amount_or_blank(value: Decimal | None) -> str:
 
 @register.filter
 def word(value: str | None) -> str:
-    """Translate a word of the books; an unknown one stays as the source wrote it."""
+    """Translate a value of the books; an unknown one is shown as the source wrote it."""
     return str(VALUES.get(value or "", value or ""))
 
 
 @register.filter
 def period(value: str | None) -> str:
-    """Format a period, the same on every page: `2026-11`."""
+    """Format a period: `2026-11`."""
     return format_period(value or "")
 
 
@@ -59,7 +61,7 @@ def is_amount(value: Any) -> bool:
 
 @register.filter
 def cell(value: Any) -> str:
-    """Format any value of a table's column, as a person reads it."""
+    """Format any value of a table's column."""
     if value is None:
         return ""
     if isinstance(value, bool):

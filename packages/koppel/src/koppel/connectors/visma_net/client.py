@@ -1,4 +1,4 @@
-"""Calls the ERP API and turns what is not a good answer into the contract's errors."""
+"""HTTP client of the ERP API; translates failures into the contract's errors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +42,7 @@ async def get(session: Session, path: str, params: Mapping[str, str] | None = No
 
 
 def require_success(answer: Response) -> bytes:
-    """Return the body of a 200 with JSON. Raises the contract's errors for anything else."""
+    """Return the body of a 200 response with JSON. Raises the contract's errors for any other."""
     if answer.status == 200:
         if not answer.headers.get("content-type", "").startswith("application/json"):
             raise Unreachable("not_json", PAGE, retry_after_seconds=30)
@@ -51,7 +51,10 @@ def require_success(answer: Response) -> bytes:
 
 
 def parse(body: bytes, kind: Any) -> Any:
-    """Decode; a body that breaks off is a network fault, one of another shape a broken contract."""
+    """Decode the body.
+
+    A truncated body is a network failure; one of another shape is an `UnexpectedResponse`.
+    """
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -85,7 +88,7 @@ def _error(answer: Response) -> ConnectorError:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object of an answer, empty when it is none: failures can be pages."""
+    """Return the JSON object of a response; empty when it has none, as failures can be HTML pages."""
     try:
         document = msgspec.json.decode(body)
     except msgspec.DecodeError:
@@ -94,7 +97,7 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def seconds_of(text: str) -> float:
-    """Return `Retry-After` in seconds; a missing or absurd one becomes a minute or an hour."""
+    """Return `Retry-After` in seconds; a missing or absurd value becomes a minute or an hour."""
     try:
         return min(max(float(text), 1.0), RETRY_SECONDS_MAX)
     except ValueError:

@@ -91,9 +91,8 @@ DESCRIPTOR = Descriptor(
     permissions_text=_("Read only. You can withdraw access at any time."),  # type: ignore[arg-type]
     identity_paths=("/API/resources/v1/context", "/v1/organization"),
     company_header=("ipp-company-id", "id"),
-    # The lifetime of refresh tokens is chosen per app, in days, and not published: the shortest possible.
+    # The lifetime of refresh tokens is chosen per app, in days, and not published: this assumes the shortest.
     keep_alive_within=timedelta(days=1),
-    # `revoking_spares_later_consents` stays False: not published for Visma Connect,
-    # and by RFC 7009, section 2.1, the tokens of
-    # the same authorisation end with it.
+    # `revoking_spares_later_consents` stays False: Visma does not publish it, and by RFC 7009, section 2.1,
+    # revocation may end all tokens of the same authorisation.
 )

@@ -59,5 +59,5 @@ def _notify(event: NotificationEvent, membership: Membership, facts: Mapping[str
                 event,
                 [membership_id],
                 {"organisation": name, **facts},
-                reverse("own:organisations"),
+                reverse("account:organisations"),
             )

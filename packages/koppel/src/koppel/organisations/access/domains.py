@@ -25,7 +25,7 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class DomainSummary:
-    """A domain as `koppel organisations domains` shows it.
+    """A domain as `koppel organisations list-domains` shows it.
 
     `confirmed_at` None: named by the organisation, not confirmed. `is_used`: the sign-in page leads addresses
     of this domain to the organisation's identity provider, once it has one.

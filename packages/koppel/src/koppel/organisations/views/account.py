@@ -59,7 +59,7 @@ def _end_sessions(request: AuthenticatedRequest, session_id: int | None) -> Http
         request.actor, own_key, session_id, active_organisation_id=organisation_id
     )
     messages.success(request, ngettext("%d session ended.", "%d sessions ended.", count) % count)
-    return HttpResponseRedirect(reverse("own:sessions"))
+    return HttpResponseRedirect(reverse("account:sessions"))
 
 
 def _switch_to(

@@ -86,7 +86,7 @@ def end_other_sessions(count: int) -> Confirmation:
         title=_("End all other sessions"),
         question=_("End all other sessions?"),
         button=_("End all other sessions"),
-        cancel_url=reverse("own:sessions"),
+        cancel_url=reverse("account:sessions"),
         consequences=[consequence, _("Unsaved input on those devices is lost.")],
         facts="others",
     )

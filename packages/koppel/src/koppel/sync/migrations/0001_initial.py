@@ -11,7 +11,7 @@ BEGIN
 END $$;
 CREATE TRIGGER announce AFTER INSERT ON sync_run FOR EACH STATEMENT EXECUTE FUNCTION sync_run_added();
 """
-"""Workers that wait hear of new runs."""
+"""Notifies waiting workers of new runs."""
 
 
 class Migration(migrations.Migration):
