@@ -318,7 +318,9 @@ def test_a_single_issue_is_told_in_its_own_words(firm: Firm) -> None:
         )
         Issue.objects.update(raised_at=timezone.now() - timedelta(hours=1))
         notify_new_issues(organisation_id)
-    assert screen_messages(firm.ben) == ["First needs you: Entry 7 does not balance: difference 1.00."]
+    assert screen_messages(firm.ben) == [
+        "First needs your attention: Entry 7 does not balance: difference 1.00."
+    ]
 
 
 def test_the_settings_of_an_administration_say_who_is_told_of_its_troubles(firm: Firm, actor: Any) -> None:

@@ -1,8 +1,6 @@
 """Errors of commands, shown to the person at the shell."""
 
-from pydantic import ValidationError as InputError
-
-from koppel.kit.errors import KoppelError, sentence_of
+from koppel.kit.errors import KoppelError
 
 
 class CommandError(KoppelError):
@@ -15,11 +13,3 @@ class CheckFailed(CommandError):
     """The command found something that is not as it should be."""
 
     exit_code = 1
-
-
-def refusal_text(error: KoppelError | InputError) -> str:
-    """Return what the person at the shell reads. The first line of an
-    error's docstring serves when it has no message."""
-    if isinstance(error, InputError):
-        return " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in error.errors())
-    return error.message or (type(error).__doc__ or "").partition("\n")[0]
