@@ -13,8 +13,7 @@ from koppel.administrations.models import Administration, BulkOperation, Favouri
 from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection, ConnectionState
-from koppel.kit.cli.errors import refusal_text
-from koppel.kit.errors import KoppelError
+from koppel.kit.errors import KoppelError, refusal_text
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.groups import divisions

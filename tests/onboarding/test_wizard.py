@@ -7,6 +7,7 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -447,6 +448,10 @@ def test_a_pasted_list_finds_its_rows_and_says_what_it_did_not(listed: Newcomer)
     page = listed.client.post(f"{listed.flow}identify", {"action": "fill", "pasted": pasted}, follow=True)
     assert "2 rows were filled in." in words(page)
     assert "Niemand: no administration has this name" in words(page)
+    too_many = {"action": "fill", "pasted": "69599084\n" * 5001}
+    page = listed.client.post(f"{listed.flow}identify", too_many, follow=True)
+    assert "5000" in words(page).replace(",", "")
+    assert "filled in" not in words(page)
     assert path_of(identify(listed, {})) == f"{listed.flow}assign"
 
 
@@ -519,6 +524,9 @@ def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(
         if language == "nl"
         else {"company_ids": "\n".join(lines)}
     )
+    too_many = "\n".join(str(uuid4()) for _ in range(5001))
+    refused = anna.client.post(location, {"app": app.pk, "company_ids": too_many})
+    assert ("Add at most 5000 at once" if language == "en" else "hoogstens 5000 tegelijk") in words(refused)
     page = anna.client.post(location, {"app": app.pk, **typed}, follow=True)
     assert path_of(page) == f"{anna.flow}choose"
     assert ("4 ids were read. 1 was given twice." if language == "en" else "4 id’s gelezen") in words(page)

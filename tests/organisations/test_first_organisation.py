@@ -238,3 +238,12 @@ def test_the_page_of_an_invitation_speaks_the_language_of_the_mail(clean_databas
     assert "You are invited as Administrator." in client.get(link).content.decode()
     client.post(link, {"name": "Anna", "password": CHOSEN})
     assert User.objects.get().language == "en"
+
+
+def test_a_name_that_is_too_long_is_refused_and_not_cut(clean_database: None) -> None:
+    words = ("create", "--name", "n" * 201, "--email", "anna@noord.example")
+    with pytest.raises(InputError, match="name"):
+        run_command(organisations.app, *words)
+    with pytest.raises(InputError, match="name"):
+        run_command(organisations.app, *MAKE, "--administrator-name", "n" * 201)
+    assert run_json_command(organisations.app, "list") == []

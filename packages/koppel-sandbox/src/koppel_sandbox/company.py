@@ -8,17 +8,23 @@ from typing import Any
 
 from koppel_sandbox.ledger import Books
 
-IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "source", "units")
+IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "source", "units", "left_out")
 
 
 @dataclass
 class Company:
     """A company.
 
+<<<<<<< HEAD
     `number` and `vat_number` are as its staff typed them into the accounting system, errors included.
     `source` is the name of its SIE file, or None for a generated company. `units` are (number, name) of its
     branches. `closed`: the company was closed by its users; `licensed` False: its licence has expired.
     """
+=======
+    `source` is the SIE file's name, or None when it was generated; `left_out` are the lines of it that cannot
+    be read: number and reason. `units` are (number, name) of its
+    branches. `closed`: its people ended it; `licensed` False: the vendor's licence ran out."""
+>>>>>>> main
 
     id: int
     tenant_id: str
@@ -30,6 +36,7 @@ class Company:
     city: str
     make_books: Callable[[], Books]
     source: str | None = None
+    left_out: tuple[tuple[int, str], ...] = ()
     units: tuple[tuple[str, str], ...] = (("1", "Main"),)
     closed: bool = False
     licensed: bool = True

@@ -18,6 +18,8 @@ from koppel_sandbox.ledger import ZERO, Account, Books, Entry, Line, Period, per
 
 FIRST_ID = 1_000_000_000
 IDS = 1_000_000_000
+NOISE = Decimal("0.00005")
+"""Programs that reckon with floating point write 10.100000000000001: less than this is no difference."""
 KINDS = {"T": "asset", "S": "liability", "I": "income", "K": "expense"}
 VAT = [
     ("01", "Utgående moms 25 %", "Output", Decimal(25)),
@@ -78,27 +80,40 @@ def _company(file: sie.SieFile, key: str) -> Company:
         vat_number="",
         city="",
         source=file.source,
+        left_out=tuple((left_out.line, left_out.reason) for left_out in file.left_out),
         units=(("1", file.name),),
         make_books=lambda: _books(file),
     )
 
 
 def _books(file: sie.SieFile) -> Books:
-    periods = _periods(file)
-    stated = {**file.closing, **file.result}
+    years = _years(file)
+    periods = [period for number in years for period in _periods(file.years[number])]
     accounts = {code: Account(code, name, _kind(file, code)) for code, name in file.accounts.items()}
+    earlier = {_year_of(file, number): file.years[number] for number in years}
     return Books(
         accounts=accounts,
         periods=periods,
-        entries=_entries(file, periods),
+        entries=_entries(file),
         modified=datetime.combine(periods[-1].ends_on, datetime.min.time(), UTC),
-        opening=file.opening,
-        stated=stated,
+        opening=file.years[years[0]].opening,
+        stated=file.year.stated,
+        opening_by_year={year: dict(balances.opening) for year, balances in earlier.items()},
+        stated_by_year={year: balances.stated for year, balances in earlier.items()},
         dimensions={number: file.dimensions.get(number, number) for number in _dimensions(file)},
         values=_values(file),
         vat=VAT,
         terms=[("30", "30 dagar", 30)],
     )
+
+
+def _years(file: sie.SieFile) -> list[int]:
+    """Return the numbers of the fiscal years that have vouchers, and of the file's own, oldest first."""
+    return sorted({0, *(voucher.year for voucher in file.vouchers)})
+
+
+def _year_of(file: sie.SieFile, number: int) -> int:
+    return (file.years[number].starts_on or date(2000, 1, 1)).year
 
 
 def _kind(file: sie.SieFile, code: str) -> str:
@@ -108,11 +123,11 @@ def _kind(file: sie.SieFile, code: str) -> str:
     return {"1": "asset", "2": "liability", "3": "income"}.get(code[:1], "expense")
 
 
-def _periods(file: sie.SieFile) -> list[Period]:
-    first, last = file.starts_on or date(2000, 1, 1), file.ends_on or date(2000, 12, 31)
+def _periods(year: sie.FiscalYear) -> list[Period]:
+    first, last = year.starts_on or date(2000, 1, 1), year.ends_on or date(2000, 12, 31)
     periods: list[Period] = []
     starts_on = first
-    while starts_on <= last and len(periods) < 99:
+    while starts_on <= last:
         following = (starts_on.replace(day=1) + timedelta(days=31)).replace(day=1)
         ends_on = min(following - timedelta(days=1), last)
         periods.append(Period(first.year, len(periods) + 1, starts_on, ends_on))
@@ -120,6 +135,7 @@ def _periods(file: sie.SieFile) -> list[Period]:
     return periods
 
 
+<<<<<<< HEAD
 def _entries(file: sie.SieFile, periods: list[Period]) -> list[Entry]:
     """Return the entries.
 
@@ -127,19 +143,40 @@ def _entries(file: sie.SieFile, periods: list[Period]) -> list[Entry]:
     remains an entry.
     """
     used: dict[str, int] = {}
+=======
+def _entries(file: sie.SieFile) -> list[Entry]:
+>>>>>>> main
     entries = []
-    for voucher in file.vouchers:
-        number = f"{periods[0].year}-{voucher.series}{voucher.number}"
-        used[number] = used.get(number, 0) + 1
-        if used[number] > 1:
-            number = f"{number}-{used[number]}"
+    periods = {number: _periods(file.years[number]) for number in _years(file)}
+    for voucher, number in zip(file.vouchers, _entry_numbers(file), strict=True):
         lines = [Line(line.account, line.amount, line.text, tuple(line.objects)) for line in voucher.lines]
         entered = datetime.combine(voucher.booked_on, datetime.min.time(), UTC) + timedelta(hours=12)
-        period = period_of(periods, voucher.booked_on).key
+        period = period_of(periods[voucher.year], voucher.booked_on).key
         entries.append(
             Entry("GL", number, voucher.booked_on, period, voucher.text, lines, entered, voucher.series)
         )
     return entries
+
+
+def _entry_numbers(file: sie.SieFile) -> list[str]:
+    """Return a number for each voucher that no other has: year, series and number.
+
+    Voucher numbers repeat in real files, and may be missing. The first keeps its number, another one gets
+    `-2` and so on, but never a number that a voucher has of its own."""
+    plain = [f"{_year_of(file, one.year)}-{one.series}{one.number}" for one in file.vouchers]
+    taken, seen, counts = set(plain), set[str](), dict[str, int]()
+    numbers = []
+    for number in plain:
+        unique = number
+        if number in seen:
+            count = counts.get(number, 1) + 1
+            while (unique := f"{number}-{count}") in taken:
+                count += 1
+            counts[number] = count
+            taken.add(unique)
+        seen.add(number)
+        numbers.append(unique)
+    return numbers
 
 
 def _used_objects(file: sie.SieFile) -> set[tuple[str, str]]:
@@ -155,10 +192,23 @@ def _values(file: sie.SieFile) -> dict[tuple[str, str], str]:
 
 
 def differences(books: Books) -> dict[str, Decimal]:
+<<<<<<< HEAD
     """Return by account: the closing balance stated in the file, less opening balance and movement."""
     closing_balances: dict[str, Decimal] = dict(books.opening)
+=======
+    """Return by account: the closing balance that the file states less opening balance and movement. Accounts
+    of an earlier fiscal year have it in front: `2024 1930`."""
+    moved: dict[tuple[int, str], Decimal] = {}
+>>>>>>> main
     for entry in books.entries:
         for line in entry.lines:
-            closing_balances[line.account] = closing_balances.get(line.account, ZERO) + line.amount
-    amounts = {code: stated - closing_balances.get(code, ZERO) for code, stated in books.stated.items()}
-    return {code: amount for code, amount in sorted(amounts.items()) if amount}
+            key = (int(entry.period[:4]), line.account)
+            moved[key] = moved.get(key, ZERO) + line.amount
+    amounts = {}
+    last_year = books.periods[-1].year
+    for year, stated in books.stated_by_year.items():
+        opening = books.opening_by_year[year]
+        for code, closing in stated.items():
+            difference = closing - opening.get(code, ZERO) - moved.get((year, code), ZERO)
+            amounts[code if year == last_year else f"{year} {code}"] = difference
+    return {code: amount for code, amount in sorted(amounts.items()) if abs(amount) > NOISE}

@@ -53,14 +53,24 @@ class AdminApi:
         ]
 
     async def companies(self, request: web.Request) -> web.Response:
+<<<<<<< HEAD
         """List all companies; with `?counts=1` also the counts of their books (generates all books)."""
+=======
+        """List all companies; with `?counts=1` also what their books hold (makes the books of all). With
+        them: why files were refused, and which lines of the others were left out."""
+>>>>>>> main
         rows = []
         for company in self.connect.companies:
             rows.append(
                 _company_summary(company)
                 | (await self._counts(company) if request.query.get("counts") else {})
             )
-        return _json({"companies": rows, "refused": self.refusals})
+        left_out = [
+            {"file": company.source, "line": line, "reason": reason}
+            for company in self.connect.companies
+            for line, reason in company.left_out
+        ]
+        return _json({"companies": rows, "refused": self.refusals, "left_out": left_out})
 
     async def company(self, request: web.Request) -> web.Response:
         company = self._company(request)
@@ -212,7 +222,7 @@ class AdminApi:
             "entry_lines": books.line_count,
             "debit": str(books.debit_sum),
             "fiscal_years": sorted({period.year for period in books.periods}),
-            "differences": {code: str(amount) for code, amount in differing.items()},
+            "differences": {code: format(amount, "f") for code, amount in differing.items()},
         }
 
 

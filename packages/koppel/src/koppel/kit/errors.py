@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from pydantic import ValidationError as InputError
 from pydantic_core import ErrorDetails
 
 
@@ -85,3 +86,11 @@ def sentence_of(error: ErrorDetails) -> str:
     """Return in the reader's language why a field's value is refused."""
     sentence = _SENTENCES.get(error["type"])
     return str(sentence) % error.get("ctx", {}) if sentence else error["msg"].removeprefix("Value error, ")
+
+
+def refusal_text(error: KoppelError | InputError) -> str:
+    """Return all that is wrong, in one line, with the names of the fields of an input. The first line of an
+    error's docstring serves when it has no message."""
+    if isinstance(error, InputError):
+        return " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in error.errors())
+    return error.message or (type(error).__doc__ or "").partition("\n")[0]

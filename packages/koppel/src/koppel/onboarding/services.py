@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.administrations.errors import NoSuchAdministration
-from koppel.connections.consent.service_companies import add_companies, parse_ids
+from koppel.connections.consent.service_companies import IDS_MAX, add_companies, parse_ids
 from koppel.connections.queries import AppChoice, apps_for
 from koppel.kit import quarantine
 from koppel.onboarding.flow import abandon, add_connection, get_flow
@@ -45,6 +45,12 @@ def sign_in(
     if not read.ids:
         message = _("No id was recognised in this text. It looks like 0a1b2c3d-1234-5678-9abc-0123456789ab.")
         return ShowErrors(Step.SIGN_IN, (FieldError("no_ids", message, "company_ids"),))
+    if len(read.ids) > IDS_MAX:
+        message = _("These are %(count)d companies. Add at most %(limit)d at once.") % {
+            "count": len(read.ids),
+            "limit": IDS_MAX,
+        }
+        return ShowErrors(Step.SIGN_IN, (FieldError("too_many_ids", message, "company_ids"),))
     added = add_companies(actor, option.app.pk, read.ids)
     add_connection(flow, added.connection_id, option.app.pk)
     return Advance(Step.CHOOSE)

@@ -56,8 +56,7 @@ def validate_values(actor: Actor, params: Values) -> BulkParameters:
 
 
 def _parse_value(key: str, value: Any) -> Any:
-    """Parse what a program wrote. Raises `Refused` for what is neither
-    an id, ids nor text, as its key wants it."""
+    """Parse a value that a program sent: an id, ids or a text, as its key requires. Raises `Refused`."""
     if (
         key in ("add", "remove")
         and isinstance(value, list | tuple | set | frozenset)
@@ -68,9 +67,10 @@ def _parse_value(key: str, value: Any) -> Any:
         return value
     if key in SET_KEYS and (value is None or isinstance(value, str)):
         text = clean_text(value or "")
-        if key != "client_number" or len(text) <= CLIENT_NUMBER_MAX:
-            return text
-    raise Refused(_("What is asked for “%s” cannot be understood.") % key)
+        if key == "client_number" and len(text) > CLIENT_NUMBER_MAX:
+            raise Refused(_("A client number has at most %d characters.") % CLIENT_NUMBER_MAX)
+        return text
+    raise Refused(_("The value of “%s” is not valid.") % key)
 
 
 def _is_id(value: Any) -> bool:

@@ -136,7 +136,7 @@ class _LineParser:
         self.people = {member.user.email.lower(): member.pk for member in members}
         self.makers: Mapping[str, Callable[[str], Any]] = {
             "number": lambda text: "" if text == CLEAR else text,
-            "client_number": lambda text: "" if text == CLEAR else text[: actions_assign.CLIENT_NUMBER_MAX],
+            "client_number": lambda text: "" if text == CLEAR else text,
             "division": lambda text: (
                 None if text == CLEAR else self._id_by_name(self.divisions, text, _("division"))
             ),

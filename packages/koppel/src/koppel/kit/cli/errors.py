@@ -1,8 +1,6 @@
 """Errors of commands, shown in the terminal."""
 
-from pydantic import ValidationError as InputError
-
-from koppel.kit.errors import KoppelError, sentence_of
+from koppel.kit.errors import KoppelError
 
 
 class CommandError(KoppelError):
@@ -15,6 +13,7 @@ class CheckFailed(CommandError):
     """The command found a problem."""
 
     exit_code = 1
+<<<<<<< HEAD
 
 
 def refusal_text(error: KoppelError | InputError) -> str:
@@ -25,3 +24,5 @@ def refusal_text(error: KoppelError | InputError) -> str:
     if isinstance(error, InputError):
         return " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in error.errors())
     return error.message or (type(error).__doc__ or "").partition("\n")[0]
+=======
+>>>>>>> main

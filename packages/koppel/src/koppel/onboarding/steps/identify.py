@@ -187,8 +187,8 @@ def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool)
 
 
 def fill_in(flow: Flow, text: str) -> FillResult:
-    """Store numbers, reasons and sectors from a pasted list or a file, matched by
-    name or code, or by the order of the table."""
+    """Store numbers, reasons and sectors from a pasted list or a file, matched by name or code, or by the
+    order of the table. Raises `TableError` for a list that cannot be read or is too long."""
     companies = {company.pk: company for company in _chosen_companies(flow)}
     candidates = [
         list_import.Candidate(company.pk, company.name, (company.code, company.external_id))

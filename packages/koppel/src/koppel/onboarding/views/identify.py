@@ -47,7 +47,10 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     identify_step.save_answers(flow, form.answers)
     action, company_id = form.values_or_refusal()["action"]
     if action == "fill":
-        _fill_in(request, flow, form)
+        with form.refusals():
+            _fill_in(request, flow, form)
+        if form.errors:
+            messages.error(request, form.error_text)
         return HttpResponseRedirect(request.path)
     if company_id is not None:
         identify_step.confirm(request.actor, flow, [company_id], same=action == "same")

@@ -8,7 +8,9 @@ from datetime import datetime, time
 from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
+from pydantic import ValidationError as InputError
 
+from koppel.kit.errors import refusal_text
 from koppel.kit.tabular import reader
 from koppel.kit.tabular.reader import Limits
 from koppel.kit.web.parameters import day_of
@@ -87,8 +89,9 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
         )
         with transaction.atomic():
             invitations.invite(actor, data) if commit else invitations.validate_invitation(actor, data)
-    except Refused as refusal:
-        return InvitationRow(number, email, name, role_word, division_words, str(refusal))
+    except (Refused, InputError) as refusal:
+        problem = refusal_text(refusal)
+        return InvitationRow(number, email, name, role_word, division_words, problem)
     return InvitationRow(number, email, name, str(role.label), division_words, invited=commit)
 
 

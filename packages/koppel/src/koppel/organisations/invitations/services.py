@@ -46,7 +46,7 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
     invitation = Invitation(
         organisation_id=actor.organisation_id,
         email=email,
-        name=clean_text(data.name, 200),
+        name=clean_text(data.name),
         role=data.role,
         divisions=sorted(divisions.values_list("pk", flat=True)),
         member_until=data.until,
@@ -74,6 +74,9 @@ def validate_invitation(actor: Actor, data: InvitationInput) -> str:
     people_services.require_grantable_role(actor, data.role)
     email = people_services.validate_email_address(
         Organisation.objects.get(pk=actor.organisation_id), data.email
+    )
+    people_services.require_divisions(
+        Division.objects.for_actor(actor).filter(archived_at=None), data.divisions
     )
     if data.until is not None and data.until <= timezone.now():
         raise Refused(_("The day on which access ends lies in the past."), field="until")
@@ -265,7 +268,7 @@ def mark_mail_failed(organisation_id: int, invitation_id: int, sends: int) -> No
 
 
 def _new_user(invitation: Invitation, name: str, password: str) -> User:
-    name = clean_text(name, 200)
+    name = clean_text(name)
     if has_account(invitation.email):
         raise Refused(_("You have an account already. Sign in to accept."))
     if not name:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -108,6 +109,7 @@ def check_change(
     membership = member(actor, membership_id)
     before = terms_of(membership)
     require_grantable_role(actor, before.role, new_terms.role)
+    require_divisions(Division.objects.for_actor(actor), new_terms.divisions)
     if (
         new_terms.expires_at != before.expires_at
         and new_terms.expires_at is not None
@@ -128,6 +130,13 @@ def check_change(
 def is_live_with(new_terms: MembershipTerms) -> bool:
     """Tell whether a person with this access may sign in now."""
     return new_terms.is_active and (new_terms.expires_at is None or new_terms.expires_at > timezone.now())
+
+
+def require_divisions(offered: "QuerySet[Division]", division_ids: Iterable[int]) -> None:
+    """Require that all ids are those of `offered` divisions. Raises `Refused` with the others."""
+    if unknown := sorted(set(division_ids) - set(offered.values_list("pk", flat=True))):
+        numbers = ", ".join(map(str, unknown))
+        raise Refused(_("There is no division with the number %s.") % numbers, field="divisions")
 
 
 def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozenset[int]:
