@@ -15,16 +15,11 @@ IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "sour
 class Company:
     """A company.
 
-<<<<<<< HEAD
     `number` and `vat_number` are as its staff typed them into the accounting system, errors included.
-    `source` is the name of its SIE file, or None for a generated company. `units` are (number, name) of its
-    branches. `closed`: the company was closed by its users; `licensed` False: its licence has expired.
+    `source` is the name of its SIE file, or None for a generated company; `left_out` are the unreadable lines
+    of that file: number and reason. `units` are (number, name) of its branches. `closed`: the company was
+    closed by its users; `licensed` False: its licence has expired.
     """
-=======
-    `source` is the SIE file's name, or None when it was generated; `left_out` are the lines of it that cannot
-    be read: number and reason. `units` are (number, name) of its
-    branches. `closed`: its people ended it; `licensed` False: the vendor's licence ran out."""
->>>>>>> main
 
     id: int
     tenant_id: str

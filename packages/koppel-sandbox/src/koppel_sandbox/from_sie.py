@@ -135,17 +135,7 @@ def _periods(year: sie.FiscalYear) -> list[Period]:
     return periods
 
 
-<<<<<<< HEAD
-def _entries(file: sie.SieFile, periods: list[Period]) -> list[Entry]:
-    """Return the entries.
-
-    Voucher numbers may repeat or be missing in real files: the second one gets the suffix `-2`, so that each
-    remains an entry.
-    """
-    used: dict[str, int] = {}
-=======
 def _entries(file: sie.SieFile) -> list[Entry]:
->>>>>>> main
     entries = []
     periods = {number: _periods(file.years[number]) for number in _years(file)}
     for voucher, number in zip(file.vouchers, _entry_numbers(file), strict=True):
@@ -192,14 +182,11 @@ def _values(file: sie.SieFile) -> dict[tuple[str, str], str]:
 
 
 def differences(books: Books) -> dict[str, Decimal]:
-<<<<<<< HEAD
-    """Return by account: the closing balance stated in the file, less opening balance and movement."""
-    closing_balances: dict[str, Decimal] = dict(books.opening)
-=======
-    """Return by account: the closing balance that the file states less opening balance and movement. Accounts
-    of an earlier fiscal year have it in front: `2024 1930`."""
+    """Return by account: the closing balance stated in the file, less opening balance and movement.
+
+    Accounts of an earlier fiscal year are prefixed with it: `2024 1930`.
+    """
     moved: dict[tuple[int, str], Decimal] = {}
->>>>>>> main
     for entry in books.entries:
         for line in entry.lines:
             key = (int(entry.period[:4]), line.account)

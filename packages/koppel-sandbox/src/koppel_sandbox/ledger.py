@@ -94,16 +94,11 @@ class Balance:
 class Books:
     """The books of a company.
 
-<<<<<<< HEAD
     `opening` is at the start of the first fiscal year; `stated` replaces the computed closing of the last
-    period. `dimensions` maps a dimension id to its name, `values` (dimension id, value id) to a name.
+    period. `stated_by_year` does so for the last period of a fiscal year, `opening_by_year` for its opening
+    balances; without these they follow from the year before. `dimensions` maps a dimension id to its name,
+    `values` (dimension id, value id) to a name.
     """
-=======
-    `stated_by_year` does so for the last period of a fiscal year, `opening_by_year` for its opening balances;
-    without these they follow from the year before.
-
-    `dimensions` is dimension id to name, `values` (dimension id, value id) to name."""
->>>>>>> main
 
     accounts: dict[str, Account]
     periods: list[Period]

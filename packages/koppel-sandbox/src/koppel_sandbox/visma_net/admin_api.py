@@ -53,12 +53,11 @@ class AdminApi:
         ]
 
     async def companies(self, request: web.Request) -> web.Response:
-<<<<<<< HEAD
-        """List all companies; with `?counts=1` also the counts of their books (generates all books)."""
-=======
-        """List all companies; with `?counts=1` also what their books hold (makes the books of all). With
-        them: why files were refused, and which lines of the others were left out."""
->>>>>>> main
+        """List all companies and the refused files; with `?counts=1` also the counts of their books.
+
+        The counts generate all books. They come with the reasons for refused files, and the lines of the
+        others that were left out.
+        """
         rows = []
         for company in self.connect.companies:
             rows.append(
