@@ -91,6 +91,7 @@ def make_due(anna: Actor, **failing: timedelta) -> None:
         past = timezone.now() - timedelta(hours=1)
         WebhookDelivery.objects.filter(state="waiting").update(due_at=past)
         WebhookDelivery.objects.filter(state="claimed").update(leased_until=past)
+        WebhookEndpoint.objects.update(paused_until=None)
         if failing:
             WebhookEndpoint.objects.update(failing_since=timezone.now() - failing["since"])
 

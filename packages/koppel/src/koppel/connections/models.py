@@ -340,7 +340,7 @@ RateLimitState = dict[str, Any]
 class RateLimit(models.Model):
     """How many calls are left for one company through one app registration, for all workers and organisations
     together: the vendor counts per company and client, whoever asks. `company` '' = the app registration as a
-    whole (errors only).
+    whole (errors only), `token endpoint` = its token endpoint (pauses only).
 
     `state` is a `koppel.connections.rate_limits.quota.QuotaState`. Of the installation: only its scope sees
     these rows."""

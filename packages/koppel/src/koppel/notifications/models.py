@@ -285,8 +285,8 @@ class WebhookEndpoint(TenantModel):
     (ids) empty: of the whole organisation; else of what touches administrations of these, and of these alone.
 
     The `previous_secret` signs as well until `previous_until`, so that a receiver can change without missing
-    anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
-    it off, a `WebhookReason`."""
+    anything. `failing_since`: nothing was accepted since then. `paused_until`: it asked for no call before.
+    `disabled_reason`: why Koppel switched it off, a `WebhookReason`."""
 
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)
@@ -302,6 +302,7 @@ class WebhookEndpoint(TenantModel):
     created_at = models.DateTimeField(auto_now_add=True)
     last_accepted_at = models.DateTimeField(null=True)
     failing_since = models.DateTimeField(null=True)
+    paused_until = models.DateTimeField(null=True)
     disabled_reason = models.CharField(max_length=30, default="")
 
     class Meta:

@@ -28,7 +28,7 @@ from koppel.connector.errors import (
     UnexpectedResponse,
     Unreachable,
 )
-from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, json_object, seconds_of
+from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, json_object, pause_seconds
 from koppel.connectors.visma_net.descriptor import (
     COMPANY_PER_SIGN_IN,
     READ_SCOPE,
@@ -39,6 +39,7 @@ from koppel.connectors.visma_net.descriptor import (
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
+from koppel.kit.http.retry_after import requested_pause
 
 DENIED = _("The sign-in at Visma was refused, so nothing was connected. Please try again.")
 DENIALS = {
@@ -58,6 +59,7 @@ DENIALS = {
         "Visma Connect is not available just now. Please try again in a few minutes."
     ),
 }
+SLOW_DOWN = _("Visma Connect asks Koppel to slow down.")
 SILENT = _("Visma Connect does not answer properly just now. Koppel goes on trying; nothing is lost.")
 NO_ROLE = _(
     "This user has the role “API User” on no company. An administrator of the company gives it in Visma "
@@ -327,12 +329,15 @@ def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
     """
     error = str(json_object(answer.body).get("error", ""))[:40]
     if answer.status == 429:
-        seconds = seconds_of(answer.headers.get("retry-after", ""))
-        return RateLimited(
-            "token_quota", _("Visma Connect asks Koppel to slow down."), retry_after_seconds=seconds
-        )
+        return RateLimited("token_quota", SLOW_DOWN, retry_after_seconds=pause_seconds(answer))
     if answer.status >= 500 or not error:
-        return Unreachable(f"token_{answer.status}", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
+        pause = requested_pause(answer.headers) if answer.status >= 500 else None
+        return Unreachable(
+            f"token_{answer.status}",
+            SILENT,
+            retry_after_seconds=RETRY_SECONDS_DEFAULT,
+            requested_pause_seconds=pause.seconds if pause else 0.0,
+        )
     if error == "invalid_tenant":
         return SetupMissing(error, NO_ROLE)
     if error == "invalid_grant" and by_code:

@@ -6,7 +6,7 @@ retried a few times.
 
 import psycopg
 from django.db import utils as django_errors
-from procrastinate import BaseRetryStrategy, RetryDecision, RetryStrategy
+from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
 from koppel.kit.backoff import Backoff
@@ -60,7 +60,7 @@ class RetryAfterOutage(BaseRetryStrategy):
     After other errors `otherwise` decides; without it the job is not repeated.
     """
 
-    def __init__(self, otherwise: RetryStrategy | None = None) -> None:
+    def __init__(self, otherwise: BaseRetryStrategy | None = None) -> None:
         self._otherwise = otherwise
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:

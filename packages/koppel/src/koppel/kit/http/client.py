@@ -24,6 +24,7 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
 """The API cuts synchronous calls at about four minutes (docs.vismasoftware.no, 30 April 2025)."""
 CONNECT_SECONDS = 10
+EXCERPT_BYTES, EXCERPT_SECONDS = 4096, 2.0
 DEAD_PEER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 """Detects a dead machine, or a firewall that dropped the connection, within about a minute, however long a
 response may take. A silent peer that acknowledges packets is alive."""
@@ -57,7 +58,8 @@ class HttpClient:
 
     `connections_max` 0 means no limit. `connect_seconds` limits connecting, including name resolution; None:
     `timeout_seconds` applies. `egress_policy` limits the addresses that may be called, for URLs that a person
-    entered.
+    entered. `status_only`: the status is the result, whatever happens to the body; `Response.body` is the
+    part of it, undecoded, that arrived within two seconds.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class HttpClient:
         connections_max: int = 100,
         egress_policy: EgressPolicy | None = None,
         body_bytes_max: int = BODY_BYTES_MAX,
+        status_only: bool = False,
     ) -> None:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, connect=connect_seconds, sock_connect=CONNECT_SECONDS
@@ -75,6 +78,7 @@ class HttpClient:
         self._connections_max = connections_max
         self._egress_policy = egress_policy
         self._body_bytes_max = body_bytes_max
+        self._status_only = status_only
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -86,7 +90,9 @@ class HttpClient:
             connector=connector,
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "Koppel", "Accept": "application/json"},
+            headers={"User-Agent": "Koppel", "Accept": "application/json"}
+            | ({"Accept-Encoding": "identity"} if self._status_only else {}),
+            auto_decompress=not self._status_only,
         )
         return self
 
@@ -134,12 +140,7 @@ class HttpClient:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                max_bytes = self._body_bytes_max
-                body = await response.content.read(max_bytes + 1)
-                while len(body) <= max_bytes and (chunk := await response.content.read(max_bytes)):
-                    body += chunk
-                if len(body) > max_bytes:
-                    raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 10} kB.")
+                body = await (_read_excerpt(response) if self._status_only else self._read_body(response))
                 return Response(
                     response.status, {key.lower(): value for key, value in response.headers.items()}, body
                 )
@@ -157,6 +158,26 @@ class HttpClient:
             raise NetworkFailure(
                 "network", f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})."
             ) from None
+
+    async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
+        """Return the whole body. Raises `NetworkFailure` for one that is too large."""
+        max_bytes = self._body_bytes_max
+        body = await response.content.read(max_bytes + 1)
+        while len(body) <= max_bytes and (chunk := await response.content.read(max_bytes)):
+            body += chunk
+        if len(body) > max_bytes:
+            raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 10} kB.")
+        return body
+
+
+async def _read_excerpt(response: aiohttp.ClientResponse) -> bytes:
+    """Return the beginning of a body that may be endless, slow, cut off or wrongly encoded."""
+    excerpt = bytearray()
+    with suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with asyncio.timeout(EXCERPT_SECONDS):
+            while len(excerpt) < EXCERPT_BYTES and (chunk := await response.content.read(EXCERPT_BYTES)):
+                excerpt += chunk
+    return bytes(excerpt[:EXCERPT_BYTES])
 
 
 def origin_of(url: str) -> str:

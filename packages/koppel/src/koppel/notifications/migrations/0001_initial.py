@@ -123,6 +123,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('last_accepted_at', models.DateTimeField(null=True)),
                 ('failing_since', models.DateTimeField(null=True)),
+                ('paused_until', models.DateTimeField(null=True)),
                 ('disabled_reason', models.CharField(default='', max_length=30)),
                 ('created_by', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='organisations.membership')),
                 ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),

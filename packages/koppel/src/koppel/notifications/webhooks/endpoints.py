@@ -25,7 +25,7 @@ from koppel.notifications.event_types import NotificationEvent, webhook_event_ty
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from koppel.notifications.webhooks.delivery_queue import enqueue_delivery
+from koppel.notifications.webhooks.delivery_queue import enqueue_delivery, first_attempt_at
 from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.notifications.webhooks.payloads import TEST, test_payload
@@ -82,13 +82,17 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> Webhook
     before = WebhookInput(
         name=webhook.name, url=webhook.url, events=webhook.events, divisions=webhook.divisions
     )
+    changed_fields = ["name", "url", "events", "divisions"]
+    if webhook.url != cleaned.url:
+        webhook.paused_until = None
+        changed_fields.append("paused_until")
     webhook.name, webhook.url, webhook.events, webhook.divisions = (
         cleaned.name,
         cleaned.url,
         list(cleaned.events),
         list(cleaned.divisions),
     )
-    webhook.save(update_fields=["name", "url", "events", "divisions"])
+    webhook.save(update_fields=changed_fields)
     if before != cleaned:
         _record(
             actor.audit,
@@ -153,7 +157,11 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
         else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
     )
     count = deliveries.filter(condition).update(
-        state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), leased_until=None, reason=""
+        state=DeliveryState.WAITING,
+        attempts=0,
+        due_at=first_attempt_at(webhook),
+        leased_until=None,
+        reason="",
     )
     if count:
         _record(actor.audit, webhook, WebhookAction.REDELIVERED, count=count)

@@ -87,7 +87,7 @@ async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorE
     policy = policy_for(error, failures) if down is None else ErrorPolicy(Action.WAIT)
     log.info("run_stopped", code=error.code, next=policy.action.value, reason=str(error))
     if policy.action is Action.WAIT:
-        seconds = wait_seconds(error, failures) if down is None else down
+        seconds = wait_seconds(error, failures) if down is None else max(down, error.requested_pause_seconds)
         code = error.code if down is None else RunReason.OUTAGE
         async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
             await claims.requeue(
