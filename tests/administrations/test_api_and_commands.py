@@ -155,7 +155,7 @@ def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> Non
     assert "key=value" in run(boss, "settings", administration_id, "--set", "night", code=1)
     assert run(boss, "favourite", administration_id)["is_favourite"]
     assert len(run(boss, "list", "--filter", "favourites=1")) == 1
-    assert not run(boss, "favourite", administration_id, "--off")["is_favourite"]
+    assert not run(boss, "unfavourite", administration_id)["is_favourite"]
     assert run(boss, "set-predecessor", administration_id, str(firm.ids[4]))["predecessor"] == firm.ids[4]
     assert "continues this one" in run(boss, "set-predecessor", str(firm.ids[4]), administration_id, code=1)
     preview = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]), "--dry-run")

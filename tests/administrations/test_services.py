@@ -9,7 +9,6 @@ from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.effective_settings import Source, effective_settings, problems_with
 from koppel.administrations.models import Administration, Assignment, Status
-from koppel.administrations.scope import visible_to
 from koppel.administrations.services import NewAdministration
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import RemoteCompany
@@ -100,11 +99,11 @@ def test_a_division_shows_its_administrations_to_its_members(actor: Any) -> None
     with organisation_scope(boss.organisation_id):
         north = Division.objects.create(**tenant, name="Noord")
         Administration.objects.update(division=north)
-        assert not visible_to(user).exists()
+        assert not Administration.objects.visible_to(user).exists()
         DivisionMember.objects.create(**tenant, division=north, membership_id=user.membership_id)
-        assert list(visible_to(user)) == [administration]
+        assert list(Administration.objects.visible_to(user)) == [administration]
         Administration.objects.update(restricted=True)
-        assert not visible_to(user).exists()
+        assert not Administration.objects.visible_to(user).exists()
 
 
 def test_deactivate_and_activate_keep_everything(actor: Any) -> None:

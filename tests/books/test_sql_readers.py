@@ -194,10 +194,10 @@ def test_from_the_shell(
         return json.loads(done.stdout)
 
     administrator = ("--administrator-url", database_addresses.superuser_url)
-    created = koppel("add", "shell", *administrator)
+    created = koppel("create", "shell", *administrator)
     assert ask(created["url"], "SELECT count(*) FROM books.entries") == [(1,)]
     assert [one["role"] for one in koppel("list")] == ["koppel_reader_shell"]
-    assert koppel("remove", "shell", *administrator) == {"removed": "koppel_reader_shell"}
+    assert koppel("delete", "shell", *administrator) == {"deleted": "koppel_reader_shell"}
     with organisation_scope(anna.organisation_id):
         acts = list(
             AuditEntry.objects.filter(action__startswith="sql_reader")

@@ -30,7 +30,7 @@ def test_a_checkout_in_which_nothing_was_built_works_and_says_so(
             answer = site.get(address)
             assert (answer.status, answer.caching) == (HTTPStatus.OK, "max-age=60, public"), address
         words = site.log.read_text()
-        assert "Static files (account, django_htmx, koppel, mfa) are not collected" in words
+        assert "Static files (account, django_htmx, koppel, mfa, vendor) are not collected" in words
         assert "make install" in words
     assert file_states(code) == before
 

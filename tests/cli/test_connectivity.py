@@ -123,7 +123,7 @@ def test_the_first_lines_say_what_to_type_and_where() -> None:
     assert "KOPPEL_DATA_DIR='/srv/my data' " in lines
     assert "koppel organisations create --name" in lines
     assert "no mail is sent" in lines
-    assert "koppel people link" in "\n".join(first_steps.lines("waiting", facts))
+    assert "koppel people recovery-link" in "\n".join(first_steps.lines("waiting", facts))
     ready = {"KOPPEL_DATA_DIR": "/srv/data", "KOPPEL_PUBLIC_URL": "http://localhost:8400"}
     assert list(first_steps.lines("ready", ready)) == []
     (line,) = first_steps.lines("ready", ready, "0.0.0.0")

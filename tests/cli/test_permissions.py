@@ -18,9 +18,8 @@ from django.utils import timezone
 from pydantic import ValidationError as InputError
 
 from koppel.cli.main import COMMAND_GROUPS
-from koppel.kit.cli.errors import refusal_text
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.errors import KoppelError
+from koppel.kit.errors import KoppelError, refusal_text
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
@@ -159,9 +158,9 @@ def test_what_is_named_with_organisation_is_meant(world: World, actor: Any) -> N
         there = Membership.objects.create(
             organisation_id=elsewhere.organisation_id, user_id=world.boss.user_id, role="administrator"
         )
-    make = dict(commands())["divisions make"]
+    create = dict(commands())["divisions create"]
     as_boss = ["--as", User.objects.get(pk=world.boss.user_id).email, "--organisation", "Elders"]
-    assert json.loads(invoke(make, "Zuid", *as_boss).splitlines()[-1])["people"] == 0
+    assert json.loads(invoke(create, "Zuid", *as_boss).splitlines()[-1])["people"] == 0
     with organisation_scope(elsewhere.organisation_id):
         Membership.objects.filter(pk=there.pk).update(expires_at=timezone.now())
-    assert "not a member" in invoke(make, "Oost", *as_boss)
+    assert "not a member" in invoke(create, "Oost", *as_boss)

@@ -16,7 +16,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox
 
 TARGET = "visma_net/sandbox/company_list"
-ADD = ("add", TARGET, "--client-id", CLIENTS["company_list"])
+ADD = ("create", TARGET, "--client-id", CLIENTS["company_list"])
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: object, secret: str = CLIENT_SECRET) -> Any:
@@ -41,7 +41,7 @@ def test_it_serves_every_organisation_and_is_really_tried(
     (row,) = typed(monkeypatch, "list")
     assert (row["consent_option"], row["connections"]) == (TARGET, 0)
     assert CLIENT_SECRET not in json.dumps(row)
-    typed(monkeypatch, "remove", added["id"])
+    typed(monkeypatch, "delete", added["id"])
     assert typed(monkeypatch, "list") == []
     with installation_scope("test"):
         assert bytes(AppRegistration.objects.get().client_secret) == b""
@@ -60,10 +60,10 @@ def test_a_wrong_secret_is_told(
 @pytest.mark.parametrize(
     ("words", "secret", "sentence"),
     [
-        (("add", "visma_net/moon/x", "--client-id", "x"), "s", TARGET),
+        (("create", "visma_net/moon/x", "--client-id", "x"), "s", TARGET),
         (ADD, "", "Enter the client secret"),
         (("test", 987654), "", "no such app registration"),
-        (("remove", 987654), "", "no such app registration"),
+        (("delete", 987654), "", "no such app registration"),
     ],
 )
 def test_what_cannot_be_is_said(
@@ -78,6 +78,6 @@ def test_one_that_is_used_stays_and_none_is_kept_twice(
 ) -> None:
     used = connected().app
     with pytest.raises(KoppelError, match="Connections use this app"):
-        typed(monkeypatch, "remove", used.pk)
+        typed(monkeypatch, "delete", used.pk)
     with pytest.raises(KoppelError, match="registered here already"):
         typed(monkeypatch, *ADD)

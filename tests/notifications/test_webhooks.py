@@ -91,6 +91,7 @@ def make_due(anna: Actor, **failing: timedelta) -> None:
         past = timezone.now() - timedelta(hours=1)
         WebhookDelivery.objects.filter(state="waiting").update(due_at=past)
         WebhookDelivery.objects.filter(state="claimed").update(leased_until=past)
+        WebhookEndpoint.objects.update(paused_until=None)
         if failing:
             WebhookEndpoint.objects.update(failing_since=timezone.now() - failing["since"])
 
@@ -259,7 +260,7 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
     make_due(anna, since=timedelta(days=4))
     send(anna)
     assert screen_messages(anna)[1:] == [
-        "The webhook Tickets was switched off. It accepted nothing for three days."
+        "The webhook Tickets was switched off. No message was accepted for three days."
     ]
     (hook,) = browser.get(API).json()
     assert (hook["active"], hook["disabled_reason"]) == (False, "unresponsive")
@@ -422,16 +423,16 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     assert secret not in browser.get(address).content.decode()
     program.answers = [(500, {})]
     browser.post(f"{address}test")
-    assert "on its way" in browser.get(f"{address}log").content.decode()
+    assert "sending" in browser.get(f"{address}log").content.decode()
     send(anna)
     log_text = browser.get(f"{address}log").content.decode()
-    assert "500 It did not accept the message." in log_text
+    assert "500 The message was not accepted." in log_text
     assert "no &lt;b&gt;thanks&lt;/b&gt;" in log_text
     assert is_signed_with(secret, program.got[0])
     browser.post(f"{address}active", {"active": ""})
-    assert "The webhook was switched off." in browser.get(f"{address}?state=failed").content.decode()
+    assert "Webhook switched off." in browser.get(f"{address}?state=failed").content.decode()
     browser.post(f"{address}active", {"active": "1"})
-    assert "1 message is sent again." in browser.post(f"{address}redeliver", follow=True).content.decode()
+    assert "Resending 1 message." in browser.post(f"{address}redeliver", follow=True).content.decode()
     assert send(anna) == 1
     renewed = browser.post(f"{address}secret").content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
@@ -443,7 +444,7 @@ def test_a_refused_webhook_of_some_events_is_not_shown_as_one_of_all(anna: Actor
     """Who meant some events and ticked none must not make one of all by pressing the button again."""
     form = {"name": "Chat", "url": "https://chat.example.test/", "which": "some", "where": "some"}
     page = browser.post("/organisation/webhooks/", form).content.decode()
-    assert "Choose events, at least one; or all of them." in page
+    assert "Choose at least one event, or all events." in page
     for name in ("which", "where"):
         assert f'name="{name}" value="some" checked' in page or f'name="{name}"' not in page
         assert f'name="{name}" value="all" checked' not in page
@@ -458,7 +459,7 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
         assert outcome.exit_code == 0, outcome.output
         return json.loads(outcome.stdout.splitlines()[-1])
 
-    created = koppel("add", "Tickets", program.url, "--event", NEWS)
+    created = koppel("create", "Tickets", program.url, "--event", NEWS)
     assert created["secret"].startswith("whsec_")
     assert koppel("list")[0]["events"] == [NEWS]
     hook = str(created["id"])
@@ -466,11 +467,11 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
     message = koppel("test", hook)["message"]
     send(anna)
     assert program.got[0]["headers"]["webhook-id"] == message
-    assert koppel("switch", hook, "--on")["active"]
+    assert koppel("enable", hook)["active"]
     assert koppel("redeliver", hook) == {"webhook": created["id"], "sent_again": 1}
-    assert [(one["state"], one["reason"]) for one in koppel("log", hook)] == [("waiting", "")]
+    assert [(one["state"], one["reason"]) for one in koppel("deliveries", hook)] == [("waiting", "")]
     assert koppel("rotate-secret", hook)["secret"] != created["secret"]
-    assert koppel("remove", hook)["removed"]
+    assert koppel("delete", hook)["deleted"]
     assert koppel("list") == []
 
 

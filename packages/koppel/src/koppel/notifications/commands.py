@@ -38,8 +38,8 @@ def list_webhooks(person: ActAs = "", organisation: InOrganisation = "", as_json
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
-@app.command("add")
-def add_webhook(
+@app.command("create")
+def create_webhook(
     name: Annotated[str, typer.Argument(help="Purpose.")],
     url: Annotated[str, typer.Argument(help="Address that Koppel calls.")],
     event: Events = None,
@@ -56,35 +56,41 @@ def add_webhook(
     print_record({**_to_row(created), "secret": secret.reveal()}, as_json=as_json)
 
 
-@app.command("remove")
-def remove_webhook(
+@app.command("delete")
+def delete_webhook(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Remove a webhook with its log."""
+    """Delete a webhook with its log."""
     with acting_as(person, organisation) as actor:
         endpoints.remove_webhook(actor, webhook)
-    print_record({"webhook": webhook, "removed": True}, as_json=as_json)
+    print_record({"webhook": webhook, "deleted": True}, as_json=as_json)
 
 
-@app.command("switch")
-def switch_webhook(
-    webhook: WebhookId,
-    on: Annotated[bool, typer.Option("--on/--off", help="Send events to it, or not.")],
-    person: ActAs = "",
-    organisation: InOrganisation = "",
-    as_json: AsJson = False,
+@app.command("enable")
+def enable_webhook(
+    webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Switch a webhook on or off."""
+    """Send events to a webhook again."""
     with acting_as(person, organisation) as actor:
-        changed = endpoints.set_enabled(actor, webhook, on=on)
-    print_record(_to_row(changed), as_json=as_json)
+        enabled = endpoints.set_enabled(actor, webhook, on=True)
+    print_record(_to_row(enabled), as_json=as_json)
+
+
+@app.command("disable")
+def disable_webhook(
+    webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
+) -> None:
+    """Send no events to a webhook until it is enabled again."""
+    with acting_as(person, organisation) as actor:
+        disabled = endpoints.set_enabled(actor, webhook, on=False)
+    print_record(_to_row(disabled), as_json=as_json)
 
 
 @app.command("rotate-secret")
 def rotate_secret(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Make a new secret and print it once; the old one also signs for a day."""
+    """Create a new secret and print it once; the old one also signs for a day."""
     with acting_as(person, organisation) as actor:
         new_secret = endpoints.renew_secret(actor, webhook)
     print_record({"webhook": webhook, "secret": new_secret.reveal()}, as_json=as_json)
@@ -94,17 +100,17 @@ def rotate_secret(
 def send_test(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Send a test message; `koppel webhooks log` shows the answer."""
+    """Send a test message; `koppel webhooks deliveries` shows the answer."""
     with acting_as(person, organisation) as actor:
         delivery = endpoints.send_test(actor, webhook)
     print_record({"webhook": webhook, "message": delivery.message_id}, as_json=as_json)
 
 
-@app.command("log")
+@app.command("deliveries")
 def list_deliveries(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Show its messages and their outcome, newest first."""
+    """List the messages of a webhook and their outcome, newest first."""
     with acting_as(person, organisation) as actor:
         deliveries = endpoints.list_deliveries(actor, webhook)
     print_rows(

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.scope import visible_to
+from koppel.administrations.models import Administration
 from koppel.company_registers.numbers import mask_number
 from koppel.kit.database.text import clean_text
 from koppel.kit.database.text_search import normalize_search
@@ -50,7 +50,7 @@ def search(actor: Actor, text: str) -> list[SearchResult]:
 
 
 def _administrations(actor: Actor, text: str) -> list[SearchResult]:
-    queryset = visible_to(actor)
+    queryset = Administration.objects.visible_to(actor)
     for word in normalize_search(text).split()[:8]:
         queryset = queryset.filter(search_key__contains=word)
     rows = queryset.order_by("sort_name", "pk").values_list("pk", "name", "number", "country")[:RESULTS_SHOWN]

@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 import structlog
 from django.conf import settings
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from koppel.kit import quarantine
@@ -18,6 +19,7 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.http.client import NOT_CONNECTED, HttpClient, NetworkFailure, origin_of
 from koppel.kit.http.egress import EgressPolicy
+from koppel.kit.http.retry_after import requested_pause
 from koppel.kit.jobs.outbox import BatchResult, Claim, take_turn
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
@@ -28,8 +30,6 @@ from koppel.notifications.webhooks.reasons import WebhookReason
 from koppel.notifications.webhooks.signing import headers
 
 TIMEOUT_SECONDS = 15
-RESPONSE_BYTES_MAX = 1 << 20
-RETRY_AFTER_SECONDS_MAX = 24 * 3600
 DISABLE_AFTER = timedelta(days=3)
 """A webhook that accepted nothing for so long is switched off."""
 
@@ -46,7 +46,7 @@ class DeliveryResult:
     reason: str
     text: str = ""
     duration_ms: int = 0
-    retry_after_seconds: int = 0
+    requested_pause_seconds: float = 0.0
 
     @property
     def accepted(self) -> bool:
@@ -111,7 +111,7 @@ async def _call(batch: Batch) -> list[DeliveryResult]:
     # What is not encrypted stays within the networks that were named; what is encrypted may also go out.
     egress_policy = EgressPolicy(settings.WEBHOOK_NETWORKS, public=webhook.url.startswith("https:"))
     async with HttpClient(
-        timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, body_bytes_max=RESPONSE_BYTES_MAX
+        timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, status_only=True
     ) as http:
         return await asyncio.gather(
             *(_post(http, webhook.url, keys, delivery) for delivery in batch.deliveries)
@@ -134,14 +134,14 @@ async def _post(
     except ValueError:  # an address that is none must not keep the other webhooks from theirs
         return DeliveryResult(delivery.pk, None, NOT_CONNECTED, duration_ms=_duration_ms_since(started))
     text = response.body[:500].decode(errors="replace").replace("\0", "")
-    retry_after = response.headers.get("retry-after", "")
-    wait = (
-        min(int(retry_after), RETRY_AFTER_SECONDS_MAX)
-        if retry_after.isdecimal() and len(retry_after) < 10
-        else 0
-    )
+    pause = requested_pause(response.headers)
     return DeliveryResult(
-        delivery.pk, response.status, _reason_for(response.status), text, _duration_ms_since(started), wait
+        delivery.pk,
+        response.status,
+        _reason_for(response.status),
+        text,
+        _duration_ms_since(started),
+        pause.seconds if pause else 0.0,
     )
 
 
@@ -178,7 +178,7 @@ def _store_result(
     elif _is_superseded(delivery):
         claim.settle({**response, "state": DeliveryState.DROPPED, "reason": WebhookReason.RECOVERED}, ids=ids)
     else:
-        claim.retry(result.reason, ids=ids, seconds_min=result.retry_after_seconds, values=response)
+        claim.retry(result.reason, ids=ids, seconds_min=result.requested_pause_seconds, values=response)
 
 
 def _is_superseded(delivery: WebhookDelivery) -> bool:
@@ -197,6 +197,7 @@ def _update_endpoint_health(
     """Store what the answers say about the webhook itself, and disable it when it is gone or accepted nothing
     for days."""
     queryset = WebhookEndpoint.objects.in_organisation(webhook.organisation_id).filter(pk=webhook.pk)
+    _store_requested_pause(webhook, results, now)
     if any(result.accepted for result in results):
         queryset.update(failing_since=None, last_accepted_at=now)
         return
@@ -211,6 +212,22 @@ def _update_endpoint_health(
         disable(webhook, WebhookReason.GONE)
     elif webhook.failing_since is not None and now - webhook.failing_since > DISABLE_AFTER:
         disable(webhook, WebhookReason.UNRESPONSIVE)
+
+
+def _store_requested_pause(
+    webhook: WebhookEndpoint, results: Sequence[DeliveryResult], now: datetime
+) -> None:
+    """Keep what waits for the webhook until the pause that an answer asked for is over."""
+    pause = max(0.0 if result.accepted else result.requested_pause_seconds for result in results)
+    if not pause:
+        return
+    until = now + timedelta(seconds=pause)
+    WebhookEndpoint.objects.in_organisation(webhook.organisation_id).filter(pk=webhook.pk).update(
+        paused_until=Greatest("paused_until", until)
+    )
+    WebhookDelivery.objects.in_organisation(webhook.organisation_id).filter(
+        webhook=webhook, state=DeliveryState.WAITING, due_at__lt=until
+    ).update(due_at=until)
 
 
 def _reason_for(status: int) -> str:

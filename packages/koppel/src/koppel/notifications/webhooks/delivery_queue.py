@@ -3,7 +3,10 @@
 import json
 import uuid
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any
+
+from django.utils import timezone
 
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import DeliveryState, Event, WebhookDelivery, WebhookEndpoint
@@ -53,10 +56,16 @@ def enqueue_delivery(
         message_id=message_id,
         event_type=event_type,
         body=body,
+        due_at=first_attempt_at(webhook),
         **more,
     )
     WEBHOOK_OUTBOX.enqueue({"organisation_id": webhook.organisation_id, "webhook_id": webhook.pk})
     return delivery
+
+
+def first_attempt_at(webhook: WebhookEndpoint) -> datetime:
+    """Return when a message may be sent: now, or after the pause that the receiver asked for."""
+    return max(timezone.now(), webhook.paused_until or timezone.now())
 
 
 def _enqueue(event: Event, webhooks: Iterable[WebhookEndpoint], *, is_closing: bool = False) -> None:

@@ -25,7 +25,7 @@ from koppel.notifications.event_types import NotificationEvent, webhook_event_ty
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from koppel.notifications.webhooks.delivery_queue import enqueue_delivery
+from koppel.notifications.webhooks.delivery_queue import enqueue_delivery, first_attempt_at
 from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.notifications.webhooks.payloads import TEST, test_payload
@@ -61,7 +61,7 @@ def create_webhook(actor: Actor, data: WebhookInput) -> tuple[WebhookEndpoint, S
     """Create a webhook. Its secret is shown once. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     if WebhookEndpoint.objects.for_actor(actor).count() >= WEBHOOKS_MAX:
-        raise Refused(_("An organisation has at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
+        raise Refused(_("An organisation can have at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
     cleaned = _clean(actor, data)
     webhook = WebhookEndpoint.objects.create(
         organisation_id=actor.organisation_id,
@@ -82,13 +82,17 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> Webhook
     before = WebhookInput(
         name=webhook.name, url=webhook.url, events=webhook.events, divisions=webhook.divisions
     )
+    changed_fields = ["name", "url", "events", "divisions"]
+    if webhook.url != cleaned.url:
+        webhook.paused_until = None
+        changed_fields.append("paused_until")
     webhook.name, webhook.url, webhook.events, webhook.divisions = (
         cleaned.name,
         cleaned.url,
         list(cleaned.events),
         list(cleaned.divisions),
     )
-    webhook.save(update_fields=["name", "url", "events", "divisions"])
+    webhook.save(update_fields=changed_fields)
     if before != cleaned:
         _record(
             actor.audit,
@@ -153,7 +157,11 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
         else Q(pk__in=delivery_ids, state__in=_FINAL_STATES)
     )
     count = deliveries.filter(condition).update(
-        state=DeliveryState.WAITING, attempts=0, due_at=timezone.now(), leased_until=None, reason=""
+        state=DeliveryState.WAITING,
+        attempts=0,
+        due_at=first_attempt_at(webhook),
+        leased_until=None,
+        reason="",
     )
     if count:
         _record(actor.audit, webhook, WebhookAction.REDELIVERED, count=count)
@@ -216,7 +224,7 @@ def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
     Raises `Refused`."""
     name, url = clean_text(data.name), clean_text(data.url)
     if not name:
-        raise Refused(_("A name is needed."), field="name")
+        raise Refused(_("Enter a name."), field="name")
     schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]
     try:
         URLValidator(schemes=schemes)(url.replace("//localhost", "//localhost.localdomain"))
@@ -224,15 +232,15 @@ def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
     except (ValidationError, ValueError):  # a port that there cannot be is a ValueError
         parts = None
     if parts is None or parts.username or parts.fragment or len(url) > 500:
-        message = _("“%(url)s” is no address that Koppel can call. It begins with https://.") % {
-            "url": url[:200]
-        }
+        message = _("“%(url)s” is not a valid address. It must start with https://.") % {"url": url[:200]}
         raise Refused(message, field="url")
     available = webhook_event_types()
     if "" in data.events:
-        raise Refused(_("Choose events, at least one; or all of them."), field="events")
+        raise Refused(_("Choose at least one event, or all events."), field="events")
     if unknown := [name for name in data.events if name not in available]:
-        raise Refused(_("There is no event “%(event)s”.") % {"event": str(unknown[0])[:60]}, field="events")
+        raise Refused(
+            _("The event “%(event)s” does not exist.") % {"event": str(unknown[0])[:60]}, field="events"
+        )
     return WebhookInput(
         name=name,
         url=url,
@@ -245,7 +253,7 @@ def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> list[int
     divisions = Division.objects.for_actor(actor).filter(archived_at=None, pk__in=list(division_ids))
     ids = list(divisions.order_by("pk").values_list("pk", flat=True))
     if len(ids) < len(set(division_ids)):
-        message = _("Choose divisions that exist, at least one; or the whole organisation.")
+        message = _("Choose at least one division, or the whole organisation.")
         raise Refused(message, field="divisions")
     return ids
 

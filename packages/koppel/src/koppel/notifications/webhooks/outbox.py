@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from koppel.kit.jobs.outbox import Outbox
 from koppel.notifications.models import DeliveryState, WebhookDelivery
@@ -22,7 +23,8 @@ WEBHOOK_OUTBOX = Outbox(
     model=WebhookDelivery,
     lane_columns=("organisation_id", "webhook_id"),
     open_rows=Q(state__in=[DeliveryState.WAITING, DeliveryState.CLAIMED]),
-    is_deliverable=Q(webhook__is_active=True),
+    is_deliverable=Q(webhook__is_active=True)
+    & (Q(webhook__paused_until=None) | Q(webhook__paused_until__lte=Now())),
     lease=timedelta(minutes=2),
     retry_seconds=lambda attempts: RETRY_SCHEDULE[attempts - 1].total_seconds(),
     attempts_max=len(RETRY_SCHEDULE) + 1,
