@@ -302,7 +302,7 @@ def test_new_issues_are_one_notice_and_what_was_put_right_is_left_out(firm: Firm
         Issue.objects.update(raised_at=timezone.now() - SETTLE_TIME - timedelta(seconds=1))
         assert notify_new_issues(organisation_id) == 4
         assert notify_new_issues(organisation_id) == 0
-    assert screen_messages(firm.ben) == ["3 issues need you. They are about: First, Second"]
+    assert screen_messages(firm.ben) == ["3 issues need your attention, including: First, Second"]
     assert screen_messages(firm.anna) == []
 
 
@@ -319,7 +319,7 @@ def test_a_single_issue_is_told_in_its_own_words(firm: Firm) -> None:
         Issue.objects.update(raised_at=timezone.now() - timedelta(hours=1))
         notify_new_issues(organisation_id)
     assert screen_messages(firm.ben) == [
-        "First needs you: Entry 7 does not balance: debit and credit differ by 1.00."
+        "First needs your attention: Entry 7 does not balance: difference 1.00."
     ]
 
 

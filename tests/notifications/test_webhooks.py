@@ -265,7 +265,7 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
     make_due(anna, since=timedelta(days=4))
     send(anna)
     assert screen_messages(anna)[1:] == [
-        "The webhook Tickets was switched off. It accepted nothing for three days."
+        "The webhook Tickets was switched off. No message was accepted for three days."
     ]
     (hook,) = browser.get(API).json()
     assert (hook["enabled"], hook["disabled_reason"]) == (False, "unresponsive")
@@ -428,16 +428,16 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     assert secret not in browser.get(address).content.decode()
     program.answers = [(500, {})]
     browser.post(f"{address}test")
-    assert "on its way" in browser.get(f"{address}log").content.decode()
+    assert "sending" in browser.get(f"{address}log").content.decode()
     send(anna)
     log_text = browser.get(f"{address}log").content.decode()
-    assert "500 It did not accept the message." in log_text
+    assert "500 The message was not accepted." in log_text
     assert "no &lt;b&gt;thanks&lt;/b&gt;" in log_text
     assert is_signed_with(secret, program.got[0])
     browser.post(f"{address}disable")
-    assert "The webhook was switched off." in browser.get(f"{address}?state=failed").content.decode()
+    assert "Webhook switched off." in browser.get(f"{address}?state=failed").content.decode()
     browser.post(f"{address}enable")
-    assert "1 message is sent again." in browser.post(f"{address}redeliver", follow=True).content.decode()
+    assert "Resending 1 message." in browser.post(f"{address}redeliver", follow=True).content.decode()
     assert send(anna) == 1
     renewed = browser.post(f"{address}secret").content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
@@ -449,7 +449,7 @@ def test_a_refused_webhook_of_some_events_is_not_shown_as_one_of_all(anna: Actor
     """Who meant some events and ticked none must not make one of all by pressing the button again."""
     form = {"name": "Chat", "url": "https://chat.example.test/", "which": "some", "where": "some"}
     page = browser.post("/organisation/webhooks/", form).content.decode()
-    assert "Choose events, at least one; or all of them." in page
+    assert "Choose at least one event, or all events." in page
     for name in ("which", "where"):
         assert f'name="{name}" value="some" checked' in page or f'name="{name}"' not in page
         assert f'name="{name}" value="all" checked' not in page

@@ -16,7 +16,7 @@ from koppel.notifications.models import EventFacts
 
 StrOrPromise = str | Promise
 
-UNKNOWN = _("Something happened (%(event)s).")
+UNKNOWN = _("New event (%(event)s).")
 
 
 class EventCode(StrEnum):

@@ -15,7 +15,7 @@ OTHER_COMPANY = "other_company"
 
 def columns_awaiting_connection() -> Mapping[str, str]:
     """Return the columns of one that waits for a connection."""
-    reason = _("Its connection was removed. It goes on when another connection reaches the company.")
+    reason = _("The connection was removed. Syncing resumes when another connection reaches this company.")
     return {"status": Status.BLOCKED.value, "status_code": AWAITING_CONNECTION, "status_reason": reason}
 
 

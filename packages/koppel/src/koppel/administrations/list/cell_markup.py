@@ -42,7 +42,7 @@ class PageContext:
 
 def page_context(rows: RowContext) -> PageContext:
     labels = {
-        "doubtful": _("This number looks doubtful."),
+        "doubtful": _("Check this number; it looks wrong."),
         "restricted": _("Restricted"),
         "retry": _("Retry"),
         "left": _("Client left"),

@@ -28,7 +28,7 @@ WARNING = (
     TimelineKind.COMPANY_NUMBER_CHANGED,
 )
 DAY_KINDS = {
-    "ok": _("well"),
+    "ok": _("no problems"),
     "none": _("not connected yet"),
     "degraded": _("no answer"),
     "lost": _("consent lost"),
@@ -90,6 +90,6 @@ def bar_summary(days: list[DayHealth]) -> str:
     """Describe the drawing in one sentence, for those who do not see it."""
     troubled = [day for day in days if day.kind not in ("ok", "none")]
     if not troubled:
-        return translate("Health of the last 30 days: well every day.")
+        return translate("Health over the last 30 days: no problems.")
     listed = "; ".join(day_message(day) for day in troubled)
-    return translate("Health of the last 30 days: %(listed)s.") % {"listed": listed}
+    return translate("Health over the last 30 days: %(listed)s.") % {"listed": listed}

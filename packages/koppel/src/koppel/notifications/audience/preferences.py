@@ -105,7 +105,7 @@ def update_delivery_settings(
     in.
     """
     if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:
-        message = _("Choose a colleague who can sign in as your stand-in. Nothing was stored.")
+        message = _("Choose an active colleague as your substitute. Nothing was saved.")
         raise Refused(message, field="stand_in")
     DeliverySettings.objects.update_or_create(
         organisation_id=actor.organisation_id,

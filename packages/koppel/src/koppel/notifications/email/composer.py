@@ -76,8 +76,8 @@ def _as_text(context: dict[str, object]) -> str:
     for item in items if isinstance(items, list) else []:
         lines += [f"{item.when}  {item.message}".strip(), item.link, ""]
     if context["because"]:
-        lines.append(_("You get this because %(because)s.") % context)
-    lines.append(_("What Koppel mails you: %(preferences)s") % context)
+        lines.append(_("You receive this because %(because)s.") % context)
+    lines.append(_("Choose your e-mail notifications: %(preferences)s") % context)
     return "\n".join(lines) + "\n"
 
 

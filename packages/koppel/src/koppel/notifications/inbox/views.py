@@ -68,7 +68,7 @@ def edit_preferences(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         with form.refusals():
             _save_preferences(request, form)
-            messages.success(request, _("Your choices are stored."))
+            messages.success(request, _("Notification settings saved."))
             return HttpResponseRedirect(request.path)
     context = {
         "form": form,

@@ -29,7 +29,7 @@ EVENT_TYPES = (
     EventType(
         NotificationEvent.WEBHOOK_DISABLED,
         _("The webhook %(name)s was switched off. %(message)s"),
-        label=_("A webhook was switched off"),
+        label=_("Webhook switched off"),
         localize=_localize,
         is_momentary=True,
     ),

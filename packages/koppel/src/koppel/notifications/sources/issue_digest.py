@@ -92,9 +92,9 @@ def _localize(facts: EventFacts) -> EventFacts:
 EVENT_TYPES = (
     EventType(
         NotificationEvent.ISSUE_RAISED,
-        _("%(name)s needs you: %(message)s"),
-        plural_message=_("%(issues)s issues need you. They are about: %(names)s"),
-        label=_("An issue was raised"),
+        _("%(name)s needs your attention: %(message)s"),
+        plural_message=_("%(issues)s issues need your attention, including: %(names)s"),
+        label=_("New issue"),
         count_key="issues",
         by_administration=True,
         localize=_localize,

@@ -17,9 +17,8 @@ EVENT_TYPES = (
     EventType(
         NotificationEvent.MEMBERSHIP_BEGAN,
         _(
-            "Your account is a member of %(organisation)s now. "
-            "Was it not you who accepted that? Tell its Administrators, and"
-            " change your password."
+            "Your account is now a member of %(organisation)s. If you did not accept this, contact "
+            "one of its Administrators and change your password."
         ),
         label=_("Membership of an organisation"),
         is_momentary=True,
@@ -28,11 +27,10 @@ EVENT_TYPES = (
     EventType(
         NotificationEvent.SIGN_IN_LINKED,
         _(
-            "%(provider)s may sign you in to %(organisation)s from now on. "
-            "Was it not you who linked it? Tell the"
-            " Administrators of %(organisation)s."
+            "%(provider)s can now sign you in to %(organisation)s. If you did not link it, contact "
+            "an Administrator of %(organisation)s."
         ),
-        label=_("A linked single sign-on"),
+        label=_("Single sign-on linked"),
         is_momentary=True,
         is_private=True,
     ),

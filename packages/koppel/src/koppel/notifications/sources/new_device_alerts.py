@@ -30,10 +30,10 @@ EVENT_TYPES = (
     EventType(
         NotificationEvent.NEW_SIGN_IN,
         _(
-            "Somebody signed in as you from a new browser: %(browser)s, address %(address)s."
-            " Was it not you? Change your password."
+            "New sign-in to your account: %(browser)s, address %(address)s. If this was not you, "
+            "change your password."
         ),
-        label=_("A sign-in from a new browser"),
+        label=_("Sign-in from a new browser"),
         is_momentary=True,
         is_private=True,
     ),

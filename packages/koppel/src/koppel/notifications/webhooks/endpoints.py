@@ -49,7 +49,7 @@ def create_webhook(actor: Actor, data: WebhookInput) -> tuple[WebhookEndpoint, S
     """Create a webhook. Returns it with its secret, which is shown once. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     if WebhookEndpoint.objects.for_actor(actor).count() >= WEBHOOKS_MAX:
-        raise Refused(_("An organisation has at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
+        raise Refused(_("An organisation can have at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
     cleaned = _clean(actor, data)
     webhook = WebhookEndpoint.objects.create(
         organisation_id=actor.organisation_id,
@@ -147,7 +147,7 @@ def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
     """Return the input normalised. Raises `Refused`."""
     name = clean_text(data.name)
     if not name:
-        raise Refused(_("A name is needed."), field="name")
+        raise Refused(_("Enter a name."), field="name")
     return WebhookInput(
         name=name,
         url=_clean_url(data.url),
@@ -167,9 +167,7 @@ def _clean_url(text: str) -> str:
     except (ValidationError, ValueError):  # ValueError: a port out of range
         parts = None
     if parts is None or parts.username or parts.fragment or len(url) > 500:
-        message = _("“%(url)s” is no address that Koppel can call. It begins with https://.") % {
-            "url": url[:200]
-        }
+        message = _("“%(url)s” is not a valid address. It must start with https://.") % {"url": url[:200]}
         raise Refused(message, field="url")
     return url
 
@@ -177,9 +175,11 @@ def _clean_url(text: str) -> str:
 def _validate_events(event_types: Collection[str]) -> list[str]:
     available = webhook_event_types()
     if "" in event_types:
-        raise Refused(_("Choose events, at least one; or all of them."), field="events")
+        raise Refused(_("Choose at least one event, or all events."), field="events")
     if unknown := [name for name in event_types if name not in available]:
-        raise Refused(_("There is no event “%(event)s”.") % {"event": str(unknown[0])[:60]}, field="events")
+        raise Refused(
+            _("The event “%(event)s” does not exist.") % {"event": str(unknown[0])[:60]}, field="events"
+        )
     return sorted(set(event_types))
 
 
@@ -187,7 +187,7 @@ def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> list[int
     divisions = Division.objects.for_actor(actor).filter(archived_at=None, pk__in=list(division_ids))
     ids = list(divisions.order_by("pk").values_list("pk", flat=True))
     if len(ids) < len(set(division_ids)):
-        message = _("Choose divisions that exist, at least one; or the whole organisation.")
+        message = _("Choose at least one division, or the whole organisation.")
         raise Refused(message, field="divisions")
     return ids
 

@@ -30,7 +30,7 @@ def list_webhooks(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         with form.refusals():
             webhook, secret = endpoints.create_webhook(request.actor, form.input)
-            messages.success(request, _("The webhook is made. Test it now."))
+            messages.success(request, _("Webhook created. Test it now."))
             return _page(request, webhook, secret)
     context = {
         "nav_section": "webhooks",
@@ -65,7 +65,7 @@ def show_log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
 def send_test(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Send a test message."""
     delivery_log.send_test(request.actor, webhook_id)
-    messages.success(request, _("A test is on its way; the log shows what comes back."))
+    messages.success(request, _("Test sent. The log shows the answer."))
     return _redirect(webhook_id)
 
 
@@ -95,7 +95,7 @@ def remove_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpRespon
     """Remove a webhook with its log."""
     webhook = endpoints.get_webhook(request.actor, webhook_id)
     endpoints.remove_webhook(request.actor, webhook_id)
-    messages.success(request, _("The webhook “%(name)s” is removed.") % {"name": webhook.name})
+    messages.success(request, _("Webhook “%(name)s” removed.") % {"name": webhook.name})
     return HttpResponseRedirect(reverse("webhooks:list"))
 
 
@@ -104,7 +104,7 @@ def redeliver(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Send one message again, or all that failed."""
     delivery_id = RedeliverForm.of(request).values_or_refusal()["id"]
     count = delivery_log.redeliver(request.actor, webhook_id, [delivery_id] if delivery_id else None)
-    message = ngettext("%(count)d message is sent again.", "%(count)d messages are sent again.", count)
+    message = ngettext("Resending %(count)d message.", "Resending %(count)d messages.", count)
     messages.success(request, message % {"count": count})
     return _redirect(webhook_id)
 
