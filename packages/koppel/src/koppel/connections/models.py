@@ -245,7 +245,7 @@ class TimelineKind(models.TextChoices):
     TRANSFER_REQUESTED = "transfer_requested", _("%(owner)s was asked to take over")
     TRANSFER_CANCELLED = "transfer_cancelled", _("%(owner)s remains owner")
     OWNER_CHANGED = "owner_changed", _("%(owner)s took over the connection; it now uses %(account)s")
-    IMPORT_POLICY_CHANGED = "import_policy_changed", _("%(count)s companies shared with colleagues")
+    IMPORT_POLICY_CHANGED = "import_policy_changed", _("Companies shared with colleagues: %(count)s")
     REMOVED = "removed", _("Removed")
     REVOKED = "revoked", _("Tokens of %(account)s revoked at the accounting system")
     COMPANY_UNLISTED = "company_unlisted", _("%(name)s cannot be reached any more")

@@ -15,6 +15,7 @@ from koppel.issues.issue_types import IssueType, StrOrPromise, get_issue_type
 from koppel.issues.models import Issue
 from koppel.kit.database.json_fields import MessageContext, MessageFacts
 from koppel.kit.web.money import format_money
+from koppel.kit.web.sentences import fill
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,9 @@ def render_issue_message(code: str, context: MessageFacts) -> str:
 def _fill(issue_type: IssueType, template: StrOrPromise, context: MessageFacts) -> str:
     """Fill the context into a message; a value that an old issue lacks shows as a dash.
 
-    Values are stored without a language: reasons are translated here, and amounts and periods formatted."""
+    Values are stored without a language: amounts and periods are formatted here."""
     currency = str(context.get("currency") or "")
     formatters: dict[str, Callable[[str], str]] = {
-        "reason": gettext,
         "period": format_period,
         "difference": lambda amount: format_money(abs(Decimal(amount)), currency),
         "accounts": lambda accounts: _format_amounts(accounts, currency),
@@ -95,7 +95,7 @@ def _fill(issue_type: IssueType, template: StrOrPromise, context: MessageFacts) 
     }
     localized = issue_type.localize(context) if issue_type.localize else {}
     values = {"system": gettext("the accounting system"), **context, **formatted, **localized}
-    return str(template % _DashForMissing(values))
+    return fill(template, values)
 
 
 def _format_amounts(text: str, currency: str) -> str:
@@ -103,8 +103,3 @@ def _format_amounts(text: str, currency: str) -> str:
     return re.sub(
         r"(?<=\()-?\d+(?:\.\d+)?(?=\))", lambda found: format_money(Decimal(found[0]), currency), text
     )
-
-
-class _DashForMissing(dict[str, object]):
-    def __missing__(self, key: str) -> str:
-        return "–"

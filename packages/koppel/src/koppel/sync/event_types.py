@@ -23,10 +23,10 @@ EVENT_TYPES = (
     EventType(
         SyncEvent.IMPORT_FINISHED,
         ngettext_lazy(
-            "The import of %(total)s administration is complete: %(active)s active, "
-            "%(others)s need attention.",
-            "The import of %(total)s administrations is complete: %(active)s active, "
-            "%(others)s need attention.",
+            "The import of %(total)s administration is complete. Active: %(active)s. "
+            "Needing attention: %(others)s.",
+            "The import of %(total)s administrations is complete. Active: %(active)s. "
+            "Needing attention: %(others)s.",
             "total",
         ),
         label=_("Import complete"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _
 
 from koppel.administrations.models import Status
 from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE

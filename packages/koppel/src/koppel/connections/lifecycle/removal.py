@@ -120,7 +120,7 @@ def removal_message(removal: Removal, policy: RemovalPolicy) -> str:
         ) % {"count": removal.administrations}
     moved_count = removal.reached_elsewhere if policy is RemovalPolicy.MOVE else 0
     message = _(
-        "Connection removed. %(moved)d administrations continue through another connection, "
-        "%(waiting)d are waiting."
+        "Connection removed. Administrations continuing through another connection: %(moved)d; "
+        "waiting: %(waiting)d."
     )
     return message % {"moved": moved_count, "waiting": removal.administrations - moved_count}
