@@ -1,5 +1,4 @@
-"""The geometry of the chart of income and cost per period: two bars a
-period, in an SVG of 720 × 200 units."""
+"""The layout of the bar chart of income and cost per period, in an SVG of 720 × 200 units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +8,13 @@ from koppel.books.reports.period_totals import PeriodResult
 
 WIDTH, BASE = 720, 170
 GROUP_PADDING = 0.12
-"""Of the width of a period, on the left of its bars."""
+"""The gap to the left of a period's bars, as a share of the period's width."""
 BAR_GAP = 2
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A rectangle; amounts below zero hang under the base line."""
+    """A bar; negative amounts are drawn below the base line."""
 
     kind: str
     x: float
@@ -39,7 +38,7 @@ class Chart:
 
 
 def layout(results: Sequence[PeriodResult]) -> Chart:
-    """Scale to the largest amount, with room below the base line when an amount is negative."""
+    """Lay out the chart, scaled to the largest amount, with room below the base line for negative ones."""
     amounts = [amount for result in results for amount in (result.income, result.cost)]
     highest, lowest = max([*amounts, Decimal(0)]), min([*amounts, Decimal(0)])
     span = (highest - lowest) or Decimal(1)

@@ -1,5 +1,7 @@
-"""From the vendor's records to rows. Pure: the same bytes give the
-same row. Amounts go from text to `Decimal`."""
+"""Maps the vendor's records to rows. Pure: the same bytes give the same row.
+
+Amounts are parsed from text to `Decimal`.
+"""
 
 import re
 from collections.abc import Callable
@@ -296,17 +298,22 @@ def contact(raw: bytes) -> rows.ContactRow:
 
 
 def payment_term(raw: bytes) -> rows.PaymentTermRow:
-    """Normalise a payment term. `dueDay1` counts days only for the type FixedNumberOfDays; the other types
-    name a day of the month."""
+    """Normalise a payment term.
+
+    `dueDay1` counts days only for the type FixedNumberOfDays; the other types name a day of the month.
+    """
     wire: Term = msgspec.json.decode(raw, type=Term)
     days = wire.dueDay1 if wire.dueDateType == "FixedNumberOfDays" else None
     return rows.PaymentTermRow(code=wire.termsId, name=_clean(wire.description) or wire.termsId, days=days)
 
 
 def balance(raw: bytes) -> rows.BalanceRow:
-    """Normalise a balance. The description does not say which sign a credit balance has. The record's own
-    arithmetic tells: opening plus debit less credit gives the closing balance when debits are positive,
-    opening plus credit less debit when signs follow the account."""
+    """Normalise a balance.
+
+    The description does not state the sign of a credit balance; the record's own arithmetic shows it. Opening
+    plus debit less credit equals closing when debits are positive; opening plus credit less debit does when
+    signs follow the account.
+    """
     wire: BalanceWire = msgspec.json.decode(raw, type=BalanceWire)
     opening, closing = _amount(wire.beginningBalance), _amount(wire.yearToDateBalance)
     debit, credit = _amount(wire.periodToDateDebit), _amount(wire.periodToDateCredit)
@@ -391,8 +398,10 @@ _line = msgspec.json.Decoder(LineWire)
 
 
 def _clean(text: str | None) -> str | None:
-    """Return the text without blanks around it; NUL, which PostgreSQL refuses in text, becomes a blank. Empty
-    is None."""
+    """Return the text without surrounding blanks; None when empty.
+
+    NUL, which PostgreSQL refuses in text, becomes a blank.
+    """
     if not text:
         return None
     return (text.replace("\x00", " ") if "\x00" in text else text).strip() or None
@@ -403,8 +412,10 @@ def _dimensions(segments: list[LineSegment]) -> str:
 
 
 def _amount(value: Any) -> Any:
-    """Return the amount. Raises `ValueError` unless it is finite and below 10^18: JSON allows `1e400`, books
-    do not."""
+    """Return the amount.
+
+    Raises `ValueError` unless it is finite and below 10^18: JSON allows `1e400`, the books do not.
+    """
     try:
         if value is None or AMOUNT_MIN < value < AMOUNT_MAX:
             return value
