@@ -13,8 +13,7 @@ from koppel.administrations.models import Administration, BulkOperation, Favouri
 from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection, ConnectionState
-from koppel.kit.cli.errors import refusal_text
-from koppel.kit.errors import KoppelError
+from koppel.kit.errors import KoppelError, refusal_text
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.groups import divisions
@@ -279,7 +278,7 @@ def test_a_filter_by_a_person_who_is_gone_names_the_person(firm: Firm, actor: An
         Membership.objects.filter(pk=anna.membership_id).delete()
     page = browser_of(firm.boss).get(f"{ROOT}?user={anna.membership_id}")
     assert page.status_code == 422
-    assert page.json()["detail"][0]["msg"] == "The person “Anna de Vries” no longer works here."
+    assert page.json()["detail"][0]["msg"] == "The user “Anna de Vries” is no longer a member."
 
 
 def test_an_import_of_administrations_that_one_may_not_see_does_not_exist(firm: Firm, actor: Any) -> None:

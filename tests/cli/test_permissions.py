@@ -18,9 +18,8 @@ from django.utils import timezone
 from pydantic import ValidationError as InputError
 
 from koppel.cli.main import COMMAND_GROUPS
-from koppel.kit.cli.errors import refusal_text
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.errors import KoppelError
+from koppel.kit.errors import KoppelError, refusal_text
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role

@@ -2,7 +2,8 @@
 the job asks, what is known is read back."""
 
 import asyncio
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -155,6 +156,29 @@ def test_an_rsin_of_two_companies_is_ambiguous_and_a_name_only_proposes(
     assert {candidate.number for candidate in results[rsin].candidates} == {"33031431", "17052456"}
     assert results[name].outcome is LookupOutcome.AMBIGUOUS
     assert [candidate.number for candidate in results[name].candidates] == ["33031431"]
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "least"),
+    [(429, "7200", 7200), (503, "two hours ahead", 7200), (500, "7200", 7200), (429, "9" * 12, 259_200)],
+)
+def test_a_register_that_asks_for_a_pause_is_not_called_before_it_is_over(
+    registers: Sandbox, boss: Actor, status: int, value: str, least: int
+) -> None:
+    in_two_hours = format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
+    header = in_two_hours if value == "two hours ahead" else value
+    registers.fault("/registers/kvk", status=status, times=50, headers={"Retry-After": header})
+    registers.forget_calls()
+    queries = [number("NL", value) for value in ("33031431", "17052456", "69599084")]
+    ask(boss, queries[0])
+    made = len(registers.calls("/registers/kvk"))
+    for query in (*queries, *queries):
+        ask(boss, query, again=True)
+    assert len(registers.calls("/registers/kvk")) == made == 1
+    with installation_scope("pauses"):
+        limit = RegisterRateLimit.objects.get(source="kvk")
+    assert limit.backoff_until is not None
+    assert abs((limit.backoff_until - timezone.now()).total_seconds() - least) < 30
 
 
 @pytest.mark.parametrize(

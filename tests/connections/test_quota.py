@@ -136,7 +136,7 @@ def test_the_vendors_refusal_holds_for_all_workers() -> None:
     assert worker.exchange(1e9, state).calls == 1
     worker.usage = UsageReport(calls=1, answered=True, blocked_until=1e9 + 411)
     refused = worker.exchange(1e9, state)
-    assert (refused.calls, refused.reason, round(refused.wait_seconds)) == (0, "quota", 411)
+    assert (refused.calls, refused.reason, round(refused.wait_seconds)) == (0, "requested", 411)
     assert other.exchange(1e9 + 400, state).calls == 0
     assert other.exchange(1e9 + 412, state).calls > 0
 

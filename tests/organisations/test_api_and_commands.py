@@ -17,10 +17,10 @@ from pydantic import ValidationError as InputError
 from koppel.administrations.audit_log import commands as audit_commands
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.kit.cli.errors import refusal_text
-from koppel.kit.errors import KoppelError
+from koppel.kit.errors import KoppelError, refusal_text
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import divisions, people, templates
+from koppel.organisations.invitations import csv_import
 from koppel.organisations.models import (
     Division,
     DivisionMember,
@@ -196,7 +196,7 @@ def test_a_division_names_nobody_who_has_no_access(boss: Actor, actor: Any) -> N
             answer = send(boss, method, path, {"name": "Oost", "people": [person, ben.membership_id]}, 409)
             assert answer == {
                 "error": "refused",
-                "message": "Choose people who have access.",
+                "message": "Choose active people.",
                 "field": "people",
             }
     for words in (("create", "Oost", "--member"), ("members", zuid["id"], "--add")):
@@ -238,3 +238,32 @@ def test_a_name_is_refused_rather_than_cut(boss: Actor) -> None:
         with pytest.raises(InputError) as refused:
             run(boss, app, "create", "n" * 121)
         assert "name: Write at most 120 characters" in refusal_text(refused.value)
+
+
+def test_an_invitation_names_what_it_cannot_take(boss: Actor) -> None:
+    """Nothing is cut short and nothing is left out in silence: over REST, from the shell, in a file."""
+    email = "nieuw@example.test"
+    body = {"email": email, "role": "user"}
+    answer = send(boss, "post", "/people/invitations", {**body, "divisions": [987654]}, status=409)
+    assert (answer["field"], "number 987654" in answer["message"]) == ("divisions", True)
+    with pytest.raises(KoppelError, match="number 987654"):
+        run(boss, people.app, "invite", email, "--division", "987654")
+    for too_long in ({"name": "n" * 201}, {"email": f"{'n' * 250}@example.test"}):
+        answer = send(boss, "post", "/people/invitations", body | too_long, status=422)
+        assert answer["detail"][0]["loc"][-1] in too_long
+    with pytest.raises(InputError) as refused:
+        run(boss, people.app, "invite", email, "--name", "n" * 201)
+    assert "name: Write at most 200 characters" in refusal_text(refused.value)
+    with organisation_scope(boss.organisation_id):
+        (line,) = csv_import.invite_all(boss, f"{email};{'n' * 201}\n")
+        assert (line.invited, "name: Write at most 200" in line.problem) == (False, True)
+        assert not Invitation.objects.exists()
+
+
+def test_access_is_not_given_to_a_division_that_does_not_exist(boss: Actor, actor: Any) -> None:
+    ben = colleague(actor, boss, "user")
+    body = {"role": "user", "divisions": [987654]}
+    answer = send(boss, "put", f"/people/{ben.membership_id}", body, status=409)
+    assert answer["field"] == "divisions"
+    with pytest.raises(KoppelError, match="number 987654"):
+        run(boss, people.app, "update", ben.membership_id, "--division", "987654")

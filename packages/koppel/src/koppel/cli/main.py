@@ -17,9 +17,9 @@ from koppel.cli.commands import migrate
 from koppel.cli.demo import commands as demo_commands
 from koppel.cli.environment import data_directory, load_installation, load_module, set_up_django
 from koppel.kit import logging
-from koppel.kit.cli.errors import CommandError, refusal_text
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgresError
-from koppel.kit.errors import KoppelError
+from koppel.kit.errors import KoppelError, refusal_text
 
 REFUSED = CommandError.exit_code
 

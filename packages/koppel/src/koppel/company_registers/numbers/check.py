@@ -51,10 +51,7 @@ def _check_with_rules(compact_number: str, typed: str, country: str) -> NumberCh
 def _as_placeholder(check: NumberCheck) -> NumberCheck:
     """Return the check as refused: vendors put such a number into sample
     books, and people type it to get past a field."""
-    message = _(
-        "This is a made-up number, not this company's own. "
-        "For a test company choose the reason “test / demo”."
-    )
+    message = _("This is a made-up number. For a test company, choose the reason “test / demo”.")
     return replace(
         check, status=NumberStatus.INVALID, note="dummy", message=message, suggested_reason="test_demo"
     )

@@ -27,7 +27,7 @@ from koppel.company_registers.numbers.german_courts import check_german_number
 
 CHECKED_FROM = 50_000_000
 CENTURIES = ("18", "19", "20")
-_MISTYPED = _("The check digit does not fit: this number looks mistyped. Please check.")
+_MISTYPED = _("The check digit is wrong. Please check the number.")
 
 
 def _nl(compact_number: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one return per kind of number
@@ -46,25 +46,23 @@ def _nl(compact_number: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one
     if re.fullmatch(r"\d{9}", digits):
         return _nl_nine_digits(digits)
     if re.fullmatch(r"\d{7}", digits):
-        message = _("A COC number has 8 digits. A zero was put in front; please check.")
+        message = _("A COC number has 8 digits. A leading zero was added; please check.")
         return doubtful(f"0{digits}", "NL", "zero_added", message)
     if not re.fullmatch(r"\d{8}", digits):
         return invalid(compact_number, "NL", "format", _("A COC number has 8 digits."))
     total = sum(int(digit) * weight for digit, weight in zip(digits, range(8, 0, -1), strict=True))
     if int(digits) >= CHECKED_FROM and total % 11:
-        return doubtful(digits, "NL", "looks_mistyped", _("This number looks mistyped. Please check."))
+        return doubtful(digits, "NL", "looks_mistyped", _("Please check this number; it looks mistyped."))
     return valid(digits, "NL")
 
 
 def _nl_nine_digits(digits: str) -> NumberCheck:
     if bsn.is_valid(digits):
         message = _(
-            "This is an RSIN (9 digits), the tax office's number. Enter the COC number instead: 8 digits."
+            "This is an RSIN (9 digits), issued by the tax office. Enter the COC number instead: 8 digits."
         )
         return invalid(digits, "NL", "rsin", message)
-    return invalid(
-        digits, "NL", "format", _("A COC number has 8 digits; this has 9. Is one of them typed twice?")
-    )
+    return invalid(digits, "NL", "format", _("A COC number has 8 digits; this one has 9. Please check."))
 
 
 def _no(compact_number: str, _typed: str) -> NumberCheck:

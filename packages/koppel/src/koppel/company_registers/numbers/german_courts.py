@@ -42,9 +42,7 @@ def check_german_number(compact_number: str, typed: str) -> NumberCheck:
     number = _register_number(match)
     court = _court(typed[: match.start()]) or _court(typed[match.end() :])
     if not court:
-        message = _(
-            "A register number is only known with its court, for instance “München HRB 12345”. Please add it."
-        )
+        message = _("A register number needs its court, for instance “München HRB 12345”. Please add it.")
         return doubtful(number, "DE", "court_missing", message)
     try:
         return valid(handelsregisternummer.validate(f"{court} {number}"), "DE")

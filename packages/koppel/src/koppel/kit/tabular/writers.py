@@ -1,5 +1,4 @@
-"""Write tables as CSV, Excel or Parquet. Rows are streamed; amounts stay
-exact; no cell is executed by a spreadsheet.
+"""Writes tables as CSV, Excel or Parquet: streamed, with exact amounts, safe from formula injection.
 
 The caller states the type of each column, because an empty table has types too.
 """
@@ -28,7 +27,7 @@ EXCEL_ROWS_MAX = 1_048_575
 EXCEL_FIRST_YEAR = 1900
 """Excel has no number for an earlier day, so that it is written as text."""
 EXCEL_DIGITS_EXACT = 15
-"""Excel keeps numbers as doubles; a longer amount is written as text instead of being rounded."""
+"""Excel stores numbers as doubles; a longer amount is written as text instead of being rounded."""
 
 
 class ColumnType(StrEnum):
@@ -87,9 +86,7 @@ def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[S
 
 @contextmanager
 def temporary_file() -> Iterator[IO[bytes]]:
-    """Yield a temporary file that stays open after the block, to be streamed, and is closed when the block
-    raises.
-    """
+    """Yield a temporary file that stays open after the block and is closed if the block raises."""
     target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives the block
     try:
         yield target
@@ -99,8 +96,9 @@ def temporary_file() -> Iterator[IO[bytes]]:
 
 
 def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator[str]:
-    """Yield UTF-8 lines with a byte order mark, which spreadsheets need, and `;` between cells as Dutch Excel
-    expects.
+    """Yield the lines of a CSV in UTF-8.
+
+    Spreadsheets need the byte order mark; Dutch Excel expects `;` between cells.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=";")
@@ -113,7 +111,7 @@ def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator
 
 
 def escape_formula(text: str) -> str:
-    """Prefix a text that begins like a formula with an apostrophe, so that no spreadsheet executes it."""
+    """Prefix a text that begins like a formula with an apostrophe, so that spreadsheets do not execute it."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 

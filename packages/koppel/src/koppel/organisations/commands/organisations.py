@@ -15,6 +15,7 @@ from koppel.organisations import bootstrap
 from koppel.organisations.access import domains
 from koppel.organisations.bootstrap import LinkKind, RecoveryLink
 from koppel.organisations.commands.acting import current_shell_operator
+from koppel.organisations.inputs import OrganisationInput
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Role
@@ -48,8 +49,10 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create an organisation and print the link on which its first Administrator chooses a password."""
-    data = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
-    created = bootstrap.create_organisation(current_shell_operator(), name, data, language=language)
+    administrator = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
+    created = bootstrap.create_organisation(
+        current_shell_operator(), OrganisationInput(name=name), administrator, language=language
+    )
     link = bootstrap.invitation_link(created)
     if as_json:
         print_json(
