@@ -61,8 +61,8 @@ def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, a
     page = browser.get(draft).content.decode()
     assert f"{24 - len(already)} administrations change" in page
     assert f"{len(already) + 1} stay as they are" in page
-    assert "Is so already." in page
-    assert "Does not exist, or you may not see it." in page
+    assert "Already set." in page
+    assert "Not found, or you have no access." in page
     assert "Division: Zuid → Noord" in page
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.filter(division_id=firm.divisions[0]).count() == len(already), (

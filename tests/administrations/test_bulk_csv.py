@@ -49,7 +49,7 @@ def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Fir
     browser = browser_of(boss)
     draft = browser.post("/administrations/bulk/csv/", {"text": text}).headers["Location"]
     page = browser.get(draft).content.decode()
-    assert "3 lines of the file cannot be followed" in page
+    assert "3 lines could not be processed" in page
     assert "No administration with this name" in page
     assert "stands in the file twice" in page
     assert "This is a VAT number." in page
@@ -76,7 +76,7 @@ def test_a_csv_says_which_are_deactivated_synced_or_starred(firm: Firm) -> None:
     form = {"text": text, "action": "deactivate", "reason": "Praktijk verkocht"}
     draft = browser.post("/administrations/bulk/csv/", form).headers["Location"]
     page = browser.get(draft).content.decode()
-    assert "2 administrations change" in page
+    assert "2 administrations will change" in page
     assert "Reason: Praktijk verkocht" in page
     assert "No administration with this name" in page
     browser.post(f"{draft}start")
@@ -128,7 +128,7 @@ def test_identities_set_in_bulk_keep_the_one_rule_and_close_what_was_open(actor:
     upload = SimpleUploadedFile("lijst.csv", text.encode("cp1252"))
     draft = browser.post("/administrations/bulk/csv/", {"file": upload}).headers["Location"]
     page = browser.get(draft).content.decode()
-    assert "Without a number it needs a reason and a sector." in page
+    assert "Without a number, a reason and a sector are required." in page
     assert "811218-9876" not in page
     assert "811218-****" in page
     browser.post(f"{draft}start")

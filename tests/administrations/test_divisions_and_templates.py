@@ -145,8 +145,8 @@ def test_who_is_told_is_set_event_by_event_and_says_where_it_comes_from(actor: A
     with organisation_scope(boss.organisation_id):
         Administration.objects.update(template_id=firm.templates[0])
     page = browser.post(template, {"name": "Standard", "notify-sync_failing": "division"}).content.decode()
-    assert "6 of 6 administrations change" in page
-    assert "Syncs fail: and the people of its division" in page
+    assert "6 of 6 administrations will change" in page
+    assert "Syncs fail: Owner, assigned users and division" in page
     browser.post(template, {"name": "Standard", "notify-sync_failing": "division", "confirmed": "6"})
     settings = f"/administrations/{firm.ids[0]}/settings/"
     form = {

@@ -301,10 +301,13 @@ def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -
     old = administration_of(boss, "Oud B.V.", number="69599084", number_scheme="0106", client_number="K9")
     new = administration_of(boss, "Nieuw B.V.", number="69599084", number_scheme="0106")
     browser = browser_of(boss)
-    assert "The same number stands on:" in browser.get(f"/administrations/{new.pk}/").content.decode()
+    assert (
+        "Other administrations with this number:"
+        in browser.get(f"/administrations/{new.pk}/").content.decode()
+    )
     browser.post(f"/administrations/{new.pk}/predecessor", {"predecessor": "k9"})
     page = browser.get(f"/administrations/{new.pk}/").content.decode()
-    assert "The same number stands on:" not in page
+    assert "Other administrations with this number:" not in page
     assert "Oud B.V." in page
     assert "Nieuw B.V." in browser.get(f"/administrations/{old.pk}/").content.decode()
     with organisation_scope(boss.organisation_id), pytest.raises(Refused):

@@ -145,7 +145,7 @@ def test_the_page_says_where_one_is_and_reads_its_state_from_the_address(actor: 
     assert 'aria-sort="descending"' not in text, "the sorted column is not shown"
     assert "Client number" in text
     assert 'id="administrations"' in text
-    assert "Complete as of</a>" not in text
+    assert "Last synced</a>" not in text
     assert (
         f"101–{PAGE_SIZE + 5} of {PAGE_SIZE + 5}" in client.get("/administrations/?page=99").content.decode()
     )

@@ -89,7 +89,7 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
     with organisation_scope(boss.organisation_id):
         restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[named.membership_id])
     text = browser_of(boss).get("/administrations/?all=1").content.decode()
-    assert "1 restricted administration is not shown" in text
+    assert "1 restricted administration hidden" in text
     page = browser_of(boss).get("/administrations/restricted/").content.decode()
     assert "reader" in page
     assert SECRET not in page
@@ -307,7 +307,7 @@ def test_what_was_typed_stays_when_the_page_is_refused(people: dict[str, Actor])
     with organisation_scope(boss.organisation_id):
         Administration.objects.update(division=other)
     page = browser.post(path, typed).content.decode()
-    assert "Name at least one person who may sign in" in page
+    assert "Name at least one person who Active" in page
     assert {name: value for name, value in form_of(page).items() if name != "csrfmiddlewaretoken"} == {
         name: value for name, value in typed.items() if name != "csrfmiddlewaretoken"
     }

@@ -48,7 +48,7 @@ def test_the_page_asks_and_keeps_who_answered(boss: Actor) -> None:
     answer = browser.post(page, {"number": NUMBER})
     assert answer.status_code == 422
     assert (
-        "The register calls this number “Nordlys Gruppen AS”. Is this the same company?"
+        "In the register this number belongs to “Nordlys Gruppen AS”. Is this the same company?"
         in answer.content.decode()
     )
     assert now(boss, administration.pk).number == ""
@@ -65,10 +65,10 @@ def test_the_page_asks_and_keeps_who_answered(boss: Actor) -> None:
 def test_what_was_imported_before_the_register_answered_is_confirmed_on_its_page(boss: Actor) -> None:
     administration = administration_of(boss, "Nordlys Solberg", country="NO", number=NUMBER)
     browser, page = browser_of(boss), f"/administrations/{administration.pk}/identity/"
-    assert "the books call it" in browser.get(page).content.decode()
+    assert "Name in accounting system" in browser.get(page).content.decode()
     browser.post(f"/administrations/{administration.pk}/identity/register", {"action": "seen"})
     html = browser.get(page).content.decode()
-    assert "the books call it" not in html
+    assert "Name in accounting system" not in html
     assert "confirmed as the same company" in html
 
 

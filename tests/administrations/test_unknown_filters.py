@@ -278,7 +278,7 @@ def test_a_filter_by_a_person_who_is_gone_names_the_person(firm: Firm, actor: An
         Membership.objects.filter(pk=anna.membership_id).delete()
     page = browser_of(firm.boss).get(f"{ROOT}?user={anna.membership_id}")
     assert page.status_code == 422
-    assert page.json()["detail"][0]["msg"] == "The person “Anna de Vries” no longer works here."
+    assert page.json()["detail"][0]["msg"] == "The user “Anna de Vries” is no longer a member."
 
 
 def test_an_import_of_administrations_that_one_may_not_see_does_not_exist(firm: Firm, actor: Any) -> None:

@@ -115,7 +115,7 @@ def test_from_the_shell_under_ones_own_name(anna: Actor, ledger: Ledger, tmp_pat
         (("counts", "1"), "Say who acts: --as with a member's e-mail address, or KOPPEL_AS."),
         (
             ("counts", "1", "--as", "nobody@example.test"),
-            "nobody@example.test is not a member who may sign in here.",
+            "nobody@example.test is not a member who Active here.",
         ),
         (("counts", "987654", "--as", "{anna}"), "No such administration, or the actor may not see it"),
         (

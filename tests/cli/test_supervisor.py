@@ -37,7 +37,7 @@ def test_a_program_that_fails_for_days_does_not_bring_down_what_keeps_it_running
         program.process.wait()
         program.failures, program.started_at = 5000, time.monotonic()
         supervisor.tick()
-        assert program.failures == 5000, "it waits for its turn"
+        assert program.failures == 5000, "it Queued"
     finally:
         supervisor.stop()
 

@@ -72,7 +72,7 @@ def test_the_register_gives_the_sector_and_its_name_stands_beside_the_books(
     )
     text = browser.get(f"/administrations/{administration.pk}/identity/card").content.decode()
     assert "Koekjes Groep B.V." in text
-    assert "the books call it Bakkerij De Haan" in text
+    assert "Name in accounting system: Bakkerij De Haan" in text
     with organisation_scope(anna.organisation_id):
         assert (
             AuditEntry.objects.filter(
@@ -90,7 +90,7 @@ def test_a_closed_company_is_an_issue_until_somebody_has_seen_it(
     registers.control("registers", {"country": "NL", "number": KVK, "closed_on": "2026-05-01"})
     check(anna, bakery)
     assert issues(anna, bakery) == {
-        "company_closed": "Koekjes Groep B.V. was closed according to the register (2026-05-01)."
+        "company_closed": "According to the register, Koekjes Groep B.V. was closed on 2026-05-01."
     }
     check(anna, bakery)
     assert len(issues(anna, bakery)) == 1
@@ -115,7 +115,7 @@ def test_a_company_that_is_renamed_in_the_register_is_an_issue_and_keeps_its_nam
     registers.control("registers", {"country": "NL", "number": KVK, "name": "Biscuit International B.V."})
     administration = check(anna, bakery)
     assert issues(anna, administration) == {
-        "legal_name_changed": "The register calls KOEKJES GROEP BV Biscuit International B.V. now."
+        "legal_name_changed": "In the register, KOEKJES is now called GROEP BV Biscuit International B.V.."
     }
     assert administration.name == "Bakkerij De Haan"
 
@@ -163,7 +163,7 @@ def test_what_may_be_completed_later_is_listed_and_completed(
         identity.handle_import(anna.organisation_id, [administration.pk, fine.pk])
         listed = search(anna, parse_query_string("number=incomplete"))
         assert [each.pk for each in listed] == [administration.pk]
-    assert issues(anna, administration) == {"identity_incomplete": "It is not known which company this is."}
+    assert issues(anna, administration) == {"identity_incomplete": "The company is unknown."}
     address = f"/administrations/{administration.pk}/identity/"
     answer = browser.post(address, {"number": "NL002455799B11"})
     assert answer.status_code == 422

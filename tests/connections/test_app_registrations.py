@@ -63,7 +63,7 @@ def test_testing_an_app_asks_the_vendor(actor: Any, sandbox: Sandbox, mode: str)
     client = browser(anna, sandbox)
     client.post(PAGE, {**NEW, "consent_option": f"visma_net/sandbox/{mode}", "client_id": CLIENTS[mode]})
     page = client.post(f"{PAGE}{own_app(anna).pk}/test", follow=True)
-    assert "It works: the vendor knows this app." in page_text(page)
+    assert "The app registration works." in page_text(page)
     assert sandbox.calls("/connect/token")
     with organisation_scope(anna.organisation_id):
         assert not Grant.objects.exists(), "nothing is granted by a test"
@@ -166,7 +166,7 @@ def test_only_an_unused_app_is_removed_and_its_secret_goes_with_it(
 def test_an_app_of_the_installation_is_shown_but_not_changed(actor: Any, sandbox: Sandbox) -> None:
     app = register_app(sandbox)
     client = browser(actor("administrator"), sandbox)
-    assert "kept by whoever runs Koppel" in page_text(client.get(PAGE))
+    assert "managed by the operator" in page_text(client.get(PAGE))
     for action in ("change", "remove"):
         assert client.post(f"{PAGE}{app.pk}/{action}", {"client_id": "x"}).status_code == 404
 

@@ -80,7 +80,7 @@ def test_the_answer_may_come_in_the_address_too(anna: Newcomer, sandbox: Sandbox
 
 @pytest.mark.parametrize(
     ("language", "sentence"),
-    [("en", "You did not allow access, so nothing was connected."), ("nl", "U hebt geen toegang gegeven")],
+    [("en", "You did not allow access, so nothing was connected."), ("nl", "U hebt Uitgeschakeld gegeven")],
 )
 def test_cancel_instead_of_allow_connects_nothing_and_may_be_tried_again(
     actor: Any, sandbox: Sandbox, language: str, sentence: str

@@ -227,7 +227,7 @@ def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeCon
     browser, page = signed_in(anna.actor), f"/connections/{anna.connection.pk}/"
     text = browser.get(page).content.decode()
     assert "Is this the same company?" in text
-    assert "Yes, it is the same company (renamed)" in text
+    assert "Yes, same company (renamed)" in text
     answer: dict[str, Any] = {"code": "other_company", "accept": "1", "viewed_at": timezone.now().isoformat()}
     answer |= {"administration": [first.pk, second.pk]}
     for _twice in range(2):

@@ -95,7 +95,8 @@ def open_events(actor: Actor, count: int) -> None:
 
 
 def send_messages(actor: Actor, webhook_id: int) -> int:
-    return asyncio.run(webhook_delivery.send_due(actor.organisation_id, webhook_id))
+    lane = {"organisation_id": actor.organisation_id, "webhook_id": webhook_id}
+    return asyncio.run(take_turn(WEBHOOK_OUTBOX, lane, webhook_delivery.deliver))
 
 
 def webhook_lane(actor: Actor, webhook_id: int) -> dict[str, int]:
@@ -308,11 +309,11 @@ def test_a_job_that_waits_already_is_not_enqueued_and_the_transaction_goes_on(an
     with transaction.atomic():
         outcomes = [
             enqueue_once(
-                "notifications.send_mails", {"organisation_id": anna.organisation_id}, queueing_lock="one"
+                "notifications.send_emails", {"organisation_id": anna.organisation_id}, queueing_lock="one"
             )
             for _ in range(3)
         ]
-        assert len(jobs("notifications.send_mails")) == 1
+        assert len(jobs("notifications.send_emails")) == 1
     assert outcomes == [True, False, False]
 
 

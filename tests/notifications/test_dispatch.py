@@ -2,6 +2,7 @@
 owns the connection, Cleo is a colleague."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,11 +18,10 @@ from koppel.connections.models import Connection
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.audience.hooks import fallback_recipients
 from koppel.notifications.events.erasure import erase_administration
-from koppel.notifications.events.hooks import event_opened
 from koppel.notifications.events.keys import EventKey
-from koppel.notifications.events.services import close_event_for
-from koppel.notifications.inbox.services import notify
+from koppel.notifications.events.services import close_event_for, notify_members
 from koppel.notifications.models import DeliverySettings, Event
 from koppel.notifications.sources.issue_digest import SETTLE_TIME, notify_new_issues
 from koppel.notifications.tasks import run_maintenance
@@ -262,7 +262,7 @@ def test_a_restricted_administration_is_not_named_to_whom_it_does_not_exist(firm
 def test_named_people_are_told_once_however_often_they_are_named(firm: Firm) -> None:
     with organisation_scope(firm.anna.organisation_id):
         member = firm.ben.membership_id
-        notify(firm.anna.organisation_id, NEWS, [member, member, 987654], {"name": "X"}, "/issues/")
+        notify_members(firm.anna.organisation_id, NEWS, [member, member, 987654], {"name": "X"}, "/issues/")
     assert (screen_messages(firm.ben), mails(firm.ben)) == (["News of X"], ["waiting"])
 
 
@@ -302,7 +302,7 @@ def test_new_issues_are_one_notice_and_what_was_put_right_is_left_out(firm: Firm
         Issue.objects.update(raised_at=timezone.now() - SETTLE_TIME - timedelta(seconds=1))
         assert notify_new_issues(organisation_id) == 4
         assert notify_new_issues(organisation_id) == 0
-    assert screen_messages(firm.ben) == ["3 issues need you. They are about: First, Second"]
+    assert screen_messages(firm.ben) == ["3 issues need your attention, including: First, Second"]
     assert screen_messages(firm.anna) == []
 
 
@@ -319,7 +319,7 @@ def test_a_single_issue_is_told_in_its_own_words(firm: Firm) -> None:
         Issue.objects.update(raised_at=timezone.now() - timedelta(hours=1))
         notify_new_issues(organisation_id)
     assert screen_messages(firm.ben) == [
-        "First needs you: Entry 7 does not balance: debit and credit differ by 1.00."
+        "First needs your attention: Entry 7 does not balance: difference 1.00."
     ]
 
 
@@ -408,9 +408,10 @@ def test_what_cannot_be_told_keeps_nobody_else_uninformed(firm: Firm, actor: Any
     """A fault of ours at one event: neither its firm's other news nor
     the firms after it wait for a new version."""
 
-    def breaks(event: Event) -> None:
-        if event.key == "broken 1":
+    def breaks(_organisation_id: int, _member: int, administrations: Collection[int]) -> dict[int, None]:
+        if 2 in administrations:
             raise KeyError("a fault of ours")
+        return {}
 
     other = actor("administrator", name="Zoë")
     for boss in (firm.anna, other):
@@ -419,7 +420,7 @@ def test_what_cannot_be_told_keeps_nobody_else_uninformed(firm: Firm, actor: Any
         with organisation_scope(boss.organisation_id):
             Event.objects.filter(key="broken 1").update(due_at=timezone.now() - timedelta(hours=2))
             Event.objects.filter(key="good 1").update(due_at=timezone.now() - timedelta(hours=1))
-    with event_opened.only(breaks):
+    with fallback_recipients.only(breaks):
         asyncio.run(run_maintenance(timestamp=0))
     assert [screen_messages(boss) for boss in (firm.anna, other)] == [["Trouble at Company 1: no answer"]] * 2
     with organisation_scope(firm.anna.organisation_id):

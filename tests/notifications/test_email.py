@@ -111,7 +111,7 @@ def test_a_mail_speaks_the_receivers_language(anna: Actor, mailoutbox: list[Emai
     send(anna)
     (mail,) = mailoutbox
     assert mail.subject.startswith("Anna & Co heeft u nodig")
-    assert "U krijgt dit omdat u hier verantwoordelijk voor bent." in mail.body
+    assert "Reden van deze melding: u bent de verantwoordelijke." in mail.body
     html = mail.alternatives[0][0]  # type: ignore[attr-defined]
     assert "Anna &amp; Co" in html
     assert '<html lang="nl">' in html
@@ -127,7 +127,7 @@ def test_the_way_out_needs_no_sign_in_and_works_by_one_click(
     )
     assert mailoutbox[0].extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     stranger = Client(enforce_csrf_checks=True)
-    assert "No more mail about this" in stranger.get(way_out).content.decode()
+    assert "Stop these e-mails" in stranger.get(way_out).content.decode()
     with organisation_scope(anna.organisation_id):
         assert not Preference.objects.exists()
     assert stranger.post(way_out, {"List-Unsubscribe": "One-Click"}).status_code == 200
@@ -297,7 +297,7 @@ def test_silenced_events_are_not_mailed_and_unknown_ones_say_so(
     set_preferences(anna, TROUBLE, mail="none")
     open_test_event(anna, "never_registered")
     send(anna)
-    assert mailoutbox[0].subject == "Something happened (never_registered)."
+    assert mailoutbox[0].subject == "New event (never_registered)."
 
 
 def test_a_mail_whose_trouble_ends_while_the_server_does_not_take_it_is_not_mailed_later(

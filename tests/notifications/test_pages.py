@@ -41,7 +41,7 @@ def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client
     open_test_event(anna, "test_worse", "two", context={"account": "s.jansen"})
     close_test_event(anna, "test_worse", "two")
     assert 'class="count">2<' in page(browser)
-    assert "it is over" in page(browser)
+    assert "resolved" in page(browser)
     assert "First" not in page(browser, "/notices/?event=test_worse")
     with organisation_scope(anna.organisation_id):
         first = Notification.objects.get(event_type=NEWS)
@@ -98,7 +98,7 @@ def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(
     with organisation_scope(anna.organisation_id):
         assert not Preference.objects.exists()
     text = browser.post("/notices/preferences/", form_data, follow=True).content.decode()
-    assert "Your choices are stored." in text
+    assert "Notification settings saved." in text
     with organisation_scope(anna.organisation_id):
         chosen = {(one.event_type, one.channel): one.scope for one in Preference.objects.all()}
         assert chosen == {(NEWS, "screen"): "all", (NEWS, "mail"): "none"}

@@ -22,11 +22,13 @@ from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.vault.key_rotation import rotate_keys
 from koppel.kit.http.egress import EgressPolicy
+from koppel.kit.jobs.outbox import take_turn
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.commands import app
 from koppel.notifications.models import WebhookDelivery, WebhookEndpoint
 from koppel.notifications.tasks import run_maintenance
 from koppel.notifications.webhooks import delivery
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.organisations.models import Division, User
 from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of
@@ -77,7 +79,10 @@ def create_webhook(browser: Client, url: str, *events: str) -> dict[str, Any]:
 def send(anna: Actor) -> int:
     with organisation_scope(anna.organisation_id):
         webhook_ids = list(WebhookEndpoint.objects.order_by("pk").values_list("pk", flat=True))
-    return sum(asyncio.run(delivery.send_due(anna.organisation_id, webhook_id)) for webhook_id in webhook_ids)
+    lanes = [
+        {"organisation_id": anna.organisation_id, "webhook_id": webhook_id} for webhook_id in webhook_ids
+    ]
+    return sum(asyncio.run(take_turn(WEBHOOK_OUTBOX, lane, delivery.deliver)) for lane in lanes)
 
 
 def log(browser: Client, webhook: int) -> list[dict[str, Any]]:
@@ -260,10 +265,10 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
     make_due(anna, since=timedelta(days=4))
     send(anna)
     assert screen_messages(anna)[1:] == [
-        "The webhook Tickets was switched off. It accepted nothing for three days."
+        "The webhook Tickets was switched off. No message was accepted for three days."
     ]
     (hook,) = browser.get(API).json()
-    assert (hook["active"], hook["disabled_reason"]) == (False, "unresponsive")
+    assert (hook["enabled"], hook["disabled_reason"]) == (False, "unresponsive")
     open_test_event(anna, NEWS, "two", context={"name": "missed"})
     assert send(anna) == 0
     assert [one["state"] for one in log(browser, created["id"])] == ["failed"]
@@ -273,7 +278,7 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
         ).status_code
         == 409
     )
-    browser.put(f"{API}/{created['id']}/active", {"active": True}, content_type="application/json")
+    browser.post(f"{API}/{created['id']}/enable")
     again = browser.post(
         f"{API}/{created['id']}/deliveries/redeliver", {}, content_type="application/json"
     ).json()
@@ -353,7 +358,7 @@ def test_an_address_without_encryption_is_for_named_networks_alone(browser: Clie
         answer = browser.post(API, {"name": "x", "url": url}, content_type="application/json")
         assert answer.status_code == 409, url
     settings.WEBHOOK_NETWORKS = (ip_network("10.0.0.0/8"),)
-    assert create_webhook(browser, "http://10.0.0.9/hook")["active"]
+    assert create_webhook(browser, "http://10.0.0.9/hook")["enabled"]
 
 
 def test_the_secret_is_shown_once_sealed_renewed_and_rotated(
@@ -423,16 +428,16 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     assert secret not in browser.get(address).content.decode()
     program.answers = [(500, {})]
     browser.post(f"{address}test")
-    assert "on its way" in browser.get(f"{address}log").content.decode()
+    assert "sending" in browser.get(f"{address}log").content.decode()
     send(anna)
     log_text = browser.get(f"{address}log").content.decode()
-    assert "500 It did not accept the message." in log_text
+    assert "500 The message was not accepted." in log_text
     assert "no &lt;b&gt;thanks&lt;/b&gt;" in log_text
     assert is_signed_with(secret, program.got[0])
-    browser.post(f"{address}active", {"active": ""})
-    assert "The webhook was switched off." in browser.get(f"{address}?state=failed").content.decode()
-    browser.post(f"{address}active", {"active": "1"})
-    assert "1 message is sent again." in browser.post(f"{address}redeliver", follow=True).content.decode()
+    browser.post(f"{address}disable")
+    assert "Webhook switched off." in browser.get(f"{address}?state=failed").content.decode()
+    browser.post(f"{address}enable")
+    assert "Resending 1 message." in browser.post(f"{address}redeliver", follow=True).content.decode()
     assert send(anna) == 1
     renewed = browser.post(f"{address}secret").content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
@@ -444,7 +449,7 @@ def test_a_refused_webhook_of_some_events_is_not_shown_as_one_of_all(anna: Actor
     """Who meant some events and ticked none must not make one of all by pressing the button again."""
     form = {"name": "Chat", "url": "https://chat.example.test/", "which": "some", "where": "some"}
     page = browser.post("/organisation/webhooks/", form).content.decode()
-    assert "Choose events, at least one; or all of them." in page
+    assert "Choose at least one event, or all events." in page
     for name in ("which", "where"):
         assert f'name="{name}" value="some" checked' in page or f'name="{name}"' not in page
         assert f'name="{name}" value="all" checked' not in page
@@ -467,7 +472,7 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
     message = koppel("test", hook)["message"]
     send(anna)
     assert program.got[0]["headers"]["webhook-id"] == message
-    assert koppel("enable", hook)["active"]
+    assert koppel("enable", hook)["enabled"]
     assert koppel("redeliver", hook) == {"webhook": created["id"], "sent_again": 1}
     assert [(one["state"], one["reason"]) for one in koppel("deliveries", hook)] == [("waiting", "")]
     assert koppel("rotate-secret", hook)["secret"] != created["secret"]
@@ -484,7 +489,7 @@ def test_what_is_on_its_way_when_it_is_switched_off_fails_and_waits_for_nothing(
     original_secrets_in_use = delivery.secrets_in_use
 
     def switched_off(webhook: WebhookEndpoint) -> Any:
-        browser.put(f"{API}/{created['id']}/active", {"active": False}, content_type="application/json")
+        browser.post(f"{API}/{created['id']}/disable")
         return original_secrets_in_use(webhook)
 
     monkeypatch.setattr(delivery, "secrets_in_use", switched_off)

@@ -196,7 +196,7 @@ def test_a_division_names_nobody_who_has_no_access(boss: Actor, actor: Any) -> N
             answer = send(boss, method, path, {"name": "Oost", "people": [person, ben.membership_id]}, 409)
             assert answer == {
                 "error": "refused",
-                "message": "Choose people who have access.",
+                "message": "Choose active people.",
                 "field": "people",
             }
     for words in (("create", "Oost", "--member"), ("members", zuid["id"], "--add")):

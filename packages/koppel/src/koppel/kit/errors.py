@@ -70,15 +70,15 @@ class NotFoundError(KoppelError):
 
 
 _SENTENCES = {
-    "missing": _("This is needed."),
-    "string_too_short": _("Write at least %(min_length)s characters."),
-    "string_too_long": _("Write at most %(max_length)s characters."),
+    "missing": _("This field is required."),
+    "string_too_short": _("Enter at least %(min_length)s characters."),
+    "string_too_long": _("Enter at most %(max_length)s characters."),
     "too_short": _("Choose at least %(min_length)s."),
     "too_long": _("Choose at most %(max_length)s."),
-    "greater_than_equal": _("This must be at least %(ge)s."),
-    "less_than_equal": _("This must be at most %(le)s."),
-    "literal_error": _("This is not one of the choices."),
-    "enum": _("This is not one of the choices."),
+    "greater_than_equal": _("Enter a value of at least %(ge)s."),
+    "less_than_equal": _("Enter a value of at most %(le)s."),
+    "literal_error": _("Choose one of the options."),
+    "enum": _("Choose one of the options."),
 }
 
 

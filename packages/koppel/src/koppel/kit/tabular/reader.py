@@ -235,11 +235,11 @@ def _message(problem: TableProblem) -> str:
         TableProblem.TOO_MANY_ROWS: _("The file has more than %(limit)d lines. Split it."),
         TableProblem.TOO_MANY_CELLS: _("Line %(row)d has more than %(limit)d cells."),
         TableProblem.CELL_TOO_LONG: _(
-            "Line %(row)d cannot be read as a table: a cell has more than %(limit)d characters."
-            " Is a quotation mark missing somewhere?"
+            "Line %(row)d could not be read: a cell has more than %(limit)d characters. Check for a "
+            "missing quotation mark."
         ),
         TableProblem.OPEN_QUOTE: _(
-            "Line %(row)d cannot be read as a table. Is a quotation mark missing somewhere?"
+            "Line %(row)d could not be read as a table row. Check for a missing quotation mark."
         ),
     }
     return messages[problem]

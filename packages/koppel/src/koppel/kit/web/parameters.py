@@ -176,8 +176,8 @@ def require_short(text: str, characters_max: int, name: str) -> None:
 def too_long(name: str, characters_max: int) -> UnknownPart:
     params = {"characters": characters_max, "names": NAMES_MAX, "values": VALUES_MAX}
     message = _(
-        "This filter is too long. It may have %(characters)d characters, "
-        "%(names)d names and %(values)d values at most."
+        "This filter is too long. The maximum is %(characters)d characters, %(names)d names and "
+        "%(values)d values."
     )
     return UnknownPart(name, "", message % params)
 
@@ -201,7 +201,7 @@ def unknown_name(name: str, value: str, names: Iterable[str]) -> UnknownPart:
     possible = tuple(names)
     if not possible:
         return UnknownPart(
-            name, value, _("“%(name)s” is not a filter; there is none here.") % {"name": shorten(name)}
+            name, value, _("“%(name)s” is not a filter; this page has none.") % {"name": shorten(name)}
         )
     params = {"name": shorten(name), "names": ", ".join(possible)}
     return UnknownPart(name, value, _("“%(name)s” is not a filter. Possible: %(names)s.") % params, possible)
