@@ -37,7 +37,7 @@ def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Fir
         first, two, three = Administration.objects.filter(pk__in=firm.ids).order_by("pk")[:3]
     text = "\n".join(
         [
-            "Code in bron;klantnummer;Afdeling;KvK-nummer;personen erbij",
+            "Code in bron;klantnummer;Afdeling;KvK-nummer;gebruikers toevoegen",
             f"V00000;C-1;west;69599084;{mail}",
             "V00001;=C-2;-;;",
             "V00002;;;NL001234567B01;",
