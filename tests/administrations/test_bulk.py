@@ -352,7 +352,7 @@ def test_what_is_activated_without_a_connection_waits_for_one(actor: Any) -> Non
         operations.start_operation(boss, draft.pk)
         administration.refresh_from_db()
     assert (administration.status, administration.status_code) == ("blocked", "connection_removed")
-    assert "Its connection was removed" in administration.status_reason
+    assert "The connection was removed" in administration.status_reason
 
 
 def test_what_another_tab_started_meanwhile_is_not_thrown_away(firm: Firm, monkeypatch: Any) -> None:

@@ -143,4 +143,4 @@ def test_a_table_that_is_too_long_for_excel_is_said_and_not_cut_off(
     answer = signed_in(anna).get(
         f"/administrations/{ledger.administration.pk}/books/{path}?format=xlsx", follow=True
     )
-    assert "An Excel sheet is too small" in answer.content.decode()
+    assert "This table is too large for Excel" in answer.content.decode()

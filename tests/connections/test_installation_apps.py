@@ -62,8 +62,8 @@ def test_a_wrong_secret_is_told(
     [
         (("create", "visma_net/moon/x", "--client-id", "x"), "s", TARGET),
         (ADD, "", "Enter the client secret"),
-        (("test", 987654), "", "no such app registration"),
-        (("delete", 987654), "", "no such app registration"),
+        (("test", 987654), "", "App registration not found"),
+        (("delete", 987654), "", "App registration not found"),
     ],
 )
 def test_what_cannot_be_is_said(
@@ -79,5 +79,5 @@ def test_one_that_is_used_stays_and_none_is_kept_twice(
     used = connected().app
     with pytest.raises(KoppelError, match="Connections use this app"):
         typed(monkeypatch, "delete", used.pk)
-    with pytest.raises(KoppelError, match="registered here already"):
+    with pytest.raises(KoppelError, match="already registered"):
         typed(monkeypatch, *ADD)

@@ -73,7 +73,7 @@ def test_the_page_settles_nothing_that_it_did_not_show(connected: MakeConnected,
 
     text = browser.get(page).content.decode()
     says(anna, administration, "Evil Corp")
-    assert "Meanwhile the accounting system says something else" in answer()
+    assert "The accounting system has changed since" in answer()
     assert (confirmed_name(anna, administration), is_open(anna)) == (before, True)
     text = browser.get(page).content.decode()
     assert "Evil Corp" in text
