@@ -204,7 +204,7 @@ def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -
         ("post", "administrations/bulk", {"action": "change", "ids": [2**70], "params": {"sector": "A"}}),
     ],
 )
-def test_what_a_program_writes_by_mistake_is_refused_and_said(
+def test_invalid_rest_input_is_refused_by_name(
     firm: Firm, method: str, path: str, body: dict[str, Any]
 ) -> None:
     client = browser_of(firm.boss)
@@ -214,7 +214,7 @@ def test_what_a_program_writes_by_mistake_is_refused_and_said(
     assert answer.json().get("message") or answer.json()["error"] == "not_found"
 
 
-def test_nothing_instead_of_a_text_takes_it_away(firm: Firm) -> None:
+def test_null_clears_a_text(firm: Firm) -> None:
     client, address = browser_of(firm.boss), f"/api/v1/administrations/{firm.ids[1]}"
     assert send(client, "get", address)["client_number"]
     assert send(client, "patch", address, {"client_number": None})["client_number"] == ""

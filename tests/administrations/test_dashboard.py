@@ -75,7 +75,7 @@ def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
     assert "+2" in page
 
 
-def test_a_reader_sees_nothing_of_others_and_no_connections(actor: Any) -> None:
+def test_a_reader_sees_neither_others_administrations_nor_connections(actor: Any) -> None:
     boss = actor("administrator")
     reader = colleague(actor, boss, "reader")
     firm_of(boss, 12)
@@ -91,7 +91,7 @@ def name(boss: Any, administration_id: int) -> str:
         return Administration.objects.get(pk=administration_id).name
 
 
-def test_every_issue_can_be_reached_and_a_name_leads_to_its_own(actor: Any) -> None:
+def test_every_issue_is_reachable_and_a_name_links_to_its_own(actor: Any) -> None:
     """However many there are: the dashboard's number is the page's, and the last page holds the oldest."""
     boss = actor("administrator")
     user = colleague(actor, boss, "user", "Anna Smit")

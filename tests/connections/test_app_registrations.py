@@ -57,7 +57,7 @@ def test_an_administrator_registers_an_app_and_its_secret_never_comes_out(
 
 
 @pytest.mark.parametrize("mode", list(CLIENTS))
-def test_testing_an_app_asks_the_vendor(actor: Any, sandbox: Sandbox, mode: str) -> None:
+def test_testing_an_app_calls_the_vendor(actor: Any, sandbox: Sandbox, mode: str) -> None:
     register_app(sandbox, "company_list")
     anna = actor("administrator")
     client = browser(anna, sandbox)
@@ -71,9 +71,7 @@ def test_testing_an_app_asks_the_vendor(actor: Any, sandbox: Sandbox, mode: str)
 
 @pytest.mark.parametrize("language", ["en", "nl"])
 @pytest.mark.parametrize("case", ["secret", "scope", "redirect", "down"])
-def test_a_test_that_fails_says_what_to_correct(
-    actor: Any, sandbox: Sandbox, case: str, language: str
-) -> None:
+def test_a_failed_test_says_what_to_correct(actor: Any, sandbox: Sandbox, case: str, language: str) -> None:
     app = register_app(sandbox)
     if case == "secret":
         sandbox.client(CLIENTS["company_list"], secret="changed")
@@ -124,7 +122,7 @@ def test_a_new_secret_frees_the_grants_that_the_old_one_failed(connected: MakeCo
         )
 
 
-def test_what_is_missing_or_twice_is_said_at_the_field(actor: Any, sandbox: Sandbox) -> None:
+def test_missing_and_duplicate_values_are_errors_at_their_field(actor: Any, sandbox: Sandbox) -> None:
     anna = actor("administrator")
     client = browser(anna, sandbox)
     page = client.post(
@@ -179,7 +177,7 @@ def test_app_registrations_are_for_administrators(actor: Any, sandbox: Sandbox, 
     assert browser(actor(role, organisation=firm), sandbox).get(PAGE).status_code == 403
 
 
-def test_another_organisations_app_is_not_there(actor: Any, sandbox: Sandbox) -> None:
+def test_an_app_of_another_organisation_does_not_exist(actor: Any, sandbox: Sandbox) -> None:
     anna, eve = actor("administrator"), actor("administrator")
     browser(anna, sandbox).post(PAGE, NEW)
     assert browser(eve, sandbox).post(f"{PAGE}{own_app(anna).pk}/test").status_code == 404

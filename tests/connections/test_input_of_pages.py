@@ -56,7 +56,7 @@ BUTTONS = [
 
 
 @pytest.mark.parametrize(("button", "form", "sentence"), BUTTONS)
-def test_a_button_with_a_value_that_is_none_says_so_and_changes_nothing(
+def test_a_button_with_an_invalid_value_is_refused(
     anna: Connected, button: str, form: dict[str, Any], sentence: str
 ) -> None:
     page, browser = f"/connections/{anna.connection.pk}/", signed_in(anna.actor)
@@ -101,7 +101,7 @@ def test_the_removal_page_shows_again_what_was_chosen(anna: Connected) -> None:
     assert reload_connection(anna).state == "active"
 
 
-def test_handing_over_says_at_the_field_who_cannot_take_over(anna: Connected, actor: Any) -> None:
+def test_an_invalid_new_owner_is_an_error_at_the_field(anna: Connected, actor: Any) -> None:
     with organisation_scope(anna.actor.organisation_id):
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     reader, bert = actor("reader", organisation=firm, name="Lars"), actor("administrator", organisation=firm)

@@ -10,7 +10,6 @@ from koppel.kit.web.forms import (
     ChoiceField,
     ChoicesField,
     DayField,
-    FlagField,
     Form,
     IdField,
     IdsField,
@@ -52,12 +51,6 @@ class WebhookForm(Form[WebhookInput]):
             "events": values["events"] if values["which"] == "some" else [],
             "divisions": values["divisions"] if values["where"] == "some" else [],
         }
-
-
-class ActiveForm(Form[Input]):
-    """Switch a webhook on or off."""
-
-    active = FlagField()
 
 
 class RedeliverForm(Form[Input]):

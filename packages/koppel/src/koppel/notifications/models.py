@@ -295,7 +295,7 @@ class WebhookEndpoint(TenantModel):
     secret = EncryptedField(default=b"")
     previous_secret = EncryptedField(null=True, bound_as="secret")
     previous_until = models.DateTimeField(null=True)
-    is_active = models.BooleanField(default=True)
+    is_enabled = models.BooleanField(default=True)
     created_by = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
     )

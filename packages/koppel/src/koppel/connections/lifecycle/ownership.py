@@ -33,7 +33,7 @@ from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.connector.registry import connector
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.inbox.services import notify
+from koppel.notifications.events.services import notify_members
 from koppel.organisations.errors import NoSuchMember, Refused
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import PERMISSIONS, Actor, Permission
@@ -95,7 +95,7 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
         _record(actor, connection, ConnectionAction.TRANSFER_REQUESTED, str(new_owner.user))
         context = {"by": actor.name, "account": connection.account}
         if new_owner.pk != actor.membership_id:
-            notify(
+            notify_members(
                 actor.organisation_id,
                 ConnectionEvent.TRANSFER_REQUESTED,
                 [new_owner.pk],
@@ -253,7 +253,7 @@ def _change_owner(actor: Actor, connection: Connection, new_owner: Membership, a
     resolve_owner_left(actor.organisation_id, connection.pk)
     _record(actor, connection, ConnectionAction.OWNER_CHANGED, str(new_owner.user))
     context = {"owner": str(new_owner.user), "account": connection.account}
-    notify(
+    notify_members(
         actor.organisation_id,
         ConnectionEvent.TRANSFER_COMPLETED,
         [previous_owner.pk],

@@ -119,7 +119,7 @@ class Migration(migrations.Migration):
                 ('secret', models.BinaryField(default=b'')),
                 ('previous_secret', models.BinaryField(null=True)),
                 ('previous_until', models.DateTimeField(null=True)),
-                ('is_active', models.BooleanField(default=True)),
+                ('is_enabled', models.BooleanField(default=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('last_accepted_at', models.DateTimeField(null=True)),
                 ('failing_since', models.DateTimeField(null=True)),

@@ -15,10 +15,10 @@ from koppel.issues.hooks import issues_url
 from koppel.issues.models import Issue
 from koppel.issues.queries import render_issue_message
 from koppel.notifications.audience.hooks import SubjectDescription, subject_of
+from koppel.notifications.audience.visible_context import count_in
 from koppel.notifications.event_types import EventType, NotificationEvent, covered_issue_codes
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
-from koppel.notifications.events.visible_context import count_in
 from koppel.notifications.models import EventContext, EventFacts, IssueReference
 
 SETTLE_TIME = timedelta(minutes=10)

@@ -1,4 +1,4 @@
-"""Why a message of a webhook was not accepted, not sent, or the webhook switched off."""
+"""Why a message was not accepted or not sent, or why a webhook was disabled."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

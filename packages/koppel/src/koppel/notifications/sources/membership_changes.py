@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.event_types import EventType, NotificationEvent
-from koppel.notifications.inbox.services import notify
+from koppel.notifications.events.services import notify_members
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.models import IdentityProvider, Membership, Organisation
 
@@ -54,7 +54,7 @@ def _notify(event: NotificationEvent, membership: Membership, facts: Mapping[str
         )
     for organisation_id, membership_id in memberships:
         with organisation_scope(organisation_id):
-            notify(
+            notify_members(
                 organisation_id,
                 event,
                 [membership_id],
