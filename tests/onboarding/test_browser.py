@@ -32,7 +32,7 @@ WORDS = {
         "fill": "Fill in",
         "apply": "Apply to",
         "finish": "Finish import",
-        "complete": "The import is complete",
+        "complete": "Import complete",
         "only": "only rows that need attention",
     },
     "nl": {
@@ -132,7 +132,7 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
     for page in open_page(browser, koppel_url, boss, 390, "en", "light"):
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
-        expect(page.locator(".banner:visible")).to_contain_text("Sign in with a service account of your firm")
+        expect(page.locator(".banner:visible")).to_contain_text("Use a service account of your firm")
         look(page, "collect-2-sign-in")
         click_twice(page, "main .card button.button-primary")
         allow(page, names[0])

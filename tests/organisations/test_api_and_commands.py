@@ -200,7 +200,7 @@ def test_a_division_refuses_people_without_access(boss: Actor, actor: Any) -> No
                 "field": "people",
             }
     for words in (("create", "Oost", "--member"), ("members", zuid["id"], "--add")):
-        with pytest.raises(KoppelError, match="people who have access"):
+        with pytest.raises(KoppelError, match="Choose active people"):
             run(boss, divisions.app, *words, 999_999)
     run(
         boss, divisions.app, "members", zuid["id"], "--add", boss.membership_id, "--remove", ben.membership_id

@@ -115,7 +115,7 @@ def test_a_stale_confirmation_is_refused_and_asked_again(office: Office) -> None
     answer = browser.post(office.page + "hand-over", answers_on(question))
     assert answer.status_code == 409
     page = answer.content.decode()
-    assert "Something has changed since you looked" in page
+    assert "The data changed after you opened this page" in page
     assert "Nieuwkomer" in page
     assert office.holds(office.hugo) == []
     browser.post(office.page + "hand-over", answers_on(page))
@@ -136,7 +136,7 @@ def test_a_second_click_does_nothing_more(office: Office) -> None:
     answers = answers_on(browser.post(office.page + "hand-over", office.hand_over()).content.decode())
     for _click in range(2):
         page = browser.post(office.page + "hand-over", answers, follow=True)
-    assert "Nothing is left to hand over" in page.content.decode()
+    assert "Nothing left to transfer" in page.content.decode()
     assert office.holds(office.hugo) == ["Bakkerij B.V.", "Garage Smit"]
 
 
@@ -146,7 +146,7 @@ def test_who_cannot_take_over_is_refused_before_the_question(office: Office, act
     reader = actor("reader", organisation=firm, name="Lars")
     form = {"to": str(reader.membership_id)}
     answer = signed_in(office.boss).post(office.page + "hand-over", form, follow=True).content.decode()
-    assert "Only an Administrator or a Team leader" in answer
+    assert "Only an active Administrator or Team leader" in answer
 
 
 def test_removing_access_needs_a_confirmation(office: Office) -> None:

@@ -170,7 +170,7 @@ def test_a_link_for_who_was_invited_replaces_the_older_one(clean_database: None)
 
 
 def test_an_unknown_address_gets_no_link(actor: Any) -> None:
-    with pytest.raises(KoppelError, match=r"nobody is invited with it"):
+    with pytest.raises(KoppelError, match=r"No active user or open invitation"):
         run_command(people.app, "recovery-link", "stranger@example.test")
 
 

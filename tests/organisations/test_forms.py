@@ -115,7 +115,7 @@ def test_a_session_that_cannot_be_understood_does_not_mean_all_others(boss: Acto
     elsewhere = signed_in(boss)
     assert elsewhere.get("/").status_code == 200
     page = signed_in(boss).post("/account/sessions/", {"id": text})
-    assert "is not one of the choices" in page.content.decode()
+    assert "is not one of the options" in page.content.decode()
     assert elsewhere.get("/").status_code == 200
 
 
@@ -181,16 +181,16 @@ def test_an_operator_enters_no_organisation_that_does_not_let_them(boss: Actor, 
     User.objects.filter(pk=boss.user_id).update(is_operator=True)
     browser = signed_in(boss)
     page = browser.post("/operator/enter", {"organisation": text})
-    assert (page.status_code, "does not let operators in" in page.content.decode()) == (403, True)
+    assert (page.status_code, "does not grant support access" in page.content.decode()) == (403, True)
     assert "operator_in" not in browser.session
 
 
 @pytest.mark.usefixtures("boss")
 def test_an_address_that_cannot_be_read_finds_no_identity_provider() -> None:
     page = refused(Client(), "/sign-in/", {"email": "x\0@kantoor.nl"}, "email")
-    assert "No single sign-on is set up" not in page
+    assert "Single sign-on is not set up" not in page
     page = refused(Client(), "/sign-in/", {"email": "anna@kantoor.nl"})
-    assert "No single sign-on is set up" in page
+    assert "Single sign-on is not set up" in page
     assert 'value="anna@kantoor.nl"' in page
 
 
@@ -230,7 +230,7 @@ def test_a_hand_over_without_valid_successor_changes_nothing(boss: Actor, actor:
     path = f"/organisation/people/{ben.membership_id}/"
     for to, sentence in (
         ("", "Choose a colleague"),
-        ("x", "is not one of the choices"),
+        ("x", "is not one of the options"),
         ("99999", "not a member"),
     ):
         answer = browser.post(f"{path}hand-over", {"to": to, "deactivate": "1"})
@@ -276,7 +276,7 @@ def test_a_list_that_cannot_be_read_stays_to_be_put_right(boss: Actor) -> None:
     page = refused(browser, "/organisation/people/invite/many/", {"text": "a\0b@kantoor.nl"}, "text")
     assert "@kantoor.nl</textarea>" in page
     page = refused(browser, "/organisation/people/invite/many/", {"text": ";\n", "confirmed": "1"})
-    assert "There is no line" in page
+    assert "No line contains an e-mail address" in page
     with organisation_scope(boss.organisation_id):
         assert not Invitation.objects.exists()
 

@@ -177,7 +177,7 @@ def test_a_leaving_member_hands_everything_over_at_once(boss: Actor, actor: Any)
             ("Mine of Lotte", heir.membership_id),
         }
         assert AuditEntry.objects.get(action="person.ownership_transferred").details["to"] == "Hugo"
-    assert "Nothing stops" in signed_in(boss).get(page_of(leaver)).content.decode()
+    assert "No connection uses the account" in signed_in(boss).get(page_of(leaver)).content.decode()
 
 
 def test_handing_over_does_not_disclose_restricted_administrations(boss: Actor, actor: Any) -> None:
@@ -212,7 +212,7 @@ def test_what_an_administrator_holds_is_not_a_team_leaders_to_take(boss: Actor, 
     answer = signed_in(boss).post(
         page_of(boss) + "hand-over", {"to": heir.membership_id, "deactivate": "1"}, follow=True
     )
-    assert "cannot take away your own access" in answer.content.decode()
+    assert "cannot revoke your own access" in answer.content.decode()
     with organisation_scope(boss.organisation_id):
         assert list(Assignment.objects.values_list("membership_id", flat=True)) == [boss.membership_id]
 

@@ -325,7 +325,7 @@ def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None
 
 
 def test_single_resources_are_synced_after_a_complete_sync(synced: Synced) -> None:
-    refused = pytest.raises(SyncNotAllowed, match="The first sync reads everything")
+    refused = pytest.raises(SyncNotAllowed, match="The first sync reads all data")
     with organisation_scope(synced.actor.organisation_id), refused:
         request_run(synced.actor, synced.administration_id, SyncInput(resources=["accounts"]))
     synced.sync()

@@ -90,7 +90,7 @@ def test_an_import_is_followed_without_losing_what_is_ticked(
     page.goto(f"{address}/administrations/?import={IMPORT}")
     page.check(f"#tick-{world.active.pk}")
     page.route("**/administrations/rows/**", lambda asked: asked.abort())
-    page.wait_for_selector("text=Koppel cannot be reached at the moment.")
+    page.wait_for_selector("text=Koppel cannot be reached.")
     page.unroute("**/administrations/rows/**")
     page.wait_for_selector("#unreachable", state="hidden")
     with organisation_scope(world.boss.organisation_id):
