@@ -18,7 +18,6 @@ from koppel.books.access_log import open_books_or_404
 from koppel.books.export import Exported
 from koppel.books.models import Account
 from koppel.books.read import labels, queries
-from koppel.books.reports import result_chart as chart
 from koppel.books.reports.period_selection import fiscal_years, require_period, require_year
 from koppel.books.reports.period_totals import movement_by_period, result_by_period
 from koppel.books.reports.trial_balance import TrialBalance, trial_balance
@@ -212,7 +211,6 @@ def result_chart(request: AuthenticatedRequest, administration_id: int) -> HttpR
         "administration": administration,
         "year": year,
         "results": results,
-        "chart": chart.layout(results),
     }
     return render(request, "books/result_chart.html", context)
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.kit import quarantine
 from koppel.notifications.inbox.queries import unread_count
 from koppel.organisations.models import Organisation
+from koppel.organisations.people.preferences import preferences_of
 from koppel.organisations.roles import Actor, Permission
 
 
@@ -62,6 +63,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     return {
         **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
+        "preferences": SimpleLazyObject(lambda: preferences_of(actor)),
         "unread_notices": SimpleLazyObject(lambda: unread_count(actor)),
         "nav_items": [item for item in MAIN if actor.can(item.permission)],
         "organisation_nav_items": [item for item in ORGANISATION if actor.can(item.permission)],
