@@ -13,7 +13,7 @@ MAKEFLAGS += --jobs=2
 TEST_PROCESSES ?= 3
 PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder)
 
-.PHONY: help install demo demo-once test drills check style types imports setup-tests coverage hooks bench docs wheel built clean
+.PHONY: help install demo demo-once test drills check style types imports setup-tests coverage hooks bench docs wheel vendor built clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ docs: $(READY) ## List the documentation and test that it has every setting, per
 
 wheel: built ## Build a wheel per package in dist/, Koppel's with compiled texts and static files
 	@for package in packages/*/; do (cd $$package && $(CURDIR)/.venv/bin/python -m hatchling build -t wheel -d $(CURDIR)/dist) || exit 1; done
+
+vendor: $(READY) ## Fetch fonts, icons and libraries of pages from npm again and verify them (ARGS=--update: new hashes)
+	@$(UV) run --frozen -q --group vendor python .ci/vendor.py $(ARGS)
 
 # Compiled texts and collected static files: checked each time, built again when a source has changed.
 built: $(READY)

@@ -9,7 +9,6 @@ from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.effective_settings import Source, effective_settings, problems_with
 from koppel.administrations.models import Administration, Assignment, Status
-from koppel.administrations.scope import visible_to
 from koppel.administrations.services import NewAdministration
 from koppel.audit.models import AuditEntry
 from koppel.connections.models import RemoteCompany
@@ -65,7 +64,7 @@ def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
         assert AuditEntry.objects.get(action="administrations.imported").details["administrations"] == ids
 
 
-def test_a_company_is_imported_once_however_often_it_is_asked(actor: Any) -> None:
+def test_repeated_requests_import_a_company_once(actor: Any) -> None:
     boss = actor("administrator")
     connection_id, remotes = two_more_companies(boss)
     new_administrations = [NewAdministration(one) for one in remotes]
@@ -92,7 +91,7 @@ def test_a_user_may_not_import(actor: Any) -> None:
         services.import_companies(user, 1, 1, [])
 
 
-def test_a_division_shows_its_administrations_to_its_members(actor: Any) -> None:
+def test_members_of_a_division_see_its_administrations(actor: Any) -> None:
     boss = actor("administrator")
     user = colleague(actor, boss, "user")
     administration = administration_of(boss)
@@ -100,11 +99,11 @@ def test_a_division_shows_its_administrations_to_its_members(actor: Any) -> None
     with organisation_scope(boss.organisation_id):
         north = Division.objects.create(**tenant, name="Noord")
         Administration.objects.update(division=north)
-        assert not visible_to(user).exists()
+        assert not Administration.objects.visible_to(user).exists()
         DivisionMember.objects.create(**tenant, division=north, membership_id=user.membership_id)
-        assert list(visible_to(user)) == [administration]
+        assert list(Administration.objects.visible_to(user)) == [administration]
         Administration.objects.update(restricted=True)
-        assert not visible_to(user).exists()
+        assert not Administration.objects.visible_to(user).exists()
 
 
 def test_deactivate_and_activate_keep_everything(actor: Any) -> None:
@@ -135,7 +134,7 @@ def test_a_setting_comes_from_the_nearest_place(actor: Any) -> None:
     assert (settings.resources, settings.sources["notify"]) == (("accounts", "entries"), Source.DEFAULT)
 
 
-def test_what_the_organisation_switched_off_stays_off(actor: Any) -> None:
+def test_a_setting_disabled_by_the_organisation_stays_disabled(actor: Any) -> None:
     administration = administration_of(actor("administrator"))
     with organisation_scope(administration.organisation_id):
         administration.organisation.settings = {"resources": ["accounts"]}
@@ -154,5 +153,5 @@ def test_what_the_organisation_switched_off_stays_off(actor: Any) -> None:
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_settings_that_make_no_sense_are_named(settings: dict[str, Any], key: str) -> None:
+def test_invalid_settings_are_named(settings: dict[str, Any], key: str) -> None:
     assert set(problems_with(settings)) == {key}

@@ -30,7 +30,7 @@ def test_a_checkout_in_which_nothing_was_built_works_and_says_so(
             answer = site.get(address)
             assert (answer.status, answer.caching) == (HTTPStatus.OK, "max-age=60, public"), address
         words = site.log.read_text()
-        assert "Static files (account, django_htmx, koppel, mfa) are not collected" in words
+        assert "Static files (account, django_htmx, koppel, mfa, vendor) are not collected" in words
         assert "make install" in words
     assert file_states(code) == before
 
@@ -43,7 +43,7 @@ print(*(static(name) for name in names))
 """
 
 
-def test_what_changed_goes_by_its_plain_name_until_it_is_built_again(tmp_path: Path) -> None:
+def test_a_changed_file_is_served_without_hash_until_the_next_build(tmp_path: Path) -> None:
     code = copy_package("koppel", tmp_path) / "src"
     environment = python_environment(tmp_path, PYTHONPATH=str(code), **COMPILES_NOTHING)
     static, collected = code / "koppel/web/static/koppel", code / "koppel/web/staticfiles"

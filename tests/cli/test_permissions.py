@@ -18,9 +18,8 @@ from django.utils import timezone
 from pydantic import ValidationError as InputError
 
 from koppel.cli.main import COMMAND_GROUPS
-from koppel.kit.cli.errors import refusal_text
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.errors import KoppelError
+from koppel.kit.errors import KoppelError, refusal_text
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
@@ -103,7 +102,7 @@ def invoke(command: Any, *words: str) -> str:
     return printed.getvalue()
 
 
-def test_the_table_says_who_may_give_a_command(world: World, shell: None) -> None:
+def test_permissions_of_commands_match_the_table(world: World, shell: None) -> None:
     written = {row["command"]: row["who"] for row in ROW.finditer(TABLE.read_text())}
     there = dict(commands())
     assert sorted(written.keys() ^ there.keys()) == [], "A command without a row, or a row without a command."
@@ -151,7 +150,7 @@ def test_a_stranger_gets_nothing_and_changes_nothing(
     assert dict(fingerprints(database_addresses, world.boss.organisation_id)) == before
 
 
-def test_what_is_named_with_organisation_is_meant(world: World, actor: Any) -> None:
+def test_the_organisation_option_selects_the_organisation(world: World, actor: Any) -> None:
     """Whose membership there has ended acts there no more, and in no other one instead."""
     elsewhere = actor(Role.ADMINISTRATOR)
     with organisation_scope(elsewhere.organisation_id):
@@ -159,9 +158,9 @@ def test_what_is_named_with_organisation_is_meant(world: World, actor: Any) -> N
         there = Membership.objects.create(
             organisation_id=elsewhere.organisation_id, user_id=world.boss.user_id, role="administrator"
         )
-    make = dict(commands())["divisions make"]
+    create = dict(commands())["divisions create"]
     as_boss = ["--as", User.objects.get(pk=world.boss.user_id).email, "--organisation", "Elders"]
-    assert json.loads(invoke(make, "Zuid", *as_boss).splitlines()[-1])["people"] == 0
+    assert json.loads(invoke(create, "Zuid", *as_boss).splitlines()[-1])["people"] == 0
     with organisation_scope(elsewhere.organisation_id):
         Membership.objects.filter(pk=there.pk).update(expires_at=timezone.now())
-    assert "not a member" in invoke(make, "Oost", *as_boss)
+    assert "not a member" in invoke(create, "Oost", *as_boss)

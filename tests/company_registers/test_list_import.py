@@ -11,7 +11,7 @@ from koppel.company_registers.numbers.list_import import (
     match_lines,
     read_lines,
 )
-from koppel.kit.tabular.reader import decode
+from koppel.kit.tabular.reader import TableError, TableProblem, decode
 
 COMPANIES = [
     Candidate(11, "Bakkerij De Haan B.V.", ("100",)),
@@ -56,7 +56,7 @@ def test_reason_and_sector_come_along() -> None:
     assert lines == [PastedLine(0, "Van Dam Holding", "", "", "test / demo", "Telecom en IT")]
 
 
-def test_every_line_is_told_what_became_of_it() -> None:
+def test_every_line_has_a_result() -> None:
     twins = [*COMPANIES, Candidate(14, "Fjordheim A.S.")]
     text = "Fjordheim AS;923609016\nNobody Ltd;1234567\nVan Dam Holding;68750110\nVan Dam Holding;69599084"
     text += "\nBakkerij De Haan BV;"
@@ -69,13 +69,24 @@ def test_every_line_is_told_what_became_of_it() -> None:
     ]
 
 
-def test_hundreds_are_read_and_a_huge_list_is_cut() -> None:
+def test_hundreds_are_read_and_a_huge_list_is_refused() -> None:
     many = [Candidate(number, f"Company {number}") for number in range(600)]
     text = "\n".join(f"Company {number}\t{50_000_000 + number}" for number in reversed(range(600)))
     matched = match_lines(read_lines(text), many)
     assert {one.status for one in matched} == {MatchStatus.MATCHED}
     assert all(one.line.number == str(50_000_000 + (one.id or 0)) for one in matched)
-    assert len(read_lines("1\n" * 9000)) == 5000
+    assert len(read_lines("1\n" * 5000)) == 5000
+    assert len(read_lines("naam;kvk\n" + "Company;1\n\n" * 4900)) == 4900  # neither heading nor blank lines
+    for text in ("1\n" * 5001, "naam;kvk\n" + "Company;1\n" * 5001, "1\n" * 50_000):
+        with pytest.raises(TableError) as refused:
+            read_lines(text)
+        assert refused.value.problem is TableProblem.TOO_MANY_ROWS
+
+
+def test_what_cannot_be_read_is_refused_in_place_of_having_no_lines() -> None:
+    with pytest.raises(TableError) as refused:
+        read_lines("Bakkerij;" + "6" * 40_000)
+    assert refused.value.problem is TableProblem.CELL_TOO_LONG
 
 
 def test_a_quotation_mark_that_is_never_closed_takes_no_line_away() -> None:
@@ -88,7 +99,7 @@ def test_a_quotation_mark_that_is_never_closed_takes_no_line_away() -> None:
 
 
 @given(st.text(max_size=400))
-def test_nothing_that_is_pasted_raises(text: str) -> None:
+def test_pasted_text_never_raises(text: str) -> None:
     for matched in match_lines(read_lines(text), COMPANIES):
         assert (matched.id is not None) == (matched.status in (MatchStatus.MATCHED, MatchStatus.TWICE))
 

@@ -23,7 +23,7 @@ def anna(connected: MakeConnected) -> Connected:
     return firm
 
 
-def test_a_program_watches_and_repairs(anna: Connected) -> None:
+def test_connections_are_watched_and_repaired_over_rest(anna: Connected) -> None:
     with organisation_scope(anna.actor.organisation_id):
         _token, secret = api_tokens.create_token(
             anna.actor, name="watch", days=30, role=None, read_only=False
@@ -37,9 +37,9 @@ def test_a_program_watches_and_repairs(anna: Connected) -> None:
     (listed,) = client.get("/api/v1/connections").json()
     assert (listed["state"], listed["administrations"], listed["awaiting_sign_in"]) == ("active", 2, 0)
     assert [one["health"] for one in client.get(f"{root}/administrations").json()] == ["ok", "ok"]
-    assert post("probe").json()["answered"] is True
+    assert post("test").json()["answered"] is True
     anna.sandbox.fault("organization", status=503, times=9)
-    assert post("probe").json()["code"] == "http_503"
+    assert post("test").json()["code"] == "http_503"
     anna.sandbox.control("faults", method="DELETE")
     assert [post("pause").json(), post("pause").json()] == [{"changed": True}, {"changed": False}]
     assert post("resume").json() == {"changed": True}
@@ -55,7 +55,9 @@ def test_a_program_watches_and_repairs(anna: Connected) -> None:
     assert statuses(anna) == {"deactivated"}
 
 
-def test_the_shell_does_the_same(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_watched_and_repaired_from_the_command_line(
+    anna: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.actor.user_id).email)
     number = str(anna.connection.pk)
 
@@ -66,7 +68,7 @@ def test_the_shell_does_the_same(anna: Connected, monkeypatch: pytest.MonkeyPatc
         return json.loads(done.stdout.splitlines()[-1])  # what is logged stands before
 
     assert [one["state"] for one in run("list")] == ["active"]
-    assert run("probe", number)["answered"] is True
+    assert run("test", number)["answered"] is True
     assert run("pause", number) == {"connection": anna.connection.pk, "changed": True}
     assert run("resume", number)["changed"] is True
     details = run("show", number)
@@ -75,7 +77,7 @@ def test_the_shell_does_the_same(anna: Connected, monkeypatch: pytest.MonkeyPatc
     assert run("reconnect", number)["url"].startswith(anna.sandbox.url)
     with pytest.raises(KoppelError):
         run("request-transfer", number, "nobody@example.test")
-    assert run("remove", number, "--policy", "wait")["removed"] is False
+    assert run("delete", number, "--policy", "wait")["deleted"] is False
     assert reload_connection(anna).state == "active"
-    assert run("remove", number, "--policy", "wait", "--yes")["removed"] is True
+    assert run("delete", number, "--policy", "wait", "--yes")["deleted"] is True
     assert reload_connection(anna).state == "removed"

@@ -37,7 +37,7 @@ def browser_of(person: Actor) -> Client:
     return browser
 
 
-def test_of_many_the_troubled_ones_are_shown(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_companies_with_problems_are_shown_first(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred fit the page; the one that needs somebody is the last by name."""
     monkeypatch.setattr(company_rows, "ROWS_MAX", 2)
     import_first(anna, 4)

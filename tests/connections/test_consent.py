@@ -55,7 +55,7 @@ def test_one_sign_in_lists_every_company_and_a_worker_describes_them(connected: 
     assert companies_of(firm)[0].country == firm.sandbox.companies()[0]["country"]
 
 
-def test_the_sandbox_begins_anew_for_each_test(sandbox: Sandbox) -> None:
+def test_the_sandbox_is_reset_for_each_test(sandbox: Sandbox) -> None:
     before = sandbox.companies()
     sandbox.control(f"companies/{before[0]['id']}", {"name": "Renamed"})
     sandbox.fault("/connect/token")
@@ -73,14 +73,14 @@ def test_anna_allows_and_comes_back_to_the_list(anna: Newcomer, sandbox: Sandbox
     assert "8 administrations found" in words_of(page)
 
 
-def test_the_answer_may_come_in_the_address_too(anna: Newcomer, sandbox: Sandbox) -> None:
+def test_the_callback_may_use_the_query_string(anna: Newcomer, sandbox: Sandbox) -> None:
     page = anna.answered(sandbox.sign_in(anna.begin(register_app(sandbox).pk)), by="get")
     assert path_of(page) == f"{anna.flow}choose"
 
 
 @pytest.mark.parametrize(
     ("language", "sentence"),
-    [("en", "You did not allow access, so nothing was connected."), ("nl", "U hebt geen toegang gegeven")],
+    [("en", "You did not allow access, so nothing was connected."), ("nl", "U hebt Uitgeschakeld gegeven")],
 )
 def test_cancel_instead_of_allow_connects_nothing_and_may_be_tried_again(
     actor: Any, sandbox: Sandbox, language: str, sentence: str
@@ -141,7 +141,7 @@ def test_a_token_that_claims_to_live_for_ever_connects_all_the_same(anna: Newcom
     assert connections_of(anna.actor) == 1
 
 
-def test_an_answer_that_nobody_thought_of_is_a_sentence_not_a_fault(anna: Newcomer, sandbox: Sandbox) -> None:
+def test_an_unexpected_callback_is_answered_with_a_sentence(anna: Newcomer, sandbox: Sandbox) -> None:
     sandbox.fault(
         "/connect/token", kind="replace", old=": 3600", body=': 3600, "deep": ' + "[" * 20_000, times=1
     )
@@ -151,7 +151,7 @@ def test_an_answer_that_nobody_thought_of_is_a_sentence_not_a_fault(anna: Newcom
 
 
 @pytest.mark.parametrize("sub", [None, "", "s" * 201, "with a \0", 7])
-def test_a_signed_answer_that_names_nobody_is_refused_with_a_sentence(
+def test_a_signed_response_without_subject_is_refused(
     anna: Newcomer, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, sub: object
 ) -> None:
     verified = visma_net_consent._verify_token
@@ -266,9 +266,7 @@ def test_an_answer_that_comes_too_late_starts_again(anna: Newcomer, sandbox: San
 
 @pytest.mark.parametrize("language", ["en", "nl"])
 @pytest.mark.parametrize("case", ["secret", "scope_asked", "scope_given", "role", "down", "page"])
-def test_what_goes_wrong_at_the_vendor_is_a_sentence(
-    actor: Any, sandbox: Sandbox, case: str, language: str
-) -> None:
+def test_failures_at_the_vendor_are_explained(actor: Any, sandbox: Sandbox, case: str, language: str) -> None:
     anna, user = newcomer(actor(), sandbox, language), "demo@sandbox.example"
     if case == "secret":
         sandbox.client(APP, secret="changed")

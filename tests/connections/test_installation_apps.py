@@ -16,7 +16,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox
 
 TARGET = "visma_net/sandbox/company_list"
-ADD = ("add", TARGET, "--client-id", CLIENTS["company_list"])
+ADD = ("create", TARGET, "--client-id", CLIENTS["company_list"])
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: object, secret: str = CLIENT_SECRET) -> Any:
@@ -28,7 +28,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: object, secret: str = CLIENT_
     return json.loads(printed.getvalue().splitlines()[-1])
 
 
-def test_it_serves_every_organisation_and_is_really_tried(
+def test_an_app_of_the_installation_serves_every_organisation_and_is_tested(
     actor: Any, sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SANDBOX_URL = sandbox.url
@@ -41,13 +41,13 @@ def test_it_serves_every_organisation_and_is_really_tried(
     (row,) = typed(monkeypatch, "list")
     assert (row["consent_option"], row["connections"]) == (TARGET, 0)
     assert CLIENT_SECRET not in json.dumps(row)
-    typed(monkeypatch, "remove", added["id"])
+    typed(monkeypatch, "delete", added["id"])
     assert typed(monkeypatch, "list") == []
     with installation_scope("test"):
         assert bytes(AppRegistration.objects.get().client_secret) == b""
 
 
-def test_a_wrong_secret_is_told(
+def test_a_wrong_secret_is_reported(
     clean_database: None, sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SANDBOX_URL = sandbox.url
@@ -60,24 +60,24 @@ def test_a_wrong_secret_is_told(
 @pytest.mark.parametrize(
     ("words", "secret", "sentence"),
     [
-        (("add", "visma_net/moon/x", "--client-id", "x"), "s", TARGET),
+        (("create", "visma_net/moon/x", "--client-id", "x"), "s", TARGET),
         (ADD, "", "Enter the client secret"),
         (("test", 987654), "", "no such app registration"),
-        (("remove", 987654), "", "no such app registration"),
+        (("delete", 987654), "", "no such app registration"),
     ],
 )
-def test_what_cannot_be_is_said(
+def test_invalid_input_is_reported(
     clean_database: None, monkeypatch: pytest.MonkeyPatch, words: Any, secret: str, sentence: str
 ) -> None:
     with pytest.raises(KoppelError, match=sentence):
         typed(monkeypatch, *words, secret=secret)
 
 
-def test_one_that_is_used_stays_and_none_is_kept_twice(
+def test_a_used_app_is_not_removed_and_none_is_registered_twice(
     connected: MakeConnected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = connected().app
     with pytest.raises(KoppelError, match="Connections use this app"):
-        typed(monkeypatch, "remove", used.pk)
+        typed(monkeypatch, "delete", used.pk)
     with pytest.raises(KoppelError, match="registered here already"):
         typed(monkeypatch, *ADD)

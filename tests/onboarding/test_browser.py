@@ -33,7 +33,7 @@ WORDS = {
         "apply": "Apply to",
         "finish": "Finish import",
         "complete": "The import is complete",
-        "only": "only those that need me",
+        "only": "only rows that need attention",
     },
     "nl": {
         "next": "Volgende",
@@ -42,7 +42,7 @@ WORDS = {
         "apply": "Toepassen op",
         "finish": "Import afronden",
         "complete": "De import is",
-        "only": "alleen die mij nodig hebben",
+        "only": "alleen regels die actie vragen",
     },
 }
 
@@ -370,7 +370,7 @@ def test_rows_are_found_by_what_stands_in_their_fields_not_by_what_could(browser
     for words, visible_count, announcement in (
         ("bakker", 1, "1 of 2"),
         ("1705", 1, "1 of 2"),
-        ("demo", 0, "Nothing matches."),
+        ("demo", 0, "No results."),
         ("", 2, ""),
     ):
         page.fill("#search", words)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -99,7 +100,7 @@ def to_assign(person: Newcomer, count: int = 2) -> list[int]:
 def test_from_new_connection_to_administrations_in_the_queue(listed: Newcomer) -> None:
     ids = to_assign(listed, 3)
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
-    assert "The import of 3 administrations has begun." in words(page)
+    assert "Import of 3 administrations started." in words(page)
     imported_administrations = imported(listed.actor)
     assert (len(imported_administrations), {one.status for one in imported_administrations}) == (
         3,
@@ -320,7 +321,7 @@ def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -
     page = listed.client.post(
         f"{listed.flow}choose", {"action": "withhold", "company": [hidden.pk]}, follow=True
     )
-    assert "1 company is hidden from others now" in words(page)
+    assert "1 company is hidden from colleagues now" in words(page)
     assert hidden.name in words(page)
     uma = colleague_of(listed, actor, "user_plus")
     seen = words(uma.client.get("/connections/new/import", follow=True))
@@ -357,7 +358,7 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
         },
     ):
         page = listed.client.post(f"{listed.flow}assign", {"action": "apply", **fields}, follow=True)
-    assert "Applied to 1 administration." in words(page)
+    assert "Assigned to 1 administration." in words(page)
     end = listed.client.post(f"{listed.flow}assign", {"action": "skip"}).headers["Location"]
     assert "&done=" in end
     imported_administrations = {one.remote_company_id: one for one in imported(listed.actor)}
@@ -384,7 +385,7 @@ def undo_what_was_assigned(listed: Newcomer, administration_id: int) -> None:
     (done,) = listed.client.get("/api/v1/administrations/bulk").json()
     assert (done["action"], done["counts"]["changed"], done["can_undo"]) == ("change", 2, True)
     page = words(listed.client.post(f"/administrations/bulk/{done['id']}/undo", follow=True))
-    assert "2 administrations were set back" in page
+    assert "2 administrations restored" in page
     with organisation_scope(listed.actor.organisation_id):
         administration = Administration.objects.get(pk=administration_id)
         assert (administration.division_id, administration.template_id) == (None, None)
@@ -445,8 +446,12 @@ def test_a_pasted_list_finds_its_rows_and_says_what_it_did_not(listed: Newcomer)
         f"demo;Onderwijs\n{first.name};{KVK};;\nNiemand;1;;"
     )
     page = listed.client.post(f"{listed.flow}identify", {"action": "fill", "pasted": pasted}, follow=True)
-    assert "2 rows were filled in." in words(page)
+    assert "2 rows filled in." in words(page)
     assert "Niemand: no administration has this name" in words(page)
+    too_many = {"action": "fill", "pasted": "69599084\n" * 5001}
+    page = listed.client.post(f"{listed.flow}identify", too_many, follow=True)
+    assert "5000" in words(page).replace(",", "")
+    assert "filled in" not in words(page)
     assert path_of(identify(listed, {})) == f"{listed.flow}assign"
 
 
@@ -519,9 +524,12 @@ def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(
         if language == "nl"
         else {"company_ids": "\n".join(lines)}
     )
+    too_many = "\n".join(str(uuid4()) for _ in range(5001))
+    refused = anna.client.post(location, {"app": app.pk, "company_ids": too_many})
+    assert ("Add at most 5000 at once" if language == "en" else "hoogstens 5000 tegelijk") in words(refused)
     page = anna.client.post(location, {"app": app.pk, **typed}, follow=True)
     assert path_of(page) == f"{anna.flow}choose"
-    assert ("4 ids were read. 1 was given twice." if language == "en" else "4 id’s gelezen") in words(page)
+    assert ("4 ids found. 1 duplicate skipped." if language == "en" else "4 id’s gevonden") in words(page)
     assert ("No id was recognised in" if language == "en" else "Geen id herkend in") in words(page)
     wait_until(lambda: all(one.described_at for one in companies(anna)))
     page = words(anna.client.get(f"{anna.flow}choose"))

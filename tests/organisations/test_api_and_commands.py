@@ -17,10 +17,10 @@ from pydantic import ValidationError as InputError
 from koppel.administrations.audit_log import commands as audit_commands
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.kit.cli.errors import refusal_text
-from koppel.kit.errors import KoppelError
+from koppel.kit.errors import KoppelError, refusal_text
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import divisions, people, templates
+from koppel.organisations.invitations import csv_import
 from koppel.organisations.models import (
     Division,
     DivisionMember,
@@ -63,33 +63,33 @@ def send(actor: Actor, method: str, path: str, body: Any = None, status: int = 2
 
 def test_divisions_are_made_filled_renamed_merged_and_archived(boss: Actor, actor: Any) -> None:
     ben = colleague(actor, boss, "user")
-    division = run(boss, divisions.app, "make", "Zuid", "--member", ben.membership_id)
+    division = run(boss, divisions.app, "create", "Zuid", "--member", ben.membership_id)
     assert (division["name"], division["people"]) == ("Zuid", 1)
-    other = run(boss, divisions.app, "make", "Noord")["id"]
+    other = run(boss, divisions.app, "create", "Noord")["id"]
     assert (
         run(boss, divisions.app, "members", division["id"], "--add", boss.membership_id)[0]["name"] == "Anna"
     )
     assert len(run(boss, divisions.app, "members", division["id"], "--remove", ben.membership_id)) == 1
     assert run(boss, divisions.app, "rename", other, "Het Noorden")["name"] == "Het Noorden"
     assert run(boss, divisions.app, "archive", other)["is_archived"]
-    assert not run(boss, divisions.app, "archive", other, "--back")["is_archived"]
+    assert not run(boss, divisions.app, "unarchive", other)["is_archived"]
     assert run(boss, divisions.app, "merge", division["id"], other)["into"] == other
     with organisation_scope(boss.organisation_id):
         assert Division.objects.get(pk=division["id"]).archived_at is not None
         assert DivisionMember.objects.get().division_id == other
         assert AuditEntry.objects.filter(action="division.merged", interface="cli").exists()
     with pytest.raises(KoppelError, match="exists already"):
-        run(boss, divisions.app, "make", "het noorden")
+        run(boss, divisions.app, "create", "het noorden")
 
 
 def test_a_template_says_what_it_would_change_before_it_does(boss: Actor) -> None:
     notify = ("--notify", "sync_failing=division")
-    template = run(boss, templates.app, "make", "Standard", "--schedule", "night", *notify)
+    template = run(boss, templates.app, "create", "Standard", "--schedule", "night", *notify)
     assert template["settings"] == {"schedule": "night", "notify": {"sync_failing": "division"}}
     administration_of(boss)
     with organisation_scope(boss.organisation_id):
         Administration.objects.update(template_id=template["id"])
-    change = ("change", template["id"], "--fiscal-years-back", "3", "--unset", "schedule")
+    change = ("update", template["id"], "--fiscal-years-back", "3", "--unset", "schedule")
     preview = run(boss, templates.app, *change, "--dry-run")
     assert (preview["changed"], preview["total"], preview["stored"]) == (1, 1, False)
     with organisation_scope(boss.organisation_id):
@@ -107,8 +107,8 @@ def test_a_template_says_what_it_would_change_before_it_does(boss: Actor) -> Non
         (("--schedule", "hourly"), "cannot be stored"),
     ):
         with pytest.raises(KoppelError, match=why):
-            run(boss, templates.app, "change", template["id"], *words)
-    other = run(boss, templates.app, "make", "Wide")["id"]
+            run(boss, templates.app, "update", template["id"], *words)
+    other = run(boss, templates.app, "create", "Wide")["id"]
     assert run(boss, templates.app, "merge", template["id"], other)["administrations"] == 1
     assert run(boss, templates.app, "archive", other)["is_archived"]
 
@@ -121,15 +121,15 @@ def test_people_are_invited_changed_and_handed_over_from_the_shell(
     file = tmp_path / "people.csv"
     file.write_text("dirk@example.test;Dirk;administrator\nels@example.test;Els;user\n")
     assert [line["invited"] for line in run(leader, people.app, "invite-csv", file)] == [False, True]
-    assert run(boss, people.app, "change", ben.membership_id, "--role", "user_plus")["role"] == "user_plus"
+    assert run(boss, people.app, "update", ben.membership_id, "--role", "user_plus")["role"] == "user_plus"
     for words in (
-        ("change", ben.membership_id, "--role", "administrator"),
+        ("update", ben.membership_id, "--role", "administrator"),
         ("end-sessions", boss.membership_id),
     ):
         with pytest.raises(KoppelError, match="Only an Administrator"):
             run(leader, people.app, *words)
     with pytest.raises(KoppelError, match="last Administrator"):
-        run(boss, people.app, "change", boss.membership_id, "--until", "2099-01-01")
+        run(boss, people.app, "update", boss.membership_id, "--until", "2099-01-01")
     run(boss, people.app, "hand-over", ben.membership_id, leader.membership_id, "--deactivate")
     listing = run(boss, people.app, "list", "--search", "Ben")
     assert [(one["name"], one["active"], one["role"]) for one in listing] == [("Ben", False, "user_plus")]
@@ -169,7 +169,7 @@ def test_people_over_rest_have_the_same_limits(boss: Actor, actor: Any) -> None:
 
 def test_the_trail_is_read_page_by_page_over_rest_and_from_the_shell(boss: Actor, actor: Any) -> None:
     for name in ("Noord", "Oost", "Zuid"):
-        run(boss, divisions.app, "make", name)
+        run(boss, divisions.app, "create", name)
     first = send(boss, "GET", "/activity?action=division.created&limit=2")
     assert [one["subject_name"] for one in first] == ["Zuid", "Oost"]
     rest = send(boss, "GET", f"/activity?action=division.created&before={first[-1]['id']}")
@@ -196,10 +196,10 @@ def test_a_division_names_nobody_who_has_no_access(boss: Actor, actor: Any) -> N
             answer = send(boss, method, path, {"name": "Oost", "people": [person, ben.membership_id]}, 409)
             assert answer == {
                 "error": "refused",
-                "message": "Choose people who have access.",
+                "message": "Choose active people.",
                 "field": "people",
             }
-    for words in (("make", "Oost", "--member"), ("members", zuid["id"], "--add")):
+    for words in (("create", "Oost", "--member"), ("members", zuid["id"], "--add")):
         with pytest.raises(KoppelError, match="people who have access"):
             run(boss, divisions.app, *words, 999_999)
     run(
@@ -216,7 +216,7 @@ def test_what_is_archived_stays_so_until_somebody_says_otherwise(boss: Actor) ->
         assert not send(boss, "PUT", path, {"name": "Oost"})["is_archived"]
         assert send(boss, "PUT", path, {"name": "Oost", "archived": True})["is_archived"]
         assert send(boss, "PUT", path, {"name": "West"})["is_archived"]
-        word = ("rename", "Noord") if kind == "divisions" else ("change", "--name=Noord")
+        word = ("rename", "Noord") if kind == "divisions" else ("update", "--name=Noord")
         run(boss, app, word[0], path.rpartition("/")[2], word[1])
         (row,) = send(boss, "GET", f"/{kind}")
         assert (row["name"], row["is_archived"]) == ("Noord", True)
@@ -236,5 +236,34 @@ def test_a_name_is_refused_rather_than_cut(boss: Actor) -> None:
         )
     for app in (divisions.app, templates.app):
         with pytest.raises(InputError) as refused:
-            run(boss, app, "make", "n" * 121)
+            run(boss, app, "create", "n" * 121)
         assert "name: Write at most 120 characters" in refusal_text(refused.value)
+
+
+def test_an_invitation_names_what_it_cannot_take(boss: Actor) -> None:
+    """Nothing is cut short and nothing is left out in silence: over REST, from the shell, in a file."""
+    email = "nieuw@example.test"
+    body = {"email": email, "role": "user"}
+    answer = send(boss, "post", "/people/invitations", {**body, "divisions": [987654]}, status=409)
+    assert (answer["field"], "number 987654" in answer["message"]) == ("divisions", True)
+    with pytest.raises(KoppelError, match="number 987654"):
+        run(boss, people.app, "invite", email, "--division", "987654")
+    for too_long in ({"name": "n" * 201}, {"email": f"{'n' * 250}@example.test"}):
+        answer = send(boss, "post", "/people/invitations", body | too_long, status=422)
+        assert answer["detail"][0]["loc"][-1] in too_long
+    with pytest.raises(InputError) as refused:
+        run(boss, people.app, "invite", email, "--name", "n" * 201)
+    assert "name: Write at most 200 characters" in refusal_text(refused.value)
+    with organisation_scope(boss.organisation_id):
+        (line,) = csv_import.invite_all(boss, f"{email};{'n' * 201}\n")
+        assert (line.invited, "name: Write at most 200" in line.problem) == (False, True)
+        assert not Invitation.objects.exists()
+
+
+def test_access_is_not_given_to_a_division_that_does_not_exist(boss: Actor, actor: Any) -> None:
+    ben = colleague(actor, boss, "user")
+    body = {"role": "user", "divisions": [987654]}
+    answer = send(boss, "put", f"/people/{ben.membership_id}", body, status=409)
+    assert answer["field"] == "divisions"
+    with pytest.raises(KoppelError, match="number 987654"):
+        run(boss, people.app, "update", ben.membership_id, "--division", "987654")

@@ -97,10 +97,10 @@ def test_taking_away_access_with_it_says_what_ends(office: Office) -> None:
     browser.cookies["koppel_language"] = "nl"
     question = browser.post(office.page + "hand-over", office.hand_over(deactivate="1")).content.decode()
     for said in (
-        "Alles van Rosa Lezer overdragen aan Hugo Baas?",
+        "Alle verantwoordelijkheden van Rosa Lezer overdragen aan Hugo Baas?",
         "1 sessie eindigt direct",
         "1 API-token wordt",
-        "Overdragen en toegang ontnemen",
+        "Overdragen en toegang intrekken",
     ):
         assert said in question, said
     browser.post(office.page + "hand-over", answers_on(question))
@@ -152,7 +152,7 @@ def test_who_cannot_take_over_is_refused_before_the_question(office: Office, act
 def test_a_persons_form_asks_before_it_shuts_somebody_out(office: Office) -> None:
     browser = signed_in(office.boss)
     question = browser.post(office.page, {"role": "user"}).content.decode()
-    assert "Take away the access of Rosa Lezer?" in question
+    assert "Revoke the access of Rosa Lezer?" in question
     assert office.may_sign_in()
     browser.post(office.page, answers_on(question))
     assert not office.may_sign_in()

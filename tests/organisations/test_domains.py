@@ -104,9 +104,9 @@ def test_whoever_runs_koppel_confirms_a_domain_and_takes_that_back(ada: Actor, e
     }
     assert leads_to("whoever@Firm.Test") == "Eve"
     assert "Not confirmed yet" not in signed_in(eve).get(SECURITY).content.decode()
-    (row,) = shell("domains")
+    (row,) = shell("list-domains")
     assert (row["domain"], row["organisation"], row["is_used"]) == ("firm.test", eve.organisation_id, True)
-    shell("withdraw-domain", "firm.test")
+    shell("unconfirm-domain", "firm.test")
     assert leads_to("whoever@firm.test") == ""
     with organisation_scope(eve.organisation_id):
         acts = AuditEntry.objects.filter(action__startswith="organisation.domain").order_by("pk")
@@ -171,4 +171,4 @@ def test_what_is_no_domain_or_no_organisation_is_refused(ada: Actor) -> None:
         with pytest.raises(KoppelError):
             shell(*words)
     with pytest.raises(KoppelError, match="not confirmed"):
-        shell("withdraw-domain", "firm.test")
+        shell("unconfirm-domain", "firm.test")

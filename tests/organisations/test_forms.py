@@ -77,7 +77,7 @@ def test_a_template_is_not_changed_by_a_form_that_is_refused(boss: Actor) -> Non
     assert 'value="x"' in page
     assert '<option value="daily" selected>' in page
     page = refused(browser, path, {"name": "", "schedule": "daily"}, "name")
-    assert "A name is needed." in page
+    assert "Enter a name." in page
     with organisation_scope(boss.organisation_id):
         template = Template.objects.get()
         assert (template.name, template.settings) == ("Nachtelijk", {"schedule": "night"})
@@ -103,7 +103,7 @@ def test_a_token_is_not_made_of_what_cannot_be_read(
     page = refused(signed_in(boss), "/account/tokens/", form, field)
     if field == "days":
         assert 'value="Back-up"' in page
-        assert "Choose how long the token may live." in page
+        assert "Choose a validity period." in page
         assert 'value="write" checked' in page
         assert '<option value="reader" selected>' in page
     with organisation_scope(boss.organisation_id):
@@ -171,7 +171,7 @@ def test_an_identity_provider_is_not_stored_half(boss: Actor) -> None:
 def test_operators_are_let_in_for_a_time_that_there_is(boss: Actor) -> None:
     for hours in ("", "3", "x"):
         page = refused(signed_in(boss), "/organisation/security/support", {"hours": hours}, "hours")
-        assert "Choose for how long." in page
+        assert "Choose a period." in page
     with organisation_scope(boss.organisation_id):
         assert Organisation.objects.get().operator_access_until is None
 
@@ -328,7 +328,7 @@ def test_a_division_takes_only_people_who_have_access(boss: Actor, actor: Any) -
     path = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
     for person in (gone.membership_id, actor("user").membership_id, 2**50):
         page = refused(browser, path, {"name": "Oost", "has_people": "1", "people": [person]}, "people")
-        assert "Choose people who have access." in page
+        assert "Choose active people." in page
     with organisation_scope(boss.organisation_id):
         assert (Division.objects.get().name, DivisionMember.objects.exists()) == ("Zuid", False)
 

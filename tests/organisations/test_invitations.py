@@ -231,6 +231,19 @@ def test_a_mail_that_does_not_arrive_is_shown(
     assert "could not be delivered" in signed_in(boss).get("/organisation/people/").content.decode()
 
 
+def test_a_division_of_the_form_that_is_gone_is_refused_at_its_field(actor: Any) -> None:
+    """The page was open while a colleague archived the division."""
+    boss = actor()
+    with organisation_scope(boss.organisation_id):
+        gone = Division.objects.create(
+            organisation_id=boss.organisation_id, name="Zuid", archived_at=timezone.now()
+        )
+    form = {"email": "nieuw@example.test", "role": "user", "divisions": [gone.pk]}
+    assert f"no division with the number {gone.pk}" in signed_in(boss).post(INVITE, form).content.decode()
+    with organisation_scope(boss.organisation_id):
+        assert not Invitation.objects.exists()
+
+
 LINES = """e-mail;name;role;divisions;until
 a@example.test;Ada;Teamleider;Zuid;2099-01-31
 b@example.test

@@ -92,7 +92,7 @@ def test_a_member_links_by_signing_in_once_with_the_password(boss: Actor, idp: I
     assert client.get(page).headers["Location"].startswith("/accounts/login/")
     entered = client.post(f"/accounts/login/?next={page}", {"login": email_of(boss), "password": PASSWORD})
     assert entered.headers["Location"] == page
-    assert "Link this sign-in" in client.get(page).content.decode()
+    assert "Link sign-in" in client.get(page).content.decode()
     with organisation_scope(boss.organisation_id):
         assert not FederatedIdentity.objects.exists(), "Looking at the page is no act."
     client.post(page)
@@ -339,7 +339,7 @@ def test_the_redirect_address_is_there_before_anything_else_is_known(boss: Actor
     page = client.post(SECURITY + "provider/prepare", follow=True).content.decode()
     address = f"/sign-in/{provider_id(boss)}/callback"
     assert address in page
-    assert "not filled in yet" in page
+    assert "not set" in page
     assert client.get(f"/sign-in/{provider_id(boss)}/").status_code == 404
     assert (
         "Fill in the identity provider first"

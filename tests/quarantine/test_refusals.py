@@ -139,7 +139,7 @@ def test_a_program_gets_a_code_and_a_sentence(quarantined: World, path: str, bod
     "words",
     [
         "sync start {administration}",
-        "connections probe {connection}",
+        "connections test {connection}",
         "connections reconnect {connection}",
         "webhooks test {webhook}",
     ],

@@ -107,7 +107,7 @@ def test_a_comparison_that_broke_off_after_its_changes_were_read_is_still_made(s
     synced.sandbox.fault("journaltransaction", kind="status", status=500, times=50, skip=1)
     run = synced.sync(full=True)
     assert run.state == "queued"
-    assert synced.part(run, "entries").state == "running", "what changed is read, the comparison is to come"
+    assert synced.part(run, "entries").state == "running", "changes is read, the comparison is to come"
     synced.sandbox.control("faults", method="DELETE")
     synced.perform(run.pk)
     assert gone.external_id not in synced.keys("entries")

@@ -22,7 +22,7 @@ WELL = (("check",), ("check", "--json"), ("migrate",))
 AMISS = (("check",), ("keys", "status"), ("connections", "list"))
 URLS = ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL")
 DESTROYS_LAST = (
-    "connections remove",
+    "connections delete",
     "administrations erase",
     "administrations withdraw",
     "administrations offboard",

@@ -95,7 +95,7 @@ def test_an_import_is_followed_without_losing_what_is_ticked(
     page.wait_for_selector("#unreachable", state="hidden")
     with organisation_scope(world.boss.organisation_id):
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
-    page.wait_for_selector("text=The import is complete: 2 administrations are active.")
+    page.wait_for_selector("text=Import complete: 2 administrations are active.")
     assert page.is_checked(f"#tick-{world.active.pk}")
     assert page.inner_text(".bulkbar strong[data-count-of]") == "1"
     assert page.get_attribute("#rows-poll", "hx-get") is None
@@ -117,7 +117,7 @@ def test_what_somebody_presses_is_not_replaced_before_they_let_go(
     assert page.is_checked(f"#tick-{world.active.pk}")
     with organisation_scope(world.boss.organisation_id):
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
-    page.wait_for_selector("text=The import is complete: 2 administrations are active.")
+    page.wait_for_selector("text=Import complete: 2 administrations are active.")
     page.context.close()
 
 

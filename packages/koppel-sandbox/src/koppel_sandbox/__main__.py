@@ -1,4 +1,4 @@
-"""`python -m koppel_sandbox`: plays the vendor until it is stopped."""
+"""`python -m koppel_sandbox`: run the simulated vendor until it is stopped."""
 
 import argparse
 import asyncio
@@ -10,7 +10,10 @@ from pathlib import Path
 from aiohttp import web
 
 from koppel_sandbox import from_sie, generate
+from koppel_sandbox.company import Company
 from koppel_sandbox.visma_net.app import build
+
+LINES_NAMED_MAX = 20
 
 
 def main() -> None:
@@ -26,8 +29,17 @@ def main() -> None:
         companies += more
         for reason in refusals.values():
             sys.stderr.write(f"refused: {reason}\n")
+        for company in more:
+            _write_left_out(company)
     app = build(companies, refusals, options.seed, options.redirect_uri)
     asyncio.run(_serve(app, options.host, options.port))
+
+
+def _write_left_out(company: Company) -> None:
+    for line, reason in company.left_out[:LINES_NAMED_MAX]:
+        sys.stderr.write(f"left out: {company.source} line {line}, {reason}\n")
+    if (more := len(company.left_out) - LINES_NAMED_MAX) > 0:
+        sys.stderr.write(f"left out: {company.source}, {more} more lines\n")
 
 
 def _options() -> argparse.Namespace:

@@ -1,5 +1,7 @@
-"""Companies whose books are a SIE file's own. A file that cannot be
-read is refused by name; the others go on."""
+"""Companies whose books come from SIE files.
+
+A file that cannot be read is reported by name; the others are used.
+"""
 
 import hashlib
 import re
@@ -16,6 +18,8 @@ from koppel_sandbox.ledger import ZERO, Account, Books, Entry, Line, Period, per
 
 FIRST_ID = 1_000_000_000
 IDS = 1_000_000_000
+NOISE = Decimal("0.00005")
+"""Programs that reckon with floating point write 10.100000000000001: less than this is no difference."""
 KINDS = {"T": "asset", "S": "liability", "I": "income", "K": "expense"}
 VAT = [
     ("01", "Utgående moms 25 %", "Output", Decimal(25)),
@@ -24,8 +28,10 @@ VAT = [
 
 
 def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
-    """Return the companies, and why each refused file was refused, by
-    file name. Raises `NotADirectoryError`."""
+    """Return the companies, and the reason for each rejected file by its name.
+
+    Raises `NotADirectoryError`.
+    """
     if not folder.is_dir():
         raise NotADirectoryError(f"--sie must name a folder: {folder}")
     files: list[sie.SieFile] = []
@@ -39,10 +45,11 @@ def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
 
 
 def _with_keys(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
-    """Return each file with a word for who its company is, which no other file of the folder has.
+    """Return each file with a key for its company that is unique in the folder.
 
-    Files of one company and one year are told apart by their file names, all of them: when a second one comes
-    the first has to be another company too, for nothing says which of the two was there before."""
+    Files of one company and year are distinguished by their file names, all of them: when a second file is
+    added the first becomes another company too, because nothing shows which of the two existed before.
+    """
     keys = [_key(file) for file in files]
     return [
         (file, key if keys.count(key) == 1 else f"{key}/{file.source}")
@@ -51,7 +58,7 @@ def _with_keys(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
 
 
 def _key(file: sie.SieFile) -> str:
-    """Return its number, its name and its fiscal year. Never its place in the folder, which grows."""
+    """Return its number, name and fiscal year; not its position in the folder, which changes."""
     number = re.sub(r"[^0-9A-Z]", "", file.number.upper())
     name = " ".join(unicodedata.normalize("NFKC", file.name).casefold().split())
     return f"{number}/{name}/{file.starts_on or ''}"
@@ -73,22 +80,26 @@ def _company(file: sie.SieFile, key: str) -> Company:
         vat_number="",
         city="",
         source=file.source,
+        left_out=tuple((left_out.line, left_out.reason) for left_out in file.left_out),
         units=(("1", file.name),),
         make_books=lambda: _books(file),
     )
 
 
 def _books(file: sie.SieFile) -> Books:
-    periods = _periods(file)
-    stated = {**file.closing, **file.result}
+    years = _years(file)
+    periods = [period for number in years for period in _periods(file.years[number])]
     accounts = {code: Account(code, name, _kind(file, code)) for code, name in file.accounts.items()}
+    earlier = {_year_of(file, number): file.years[number] for number in years}
     return Books(
         accounts=accounts,
         periods=periods,
-        entries=_entries(file, periods),
+        entries=_entries(file),
         modified=datetime.combine(periods[-1].ends_on, datetime.min.time(), UTC),
-        opening=file.opening,
-        stated=stated,
+        opening=file.years[years[0]].opening,
+        stated=file.year.stated,
+        opening_by_year={year: dict(balances.opening) for year, balances in earlier.items()},
+        stated_by_year={year: balances.stated for year, balances in earlier.items()},
         dimensions={number: file.dimensions.get(number, number) for number in _dimensions(file)},
         values=_values(file),
         vat=VAT,
@@ -96,18 +107,27 @@ def _books(file: sie.SieFile) -> Books:
     )
 
 
+def _years(file: sie.SieFile) -> list[int]:
+    """Return the numbers of the fiscal years that have vouchers, and of the file's own, oldest first."""
+    return sorted({0, *(voucher.year for voucher in file.vouchers)})
+
+
+def _year_of(file: sie.SieFile, number: int) -> int:
+    return (file.years[number].starts_on or date(2000, 1, 1)).year
+
+
 def _kind(file: sie.SieFile, code: str) -> str:
-    """Return #KTYP where it is given, else the class of the Swedish BAS chart that the number begins with."""
+    """Return #KTYP if stated, otherwise the class of the Swedish BAS chart by the number's first digit."""
     if kind := KINDS.get(file.kinds.get(code, "")):
         return kind
     return {"1": "asset", "2": "liability", "3": "income"}.get(code[:1], "expense")
 
 
-def _periods(file: sie.SieFile) -> list[Period]:
-    first, last = file.starts_on or date(2000, 1, 1), file.ends_on or date(2000, 12, 31)
+def _periods(year: sie.FiscalYear) -> list[Period]:
+    first, last = year.starts_on or date(2000, 1, 1), year.ends_on or date(2000, 12, 31)
     periods: list[Period] = []
     starts_on = first
-    while starts_on <= last and len(periods) < 99:
+    while starts_on <= last:
         following = (starts_on.replace(day=1) + timedelta(days=31)).replace(day=1)
         ends_on = min(following - timedelta(days=1), last)
         periods.append(Period(first.year, len(periods) + 1, starts_on, ends_on))
@@ -115,23 +135,38 @@ def _periods(file: sie.SieFile) -> list[Period]:
     return periods
 
 
-def _entries(file: sie.SieFile, periods: list[Period]) -> list[Entry]:
-    """Return the entries. Voucher numbers repeat in real files, and may be missing: the second gets `-2`, so
-    that each stays an entry."""
-    used: dict[str, int] = {}
+def _entries(file: sie.SieFile) -> list[Entry]:
     entries = []
-    for voucher in file.vouchers:
-        number = f"{periods[0].year}-{voucher.series}{voucher.number}"
-        used[number] = used.get(number, 0) + 1
-        if used[number] > 1:
-            number = f"{number}-{used[number]}"
+    periods = {number: _periods(file.years[number]) for number in _years(file)}
+    for voucher, number in zip(file.vouchers, _entry_numbers(file), strict=True):
         lines = [Line(line.account, line.amount, line.text, tuple(line.objects)) for line in voucher.lines]
         entered = datetime.combine(voucher.booked_on, datetime.min.time(), UTC) + timedelta(hours=12)
-        period = period_of(periods, voucher.booked_on).key
+        period = period_of(periods[voucher.year], voucher.booked_on).key
         entries.append(
             Entry("GL", number, voucher.booked_on, period, voucher.text, lines, entered, voucher.series)
         )
     return entries
+
+
+def _entry_numbers(file: sie.SieFile) -> list[str]:
+    """Return a number for each voucher that no other has: year, series and number.
+
+    Voucher numbers repeat in real files, and may be missing. The first keeps its number, another one gets
+    `-2` and so on, but never a number that a voucher has of its own."""
+    plain = [f"{_year_of(file, one.year)}-{one.series}{one.number}" for one in file.vouchers]
+    taken, seen, counts = set(plain), set[str](), dict[str, int]()
+    numbers = []
+    for number in plain:
+        unique = number
+        if number in seen:
+            count = counts.get(number, 1) + 1
+            while (unique := f"{number}-{count}") in taken:
+                count += 1
+            counts[number] = count
+            taken.add(unique)
+        seen.add(number)
+        numbers.append(unique)
+    return numbers
 
 
 def _used_objects(file: sie.SieFile) -> set[tuple[str, str]]:
@@ -147,10 +182,20 @@ def _values(file: sie.SieFile) -> dict[tuple[str, str], str]:
 
 
 def differences(books: Books) -> dict[str, Decimal]:
-    """Return by account: the closing balance that the file states less opening balance and movement."""
-    closing_balances: dict[str, Decimal] = dict(books.opening)
+    """Return by account: the closing balance stated in the file, less opening balance and movement.
+
+    Accounts of an earlier fiscal year are prefixed with it: `2024 1930`.
+    """
+    moved: dict[tuple[int, str], Decimal] = {}
     for entry in books.entries:
         for line in entry.lines:
-            closing_balances[line.account] = closing_balances.get(line.account, ZERO) + line.amount
-    amounts = {code: stated - closing_balances.get(code, ZERO) for code, stated in books.stated.items()}
-    return {code: amount for code, amount in sorted(amounts.items()) if amount}
+            key = (int(entry.period[:4]), line.account)
+            moved[key] = moved.get(key, ZERO) + line.amount
+    amounts = {}
+    last_year = books.periods[-1].year
+    for year, stated in books.stated_by_year.items():
+        opening = books.opening_by_year[year]
+        for code, closing in stated.items():
+            difference = closing - opening.get(code, ZERO) - moved.get((year, code), ZERO)
+            amounts[code if year == last_year else f"{year} {code}"] = difference
+    return {code: amount for code, amount in sorted(amounts.items()) if abs(amount) > NOISE}

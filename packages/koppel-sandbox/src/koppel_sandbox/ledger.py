@@ -1,5 +1,7 @@
-"""Books of a company, before any vendor's shape: accounts, periods,
-entries, balances. Debits are positive."""
+"""A company's books, independent of a vendor's format: accounts, periods, entries, balances.
+
+Debits are positive.
+"""
 
 import bisect
 from collections import defaultdict
@@ -24,8 +26,11 @@ class Account:
 
 @dataclass(slots=True)
 class Period:
-    """`number` counts within the fiscal year, from 1; a fiscal year is named after the calendar year in which
-    it starts."""
+    """A period.
+
+    `number` counts within the fiscal year, from 1; a fiscal year is named after the calendar year in which it
+    starts.
+    """
 
     year: int
     number: int
@@ -87,10 +92,13 @@ class Balance:
 
 @dataclass
 class Books:
-    """`opening` at the start of the first fiscal year; `stated`
-    replaces the computed closing of the last period.
+    """The books of a company.
 
-    `dimensions` is dimension id to name, `values` (dimension id, value id) to name."""
+    `opening` is at the start of the first fiscal year; `stated` replaces the computed closing of the last
+    period. `stated_by_year` does so for the last period of a fiscal year, `opening_by_year` for its opening
+    balances; without these they follow from the year before. `dimensions` maps a dimension id to its name,
+    `values` (dimension id, value id) to a name.
+    """
 
     accounts: dict[str, Account]
     periods: list[Period]
@@ -98,6 +106,8 @@ class Books:
     modified: datetime
     opening: dict[str, Decimal] = field(default_factory=dict)
     stated: dict[str, Decimal] = field(default_factory=dict)
+    opening_by_year: dict[int, dict[str, Decimal]] = field(default_factory=dict)
+    stated_by_year: dict[int, dict[str, Decimal]] = field(default_factory=dict)
     result_account: str = ""
     dimensions: dict[str, str] = field(default_factory=dict)
     values: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -109,7 +119,7 @@ class Books:
     terms: list[tuple[str, str, int]] = field(default_factory=list)
 
     def balances(self) -> list[Balance]:
-        """Return one per touched account and period, up to the last period that has begun to be used."""
+        """Return one balance per account and period with movements, up to the last period in use."""
         return list(_balances(self))
 
     @property
@@ -134,23 +144,38 @@ def _balances(books: Books) -> Iterable[Balance]:
             sums = moves[(line.account, entry.period)]
             sums[0 if line.amount > 0 else 1] += abs(line.amount)
     touched = {account for account, _period in moves} | set(books.opening) | set(books.stated)
+    for table in (*books.opening_by_year.values(), *books.stated_by_year.values()):
+        touched |= set(table)
     running = {account: books.opening.get(account, ZERO) for account in sorted(touched)}
-    last = books.periods[-1].key if books.periods else ""
-    year = books.periods[0].year if books.periods else 0
+    last_periods = {period.year: period.key for period in books.periods}
+    year = None
     for period in books.periods:
         if period.year != year:
+            _turn_year(books, running, period.year, is_first=year is None)
             year = period.year
-            _turn_year(books, running)
+        is_last = period.key == last_periods[period.year]
+        statements = _statements(books, period) if is_last else {}
         for account, opening in list(running.items()):
             debit, credit = moves.get((account, period.key), (ZERO, ZERO))
             closing = opening + debit - credit
             running[account] = closing
-            stated = books.stated.get(account, closing) if period.key == last else closing
+            stated = statements.get(account, closing)
             if opening or debit or credit or stated or account in books.stated:
                 yield Balance(account, period.key, opening, debit, credit, stated)
 
 
-def _turn_year(books: Books, running: dict[str, Decimal]) -> None:
+def _statements(books: Books, period: Period) -> dict[str, Decimal]:
+    """Return the closing balances that are stated for the last period of a fiscal year."""
+    is_last = period.key == books.periods[-1].key
+    return {**(books.stated if is_last else {}), **books.stated_by_year.get(period.year, {})}
+
+
+def _turn_year(books: Books, running: dict[str, Decimal], year: int, *, is_first: bool) -> None:
+    if year in books.opening_by_year:
+        running.update({code: books.opening_by_year[year].get(code, ZERO) for code in running})
+        return
+    if is_first:
+        return
     result = ZERO
     for code, amount in running.items():
         if books.accounts[code].kind in RESULT_KINDS:

@@ -1,7 +1,8 @@
-"""Reads SIE type 4 files as accounting programs really write them: three encodings, faults and all.
+"""Reads SIE type 4 files as accounting programs really write them: three encodings, errors included.
 
-Format: https://sie.se/format/ (type 4, edition 4B/4C). Lines of an entry are `#TRANS` only; `#RTRANS` and
-`#BTRANS` are corrections' history. Amounts keep the file's own digits."""
+Format: https://sie.se/format/ (type 4, edition 4B/4C). Only `#TRANS` are lines of an entry; `#RTRANS` and
+`#BTRANS` are the history of corrections. Amounts keep the file's own digits.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ SUFFIXES = (".se", ".si", ".sie")
 
 
 class NotSie(Exception):
-    """The file is not SIE type 4. The sentence names the file and says why."""
+    """The file is not SIE type 4. The message names the file and the reason."""
 
 
 @dataclass
@@ -30,7 +31,7 @@ class SieLine:
 
 @dataclass
 class Voucher:
-    """`series` and `number` as the file has them; numbers repeat in some files and may be blank."""
+    """`series` and `number` as in the file; numbers repeat in some files and may be blank."""
 
     series: str
     number: str
@@ -78,7 +79,10 @@ def read(path: Path) -> SieFile:
 
 
 def _decode(raw: bytes) -> str:
-    """Decode a file. `#FORMAT PC8` says CP437, but programs write Latin-1 and UTF-8 under the same label."""
+    """Decode a file.
+
+    `#FORMAT PC8` means CP437, but programs write Latin-1 and UTF-8 under the same label.
+    """
     if raw.startswith(b"\xef\xbb\xbf"):
         return raw[3:].decode("utf-8", errors="replace")
     if all(byte < 128 for byte in raw):
@@ -87,15 +91,18 @@ def _decode(raw: bytes) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         pass
-    # å ä ö Å Ä Ö é are letters in one of the two and box drawing or symbols in the other.
+    # The bytes of å ä ö Å Ä Ö é are letters in one encoding, and box drawing or symbols in the other.
     pc8 = sum(raw.count(byte) for byte in b"\x86\x84\x94\x8f\x8e\x99\x82")
     latin = sum(raw.count(byte) for byte in b"\xe5\xe4\xf6\xc5\xc4\xd6\xe9")
     return raw.decode("cp437" if pc8 >= latin else "cp1252", errors="replace")
 
 
 def _fields(line: str) -> list[str]:
-    """Split a line: fields are separated by blanks; quotes keep blanks together; `{…}` is one field; a
-    backslash escapes a quote."""
+    """Split a line into fields.
+
+    Fields are separated by blanks; quotes keep blanks together; `{…}` is one field; a backslash escapes a
+    quote.
+    """
     fields: list[str] = []
     position, end = 0, len(line)
     while position < end:
@@ -184,14 +191,16 @@ def _read_fact(sie_file: SieFile, label: str, rest: list[str]) -> None:
 
 
 def _voucher(rest: list[str]) -> Voucher:
-    """Read a voucher. Without a date of its own it gets one in the end
-    (`_complete`): a voucher is never left out."""
+    """Read a voucher.
+
+    `_complete` adds a missing date: a voucher is never left out.
+    """
     series, number, day, text = (*(field.strip() for field in rest[:4]), "", "", "", "")[:4]
     return Voucher(series, number, _date(day) or NO_DATE, text)
 
 
 def _line(rest: list[str]) -> SieLine | None:
-    """Read `account {objects} amount [date] [text]`; some programs leave the braces out."""
+    """Read `account {objects} amount [date] [text]`; some programs omit the braces."""
     if len(rest) < 2:
         return None
     account, after = rest[0].strip(), rest[1:]
@@ -215,7 +224,7 @@ def _line(rest: list[str]) -> SieLine | None:
 
 
 def _complete(sie_file: SieFile) -> None:
-    """Add what a file may leave out: a name, the year, accounts that entries use."""
+    """Add what a file may omit: a name, the year, accounts used in entries."""
     sie_file.name = sie_file.name or Path(sie_file.source).stem
     for voucher in sie_file.vouchers:
         if voucher.booked_on == NO_DATE:

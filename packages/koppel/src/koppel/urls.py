@@ -11,7 +11,7 @@ from koppel.organisations.views.invitations import accept_invitation
 from koppel.sync.urls import import_urlpatterns
 from koppel.web import views
 
-CALL_THE_VENDOR = ("connection_probe",)
+CALL_THE_VENDOR = ("connection_test",)
 """Operations of the API that open their own transactions."""
 
 api_urls = api.urls
@@ -43,7 +43,7 @@ urlpatterns = [
     path("operator/enter", operators.enter_organisation, name="operator_enter"),
     path("operator/leave", operators.leave_organisation, name="operator_leave"),
     path("account/api/", include("koppel.api.urls")),
-    path("account/", include((account_urlpatterns, "own"))),
+    path("account/", include((account_urlpatterns, "account"))),
     path("registers/", include("koppel.company_registers.urls")),
     path("notices/", include("koppel.notifications.urls")),
     path("issues/", include(([path("", views.issues_page, name="list")], "issues"))),

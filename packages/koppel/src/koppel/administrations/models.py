@@ -1,17 +1,19 @@
 """A client's books as Koppel knows them; the books themselves are in `koppel.books`."""
 
-from typing import TypedDict
+from typing import ClassVar, Self, TypedDict
 
 import msgspec
 from django.db import models
+from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.database.text_search import Folded
-from koppel.kit.tenancy.models import TenantModel
-from koppel.organisations.models import Division, Membership, SettingsMap, Template
+from koppel.kit.tenancy.models import OrganisationQuerySet, TenantModel
+from koppel.organisations.models import Division, DivisionMember, Membership, SettingsMap, Template
+from koppel.organisations.roles import Actor
 
 
 class Status(models.TextChoices):
@@ -34,6 +36,38 @@ class ConfirmedIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __bool__(self) -> bool:
         return bool(self.at)
+
+
+class AdministrationQuerySet(OrganisationQuerySet["Administration"]):
+    """Administrations, and which of them an actor may see."""
+
+    def visible_to(self, actor: Actor) -> Self:
+        """Return all for Administrators and Team leaders, and for others those assigned to them,
+        personally or through a division.
+
+        A restricted administration is visible only to the people named on it, whatever their role."""
+        administrations = self.for_actor(actor).filter(withdrawn_at=None)
+        is_assigned = Exists(
+            Assignment.objects.for_actor(actor).filter(
+                administration=OuterRef("pk"), membership_id=actor.membership_id
+            )
+        )
+        if actor.sees_all_administrations:
+            return administrations.filter(Q(restricted=False) | is_assigned)
+        divisions = (
+            DivisionMember.objects.for_actor(actor)
+            .filter(membership_id=actor.membership_id)
+            .values("division_id")
+        )
+        return administrations.filter(is_assigned | Q(restricted=False, division_id__in=divisions))
+
+    def restricted_from(self, actor: Actor) -> Self:
+        """Return the restricted administrations on which the actor is not named, withdrawn ones too."""
+        visible = Administration.objects.visible_to(actor).filter(restricted=True)
+        return self.for_actor(actor).filter(restricted=True).exclude(pk__in=visible.values("pk"))
+
+
+AdministrationManager = models.Manager.from_queryset(AdministrationQuerySet)
 
 
 class Administration(TenantModel):
@@ -128,6 +162,7 @@ class Administration(TenantModel):
     search_key = models.GeneratedField(
         expression=Folded("name", "number", "client_number"), output_field=models.TextField(), db_persist=True
     )
+    objects: ClassVar[AdministrationManager["Administration"]] = AdministrationManager()
 
     class Meta:
         db_table = "administrations_administration"
@@ -239,7 +274,7 @@ class BulkState(models.TextChoices):
     QUEUED = "queued", _("Queued")
     RUNNING = "running", _("Running")
     DONE = "done", _("Done")
-    UNDOING = "undoing", _("Being undone")
+    UNDOING = "undoing", _("Undoing")
     UNDONE = "undone", _("Undone")
 
 
@@ -313,7 +348,7 @@ class BulkOperation(TenantModel):
 class ItemState(models.TextChoices):
     WAITING = "waiting", _("Waiting")
     CHANGED = "changed", _("Changed")
-    SKIPPED = "skipped", _("Left as it is")
+    SKIPPED = "skipped", _("Unchanged")
     UNDONE = "undone", _("Undone")
     KEPT = "kept", _("Not undone")
 

@@ -8,7 +8,6 @@ from django.db.models import Count, Min, Q
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
@@ -67,7 +66,9 @@ class ImportState:
 
 def import_state(actor: Actor, import_id: int) -> ImportState | None:
     """Read the state of an import with one query. None when the actor sees nothing of it."""
-    queryset = visible_to(actor).filter(import_id=import_id).values_list("status").order_by()
+    queryset = (
+        Administration.objects.visible_to(actor).filter(import_id=import_id).values_list("status").order_by()
+    )
     rows = list(queryset.annotate(Count("pk"), Min("created_at")))
     if not rows:
         return None
@@ -111,17 +112,23 @@ def list_history(administration: Administration, limit: int = 200) -> list[Audit
 
 
 def get_visible(actor: Actor, administration_id: int | None) -> Administration | None:
-    return visible_to(actor).filter(pk=administration_id).first() if administration_id else None
+    return (
+        Administration.objects.visible_to(actor).filter(pk=administration_id).first()
+        if administration_id
+        else None
+    )
 
 
 def list_successors(actor: Actor, administration: Administration) -> list[Administration]:
-    return list(visible_to(actor).filter(predecessor=administration).order_by("sort_name"))
+    return list(
+        Administration.objects.visible_to(actor).filter(predecessor=administration).order_by("sort_name")
+    )
 
 
 def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
     """Return the administration with this name, number or id. Raises
     `Refused` when none or several have it."""
-    candidates = visible_to(actor).exclude(pk=other_than)
+    candidates = Administration.objects.visible_to(actor).exclude(pk=other_than)
     if (key := id_of(reference)) is not None:
         exact = candidates.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))
     else:
@@ -134,5 +141,5 @@ def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
     if not matches:
         raise Refused(_("There is no administration with this name, number or client number."))
     if len(matches) > 1:
-        raise Refused(_("More than one administration answers to this. Enter its client number."))
+        raise Refused(_("More than one administration matches. Enter the client number."))
     return matches[0]

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.models import Administration, Assignment
-from koppel.administrations.scope import audited_not_found, visible_to
+from koppel.administrations.scope import get_locked
 from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.errors import NotAllowed, Refused
@@ -41,11 +41,7 @@ def set_access(
 
     Raises `NoSuchAdministration`, `NotAllowed`, and `Refused` when nobody would be left who may sign in."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    administration = (
-        visible_to(actor).select_for_update(of=("self",), no_key=True).filter(pk=administration_id).first()
-    )
-    if administration is None:
-        raise audited_not_found(actor, administration_id)
+    administration = get_locked(actor, administration_id)
     members = _get_members(actor, membership_ids)
     before = sorted(
         administration.assignments.filter(organisation_id=administration.organisation_id).values_list(
@@ -54,7 +50,9 @@ def set_access(
     )
     if restricted:
         if not any(_is_live(member) for member in members):
-            raise Refused(_("Name at least one person who may sign in: nobody else would see it any more."))
+            raise Refused(
+                _("Choose at least one active user; otherwise this administration is hidden from all users.")
+            )
         administration.assignments.filter(organisation_id=administration.organisation_id).exclude(
             membership__in=members
         ).delete()
@@ -115,10 +113,12 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
         organisation_id=administration.organisation_id
     ).select_related("membership__user")
     if any(_is_live(assignment.membership) for assignment in assignments):
-        raise Refused(_("Somebody named on it may still sign in: ask them."))
+        raise Refused(_("An active user has access: ask that user."))
     members = _get_members(actor, [membership_id])
     if not any(_is_live(member) for member in members):
-        raise Refused(_("Name at least one person who may sign in: nobody else would see it any more."))
+        raise Refused(
+            _("Choose at least one active user; otherwise this administration is hidden from all users.")
+        )
     _add_members(administration, members)
     details = {"after": [member.pk for member in members]}
     record(
@@ -131,8 +131,7 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
 
 
 def _hidden_administrations(actor: Actor) -> "QuerySet[Administration]":
-    restricted = Administration.objects.for_actor(actor).filter(restricted=True, withdrawn_at=None)
-    return restricted.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk"))
+    return Administration.objects.restricted_from(actor).filter(withdrawn_at=None)
 
 
 def _get_members(actor: Actor, membership_ids: Collection[int]) -> list[Membership]:

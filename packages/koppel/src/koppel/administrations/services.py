@@ -13,7 +13,7 @@ from koppel.administrations.bulk import PlannedChange
 from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.identity.services import handle_import, record_confirmed
 from koppel.administrations.models import Administration, Assignment, ConfirmedIdentity, Favourite, Status
-from koppel.administrations.scope import audited_not_found, visible_to
+from koppel.administrations.scope import audited_not_found, get_locked
 from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.companies.same_company import confirm_identity, same_name
@@ -82,9 +82,7 @@ def change_settings(actor: Actor, administration_id: int, values: Mapping[str, A
     """Store own values; None resets a key to what template or organisation say. Raises `Refused`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     validate_settings({key: value for key, value in values.items() if value is not None})
-    administration = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
-    if administration is None:
-        raise audited_not_found(actor, administration_id)
+    administration = get_locked(actor, administration_id)
     before = dict(administration.settings)
     merged = {**administration.settings, **values}
     administration.settings = to_shape(
@@ -104,7 +102,7 @@ def change_settings(actor: Actor, administration_id: int, values: Mapping[str, A
 
 def set_favourite(actor: Actor, administration_id: int, *, is_favourite: bool) -> None:
     """Mark or unmark as the actor's own favourite."""
-    if not visible_to(actor).filter(pk=administration_id).exists():
+    if not Administration.objects.visible_to(actor).filter(pk=administration_id).exists():
         raise audited_not_found(actor, administration_id)
     key: dict[str, Any] = {
         "organisation_id": actor.organisation_id,

@@ -1,5 +1,5 @@
-"""The books: entries, accounts and the other records that syncs keep, and how they are read.
+"""The books: entries, accounts and the other records that syncs store, and how they are read.
 
-Begin with `models` and `storage.writer`, which a sync calls with each page; `read`, `reports`, `export` and
-`sql_access` give them to people and programs.
+Start with `models` and `storage.writer`, which a sync calls with each page. `read`, `reports`, `export` and
+`sql_access` make the books available to people and programs.
 """

@@ -1,4 +1,4 @@
-"""Audits who opens books: restricted ones, and any that an operator of the installation opens."""
+"""Audits access to books: to restricted ones, and any access by an operator of the installation."""
 
 from datetime import timedelta
 
@@ -14,12 +14,14 @@ from koppel.books.audit_actions import BooksAction
 from koppel.organisations.roles import Actor
 
 AUDIT_INTERVAL = timedelta(hours=1)
-"""Turning the pages of one ledger is one opening, not a hundred."""
+"""Reading several pages within this time is audited once."""
 
 
 def open_books(actor: Actor, administration_id: int) -> Administration:
-    """Return the administration whose books the actor may read, and audit
-    the access. Raises `NoSuchAdministration`."""
+    """Return the administration whose books the actor may read, and audit the access.
+
+    Raises `NoSuchAdministration`.
+    """
     administration = administration_for(actor, administration_id)
     audit_access(actor, administration)
     return administration
@@ -33,9 +35,10 @@ def open_books_or_404(actor: Actor, administration_id: int) -> Administration:
 
 
 def audit_access(actor: Actor, administration: Administration) -> None:
-    """Audit that the actor opens a restricted administration, or any as operator.
+    """Audit access to a restricted administration, or an operator's access to any.
 
-    At most once an hour per person, administration and interface. In the caller's transaction."""
+    At most once an hour per person, administration and interface. In the caller's transaction.
+    """
     if not (administration.restricted or actor.is_operator):
         return
     recent = AuditEntry.objects.filter(

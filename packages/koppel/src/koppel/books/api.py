@@ -1,5 +1,4 @@
-"""The books over REST: rows of a resource for people who search, records for
-programs that copy, counts, trial balance."""
+"""REST endpoints of the books: searchable rows, records for copies, counts and the trial balance."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -21,7 +20,7 @@ router = Router()
 
 
 class Counts(Schema):
-    """Rows per resource, and the sums of all entry lines, without what was deleted at the source."""
+    """Rows per resource, and the totals of all entry lines, without records deleted at the source."""
 
     rows: dict[str, int]
     debit: Decimal
@@ -38,10 +37,12 @@ class Rows(Schema):
 
 
 class RecordsOut(Schema):
-    """A page of records in the order of `external_id`; each has all typed columns of its
-    resource, `first_seen`, `last_changed` and `deleted_at`. `next` is the `after` of the
-    following page, null at the end. Keep `as_of` of the first page: it is the `changed_since`
-    with which the copy is brought up to date later."""
+    """A page of records in the order of `external_id`.
+
+    Each record has all typed columns of its resource, `first_seen`, `last_changed` and `deleted_at`. `next`
+    is the `after` of the following page, null at the end. Keep the `as_of` of the first page: it is the
+    `changed_since` of the next update.
+    """
 
     items: list[dict[str, Any]]
     next: str | None
@@ -69,8 +70,10 @@ class TrialBalanceOut(Schema):
 
 @router.get("/{administration_id}/books", response=Counts)
 def get_counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
-    """Return the rows per resource and the sums of all entry lines:
-    enough to tell whether a copy is complete."""
+    """Return the rows per resource and the totals of all entry lines.
+
+    They show whether a copy is complete.
+    """
     administration = open_books(request.actor, administration_id)
     debit, credit = queries.debit_credit_totals(administration.pk)
     return Counts(rows=queries.counts(administration.pk), debit=debit, credit=credit)
@@ -80,7 +83,7 @@ def get_counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
 def get_trial_balance(
     request: AuthenticatedRequest, administration_id: int, year: str = "", until: str = ""
 ) -> TrialBalanceOut:
-    """Return the trial balance of the newest fiscal year, or of `year`; `until`: a period `YYYYPP`."""
+    """Return the trial balance of `year` (default: the newest) until the period `until` (`YYYYPP`)."""
     administration = open_books(request.actor, administration_id)
     year = require_year(administration.pk, year)
     report = trial_balance(administration.pk, year, require_period(year, until))
@@ -108,8 +111,7 @@ def list_rows(
     q: str = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Rows:
-    """Return a page of a resource; `q` looks in every text column.
-    Rows deleted at the source are left out."""
+    """Return a page of a resource without records deleted at the source; `q` searches every text column."""
     administration = open_books(request.actor, administration_id)
     if resource not in queries.COLUMNS:
         raise UnknownResource
@@ -128,9 +130,11 @@ def list_records(
     changed_since: AwareDatetime | None = None,
     limit: Annotated[int, Query(ge=1, le=changefeed.RECORDS_MAX)] = 500,
 ) -> RecordsOut:
-    """Return records for programs that keep a copy: every record of a resource, `entry_lines` too, page by
-    page. With `changed_since` only what Koppel wrote since then, and what was deleted at the source, with
-    `deleted_at`. What changed shortly before may come again, under the same key."""
+    """Return records page by page, for programs that keep a copy; `entry_lines` too.
+
+    With `changed_since`, only the records that Koppel wrote since then, and those deleted at the source, with
+    `deleted_at`. Records that changed shortly before may be returned again, under the same key.
+    """
     administration = open_books(request.actor, administration_id)
     if resource not in MODELS_BY_RESOURCE:
         raise UnknownResource
@@ -143,5 +147,5 @@ def list_records(
 
 
 def _format_amount(value: Any) -> Any:
-    """Return an amount as text: a JSON number would come back as a float in most clients."""
+    """Return an amount as text: most clients would read a JSON number as a float."""
     return format(value, "f") if isinstance(value, Decimal) else value

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class BooksConfig(AppConfig):
-    """Puts the books on an administration's page."""
+    """Adds the books to the pages of an administration."""
 
     name = "koppel.books"
     label = "books"

@@ -6,7 +6,7 @@ from koppel.audit.audit_actions import AuditAction
 
 
 class BooksAction(AuditAction):
-    """Reads and exports of books."""
+    """Access to books, and exports."""
 
     ACCESSED = "books.accessed", _("opened the books")
     EXPORTED = "books.exported", _("exported books")
@@ -15,8 +15,8 @@ class BooksAction(AuditAction):
 class SqlReaderAction(AuditAction):
     """Actions on SQL readers."""
 
-    CREATED = "sql_reader.created", _("let a program read by SQL")
-    REMOVED = "sql_reader.removed", _("ended reading by SQL")
+    CREATED = "sql_reader.created", _("granted SQL access")
+    REMOVED = "sql_reader.removed", _("revoked SQL access")
 
 
 AUDIT_ACTIONS: tuple[AuditAction, ...] = (

@@ -1,4 +1,4 @@
-"""`koppel export`: books to files. `koppel sql-readers`: who may read them by SQL."""
+"""`koppel export`: books to files. `koppel sql-readers`: SQL access to books."""
 
 import shutil
 from pathlib import Path
@@ -54,7 +54,7 @@ def export_books(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Export all books of an administration as one ZIP, with a manifest."""
+    """Export all books of an administration as one ZIP with a manifest."""
     with acting_as(person, organisation) as actor:
         target = administration_for(actor, administration)
         _write_file(export.export_all(actor, target, file_format), out, as_json=as_json)
@@ -85,40 +85,42 @@ AdministratorUrl = Annotated[
 
 @readers.command("list")
 def list_readers(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """List who may read this organisation's books by SQL."""
+    """List the SQL readers of this organisation."""
     with acting_as(person, organisation) as actor:
         print_rows(
             sql_readers.readers(actor), ["role", "created_at", "created_by", "exists"], as_json=as_json
         )
 
 
-@readers.command("add")
-def add_reader(
+@readers.command("create")
+def create_reader(
     name: Name,
     administrator: AdministratorUrl = "",
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Let a program read this organisation's books, through the views of
-    the schema books. Prints its address once."""
+    """Create a SQL reader: a database role that reads this organisation's books.
+
+    It uses the views of the schema books. Prints its database URL once.
+    """
     with acting_as(person, organisation) as actor:
         created = sql_readers.add_reader(actor, name, administrator_url=administrator or administrator_url())
     print_record({"role": created.role, "url": created.url.reveal()}, as_json=as_json)
 
 
-@readers.command("remove")
-def remove_reader(
+@readers.command("delete")
+def delete_reader(
     name: Name,
     administrator: AdministratorUrl = "",
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """End the sessions of a reader and drop its role."""
+    """End the sessions of a SQL reader and drop its role."""
     with acting_as(person, organisation) as actor:
         sql_readers.remove_reader(actor, name, administrator_url=administrator or administrator_url())
-    print_record({"removed": sql_readers.role_name(name)}, as_json=as_json)
+    print_record({"deleted": sql_readers.role_name(name)}, as_json=as_json)
 
 
 def _write_file(exported: export.Exported, out: Path | None, *, as_json: bool) -> None:

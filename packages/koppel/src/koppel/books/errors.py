@@ -10,4 +10,4 @@ class UnknownResource(NotFoundError):
 
 
 class ReaderRefused(KoppelError):
-    """A role that reads by SQL cannot be created or removed; the message says why."""
+    """A SQL reader cannot be created or removed; the message says why."""

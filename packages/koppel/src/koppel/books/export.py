@@ -1,5 +1,4 @@
-"""The books as files: one resource as CSV, Excel or Parquet, or all of an administration in one ZIP. Exports
-are audited."""
+"""Exports books: one resource as CSV, Excel or Parquet, or all resources in one ZIP. Audited."""
 
 import json
 import zipfile
@@ -45,7 +44,7 @@ LINES = (
     (EntryLine, "debit_in_currency"),
     (EntryLine, "credit_in_currency"),
 )
-"""An entry line with what is needed to read it on its own: date, period, journal and number of its entry."""
+"""The columns of an entry line with the date, period, journal and number of its entry."""
 
 _LINES_WITH_ENTRY = load_statements("koppel.books")["list_lines_with_entry"].format(
     columns=", ".join(f"{'entry' if model is Entry else 'line'}.{name}" for model, name in LINES)
@@ -62,7 +61,7 @@ EXPORTED = (*queries.COLUMNS, "entry_lines")
 
 @dataclass(frozen=True)
 class Exported:
-    """`content` is rewound and gone when closed."""
+    """An exported file. `content` is rewound; it is deleted when closed."""
 
     file_name: str
     content: IO[bytes]
@@ -71,7 +70,10 @@ class Exported:
 def export_resource(
     actor: Actor, administration: Administration, resource: str, file_format: Format, *, search: str = ""
 ) -> Exported:
-    """Export the rows of one resource that the search finds. Raises `UnknownResource` and `TooManyRows`."""
+    """Export the rows of one resource that match the search.
+
+    Raises `UnknownResource` and `TooManyRows`.
+    """
     actor.require(Permission.VIEW)
     content = write_table(file_format, columns_of(resource), _rows(administration.pk, resource, search))
     record_export(actor, administration, [resource], file_format)
@@ -79,8 +81,10 @@ def export_resource(
 
 
 def export_all(actor: Actor, administration: Administration, file_format: Format) -> Exported:
-    """Export every resource, in a ZIP with a `manifest.json` that
-    lists its files and says as of when they are."""
+    """Export every resource in a ZIP, with a manifest.
+
+    `manifest.json` lists the files and the time that each is complete as of.
+    """
     actor.require(Permission.VIEW)
     counts: Counter[str] = Counter()
     with temporary_file() as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -92,7 +96,7 @@ def export_all(actor: Actor, administration: Administration, file_format: Format
             ):
                 while chunk := table.read(1 << 20):
                     member.write(chunk)
-        # Last, for a sync may go on meanwhile: it says what was written.
+        # Written last: a sync may run meanwhile, and the manifest describes what was written.
         archive.writestr("manifest.json", json.dumps(_manifest(administration, counts), indent=1))
     target.seek(0)
     record_export(actor, administration, list(EXPORTED), file_format)
@@ -157,7 +161,7 @@ def _manifest(administration: Administration, counts: Counter[str]) -> dict[str,
 def record_export(
     actor: Actor, administration: Administration, resources: list[str], file_format: Format
 ) -> None:
-    """Audit who exported which books."""
+    """Audit an export."""
     details = {"resources": resources, "format": str(file_format)}
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
     record(actor.organisation_id, actor.audit, BooksAction.EXPORTED, subject=subject, details=details)

@@ -1,4 +1,4 @@
-"""The fields of the books' tables: made of a connector's row type, which declares each column once."""
+"""Model fields of the books' tables, derived from a connector's row type, which declares each column."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from koppel.connector.rows import Row
 
 
 class Amount(models.DecimalField):  # type: ignore[type-arg]
-    """PostgreSQL's `numeric` without a precision: keeps an amount exactly as the source wrote it."""
+    """PostgreSQL's `numeric` without a precision: stores an amount exactly as the source wrote it."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"max_digits": 1000, "decimal_places": 100, **options})
@@ -29,7 +29,7 @@ class Amount(models.DecimalField):  # type: ignore[type-arg]
 
 @dataclass(frozen=True)
 class Column:
-    """A typed column. `sql_type` is PostgreSQL's name of its type, as COPY takes it."""
+    """A typed column. `sql_type` is the name of its PostgreSQL type, for COPY."""
 
     name: str
     python_type: type

@@ -1,11 +1,10 @@
-"""Canonical ledger tables, one per resource. The typed columns are the fields of its row in
-`koppel.connector.rows`, and are declared there alone.
+"""The ledger tables, one per resource; the row types in `koppel.connector.rows` declare their columns.
 
-Every row is kept under (administration, external_id). `raw` is the vendor's payload, byte for byte;
-`content_hash` is its SHA-256, so that an unchanged record writes nothing. `deleted_at`: proved absent by a
-complete read; the row itself stays. `partition` names the complete read that can prove a row absent (the
-period of an entry or balance). The engine writes with COPY and INSERT … SELECT
-(`koppel.books.storage.writer`, `koppel.books.storage.staging`); these models are for reading.
+The key of a row is (administration, external_id). `raw` is the vendor's payload, byte for byte;
+`content_hash` is its SHA-256, so an unchanged record is not written. `deleted_at`: a complete read proved the
+record absent; the row is kept. `partition` names the complete read that can prove a row absent (the period of
+an entry or balance). The engine writes with COPY and INSERT … SELECT (`koppel.books.storage.writer`,
+`koppel.books.storage.staging`); these models are for reading.
 """
 
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from koppel.kit.hooks import Registry
 
 
 class BookRow(models.Model):
-    """The columns that every table of the books has besides its typed ones."""
+    """The columns that all tables of the books share."""
 
     pk = models.CompositePrimaryKey("administration_id", "external_id")
     organisation_id = models.BigIntegerField()
@@ -44,17 +43,17 @@ class BookRow(models.Model):
 
 
 POSTED, ACTUAL = "posted", "actual"
-"""Status and ledger type of the entries that count in reports; of balances the ledger type."""
+"""The status and ledger type of entries that reports include, and the ledger type of balances."""
 TIME_COLUMNS = ("first_seen", "last_changed", "deleted_at")
-"""What a reader of rows gets besides the key and the typed columns."""
+"""Columns that rows are returned with, besides the key and the typed columns."""
 MODELS_BY_RESOURCE: Registry[type[BookRow]] = Registry()
-"""Resource key to its table. `entry_lines` is written with `entries`, never on its own."""
+"""The table of each resource. `entry_lines` are only written together with `entries`."""
 
 Model = TypeVar("Model", bound=BookRow)
 
 
 def stores(resource: str) -> Callable[[type[Model]], type[Model]]:
-    """Decorate the table of a resource: give it a column for each field of the resource's row."""
+    """Register the decorated model as a resource's table, with a column for each field of its row type."""
 
     def add_columns(model: type[Model]) -> type[Model]:
         for column in row_columns(ROWS[resource]):

@@ -1,4 +1,4 @@
-"""Addresses below `/administrations/<id>/`."""
+"""URLs below `/administrations/<id>/`."""
 
 from django.urls import path
 

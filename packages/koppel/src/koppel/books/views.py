@@ -1,4 +1,4 @@
-"""Pages of one administration's books. They read; nothing here changes anything."""
+"""Pages of one administration's books. All are read-only."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -32,7 +32,7 @@ FORMAT = one_of(*Format)
 
 @query_parameters(q=TEXT, year=TEXT, until=TEXT, page=PAGE)
 def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show accounts with their balances: where one begins."""
+    """Show the accounts with their balances."""
     administration = open_books_or_404(request.actor, administration_id)
     year, to_period = _year_and_period(request, administration)
     report = trial_balance(administration.pk, year, to_period)
@@ -84,7 +84,7 @@ def account(request: AuthenticatedRequest, administration_id: int, code: str) ->
 
 
 def entry(request: AuthenticatedRequest, administration_id: int, external_id: str) -> HttpResponse:
-    """Show one entry with all its lines; say so when debit and credit differ."""
+    """Show an entry with its lines, and whether its debit and credit differ."""
     administration = open_books_or_404(request.actor, administration_id)
     entry_and_lines = queries.entry_with_lines(administration.pk, external_id)
     if entry_and_lines is None:
@@ -111,7 +111,7 @@ def entry(request: AuthenticatedRequest, administration_id: int, external_id: st
 
 @query_parameters(year=TEXT, until=TEXT, view=one_of("periods"), only=one_of("differences"), format=FORMAT)
 def trial_balance_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
-    """Show opening, movement and closing; every account checked against the source's closing balance."""
+    """Show the trial balance, with every account checked against the source's closing balance."""
     administration = open_books_or_404(request.actor, administration_id)
     year, to_period = _year_and_period(request, administration)
     report = trial_balance(administration.pk, year, to_period)
@@ -145,7 +145,7 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
 
 @query_parameters(q=TEXT, page=PAGE, format=FORMAT)
 def show_table(request: AuthenticatedRequest, administration_id: int, resource: str) -> HttpResponseBase:
-    """Show any resource as a searchable table, or send it as a file."""
+    """Show a resource as a searchable table, or send it as a file."""
     administration = open_books_or_404(request.actor, administration_id)
     if resource not in export.EXPORTED:
         raise Http404
@@ -231,7 +231,10 @@ def _render(
 
 
 def _year_and_period(request: AuthenticatedRequest, administration: Administration) -> tuple[str, str]:
-    """Return the requested fiscal year and last period, else the newest. Raises `UnknownParameter`."""
+    """Return the selected fiscal year and last period; the newest by default.
+
+    Raises `UnknownParameter`.
+    """
     year = require_year(administration.pk, request.parameters["year"] or "")
     return year, require_period(year, request.parameters.get("until") or "")
 
@@ -301,7 +304,7 @@ def _export(
 
 
 def _too_many_rows(request: HttpRequest, back_to: str) -> HttpResponseRedirect:
-    messages.error(request, _("An Excel sheet is too small for this table. Choose CSV or Parquet."))
+    messages.error(request, _("This table is too large for Excel. Choose CSV or Parquet."))
     return HttpResponseRedirect(back_to)
 
 

@@ -1,6 +1,7 @@
-"""Puts the books on an administration's page.
+"""Registers the books' tab and card on an administration's pages.
 
-Imported once, by `AppConfig.ready`."""
+Imported once, by `AppConfig.ready`.
+"""
 
 from typing import Any
 

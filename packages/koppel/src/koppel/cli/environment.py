@@ -208,3 +208,8 @@ def stop_seconds(environment: Mapping[str, str]) -> float:
             "docs/operations.md says under Settings what"
             " it may be."
         ) from None
+
+
+def begin_quarantine() -> None:
+    """Begin a quarantine in the name of the account of the shell; Django must be set up."""
+    load_module("koppel.cli.commands.quarantine").begin()

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from koppel.cli.environment import DATA_DIRECTORY
 from koppel.cli.ports import LOOPBACK, THIS_MACHINE
 
-MAKE_ORGANISATION = 'organisations create --name "Your firm" --email you@firm.example'
-PRINT_LINK = "people link you@firm.example"
+CREATE_ORGANISATION = 'organisations create --name "Your firm" --email you@firm.example'
+PRINT_LINK = "people recovery-link you@firm.example"
 
 
 def lines(installation_state: str, environment: Mapping[str, str], host: str = LOOPBACK) -> Iterator[str]:
@@ -21,13 +21,13 @@ def lines(installation_state: str, environment: Mapping[str, str], host: str = L
     home = environment["KOPPEL_DATA_DIR"]
     if installation_state == "empty":
         yield (
-            "\nNobody can sign in yet. In another shell, make your organisation and open the link that is "
+            "\nNo user can sign in yet. In another shell, create your organisation and open the link that is "
             "printed:"
         )
-        yield f"\n  {shell_command(MAKE_ORGANISATION, home)}\n"
+        yield f"\n  {shell_command(CREATE_ORGANISATION, home)}\n"
     elif installation_state == "waiting":
         yield (
-            "\nNobody can sign in yet: the invited Administrator has to open the link. "
+            "\nNo user can sign in yet: the invited Administrator has to open the link. "
             "A new one is printed by"
         )
         yield f"\n  {shell_command(PRINT_LINK, home)}\n"

@@ -12,12 +12,14 @@ import typer
 from pydantic import ValidationError as InputError
 
 from koppel.cli import servers
+from koppel.cli.checks.command import check
+from koppel.cli.commands import migrate
 from koppel.cli.demo import commands as demo_commands
 from koppel.cli.environment import data_directory, load_installation, load_module, set_up_django
 from koppel.kit import logging
-from koppel.kit.cli.errors import CommandError, refusal_text
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgresError
-from koppel.kit.errors import KoppelError
+from koppel.kit.errors import KoppelError, refusal_text
 
 REFUSED = CommandError.exit_code
 
@@ -37,7 +39,7 @@ COMMAND_GROUPS = (
         "connections",
         "koppel.connections.commands.connections",
         "app",
-        "List, pause, reconnect and remove connections.",
+        "List, pause, reconnect and delete connections.",
     ),
     CommandGroup(
         "app-registrations",
@@ -130,9 +132,9 @@ def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer
     app.command()(servers.up)
     app.command()(servers.web)
     app.command()(servers.worker)
-    app.command()(servers.migrate)
-    app.command()(servers.check)
-    app.command(hidden=True)(servers.prepare)
+    app.command()(migrate.migrate)
+    app.command()(check)
+    app.command(hidden=True)(migrate.prepare)
     passes_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(context_settings=passes_on)(servers.sandbox)
     app.command()(demo_commands.demo)

@@ -1,6 +1,5 @@
-"""`koppel up`, `web`, `worker`, `migrate`, `check`, `sandbox`: run Koppel, and report what is wrong."""
+"""`koppel up`, `web`, `worker` and `sandbox`: programs that run until they are stopped."""
 
-import json
 import math
 import os
 import sys
@@ -13,9 +12,9 @@ from django.conf import settings
 from rich.console import Console
 
 from koppel.cli import first_steps
-from koppel.cli.checks.result import Finding
 from koppel.cli.demo.sandbox import SANDBOX_MODULE, require_sandbox
 from koppel.cli.environment import (
+    begin_quarantine,
     data_directory,
     export_environment,
     external_database,
@@ -26,24 +25,12 @@ from koppel.cli.environment import (
     set_up_django,
     stop_seconds,
 )
+from koppel.cli.options import DataDir, Host, Port, Quarantined
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
 from koppel.cli.stack import Stack, StackOptions
 from koppel.cli.supervisor import stoppable
 from koppel.kit import logging
 
-PREPARATION = "koppel.cli.preparation"
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Data directory [KOPPEL_DATA_DIR, else ./data].")
-]
-Port = Annotated[int, typer.Option("--port", help="Port of the web.")]
-Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
-Quarantined = Annotated[
-    bool,
-    typer.Option(
-        "--quarantined",
-        help="Put the installation into quarantine first: nothing leaves it. Use it for every restored copy.",
-    ),
-]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
 Concurrency = Annotated[
     int, typer.Option("--concurrency", min=1, help="Administrations that one worker syncs at a time.")
@@ -99,7 +86,7 @@ def web(
     if quarantined:
         logging.configure()
         set_up_django()
-        _begin_quarantine()
+        begin_quarantine()
     # A web process ends when it no longer waits for a token, see `connections.vault.graceful_shutdown`.
     patience = str(math.ceil(stop_seconds(os.environ)) + 10)
     _become_program(
@@ -115,74 +102,10 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
     logging.configure()
     with load_installation(data_directory(data_dir), start_database=False):
         if quarantined:
-            _begin_quarantine()
+            begin_quarantine()
         if not settings.SENDS_MAIL:
             structlog.get_logger(__name__).warning("mail_not_sent", directory=settings.EMAIL_FILE_PATH)
         load_module("koppel.sync.worker.process").main(concurrency)
-
-
-def migrate(data_dir: DataDir = None) -> None:
-    """Create or upgrade the tables, as the role that owns them (KOPPEL_OWNER_DATABASE_URL)."""
-    with load_installation(data_directory(data_dir), start_database=True, generate=True):
-        load_module(PREPARATION).migrate(verbosity=1)
-    Console(stderr=True).print("All migrations are applied.")
-
-
-def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: Quarantined = False) -> None:
-    """Migrate, start the quarantine if requested, and create the demo firm if there is a sandbox.
-
-    Prints the facts of the demo, and who is here, as JSON."""
-    logging.configure()
-    with load_installation(data_directory(None), start_database=False):
-        preparation = load_module(PREPARATION)
-        preparation.migrate()
-        if quarantined:
-            _begin_quarantine()
-        facts = (
-            preparation.seed_demo(demo_sandbox_url, os.environ["KOPPEL_PUBLIC_URL"])
-            if demo_sandbox_url
-            else {}
-        )
-        facts["installation_state"] = preparation.installation_state()
-        facts["quarantine"] = preparation.quarantine_sentence()
-    sys.stdout.write(json.dumps(facts))
-
-
-def check(
-    data_dir: DataDir = None,
-    port: Port = WEB_PORT,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per finding.")] = False,
-    support_bundle: Annotated[
-        Path | None,
-        typer.Option(help="Also write a ZIP for support: versions, settings, counts; no secrets."),
-    ] = None,
-    mail_to: Annotated[str, typer.Option("--mail-to", help="Also send a test mail to this address.")] = "",
-) -> None:
-    """Report what is configured wrongly. Exit code 1 when something is."""
-    logging.configure()
-    home = data_directory(data_dir)
-    with load_installation(home, start_database=(home / "postgres").exists()):
-        results: list[Finding] = load_module("koppel.cli.checks.installation").findings(port)
-        if mail_to:
-            results.append(load_module("koppel.cli.checks.connectivity").try_mail(mail_to))
-        if support_bundle:
-            load_module("koppel.cli.checks.support_bundle").write_bundle(support_bundle, results)
-    console = Console()
-    for finding in results:
-        if as_json:
-            sys.stdout.write(
-                json.dumps(
-                    {"topic": finding.topic, "ok": finding.is_well, "text": finding.text}, ensure_ascii=False
-                )
-                + "\n"
-            )
-        else:
-            mark = (
-                "[red]✗[/]" if not finding.is_well else "[yellow]![/]" if finding.is_advice else "[green]✓[/]"
-            )
-            console.print(f"{mark} {finding.topic}: ", end="")
-            console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(0 if all(finding.is_well for finding in results) else 1)
 
 
 def sandbox(context: typer.Context) -> None:
@@ -197,10 +120,6 @@ def enter_environment_only(home: Path) -> None:
         export_environment({**installation(home, generate=False), **external_database()})
     else:
         load_installation(home, start_database=False)
-
-
-def _begin_quarantine() -> None:
-    load_module("koppel.cli.commands.quarantine").begin()
 
 
 def _become_program(module: str, *arguments: str) -> NoReturn:

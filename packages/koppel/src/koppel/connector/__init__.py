@@ -1,5 +1,5 @@
-"""The contract that a connector fulfils; with `koppel.kit`, all that a connector may import.
+"""The contract of connectors. A connector may import this package and `koppel.kit`, nothing else.
 
-Begin with `contract`; `errors` names for each failure who must act, `conformance` proves that a connector
-keeps to all of it.
+Start with `contract`. `errors` defines the failures, by who must act; `conformance` tests a connector against
+the contract.
 """

@@ -1,10 +1,9 @@
-"""The conformance suite: rules C1–C18 that a connector and the hub keep together, runnable against any
-connector's sandbox.
+"""The conformance suite: rules C1–C18 for connectors and the hub, for use with a connector's sandbox.
 
-`RULES` says each rule in a sentence and who answers for it. Rules of the connector alone are checked by
-`check_reading`, `check_normalising`, `check_error` and `check_rate_limits` here; those of the hub's vault,
-engine and database are what a connector may rely on, and are proved by the hub's own tests. A failed check
-raises `ConformanceError`."""
+`RULES` describes each rule and names who is responsible. `check_reading`, `check_normalising`, `check_error`
+and `check_rate_limits` check the connector's rules. The rules of the hub are guarantees for connectors,
+tested by the hub's own tests. A failed check raises `ConformanceError`.
+"""
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -41,17 +40,19 @@ HOSTILE_HEADERS = (
     "\x00",
     "٣",
 )
-"""Values that a broken or hostile server sends where a number belongs."""
+"""Values that a broken or hostile server sends instead of a number."""
 
 
 class ConformanceError(AssertionError):
-    """A rule is broken. The sentence names the rule, the resource and what was seen."""
+    """A rule is broken. The message names the rule, the resource and the observed values."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """`responsible`: connector (checked here), hub, or nobody: a rule
-    of what the contract does not offer yet."""
+    """A rule of the suite.
+
+    `responsible`: connector (checked here), hub, or nobody (the contract does not offer this yet).
+    """
 
     key: str
     description: str
@@ -93,8 +94,10 @@ ReadFrom = Callable[[str | None], Awaitable[Page]]
 async def check_reading(
     connector: Connector, session: Session, window: HistoryWindow
 ) -> dict[str, list[Page]]:
-    """Check C5, C8, C9 and C17 on every resource of the session's company. Returns the pages of each complete
-    read."""
+    """Check C5, C8, C9 and C17 on every resource of the session's company.
+
+    Returns the pages of each complete read.
+    """
     pages_by_resource: dict[str, list[Page]] = {}
     for spec in await connector.list_resources(session):
         _check_spec(spec)
@@ -104,7 +107,7 @@ async def check_reading(
 
 
 def check_normalising(connector: Connector, pages: dict[str, list[Page]]) -> None:
-    """Check C14 and C16: the same bytes give an equal row of the resource's type, its amounts `Decimal`."""
+    """Check C14 and C16: equal bytes give an equal row of the resource's type, with `Decimal` amounts."""
     for resource, pages_of_resource in pages.items():
         for record in (record for page in pages_of_resource for record in page.records):
             _check_normalising_is_stable(connector, resource, record.raw, "")
@@ -117,10 +120,10 @@ async def check_error(
     expected: Collection[type[ConnectorError]],
     secrets: Sequence[str] = (),
 ) -> ConnectorError:
-    """Check C11, C12, C15 and C17: a call to a misbehaving vendor raises one of
-    the expected errors, without a secret in it.
+    """Check C11, C12, C15 and C17: a misbehaving vendor leads to one of the expected errors.
 
-    Returns the error."""
+    The error must not contain a secret. Returns the error.
+    """
     try:
         await call()
     except ConnectorError as error:
@@ -138,9 +141,10 @@ async def check_error(
 
 
 def check_rate_limits(connector: Connector, answer: Response) -> Sequence[RateLimitStatus]:
-    """Check C18 on a real answer, without each of its headers, and with each of them hostile.
+    """Check C18 on a real response, without each of its headers, and with each of them hostile.
 
-    Returns the limits that the answer itself states; none for a connector that reads no limits."""
+    Returns the limits that the real response states; none for a connector that reads no limits.
+    """
     for name in answer.headers:
         others = {header: value for header, value in answer.headers.items() if header != name}
         for headers in (others, *({**others, name: value} for value in HOSTILE_HEADERS)):
@@ -161,7 +165,7 @@ def _stated_limits(connector: Connector, answer: Response, changed: str) -> Sequ
 
 
 async def read_to_end(read: ReadFrom, cursor: str | None = None) -> list[Page]:
-    """Return all pages from a cursor on. Raises `ConformanceError` when there is no end."""
+    """Return all pages from a cursor on. Raises `ConformanceError` for an endless read."""
     pages: list[Page] = []
     while len(pages) < PAGES_MAX:
         page = await read(cursor)
@@ -197,8 +201,10 @@ def _check_spec(spec: ResourceSpec) -> None:
 
 
 def _check_end(spec: ResourceSpec, pages: Sequence[Page]) -> None:
-    """Check that only the last page has a checkpoint, and that a complete read has a snapshot where absence
-    means deletion."""
+    """Check that only the last page has a checkpoint.
+
+    A complete read must also have a snapshot if absence means deletion.
+    """
     if any(page.checkpoint for page in pages[:-1]):
         raise ConformanceError(f"C9: {spec.key} gives a checkpoint before the end of the read.")
     if spec.delete_mode is DeleteMode.BY_ABSENCE and not any(page.snapshot for page in pages):

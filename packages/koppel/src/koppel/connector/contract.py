@@ -1,7 +1,7 @@
-"""What the hub asks of a connector. A connector is stateless protocol code:
-vault, cursors, quotas and storage are the hub's.
+"""The interface of a connector: stateless protocol code.
 
-Every call names the company through its `Session`; there is no "current company".
+Vault, cursors, quotas and storage belong to the hub. Every call names the company through its `Session`;
+there is no "current company".
 """
 
 import math
@@ -19,10 +19,11 @@ from koppel.kit.http.client import Response
 
 
 class ReadMode(StrEnum):
-    """How a resource can be read; each resource states its modes, best first.
+    """How a resource can be read; each resource lists its modes, best first.
 
-    FULL: everything. MODIFIED_SINCE: what changed since a checkpoint. COMPARED: everything, but an answer
-    that is byte for byte that of the checkpoint is `unchanged` and brings no records."""
+    FULL: everything. MODIFIED_SINCE: changes since a checkpoint. COMPARED: everything, but a response that
+    equals the checkpoint's byte for byte is `unchanged` and has no records.
+    """
 
     FULL = "full"
     MODIFIED_SINCE = "modified_since"
@@ -30,7 +31,7 @@ class ReadMode(StrEnum):
 
 
 class DeleteMode(StrEnum):
-    """How a deletion at the source becomes known."""
+    """How deletions at the source are detected."""
 
     BY_ABSENCE = "by_absence"
     TOMBSTONES = "tombstones"
@@ -39,16 +40,18 @@ class DeleteMode(StrEnum):
 
 @dataclass(frozen=True)
 class ConsentMode:
-    """A way to consent. `collects_many`: one sign-in reaches one
-    company, so the wizard may ask for another sign-in.
+    """A way to consent.
 
-    `by_company_id`: nobody signs in; companies are named by their id, and the app asks for a token for each
-    of them with its own credentials (`Connector.service_token`). Such a grant has a `company_id` and no
-    refresh token. `company_id_pattern` finds such ids in a pasted text, `company_id_title` says what they are
-    called and `company_id_help` where to find them.
+    `collects_many`: one sign-in reaches one company, so the wizard offers further sign-ins.
 
-    `scopes` are what the app must be allowed to ask for, where that differs from the descriptor's. `advice`
-    is shown where the way is chosen: what is better or worse about it."""
+    `by_company_id`: there is no sign-in. Companies are named by their id, and the app requests a token for
+    each of them with its own credentials (`Connector.service_token`). Such a grant has a `company_id` and no
+    refresh token. `company_id_pattern` finds such ids in a pasted text, `company_id_title` is their name at
+    the vendor, and `company_id_help` says where to find them.
+
+    `scopes` are those that the app registration needs, if they differ from the descriptor's. `advice` states
+    advantages and disadvantages where the mode is chosen.
+    """
 
     key: str
     title: str
@@ -64,7 +67,7 @@ class ConsentMode:
 
 @dataclass(frozen=True)
 class Environment:
-    """The target of a connector. `base_urls` are named (`identity`, `api` …), without a slash at the end."""
+    """The base URLs of a connector by name (`identity`, `api` …), without a trailing slash."""
 
     key: str
     title: str
@@ -74,21 +77,20 @@ class Environment:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """Static facts about the accounting system. `title` is what a person
-    sees; texts are translated by the connector.
+    """Static facts about the accounting system. `title` is shown; the connector translates its texts.
 
-    `refresh_not_before`: counted from issue, the vendor refuses an earlier refresh.
-    `keep_alive_within`: a grant whose tokens are not renewed for this long may die; the vault renews
-    them in half that time, also when nothing is due.
+    `refresh_not_before`: the vendor refuses to refresh a token younger than this. `keep_alive_within`: a
+    grant whose tokens are not renewed for this long may expire; the vault renews them in half that time even
+    when nothing is due.
 
-    `identity_paths` are the ends of the paths that list and describe companies: a session that
-    is not made for an imported administration may call no other. `company_header` is the header
-    (in lower case) that names the company of a call, and the key of `Company.routing` that it
-    must equal; None where the token alone decides.
+    `identity_paths` are the endings of the paths that list and describe companies: a session without an
+    imported administration may call no others. `company_header` is the header (in lower case) that names the
+    company of a call, and the key of `Company.routing` that it must equal; None if the token alone decides.
 
-    `revoking_spares_later_consents`: `revoke` ends what came of the token's own sign-in, and a later sign-in
-    of the same person lives on. Where it ends the person's whole consent, or nobody knows, a sign-in that
-    replaces another must not revoke it."""
+    `revoking_spares_later_consents`: `revoke` ends only the token's own sign-in, not a later sign-in of the
+    same person. If it ends all consent of the person, or this is unknown, a sign-in that replaces another
+    must not revoke it.
+    """
 
     key: str
     title: str
@@ -106,8 +108,10 @@ class Descriptor:
 
 @dataclass(frozen=True)
 class AppCredentials:
-    """An app registration as a connector sees it. `base_urls` are the
-    environment's, overridden for a sandbox."""
+    """An app registration, as passed to a connector.
+
+    `base_urls` are the environment's, overridden for a sandbox.
+    """
 
     client_id: str
     client_secret: Secret
@@ -117,8 +121,10 @@ class AppCredentials:
 
 @dataclass(frozen=True)
 class ConsentRequest:
-    """What the hub made for one sign-in. `code_verifier` is PKCE's;
-    the connector sends only its S256 challenge."""
+    """The values that the hub generated for one sign-in.
+
+    `code_verifier` is PKCE's; the connector sends only its S256 challenge.
+    """
 
     redirect_uri: str
     state: str
@@ -137,15 +143,17 @@ class Redirect:
 
 @dataclass(frozen=True)
 class Form:
-    """Ask the person for these fields (name to label), for systems without a sign-in page."""
+    """Ask the person for these fields (name to label); for systems without a sign-in page."""
 
     fields: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """One set of tokens. `expires_at` and `refresh_expires_at` are aware
-    datetimes; None = the vendor did not say."""
+    """One set of tokens.
+
+    `expires_at` and `refresh_expires_at` are aware datetimes; None if the vendor does not state them.
+    """
 
     access_token: Secret
     refresh_token: Secret | None
@@ -157,10 +165,11 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Consent:
-    """The outcome of a sign-in. `subject` is the immutable id of who
-    signed in, `account` what a person recognises.
+    """The outcome of a sign-in.
 
-    `company_id` is set when the grant reaches one company only (company per sign-in)."""
+    `subject` is the immutable id of the person who signed in, `account` a name they recognise. `company_id`
+    is set when the grant reaches one company only (company per sign-in).
+    """
 
     subject: str
     account: str
@@ -170,8 +179,10 @@ class Consent:
 
 @dataclass(frozen=True)
 class Company:
-    """A company that a grant can reach, as the vendor lists it. `external_id` never changes; `routing` is the
-    connector's."""
+    """A company that a grant can reach, as the vendor lists it.
+
+    `external_id` never changes; `routing` is the connector's.
+    """
 
     external_id: str
     name: str
@@ -181,9 +192,10 @@ class Company:
 
 @dataclass(frozen=True)
 class CompanyDescription:
-    """Identity as the source states it, unchecked: `number` and `vat_number` are free text there.
+    """Identity as the source states it, unchecked: `number` and `vat_number` are free text.
 
-    `branches` are further organisations or branches within the company: (code, name, number)."""
+    `branches` are further organisations or branches of the company: (code, name, number).
+    """
 
     name: str
     number: str | None
@@ -196,7 +208,10 @@ class CompanyDescription:
 
 @dataclass(frozen=True)
 class ResourceSpec:
-    """A resource of one company. `available` False carries `unavailable_reason`, a sentence for a person."""
+    """A resource of one company.
+
+    If `available` is False, `unavailable_reason` is a sentence for the user.
+    """
 
     key: str
     read_modes: tuple[ReadMode, ...]
@@ -207,21 +222,25 @@ class ResourceSpec:
 
 @dataclass(frozen=True)
 class HistoryWindow:
-    """How much history is wanted: entries and balances of the current fiscal year and `fiscal_years_back`
-    before it."""
+    """How much history to read.
+
+    Entries and balances of the current fiscal year and `fiscal_years_back` years before it.
+    """
 
     fiscal_years_back: int
     today: date
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """`raw` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are
+    """One record of a resource.
+
+    `raw` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are
     entry lines.
 
-    `partition` names what a complete read may prove absent (the period of an entry); '' where
-    there are none. `comparison_key` is what tells two versions apart when that is less than
-    `raw`: a stamp that jumps on a whole table changes nothing. `is_complete`: all children are
-    here (False when a page may have split them)."""
+    `partition` names what a complete read may prove absent (the period of an entry); '' without partitions.
+    `comparison_key` is compared to detect changes, if that is less than `raw`: a timestamp that changes for a
+    whole table is no change. `is_complete`: all children are present (False when a page may have split them).
+    """
 
     external_id: str
     raw: bytes
@@ -242,13 +261,16 @@ class RejectedRecord:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A complete read ended with this page. `partitions` None = all of the
-    resource; else only rows of these may be absent.
+    """The end of a complete read of a resource, or of some partitions.
 
-    `restart_cursor` is the cursor at which these partitions begin: a read of several answers
-    is repeated before anything is called absent, for rows move between pages while somebody
-    works. None = it was one answer, which cannot be torn. `is_consistent` False = the source
-    itself showed that rows moved (totals differ)."""
+    `partitions` None: rows of the whole resource that were not read are absent at the source; otherwise only
+    rows of these.
+
+    `restart_cursor` is the cursor at which these partitions begin. A read of several pages is repeated before
+    records are considered deleted, because rows shift between pages while users edit. None: a single
+    response, which is atomic. `is_consistent` False: the source itself showed that rows shifted (its totals
+    differ).
+    """
 
     partitions: frozenset[str] | None = None
     restart_cursor: str | None = None
@@ -257,12 +279,13 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Page:
-    """One page: records and checkpoint are committed together.
+    """One page: its records and checkpoint are committed together.
 
-    `next_cursor` continues this read (None = the read is over). `checkpoint` is where a later
-    incremental read may start; only on the last page. `snapshot` only at the end of a complete read,
-    of the whole or of partitions. `unchanged`: this part is what the checkpoint says.
-    `expected_total` counts records (lines for entries)."""
+    `next_cursor` continues this read (None: the read is over). `checkpoint` is where a later incremental read
+    may start; only on the last page. `snapshot` is only set at the end of a complete read, of the whole or of
+    partitions. `unchanged`: this part equals the checkpoint's. `expected_total` counts records (lines for
+    entries).
+    """
 
     records: Sequence[Record]
     next_cursor: str | None = None
@@ -280,10 +303,11 @@ POLICY_LENGTH_MAX = 100
 
 @dataclass(frozen=True)
 class RateLimitStatus:
-    """What an answer states about one of the vendor's call limits: `remaining` calls of `limit` until
-    `reset_seconds` from now. `policy` tells several limits apart.
+    """A call limit as a response states it: `remaining` calls of `limit` until the reset.
 
-    Raises `ValueError` for what no limit can have."""
+    The reset is `reset_seconds` from now. `policy` distinguishes several limits. Raises `ValueError` for
+    impossible values.
+    """
 
     limit: int
     remaining: int
@@ -300,8 +324,10 @@ class RateLimitStatus:
 
 
 class Http(Protocol):
-    """Outbound HTTP without a token: for token endpoints. Raises `Unreachable`
-    for network failures, never for a status."""
+    """Outbound HTTP without a token, for token endpoints.
+
+    Raises `Unreachable` for network failures, never for a status.
+    """
 
     async def send(
         self,
@@ -315,8 +341,10 @@ class Http(Protocol):
 
 
 class Session(Protocol):
-    """Made by the hub for one grant and, except while listing, one company.
-    Adds the access token; limited and redacted."""
+    """HTTP for one grant and, except while listing, one company; made by the hub.
+
+    Adds the access token; rate limited and redacted.
+    """
 
     base_urls: Mapping[str, str]
     consent_mode: str
@@ -347,43 +375,48 @@ class Connector(Protocol):
         ...
 
     async def refresh(self, http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
-        """Renew the tokens; called by the vault alone. `refresh_token`
-        of the answer None: the old one stays in use.
+        """Renew the tokens; only the vault calls this.
 
-        Raises `ConsentLost` when a person must act: `invalid_grant` when the grant is dead, any other code
-        when the app registration is refused (`invalid_client`), in which case the grant is kept for when that
-        is put right. `Unreachable` and `RateLimited` when nobody has to act."""
+        If `refresh_token` of the result is None, the old one stays in use.
+
+        Raises `ConsentLost` when a person must act: `invalid_grant` when the grant has ended, any other code
+        when the app registration is refused (`invalid_client`); the grant is then kept until the registration
+        is corrected. Raises `Unreachable` and `RateLimited` for temporary failures.
+        """
         ...
 
     async def service_token(self, http: Http, app: AppCredentials, company_id: str) -> Tokens:
-        """Return an access token for one company with the app's own credentials; called for modes that are
-        `by_company_id` alone.
+        """Return an access token for one company with the app's own credentials.
 
-        Raises `SetupMissing` when the company is unknown or did not approve the app."""
+        Only called for consent modes that are `by_company_id`. Raises `SetupMissing` when the company is
+        unknown or did not approve the app.
+        """
         ...
 
     async def check_app(self, http: Http, app: AppCredentials, redirect_uri: str) -> None:
-        """Prove an app registration by real calls: id and secret, and where
-        people sign in its redirect address and scopes.
+        """Check an app registration by real calls.
 
-        Nothing is granted by it. Raises the contract's errors, with `SetupMissing` for what somebody must
-        correct at the vendor and `ConsentLost("invalid_client")` for a wrong id or secret."""
+        Checks id and secret and, for modes with a sign-in, the redirect address and scopes. Grants nothing.
+        Raises the contract's errors: `SetupMissing` for what must be corrected at the vendor, and
+        `ConsentLost("invalid_client")` for a wrong id or secret.
+        """
         ...
 
     async def revoke(self, http: Http, app: AppCredentials, token: Secret) -> None:
-        """Withdraw what came of the sign-in that brought this token, at the
-        vendor; one that is dead already is no error."""
+        """Revoke the sign-in that this token came from, at the vendor.
+
+        A token that is no longer valid is no error.
+        """
         ...
 
     def company_of(self, access_token: Secret) -> str | None:
-        """Return the immutable id of the one company that this token
-        reaches, where the token itself says so."""
+        """Return the immutable id of the token's company, if the token names one."""
         ...
 
     async def list_companies(self, session: Session) -> Sequence[Company]: ...
 
     async def describe_company(self, session: Session) -> CompanyDescription:
-        """Return the identity of the session's company; one cheap call, so it is the health probe too."""
+        """Return the identity of the session's company, in one cheap call: it is the health probe too."""
         ...
 
     async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:
@@ -393,27 +426,29 @@ class Connector(Protocol):
     async def read_page(
         self, session: Session, resource: str, mode: ReadMode, window: HistoryWindow, cursor: str | None
     ) -> Page:
-        """Read one page. `cursor` None starts a complete read; MODIFIED_SINCE and COMPARED start from a
-        checkpoint."""
+        """Read one page.
+
+        `cursor` None starts a complete read; MODIFIED_SINCE and COMPARED start from a checkpoint.
+        """
         ...
 
     def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
-        """Return the row of a payload. Pure: the same bytes give the same row. `entry_lines` are the children
-        of the entry with the key `parent`.
+        """Return the row of a payload. Pure: the same bytes give the same row.
 
-        Raises `ValueError` with a reason."""
+        `entry_lines` are the children of the entry with the key `parent`. Raises `ValueError` with a reason.
+        """
         ...
 
 
 @runtime_checkable
 class RateLimitSource(Protocol):
-    """What a connector also is when the vendor states its call limits in its answers.
+    """Implemented by connectors whose vendor states call limits in its responses.
 
-    Without it the hub learns of a limit from refusals (`RateLimited`) alone."""
+    For other connectors the hub only learns of a limit when a call is refused (`RateLimited`).
+    """
 
     def rate_limits(self, response: Response) -> Sequence[RateLimitStatus]:
-        """Return the limits that an answer of any status states; none where it
-        states nothing, or nothing that can be true."""
+        """Return the limits that a response of any status states; missing or impossible ones are ignored."""
         ...
 
 

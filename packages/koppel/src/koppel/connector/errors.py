@@ -1,12 +1,17 @@
-"""The closed error taxonomy of the contract: the class says who must act, `code` says what happened.
+"""The closed error taxonomy of the contract: the class says who must act, `code` what happened.
 
-A connector raises nothing else on purpose. The reaction to each class stands in one table,
-`koppel.sync.engine.error_policy`.
+A connector raises no other errors on purpose. `koppel.sync.engine.error_policy` defines the reaction to each
+class.
 """
 
 
 class ConnectorError(Exception):
-    """What a vendor did to us. `code` is a stable word; `str(error)` is a sentence without secrets."""
+    """A failure at the vendor. `code` is stable; `str(error)` is a sentence without secrets.
+
+    `requested_pause_seconds`: the vendor asked for no call before so long; 0 when it did not.
+    """
+
+    requested_pause_seconds: float = 0.0
 
     def __init__(self, code: str, message: str = "", **context: str) -> None:
         super().__init__(message or code)
@@ -15,39 +20,57 @@ class ConnectorError(Exception):
 
 
 class ConsentDenied(ConnectorError):
-    """The person pressed cancel, or the vendor refused consent. They can try again."""
+    """The person cancelled, or the vendor refused consent. They can try again."""
 
 
 class ConsentLost(ConnectorError):
-    """The firm must sign in again: the grant is dead (`invalid_grant`, revoked, app secret changed)."""
+    """The organisation must sign in again.
+
+    The grant has ended (`invalid_grant`, revoked, app secret changed).
+    """
 
 
 class NotConsented(ConnectorError):
-    """This company is not within the consent. The firm or its client must act; siblings go on."""
+    """The consent does not cover this company.
+
+    The organisation or its client must act; other companies of the connection continue.
+    """
 
 
 class SetupMissing(ConnectorError):
-    """A role, licence or setting is missing at the vendor for this company. Siblings go on."""
+    """A role, licence or setting is missing at the vendor for this company. Others continue."""
 
 
 class RateLimited(ConnectorError):
-    """Nobody has to act: this company waits. `retry_after_seconds` counts from the answer."""
+    """The company waits; no action is required. `retry_after_seconds` counts from the response."""
 
     def __init__(self, code: str, message: str = "", *, retry_after_seconds: float, **context: str) -> None:
         super().__init__(code, message, **context)
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = self.requested_pause_seconds = retry_after_seconds
 
 
 class Unreachable(ConnectorError):
-    """Nobody has to act yet: time-out, refused connection, 5xx, maintenance page. Back off with jitter."""
+    """No action is required yet: time-out, refused connection, 5xx, maintenance page.
+
+    Retried with backoff and jitter. `retry_after_seconds` is a guess unless the vendor asked for a pause.
+    """
 
     def __init__(
-        self, code: str, message: str = "", *, retry_after_seconds: float = 0, **context: str
+        self,
+        code: str,
+        message: str = "",
+        *,
+        retry_after_seconds: float = 0,
+        requested_pause_seconds: float = 0,
+        **context: str,
     ) -> None:
         super().__init__(code, message, **context)
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = max(retry_after_seconds, requested_pause_seconds)
+        self.requested_pause_seconds = requested_pause_seconds
 
 
 class UnexpectedResponse(ConnectorError):
-    """The vendor answered something that the published description
-    excludes. We must act; evidence is kept."""
+    """The vendor's response contradicts its published description.
+
+    The connector must be corrected; the response is kept as evidence.
+    """

@@ -1,5 +1,4 @@
-"""Finds connectors by their entry point, so that a folder or an
-installed package is all it takes to add one."""
+"""Finds connectors by their entry point: a folder or an installed package adds one."""
 
 from functools import cache
 from importlib.metadata import entry_points
@@ -27,3 +26,8 @@ def connector(key: str) -> Connector:
         raise LookupError(
             f"No connector named {key!r} is installed. Installed: {', '.join(connectors())}."
         ) from None
+
+
+def system_title(key: str) -> str:
+    """Return the accounting system's name as a person reads it; '' when its connector is not installed."""
+    return connectors()[key].descriptor.title if key in connectors() else ""

@@ -1,8 +1,7 @@
-"""Canonical rows: what a connector's records become. Each field is a column of the resource's table in
-`books`, in this order.
+"""The row types that connectors normalise records to. Each field is a column in `books`, in this order.
 
-Amounts are `Decimal`, exact as the source wrote them. Dates are the source's business dates, without zone.
-Periods are `YYYYPP`, PP being the period's number in its fiscal year.
+Amounts are `Decimal`, exactly as the source wrote them. Dates are the source's business dates, without time
+zone. Periods are `YYYYPP`, PP being the number of the period in its fiscal year.
 """
 
 from datetime import date
@@ -12,7 +11,7 @@ import msgspec
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A typed row without its key: the record carries `external_id`."""
+    """A typed row without its key; the record carries `external_id`."""
 
 
 class CompanyRow(Row, frozen=True, kw_only=True, gc=False):
@@ -41,7 +40,7 @@ class AccountRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class VatCodeRow(Row, frozen=True, kw_only=True, gc=False):
-    """`rate` in per cent, the one in force on the newest schedule; `direction` is output, input or both."""
+    """`rate` in per cent, as of the newest schedule; `direction` is output, input or both."""
 
     code: str
     name: str
@@ -52,8 +51,10 @@ class VatCodeRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class JournalRow(Row, frozen=True, kw_only=True, gc=False):
-    """A daybook. `balance_type` actual | budget | report | statistical;
-    only actual journals enter the trial balance."""
+    """A daybook. `balance_type`: actual, budget, report or statistical.
+
+    Only actual journals are part of the trial balance.
+    """
 
     code: str
     name: str
@@ -116,8 +117,10 @@ class PaymentTermRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class EntryRow(Row, frozen=True, kw_only=True, gc=False):
-    """One batch. `status` is posted, unposted, hold, balanced, voided …; only
-    posted entries of the actual ledger count."""
+    """One batch. `status`: posted, unposted, hold, balanced, voided …
+
+    Only posted entries of the actual ledger count in reports.
+    """
 
     journal: str
     module: str
@@ -134,8 +137,10 @@ class EntryRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class EntryLineRow(Row, frozen=True, kw_only=True, gc=False):
-    """One line of a batch, in base currency. `account` is the account's code.
-    `dimensions` is `name=value` joined by `;`."""
+    """One line of a batch, in base currency.
+
+    `account` is the account's code. `dimensions` is `name=value` joined by `;`.
+    """
 
     entry: str
     line_number: int
@@ -155,10 +160,11 @@ class EntryLineRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class BalanceRow(Row, frozen=True, kw_only=True, gc=False):
-    """The source's own statement for an account and period: opening, movement, closing (debit positive).
+    """The balance of an account in a period as the source states it: opening, movement, closing.
 
-    One account may have several for a period, by branch or subaccount: their
-    keys tell them apart, and hold the period."""
+    Debit is positive. An account may have several per period, by branch or subaccount: their keys differ, and
+    contain the period.
+    """
 
     account: str
     period: str
@@ -185,4 +191,4 @@ ROWS: dict[str, type[Row]] = {
     "entries": EntryRow,
     "entry_lines": EntryLineRow,
 }
-"""Resource key to its row. `entry_lines` is read with `entries`, never on its own."""
+"""The row type of each resource. `entry_lines` are only read together with `entries`."""

@@ -1,1 +1,1 @@
-"""One folder per accounting system. Delete the folder and its entry point, and the connector is gone."""
+"""One folder per accounting system. A connector is removed by deleting its folder and entry point."""

@@ -27,12 +27,14 @@ from koppel.organisations.access import mfa
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.audit_actions import OrganisationAction, PersonAction
 from koppel.organisations.errors import Refused
+from koppel.organisations.inputs import OrganisationInput
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Invitation, Membership, Organisation, User
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.operators import NO_MEMBERSHIP
 from koppel.organisations.roles import Actor, Role
+from koppel.organisations.settings_schema import validate_settings
 
 
 class InstallationState(StrEnum):
@@ -105,18 +107,18 @@ def shell_operator(account: str, ip_address: str) -> Actor:
 
 
 def create_organisation(
-    operator: Actor, name: str, administrator: InvitationInput, *, language: str = ""
+    operator: Actor, data: OrganisationInput, administrator: InvitationInput, *, language: str = ""
 ) -> Invitation:
     """Create an organisation and invite its first Administrator. Raises `Refused`; then there is no
     organisation either.
     """
-    name = clean_text(name, 200)
+    name, settings_values = clean_text(data.name), validate_settings(data.settings)
     if not name:
-        raise Refused(_("A name is needed."))
+        raise Refused(_("Enter a name."), field="name")
     with installation_scope("organisation made"):
         if Organisation.objects.filter(name__iexact=name).exists():
-            raise Refused(_("“%s” exists already.") % name)
-        organisation = Organisation.objects.create(name=name)
+            raise Refused(_("“%s” already exists.") % name)
+        organisation = Organisation.objects.create(name=name, settings=settings_values)
         with organisation_scope(organisation.pk):
             actor = replace(operator, organisation_id=organisation.pk)
             record(
@@ -139,9 +141,7 @@ def add_administrator(
     """
     with installation_scope("administrator added"):
         if not Organisation.objects.filter(pk=organisation_id).exists():
-            raise Refused(
-                _("There is no organisation with this number; `koppel organisations list` has them.")
-            )
+            raise Refused(_("Organisation not found; run `koppel organisations list`."))
         with organisation_scope(organisation_id):
             actor = replace(operator, organisation_id=organisation_id)
             members = Membership.objects.in_organisation(organisation_id)
@@ -166,9 +166,7 @@ def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> R
         invited = Invitation.objects.filter(email__iexact=email.strip(), accepted_at=None, revoked_at=None)
         latest = invited.order_by("-created_at", "-pk").first()
         if latest is None:
-            raise Refused(
-                _("Nobody who may sign in has the address %s, and nobody is invited with it.") % email
-            )
+            raise Refused(_("No active user or open invitation found for the address %s.") % email)
         with organisation_scope(latest.organisation_id):
             actor = replace(operator, organisation_id=latest.organisation_id)
             return invitation_link(invitations.resend(actor, latest.pk))

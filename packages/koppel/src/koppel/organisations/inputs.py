@@ -21,6 +21,11 @@ ORGANISATION_NAME_LENGTH_MAX = 200
 OrganisationName = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=ORGANISATION_NAME_LENGTH_MAX)
 ]
+PERSON_NAME_LENGTH_MAX = 200
+PersonName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=PERSON_NAME_LENGTH_MAX)]
+EMAIL_LENGTH_MAX = 254
+Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=EMAIL_LENGTH_MAX)]
+"""The text of an e-mail address. A use case checks that it is one."""
 
 
 class OrganisationInput(Input):

@@ -1,5 +1,6 @@
-"""Syncs: which run comes next, who holds it, and how a page becomes rows exactly once.
+"""Syncs: which run comes next, which worker holds it, and how each page is written exactly once.
 
-Begin with `runs.queue`; the `worker` takes runs from it and has the `engine` execute them. `progress` and
-`changes` tell people, `listeners` is what syncs do when connections and administrations call.
+Start reading at `runs.queue`. The `worker` claims runs from it and executes them with the `engine`.
+`progress` and `changes` serve the user interface and the API; `listeners` reacts to changes of connections
+and administrations.
 """

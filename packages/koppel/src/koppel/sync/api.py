@@ -1,5 +1,7 @@
-"""Runs of an administration and progress of imports over REST. Poll
-every two seconds; nothing here is slow."""
+"""REST endpoints: runs of an administration, and the progress of imports.
+
+Clients may poll every two seconds.
+"""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -26,8 +28,11 @@ Group = Literal["failing", "configuring", "queued", "active", "deactivated"]
 
 
 class ResourceOut(Schema):
-    """`rows` records were read (`lines` with them); `added`, `changed`,
-    `deleted` and `rejected` count what they did."""
+    """The counts of one resource in a run.
+
+    `rows` records were read, with `lines` entry lines. `added`, `changed`, `deleted` and `rejected` count
+    what became of them.
+    """
 
     resource: str
     state: str
@@ -44,7 +49,7 @@ class ResourceOut(Schema):
 
 
 class RunOut(Schema):
-    """`seconds` from the first start to the finish; null while it is open."""
+    """A run. `seconds` is the time from its first start to its end; null while it is open."""
 
     id: int
     state: str
@@ -59,7 +64,11 @@ class RunOut(Schema):
 
 
 class ResourceProgressOut(Schema):
-    """`done` and `expected` count rows (entry lines for entries); `expected` null: the source did not say."""
+    """The progress of one resource.
+
+    `done` and `expected` count rows (entry lines for entries). `expected` is null when the source states no
+    total.
+    """
 
     resource: str
     state: str
@@ -71,11 +80,14 @@ class ResourceProgressOut(Schema):
 
 
 class ProgressOut(Schema):
-    """A run that waits or is performed. `resource` is the one being read.
-    `waits_until`: it waits for the vendor, for `reason`.
+    """The progress of an open run.
 
-    `percent` and `seconds_left` are null before it begins; they come from
-    what earlier runs took and from its own pace."""
+    `resource` is being read now. While the run waits for the vendor, `waits_until` and `reason` say how long
+    and why.
+
+    `percent` and `seconds_left` are estimated from earlier runs and this run's own pace; null before it
+    begins.
+    """
 
     run_id: int
     administration_id: int
@@ -96,7 +108,7 @@ class ProgressOut(Schema):
 
 
 class SyncOut(Schema):
-    """`progress` null: no run is open. `newest` null: there never was one."""
+    """`progress` is null when no run is open; `newest` is null before the first run."""
 
     administration_id: int
     progress: ProgressOut | None
@@ -104,13 +116,13 @@ class SyncOut(Schema):
 
 
 class RequestedOut(Schema):
-    """`created` false: a run was under way already."""
+    """`created` is false when a run was open already."""
 
     created: bool
 
 
 class CancelledOut(Schema):
-    """`cancelled` false: no run was under way."""
+    """`cancelled` is false when no run was open."""
 
     cancelled: bool
 
@@ -124,8 +136,9 @@ class ImportLineOut(Schema):
 
 
 class ImportOut(Schema):
-    """The visible part of an import; administrations that need a person come first. `counts` by status, of
-    all of it.
+    """The visible part of an import; administrations that need attention come first.
+
+    `counts` covers the whole import, by status.
     """
 
     id: int
@@ -159,7 +172,7 @@ def get_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str,
 def start_sync(
     request: AuthenticatedRequest, administration_id: int, payload: SyncInput
 ) -> Status[dict[str, bool]]:
-    """Sync now, or try again what failed."""
+    """Start a sync, or retry a failed one."""
     created = request_run(request.actor, administration_id, payload)
     return Status(202, {"created": created})
 
@@ -167,7 +180,7 @@ def start_sync(
 @router.post("/{administration_id}/sync/cancel", response=CancelledOut)
 @needs(Permission.CHANGE_ADMINISTRATIONS)
 def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, bool]:
-    """Stop the open run at its page. What was read stays."""
+    """Cancel the open run after its current page. Pages already read are kept."""
     return {"cancelled": cancel_run(request.actor, administration_id)}
 
 
@@ -188,8 +201,10 @@ def get_import(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> dict[str, Any]:
-    """Return the progress of an import, and a page of its administrations. `status`: failing,
-    configuring, queued, active, deactivated."""
+    """Return the progress of an import, and a page of its administrations.
+
+    `status` filters by failing, configuring, queued, active or deactivated.
+    """
     details = import_page(request.actor, import_id, status or "", page, limit)
     if details is None:
         raise NoSuchAdministration
@@ -232,9 +247,12 @@ def _progress_schema(progress: RunProgress | None) -> dict[str, Any] | None:
 
 
 class ResourceStateOut(Schema):
-    """`complete_as_of`: everything the source knew at this moment is in the books.
-    `compared_at`: the newest complete read, which also proved what is gone.
-    `unavailable_reason`: why, when the source does not give this resource."""
+    """How complete a resource is.
+
+    `complete_as_of`: the books contain everything that the source had at this moment. `compared_at`: the
+    newest complete read, which also finds deletions. `unavailable_reason`: why the source does not provide
+    this resource.
+    """
 
     resource: str
     complete_as_of: datetime | None
@@ -266,7 +284,11 @@ class FieldOut(Schema):
 
 
 class ChangeOut(Schema):
-    """`fields` differ, as Koppel names them; `before` and `after` are the source's own record, or null."""
+    """A change of one record.
+
+    `fields` lists the changed fields by their names in Koppel; `before` and `after` are the source's own
+    record, or null.
+    """
 
     resource: str
     external_id: str
@@ -297,8 +319,10 @@ def list_changes(
     in_closed_period: bool = False,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> ChangesOut:
-    """List what a run added, changed and deleted, 50 on a page. The first
-    complete read of a resource is not repeated here."""
+    """List what a run added, changed and deleted, 50 per page.
+
+    The first complete read of a resource is not listed.
+    """
     administration = administration_for(request.actor, administration_id)
     run = history.run_of(administration, run_id)
     if run is None:

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class SyncConfig(AppConfig):
-    """Puts progress and the Sync tab on administrations, and tells issues and notices its words."""
+    """Registers the Sync tab, the progress column, and the issue and event types of syncs."""
 
     name = "koppel.sync"
     label = "sync"

@@ -15,10 +15,10 @@ from koppel.sync.runs.services import request_runs
 
 
 class SyncReason(BulkReason):
-    """Why an administration is not synced."""
+    """Why an administration cannot be synced."""
 
-    SYNC_IN_PROGRESS = "sync_in_progress", gettext_lazy("A sync is under way already.")
-    REAUTH_REQUIRED = "reauth_required", gettext_lazy("Its connection needs you to sign in again.")
+    SYNC_IN_PROGRESS = "sync_in_progress", gettext_lazy("A sync is already in progress.")
+    REAUTH_REQUIRED = "reauth_required", gettext_lazy("Sign in again to the connection.")
 
 
 NOT_SYNCABLE = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, ConnectionState.REMOVED)
@@ -27,7 +27,10 @@ NOT_SYNCABLE = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, Connection
 def plan_sync(
     actor: Actor, administrations: Sequence[Administration], params: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
-    """Say for each administration whether it can be synced. `params` has one entry per administration."""
+    """Return for each administration whether it can be synced.
+
+    `params` has one entry per administration.
+    """
     open_runs = Run.objects.for_actor(actor).filter(administration_id__in=list(params), state__in=OPEN_STATES)
     ids_with_open_run = set(open_runs.values_list("administration_id", flat=True))
     connections = Connection.objects.for_actor(actor).filter(state__in=NOT_SYNCABLE)

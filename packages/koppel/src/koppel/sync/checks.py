@@ -1,4 +1,4 @@
-"""After something changed: do the books agree with themselves and with the source? If not, an issue."""
+"""Consistency checks after a sync: do the books balance, and do they agree with the source?"""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -8,6 +8,7 @@ from django.db import connection
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.reports.trial_balance import differing_accounts
+from koppel.connector.registry import system_title
 from koppel.issues.issue_types import IssueCode
 from koppel.issues.services import has_open_issues, reconcile_issues
 from koppel.kit.database.json_fields import MessageContext
@@ -17,15 +18,18 @@ from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 
 Problems = dict[str, MessageContext]
-"""The facts of what is wrong, by the issue's detail."""
+"""The context of each problem's message, by the key of the problem."""
 UNBALANCED_MAX = 100
 ACCOUNTS_NAMED = 40
 _SQL = load_statements("koppel.sync")
 
 
 def is_due(claimed: ClaimedRun) -> bool:
-    """Return whether anything changed since the run before this one that ended well: in an earlier attempt
-    too, whose worker died, or in a run that was stopped. What is wrong is looked at again each time."""
+    """Return whether the checks must run: something changed since the last check, or an issue is still open.
+
+    Changes count from the last successful run, including those of cancelled runs and of attempts whose worker
+    died.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["has_changes_since_last_check"],
@@ -40,8 +44,15 @@ def is_due(claimed: ClaimedRun) -> bool:
 
 
 def check(organisation_id: int, administration_id: int) -> None:
-    """Raise what is wrong, resolve what is right again. Joins the caller's scope."""
-    problems = {code: looked(organisation_id, administration_id) for code, looked in _CHECKS.items()}
+    """Raise issues for the problems found and resolve the others, in the caller's transaction."""
+    shared = _shared_context(administration_id)
+    problems = {
+        code: {
+            detail: {**shared, **context}
+            for detail, context in looked(organisation_id, administration_id).items()
+        }
+        for code, looked in _CHECKS.items()
+    }
     reconcile_issues(organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), problems)
 
 
@@ -50,10 +61,10 @@ def _find_unbalanced_entries(_organisation_id: int, administration_id: int) -> P
         cursor.execute(
             _SQL["list_unbalanced_entries"], {"administration": administration_id, "limit": UNBALANCED_MAX}
         )
-        rows: list[tuple[str, str, Decimal]] = cursor.fetchall()
+        rows: list[tuple[str, str, str, Decimal]] = cursor.fetchall()
     return {
-        key: {"number": number, "difference": format_amount(difference), "entry": key}
-        for key, number, difference in rows
+        key: {"journal": journal, "number": number, "difference": format_amount(difference), "entry": key}
+        for key, journal, number, difference in rows
     }
 
 
@@ -64,11 +75,17 @@ def _balances(_organisation_id: int, administration_id: int) -> Problems:
             f"{code} ({format_amount(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED]
         )
         rows[year] = {"year": year, "count": len(accounts), "accounts": account_list}
-    if rows:
-        currency = Administration.objects.values_list("base_currency", flat=True).get(pk=administration_id)
-        for facts in rows.values():
-            facts["currency"] = currency
     return rows
+
+
+def _shared_context(administration_id: int) -> MessageContext:
+    """Return what the sentences of all checks may name."""
+    fields = Administration.objects.values_list("base_currency", "connection__connector")
+    currency, connector = fields.get(pk=administration_id)
+    context: MessageContext = {"currency": currency}
+    if title := system_title(connector):
+        context["system"] = title
+    return context
 
 
 def _count_rejected_records(organisation_id: int, administration_id: int) -> Problems:
@@ -84,8 +101,10 @@ def _count_rejected_records(organisation_id: int, administration_id: int) -> Pro
 
 
 def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
-    """Return the closed periods that changed in the last month,
-    because accounts may have been filed on them."""
+    """Return the closed periods that changed in the last month.
+
+    Returns may have been filed on their figures.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_changed_closed_periods"],
@@ -104,7 +123,6 @@ _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
 
 
 def format_amount(amount: Decimal) -> str:
-    """Return the amount as text, exact, with two decimals where two
-    are enough: `-67800.00`, not `-67800.0000`."""
+    """Return the exact amount with at least two decimals: `-67800.00`, not `-67800.0000`."""
     cents = amount.quantize(Decimal("0.01"))
-    return str(cents if cents == amount else amount.normalize())
+    return format(cents if cents == amount else amount.normalize(), "f")

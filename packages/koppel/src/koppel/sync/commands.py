@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.scope import administration_for, visible_to
+from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.kit.tenancy import organisation_scope
@@ -49,8 +49,10 @@ AdministrationIds = Annotated[
 
 @dataclass(frozen=True)
 class Line:
-    """One administration. `state` is that of its newest run; `percent`, `resource`,
-    `rows` and `seconds_left` tell of an open one."""
+    """The sync status of one administration.
+
+    `state` is that of its newest run; `percent`, `resource`, `rows` and `seconds_left` describe an open one.
+    """
 
     id: int
     name: str
@@ -112,8 +114,10 @@ def watch_syncs(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Follow open runs until all are over. With --json one object per
-    administration and change. Exit code 1: one failed."""
+    """Follow open runs until they end.
+
+    With --json, print one object per administration and change. Exit code 1: a run failed.
+    """
     with acting_as(person, organisation) as actor:
         lines = _lines(actor, administrations)
     watched = administrations or [line.id for line in lines if line.state in ("queued", "running")]
@@ -127,7 +131,7 @@ def retry_syncs(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Retry failed and blocked administrations from where they stopped."""
+    """Retry failed and blocked administrations from their last checkpoint."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
         failed = [
@@ -153,7 +157,7 @@ def cancel_sync(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Stop the open run of an administration; what was read stays."""
+    """Cancel the open run of an administration. Pages already read are kept."""
     with acting_as(person, organisation) as actor:
         print_record(
             {"administration": administration, "cancelled": cancel_run(actor, administration)},
@@ -191,11 +195,13 @@ def _summary(line: Line) -> str:
 
 
 def _selected_administrations(actor: Actor, ids: Sequence[int] | None) -> list[Administration]:
-    """Return these administrations, or all visible ones. Raises
-    `NoSuchAdministration` for one that the actor may not see."""
+    """Return these administrations, or all visible ones.
+
+    Raises `NoSuchAdministration` for an administration that the actor may not see.
+    """
     if ids:
         return [administration_for(actor, administration_id) for administration_id in ids]
-    return list(visible_to(actor).order_by("name", "pk"))
+    return list(Administration.objects.visible_to(actor).order_by("name", "pk"))
 
 
 def _lines(actor: Actor, ids: Sequence[int] | None) -> list[Line]:

@@ -4,7 +4,7 @@ from koppel.kit.errors import KoppelError
 
 
 class RunTakenOver(Exception):
-    """Another worker has taken the run over: this one must write nothing more."""
+    """Another worker has taken the run over; this one must write nothing more."""
 
 
 class SyncNotAllowed(KoppelError):
@@ -14,4 +14,4 @@ class SyncNotAllowed(KoppelError):
 
 
 class Preempted(Exception):
-    """The run stops at this page, so that others may go on; it stays in the queue."""
+    """The run yields to others after this page; it stays in the queue."""

@@ -9,7 +9,7 @@ from koppel.sync.inputs import SyncInput
 
 
 class SyncForm(Form[SyncInput]):
-    """Sync now: everything, or the ticked resources."""
+    """Sync now: everything, or the selected resources."""
 
     input_type = SyncInput
     full = FlagField()

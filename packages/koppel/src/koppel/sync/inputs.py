@@ -1,4 +1,4 @@
-"""Inputs of the use cases of syncs, from page, REST and command line."""
+"""Inputs of the sync use cases, shared by pages, REST and the command line."""
 
 from typing import Annotated, Literal
 
@@ -11,8 +11,11 @@ Resource = Literal[RESOURCES]  # type: ignore[valid-type]  # the keys of a table
 
 
 class SyncInput(Input):
-    """A sync to start. `resources` None: all that the settings name; an empty list is refused. `full`: read
-    everything again and find what was deleted."""
+    """A sync to start.
+
+    `resources` None means all that the settings include; an empty list is refused. `full`: read everything
+    again and find deletions.
+    """
 
     full: bool = False
     resources: Annotated[list[Resource], Field(min_length=1)] | None = None

@@ -1,8 +1,7 @@
-"""Runs, how far each resource got, and what changed. Runs are the exclusivity: at most one open run per
-administration.
+"""Runs, checkpoints, and the change log. At most one run per administration is open.
 
-A worker that holds a run holds its `attempt` number; every page's transaction first checks that the number is
-still the run's own, so a worker that was stopped and continued cannot write beside its successor.
+A worker that holds a run knows its `attempt` number. The transaction of every page first checks that the
+number is still current, so a worker that was suspended cannot write beside its successor.
 """
 
 from django.db import models
@@ -28,12 +27,14 @@ OPEN_STATES = (RunState.QUEUED, RunState.RUNNING)
 class Trigger(models.TextChoices):
     IMPORT = "import", _("Import")
     SCHEDULE = "schedule", _("Schedule")
-    MANUAL = "manual", _("By hand")
+    MANUAL = "manual", _("Manual")
 
 
 class RunReason(models.TextChoices):
-    """Why a run waits or ended, where Koppel itself knows; else
-    `reason_code` is the code of the connector's error."""
+    """Why a run waits or ended, where Koppel is the cause.
+
+    Otherwise `reason_code` is the code of the connector's error.
+    """
 
     CANCELLED = "cancelled"
     CONNECTION_REMOVED = "connection_removed"
@@ -46,12 +47,14 @@ class RunReason(models.TextChoices):
 class Run(TenantModel):
     """One sync of one administration.
 
-    `not_before`: waiting for the vendor (rate limit, unreachable) without holding a worker. `heartbeat_at` is
-    renewed every 5 s by the worker that runs it; 15 s of silence means dead, and the sweeper hands the run to
-    another worker. `resources` NULL = all that the settings in force name. `failures` counts attempts that
-    ended unreachable without a page in between, `crashes` those that a fault of Koppel ended. From
-    `outage_since` to `last_outage_at` our database answered with errors; attempts that end so are not
-    counted."""
+    `not_before`: the run waits for the vendor (rate limit, unreachable) without occupying a worker.
+    `heartbeat_at` is renewed every 5 s; after 15 s without a heartbeat another worker claims the run.
+    `resources` NULL means all that the settings include.
+
+    `failures` counts consecutive attempts without progress while the vendor was unreachable; `crashes` counts
+    attempts that ended with an unexpected error of Koppel. Between `outage_since` and `last_outage_at` the
+    database returned errors; such attempts are not counted.
+    """
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="runs"
@@ -101,7 +104,7 @@ class Run(TenantModel):
 
     @property
     def seconds(self) -> int | None:
-        """Return how long it took, once it is over."""
+        """Return the duration in seconds of a run that has ended."""
         return (
             round((self.finished_at - self.started_at).total_seconds())
             if self.started_at and self.finished_at
@@ -121,10 +124,11 @@ class ResourceState(models.TextChoices):
 
 
 class RunResource(TenantModel):
-    """One resource in one run. `expected_total` counts what the vendor says there is (entry lines for
-    entries), if it says.
+    """One resource in one run.
 
-    `rows` counts records read; `lines` the entry lines read with them."""
+    `expected_total` is the total that the vendor states, if it does (entry lines for entries). `rows` counts
+    records read; `lines` the entry lines among them.
+    """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, db_constraint=False, related_name="run_resources")
     resource = models.CharField(max_length=40)
@@ -152,16 +156,17 @@ class RunResource(TenantModel):
 
 
 class Checkpoint(TenantModel):
-    """How far a resource of an administration got; written only together with the records it covers.
+    """How far a resource of an administration was read; written only together with the records it covers.
 
-    `resume_cursor` is the place inside a read that is under way ('' = none), `read_mode` and
-    `read_started_at` belong to it. `incremental_cursor` is the vendor's mark from which the next incremental
-    read starts. `complete_as_of` is the start of the newest finished read; `last_full_at` that of the newest
-    finished complete read, which looked `fiscal_years_back` years back.
+    `resume_cursor` is the position in an unfinished read ('' = none), to which `read_mode` and
+    `read_started_at` belong. `incremental_cursor` is the vendor's mark from which the next incremental read
+    starts. `complete_as_of` is the start of the newest finished read. `last_full_at` is that of the newest
+    finished complete read, which covered `fiscal_years_back` fiscal years.
 
-    While a complete read is under way: `seen_count` is the number of keys kept in `sync_snapshot_key`;
-    `is_verifying_deletes`: rows were missed and their partition is read once more before they are called
-    deleted; `is_inconsistent`: a partition could not be proved, so the read does not count as complete."""
+    During a complete read, `seen_count` is the number of keys stored in `sync_snapshot_key`.
+    `is_verifying_deletes`: rows were missing, and their partition is read once more before they are marked as
+    deleted. `is_inconsistent`: a partition could not be proved, so the read does not count as complete.
+    """
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="checkpoints"
@@ -190,8 +195,10 @@ class Checkpoint(TenantModel):
 
 
 class SnapshotKey(models.Model):
-    """Which keys a complete read has met, while it is under way; empty between reads. Unlogged: lost in a
-    database crash, after which the read under way starts again."""
+    """The keys that an unfinished complete read has met; empty between reads.
+
+    Unlogged: lost in a database crash, after which the unfinished read starts again.
+    """
 
     pk = models.CompositePrimaryKey("administration_id", "resource", "read_id", "external_id")
     organisation_id = models.BigIntegerField()
@@ -214,10 +221,12 @@ class ChangeKind(models.TextChoices):
 
 
 class Change(models.Model):
-    """One record added, changed or deleted by a run, with the vendor's payload before and after (NULL: there
-    was none). The first complete read of a resource is the baseline: its rows are counted in the run and
-    carry `first_seen`, and are not repeated here. `period` is that of an entry, line or balance;
-    `in_closed_period`: the source had closed it."""
+    """A record that a run added, changed or deleted, with the payloads before and after (NULL: none).
+
+    The first complete read of a resource is the baseline: its rows are counted in the run, carry
+    `first_seen`, and are not logged. `period` is that of an entry, line or balance. `in_closed_period`: the
+    source had closed the period.
+    """
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.BigIntegerField()
@@ -245,8 +254,10 @@ class Change(models.Model):
 
 
 class RejectedRecord(TenantModel):
-    """A record of the vendor that could not be understood, with its bytes as evidence. Gone when it is
-    understood later."""
+    """A record that could not be understood, with its bytes as evidence.
+
+    Deleted once the record is understood.
+    """
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="rejected_records"

@@ -1,4 +1,4 @@
-"""Addresses below `/administrations/<id>/`, and below `/imports/`."""
+"""URLs below `/administrations/<id>/` and `/imports/`."""
 
 from django.urls import path
 

@@ -27,8 +27,7 @@ from koppel.sync.runs.services import cancel_run, request_run
 
 @query_parameters()
 def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show per resource: rows, complete as of, what the last run did.
-    Asks for itself again while a run is open."""
+    """Show the status of each resource; polls while a run is open."""
     administration = get_administration_or_404(request.actor, administration_id)
     runs = recent_runs(administration)
     rows = counts(administration.pk)
@@ -59,7 +58,7 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     resource=lazy_choices(lambda: RESOURCES), kind=one_of(*ChangeKind.values), q=TEXT, closed=FLAG, page=PAGE
 )
 def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: int) -> HttpResponse:
-    """Show what one run read and changed, each record before and after. Filtered by the address."""
+    """Show what one run read and changed, filtered by the query string."""
     administration = get_administration_or_404(request.actor, administration_id)
     run = history.run_of(administration, run_id)
     if run is None:
@@ -88,34 +87,37 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
 
 @action_of("sync:overview", "administration_id")
 def sync_now(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Start a sync of everything, or of the named resources; a full
-    one compares with all that the source has."""
+    """Start a sync of everything, or of the selected resources.
+
+    A full sync compares the books with everything that the source has.
+    """
     administration = get_administration_or_404(request.actor, administration_id)
     if request_run(request.actor, administration.pk, SyncForm.of(request).input_or_refusal()):
-        messages.success(request, _("The sync of %(name)s has begun.") % {"name": administration.name})
+        messages.success(request, _("Sync of %(name)s started.") % {"name": administration.name})
     else:
-        messages.info(request, _("A sync of %(name)s is under way already.") % {"name": administration.name})
+        messages.info(
+            request, _("A sync of %(name)s is already in progress.") % {"name": administration.name}
+        )
     return _redirect_back(request, administration.pk)
 
 
 @action_of("sync:overview", "administration_id")
 def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Stop the sync that is under way."""
+    """Cancel the open run."""
     administration = get_administration_or_404(request.actor, administration_id)
     if cancel_run(request.actor, administration.pk):
         messages.success(
             request,
-            _("The sync of %(name)s was stopped. What was read is kept.") % {"name": administration.name},
+            _("Sync of %(name)s stopped. Synced data is kept.") % {"name": administration.name},
         )
     else:
-        messages.info(request, _("No sync of %(name)s is under way.") % {"name": administration.name})
+        messages.info(request, _("No sync of %(name)s is in progress.") % {"name": administration.name})
     return _redirect_back(request, administration.pk)
 
 
 @query_parameters(status=one_of(*import_progress.STATUS_GROUPS), page=PAGE)
 def import_page(request: AuthenticatedRequest, import_id: int) -> HttpResponse:
-    """Show a page of an import, all or those of one status. Asks for
-    itself again until the import is over."""
+    """Show a page of an import, optionally of one status; polls until the import is over."""
     request.actor.require(Permission.VIEW)
     status, number = request.parameters["status"] or "", request.parameters["page"] or 1
     import_lines = import_progress.import_page(request.actor, import_id, status, number)

@@ -1,4 +1,5 @@
 """Register the listeners of syncs, progress and a tab of administrations, a bulk action, issues and events.
+
 Imported once, by `AppConfig.ready`.
 """
 

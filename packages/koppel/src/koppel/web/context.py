@@ -14,6 +14,7 @@ from koppel.notifications.inbox.queries import unread_count
 from koppel.organisations.models import Organisation
 from koppel.organisations.people.preferences import preferences_of
 from koppel.organisations.roles import Actor, Permission
+from koppel.web.help.topics import help_url
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "organisation_nav_items": (),
         "sends_mail": settings.SENDS_MAIL,
         "quarantine": SimpleLazyObject(quarantine.last_known),
+        "help_url": help_url(request.resolver_match.view_name if request.resolver_match else ""),
     }
     if actor is None:
         return context

@@ -16,7 +16,6 @@ from koppel.administrations.hooks import ActiveSync, ChangeCounts, Progress
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
 from koppel.administrations.models import Administration, Assignment
-from koppel.administrations.scope import visible_to
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import apps_for
@@ -97,7 +96,7 @@ def load_dashboard(actor: Actor) -> Dashboard:
     """Load everything at once. Names and ids of what the actor sees are read once, and every count is limited
     to them.
     """
-    visible = visible_to(actor)
+    visible = Administration.objects.visible_to(actor)
     names = dict(visible.values_list("pk", "name"))
     by_status = dict(visible.values_list("status").annotate(Count("pk")).order_by())
     changes = _changes(actor, names)
@@ -157,7 +156,7 @@ def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple
         key=lambda row: (-row[1], row[0]),
     )
     if unassigned_count := len(counts) - len(assigned):
-        rows.append((str(_("Nobody chosen")), unassigned_count, _list(user="none", issues="any")))
+        rows.append((str(_("No one selected")), unassigned_count, _list(user="none", issues="any")))
     return own_count, rows[:ROWS_SHOWN]
 
 
@@ -182,7 +181,7 @@ def _by_time_left(run: ActiveSync) -> tuple[bool, float]:
 
 
 def _freshness(actor: Actor, total: int) -> list[FreshnessBucket]:
-    counted = visible_to(actor).aggregate(
+    counted = Administration.objects.visible_to(actor).aggregate(
         **{key: Count("pk", filter=freshness_condition(key)) for key in FRESHNESS_LABELS}
     )
     return [

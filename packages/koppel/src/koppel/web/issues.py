@@ -7,7 +7,6 @@ from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import visible_to
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.models import Issue
 from koppel.issues.queries import IssueView, view_of
@@ -43,7 +42,7 @@ def _newest_first(issues: "QuerySet[Issue]") -> "QuerySet[Issue]":
 
 def _open(actor: Actor, search_text: str = "") -> "QuerySet[Issue]":
     """Return open issues; those of connections only for members who may act on them."""
-    visible = visible_to(actor)
+    visible = Administration.objects.visible_to(actor)
     for word in normalize_search(search_text).split()[:8]:
         visible = visible.filter(search_key__contains=word)
     condition = Q(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=visible.values("pk"))

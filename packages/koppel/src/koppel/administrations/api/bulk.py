@@ -7,8 +7,7 @@ from ninja import Query, Router, Schema, Status
 
 from koppel.administrations import bulk
 from koppel.administrations.bulk import Selection, get_action, parse_bulk_filter
-from koppel.administrations.models import BulkItem, BulkOperation, BulkValues, ItemState
-from koppel.administrations.scope import visible_to
+from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkValues, ItemState
 from koppel.kit.web.schemas import Input
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor
@@ -110,7 +109,9 @@ def list_items(
     if state:
         queryset = queryset.filter(state=state.value)
     page = list(queryset[offset : offset + limit])
-    visible = visible_to(request.actor).filter(pk__in=[bulk_item.administration_id for bulk_item in page])
+    visible = Administration.objects.visible_to(request.actor).filter(
+        pk__in=[bulk_item.administration_id for bulk_item in page]
+    )
     countries = dict(visible.values_list("pk", "country"))
 
     def visible_values(item: BulkItem, values: BulkValues) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import visible_to
 from koppel.audit.hooks import audit_actions
 from koppel.audit.models import AuditEntry
 from koppel.audit.queries import AuditFilter, entries_of
@@ -61,8 +60,7 @@ class Redactor:
 
 
 def redactor_for(actor: Actor) -> Redactor:
-    restricted = Administration.objects.for_actor(actor).filter(restricted=True)
-    hidden = restricted.exclude(pk__in=visible_to(actor).filter(restricted=True).values("pk"))
+    hidden = Administration.objects.restricted_from(actor)
     rows = list(
         hidden.values_list(
             "pk", "name", "number", "client_number", "remote_company__name", "remote_company__legal_name"

@@ -26,7 +26,6 @@ from koppel.administrations.audit_log.detail_fields import (
 )
 from koppel.administrations.audit_log.reading import REDACTED
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.scope import visible_to
 from koppel.audit.models import AuditEntry
 from koppel.audit.queries import ChangedValue
 from koppel.company_registers.numbers.reasons import REASONS
@@ -211,7 +210,7 @@ class AuditRenderer:
 
     @cached_property
     def _administrations(self) -> dict[int, str]:
-        return dict(visible_to(self.actor).values_list("pk", "name"))
+        return dict(Administration.objects.visible_to(self.actor).values_list("pk", "name"))
 
     @cached_property
     def _hidden(self) -> frozenset[int]:

@@ -22,6 +22,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
 STOPPABLE_STATUSES = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
+REASON_LENGTH_MAX = 300
 CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 
 
@@ -33,9 +34,12 @@ def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
     if text and on is None:
         raise Refused(_("“%s” is not a date.") % shorten(text))
     if on and on < timezone.localdate():
-        raise Refused(_("This date is past. Leave it empty to deactivate at once."))
+        raise Refused(_("Choose a future date, or leave it empty to deactivate now."))
+    reason = clean_text(str(params.get("reason") or ""))
+    if len(reason) > REASON_LENGTH_MAX:
+        raise Refused(_("A reason has at most %d characters.") % REASON_LENGTH_MAX)
     later = on.isoformat() if on and on > timezone.localdate() else ""
-    return {"reason": clean_text(str(params.get("reason") or ""), 300), "on": later}
+    return {"reason": reason, "on": later}
 
 
 def plan_deactivate(

@@ -51,13 +51,12 @@ def validate_values(actor: Actor, params: Values) -> BulkParameters:
     if "reason" in values and values["reason"] not in REASONS:
         raise Refused(unknown_value("reason", values["reason"], REASONS).message)
     if set(values.get("add", ())) & set(values.get("remove", ())):
-        raise Refused(_("The same person cannot be added and taken off."))
+        raise Refused(_("You cannot add and remove the same user."))
     return to_shape(values, BulkParameters)
 
 
 def _parse_value(key: str, value: Any) -> Any:
-    """Parse what a program wrote. Raises `Refused` for what is neither
-    an id, ids nor text, as its key wants it."""
+    """Parse a value that a program sent: an id, ids or a text, as its key requires. Raises `Refused`."""
     if (
         key in ("add", "remove")
         and isinstance(value, list | tuple | set | frozenset)
@@ -68,9 +67,10 @@ def _parse_value(key: str, value: Any) -> Any:
         return value
     if key in SET_KEYS and (value is None or isinstance(value, str)):
         text = clean_text(value or "")
-        if key != "client_number" or len(text) <= CLIENT_NUMBER_MAX:
-            return text
-    raise Refused(_("What is asked for “%s” cannot be understood.") % key)
+        if key == "client_number" and len(text) > CLIENT_NUMBER_MAX:
+            raise Refused(_("A client number has at most %d characters.") % CLIENT_NUMBER_MAX)
+        return text
+    raise Refused(_("The value of “%s” is not valid.") % key)
 
 
 def _is_id(value: Any) -> bool:
@@ -81,7 +81,7 @@ def validate_params(actor: Actor, params: Values) -> BulkParameters:
     """Validate what is the same for all as `validate_item` does; at least one value must be given."""
     values = validate_item(actor, params)
     if not values and not params.get("per_item"):
-        raise Refused(_("Choose a division, a template, a person or a sector first."))
+        raise Refused(_("Choose a division, template, user or sector first."))
     return values
 
 

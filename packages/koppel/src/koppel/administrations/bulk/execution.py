@@ -26,7 +26,6 @@ from koppel.administrations.models import (
     BulkValues,
     ItemState,
 )
-from koppel.administrations.scope import visible_to
 from koppel.audit.models import Interface
 from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
@@ -85,7 +84,11 @@ def _execute_chunk(
             operation, [(item, unchanged_state, PlannedChange(CommonReason.NOT_ALLOWED)) for item in items]
         )
         return
-    visible = visible_to(actor).filter(pk__in=[item.administration_id for item in items]).order_by("pk")
+    visible = (
+        Administration.objects.visible_to(actor)
+        .filter(pk__in=[item.administration_id for item in items])
+        .order_by("pk")
+    )
     administrations = {
         administration.pk: administration
         for administration in visible.select_for_update(of=("self",), no_key=True)

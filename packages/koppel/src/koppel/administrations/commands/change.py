@@ -158,15 +158,27 @@ def unrestrict(
 @app.command("favourite")
 def mark_favourite(
     administration_id: AdministrationId,
-    off: Annotated[bool, typer.Option("--off", help="Remove it from your favourites.")] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """Add an administration to your favourites."""
     with acting_as(person, organisation) as actor:
-        services.set_favourite(actor, administration_id, is_favourite=not off)
-    print_record({"id": administration_id, "is_favourite": not off}, as_json=as_json)
+        services.set_favourite(actor, administration_id, is_favourite=True)
+    print_record({"id": administration_id, "is_favourite": True}, as_json=as_json)
+
+
+@app.command("unfavourite")
+def unmark_favourite(
+    administration_id: AdministrationId,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Remove an administration from your favourites."""
+    with acting_as(person, organisation) as actor:
+        services.set_favourite(actor, administration_id, is_favourite=False)
+    print_record({"id": administration_id, "is_favourite": False}, as_json=as_json)
 
 
 @app.command("settings")

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Administration, ConfirmedIdentity
-from koppel.administrations.scope import audited_not_found, visible_to
+from koppel.administrations.scope import audited_not_found, get_locked
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, record
 from koppel.audit.subjects import Subject, SubjectKind
@@ -52,9 +52,7 @@ def identify(
     Raises `NoSuchAdministration`. A new number that the register is known to call otherwise needs
     `same_company`: somebody says that it is the same one."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    administration = visible_to(actor).select_for_update(of=("self",)).filter(pk=administration_id).first()
-    if administration is None:
-        raise audited_not_found(actor, administration_id)
+    administration = get_locked(actor, administration_id)
     identity = check_identity(country=administration.country, number=number, reason=reason, sector=sector)
     if isinstance(identity, list):
         return identity
@@ -62,7 +60,7 @@ def identify(
         other_name(administration, identity.number) if identity.number != administration.number else ""
     )
     if register_name and not same_company:
-        message = _("The register calls this number “%(register)s”. Is this the same company?")
+        message = _("In the register this number belongs to “%(register)s”. Is this the same company?")
         return [IdentityProblem("same_company", "same_company", message % {"register": register_name})]
     if register_name:
         confirm(actor, administration, register_name, identity.number)
@@ -111,7 +109,7 @@ def request_register_check(actor: Actor, administration_ids: Sequence[int], *, r
 
     Returns how many will be asked. Raises `Quarantined`."""
     quarantine.refuse()
-    administrations = list(visible_to(actor).filter(pk__in=administration_ids))
+    administrations = list(Administration.objects.visible_to(actor).filter(pk__in=administration_ids))
     return _request_lookups(actor.organisation_id, administrations, refresh=refresh)
 
 
@@ -244,7 +242,7 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
     """Record that the company was seen to be closed or renamed: nobody is asked
     again until the register says something new."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    administration = visible_to(actor).filter(pk=administration_id).first()
+    administration = Administration.objects.visible_to(actor).filter(pk=administration_id).first()
     if administration is None:
         raise audited_not_found(actor, administration_id)
     if name := other_name(administration, administration.number):

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import get_locked, visible_to
+from koppel.administrations.scope import get_locked
 from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.locks import LockName, lock_until_commit
@@ -20,12 +20,15 @@ def set_predecessor(actor: Actor, administration_id: int, predecessor_id: int | 
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     lock_until_commit(LockName.PREDECESSORS, actor.organisation_id)
     administration = get_locked(actor, administration_id)
-    if predecessor_id is not None and not visible_to(actor).filter(pk=predecessor_id).exists():
+    if (
+        predecessor_id is not None
+        and not Administration.objects.visible_to(actor).filter(pk=predecessor_id).exists()
+    ):
         raise NoSuchAdministration
     if predecessor_id is not None and administration.pk in _predecessor_chain(
         actor.organisation_id, predecessor_id
     ):
-        raise Refused(_("That administration continues this one already."))
+        raise Refused(_("That administration is already linked as a continuation of this one."))
     before = administration.predecessor_id
     administration.predecessor_id = predecessor_id
     administration.save(update_fields=["predecessor"])
@@ -46,7 +49,7 @@ def list_duplicates(actor: Actor, administration: Administration) -> list[Admini
     if not administration.number:
         return []
     same = (
-        visible_to(actor)
+        Administration.objects.visible_to(actor)
         .filter(number=administration.number, number_scheme=administration.number_scheme)
         .exclude(pk=administration.pk)
     )

@@ -17,7 +17,6 @@ from koppel.administrations.list.columns import ordering
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import NONE, ListQuery
 from koppel.administrations.models import Administration, Assignment, Favourite
-from koppel.administrations.scope import visible_to
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
@@ -48,7 +47,7 @@ def apply_filters(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
 
 
 def _matching(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
-    queryset = visible_to(actor)
+    queryset = Administration.objects.visible_to(actor)
     for word in normalize_search(query.single.get("q", "")).split()[:8]:
         queryset = queryset.filter(
             Q(search_key__contains=word) | Q(remote_company_id__in=_companies_with_code(actor, word))
@@ -157,7 +156,12 @@ def _number(actor: Actor, value: str) -> Q:
 def duplicate_numbers(actor: Actor) -> "QuerySet[Administration]":
     """Return numbers that more than one of the visible
     administrations has: the same client, imported twice."""
-    carried = visible_to(actor).exclude(number="").values("number", "number_scheme").order_by()
+    carried = (
+        Administration.objects.visible_to(actor)
+        .exclude(number="")
+        .values("number", "number_scheme")
+        .order_by()
+    )
     return carried.annotate(n=Count("pk")).filter(n__gt=1).values("number")  # type: ignore[return-value]
 
 

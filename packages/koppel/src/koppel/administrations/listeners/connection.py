@@ -15,7 +15,6 @@ from koppel.administrations.lifecycle.blocked_status import (
     columns_awaiting_connection,
 )
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.scope import visible_to
 from koppel.audit.services import record
 from koppel.company_registers.numbers.identity import Identity, check_identity
 from koppel.connections.companies.same_company import VendorIdentity, apply_guard, inherit_identity
@@ -124,9 +123,9 @@ def _guard(target: RemoteCompany) -> None:
 
 def accept_change(actor: Actor, administration_id: int, field: str, value: str) -> str:
     """Take over what the accounting system says of the company. Returns '' or a sentence why not."""
-    administration = visible_to(actor).filter(pk=administration_id).first()
+    administration = Administration.objects.visible_to(actor).filter(pk=administration_id).first()
     if administration is None:
-        return _("You may not see this administration.")
+        return _("You do not have access to this administration.")
     if field in ("name", "legal_name"):
         administration.name = value[:300]
         administration.save(update_fields=["name"])

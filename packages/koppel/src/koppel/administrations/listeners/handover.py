@@ -10,8 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from koppel.administrations.models import Assignment, SavedView
-from koppel.administrations.scope import visible_to
+from koppel.administrations.models import Administration, Assignment, SavedView
 from koppel.organisations.models import Membership
 from koppel.organisations.people.hooks import OwnedItem, OwnershipProvider
 from koppel.organisations.roles import Actor, Role
@@ -20,13 +19,13 @@ from koppel.organisations.roles import Actor, Role
 def _list_assignments(actor: Actor, membership_id: int) -> list[OwnedItem]:
     assignments = Assignment.objects.for_actor(actor).filter(membership_id=membership_id)
     if actor.role != Role.ADMINISTRATOR:
-        assignments = assignments.filter(administration__in=visible_to(actor))
+        assignments = assignments.filter(administration__in=Administration.objects.visible_to(actor))
     count = assignments.count()
-    label = ngettext("%(count)s administration is assigned", "%(count)s administrations are assigned", count)
+    label = ngettext("%(count)s administration assigned", "%(count)s administrations assigned", count)
     alone = _sole_assignments(assignments.filter(administration__restricted=True), membership_id).count()
     consequence = ngettext(
-        "%(count)s restricted administration is then visible to nobody.",
-        "%(count)s restricted administrations are then visible to nobody.",
+        "%(count)s restricted administration will have no user with access.",
+        "%(count)s restricted administrations will have no user with access.",
         alone,
     )
     url = f"{reverse('administrations:list')}?user={membership_id}"
@@ -75,7 +74,9 @@ def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
 def _ids_that_move(actor: Actor, leaver: int, *, has_left: bool) -> set[int]:
     assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver)
     ids = set(
-        assignments.filter(administration__in=visible_to(actor)).values_list("administration_id", flat=True)
+        assignments.filter(administration__in=Administration.objects.visible_to(actor)).values_list(
+            "administration_id", flat=True
+        )
     )
     if actor.role == Role.ADMINISTRATOR and has_left:
         orphaned = _sole_assignments(assignments.filter(administration__restricted=True), leaver)
@@ -88,7 +89,12 @@ def _moving(actor: Actor, leaver: int, _heir: int, deactivate: bool) -> list[tup
     that the actor does not see has no name here."""
     has_left = deactivate or not Membership.objects.get(pk=leaver).is_live
     ids = _ids_that_move(actor, leaver, has_left=has_left)
-    names = dict(visible_to(actor).filter(pk__in=ids).order_by("sort_name").values_list("pk", "name"))
+    names = dict(
+        Administration.objects.visible_to(actor)
+        .filter(pk__in=ids)
+        .order_by("sort_name")
+        .values_list("pk", "name")
+    )
     return [*names.items(), *((key, _("a restricted administration")) for key in sorted(ids - names.keys()))]
 
 

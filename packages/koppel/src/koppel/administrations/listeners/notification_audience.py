@@ -5,7 +5,6 @@ from collections.abc import Collection
 
 from koppel.administrations.effective_settings import NOBODY, effective_settings
 from koppel.administrations.models import Administration, Assignment, Favourite
-from koppel.administrations.scope import visible_to
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.notifications.audience.hooks import (
     Audience,
@@ -135,7 +134,9 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
 
 def _visible_to_member(person: Membership, ids: list[int]) -> VisibleAdministrations:
     actor = Actor(person.organisation_id, person.pk, person.user_id, "", Role(person.role))
-    division_ids = dict(visible_to(actor).filter(pk__in=ids).values_list("pk", "division_id"))
+    division_ids = dict(
+        Administration.objects.visible_to(actor).filter(pk__in=ids).values_list("pk", "division_id")
+    )
     division_members = DivisionMember.objects.for_actor(actor).filter(membership=person)
     divisions = set(division_members.values_list("division_id", flat=True))
     favourites = (

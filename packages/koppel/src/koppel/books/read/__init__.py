@@ -1,1 +1,1 @@
-"""Reads of the books: records, entries, and what changed since a moment."""
+"""Queries of the books: records, entries, and changes since a moment."""

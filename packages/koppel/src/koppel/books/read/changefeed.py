@@ -1,5 +1,4 @@
-"""Records of a resource in the order of their keys, for programs that keep a copy: all of them, or what
-changed since."""
+"""The records of a resource in key order, all or changed since a moment, for programs that keep a copy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +11,17 @@ from koppel.kit.clock import now
 
 RECORDS_MAX = 1000
 OVERLAP = timedelta(minutes=10)
-"""A record carries the moment in which its page was read, and is seen
-when the page is committed, a little later."""
+"""A record carries the time at which its page was read and becomes visible when the page is committed, a
+little later."""
 
 
 @dataclass(frozen=True)
 class RecordPage:
-    """A page. `next` is the key after which the following one begins, None at the end. `as_of`: whoever asks
-    later for what changed since then misses nothing, and may get again what changed shortly before."""
+    """A page of records.
+
+    `next` is the key after which the following page begins, None at the end. A later request with `as_of` as
+    `changed_since` misses nothing; records that changed shortly before may be returned again.
+    """
 
     rows: Sequence[BookRow]
     next: str | None
@@ -34,10 +36,11 @@ def list_records(
     changed_since: datetime | None = None,
     limit: int = 500,
 ) -> RecordPage:
-    """Return a page of records. With `changed_since` those that changed or were deleted since, else all that
-    are not deleted.
+    """Return a page of records.
 
-    Raises `KeyError` for an unknown resource."""
+    With `changed_since`, those that changed or were deleted since then; otherwise all that are not deleted.
+    Raises `KeyError` for an unknown resource.
+    """
     as_of = now() - OVERLAP
     queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(administration_id=administration_id)
     if after:

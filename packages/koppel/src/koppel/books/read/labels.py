@@ -1,4 +1,4 @@
-"""The accountant's words for resources and their columns."""
+"""Labels of resources and their columns, in accountants' terms."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -12,7 +12,7 @@ RESOURCES = {
     "projects": _("Projects"),
     "contacts": _("Contacts"),
     "payment_terms": _("Payment terms"),
-    "balances": _("Balances of the source"),
+    "balances": _("Balances in accounting system"),
     "entries": _("Entries"),
     "entry_lines": _("Entry lines"),
 }
@@ -88,4 +88,4 @@ VALUES = {
     "both": _("Both"),
     "active": _("Active"),
 }
-"""Words of the books that are the same for every source; anything else is shown as the source wrote it."""
+"""Labels of values that are the same for every source; other values are shown as the source wrote them."""

@@ -1,5 +1,7 @@
-"""Reads of the books of one administration. The caller has shown that the actor may see it
-(`administrations.scope`)."""
+"""Queries of one administration's books.
+
+The caller has checked that the actor may see the administration (`administrations.scope`).
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -40,7 +42,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "balances": ("account", "period", "branch", "opening", "debit", "credit", "closing"),
     "company_details": ("name", "number", "vat_number", "country", "base_currency", "address", "city"),
 }
-"""What a table shows, in this order. Searched are the columns of text."""
+"""The columns of each table, in order. The search looks in text columns."""
 _ORDER: dict[str, tuple[str, ...]] = {
     "cost_codes": ("dimension", "code"),
     "contacts": ("name", "code"),
@@ -53,7 +55,7 @@ _ORDER: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of a table. `total` counts what the search found."""
+    """One page of a table. `total` counts all rows that match the search."""
 
     rows: Sequence[BookRow]
     total: int
@@ -63,7 +65,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """A line on an account's card. `balance` runs from the opening balance of the fiscal year."""
+    """A line of an account's ledger. `balance` runs from the opening balance of the fiscal year."""
 
     entry: str
     booked_on: date
@@ -90,8 +92,10 @@ class AccountLedger:
 def list_rows(
     administration_id: int, resource: str, *, search: str = "", page: int = 1, show_deleted: bool = False
 ) -> Listing:
-    """Return a page of a resource. `search` looks in every text column.
-    Raises `KeyError` for an unknown resource."""
+    """Return a page of a resource; `search` looks in every text column.
+
+    Raises `KeyError` for an unknown resource.
+    """
     model = MODELS_BY_RESOURCE[resource]
     queryset = model._default_manager.filter(administration_id=administration_id).defer("raw", "content_hash")
     if not show_deleted:
@@ -104,7 +108,7 @@ def list_rows(
 
 
 def all_rows(administration_id: int, resource: str, *, search: str = "") -> Iterator[tuple[Any, ...]]:
-    """Yield every row of a resource that the search finds, as the values of its `COLUMNS`."""
+    """Yield every row of a resource that matches the search, as the values of its `COLUMNS`."""
     queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(
         administration_id=administration_id, deleted_at=None
     )
@@ -126,14 +130,14 @@ def counts(administration_id: int) -> dict[str, int]:
 
 
 def debit_credit_totals(administration_id: int) -> tuple[Decimal, Decimal]:
-    """Return debit and credit of all entry lines."""
+    """Return the debit and credit totals of all entry lines."""
     lines = EntryLine.objects.filter(administration_id=administration_id, deleted_at=None)
     totals = lines.aggregate(debit=Sum("debit"), credit=Sum("credit"))
     return totals["debit"] or Decimal(0), totals["credit"] or Decimal(0)
 
 
 def entry_with_lines(administration_id: int, external_id: str) -> tuple[Entry, list[EntryLine]] | None:
-    """Return an entry and its lines in their order; None when there is no such entry."""
+    """Return an entry and its lines in their order; None when it does not exist."""
     key = {"administration_id": administration_id}
     entry = Entry.objects.filter(**key, external_id=external_id).first()
     if entry is None:

@@ -1,1 +1,1 @@
-"""Trial balance, result and their periods."""
+"""Reports: the trial balance and the results per period."""

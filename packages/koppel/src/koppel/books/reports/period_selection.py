@@ -1,4 +1,4 @@
-"""The fiscal years of the books, and which year and period a page, a program or a command asks for."""
+"""The fiscal years of the books, and the selected year and period of a page, an API call or a command."""
 
 from django.db import connection
 
@@ -10,16 +10,20 @@ _SQL = load_statements("koppel.books")
 
 
 def fiscal_years(administration_id: int) -> dict[str, str]:
-    """Return the fiscal years with entries or balances, newest first,
-    each with its last period (`YYYYPP`)."""
+    """Return the fiscal years with entries or balances, newest first.
+
+    Each comes with its last period (`YYYYPP`).
+    """
     with connection.cursor() as cursor:
         cursor.execute(_SQL["list_fiscal_years"], {"administration": administration_id})
         return {str(year): str(last) for year, last in cursor.fetchall()}
 
 
 def require_year(administration_id: int, year: str) -> str:
-    """Return the fiscal year if there are books of it; for '' the newest, '' without books. Raises
-    `UnknownParameter`."""
+    """Return the fiscal year if the books contain it; for '' the newest, or '' without books.
+
+    Raises `UnknownParameter`.
+    """
     years = list(fiscal_years(administration_id))
     if year and year not in years:
         raise UnknownParameter([unknown_value("year", year, years)])
@@ -27,8 +31,10 @@ def require_year(administration_id: int, year: str) -> str:
 
 
 def require_period(year: str, period: str) -> str:
-    """Return the period `YYYYPP` if it is one of this year; without one, the end of the year. Raises
-    `UnknownParameter`."""
+    """Return the period `YYYYPP` if it is one of this year; for '' one after all of the year's periods.
+
+    Raises `UnknownParameter`.
+    """
     if not period:
         return f"{year}99"
     if not (

@@ -1,5 +1,6 @@
-"""Movements in each period of a fiscal year: by account, and as income and cost. From posted entries of the
-actual ledger.
+"""Movements per period of a fiscal year: by account, and as income and cost.
+
+From posted entries of the actual ledger.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ _CONSTANTS = {"posted": POSTED, "actual": ACTUAL, "income": "income", "expense":
 
 @dataclass(frozen=True)
 class PeriodResult:
-    """Income and cost of one period (`YYYYPP`), each positive when it is of the usual sign."""
+    """Income and cost of one period (`YYYYPP`), each positive when it has its usual sign."""
 
     period: str
     income: Decimal
@@ -35,7 +36,7 @@ def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[s
 
 
 def result_by_period(administration_id: int, fiscal_year: str) -> Sequence[PeriodResult]:
-    """Return the results in order of the periods; periods without entries are absent."""
+    """Return the results in the order of the periods; periods without entries are absent."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_results_by_period"],

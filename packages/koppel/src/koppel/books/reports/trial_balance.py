@@ -1,9 +1,8 @@
-"""The trial balance: opening, movement and closing per account, checked against the source's own closing
-balance.
+"""The trial balance: opening, movement and closing per account, checked against the source.
 
-Opening balances come from the source's first statement in the fiscal year, movements from the lines of posted
-entries of the actual ledger. Debit = credit proves little, so every account's closing is compared with what
-the source states. Amounts are in base currency, debit positive.
+Opening balances are the first that the source states in the fiscal year; movements are the lines of posted
+entries of the actual ledger. That debit equals credit proves little, so the closing balance of every account
+is compared with the source's. Amounts are in base currency, debit positive.
 """
 
 from dataclasses import dataclass
@@ -19,8 +18,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class AccountBalance:
-    """One account. `stated` is the source's closing balance; None =
-    the source states none for this account."""
+    """The balances of one account. `stated` is the source's closing balance; None when it states none."""
 
     code: str
     name: str
@@ -40,14 +38,13 @@ class AccountBalance:
 
     @property
     def difference(self) -> Decimal:
-        """Return ours less the source's; 0 when the source states nothing to compare with."""
+        """Return our closing balance less the source's; 0 when the source states none."""
         return self.closing - self.stated if self.stated is not None else ZERO
 
 
 @dataclass(frozen=True)
 class TrialBalance:
-    """All accounts that have an opening balance, a movement or a
-    stated closing balance, in order of their code."""
+    """All accounts with an opening balance, a movement or a stated closing balance, by code."""
 
     fiscal_year: str
     accounts: tuple[AccountBalance, ...]
@@ -68,8 +65,10 @@ _CONSTANTS = {"posted": POSTED, "actual": ACTUAL}
 
 
 def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> TrialBalance:
-    """Return the trial balance: opening at the start of `fiscal_year`, movement until and closing at the end
-    of `to_period`."""
+    """Return the trial balance of a fiscal year until the end of `to_period`.
+
+    Opening balances are those at the start of `fiscal_year`.
+    """
     values: dict[str, int | str] = {
         **_CONSTANTS,
         "administration": administration_id,
@@ -82,9 +81,11 @@ def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> T
 
 
 def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Decimal]]]:
-    """Return by fiscal year the accounts whose closing balance differs from the source's, with the
-    difference: ours less the source's. Years and accounts that agree are absent; so are those of which the
-    source states nothing."""
+    """Return by fiscal year the accounts whose closing balance differs from the source's.
+
+    Each comes with the difference, our balance less the source's. Years and accounts that agree, or for which
+    the source states no balance, are absent.
+    """
     differences: dict[str, list[tuple[str, Decimal]]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_DIFFERING_ACCOUNTS, {**_CONSTANTS, "administration": administration_id})

@@ -1,1 +1,1 @@
-"""The books for programs that read SQL: views, readers and their rights."""
+"""SQL access to the books: views, reader roles and their rights."""

@@ -1,4 +1,4 @@
-"""Roles of PostgreSQL that read an organisation's books by SQL. Making one needs the owner's address."""
+"""PostgreSQL roles that read an organisation's books by SQL. Creating one needs the owner's database URL."""
 
 import re
 import secrets
@@ -27,12 +27,12 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CONNECTIONS_MAX = 10
 _SQL = load_statements("koppel.books")
 _ROLE_SETTINGS = {"default_transaction_read_only": "on", "statement_timeout": "10min"}
-"""Good manners, which the role may change for itself; its rights it may not."""
+"""Defaults that the role may change for itself, unlike its rights."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """`exists` is False when the role was dropped in PostgreSQL itself."""
+    """A reader. `exists` is False when the role was dropped in PostgreSQL itself."""
 
     role: str
     created_at: datetime
@@ -42,7 +42,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class NewReader:
-    """`url` holds the password, which is shown once and kept nowhere."""
+    """A created reader. `url` contains the password, which is shown once and not stored."""
 
     role: str
     url: Secret
@@ -57,8 +57,11 @@ def readers(actor: Actor) -> list[Reader]:
 
 
 def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewReader:
-    """Create a role that reads this organisation's books and nothing else. `administrator_url`: the database
-    address of a role that may create roles, when the owner may not. Raises `ReaderRefused`."""
+    """Create a role that can only read this organisation's books.
+
+    `administrator_url` is the database URL of a role that may create roles, if the owner may not. Raises
+    `ReaderRefused`.
+    """
     actor.require(Permission.MANAGE_ORGANISATION)
     role, password = role_name(name), secrets.token_urlsafe(24)
     with _as_owner() as owner:
@@ -103,7 +106,7 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
 
 
 def role_name(name: str) -> str:
-    """Return the name of the role of a reader. Raises `ReaderRefused` when it cannot be one."""
+    """Return the role name of a reader. Raises `ReaderRefused` when it is not valid."""
     short = name.strip().lower().removeprefix(READER_PREFIX)
     if NAME.fullmatch(short) is None:
         raise ReaderRefused(

@@ -1,8 +1,7 @@
-"""What a role that reads by SQL must not have: PostgreSQL gives some of it to everybody unless it is taken
-away.
+"""Rights that a SQL reader must not have; PostgreSQL grants some of them to PUBLIC by default.
 
-Who may create objects, even temporary ones, can lay names in the way of statements that others run. Nothing
-of Koppel's depends on that alone: its functions look nowhere but in the system's own schema.
+A role that may create objects, even temporary ones, can shadow names in statements that other roles run.
+Koppel does not rely on revoking that right alone: its functions only search the system schema.
 """
 
 from dataclasses import dataclass
@@ -15,30 +14,35 @@ from koppel.kit.database.sql_files import load_statements
 
 READER_PREFIX = "koppel_reader_"
 PUBLIC = "public"
-"""Everybody, as PostgreSQL's functions of rights name it."""
+"""The pseudo-role PUBLIC, as PostgreSQL's privilege functions name it."""
 TABLE = "public.organisations_organisation"
-"""Belongs to who owns all of ours."""
+"""A table whose owner owns all tables of Koppel."""
 _SQL = load_statements("koppel.books")
 
 
 @dataclass(frozen=True)
 class ExcessRight:
-    """`message` says who may do what; `remedy` is SQL for the owner of the database or a superuser."""
+    """An excess right. `remedy` is SQL for the owner of the database or a superuser."""
 
     message: str
     remedy: str
 
 
 def reader_roles(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the readers of this database, of every organisation;
-    none of another database on the same server."""
+    """Return the readers of this database, of every organisation.
+
+    Readers of other databases on the same server are not included.
+    """
     cursor = connection.execute(_SQL["list_reader_roles"], {"prefix": READER_PREFIX})
     return [str(role) for (role,) in cursor.fetchall()]
 
 
 def excess_rights(connection: psycopg.Connection[Any], application_role: str) -> list[ExcessRight]:
-    """Return the excess rights of everybody and of each reader: connecting (everybody only), temporary
-    tables, new schemas, and new objects in the schema `public`, all in the database of `connection`."""
+    """Return the excess rights of PUBLIC and of each reader in the database of `connection`.
+
+    Checked are temporary tables, new schemas, new objects in the schema `public`, and for PUBLIC the right to
+    connect.
+    """
     excess = _excess(connection, PUBLIC, application_role)
     of_everybody = {right.message.partition(" may ")[2] for right in excess}
     for role in reader_roles(connection):
@@ -51,7 +55,7 @@ def excess_rights(connection: psycopg.Connection[Any], application_role: str) ->
 
 
 def other_databases(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the other databases of the server to which everybody may connect."""
+    """Return the other databases of the server to which PUBLIC may connect."""
     cursor = connection.execute(_SQL["list_other_open_databases"], {"role": PUBLIC})
     return [str(name) for (name,) in cursor.fetchall()]
 
@@ -78,7 +82,7 @@ def _excess(connection: psycopg.Connection[Any], role: str, application_role: st
 
 
 def remedies(rights: list[ExcessRight]) -> str:
-    """Return the SQL that removes the rights, every statement once."""
+    """Return the SQL that removes the rights, without duplicates."""
     statements = [
         statement.strip() for right in rights for statement in right.remedy.split(";") if statement.strip()
     ]

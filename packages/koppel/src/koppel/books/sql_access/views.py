@@ -1,10 +1,9 @@
-"""The schema `books`: a view for each table of the books, for programs that read by SQL. Made anew after
-every migration.
+"""The schema `books`: one view per table of the books, for SQL readers. Created anew after each migration.
 
-A reader's role may use these views and nothing beneath them. The views run with the owner's rights, under the
-same row level security as everybody: its policies ask `koppel_scope()`, which answers by the name of the
-reading role (decision 0007). Books of a restricted administration are for the people named on it, so no
-reader sees them.
+A reader's role may use these views and none of the tables below them. The views run with the owner's rights
+under row level security, whose policies call `koppel_scope()`, which derives the organisation from the name
+of the reading role (decision 0007). A restricted administration is visible only to the people assigned to it,
+so no reader sees it.
 """
 
 from django.db import connections
@@ -23,16 +22,20 @@ def drop_views(cursor: CursorWrapper) -> None:
 
 
 def views_are_missing(using: str) -> bool:
-    """Return whether the views are missing: a migration dropped them,
-    and was killed before it made them again."""
+    """Return whether the views are missing.
+
+    A migration dropped them and was killed before it created them again.
+    """
     with connections[using].cursor() as cursor:
         cursor.execute(_SQL["is_schema_missing"])
         return bool(cursor.fetchone()[0])
 
 
 def create_views(cursor: CursorWrapper) -> None:
-    """Drop the schema, create it again, and grant it to every known
-    reader; as the owner, in one transaction."""
+    """Recreate the schema and grant it to every registered reader.
+
+    Runs as the owner, in one transaction.
+    """
     drop_views(cursor)
     cursor.execute(_SQL["create_schema"])
     cursor.execute(_SQL["create_administrations_view"])
@@ -46,7 +49,7 @@ def create_views(cursor: CursorWrapper) -> None:
 
 
 def grants(role: str) -> list[str]:
-    """Return the SQL that grants a role to read. `role` has been checked (`readers.role_name`)."""
+    """Return the SQL that lets a role read. `role` has been checked (`readers.role_name`)."""
     statements = (_SQL["grant_schema"], _SQL["grant_views"], _SQL["grant_functions"])
     return [statement.format(role=f'"{role}"') for statement in statements]
 

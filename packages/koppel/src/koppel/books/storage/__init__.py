@@ -1,1 +1,1 @@
-"""How a page of records becomes rows, and how rows are erased."""
+"""Storage of the books: writing pages of records, marking deletions, erasing."""

@@ -1,4 +1,4 @@
-"""Erasing an administration's books, a part at a time: rows with the payloads they were made of."""
+"""Erases an administration's books in batches, with the payloads of their rows."""
 
 from django.db import connection
 
@@ -10,7 +10,7 @@ _SQL = load_statements("koppel.books")
 
 
 def erase_books(organisation_id: int, administration_id: int) -> bool:
-    """Erase one part of an administration's books. Returns whether there may be more."""
+    """Erase one batch of an administration's books. Returns whether there may be more."""
     remaining = ERASE_BATCH_SIZE
     with connection.cursor() as cursor:
         for model in MODELS_BY_RESOURCE.values():

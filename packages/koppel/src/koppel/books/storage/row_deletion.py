@@ -1,5 +1,7 @@
-"""Deletions in the books: find the rows that the source no longer has, and mark them
-(`koppel.sync.engine.deletions`)."""
+"""Finds the rows that the source no longer has and marks them as deleted.
+
+Called by `koppel.sync.engine.deletions`.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -23,12 +25,12 @@ async def missing_keys(
     read_keys_sql: str,
     values: Mapping[str, object],
 ) -> list[str]:
-    """Return the ids in the books that a complete read did not meet: those that `read_keys_sql` does not
-    select.
+    """Return the ids in the books that a complete read did not meet.
 
-    That query may use the parameters `administration` and `resource`, and those in `values`. `partitions`:
-    None for the whole resource, else only rows of these are compared. A line is in the partition of its
-    entry."""
+    `read_keys_sql` selects the ids that were read; it may use the parameters `administration` and `resource`,
+    and those in `values`. `partitions` restricts the comparison to rows of these; None compares the whole
+    resource. A line is in the partition of its entry.
+    """
     parameters = {
         "administration": context.administration_id,
         "resource": resource,
@@ -44,7 +46,7 @@ async def missing_keys(
 async def existing_keys(
     connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]
 ) -> list[str]:
-    """Return those of `keys` that the books have, not marked as deleted."""
+    """Return those of `keys` that the books have and that are not marked as deleted."""
     result = await connection.execute(
         _SQL["list_existing_keys"].format(table=table(resource).name),
         {"administration": context.administration_id, "keys": list(keys)},
@@ -55,8 +57,10 @@ async def existing_keys(
 async def missing_line_keys(
     connection: Connection, context: WriteContext, entries: Sequence[str], lines: Sequence[str]
 ) -> list[str]:
-    """Return the keys of lines of `entries` in the books that are not among `lines`, which are all that the
-    source has."""
+    """Return the keys of lines of `entries` in the books that are not among `lines`.
+
+    `lines` are all the lines that the source has.
+    """
     result = await connection.execute(
         _SQL["list_missing_line_keys"],
         {"administration": context.administration_id, "entries": list(entries), "lines": list(lines)},

@@ -1,7 +1,8 @@
 """Stages rows: COPY into a temporary table, from which one statement merges them into the books.
 
-PostgreSQL refuses COPY into a table under row level security; the temporary table is made once per
-connection. Amounts are staged as text: their decimals reach `numeric` as the source wrote them, and cheaper.
+PostgreSQL does not support COPY into a table under row level security. The temporary table is created once
+per connection. Amounts are staged as text: it is cheaper, and `numeric` gets their decimals as the source
+wrote them.
 """
 
 from collections.abc import Sequence
@@ -21,15 +22,15 @@ from koppel.kit.database.sql_files import load_statements
 ENVELOPE_COLUMNS = ("external_id", "partition", "raw", "content_hash")
 ENVELOPE_TYPES = ("text", "text", "bytea", "bytea")
 SIZE_CHECKED_FROM, ROW_BYTES_MAX = 1000, 7900
-"""Of 8,160 that fit on a page, less what lengths and alignment of 25 columns take."""
+"""A page of PostgreSQL holds 8,160 bytes; the lengths and alignment of 25 columns take the rest."""
 PIECES_SENT_TOGETHER = 8
-"""Of 32 KB each: a round of the event loop for every quarter of a megabyte."""
+"""Of 32 KB each: one round of the event loop per 256 KB."""
 _SQL = load_statements("koppel.books")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the books; `staging_table` names where its rows are staged."""
+    """A table of the books; `staging_table` names its temporary tables."""
 
     name: str
     columns: tuple[str, ...]
@@ -63,15 +64,16 @@ def table(resource: str) -> Table:
 
 
 _staged: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
-"""Which temporary tables a connection has for certain: found there by a
-later transaction than the one that made them."""
+"""The temporary tables that a connection surely has: a later transaction than their creator's found them."""
 
 
 async def copy_rows(
     connection: Connection, target: Table, rows: Sequence[tuple[Any, ...]], partition: int
 ) -> None:
-    """Stage rows, each half in a table of its own, once in a transaction. A temporary table empties itself at
-    each commit; asking for it is cheaper than making it anew."""
+    """Stage the rows of one half of a page in its own temporary table, once per transaction.
+
+    A temporary table is emptied by each commit; looking it up is cheaper than creating it again.
+    """
     columns, incoming = (*ENVELOPE_COLUMNS, *target.columns), target.staging_table(partition)
     staged = _staged.setdefault(connection, set())
     if any(map(_is_long, rows)):
@@ -100,8 +102,10 @@ async def copy_rows(
 
 
 def _is_long(row: tuple[Any, ...]) -> bool:
-    """Return whether the row might not fit on a page of PostgreSQL without TOAST. The columns are a part of
-    its payload, which is the third value."""
+    """Return whether the row might not fit on a page of PostgreSQL without TOAST.
+
+    The columns are a part of the payload, which is the third value.
+    """
     if len(row[2]) < SIZE_CHECKED_FROM:
         return False
     texts = (
@@ -111,9 +115,11 @@ def _is_long(row: tuple[Any, ...]) -> bool:
 
 
 def _create_table_sql(target: Table, name: str, *, is_long: bool = False) -> str:
-    """Return the SQL that makes a staging table. A commit empties every temporary table of the session and
-    rebuilds the index of its TOAST table, half a millisecond each; so a table has TOAST only for a
-    transaction with a long row."""
+    """Return the SQL that creates a staging table.
+
+    Each commit empties every temporary table of the session and rebuilds the index of its TOAST table, half a
+    millisecond each. So a table only has TOAST for a transaction with a long row.
+    """
     columns = dict(zip((*ENVELOPE_COLUMNS, *target.columns), target.staged_types, strict=True))
     if is_long:
         typed_columns = ", ".join(map(" ".join, columns.items()))

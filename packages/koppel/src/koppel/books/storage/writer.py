@@ -1,8 +1,7 @@
-"""Writes pages of records into the books: only what is new or changed, with COPY, in the caller's
-transaction.
+"""Writes pages of records into the books with COPY: only new and changed ones.
 
-A record is compared by the SHA-256 of what tells its versions apart; an unchanged one is neither normalised
-nor written. The rows of a page are staged first (`koppel.books.storage.staging`).
+Works in the caller's transaction. Records are compared by the SHA-256 of their comparison key; an unchanged
+one is neither normalised nor written. The rows of a page are staged first (`koppel.books.storage.staging`).
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from koppel.kit.database.sql_files import load_statements
 
 Normalise = Callable[[str, bytes, str], Row]
 RecordBatch = tuple[str, Sequence[Record], Mapping[str, str]]
-"""A resource, its records, and the entry of each when they are lines."""
+"""A resource, its records, and the entry of each record if they are lines."""
 SPLIT_FROM = 500
 DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
 NUL_ESCAPED = rb"\u0000"
@@ -32,7 +31,7 @@ _SQL = load_statements("koppel.books")
 
 @dataclass(frozen=True)
 class WriteContext:
-    """The administration whose rows are written, the time, and the function that makes a row of a record."""
+    """The administration whose rows are written, the time, and the function that normalises a record."""
 
     organisation_id: int
     administration_id: int
@@ -42,8 +41,10 @@ class WriteContext:
 
 @dataclass
 class WriteResult:
-    """The records of a page that were added or changed, by external
-    id. `rejected` could not be normalised."""
+    """The records of a page that were added or changed, by external id.
+
+    `rejected` could not be normalised.
+    """
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -51,7 +52,7 @@ class WriteResult:
 
     @property
     def has_changes(self) -> bool:
-        """Return whether a row is to be written."""
+        """Return whether there are rows to write."""
         return bool(self.added or self.changed)
 
 
@@ -61,12 +62,12 @@ async def insert_new(
     levels: Sequence[RecordBatch],
     existing: Mapping[str, bytes | None],
 ) -> dict[str, WriteResult]:
-    """Insert the records of a first read. `existing` holds the digests of those of the first level that the
-    books have already.
+    """Insert the records of a first read.
 
-    Raises `UniqueViolation` when the books have another one: the transaction is aborted, and the caller
-    repeats the page with `stage` and `merge`. PostgreSQL inserts one part while the rows of the next are
-    made."""
+    `existing` holds the digests of records of the first level that the books have already. Raises
+    `UniqueViolation` when the books have another one: the transaction is aborted, and the caller repeats the
+    page with `stage` and `merge`. PostgreSQL inserts one part while the rows of the next are prepared.
+    """
     written = {resource: WriteResult() for resource, _records, _parents in levels}
     inserting = None
     try:
@@ -80,7 +81,7 @@ async def insert_new(
                 inserting = asyncio.create_task(
                     _insert(connection, context, _insert_sql(table(resource), partition), {})
                 )
-                await asyncio.sleep(0)  # now it is sent
+                await asyncio.sleep(0)  # sends the statement now
     finally:
         if inserting:
             await inserting
@@ -88,8 +89,10 @@ async def insert_new(
 
 
 def _parts(levels: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record], Mapping[str, str], int]]:
-    """Yield each level in parts, many records in two halves; the parents come first,
-    as they are few and PostgreSQL begins soon."""
+    """Yield each level in parts; many records are split into two halves.
+
+    Parents come first: they are few, so PostgreSQL starts early.
+    """
     for resource, records, parents in levels:
         unique = _unique(records)
         middle = len(unique) // 2 if len(unique) >= SPLIT_FROM else len(unique)
@@ -105,8 +108,10 @@ async def stage(
     records: Sequence[Record],
     parents: Mapping[str, str],
 ) -> WriteResult:
-    """Stage the records that are new or changed, in the resource's `staging_table`. `parents` maps the id of
-    an entry line to the id of its entry."""
+    """Stage the new and changed records in the resource's `staging_table`.
+
+    `parents` maps the id of an entry line to the id of its entry.
+    """
     written = WriteResult()
     if not records:
         return written
@@ -128,13 +133,16 @@ async def merge(
     change_log_ctes: str = "",
     values: Mapping[str, object] | None = None,
 ) -> None:
-    """Merge the staged rows into the books. `change_log_ctes`: queries of a WITH clause, which see the books
-    before the merge; `values`: their parameters."""
+    """Merge the staged rows into the books.
+
+    `change_log_ctes` are common table expressions that see the books before the merge; `values` are their
+    parameters.
+    """
     await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
 
 
 def digest_of(record: Record) -> bytes:
-    """Return the SHA-256 that tells two versions of the record apart."""
+    """Return the SHA-256 by which two versions of the record are compared."""
     return hashlib.sha256(record.comparison_key or record.raw).digest()
 
 
@@ -151,8 +159,10 @@ def _changed_rows(
     existing: Mapping[str, bytes | None],
     written: WriteResult,
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of new and changed records, and add their keys to
-    `written`. The hot loop of a first import."""
+    """Yield the rows of new and changed records, and add their keys to `written`.
+
+    The hot loop of a first import.
+    """
     target, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
     numeric_columns, integer_columns = target.numeric_columns, target.integer_columns
     for record in records:
@@ -173,8 +183,10 @@ def _changed_rows(
 def _make_storable(
     values: list[Any], raw: bytes, numeric_columns: Sequence[int], integer_columns: Sequence[int]
 ) -> None:
-    """Turn numeric_columns into text, in place. Raises `ValueError` for a value that a column of PostgreSQL
-    cannot hold."""
+    """Turn `numeric_columns` into text, in place.
+
+    Raises `ValueError` for a value that a column of PostgreSQL cannot hold.
+    """
     for column in numeric_columns:
         if (value := values[column]) is not None:
             values[column] = text = str(value)
@@ -192,8 +204,10 @@ def _make_storable(
 async def _existing_hashes(
     connection: Connection, context: WriteContext, target: Table, keys: list[str]
 ) -> dict[str, bytes | None]:
-    """Return content hashes by id; None for a row that is marked as
-    deleted, as it comes back whatever its hash."""
+    """Return content hashes by id.
+
+    None for a row marked as deleted: the record reappears even if its hash is equal.
+    """
     result = await connection.execute(
         _SQL["list_content_hashes"].format(table=target.name),
         {"administration": context.administration_id, "keys": keys},

@@ -1,4 +1,4 @@
-"""How amounts and words of the books are written on a page."""
+"""Template filters that format amounts, periods and labels of the books."""
 
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -8,8 +8,10 @@ from django import template
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext
 
+from koppel.administrations.models import Administration
 from koppel.books.read.labels import VALUES
 from koppel.connector.period_format import format_period
+from koppel.connector.registry import system_title
 
 register = template.Library()
 CENT = Decimal("0.01")
@@ -18,8 +20,10 @@ MINUS = "\u2212"
 
 @register.filter
 def amount(value: Decimal | None) -> str:
-    """Format an amount: two decimals, thousands separated as the
-    language does, a real minus sign. '' for none."""
+    """Format an amount: two decimals, the language's thousands separator, a real minus sign.
+
+    '' for None.
+    """
     if not isinstance(value, Decimal):
         return ""
     rounded = value.quantize(CENT, ROUND_HALF_UP) if value.adjusted() < 24 else value
@@ -40,14 +44,20 @@ def amount_or_blank(value: Decimal | None) -> str:
 
 @register.filter
 def word(value: str | None) -> str:
-    """Translate a word of the books; an unknown one stays as the source wrote it."""
+    """Translate a value of the books; an unknown one is shown as the source wrote it."""
     return str(VALUES.get(value or "", value or ""))
 
 
 @register.filter
 def period(value: str | None) -> str:
-    """Format a period, the same on every page: `2026-11`."""
+    """Format a period: `2026-11`."""
     return format_period(value or "")
+
+
+@register.filter
+def system(administration: Administration) -> str:
+    """Name the accounting system of an administration."""
+    return system_title(administration.connection.connector) or gettext("the accounting system")
 
 
 @register.filter
@@ -57,7 +67,7 @@ def is_amount(value: Any) -> bool:
 
 @register.filter
 def cell(value: Any) -> str:
-    """Format any value of a table's column, as a person reads it."""
+    """Format any value of a table's column."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -9,7 +9,7 @@ from koppel.books.sql_access.rights import excess_rights, other_databases, reade
 from koppel.cli.checks.connectivity import addresses, mail
 from koppel.cli.checks.result import Finding, advice
 from koppel.cli.environment import require_reachable
-from koppel.cli.first_steps import MAKE_ORGANISATION, PRINT_LINK, shell_command
+from koppel.cli.first_steps import CREATE_ORGANISATION, PRINT_LINK, shell_command
 from koppel.cli.ports import answers
 from koppel.cli.preparation import pending_migrations
 from koppel.connections.vault import key_uses
@@ -139,7 +139,7 @@ def _organisations() -> Iterator[Finding]:
     if state is InstallationState.EMPTY:
         text = (
             f"There is no organisation yet, so nobody can sign in. Make one: "
-            f"{shell_command(MAKE_ORGANISATION, home)}"
+            f"{shell_command(CREATE_ORGANISATION, home)}"
         )
         yield Finding("organisations", False, text)
         return

@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True)
 
 NOT_IN_A_FILE = (
     "This installation's keys come from KOPPEL_VAULT_KEYS, not from secrets.json: "
-    "add the line that `koppel keys new` prints"
+    "add the line that `koppel keys generate` prints"
     ' to it as docs/operations.md says under "Vault keys", then run `koppel keys rotate` without --new.'
 )
 
@@ -27,7 +27,7 @@ NOT_IN_A_FILE = (
 @app.command("rotate")
 def rotate(
     make_new: Annotated[
-        bool, typer.Option("--new", help="Make a new key first, stored in secrets.json.")
+        bool, typer.Option("--new", help="Generate a new key first, stored in secrets.json.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -60,8 +60,8 @@ def status(as_json: AsJson = False) -> None:
     print_rows(key_uses(), ("key", "secrets", "unreadable", "reason"), as_json=as_json)
 
 
-@app.command("new")
-def new() -> None:
+@app.command("generate")
+def generate() -> None:
     """Print a new key for KOPPEL_VAULT_KEYS. It is shown once and not stored."""
     typer.echo(new_vault_key())
 

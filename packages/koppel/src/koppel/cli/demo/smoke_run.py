@@ -23,6 +23,7 @@ from koppel.kit.cli.errors import CommandError
 
 POLL_SECONDS = 0.5
 IDENTIFY_LOOKS_MAX = 20
+LINES_NAMED_MAX = 20
 SETTLED = ("active", "failed", "blocked", "deactivated")
 
 
@@ -67,9 +68,8 @@ def run(smoke_run: SmokeRun, *, as_json: bool) -> int:
         raise CommandError(f"The job stopped: {unexpected}") from None
     seconds = round(time.monotonic() - began, 1)
     if as_json:
-        sys.stdout.write(
-            json.dumps({"seconds": seconds, "administrations": [asdict(result) for result in results]}) + "\n"
-        )
+        document = {"seconds": seconds, "administrations": [asdict(result) for result in results]}
+        sys.stdout.write(json.dumps(document | _left_out(browser, smoke_run)) + "\n")
     else:
         Console(width=max(120, Console().width)).print(_table(results, seconds))
     return 0 if results and all(result.status == "active" for result in results) else 1
@@ -95,10 +95,7 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     form = page.form("company")
     companies = [value for name, value in form.boxes if name == "company"]
     console.print(f"{len(companies)} administrations found")
-    for reason in json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)[
-        "refused"
-    ].values():
-        console.print(f"Left out: {reason}", markup=False)
+    _print_left_out(_left_out(browser, smoke_run), console)
     page = browser.submit(page, form, {"company": companies})
     page = identify(browser, page, console)
     form = page.form("division")
@@ -109,6 +106,22 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     if match is None:
         raise UnexpectedPage(f"The import did not begin; the browser is at {page.url}.")
     return int(match[1])
+
+
+def _left_out(browser: Browser, smoke_run: SmokeRun) -> dict[str, Any]:
+    """Return why files were `refused`, by name, and the lines of others that were `left_out`, with file, line
+    and reason."""
+    answer = json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)
+    return {"refused": answer["refused"], "left_out": answer["left_out"]}
+
+
+def _print_left_out(left_out: dict[str, Any], console: Console) -> None:
+    for reason in left_out["refused"].values():
+        console.print(f"Left out: {reason}", markup=False)
+    for line in left_out["left_out"][:LINES_NAMED_MAX]:
+        console.print(f"Left out: {line['file']} line {line['line']}, {line['reason']}", markup=False)
+    if (more := len(left_out["left_out"]) - LINES_NAMED_MAX) > 0:
+        console.print(f"Left out: {more} more lines; --json names them all")
 
 
 def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> None:
@@ -132,7 +145,7 @@ def identify(browser: Browser, page: Page, console: Console) -> Page:
         page = _complete(browser, _say_same(browser, page, console))
         if not page.url.split("?")[0].endswith("/identify"):
             return page
-    raise UnexpectedPage(f"{page.url} still needs somebody.")
+    raise UnexpectedPage(f"{page.url} still needs attention.")
 
 
 def _say_same(browser: Browser, page: Page, console: Console) -> Page:

@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 
-from koppel.kit.tabular.reader import Limits, Row, TableError, heading_keys, read_rows
+from koppel.kit.tabular.reader import Limits, Row, TableError, TableProblem, heading_keys, read_rows
 
 LINES_MAX = 5000
 LIMITS = Limits(rows=2 * LINES_MAX)
@@ -115,10 +114,10 @@ class MatchedLine:
 
 
 def read_lines(text: str) -> list[PastedLine]:
-    """Read at most 5,000 lines; blank ones are kept as empty in a
-    list of one column, so that the order holds.
+    """Read the lines of a list. Blank ones are kept as empty in a list of one column, so that the order
+    holds.
 
-    What cannot be read as a table at all has no lines."""
+    Raises `TableError` for more than `LINES_MAX` lines, and for what cannot be read as a table."""
     text = text.strip("\0\r\n")
     if not text.strip():
         return []
@@ -128,7 +127,9 @@ def read_lines(text: str) -> list[PastedLine]:
         rows = rows[1:]
     else:
         columns = _by_content(rows)
-    return [_line(index, row, columns) for index, row in enumerate(rows[:LINES_MAX])]
+    if len(rows) > LINES_MAX:
+        raise TableError(TableProblem.TOO_MANY_ROWS, LINES_MAX)
+    return [_line(index, row, columns) for index, row in enumerate(rows)]
 
 
 def match_lines(lines: Sequence[PastedLine], candidates: Sequence[Candidate]) -> list[MatchedLine]:
@@ -185,17 +186,15 @@ def _rows(text: str) -> list[list[str]]:
     rows = _table(text)
     if any(len(row.cells) > 1 for row in rows):
         rows = [row for row in rows if not row.is_blank]
-    return [[_cell(cell) for cell in row.cells or ("",)] for row in rows[: LINES_MAX + 1]]
+    return [[_cell(cell) for cell in row.cells or ("",)] for row in rows]
 
 
 def _table(text: str) -> list[Row]:
     """Read a table with quotation marks, else with quotation marks as letters: a name may begin with one."""
-    for has_quotes in (True, False):
-        try:
-            return list(islice(read_rows(text, LIMITS, has_quotes=has_quotes), LIMITS.rows))
-        except TableError:
-            continue
-    return []
+    try:
+        return list(read_rows(text, LIMITS))
+    except TableError:
+        return list(read_rows(text, LIMITS, has_quotes=False))
 
 
 def _cell(text: str) -> str:

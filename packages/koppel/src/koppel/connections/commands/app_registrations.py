@@ -19,8 +19,8 @@ AppIdArgument = Annotated[int, typer.Argument(help="Id; `koppel app-registration
 COLUMNS = ("id", "consent_option", "client_id", "name", "connections")
 
 
-@app.command("add")
-def add_app(
+@app.command("create")
+def create_app(
     option: Annotated[
         str, typer.Argument(help="system/environment/way to sign in; a wrong value lists all.")
     ],
@@ -31,7 +31,7 @@ def add_app(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add an app registration for all organisations. The secret is
+    """Create an app registration for all organisations. The secret is
     prompted for, or read from standard input."""
     if option not in installation_apps.consent_options():
         raise CommandError(
@@ -81,11 +81,11 @@ def check_app(app_id: AppIdArgument, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command("remove")
-def remove_app(app_id: AppIdArgument, as_json: AsJson = False) -> None:
-    """Remove an unused app registration, with its secret."""
+@app.command("delete")
+def delete_app(app_id: AppIdArgument, as_json: AsJson = False) -> None:
+    """Delete an unused app registration, with its secret."""
     installation_apps.remove_app(shell_account(), app_id)
-    print_record({"removed": app_id}, as_json=as_json)
+    print_record({"deleted": app_id}, as_json=as_json)
 
 
 def _secret() -> Secret | None:

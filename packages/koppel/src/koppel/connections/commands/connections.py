@@ -106,14 +106,14 @@ def show_connection(
     print_rows(timeline, ("at", "ended_at", "kind", "count", "actor_name"), as_json=False)
 
 
-@app.command("probe")
-def check_connection_now(
+@app.command("test")
+def probe_connection(
     connection: ConnectionIdArgument,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make one cheap call. Exit code 1 when the accounting system does not answer."""
+    """Make one cheap call through a connection. Exit code 1 when the accounting system does not answer."""
     check = check_connection(get_actor(person, organisation), connection)
     print_record(check, as_json=as_json)
     raise typer.Exit(0 if check.answered else 1)
@@ -214,7 +214,7 @@ def resolve_changes(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         if accept is None:
-            raise Refused(_("Say --accept or --leave."))
+            raise Refused(_("Use --accept or --leave."))
         administration_ids = administration or []
         if everything:
             open_changes = list_open_changes(actor, queries.get_connection(actor, connection))
@@ -222,7 +222,7 @@ def resolve_changes(
                 {change.administration for change in open_changes if change.code == code}
             )
         if not administration_ids and not everything:
-            raise Refused(_("Name the administrations, or say --all."))
+            raise Refused(_("Name the administrations, or use --all."))
         answer = ChangeResolution(
             administrations=administration_ids, code=code, accept=accept, fingerprints=fingerprint or []
         )
@@ -247,8 +247,8 @@ def request_transfer(
     print_record({"connection": connection, "changed": changed}, as_json=as_json)
 
 
-@app.command("remove")
-def remove_connection(
+@app.command("delete")
+def delete_connection(
     connection: ConnectionIdArgument,
     policy: Annotated[
         RemovalPolicy, typer.Option(help="What happens to its administrations: move, wait or deactivate.")
@@ -260,7 +260,7 @@ def remove_connection(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """End a connection and revoke its tokens at the accounting system. Without --yes, show a preview."""
+    """Delete a connection and revoke its tokens at the accounting system. Without --yes, show a preview."""
     with acting_as(person, organisation) as actor:
         removal = lifecycle.preview_removal(actor, connection)
         if yes:
@@ -272,7 +272,7 @@ def remove_connection(
         "administrations": removal.administrations,
         "reached_elsewhere": removal.reached_elsewhere,
         "policy": policy.value,
-        "removed": yes,
+        "deleted": yes,
     }
     print_record(context, as_json=as_json)
 

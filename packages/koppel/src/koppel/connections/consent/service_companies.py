@@ -50,13 +50,13 @@ def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
     """Return the company ids in a pasted text or a file, anywhere in a line. Never raises."""
     valid_ids: dict[str, None] = {}
     lines, duplicates = [], 0
-    for line in text.splitlines()[: IDS_MAX * 2]:
+    for line in text.splitlines():
         ids = [company_id.lower() for company_id in re.findall(mode.company_id_pattern, line)]
         if not ids and re.search(r"\d", line):
             lines.append(line.strip()[:80])
         duplicates += sum(company_id in valid_ids for company_id in ids)
         valid_ids |= dict.fromkeys(ids)
-    return ParsedIds(tuple(valid_ids)[:IDS_MAX], tuple(lines), duplicates)
+    return ParsedIds(tuple(valid_ids), tuple(lines), duplicates)
 
 
 def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
@@ -70,7 +70,7 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
     if mode is None or not mode.by_company_id:
         raise NoSuchConnection
     connection, is_new = _connection_of(actor, app)
-    requested = list(dict.fromkeys(ids))[:IDS_MAX]
+    requested = list(dict.fromkeys(ids))
     existing = set(
         Grant.objects.for_actor(actor)
         .filter(connection=connection, company_id__in=requested)

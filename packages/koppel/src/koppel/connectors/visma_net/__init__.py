@@ -1,5 +1,7 @@
-"""Visma.net ERP, from its published API descriptions and
-documentation; never tried against the live service."""
+"""Visma.net ERP, from its published API descriptions and documentation.
+
+Never tried against the live service.
+"""
 
 from koppel.connectors.visma_net.connector import VismaNet
 

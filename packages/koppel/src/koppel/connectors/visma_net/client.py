@@ -1,4 +1,4 @@
-"""Calls the ERP API and turns what is not a good answer into the contract's errors."""
+"""HTTP client of the ERP API; translates failures into the contract's errors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,15 +17,17 @@ from koppel.connector.errors import (
 )
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST
 from koppel.kit.http.client import Response
+from koppel.kit.http.retry_after import requested_pause
 
 RETRY_SECONDS_DEFAULT = 60.0
-RETRY_SECONDS_MAX = 3600.0
 PAGE = _("Visma.net answered with a page instead of data. Koppel tries again.")
 ERROR = _("Visma.net answers with an error. Koppel tries again.")
-QUOTA_USED = _("Visma.net's call quota for this company is used up.")
+PAUSE_REQUESTED = _("Visma.net asked Koppel to wait. The sync continues automatically.")
+PAUSE_TOO_LONG = _("Visma.net asked Koppel to wait for more than three days. Koppel tries again after three.")
+QUOTA_USED = _("The Visma.net call limit for this company is used up.")
 NO_LICENCE = _(
-    "Visma.net says: no licence for this company. The user lacks the role “API User”, "
-    "or the licence has ended."
+    "Visma.net reports no licence for this company. The user lacks the role “API User”, or "
+    "the licence has ended."
 )
 FORBIDDEN = _("Visma.net does not allow Koppel to read this. A scope or a role is missing.")
 
@@ -42,7 +44,7 @@ async def get(session: Session, path: str, params: Mapping[str, str] | None = No
 
 
 def require_success(answer: Response) -> bytes:
-    """Return the body of a 200 with JSON. Raises the contract's errors for anything else."""
+    """Return the body of a 200 response with JSON. Raises the contract's errors for any other."""
     if answer.status == 200:
         if not answer.headers.get("content-type", "").startswith("application/json"):
             raise Unreachable("not_json", PAGE, retry_after_seconds=30)
@@ -51,7 +53,10 @@ def require_success(answer: Response) -> bytes:
 
 
 def parse(body: bytes, kind: Any) -> Any:
-    """Decode; a body that breaks off is a network fault, one of another shape a broken contract."""
+    """Decode the body.
+
+    A truncated body is a network failure; one of another shape is an `UnexpectedResponse`.
+    """
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -60,7 +65,7 @@ def parse(body: bytes, kind: Any) -> Any:
         ) from None
     except msgspec.DecodeError:
         raise Unreachable(
-            "truncated", _("An answer of Visma.net broke off."), retry_after_seconds=5
+            "truncated", _("Visma.net's answer was interrupted."), retry_after_seconds=5
         ) from None
 
 
@@ -70,11 +75,8 @@ def _error(answer: Response) -> ConnectorError:
         return Unreachable(
             "unauthorised", _("Visma.net does not accept the access token."), retry_after_seconds=15
         )
-    if status == 429:
-        seconds = seconds_of(answer.headers.get("retry-after", ""))
-        return RateLimited("quota", QUOTA_USED, retry_after_seconds=seconds)
-    if status >= 500:
-        return Unreachable(f"http_{status}", ERROR, retry_after_seconds=15)
+    if status == 429 or status >= 500:
+        return _temporary_error(answer)
     details = json_object(answer.body)
     if details.get("ExceptionFaultCode") == "12027":
         return SetupMissing("no_license", NO_LICENCE)
@@ -84,8 +86,20 @@ def _error(answer: Response) -> ConnectorError:
     return UnexpectedResponse(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
 
 
+def _temporary_error(answer: Response) -> ConnectorError:
+    """Return the error of a refusal or a server error, with the pause that it asks for."""
+    pause, code = requested_pause(answer.headers), f"http_{answer.status}"
+    if answer.status == 429:
+        sentence = PAUSE_TOO_LONG if pause and pause.is_capped else QUOTA_USED
+        return RateLimited("quota", sentence, retry_after_seconds=pause_seconds(answer))
+    if pause is None:
+        return Unreachable(code, ERROR, retry_after_seconds=15)
+    sentence = PAUSE_TOO_LONG if pause.is_capped else PAUSE_REQUESTED
+    return Unreachable(code, sentence, requested_pause_seconds=pause.seconds)
+
+
 def json_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object of an answer, empty when it is none: failures can be pages."""
+    """Return the JSON object of a response; empty when it has none, as failures can be HTML pages."""
     try:
         document = msgspec.json.decode(body)
     except msgspec.DecodeError:
@@ -93,9 +107,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def seconds_of(text: str) -> float:
-    """Return `Retry-After` in seconds; a missing or absurd one becomes a minute or an hour."""
-    try:
-        return min(max(float(text), 1.0), RETRY_SECONDS_MAX)
-    except ValueError:
-        return RETRY_SECONDS_DEFAULT
+def pause_seconds(answer: Response) -> float:
+    """Return the pause that a refusal asks for; a minute when it does not say."""
+    pause = requested_pause(answer.headers)
+    return pause.seconds if pause else RETRY_SECONDS_DEFAULT

@@ -1,4 +1,4 @@
-"""The contract, fulfilled for Visma.net. Each method says where the work is done."""
+"""The connector contract, implemented for Visma.net; most methods delegate to a module."""
 
 from collections.abc import Mapping, Sequence
 
@@ -49,8 +49,8 @@ ORDER = (
     "entries",
 )
 WITH_CHANGES = (*master_data.WITH_CHANGES, *journal_data.ENDPOINTS)
-"""Resources whose endpoints know `lastModifiedDateTime` and are long enough
-to need it; the others are compared whole."""
+"""Resources that support `lastModifiedDateTime` and are long enough to need it; the others are compared
+whole."""
 
 
 class _Context(msgspec.Struct):
@@ -100,8 +100,11 @@ class VismaNet:
         return consent.company_of(access_token)
 
     async def list_companies(self, session: Session) -> Sequence[Company]:
-        """Return the companies of the retired context endpoint in company-list mode; else the one company of
-        the token."""
+        """Return the companies that the consent reaches.
+
+        In company-list mode, those of the deprecated context endpoint; otherwise the one company of the
+        token.
+        """
         if session.consent_mode == COMPANY_LIST:
             url = f"{session.base_urls['legacy']}/API/resources/v1/context"
             contexts: list[_Context] = parse(require_success(await session.send("GET", url)), list[_Context])
@@ -115,23 +118,22 @@ class VismaNet:
         return [Company(session.company.external_id, description.name)]
 
     async def describe_company(self, session: Session) -> CompanyDescription:
-        """Describe the company by `GET /v1/organization`. With several organisations the first one stands for
-        the company; all are in `branches`.
+        """Return the identity of the company from `GET /v1/organization`.
 
-        An empty answer is what the old gateway gives for a company that the user does not reach."""
+        If there are several organisations, the first stands for the company; `branches` lists all. The old
+        gateway returns an empty response for a company that the user cannot reach.
+        """
         try:
             body = await get(session, "/v1/organization")
         except SetupMissing as error:
-            # A customer tenant's token is refused with 401
-            # (docs.vismasoftware.no, fix401error); a company's is not.
+            # The API refuses a customer tenant's token with 401 (docs.vismasoftware.no, fix401error), unlike
+            # a company's.
             if error.code == "unauthorised" and session.consent_mode == SERVICE:
                 raise SetupMissing("customer_tenant", consent.CUSTOMER_TENANT) from None
             raise
         organizations: list[_Organization] = parse(body, list[_Organization])
         if not organizations:
-            raise NotConsented(
-                "no_company", _("Visma.net shows nothing of this company to the user who signed in.")
-            )
+            raise NotConsented("no_company", _("Visma.net shows no data of this company to this user."))
         first = organizations[0]
         branches = [
             (branch.number, branch.name, None)
@@ -155,8 +157,11 @@ class VismaNet:
         )
 
     async def list_resources(self, session: Session) -> Sequence[ResourceSpec]:
-        """Return all resources: they are part of the general ledger that every company has. What a licence
-        lacks shows when it is read."""
+        """Return all resources.
+
+        They belong to the general ledger, which every company has. A resource that the licence lacks is only
+        detected when it is read.
+        """
         return [
             ResourceSpec(
                 key,
@@ -181,7 +186,7 @@ class VismaNet:
         return stated_rate_limits(response.headers)
 
     def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
-        """Map a record to a row. Raises `ValueError` (which msgspec's errors are) with a reason."""
+        """Map a record to a row. Raises `ValueError` (the base of msgspec's errors) with a reason."""
         if resource == "entry_lines":
             return normalise.entry_line(raw, parent)
         return normalise.NORMALISERS[resource](raw)

@@ -28,7 +28,7 @@ from koppel.connector.errors import (
     UnexpectedResponse,
     Unreachable,
 )
-from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, json_object, seconds_of
+from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, json_object, pause_seconds
 from koppel.connectors.visma_net.descriptor import (
     COMPANY_PER_SIGN_IN,
     READ_SCOPE,
@@ -39,26 +39,23 @@ from koppel.connectors.visma_net.descriptor import (
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
+from koppel.kit.http.retry_after import requested_pause
 
 DENIED = _("The sign-in at Visma was refused, so nothing was connected. Please try again.")
 DENIALS = {
-    "access_denied": _(
-        "You did not allow access, so nothing was connected. You can start again at any time."
-    ),
+    "access_denied": _("You did not allow access. Nothing was connected; you can start again at any time."),
     "invalid_scope": _(
-        "The app at Visma may not ask for what Koppel needs. "
-        "An Administrator adds the missing scope in the Visma Developer"
-        " Portal; then sign in again."
+        "The app at Visma lacks a scope that Koppel needs. An Administrator adds it in the Visma "
+        "Developer Portal; then sign in again."
     ),
     "unauthorized_client": _(
-        "The app at Visma is not set up for signing in. An Administrator corrects that at Visma."
+        "The app at Visma is not set up for signing in. An Administrator can correct this at Visma."
     ),
-    "server_error": _("Visma Connect had a failure of its own. Please try again in a few minutes."),
-    "temporarily_unavailable": _(
-        "Visma Connect is not available just now. Please try again in a few minutes."
-    ),
+    "server_error": _("Visma Connect has an outage. Please try again in a few minutes."),
+    "temporarily_unavailable": _("Visma Connect is not available. Please try again in a few minutes."),
 }
-SILENT = _("Visma Connect does not answer properly just now. Koppel goes on trying; nothing is lost.")
+SLOW_DOWN = _("Visma Connect's call limit was reached.")
+SILENT = _("Visma Connect is not responding properly. Koppel keeps trying; no data is lost.")
 NO_ROLE = _(
     "This user has the role “API User” on no company. An administrator of the company gives it in Visma "
     "Admin; it takes"
@@ -75,25 +72,24 @@ SECRET_REFUSED = _(
     " App registrations."
 )
 NOT_APPROVED = _(
-    "Visma knows no such tenant, or its administrator has not approved Koppel in the Visma App Store."
+    "Visma does not recognise this tenant, or its administrator has not approved Koppel in "
+    "the Visma App Store."
 )
 REDIRECT_UNKNOWN = _(
-    "Visma does not know the redirect address of this app. "
-    "Copy it from here into the app in the Visma Developer Portal."
+    "Visma does not accept the redirect address of this app. Copy it from here into the app "
+    "in the Visma Developer Portal."
 )
 CUSTOMER_TENANT = _(
-    "This is the tenant id of the customer, not of the company: Visma gives a token for it, "
-    "but the company's books refuse it."
-    " The right one is in Visma Admin → Company → Edit → Configuration → Tenant id."
+    "This is the tenant id of the customer, not of the company. Use the one in Visma Admin → "
+    "Company → Edit → Configuration → Tenant id."
 )
 UNTRUSTED = _("The signed answer of Visma Connect cannot be trusted.")
 NAME_CHARACTERS_MAX = 200
-"""Real ones are GUIDs and addresses; a longer one would be cut to that of somebody else."""
+"""Longer than any real id (GUIDs and addresses); a truncated id could equal another person's."""
 TOKEN_SECONDS_MAX = 30 * 24 * 3600
-"""A token is renewed after so long, whatever life is claimed for it:
-a date after the year 9999 there is not."""
+"""The longest lifetime that a token is given, whatever the vendor states: dates end in the year 9999."""
 NO_VERIFIER = "koppel-tests-this-app-and-grants-nothing-by-it"
-CODE_USED = _("This sign-in was used before, or it took too long. Please start again.")
+CODE_USED = _("This sign-in has already been used or has expired. Please start again.")
 A_PERSONS_JOB = {
     "invalid_grant": _("The consent at Visma has expired or was withdrawn."),
     "invalid_client": SECRET_REFUSED,
@@ -103,7 +99,7 @@ A_PERSONS_JOB = {
 
 
 class TokenAnswer(msgspec.Struct):
-    """What the token endpoint answers."""
+    """The response of the token endpoint."""
 
     access_token: str
     expires_in: int
@@ -137,8 +133,8 @@ async def complete(
 ) -> Consent:
     """Exchange the callback for a consent.
 
-    Raises `ConsentDenied`, `UnexpectedResponse` for a callback that is
-    not from this issuer, and the token errors."""
+    Raises `ConsentDenied`, `UnexpectedResponse` for a callback from another issuer, and the token errors.
+    """
     await _must_be_from_issuer(http, app, inbound)
     if error := inbound.get("error"):
         raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))
@@ -152,7 +148,7 @@ async def complete(
     try:
         return await _parse_consent(http, app, request, answer)
     except ConnectorError:
-        # Nobody will use what was given; if Visma cannot be reached just now, it ends by itself.
+        # The token will not be used; if Visma cannot be reached now, it expires by itself.
         with suppress(ConnectorError):
             await revoke(http, app, Secret(answer.refresh_token or answer.access_token))
         raise
@@ -182,15 +178,17 @@ async def _parse_consent(
 
 
 def _name_in(claims: Mapping[str, Any], key: str) -> str:
-    """Return the name of a person or a company, as it can be kept; '' when there is none that can."""
+    """Return the name of a person or a company in storable form; '' when there is none."""
     value = claims.get(key)
     text = value if isinstance(value, str) else ""
     return "" if len(text) > NAME_CHARACTERS_MAX or "\0" in text else text
 
 
 async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
-    """Refuse an answer that names another issuer, or none where the vendor says that it always names itself
-    (RFC 9207)."""
+    """Refuse a response of another issuer (RFC 9207).
+
+    Also one without issuer, if the vendor declares that it always states it.
+    """
     identity = app.base_urls["identity"]
     discovery = json_object((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
     if discovery.get("issuer") != identity:
@@ -203,8 +201,10 @@ async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping
 
 
 def _must_be_enough(answer: TokenAnswer) -> None:
-    """Refuse tokens without a refresh token or the right to read: the
-    connection would die within the hour."""
+    """Refuse tokens without a refresh token or the scope to read.
+
+    Such a connection would stop working within the hour.
+    """
     granted = answer.scope.split()
     if answer.refresh_token is None or (granted and READ_SCOPE not in granted):
         raise SetupMissing("scope_missing", SCOPE_MISSING)
@@ -216,10 +216,11 @@ async def refresh(http: Http, app: AppCredentials, refresh_token: Secret) -> Tok
 
 
 async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Tokens:
-    """Ask for a token with the app's credentials, for one tenant. There is no refresh token: when it expires,
-    ask again.
+    """Request a token for one tenant with the app's credentials.
 
-    Both a company tenant and a customer tenant yield a token; with the latter the API answers 401."""
+    There is no refresh token: request a new one when it expires. Both a company tenant and a customer tenant
+    yield a token; the API refuses the latter with 401.
+    """
     form = {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES), "tenant_id": tenant_id}
     try:
         return _tokens(await _token(http, app, form))
@@ -228,12 +229,13 @@ async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Toke
 
 
 async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
-    """Prove the app with a code, or a tenant, that cannot exist: whoever is refused for that alone has been
-    let in.
+    """Check the app by requesting a token with a code or tenant that cannot exist.
 
-    Where people sign in, the authorise page is asked for as a browser would; a redirect to the sign-in page
-    means that Visma knows the redirect address and the scopes. What the real page answers to a wrong address
-    is not published; anything else than such a redirect is taken for a refusal."""
+    If only that is refused, the app's credentials are accepted. For modes with a sign-in, the authorise page
+    is requested as a browser would; a redirect to the sign-in page means that Visma accepts the redirect
+    address and the scopes. Visma does not publish the response to a wrong address; any other response counts
+    as a refusal.
+    """
     if app.consent_mode == SERVICE:
         await _require_known_app(
             http, app, {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES)}
@@ -259,7 +261,7 @@ async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
 
 
 async def _require_known_app(http: Http, app: AppCredentials, form: Mapping[str, str]) -> None:
-    """Return when the token endpoint knows the app and minds only what was made up about the request."""
+    """Return if the token endpoint accepts the app and refuses only the made-up code or tenant."""
     try:
         await _token(http, app, form)
     except (ConsentDenied, SetupMissing) as error:
@@ -271,8 +273,11 @@ async def _require_known_app(http: Http, app: AppCredentials, form: Mapping[str,
 
 
 async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
-    """Revoke a token. One that is dead already is answered with 200 too (RFC 7009, 2.2), so anything else is
-    a refusal."""
+    """Revoke a token.
+
+    A token that is no longer valid is answered with 200 too (RFC 7009, 2.2), so any other status is a
+    refusal.
+    """
     answer = await http.send(
         "POST",
         f"{app.base_urls['identity']}/connect/revocation",
@@ -283,8 +288,10 @@ async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
 
 
 def company_of(access_token: Secret) -> str | None:
-    """Return `tenant_id` of an access token. It came straight from the token endpoint, so its signature need
-    not be checked."""
+    """Return `tenant_id` of an access token.
+
+    The token came straight from the token endpoint, so its signature is not checked.
+    """
     try:
         claims = msgspec.json.decode(
             jws.extract_compact(access_token.reveal().encode()).payload, type=dict[str, Any]
@@ -311,16 +318,21 @@ async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> To
 
 
 def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
-    """Return the contract's error for one of the token endpoint: `invalid_grant` and what is wrong with the
-    app are a person's job, a 429, 5xx or page is not."""
+    """Return the contract's error for an error response of the token endpoint.
+
+    `invalid_grant` and problems of the app need a person; 429, 5xx and HTML pages do not.
+    """
     error = str(json_object(answer.body).get("error", ""))[:40]
     if answer.status == 429:
-        seconds = seconds_of(answer.headers.get("retry-after", ""))
-        return RateLimited(
-            "token_quota", _("Visma Connect asks Koppel to slow down."), retry_after_seconds=seconds
-        )
+        return RateLimited("token_quota", SLOW_DOWN, retry_after_seconds=pause_seconds(answer))
     if answer.status >= 500 or not error:
-        return Unreachable(f"token_{answer.status}", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
+        pause = requested_pause(answer.headers) if answer.status >= 500 else None
+        return Unreachable(
+            f"token_{answer.status}",
+            SILENT,
+            retry_after_seconds=RETRY_SECONDS_DEFAULT,
+            requested_pause_seconds=pause.seconds if pause else 0.0,
+        )
     if error == "invalid_tenant":
         return SetupMissing(error, NO_ROLE)
     if error == "invalid_grant" and by_code:
@@ -344,8 +356,10 @@ def _tokens(answer: TokenAnswer) -> Tokens:
 async def _verify_token(
     http: Http, app: AppCredentials, token: str, *, audience: str | None
 ) -> dict[str, Any]:
-    """Return the claims of a signed token after a check of signature,
-    issuer, expiry and (if given) audience."""
+    """Return the claims of a signed token.
+
+    Checks signature, issuer, expiry and, if given, audience.
+    """
     answer = await http.send("GET", f"{app.base_urls['identity']}/.well-known/openid-configuration/jwks")
     try:
         keys = KeySet.import_key_set(msgspec.json.decode(answer.body))

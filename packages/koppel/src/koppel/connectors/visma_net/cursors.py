@@ -1,9 +1,9 @@
-"""Where a read is, and what comes next: a state machine that calls nobody and asks no clock. `master_data`
-and `journal_data` call the vendor, and say here what each answer states.
+"""Cursors of reads: a state machine without I/O or clock that decides what to request next.
 
-Cursors are JSON, so that a read goes on in another process. Rules of the API that shape this: totals sit in
-every item (`metadata`), a large `pageSize` is cut silently, unpaged lists come whole, journal pages count
-lines and split a batch.
+`master_data` and `journal_data` call the vendor and pass in what each response states. Cursors are JSON, so
+another process can continue a read. Properties of the API behind this design: totals are in every item
+(`metadata`), a large `pageSize` is reduced silently, unpaged lists are returned whole, and pages of journals
+count lines and split a batch.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,10 @@ TRIES_MAX = 3
 
 @dataclass(frozen=True)
 class Answer:
-    """What one answer states, as far as it decides what comes next. `total` and `page_size_max` are the
-    vendor's own."""
+    """The facts of a response that decide the next request.
+
+    `total` and `page_size_max` are the vendor's own.
+    """
 
     count: int
     total: int
@@ -33,40 +35,44 @@ class Answer:
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A part of a read, which is an endpoint, a dimension or a period, and how far its pages are."""
+    """The position within a part of a read: an endpoint, a dimension or a period, and its pages."""
 
     position: int = 0
-    """Among the parts of the resource."""
+    """The index of this part among the parts of the resource."""
     page: int = 1
-    """The next one."""
+    """The next page."""
     expected: int = 0
-    """What the parts before this one held."""
+    """The number of records in the parts before this one."""
     total: int = -1
-    """What the first page stated; 0 once a later one stated something else."""
+    """The total of the first page; 0 after a later page stated another."""
     read: int = 0
-    """How much has come so far."""
+    """The number of records read so far."""
     size: int = 0
-    """Of a page, as the vendor really uses it."""
+    """The page size that the vendor really uses."""
     tries: int = 0
-    """How often this part was begun again because rows moved."""
+    """How often this part was restarted because rows moved."""
     has_unreadable: bool = False
-    """Something could not be read, so this part proves nothing absent."""
+    """A record could not be read, so this part cannot prove absence."""
 
     def page_size(self, answer: Answer) -> int:
-        """Return what the vendor really uses, settled on the first page: what it says, or what it gave when
-        there is more."""
+        """Return the page size that the vendor really uses, determined on the first page.
+
+        It is the size that the vendor states, or the number of records of a first page that is not the last.
+        """
         if self.size:
             return self.size
         size = min(PAGE_SIZE, answer.page_size_max or PAGE_SIZE)
         return answer.count if 0 < answer.count < size and answer.total > answer.count else size
 
     def has_more(self, answer: Answer) -> bool:
-        """Return whether another page of this part follows. An empty
-        page is the end, whatever the totals say."""
+        """Return whether another page of this part follows.
+
+        An empty page is the last one, whatever the totals say.
+        """
         return answer.is_paged and answer.count > 0 and self.page * self.page_size(answer) < answer.total
 
     def has_moved(self, answer: Answer) -> bool:
-        """Return whether rows moved between pages: a total changed, or fewer rows came than there are."""
+        """Return whether rows moved between pages: the total changed, or fewer rows came than it says."""
         is_other_total = self.total >= 0 and answer.total != self.total
         return (
             answer.is_paged and self.page > 1 and (is_other_total or self.read + answer.count < answer.total)
@@ -82,32 +88,32 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
         return Progress(position=self.position + 1, expected=expected)
 
     def restart(self, tries: int = 0) -> "Progress":
-        """Return this part from its first page."""
+        """Return this part at its first page."""
         return Progress(position=self.position, expected=self.expected, tries=tries)
 
 
 class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What every read knows."""
+    """The fields of every kind of read."""
 
     progress: Progress = Progress()
     newest: str = ""
-    """The newest change seen."""
+    """The newest modification stamp seen."""
     oldest: str = ""
-    """The oldest period that was ever read whole."""
+    """The oldest period that was ever read completely."""
     began: str = ""
-    """When this read began, by our clock."""
+    """When this read began, by the hub's clock."""
 
     def at(self, progress: Progress) -> Self:
         return msgspec.structs.replace(self, progress=progress)
 
     def after(self, answer: Answer) -> Self:
-        """Return the read with what the answer says of it all; it stands where it stood."""
+        """Return the read with the facts of the response added; its position is unchanged."""
         has_unreadable = self.progress.has_unreadable or answer.has_unreadable
         progress = msgspec.structs.replace(self.progress, has_unreadable=has_unreadable)
         return msgspec.structs.replace(self, progress=progress, newest=max(self.newest, answer.newest))
 
     def unsound(self) -> Self:
-        """Return the read after a part that proves nothing."""
+        """Return the read after a part that cannot prove absence."""
         return self
 
     def text(self) -> str:
@@ -115,36 +121,36 @@ class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _WholeRead(_Read, frozen=True, omit_defaults=True):
-    """Everything, part by part."""
+    """A complete read, part by part."""
 
     names: tuple[str, ...] = ()
-    """Of the dimensions or periods."""
+    """The names of the dimensions or periods."""
     fingerprints: dict[str, str] = {}
-    """Of lists that came in one answer, in this read."""
+    """Fingerprints of the lists that came in one response, of this read."""
     previous_fingerprints: dict[str, str] = {}
-    """Those of the checkpoint."""
+    """The fingerprints of the checkpoint."""
 
     def with_fingerprint(self, part: str, fingerprint: str) -> Self:
         return msgspec.structs.replace(self, fingerprints={**self.fingerprints, part: fingerprint})
 
 
 class Paging(_WholeRead, frozen=True, omit_defaults=True, tag="paging"):
-    """Everything is read."""
+    """A complete read."""
 
 
 class Compare(_WholeRead, frozen=True, omit_defaults=True, tag="compare"):
-    """Everything is asked for, and an answer that is as the checkpoint says is left out."""
+    """A complete read that skips responses which equal the checkpoint's."""
 
 
 class Delta(_Read, frozen=True, omit_defaults=True, tag="delta"):
-    """What changed is read."""
+    """A read of the changes since a stamp."""
 
     since: str = ""
-    """The stamp that the vendor is asked for."""
+    """The stamp sent to the vendor."""
     resume_from: str = ""
-    """The newest stamp of the checkpoint, a little later."""
+    """The newest stamp of the checkpoint, without overlap."""
     must_reread: bool = False
-    """A part could not be read or its rows moved: the next read begins where this one began."""
+    """A part could not be read or its rows moved: the next read starts where this one started."""
 
     def unsound(self) -> Self:
         return msgspec.structs.replace(self, must_reread=True)
@@ -155,8 +161,7 @@ C = TypeVar("C", bound=_Read)
 
 
 class Checkpoint(msgspec.Struct, tag="checkpoint", omit_defaults=True):
-    """From which the next read starts: the vendor's own clock, zone-less, or the fingerprints of lists that
-    came whole."""
+    """Where the next read starts: a stamp of the vendor, or fingerprints of lists that came whole."""
 
     newest: str = ""
     fingerprints: dict[str, str] = {}
@@ -165,28 +170,30 @@ class Checkpoint(msgspec.Struct, tag="checkpoint", omit_defaults=True):
 
 @dataclass(frozen=True)
 class NextPage(Generic[C]):
-    """This part goes on."""
+    """The part continues with another page."""
 
     cursor: C
 
 
 @dataclass(frozen=True)
 class Restart(Generic[C]):
-    """Rows moved between the pages of this part: it is read once more."""
+    """Rows moved between the pages of this part: it is read again."""
 
     cursor: C
 
 
 @dataclass(frozen=True)
 class PartEnd(Generic[C]):
-    """This part was read to its end. `is_sound`: what did not come is absent."""
+    """The part was read to its end. `is_sound`: records that did not come are absent."""
 
     cursor: C
     is_sound: bool
 
     def proof(self, partitions: frozenset[str] | None) -> Snapshot:
-        """Return what the part proves. One of several pages is read
-        again before anything in it is called absent."""
+        """Return what the part proves.
+
+        A part of several pages is read again before a record is considered absent.
+        """
         progress = self.cursor.progress
         restart_cursor = self.cursor.at(progress.restart()).text() if progress.page > 1 else None
         return Snapshot(partitions, restart_cursor, self.is_sound)
@@ -196,7 +203,7 @@ Step = NextPage[C] | Restart[C] | PartEnd[C]
 
 
 def advance(cursor: C, answer: Answer) -> Step[C]:
-    """Return what comes after an answer."""
+    """Return the step that follows a response."""
     cursor = cursor.after(answer)
     progress = cursor.progress
     if progress.has_more(answer):
@@ -209,7 +216,7 @@ def advance(cursor: C, answer: Answer) -> Step[C]:
 
 
 def is_unchanged(cursor: Cursor, part: str, fingerprint: str) -> bool:
-    """Return whether a part that came in one answer is as the checkpoint says."""
+    """Return whether a part that came in one response equals the checkpoint's."""
     return (
         isinstance(cursor, Compare)
         and cursor.progress.page == 1
@@ -221,8 +228,10 @@ _stored = msgspec.json.Decoder(Paging | Compare | Delta | Checkpoint)
 
 
 def decode_cursor(cursor: str | None, mode: ReadMode, at: datetime) -> Cursor:
-    """Return the cursor to read at; a checkpoint becomes the start of a read that begins `at` now. Raises
-    `msgspec.DecodeError` for a cursor of another connector."""
+    """Return the cursor to read at; a checkpoint becomes the start of a read that begins at `at`.
+
+    Raises `msgspec.DecodeError` for a cursor of another connector.
+    """
     decoded = _decode(cursor) if cursor else Checkpoint()
     if not isinstance(decoded, Checkpoint):
         return decoded
@@ -244,7 +253,7 @@ def _decode(cursor: str) -> Cursor | Checkpoint:
 
 
 def _decode_flat(cursor: str) -> Cursor:
-    """Decode a cursor as it was stored before reads had kinds: one record, whose flags said what it was."""
+    """Decode the earlier cursor format: one record with flags for the kind of read."""
     fields: dict[str, Any] = msgspec.json.decode(cursor, type=dict[str, Any])
     if fields.get("type") != "cursor":
         raise msgspec.ValidationError("This is no cursor of a read.")
@@ -253,8 +262,10 @@ def _decode_flat(cursor: str) -> Cursor:
 
 
 def checkpoint(cursor: Cursor, at: datetime) -> str:
-    """Return the checkpoint of a read that ends `at` now; '' when nothing was seen from which a later read
-    could start."""
+    """Return the checkpoint of a read that ends at `at`.
+
+    '' when it saw neither stamps nor fingerprints.
+    """
     fingerprints = {} if isinstance(cursor, Delta) else cursor.fingerprints
     if not cursor.newest and not fingerprints:
         return ""
@@ -262,9 +273,11 @@ def checkpoint(cursor: Cursor, at: datetime) -> str:
 
 
 def _as_of_beginning(cursor: Cursor, at: datetime) -> str:
-    """Return the newest stamp seen, less what the read took: whoever edits a row that was passed already does
-    so after the read began, and no stamp seen is later than its end. No clock or zone of the vendor's is
-    needed for that."""
+    """Return the newest stamp seen, less the duration of the read.
+
+    A row that was edited after the read passed it changed after the read began, and no stamp seen is later
+    than the read's end. So the vendor's clock and time zone need not be known.
+    """
     resume_from = cursor.resume_from if isinstance(cursor, Delta) else ""
     if isinstance(cursor, Delta) and cursor.must_reread:
         return resume_from

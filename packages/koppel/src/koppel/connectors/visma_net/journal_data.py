@@ -1,8 +1,9 @@
-"""Entries and balances: read whole period by period, in between by a bare `lastModifiedDateTime`.
+"""Reads entries and balances: complete reads by period, changes by `lastModifiedDateTime`.
 
-Neither endpoint knows a condition (description of 24 April 2025), so that nothing proves a delta complete but
-the periods. A page of `/v2/journaltransaction` counts lines and may split a batch: head and lines are records
-of their own, so the parts of a batch meet under one key, and the head is compared without its lines.
+Neither endpoint supports further conditions (description of 24 April 2025), so only reading a period proves
+that changes are complete. A page of `/v2/journaltransaction` counts lines and may split a batch: head and
+lines are records of their own, so the parts of a batch meet under one key, and the head is compared without
+its lines.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,8 +46,10 @@ LINE_NUMBER = b'{"lineNumber":'
 
 @dataclass(frozen=True)
 class ReadResult:
-    """A page as records. `count` is what the vendor's totals count: lines for entries. `stamps` of changes
-    may be anything."""
+    """A page as records.
+
+    `count` is what the vendor's totals count: lines for entries. `stamps` are unchecked modification stamps.
+    """
 
     records: list[Record]
     rejected: list[RejectedRecord]
@@ -56,7 +59,7 @@ class ReadResult:
 
 
 async def read(session: Session, resource: str, cursor: Cursor) -> Page:
-    """Read one page of a period, or of what changed since."""
+    """Read one page of a period, or of the changes since a stamp."""
     if not isinstance(cursor, Delta) and not cursor.names:
         return Page([], checkpoint=checkpoint(cursor, now()), snapshot=Snapshot(frozenset()))
     path, make = ENDPOINTS[resource]
@@ -77,7 +80,7 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
 
 
 def _page_of_changes(step: Step[Delta], result: ReadResult, *, is_first: bool) -> Page:
-    """Return a page of changes. An entry that came in the only one is complete."""
+    """Return a page of changes. An entry is complete if the page is the only one."""
     cursor, is_end = step.cursor, isinstance(step, PartEnd)
     records = [record for record in result.records if record.partition >= cursor.oldest]
     if is_first and is_end:
@@ -92,8 +95,10 @@ def _page_of_changes(step: Step[Delta], result: ReadResult, *, is_first: bool) -
 
 
 def _page_of_period(step: Step[Paging | Compare], result: ReadResult) -> Page:
-    """Return a page with a proof of the period at its end. What all periods hold is reckoned from those that
-    were read."""
+    """Return a page of a period, the last one with a proof.
+
+    The expected total of all periods is estimated from those already read.
+    """
     cursor, progress, names = step.cursor, step.cursor.progress, step.cursor.names
     total = progress.expected + result.meta.totalCount
     expected = total * len(names) // (progress.position + 1)
@@ -133,7 +138,7 @@ _line_key = msgspec.json.Decoder(_LineKey)
 
 
 def _entries(body: bytes, period: str) -> ReadResult:
-    """Return the entries of a page. `period` is the one asked for, or ''."""
+    """Return the entries of a page. `period` is the requested one, or ''."""
     raws: list[msgspec.Raw] = parse(body, list[msgspec.Raw])
     records: dict[str, Record] = {}
     rejected: list[RejectedRecord] = []
@@ -175,7 +180,7 @@ def _entry(
 
 
 def _lines_in(payload: bytes) -> int:
-    """Return the number of lines of a batch that cannot be understood: the page counts them all the same."""
+    """Return the number of lines of a batch that cannot be understood; the page counts them too."""
     try:
         return len(_lines.decode(payload).journalTransactionLines or ())
     except msgspec.DecodeError:
@@ -183,8 +188,10 @@ def _lines_in(payload: bytes) -> int:
 
 
 def _child(key: str, payload: bytes, partition: str) -> Record:
-    """Return a line as a record. Its number stands first, mostly; decoding a line for that alone would double
-    the work of a page."""
+    """Return a line as a record.
+
+    Its number usually comes first; decoding a whole line for it would double the work of a page.
+    """
     if (
         payload.startswith(LINE_NUMBER)
         and (digits := payload[len(LINE_NUMBER) : payload.find(b",")]).isdigit()
@@ -194,8 +201,10 @@ def _child(key: str, payload: bytes, partition: str) -> Record:
 
 
 def _without_lines(payload: bytes, lines: list[msgspec.Raw]) -> bytes:
-    """Return the head as the vendor wrote it, without its lines and the page's totals. Cut out where that is
-    safe, as it mostly is."""
+    """Return the head as the vendor wrote it, without its lines and the page's totals.
+
+    They are cut from the text where that is safe, as it usually is.
+    """
     start, end = payload.find(LINES), payload.rfind(AFTER_LINES)
     is_safe = (
         0 < start < end
@@ -214,8 +223,10 @@ def _keys(record: Record) -> set[str]:
 
 
 def _merge_batches(previous: Record, more: Record) -> Record:
-    """Merge a batch that is twice on a page: the later head, all
-    lines, of lines that are twice the later ones."""
+    """Merge a batch that occurs twice on a page: the later head, and all lines.
+
+    Of a line that occurs twice, the later one is kept.
+    """
     lines = {line.external_id: line for line in (*previous.children, *more.children)}
     return msgspec.structs.replace(more, children=tuple(lines.values()), is_complete=False)
 

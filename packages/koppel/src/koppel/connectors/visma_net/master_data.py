@@ -1,8 +1,7 @@
-"""Lists: master data that comes whole or in pages, some of them in an envelope, each read in one or several
-parts.
+"""Reads master data: lists that come whole or in pages, in one or several parts.
 
-A part is what one address answers: it is compared with the last answer as a whole, and what it no longer
-names is gone.
+A part is the list at one URL. It is compared with the previous read as a whole, and records that it no longer
+contains are deleted.
 """
 
 import hashlib
@@ -27,6 +26,7 @@ from koppel.connectors.visma_net.cursors import (
     checkpoint,
     is_unchanged,
 )
+from koppel.connectors.visma_net.normalise import schedule_in_force
 from koppel.connectors.visma_net.record_mapping import Item, Metadata, text
 from koppel.connectors.visma_net.stamps import newest_stamp
 from koppel.kit.clock import now
@@ -34,8 +34,11 @@ from koppel.kit.clock import now
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`fields` make the key, `part` tells records of two endpoints in one resource apart. `wraps`: rows sit
-    in `records`."""
+    """An endpoint of a list.
+
+    `fields` form the key; `part` distinguishes records of two endpoints of one resource. `wraps`: rows are in
+    `records`.
+    """
 
     path: str
     fields: tuple[str, ...]
@@ -87,8 +90,11 @@ class Dimension(msgspec.Struct):
 
 @dataclass(frozen=True)
 class _ReadResult:
-    """An answer as records. `expected`: what the resource holds as
-    far as it was read; None when nobody says."""
+    """A response as records.
+
+    `expected` is the number of records of the resource as far as it was read; None when the source states
+    none.
+    """
 
     records: Sequence[Record]
     rejected: Sequence[RejectedRecord]
@@ -96,8 +102,10 @@ class _ReadResult:
 
 
 async def read(session: Session, resource: str, cursor: Cursor) -> Page:
-    """Read one answer: a page of an endpoint, or one dimension (and
-    the list of dimensions before the first)."""
+    """Read one page of an endpoint, or one dimension.
+
+    Before the first dimension, the list of dimensions is read.
+    """
     if resource == "cost_codes" and not isinstance(cursor, Delta):
         if cursor.progress.position > 0:
             return await _dimension(session, cursor)
@@ -105,14 +113,15 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
         cursor = msgspec.structs.replace(cursor, names=tuple(names))
     endpoint = ENDPOINTS[resource][cursor.progress.position]
     body = await get(session, endpoint.path, _params(endpoint, cursor))
-    fingerprint = _fingerprint(body)
+    # Another rate of VAT may be in force today although the list is the same.
+    fingerprint = _fingerprint(body + str(now().date()).encode() if resource == "vat_codes" else body)
     if is_unchanged(cursor, endpoint.path, fingerprint):
         return _unchanged_page(resource, cursor, endpoint.path, fingerprint)
     return _page(resource, cursor, body, fingerprint)
 
 
 def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
-    """Return the answer of an endpoint as a page, with a proof when a part was read to its end."""
+    """Return the response of an endpoint as a page, with a proof at the end of a part."""
     endpoint = ENDPOINTS[resource][cursor.progress.position]
     items, meta = _items(endpoint, body)
     records, rejected = record_mapping.map_records(
@@ -158,6 +167,8 @@ def _record(resource: str, endpoint: Endpoint, item: Item) -> Record:
     payload = record_mapping.raw_record(item)
     if endpoint.part:
         payload = b'{"endpoint":"' + endpoint.part.encode() + b'",' + payload[1:]
+    if resource == "vat_codes" and (start := schedule_in_force(payload, now().date())) is not None:
+        payload = b'{"inForceFrom":' + msgspec.json.encode(start) + b"," + payload[1:]
     return Record(
         _key(endpoint, item), payload, endpoint.part, comparison_key=record_mapping.without_stamps(payload)
     )
@@ -194,7 +205,7 @@ async def _dimension(session: Session, cursor: Paging | Compare) -> Page:
 
 
 def _values(dimension: Dimension, part: str) -> tuple[list[Record], list[RejectedRecord]]:
-    """Return the values of a dimension as records, and what could not be one."""
+    """Return the values of a dimension as records, and the rejected ones."""
     records, rejected = list[Record](), list[RejectedRecord]()
     for segment in dimension.segments:
         head = msgspec.json.encode(
@@ -222,13 +233,15 @@ def _unchanged_page(resource: str, cursor: Cursor, part: str, fingerprint: str) 
 
 
 def _partitions(part: str) -> frozenset[str] | None:
-    """Return what an endpoint proves: its own part, or the whole resource when that has no other."""
+    """Return the partitions that an endpoint proves: its own part, or None if the resource has no other."""
     return frozenset({part}) if part else None
 
 
 def _end(resource: str, cursor: Cursor, result: _ReadResult, proof: Snapshot | None) -> Page:
-    """Return the last page of a part; after the last part the parts that are no longer listed are proved
-    absent too."""
+    """Return the last page of a part.
+
+    After the last part, parts that are no longer listed are proved absent too.
+    """
     names = () if isinstance(cursor, Delta) else cursor.names
     progress = cursor.progress
     if progress.position < len(ENDPOINTS[resource]) - 1 + len(names):
@@ -243,7 +256,7 @@ def _end(resource: str, cursor: Cursor, result: _ReadResult, proof: Snapshot | N
 
 
 def _with_removed_partitions(resource: str, cursor: Cursor, proof: Snapshot | None) -> Snapshot | None:
-    """Return the proof with what the checkpoint knew and this read did not meet."""
+    """Return the proof, extended by partitions of the checkpoint that this read did not meet."""
     if isinstance(cursor, Delta) or (proof is not None and proof.partitions is None):
         return proof
     paths = {endpoint.path for endpoint in ENDPOINTS[resource]}

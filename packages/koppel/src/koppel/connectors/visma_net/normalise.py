@@ -1,5 +1,7 @@
-"""From the vendor's records to rows. Pure: the same bytes give the
-same row. Amounts go from text to `Decimal`."""
+"""Maps the vendor's records to rows. Pure: the same bytes give the same row.
+
+Amounts are parsed from text to `Decimal`.
+"""
 
 import re
 from collections.abc import Callable
@@ -15,6 +17,10 @@ from koppel.connectors.visma_net.periods import period_key
 
 AMOUNT_MAX = Decimal(10) ** 18
 AMOUNT_MIN = -AMOUNT_MAX
+FOUR_PLACES = Decimal("0.0001")
+"""What the API documents, and the most that a currency of ISO 4217 has. Further digits are the noise of
+floating point: 10.100000000000001."""
+DECIMALS_MAX = 100
 
 
 class Named(msgspec.Struct, gc=False):
@@ -62,13 +68,18 @@ class AccountWire(msgspec.Struct, gc=False):
 
 
 class Schedule(msgspec.Struct, gc=False):
-    startDate: str = ""
+    """A rate from a day on; without one it holds from the beginning."""
+
+    startDate: str | None = None
     vatRate: Decimal | None = None
     groupType: str | None = None
 
 
 class Vat(msgspec.Struct, gc=False):
+    """`inForceFrom` is ours: the start of the schedule in force when it was read (`schedule_in_force`)."""
+
     vatId: str
+    inForceFrom: str | None = None
     description: str | None = None
     reverseVat: bool = False
     notValidAfter: str | None = None
@@ -218,16 +229,27 @@ def account(raw: bytes) -> rows.AccountRow:
 
 def vat_code(raw: bytes) -> rows.VatCodeRow:
     wire: Vat = msgspec.json.decode(raw, type=Vat)
-    newest = max(wire.schedules, key=lambda schedule: schedule.startDate, default=Schedule())
+    current = [schedule for schedule in wire.schedules if _starts(schedule) == wire.inForceFrom]
     directions = {schedule.groupType.lower() for schedule in wire.schedules if schedule.groupType}
     return rows.VatCodeRow(
         code=wire.vatId,
         name=_clean(wire.description) or wire.vatId,
-        rate=_amount(newest.vatRate),
+        rate=_amount(next((one.vatRate for one in current if one.vatRate is not None), None)),
         direction="both" if len(directions) > 1 else next(iter(directions), None),
         reverse_charge=wire.reverseVat,
         valid_until=_day(wire.notValidAfter),
     )
+
+
+def schedule_in_force(raw: bytes, day: date) -> str | None:
+    """Return the start of the newest schedule that has begun by this day, '' for one without a start; None
+    when none has."""
+    schedules = _schedules.decode(raw).schedules or ()
+    return max((start for start in map(_starts, schedules) if start <= day.isoformat()), default=None)
+
+
+def _starts(schedule: Schedule) -> str:
+    return (schedule.startDate or "")[:10]
 
 
 def journal(raw: bytes) -> rows.JournalRow:
@@ -296,17 +318,22 @@ def contact(raw: bytes) -> rows.ContactRow:
 
 
 def payment_term(raw: bytes) -> rows.PaymentTermRow:
-    """Normalise a payment term. `dueDay1` counts days only for the type FixedNumberOfDays; the other types
-    name a day of the month."""
+    """Normalise a payment term.
+
+    `dueDay1` counts days only for the type FixedNumberOfDays; the other types name a day of the month.
+    """
     wire: Term = msgspec.json.decode(raw, type=Term)
     days = wire.dueDay1 if wire.dueDateType == "FixedNumberOfDays" else None
     return rows.PaymentTermRow(code=wire.termsId, name=_clean(wire.description) or wire.termsId, days=days)
 
 
 def balance(raw: bytes) -> rows.BalanceRow:
-    """Normalise a balance. The description does not say which sign a credit balance has. The record's own
-    arithmetic tells: opening plus debit less credit gives the closing balance when debits are positive,
-    opening plus credit less debit when signs follow the account."""
+    """Normalise a balance.
+
+    The description does not state the sign of a credit balance; the record's own arithmetic shows it. Opening
+    plus debit less credit equals closing when debits are positive; opening plus credit less debit does when
+    signs follow the account.
+    """
     wire: BalanceWire = msgspec.json.decode(raw, type=BalanceWire)
     opening, closing = _amount(wire.beginningBalance), _amount(wire.yearToDateBalance)
     debit, credit = _amount(wire.periodToDateDebit), _amount(wire.periodToDateCredit)
@@ -386,13 +413,21 @@ NORMALISERS: dict[str, Callable[[bytes], rows.Row]] = {
     "entries": entry,
 }
 
+
+class _Schedules(msgspec.Struct, gc=False):
+    schedules: list[Schedule] | None = None
+
+
 _batch = msgspec.json.Decoder(Batch)
+_schedules = msgspec.json.Decoder(_Schedules)
 _line = msgspec.json.Decoder(LineWire)
 
 
 def _clean(text: str | None) -> str | None:
-    """Return the text without blanks around it; NUL, which PostgreSQL refuses in text, becomes a blank. Empty
-    is None."""
+    """Return the text without surrounding blanks; None when empty.
+
+    NUL, which PostgreSQL refuses in text, becomes a blank.
+    """
     if not text:
         return None
     return (text.replace("\x00", " ") if "\x00" in text else text).strip() or None
@@ -403,11 +438,19 @@ def _dimensions(segments: list[LineSegment]) -> str:
 
 
 def _amount(value: Any) -> Any:
-    """Return the amount. Raises `ValueError` unless it is finite and below 10^18: JSON allows `1e400`, books
-    do not."""
+    """Return the amount, rounded to four decimals if it has more.
+
+    Raises `ValueError` unless it is finite and below 10^18: JSON allows `1e400`, the books do not.
+    """
     try:
-        if value is None or AMOUNT_MIN < value < AMOUNT_MAX:
-            return value
+        if value is None:
+            return None
+        if AMOUNT_MIN < value < AMOUNT_MAX:
+            rounded = value.quantize(FOUR_PLACES)
+            if rounded == value:
+                return value
+            if value.as_tuple().exponent > -DECIMALS_MAX:
+                return rounded + 0  # which makes 0 of -0
     except InvalidOperation:  # NaN
         pass
     raise ValueError("An amount is no amount of money.")

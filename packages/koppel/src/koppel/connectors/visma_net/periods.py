@@ -1,4 +1,4 @@
-"""The financial periods of a company, which are its own: years may be broken, short or long."""
+"""The financial periods of a company. Its years may be broken, short or long."""
 
 from collections.abc import Sequence
 
@@ -15,18 +15,21 @@ class FinancialPeriod(msgspec.Struct):
 
 
 async def read_periods(session: Session, window: HistoryWindow) -> list[str]:
-    """Ask for the company's periods, and return those within the window."""
+    """Request the company's periods, and return those within the window."""
     return periods_within(parse(await get(session, "/v1/financialPeriod"), list[FinancialPeriod]), window)
 
 
 def periods_within(periods: Sequence[FinancialPeriod], window: HistoryWindow) -> list[str]:
-    """Return the `YYYYPP` of the newest fiscal year that has begun and the years before it that are wanted,
-    oldest first. A year without periods does not count."""
+    """Return the periods (`YYYYPP`) of the history window, oldest first.
+
+    They are those of the newest fiscal year that has begun and of `fiscal_years_back` years before it. Years
+    without periods do not count.
+    """
     started_years = {period.year for period in periods if period.startDate[:10] <= window.today.isoformat()}
     years = sorted(started_years)[-(window.fiscal_years_back + 1) :]
     return sorted({period_key(period.year, period.period) for period in periods if period.year in years})
 
 
 def period_key(year: int, period: str) -> str:
-    """Return `202601`. The description leaves open whether `period` is `01` or `202601`."""
+    """Return `202601`. The description does not say whether `period` is `01` or `202601`."""
     return period if len(period) == 6 else f"{year:04d}{period:0>2}"

@@ -1,7 +1,7 @@
-"""The call limit that Visma.net states in its answers, in four `X-RateLimit-` headers.
+"""The call limit that Visma.net states in four `X-RateLimit-` headers of its responses.
 
-Source: docs.vismasoftware.no, api-reference/rate-limits (6 August 2026): one
-window of an hour for each company and client.
+Source: docs.vismasoftware.no, api-reference/rate-limits (6 August 2026): one window of an hour for each
+company and client.
 """
 
 import time
@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from koppel.connector.contract import RateLimitStatus
 
 EPOCH = 1_000_000_000
-"""A reset after this is in seconds since 1970, one before in seconds from now: the vendor has stated both."""
+"""A larger reset is a Unix timestamp, a smaller one counts seconds from now; the vendor documents both."""
 
 
 def stated_rate_limits(headers: Mapping[str, str]) -> tuple[RateLimitStatus, ...]:
-    """Return the limit in the headers (names in lower case); none when they are missing or cannot be true."""
+    """Return the limit in the headers (names in lower case); none if they are missing or impossible."""
     try:
         limit, remaining = int(headers["x-ratelimit-limit"]), int(headers["x-ratelimit-remaining"])
         reset = float(headers["x-ratelimit-reset"])
         seconds = reset - time.time() if reset > EPOCH else reset
         policy = headers.get("x-ratelimit-policy", "")
-        # Not `max(0.0, seconds)`, which takes NaN for zero.
+        # Not `max(0.0, seconds)`, which turns NaN into zero.
         return (RateLimitStatus(limit, max(0, remaining), 0.0 if seconds < 0 else seconds, policy),)
     except (KeyError, ValueError):
         return ()

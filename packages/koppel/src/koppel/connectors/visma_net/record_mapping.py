@@ -1,5 +1,4 @@
-"""From the items of a page to records: keys, the vendor's bytes, and what is left out when two versions are
-compared."""
+"""Maps the items of a page to records: keys, raw bytes, and comparison keys."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,16 +21,17 @@ class _WithMetadata(msgspec.Struct):
 
 
 STAMPS = ("lastModifiedDateTime", "timeStamp")
-"""They say that the vendor touched a record, not that it changed: after an
-upgrade they jump on a whole table (2020)."""
+"""Fields without business meaning: after an upgrade they changed on a whole table (2020)."""
 _STAMPS = tuple(f',"{name}":"'.encode() for name in STAMPS)
 _text_or_number = msgspec.json.Decoder(str | int | float | None)
 _metadata = msgspec.json.Decoder(_WithMetadata)
 
 
 def totals(payloads: Iterable[bytes], count: int) -> Metadata:
-    """Return the totals, which sit in every item: those of the first that can be read, however odd the others
-    are. Without any, `count`."""
+    """Return the totals of the first item that states readable ones; every item repeats them.
+
+    Without any, `count`.
+    """
     for payload in payloads:
         try:
             if metadata := _metadata.decode(payload).metadata:
@@ -42,15 +42,17 @@ def totals(payloads: Iterable[bytes], count: int) -> Metadata:
 
 
 def totals_of_items(items: Sequence[Item]) -> Metadata:
-    """Do what `totals` does, for items that were decoded."""
+    """Return the same as `totals`, for decoded items."""
     return totals(
         (b'{"metadata":' + bytes(item["metadata"]) + b"}" for item in items if "metadata" in item), len(items)
     )
 
 
 def raw_record(item: Item, *left_out: str) -> bytes:
-    """Return the record as the vendor wrote it, without the page's
-    totals: they change with every other record."""
+    """Return the record as the vendor wrote it, without the page's totals.
+
+    They change whenever another record does.
+    """
     parts = (
         msgspec.json.encode(name) + b":" + bytes(raw)
         for name, raw in item.items()
@@ -60,7 +62,7 @@ def raw_record(item: Item, *left_out: str) -> bytes:
 
 
 def without_stamps(payload: bytes) -> bytes:
-    """Return what tells versions apart."""
+    """Return the payload without modification stamps, for use as a comparison key."""
     for stamp in _STAMPS:
         start = payload.find(stamp)
         while start >= 0:
@@ -71,13 +73,15 @@ def without_stamps(payload: bytes) -> bytes:
 
 
 def rejected_record(payload: bytes, error: Exception) -> RejectedRecord:
-    """Return a record that could not be read, known by its bytes, as it has no key: two of them are two, and
-    the same one again is the same."""
+    """Return a rejected record that is identified by its bytes, as it has no key.
+
+    Two different ones are two records; the same bytes again are the same one.
+    """
     return RejectedRecord(f"? {hashlib.sha256(payload).hexdigest()[:16]}", str(error)[:200], payload)
 
 
 def bounded_key(key: str) -> str:
-    """Return the key, if PostgreSQL can hold it. Raises `ValueError`."""
+    """Return the key, if PostgreSQL can store it. Raises `ValueError`."""
     if "\0" in key:
         raise ValueError("Its key has a NUL in it.")
     return key
@@ -86,7 +90,7 @@ def bounded_key(key: str) -> str:
 def map_records(
     items: Sequence[Item], make: Callable[[Item], Record]
 ) -> tuple[list[Record], list[RejectedRecord]]:
-    """Return records, and what could not be one. Of a record that is there twice the newer one is kept."""
+    """Return the records, and the rejected ones. Of duplicates the newer one is kept."""
     records: dict[str, tuple[str, Record]] = {}
     rejected: list[RejectedRecord] = []
     for item in items:
@@ -108,7 +112,9 @@ def stamp_of(item: Mapping[str, msgspec.Raw]) -> str:
 
 def text(raw: msgspec.Raw | None) -> str:
     """Return a text or number of the vendor's as text; '' for null.
-    Raises `UnexpectedResponse` for anything else."""
+
+    Raises `UnexpectedResponse` for other types.
+    """
     if raw is None:
         return ""
     try:

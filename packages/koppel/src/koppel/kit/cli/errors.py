@@ -1,25 +1,15 @@
-"""Errors of commands, shown to the person at the shell."""
+"""Errors of commands, shown in the terminal."""
 
-from pydantic import ValidationError as InputError
-
-from koppel.kit.errors import KoppelError, sentence_of
+from koppel.kit.errors import KoppelError
 
 
 class CommandError(KoppelError):
-    """A command cannot do what was asked. The message is one sentence: what is wrong and what to do."""
+    """A command failed. The message is one sentence: what is wrong and what to do."""
 
     exit_code = 2
 
 
 class CheckFailed(CommandError):
-    """The command found something that is not as it should be."""
+    """The command found a problem."""
 
     exit_code = 1
-
-
-def refusal_text(error: KoppelError | InputError) -> str:
-    """Return what the person at the shell reads. The first line of an
-    error's docstring serves when it has no message."""
-    if isinstance(error, InputError):
-        return " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in error.errors())
-    return error.message or (type(error).__doc__ or "").partition("\n")[0]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import restricted_company_ids, visible_to
+from koppel.administrations.scope import restricted_company_ids
 from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
@@ -61,7 +61,9 @@ def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
     connections = connections_in(actor, flow)
     choices_by_external_id: dict[str, CompanyChoice] = {}
     imported, hidden = _imported_ids(actor, flow.connector), _restricted_ids(actor, flow.connector)
-    visible = set(visible_to(actor).filter(pk__in=imported.values()).values_list("pk", flat=True))
+    visible = set(
+        Administration.objects.visible_to(actor).filter(pk__in=imported.values()).values_list("pk", flat=True)
+    )
     for connection in connections:
         for company in companies_of(actor, connection).exclude(external_id__in=hidden):
             administration_id = imported.get(company.external_id)

@@ -29,7 +29,7 @@ DivisionId = Annotated[int, typer.Argument(help="Id of the division; `koppel div
 Members = Annotated[list[int] | None, typer.Option("--member", help="Id of a membership; may be repeated.")]
 
 
-@app.command("make")
+@app.command("create")
 def create_division(
     name: Annotated[str, typer.Argument(help="Its name.")],
     members: Members = None,

@@ -1,4 +1,4 @@
-"""The commands that `koppel divisions` and `koppel templates` share: list, archive and merge."""
+"""The commands that `koppel divisions` and `koppel templates` share: list, archive, unarchive and merge."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class GroupCommands:
     merge_help: str
 
     def add_to(self, app: typer.Typer) -> None:
-        """Add the three commands."""
+        """Add the four commands."""
         kind = self.group_type.kind.value
         id_help = f"Id of the {kind}; `koppel {kind}s list` has them."
 
@@ -40,13 +40,23 @@ class GroupCommands:
         @app.command("archive", help=self.archive_help)
         def archive(
             group_id: Annotated[int, typer.Argument(metavar=kind.upper(), help=id_help)],
-            restore: Annotated[bool, typer.Option("--back", help="Take it out of the archive.")] = False,
             person: ActAs = "",
             organisation: InOrganisation = "",
             as_json: AsJson = False,
         ) -> None:
             with acting_as(person, organisation) as actor:
-                self.group_type.set_archived(actor, group_id, archived=not restore)
+                self.group_type.set_archived(actor, group_id, archived=True)
+                self.print_summary(actor, group_id, as_json=as_json)
+
+        @app.command("unarchive", help=f"Take a {kind} out of the archive: it is offered again.")
+        def unarchive(
+            group_id: Annotated[int, typer.Argument(metavar=kind.upper(), help=id_help)],
+            person: ActAs = "",
+            organisation: InOrganisation = "",
+            as_json: AsJson = False,
+        ) -> None:
+            with acting_as(person, organisation) as actor:
+                self.group_type.set_archived(actor, group_id, archived=False)
                 self.print_summary(actor, group_id, as_json=as_json)
 
         @app.command("merge", help=self.merge_help)

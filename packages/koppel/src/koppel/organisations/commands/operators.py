@@ -22,14 +22,14 @@ def list_operators(as_json: AsJson = False) -> None:
     print_rows(rows, ("email", "name", "active"), as_json=as_json)
 
 
-@app.command("appoint")
-def appoint(email: Email, as_json: AsJson = False) -> None:
+@app.command("add")
+def add_operator(email: Email, as_json: AsJson = False) -> None:
     """Make a person an operator. An organisation must still let them in, for a limited time."""
     _set_operator(email, is_operator=True, as_json=as_json)
 
 
-@app.command("dismiss")
-def dismiss(email: Email, as_json: AsJson = False) -> None:
+@app.command("remove")
+def remove_operator(email: Email, as_json: AsJson = False) -> None:
     """End a person's role as operator, from the next request on."""
     _set_operator(email, is_operator=False, as_json=as_json)
 

@@ -15,6 +15,7 @@ from koppel.organisations import bootstrap
 from koppel.organisations.access import domains
 from koppel.organisations.bootstrap import LinkKind, RecoveryLink
 from koppel.organisations.commands.acting import current_shell_operator
+from koppel.organisations.inputs import OrganisationInput
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Role
@@ -30,7 +31,9 @@ class Language(StrEnum):
 Email = Annotated[str, typer.Option(help="Address of the Administrator, used to sign in.")]
 PersonName = Annotated[
     str,
-    typer.Option("--person", help="The Administrator's name; default: asked for on the page of the link."),
+    typer.Option(
+        "--administrator-name", help="The Administrator's name; default: asked for on the page of the link."
+    ),
 ]
 LanguageOption = Annotated[
     Language, typer.Option(help="Language of the mail, and at first of this person's pages.")
@@ -45,9 +48,11 @@ def create(
     language: LanguageOption = Language.ENGLISH,
     as_json: AsJson = False,
 ) -> None:
-    """Make an organisation and print the link on which its first Administrator chooses a password."""
-    data = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
-    created = bootstrap.create_organisation(current_shell_operator(), name, data, language=language)
+    """Create an organisation and print the link on which its first Administrator chooses a password."""
+    administrator = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
+    created = bootstrap.create_organisation(
+        current_shell_operator(), OrganisationInput(name=name), administrator, language=language
+    )
     link = bootstrap.invitation_link(created)
     if as_json:
         print_json(
@@ -55,7 +60,7 @@ def create(
         )
         return
     sys.stdout.write(
-        f"{created.organisation.name} is made (organisation {created.organisation_id}),"
+        f"{created.organisation.name} is created (organisation {created.organisation_id}),"
         f" with {created.email} as its Administrator.\n"
     )
     print_link(link)
@@ -87,7 +92,7 @@ def add_administrator(
         print_link(bootstrap.invitation_link(created))
 
 
-@app.command("domains")
+@app.command("list-domains")
 def list_domains(as_json: AsJson = False) -> None:
     """List the e-mail domains of organisations, whether each is confirmed, and whether sign-in uses it."""
     columns = ("domain", "organisation", "name", "confirmed_at", "is_used")
@@ -108,14 +113,14 @@ def confirm_domain(
     print_record({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
 
 
-@app.command("withdraw-domain")
-def withdraw_domain(
-    domain: Annotated[str, typer.Argument(help="`koppel organisations domains` has them.")],
+@app.command("unconfirm-domain")
+def unconfirm_domain(
+    domain: Annotated[str, typer.Argument(help="`koppel organisations list-domains` has them.")],
     as_json: AsJson = False,
 ) -> None:
-    """Take the confirmation of a domain back."""
-    withdrawn = domains.withdraw(current_shell_operator(), domain)
-    print_record({"domain": withdrawn, "confirmed": False}, as_json=as_json)
+    """Withdraw the confirmation of a domain: addresses in it no longer lead to the identity provider."""
+    withdrawn_domain = domains.withdraw(current_shell_operator(), domain)
+    print_record({"domain": withdrawn_domain, "confirmed": False}, as_json=as_json)
 
 
 def link_as_json(link: RecoveryLink) -> dict[str, object]:

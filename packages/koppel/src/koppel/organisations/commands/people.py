@@ -93,8 +93,8 @@ def invite_csv(
     print_rows(lines, ("number", "email", "role", "problem", "invited"), as_json=as_json)
 
 
-@app.command("change")
-def change_membership(
+@app.command("update")
+def update_membership(
     member: MembershipId,
     role: Annotated[Role | None, typer.Option(help="Role of the person.")] = None,
     divisions: Divisions = None,
@@ -146,20 +146,18 @@ def end_sessions(
     print_record({"id": member, "ended": count}, as_json=as_json)
 
 
-@app.command("link")
-def link(
+@app.command("recovery-link")
+def print_recovery_link(
     email: Annotated[str, typer.Argument(help="Address of a person with an account or an invitation.")],
-    drop_second_step: Annotated[
+    resets_mfa: Annotated[
         bool,
-        typer.Option(
-            "--drop-second-step", help="Also remove authenticator app and passkeys, when they are lost."
-        ),
+        typer.Option("--reset-mfa", help="Also remove authenticator app and passkeys, when they are lost."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print a link on which a person chooses a password when mail
     does not arrive. Recorded in the audit log."""
-    created = bootstrap.recovery_link(current_shell_operator(), email, resets_mfa=drop_second_step)
+    created = bootstrap.recovery_link(current_shell_operator(), email, resets_mfa=resets_mfa)
     if as_json:
         print_json(link_as_json(created))
     else:

@@ -49,7 +49,7 @@ Unset = Annotated[
 ]
 
 
-@app.command("make")
+@app.command("create")
 def create_template(
     name: Annotated[str, typer.Argument(help="Its name.")],
     resources: Resources = None,
@@ -68,8 +68,8 @@ def create_template(
         group_commands.print_summary(actor, created.pk, as_json=as_json)
 
 
-@app.command("change")
-def change_template(
+@app.command("update")
+def update_template(
     template: TemplateId,
     name: Annotated[str, typer.Option(help="Its new name.")] = "",
     resources: Resources = None,

@@ -1,15 +1,15 @@
 """Input of the use case of invitations, from page, REST and command line."""
 
 from koppel.kit.web.schemas import Input
-from koppel.organisations.inputs import Moment
+from koppel.organisations.inputs import Email, Moment, PersonName
 from koppel.organisations.roles import Role
 
 
 class InvitationInput(Input):
     """`divisions` are ids. `until`: access ends by itself then."""
 
-    email: str
-    name: str = ""
+    email: Email
+    name: PersonName = ""
     role: Role = Role.USER
     divisions: list[int] = []
     until: Moment | None = None

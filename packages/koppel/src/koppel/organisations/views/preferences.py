@@ -10,7 +10,7 @@ from koppel.organisations.people.preferences import change_layout, change_prefer
 from koppel.organisations.requests import AuthenticatedRequest
 
 
-@action_of("own:sessions")
+@action_of("account:sessions")
 def save_preferences(request: AuthenticatedRequest) -> HttpResponse:
     """Store what the form has. A script gets an empty answer, a form goes back to its page."""
     form = PreferencesForm.of(request)
@@ -22,4 +22,4 @@ def save_preferences(request: AuthenticatedRequest) -> HttpResponse:
         change_layout(request.actor, values["list_name"], columns=columns, widths=values["widths"])
     if request.htmx:
         return HttpResponse(status=204)
-    return HttpResponseRedirect(return_url(request, reverse("own:sessions")))
+    return HttpResponseRedirect(return_url(request, reverse("account:sessions")))

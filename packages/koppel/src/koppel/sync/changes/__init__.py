@@ -1,1 +1,1 @@
-"""The log of what syncs changed in the books: written with each page, read by people and programs."""
+"""The change log: what syncs changed in the books, written in the transaction of each page."""

@@ -1,9 +1,8 @@
-"""The log of changes: each record that a run added, changed or deleted, with the vendor's payload before and
-after.
+"""The change log: every record that a run added, changed or deleted, with its payload before and after.
 
-Written in the page's own transaction, from what `koppel.books.storage.staging` holds, before the books take
-it over. The first complete read of a resource is the baseline and is not logged: its rows are counted in the
-run and carry `first_seen`.
+Entries are written in the page's transaction, from the rows that `koppel.books.storage.staging` holds, before
+those are merged into the books. The first complete read of a resource is the baseline and is not logged: the
+run counts its rows, and they carry `first_seen`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from koppel.sync.models import ChangeKind
 from koppel.sync.runs.claims import ClaimedRun
 
 RESOURCES_WITH_PERIOD = ("entries", "entry_lines", "balances")
-"""Their partition is a period, so that a change in a closed one can be told."""
+"""Resources that belong to a period: their changes record whether the period was closed."""
 
 
 _SQL = load_statements("koppel.sync")
@@ -24,10 +23,10 @@ _SQL = load_statements("koppel.sync")
 
 @cache
 def insert_cte(resource: str) -> str:
-    """Return a query of a WITH clause that logs the staged records of a resource as added or changed, before
-    they are merged.
+    """Return a common table expression that logs staged records as added or changed, before the merge.
 
-    A record that was deleted and is back counts as added. `cte_params` gives its parameters."""
+    A deleted record that reappears counts as added. `cte_params` returns the parameters.
+    """
     table = staging.table(resource)
     period, is_closed = (
         _period_of_changed_entry() if resource == "entries" else _period(resource, "incoming.partition")
@@ -41,14 +40,14 @@ def insert_cte(resource: str) -> str:
 async def log_deleted(
     connection: Connection, claimed: ClaimedRun, resource: str, keys: Sequence[str]
 ) -> None:
-    """Log records as deleted. Call it before the rows are marked."""
+    """Log records as deleted. Call this before the rows are marked."""
     await connection.execute(
         _log_deleted_sql(resource), {**cte_params(claimed, resource), "keys": list(keys)}
     )
 
 
 def cte_params(claimed: ClaimedRun, resource: str) -> dict[str, object]:
-    """Return the parameters of what logs changes of a resource."""
+    """Return the parameters of the statements that log changes of a resource."""
     return {
         "organisation": claimed.organisation_id,
         "administration": claimed.administration_id,
@@ -70,14 +69,14 @@ def _log_deleted_sql(resource: str) -> str:
 
 
 def _period(resource: str, partition: str) -> tuple[str, str]:
-    """Return the SQL of two columns: the period, and whether it is closed at the source."""
+    """Return the SQL of two columns: the period, and whether the source has closed it."""
     if resource not in RESOURCES_WITH_PERIOD:
         return "''", "false"
     return partition, _SQL["is_period_closed"].format(period=partition)
 
 
 def _period_of_changed_entry() -> tuple[str, str]:
-    """Do what `_period` does. An entry that left a closed period changed that one."""
+    """Return the columns of `_period`; an entry that left a closed period counts as a change of it."""
     closed = {
         "was_closed": _SQL["is_period_closed"].format(period="row.partition"),
         "is_closed": _SQL["is_period_closed"].format(period="incoming.partition"),

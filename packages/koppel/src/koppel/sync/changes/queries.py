@@ -1,4 +1,4 @@
-"""Reads of the log of changes: what a run did to each record, field by field as the books name them."""
+"""Queries of the change log: what a run did to each record, by the books' field names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,10 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class ChangeFilter:
-    """'' = any. `closed`: only changes in a period that the source had
-    closed. `search` is looked for in the key."""
+    """A filter of changes; '' matches all.
+
+    `closed` selects changes in periods that the source had closed. `search` matches the record's key.
+    """
 
     resource: str = ""
     kind: str = ""
@@ -31,7 +33,7 @@ class ChangeFilter:
 
 @dataclass(frozen=True)
 class FieldChange:
-    """`key` is the column, `name` its word. `before` or `after` '' = there was no value."""
+    """The change of one field: `key` is the column, `name` its label. '' means no value."""
 
     key: str
     name: str
@@ -41,7 +43,7 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class ChangeDetail:
-    """A change with its fields: those that differ, or all that have a value when the record came or went."""
+    """A change with its differing fields; for an added or deleted record, every field with a value."""
 
     change: Change
     resource: str
@@ -105,8 +107,10 @@ def _detail(change: Change, source: Connector) -> ChangeDetail:
 
 
 def _values(resource: str, raw: bytes, source: Connector) -> dict[str, str]:
-    """Return the typed columns as text; none when the payload can no longer be normalised, as the page then
-    shows it raw."""
+    """Return the typed columns as text.
+
+    Empty when the payload can no longer be normalised: the page then shows the raw payload.
+    """
     if not raw:
         return {}
     try:

@@ -1,8 +1,13 @@
-"""Executes one run, whatever becomes of it.
+"""Executes a run and records how it ended.
 
-It guarantees that a page's records, its tombstones, its changes and its checkpoint are one transaction, which
-first proves that this worker still holds the run; that absence is deletion only at the end of a complete
-snapshot; and that the run's row says afterwards how it ended or when it goes on. Begin with `run_executor`.
+Guarantees:
+
+- Records, deletions, changes and the checkpoint of a page are written in one transaction, which
+  first verifies that this worker still holds the run.
+- An absent record counts as deleted only at the end of a complete snapshot.
+- The run's row states afterwards how it ended, or when it continues.
+
+Start reading at `run_executor`.
 """
 
 from koppel.sync.engine.run_executor import execute_run

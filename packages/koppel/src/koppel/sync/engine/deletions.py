@@ -1,4 +1,4 @@
-"""Find the rows that a page proves deleted at the source, and flag them, within the page's transaction."""
+"""Marks rows as deleted when a page states or proves that the source deleted them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +15,11 @@ from koppel.sync.runs.claims import ClaimedRun
 
 @dataclass
 class PageDeletions:
-    """Marks as deleted what one page of a resource says or proves to be gone. `levels`: the resource, and its
-    lines if any.
+    """Marks the deletions of one page of a resource.
 
-    `deleted` counts records of the resource; `has_deleted` says
-    whether anything was marked, lines included."""
+    `levels` holds the resource and, for entries, its lines. `deleted` counts records of the resource;
+    `has_deleted` also covers lines.
+    """
 
     connection: Connection
     context: WriteContext
@@ -29,7 +29,7 @@ class PageDeletions:
     has_deleted: bool = False
 
     async def delete_missing_lines(self, records: Sequence[Record]) -> None:
-        """Mark lines as deleted that did not come with an entry that came whole."""
+        """Mark the lines of complete entries that the entry no longer has as deleted."""
         complete = [record for record in records if record.is_complete]
         if not complete:
             return
@@ -39,8 +39,10 @@ class PageDeletions:
         await self._mark_deleted(self.levels[1], missing)
 
     async def apply_tombstones(self, tombstones: Sequence[str]) -> None:
-        """Mark as deleted what the source says it deleted, with its lines. It may name the same record again,
-        or one that never was here."""
+        """Mark the records that the source reports as deleted, with their lines.
+
+        The source may report a record again, or one that was never read.
+        """
         if not tombstones:
             return
         if len(self.levels) > 1:
@@ -53,8 +55,10 @@ class PageDeletions:
     async def apply_snapshot(
         self, checkpoint: CheckpointState, page: Page, batches: Sequence[RecordBatch]
     ) -> CheckpointState:
-        """Mark as deleted what this page proves absent. Rows that a read of several pages missed are looked
-        for once more first. Returns the checkpoint with what was learned."""
+        """Mark the rows whose absence this page proves as deleted; return the new checkpoint.
+
+        Rows missed by a read of several pages are verified by a second read first.
+        """
         new = replace(checkpoint, resume_cursor=page.next_cursor or "")
         snapshot = page.snapshot
         if checkpoint.is_baseline or checkpoint.read_mode == ReadMode.MODIFIED_SINCE:
@@ -112,7 +116,7 @@ class PageDeletions:
         )
 
     async def _delete_all_but(self, batches: Sequence[RecordBatch], snapshot: Snapshot) -> None:
-        """Mark as deleted all of the partition that is not in `batches`: the partition was one answer."""
+        """Mark every row of the partition that is not in `batches`; the partition came in one answer."""
         if snapshot.partitions is not None and not snapshot.partitions:
             return
         for level, records, _parents in batches:

@@ -1,4 +1,4 @@
-"""The reaction of a run to each of the connector contract's errors: one table from class to policy."""
+"""How a run reacts to each error of the connector contract: one table from error class to policy."""
 
 import random
 from dataclasses import dataclass
@@ -24,10 +24,11 @@ VENDOR_BACKOFF = Backoff(base_seconds=2.0, cap_seconds=300.0)
 
 
 class Action(StrEnum):
-    """WAIT: requeue the run. FAIL: end it, a person may retry. BLOCK:
-    end it, a person must look at the company.
+    """What happens to a run after an error.
 
-    SIGN_IN: end it, a person must sign in again."""
+    WAIT: requeue the run. FAIL: end it; it can be retried. BLOCK: end it; the company must be reviewed.
+    SIGN_IN: end it; the connection needs a new sign-in.
+    """
 
     WAIT = "wait"
     FAIL = "fail"
@@ -37,8 +38,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class ErrorPolicy:
-    """`issue`: the code of the issue to raise. `counts_as_failure`: after `FAILURES_MAX` of these in a row
-    the run fails."""
+    """The reaction to an error.
+
+    `issue` is the code of the issue to raise. If `counts_as_failure`, the run fails after `FAILURES_MAX` of
+    these in a row.
+    """
 
     action: Action
     issue: SyncIssue | None = None
@@ -49,7 +53,7 @@ POLICIES: dict[type[ConnectorError], ErrorPolicy] = {
     ConsentLost: ErrorPolicy(Action.SIGN_IN),
     ConsentDenied: ErrorPolicy(Action.SIGN_IN),
     NotConsented: ErrorPolicy(Action.BLOCK, SyncIssue.NOT_CONSENTED),
-    # Whoever raises `OtherCompany` has raised the issue already.
+    # The code that raises `OtherCompany` has raised the issue already.
     OtherCompany: ErrorPolicy(Action.BLOCK),
     SetupMissing: ErrorPolicy(Action.BLOCK, SyncIssue.SETUP_MISSING),
     RateLimited: ErrorPolicy(Action.WAIT),
@@ -59,8 +63,10 @@ POLICIES: dict[type[ConnectorError], ErrorPolicy] = {
 
 
 def policy_for(error: ConnectorError, failures: int) -> ErrorPolicy:
-    """Return the policy for `error`, after `failures` earlier failures without a page in between. A slow
-    token refresh only makes the run wait."""
+    """Return the policy for `error` after `failures` consecutive failures without progress.
+
+    A slow token refresh only makes the run wait.
+    """
     if error.code == RENEWAL_SLOW:
         return ErrorPolicy(Action.WAIT)
     policy = POLICIES[type(error)]
@@ -70,11 +76,13 @@ def policy_for(error: ConnectorError, failures: int) -> ErrorPolicy:
 
 
 def wait_seconds(error: ConnectorError, failures: int) -> float:
-    """Return how long to wait: what the vendor asks for, for failures at least an exponential backoff; with
-    jitter."""
+    """Return the seconds to wait, with jitter.
+
+    At least what the vendor asks for; for failures at least the exponential backoff.
+    """
     retry_after = float(getattr(error, "retry_after_seconds", 0))
     if not POLICIES[type(error)].counts_as_failure or error.code == RENEWAL_SLOW:
         return retry_after + random.uniform(0, 1)  # noqa: S311 - jitter
     pause = VENDOR_BACKOFF.seconds(failures)
     backoff = max(retry_after if failures else min(retry_after, pause), pause)
-    return min(with_jitter(backoff), VENDOR_BACKOFF.cap_seconds)
+    return max(min(with_jitter(backoff), VENDOR_BACKOFF.cap_seconds), error.requested_pause_seconds)

@@ -1,6 +1,6 @@
-"""Commits the pages of a run: records, checkpoint, log of changes and counts of a page in one transaction.
+"""Commits the pages of a run: records, checkpoint, change log and counts in one transaction.
 
-A small page may wait for the next one, so that several go into one transaction.
+Small pages may be held back, so that one transaction commits several.
 """
 
 import time
@@ -17,8 +17,8 @@ from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
 from koppel.sync.runs.claims import ClaimedRun
 
 PENDING_ROWS_MAX, PENDING_SECONDS_MAX = 1000, 0.5
-"""How many rows may wait for the next page, and how long after they were
-read. People see progress with each commit."""
+"""Limits of the batch of pending pages: rows, and seconds since the first was read. Progress becomes visible
+with each commit."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PendingPage:
     checkpoint: CheckpointState
     page: Page
     more_follows: bool = False
-    """Another read of the resource comes after this one: its part of the run is not done."""
+    """Whether another read of the resource follows this one."""
     pending_since: float = field(default_factory=time.monotonic)
 
     @property
@@ -39,8 +39,10 @@ class PendingPage:
 
     @property
     def can_wait(self) -> bool:
-        """Return whether it may wait for the next one. At most one page of a resource waits, unless nothing
-        is in them: a crash costs no more than that."""
+        """Return whether the page may be held back until the next one.
+
+        At most one page of a resource is pending, unless they are empty: that is all a crash can lose.
+        """
         snapshot = self.page.snapshot
         return self.is_noop or (
             self.page.next_cursor is None
@@ -49,7 +51,7 @@ class PendingPage:
 
     @property
     def is_noop(self) -> bool:
-        """Return whether there is nothing to write and nothing to prove."""
+        """Return whether the page has nothing to write and proves no deletion."""
         page = self.page
         if (
             self.checkpoint.is_baseline
@@ -64,7 +66,7 @@ class PendingPage:
         )
 
     def next_checkpoint(self) -> CheckpointState:
-        """Return the checkpoint after the page, as far as it is known before the page is written."""
+        """Return the checkpoint after the page, as far as it is known before writing."""
         return advance_checkpoint(
             replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page
         )
@@ -87,8 +89,10 @@ class PendingPage:
 
 
 class PageCommitter:
-    """Commits the pages of one run in the order in which they were read. `touched`: the resources that
-    changed in the books."""
+    """Commits the pages of one run in the order in which they were read.
+
+    `touched` holds the resources that changed in the books.
+    """
 
     def __init__(self, database: Database, claimed: ClaimedRun) -> None:
         self._database, self._claimed = database, claimed
@@ -97,11 +101,11 @@ class PageCommitter:
         self.touched: set[str] = set()
 
     async def add(self, pending: PendingPage) -> CheckpointState:
-        """Commit the page, or let it wait for the next one when it is small and ends its read. Returns the
-        checkpoint after it.
+        """Commit the page, or hold it back if it may wait; return the checkpoint after it.
 
-        Rows of a resource are staged once in a transaction, so what changed is committed before the
-        comparison that follows."""
+        A resource is staged once per transaction, so its changes are committed before the full comparison
+        that follows.
+        """
         if any(earlier.resource == pending.resource and earlier.page.records for earlier in self._pending):
             await self._commit()
         self._pending.append(pending)
@@ -110,7 +114,7 @@ class PageCommitter:
         return await self._commit()
 
     async def flush(self) -> None:
-        """Commit the pages that wait, if any."""
+        """Commit the pending pages."""
         if self._pending:
             await self._commit()
 

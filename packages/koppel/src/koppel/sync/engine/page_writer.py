@@ -1,7 +1,6 @@
-"""Writes one page into the books, with its log of changes, and derives the next checkpoint and the counts.
+"""Writes one page into the books and the change log; returns the next checkpoint and the counts.
 
-The transaction is that of `koppel.sync.engine.page_commit`; deletions
-are found in `koppel.sync.engine.deletions`.
+`koppel.sync.engine.page_commit` opens the transaction; `koppel.sync.engine.deletions` finds deletions.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,8 @@ from koppel.sync.runs.claims import ClaimedRun
 
 ROWS_MAX = 2**31
 UNPROVEN_FULL_READ_AGE = timedelta(days=8)
-"""The age given to a first read that could not be proved complete, so that the next run compares again."""
+"""The age recorded for a first read that could not be proved complete: it makes the next run compare
+again."""
 
 
 @dataclass
@@ -38,8 +38,7 @@ class _PageCounts:
 
 @dataclass(frozen=True)
 class PageResult:
-    """The checkpoint after the page, the counts that it adds to its resource in the run, and whether the
-    books changed."""
+    """The result of writing a page: its checkpoint, counts, and whether the books changed."""
 
     checkpoint: CheckpointState
     delta: ResourceDelta
@@ -47,10 +46,11 @@ class PageResult:
 
 
 class PageWriter:
-    """Applies the pages of one resource, in the caller's transaction. Nothing here calls the vendor.
+    """Writes the pages of one resource, in the caller's transaction. Makes no calls to the vendor.
 
-    A first read takes its records for new. When that is wrong the transaction ends with `UniqueViolation`,
-    and the caller applies the page again with `compares`: each record is looked for in the books first."""
+    A first read inserts its records as new. If one exists already, the transaction fails with
+    `UniqueViolation`, and the caller writes the page again with `compares`, which looks each record up first.
+    """
 
     def __init__(self, claimed: ClaimedRun, connector: Connector, resource: str) -> None:
         self._claimed, self._connector, self._resource = claimed, connector, resource
@@ -62,7 +62,7 @@ class PageWriter:
     async def apply(
         self, connection: Connection, checkpoint: CheckpointState, page: Page, *, compares: bool = False
     ) -> PageResult:
-        """Write the page in the caller's transaction, which also locks the run and stores the checkpoint."""
+        """Write the page, in the transaction that also locks the run and stores the checkpoint."""
         context = self._write_context()
         batches = self._batches_by_level(page.records)
         counts = _PageCounts(rejected=len(page.rejected))
@@ -132,8 +132,11 @@ class PageWriter:
     async def _insert(
         self, connection: Connection, context: writer.WriteContext, levels: Sequence[writer.RecordBatch]
     ) -> dict[str, writer.WriteResult]:
-        """Insert the records of a first read. Most pages of a journal begin in the middle of an entry: the
-        last record of the page before may come again."""
+        """Insert the records of a first read.
+
+        A page of a journal may begin in the middle of an entry, so the last record of the previous page may
+        come again.
+        """
         written = await writer.insert_new(connection, context, levels, self._last_digest)
         self._last_digest = {record.external_id: writer.digest_of(record) for record in levels[0][1][-1:]}
         return written
@@ -154,7 +157,7 @@ class PageWriter:
 
 
 def _plausible(total: int | None) -> int | None:
-    """Return the total that the source states; None for an absurd one."""
+    """Return the total that the source states; None for an implausible one."""
     return total if total is None or 0 <= total < ROWS_MAX else None
 
 
@@ -166,8 +169,10 @@ def _change_log_ctes(level: str) -> str:
 
 
 def advance_checkpoint(checkpoint: CheckpointState, page: Page) -> CheckpointState:
-    """Return the checkpoint after the page; at the end of a read with the cursor from which the next one
-    continues."""
+    """Return the checkpoint after the page.
+
+    At the end of a read it holds the cursor from which the next read continues.
+    """
     if checkpoint.resume_cursor:
         return checkpoint
     new = replace(

@@ -1,8 +1,7 @@
-"""Which reads a resource needs in a run, and with which checkpoint each begins. This decides only;
-`run_reader` reads.
+"""Decides which reads a resource needs in a run, and where each starts; `run_reader` executes them.
 
-Changes are read before all is compared: an entry that moved to another period is then in the books, and its
-absence from the old period is no deletion.
+Changes are read before the full comparison. Otherwise an entry that moved to another period would look
+deleted when its old period is compared.
 """
 
 from collections.abc import Sequence
@@ -15,21 +14,21 @@ from koppel.sync.runs.checkpoints import CheckpointState
 from koppel.sync.runs.claims import ClaimedRun
 
 CHILDREN = {"entries": "entry_lines"}
-"""A resource whose records bring others, which are read with it alone."""
+"""Resources whose records contain those of another resource."""
 
 
 @dataclass(frozen=True)
 class ReadRules:
-    """The requirements of a run for the reads of its resources."""
+    """What a run requires of the reads of its resources."""
 
     resources: frozenset[str]
     fiscal_years_back: int
     full_comparison_weekday: int
-    """From Monday = 0."""
+    """The weekday of the full comparison; Monday = 0."""
     full_requested_at: datetime | None
-    """When full reads were asked for; None: they were not."""
+    """When a full read was requested; None: it was not."""
     zone: tzinfo
-    """Of the installation, which says when a day begins."""
+    """The time zone of the installation."""
 
     @classmethod
     def of_run(cls, claimed: ClaimedRun, plan: SyncPlan, zone: tzinfo) -> "ReadRules":
@@ -44,8 +43,10 @@ class ReadRules:
         return [spec for spec in specs if spec.key in self.resources]
 
     def first_read(self, spec: ResourceSpec, checkpoint: CheckpointState, at: datetime) -> CheckpointState:
-        """Return the checkpoint from which to read: one that was begun goes on, unless full reads were asked
-        for since."""
+        """Return the checkpoint to start from.
+
+        An unfinished read continues, unless a full read was requested after it began.
+        """
         if checkpoint.resume_cursor and not self._predates_request(checkpoint):
             return checkpoint
         changes_first = (
@@ -56,16 +57,19 @@ class ReadRules:
         return _new_read(checkpoint, spec.read_modes[0], checkpoint.fiscal_years_back, at)
 
     def next_read(self, checkpoint: CheckpointState, at: datetime) -> CheckpointState | None:
-        """Return the checkpoint of the read that comes after one that ended; None when there is none."""
+        """Return the checkpoint of the read that follows a finished one; None when none follows."""
         return self._full_read(checkpoint, at) if self.full_read_follows(checkpoint, at) else None
 
     def full_read_follows(self, checkpoint: CheckpointState, at: datetime) -> bool:
-        """Return whether a full read comes after this read."""
+        """Return whether a full read follows this read."""
         return checkpoint.read_mode == ReadMode.MODIFIED_SINCE and self._is_full_due(checkpoint, at)
 
     def _is_full_due(self, checkpoint: CheckpointState, at: datetime) -> bool:
-        """Return whether a full read is due: at first, on demand, on the weekday, and when more fiscal years
-        are wanted."""
+        """Return whether a full read is due.
+
+        It is: before the first one finished, on request, on its weekday, and when the settings require more
+        fiscal years than were read.
+        """
         return (
             self.full_requested_at is not None
             or not checkpoint.incremental_cursor
@@ -74,8 +78,7 @@ class ReadRules:
         )
 
     def _predates_request(self, checkpoint: CheckpointState) -> bool:
-        """Return whether the read that was begun is older than the request of full reads, which means one
-        from then on."""
+        """Return whether the unfinished read began before the full read was requested."""
         if self.full_requested_at is None:
             return False
         return checkpoint.read_started_at is None or checkpoint.read_started_at < self.full_requested_at
@@ -101,8 +104,10 @@ def _new_read(
 
 
 def full_comparison_is_due(last: datetime | None, weekday: int, at: datetime, zone: tzinfo) -> bool:
-    """Return whether the weekday of the full comparison has come since the last one. A day that was missed is
-    caught up at the next run."""
+    """Return whether the weekday of the full comparison has passed since the last one.
+
+    A missed day is caught up by the next run.
+    """
     if last is None:
         return True
     today = at.astimezone(zone).date()

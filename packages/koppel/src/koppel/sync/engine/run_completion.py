@@ -1,8 +1,7 @@
-"""The end of a run: its state, the administration's status, issues and notices. Each function is one
-transaction in scope.
+"""The end of a run: its state, the administration's status, issues and notifications.
 
-Every sync ends here, so the statements of all of them are plain SQL: compiling a query in Django costs more
-than running it.
+Each function is one transaction in the organisation's scope. Every sync ends here, so the statements are
+plain SQL: compiling these queries in Django costs more than executing them.
 """
 
 from datetime import datetime
@@ -39,8 +38,10 @@ RUN_ISSUES = (
 
 
 def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
-    """Close a run that read every available resource of its plan. Returns False, and changes nothing, when
-    the run is no longer ours."""
+    """Close a run that read every available resource of its plan.
+
+    Returns False, and changes nothing, when this worker no longer holds the run.
+    """
     subject = Subject(SubjectKind.ADMINISTRATION, claimed.administration_id)
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, RunState.SUCCEEDED, "", ""):
@@ -62,8 +63,10 @@ def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
 def fail(
     claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, state: RunState = RunState.FAILED
 ) -> None:
-    """Close a run that needs a person, and notify, in one transaction: a worker that dies here leaves both to
-    the next one, and one that lost the run notifies nobody."""
+    """Close a run that needs attention, and notify, in one transaction.
+
+    A worker that dies here leaves both to its successor; one that lost the run notifies no one.
+    """
     subject = Subject(SubjectKind.ADMINISTRATION, claimed.administration_id)
     with organisation_scope(claimed.organisation_id):
         if not _finish_run(claimed, state, code, message):
@@ -86,8 +89,10 @@ def fail(
 
 
 def raise_outage_issue(claimed: ClaimedRun, code: str) -> None:
-    """Raise an issue that our own database has answered with errors for long. `code` is PostgreSQL's, if it
-    gave one."""
+    """Raise an issue: the database has returned errors for a long time.
+
+    `code` is PostgreSQL's SQLSTATE, or the class of the error.
+    """
     with organisation_scope(claimed.organisation_id):
         raise_issue(
             claimed.organisation_id,
@@ -102,7 +107,7 @@ def fail_of_error(claimed: ClaimedRun, policy: ErrorPolicy, error: ConnectorErro
 
 
 def _finish_run(claimed: ClaimedRun, state: RunState, code: str, message: str) -> bool:
-    """Store the state of the run. Returns False when the run is no longer ours."""
+    """Store the state of the run. Returns False when this worker no longer holds it."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["finish_run"],
@@ -120,7 +125,7 @@ def _finish_run(claimed: ClaimedRun, state: RunState, code: str, message: str) -
 
 
 def _complete_as_of(claimed: ClaimedRun, plan: SyncPlan) -> datetime:
-    """Return `complete_as_of` of the resource that is furthest behind."""
+    """Return the oldest `complete_as_of` of the plan's resources."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["get_complete_as_of"],
@@ -135,7 +140,7 @@ def _complete_as_of(claimed: ClaimedRun, plan: SyncPlan) -> datetime:
 
 
 def _notify_failure(claimed: ClaimedRun, name: str, message: str) -> None:
-    """Add the failure to the event of its connection; it is sent when it has not recovered by itself."""
+    """Add the failure to the connection's event, which is sent unless the sync recovers first."""
     open_event(
         claimed.organisation_id,
         SyncEvent.SYNC_FAILING,

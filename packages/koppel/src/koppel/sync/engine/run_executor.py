@@ -1,4 +1,4 @@
-"""Executes a run that this worker holds, and stores the result in its row: finished, waiting, or a crash."""
+"""Executes a run that this worker holds, and records the outcome: finished, waiting or crashed."""
 
 import structlog
 from django.utils.translation import gettext_noop
@@ -20,15 +20,16 @@ from koppel.sync.runs.claims import ClaimedRun
 
 CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
 OUTAGE_ISSUE_SECONDS = 900.0
-"""How long our database may answer with errors before an issue is raised."""
-OUTAGE_SENTENCE = gettext_noop(
-    "Koppel's own database answers with errors. The sync waits, and goes on by itself."
-)
+"""How long the database may return errors before an issue is raised."""
+OUTAGE_SENTENCE = gettext_noop("Koppel's own database returns errors. Syncing resumes automatically.")
 log = structlog.get_logger(__name__)
 
 
 async def execute_run(runtime: Runtime, claimed: ClaimedRun) -> None:
-    """Execute the run until it ends, must wait, or its time slice is over; its row then says which."""
+    """Execute the run until it ends, must wait, or its time slice is over.
+
+    The run's row records the outcome.
+    """
     organisation_id, run_id = claimed.organisation_id, claimed.id
     with structlog.contextvars.bound_contextvars(
         organisation=organisation_id, run=run_id, attempt=claimed.attempt
@@ -84,7 +85,7 @@ async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorE
     policy = policy_for(error, failures) if down is None else ErrorPolicy(Action.WAIT)
     log.info("run_stopped", code=error.code, next=policy.action.value, reason=str(error))
     if policy.action is Action.WAIT:
-        seconds = wait_seconds(error, failures) if down is None else down
+        seconds = wait_seconds(error, failures) if down is None else max(down, error.requested_pause_seconds)
         code = error.code if down is None else RunReason.OUTAGE
         async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
             await claims.requeue(
@@ -95,8 +96,10 @@ async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorE
 
 
 async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
-    """Requeue the run until our database works again. Not counted as a failure. When even this cannot be
-    written, another worker claims the run once its heartbeat is old."""
+    """Requeue the run until the database works again; this is not counted as a failure.
+
+    If the requeue fails too, another worker claims the run once its heartbeat is old.
+    """
     log.warning(
         "run_waits_for_database",
         error=type(error).__name__,
@@ -112,8 +115,10 @@ async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Excep
 
 
 async def _record_crash(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
-    """Requeue the run after a fault of ours; fail it at the third,
-    whether or not pages were committed in between."""
+    """Requeue the run after an unexpected error of Koppel; fail it at the third.
+
+    Committed pages do not reset the count.
+    """
     again = claimed.crashes + 1 < CRASHES_MAX
     message = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
     if again:

@@ -1,9 +1,8 @@
-"""Reads one run: every resource in the connector's order, page by page; `koppel.sync.engine.page_commit`
-commits the pages.
+"""Reads a run's resources page by page, in the connector's order.
 
-The next page is requested when this one is committed, so that a crash costs at most the page under way. An
-error of the vendor ends the read of a resource or the run; `koppel.sync.engine.error_policy` says which, and
-what follows.
+`koppel.sync.engine.page_commit` commits the pages. The next page is requested after this one is committed, so
+a crash loses at most one page. A vendor error ends the read of the resource, or the run, as
+`koppel.sync.engine.error_policy` says.
 """
 
 import asyncio
@@ -40,16 +39,21 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class RunResult:
-    """How a run ended: the resources that could not be read, in earlier attempts too, and what changed in
-    this one."""
+    """The outcome of a run.
+
+    The resources that could not be read, including those of earlier attempts, and the resources that this
+    attempt changed.
+    """
 
     broken: dict[str, str] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
 
 
 async def read_run(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> RunResult:
-    """Read every resource of the plan. Raises the connector's errors and
-    `RunTakenOver`; what was committed stays."""
+    """Read every resource of the plan.
+
+    Raises the connector's errors and `RunTakenOver`; committed pages are kept.
+    """
     session = await reading_session(runtime, claimed.organisation_id, claimed.administration_id)
     reader = RunReader(runtime, claimed, plan, session, connector(claimed.connector))
     async with _heartbeat(runtime, claimed):
@@ -59,8 +63,10 @@ async def read_run(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> Run
 
 @contextlib.asynccontextmanager
 async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[None]:
-    """Send heartbeats while the block runs; cancel it and raise `RunTakenOver` when another worker takes the
-    run over."""
+    """Send heartbeats while the block runs.
+
+    When another worker takes the run over, cancel the block and raise `RunTakenOver`.
+    """
     task = asyncio.current_task()
     fenced = False
 
@@ -91,7 +97,7 @@ async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[Non
 
 
 class RunReader:
-    """Reads the resources of one run, in the connector's order. `ReadRules` says which reads each gets."""
+    """Reads the resources of one run. `ReadRules` decides which reads each one gets."""
 
     def __init__(
         self,
@@ -108,8 +114,10 @@ class RunReader:
         self._committer = PageCommitter(runtime.database, claimed)
 
     async def read_all(self) -> RunResult:
-        """Read what is not read yet. Raises the connector's errors, `Quarantined` and `Preempted`, after what
-        was read is committed."""
+        """Read the remaining resources.
+
+        Raises the connector's errors, `Quarantined` and `Preempted`, after committing what was read.
+        """
         specs = self._rules.choose(await self._connector.list_resources(self._session))
         async with self._transaction() as connection:
             parts = await checkpoints.plan_resources(
@@ -137,8 +145,10 @@ class RunReader:
     async def _read_or_record_failure(
         self, spec: ResourceSpec, checkpoint: CheckpointState, *, is_first: bool
     ) -> None:
-        """Read the resource; a refusal of it alone marks it unavailable. A company that refuses everything
-        refuses its first resource, which ends the run."""
+        """Read the resource; if the vendor refuses only this one, mark it unavailable.
+
+        A company that refuses everything refuses its first resource, which ends the run.
+        """
         try:
             await self._read(spec, checkpoint)
         except (NotConsented, SetupMissing) as refusal:
@@ -157,9 +167,9 @@ class RunReader:
             await self._record_failure(spec.key, ResourceState.FAILED, str(error))
 
     async def _record_failure(self, resource: str, state: ResourceState, reason: str) -> None:
-        """Store that the resource was not read, so that its next read starts again.
+        """Record that the resource was not read, so that its next read starts again.
 
-        Pending pages are committed first: they would overwrite it.
+        Pending pages are committed first: they would overwrite the record.
         """
         await self._committer.flush()
         async with self._transaction() as connection:
@@ -175,8 +185,7 @@ class RunReader:
             following = self._rules.next_read(ended, now())
 
     async def _read_to_end(self, spec: ResourceSpec, checkpoint: CheckpointState) -> CheckpointState:
-        """Read page by page until the source has no more. Returns the checkpoint, from which another read can
-        begin."""
+        """Read page by page to the end. Returns the checkpoint from which another read can begin."""
         writer = PageWriter(self._claimed, self._connector, spec.key)
         while True:
             cursor = checkpoint.resume_cursor or checkpoint.incremental_cursor or None

@@ -1,4 +1,4 @@
-"""How a run begins: the settings in force become its plan, and a first sync shows as configuring."""
+"""The start of a run: its plan from the settings in force, and the status of a first sync."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _SQL = load_statements("koppel.sync")
 
 @dataclass(frozen=True)
 class SyncPlan:
-    """What the settings in force ask for. `full_comparison_weekday` counts from Monday = 0."""
+    """What the settings in force require. `full_comparison_weekday`: Monday = 0."""
 
     resources: tuple[str, ...]
     fiscal_years_back: int
@@ -26,8 +26,10 @@ class SyncPlan:
 
 
 def start_run(claimed: ClaimedRun) -> SyncPlan:
-    """Return the plan by the settings in force, and show a first sync as configuring. Raises `RunTakenOver`
-    for one that was stopped meanwhile."""
+    """Return the plan by the settings in force; show a first sync as configuring.
+
+    Raises `RunTakenOver` for a run that was stopped meanwhile.
+    """
     administrations = Administration.objects.in_organisation(claimed.organisation_id).filter(
         pk=claimed.administration_id
     )
@@ -44,7 +46,7 @@ def start_run(claimed: ClaimedRun) -> SyncPlan:
 
 
 def _is_ours(claimed: ClaimedRun) -> bool:
-    """Return whether the run is ours, and stays so until the caller's transaction ends."""
+    """Return whether this worker holds the run; it is locked until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["lock_run"],

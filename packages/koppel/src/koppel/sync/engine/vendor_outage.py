@@ -1,4 +1,4 @@
-"""A vendor that is down: known from the connection's health, so that its runs wait together."""
+"""Vendor outages, read from the connection's health so that all its runs wait together."""
 
 from koppel.connections.models import ConnectionState
 from koppel.kit.database.pool import Connection
@@ -9,8 +9,10 @@ _SQL = load_statements("koppel.sync")
 
 
 async def outage_seconds(connection: Connection, connection_id: int) -> float | None:
-    """Return how long to wait for a vendor that is down: about as long as it has been, so that the pauses
-    double. None: it is up."""
+    """Return how long to wait for the vendor; None when it is not down.
+
+    About as long as the outage has lasted, so the pauses double.
+    """
     result = await connection.execute(
         _SQL["get_outage_seconds"], {"connection": connection_id, "degraded": ConnectionState.DEGRADED}
     )

@@ -1,1 +1,1 @@
-"""Listeners of syncs at the hooks of lower apps. Only `wiring` imports from here."""
+"""Listeners at the hooks of connections and administrations. Only `wiring` imports from here."""

@@ -1,4 +1,4 @@
-"""Sync hooks for the life cycle of administrations: stop runs, erase what was kept."""
+"""Sync hooks for the life cycle of administrations: stop runs, erase sync data."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,10 @@ ERASE_BATCH_SIZE = 20_000
 
 
 def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:
-    """Cancel what waits or runs. A worker that is in the middle of it finds at its next page that the run is
-    not its own."""
+    """Cancel the open runs.
+
+    A worker that is executing one finds out at its next page.
+    """
     runs = Run.objects.in_organisation(organisation_id).filter(
         administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
@@ -36,8 +38,10 @@ def stop_syncs(organisation_id: int, administration_ids: Sequence[int]) -> int:
 
 
 def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
-    """Erase changes, rejected records, checkpoints and runs, a part at
-    a time. Returns whether there may be more."""
+    """Erase changes, rejected records, checkpoints and runs in batches.
+
+    Returns whether there may be more.
+    """
     of_administration = {"organisation_id": organisation_id, "administration_id": administration_id}
     changes = Change.objects.filter(**of_administration)
     if (

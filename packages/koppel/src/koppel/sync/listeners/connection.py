@@ -1,7 +1,6 @@
-"""What happens to runs when their connection stops or recovers: paused ones wait where they are, removed ones
-are over, and what waited for a vendor that was down goes on at once.
+"""Sync hooks for connections: requeue or cancel runs that stop, resume runs whose vendor recovered.
 
-A run that a worker holds is taken from it: the worker notices at its next page, whose transaction is refused.
+A run that a worker holds is taken away from it: the transaction of its next page is refused.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from koppel.sync.models import RunReason, RunState
 _SQL = load_statements("koppel.sync")
 _STATES = {"queued": RunState.QUEUED, "running": RunState.RUNNING, "cancelled": RunState.CANCELLED}
 _WAITING_CODES = [RunReason.OUTAGE.value, RENEWAL_SLOW]
-"""Why a run waits that goes on as soon as the vendor answers again."""
+"""Reasons for waiting that end as soon as the vendor answers again."""
 
 
 def stop_runs(organisation_id: int, connection_id: int, halt: StopReason) -> None:
@@ -31,9 +30,9 @@ def stop_runs(organisation_id: int, connection_id: int, halt: StopReason) -> Non
 
 
 def restart_runs(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """Requeue the runs of administrations whose id has another company.
+    """Requeue the runs of administrations whose company id now belongs to another company.
 
-    What is read now is not written, and the run begins again with the guard, which ends it.
+    Pages being read are not written. The next attempt starts with the identity check, which ends the run.
     """
     parameters = _params(organisation_id, administrations=list(administration_ids))
     with database.cursor() as cursor:
@@ -41,7 +40,7 @@ def restart_runs(organisation_id: int, administration_ids: Sequence[int]) -> Non
 
 
 def resume_waiting_runs(organisation_id: int, connection_id: int) -> None:
-    """Let runs go on at once whose vendor answers again, in the caller's transaction and scope."""
+    """Let runs continue at once when their vendor answers again, in the caller's transaction and scope."""
     parameters = _params(organisation_id, connection=connection_id, codes=_WAITING_CODES)
     with database.cursor() as cursor:
         cursor.execute(_SQL["resume_waiting_runs_of_connection"], parameters)

@@ -1,1 +1,1 @@
-"""How far runs and imports are, and how long they take."""
+"""The progress of runs and imports, and estimates of their duration."""

@@ -1,8 +1,7 @@
-"""An import as a person follows it: counts by status, and one page of its administrations, what needs
-somebody on top.
+"""The progress of an import: counts by status, and one page of its administrations.
 
-What it costs depends on the page, hardly on the import: the page asks again every two seconds, also with
-thousands of administrations.
+Administrations that need attention come first. The cost depends on the page, not on the size of the import,
+because the page is polled every two seconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,6 @@ from django.db.models.functions import Greatest
 
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.queries import FAILING_STATUSES, ImportState, import_state
-from koppel.administrations.scope import visible_to
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run, RunResource
 from koppel.sync.progress.queries import newest_runs
@@ -27,16 +25,18 @@ STATUS_GROUPS: Mapping[str, Sequence[str]] = {
     "active": (Status.ACTIVE,),
     "deactivated": (Status.DEACTIVATED,),
 }
-"""What a person filters by, in the order of the page."""
+"""The filters of the page, in their order."""
 PAGE_SIZE = 30
 RUNNING_SHOWN_MAX = 100
-"""So many running ones are asked how far they are; more are seldom read at once."""
+"""At most this many running administrations are queried for their progress."""
 
 
 @dataclass(frozen=True)
 class ImportLine:
-    """An administration of an import: its status, and its present or
-    last run. `rows` were read by that run."""
+    """An administration of an import, with its current or last run.
+
+    `rows` were read by that run.
+    """
 
     administration: Administration
     run: Run | None
@@ -53,7 +53,10 @@ class ImportLine:
 
 @dataclass(frozen=True)
 class ImportPage:
-    """Part of an import. `group` '' shows all. `seconds_left` None: over, or no telling yet."""
+    """One page of an import.
+
+    `group` '' shows all. `seconds_left` is None when the import is over or no estimate exists.
+    """
 
     state: ImportState
     lines: Sequence[ImportLine]
@@ -72,8 +75,10 @@ class ImportPage:
 def import_page(
     actor: Actor, import_id: int, group: str = "", number: int = 1, size: int = PAGE_SIZE
 ) -> ImportPage | None:
-    """Return the page with this number, or the last one. None when
-    the actor may see nothing of the import."""
+    """Return the page with this number, or the last one.
+
+    None when the actor may see nothing of the import.
+    """
     state = import_state(actor, import_id)
     if state is None:
         return None
@@ -105,15 +110,15 @@ def import_page(
 
 def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
     """Return the ids in the order of the page, lazily."""
-    administrations = visible_to(actor).filter(import_id=import_id)
+    administrations = Administration.objects.visible_to(actor).filter(import_id=import_id)
     if group:
         administrations = administrations.filter(status__in=STATUS_GROUPS[group])
     order = [
         When(status__in=statuses, then=Value(position))
         for position, statuses in enumerate(STATUS_GROUPS.values())
     ]
-    administrations = administrations.annotate(position=Case(*order, output_field=IntegerField()))
-    return administrations.order_by("position", "sort_name", "pk").values_list("pk", flat=True)  # type: ignore[return-value]
+    position = Case(*order, output_field=IntegerField())
+    return administrations.order_by(position, "sort_name", "pk").values_list("pk", flat=True)  # type: ignore[return-value]
 
 
 def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]) -> list[ImportLine]:

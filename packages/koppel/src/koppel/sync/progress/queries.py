@@ -1,4 +1,4 @@
-"""Reads of runs: what is under way, how far, and what the last ones did."""
+"""Queries of runs: the open ones, their progress, and the results of earlier ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ResourceLine:
 
 
 def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Progress]:
-    """Return progress by administration; those without an open run are absent."""
+    """Return the progress by administration; those without an open run are absent."""
     runs = progress_of_runs(organisation_id, administration_ids)
     return {
         key: Progress(run.percent, run.resource, run.done, run.expected, run.seconds_left)
@@ -34,21 +34,23 @@ def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict
 
 
 def recent_runs(administration: Administration, limit: int = 20) -> list[Run]:
-    """Return the newest runs first, each with its resources."""
+    """Return the runs, newest first, each with its resources."""
     runs = Run.objects.in_organisation(administration.organisation_id).filter(administration=administration)
     return list(runs.order_by("-created_at", "-pk").prefetch_related("run_resources")[:limit])
 
 
 def newest_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Run]:
-    """Return the newest run by administration; those that never had one are absent."""
+    """Return the newest run by administration; those without a run are absent."""
     runs = Run.objects.in_organisation(organisation_id).filter(administration_id__in=administration_ids)
     newest = runs.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
     return {run.administration_id: run for run in newest}
 
 
 def checkpoints_of(administration: Administration) -> dict[str, Checkpoint]:
-    """Return the checkpoints by resource, in the order of their keys;
-    a resource that was never read is absent."""
+    """Return the checkpoints by resource, in the order of the keys.
+
+    A resource that was never read is absent.
+    """
     checkpoints = Checkpoint.objects.in_organisation(administration.organisation_id).filter(
         administration=administration
     )
@@ -56,8 +58,10 @@ def checkpoints_of(administration: Administration) -> dict[str, Checkpoint]:
 
 
 def next_scheduled(administration: Administration) -> datetime | None:
-    """Return the time of the next scheduled run; None when there is none: the schedule
-    is off, or the administration cannot sync."""
+    """Return the time of the next scheduled run.
+
+    None when the schedule is off or the administration cannot be synced.
+    """
     if administration.status != Status.ACTIVE:
         return None
     if reconnect_hint(administration.connection, administration.remote_company):
@@ -67,10 +71,11 @@ def next_scheduled(administration: Administration) -> datetime | None:
 
 
 def resource_lines(administration: Administration, runs: Sequence[Run]) -> list[ResourceLine]:
-    """Return each resource with the counts of the newest run that read it: a run of single resources does not
-    touch the others.
+    """Return each resource with the counts of the newest run that read it.
 
-    `runs` newest first; in the order of the run that read most."""
+    A run of some resources leaves the counts of the others unchanged. `runs` is sorted newest first; the
+    result follows the order of the run with the most resources.
+    """
     checkpoints = checkpoints_of(administration)
     run_resources: dict[str, RunResource] = {}
     for run in runs:

@@ -1,9 +1,8 @@
-"""How far a run is and how long it will take: what was read, what the vendor says there is, and how long it
-took before.
+"""The progress of a run and the time it will take.
 
-The expected duration of a resource is that of the administration's last finished run; for a first run, that
-of other administrations of the organisation, by row where the vendor says how many rows there are. While a
-run goes on, its own pace corrects the expectation.
+The expected duration of a resource is that of the administration's last finished run. For a first run it is
+that of other administrations of the organisation, per row if the vendor states a total. The pace of the
+current run corrects the estimate.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from koppel.sync.models import OPEN_STATES, ResourceState, Run, RunResource, Run
 FINISHED_STATES = (ResourceState.DONE, ResourceState.SKIPPED, ResourceState.FAILED)
 DEFAULT_SECONDS = {"entries": 12.0, "balances": 3.0, "contacts": 1.5}
 DEFAULT_SECONDS_OTHER_RESOURCES = 0.5
-"""Where nobody knows better: the first run of the first administration."""
+"""Used without any history: the first run of the first administration."""
 MAX_FRACTION_WHILE_RUNNING = 0.97
 PACE_FROM_SECONDS = 3.0
 PACE_BETWEEN = (0.2, 10.0)
@@ -31,8 +30,10 @@ _STATES = {"succeeded": RunState.SUCCEEDED, "done": ResourceState.DONE, "full": 
 
 @dataclass(frozen=True)
 class ResourceProgress:
-    """One resource of a run. `done` and `expected` count rows (entry lines for entries); None: the source did
-    not say."""
+    """One resource of a run.
+
+    `done` and `expected` count rows (entry lines for entries). `expected` None: the source states no total.
+    """
 
     resource: str
     state: str
@@ -45,10 +46,11 @@ class ResourceProgress:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """A run that waits or is performed. `resource` is the one being read now, '' before the first.
+    """An open run. `resource` is being read now, '' before the first.
 
-    `waits_until`: it waits for the vendor, because of `reason`. `percent` and `seconds_left` None: not begun,
-    or no telling."""
+    `waits_until`: it waits for the vendor, because of `reason`. `percent` and `seconds_left` are None before
+    it begins, or when no estimate exists.
+    """
 
     run_id: int
     administration_id: int
@@ -78,8 +80,9 @@ class Throughput:
 
 @dataclass(frozen=True)
 class DurationHistory:
-    """Durations of earlier runs: of these administrations by (administration, resource), and of the
-    organisation by resource.
+    """Durations of earlier runs.
+
+    Of these administrations by (administration, resource); of the organisation by resource.
     """
 
     of_administration: Mapping[tuple[int, str], float]
@@ -87,8 +90,7 @@ class DurationHistory:
 
 
 def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, RunProgress]:
-    """Return progress by administration; those without an open run are absent. Four queries, however many
-    administrations."""
+    """Return the progress by administration, in four queries; those without an open run are absent."""
     queryset = Run.objects.in_organisation(organisation_id).filter(
         administration_id__in=list(administration_ids), state__in=OPEN_STATES
     )
@@ -164,7 +166,7 @@ def _resource_progress(
 
 
 def _current_resource(ordered: Sequence[RunResource]) -> RunResource | None:
-    """Return the resource that is being read, else the next one."""
+    """Return the resource that is being read, otherwise the next one."""
     for state in (ResourceState.RUNNING, ResourceState.WAITING):
         for run_resource in ordered:
             if run_resource.state == state:
@@ -191,7 +193,7 @@ def _expected_seconds(run: Run, run_resource: RunResource, history: DurationHist
 
 
 def _completed_fraction(run_resource: RunResource, expected_seconds: float, at: datetime) -> float:
-    """Return the fraction that is done: by rows where the vendor says how many there are, else by time."""
+    """Return the completed fraction: by rows if the vendor states a total, otherwise by time."""
     if run_resource.state in FINISHED_STATES:
         return 1.0
     if run_resource.expected_total:
@@ -204,7 +206,7 @@ def _completed_fraction(run_resource: RunResource, expected_seconds: float, at: 
 
 
 def _pace_factor(run: Run, completed_seconds: float, at: datetime) -> float:
-    """Return by which factor this run has been slower than expected so far; 1 until something was read."""
+    """Return how many times slower than expected this run is; 1 until something was read."""
     if run.started_at is None or run.attempt > 1:
         return 1.0
     elapsed = (at - run.started_at).total_seconds()

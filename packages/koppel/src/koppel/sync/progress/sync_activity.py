@@ -1,4 +1,4 @@
-"""Syncs of the whole firm for its dashboard and list: what is under way, and what changed in whose books."""
+"""Sync activity of an organisation: open runs, and the administrations whose books changed."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,7 +11,7 @@ from koppel.sync.progress.queries import progress_of
 
 
 def active_syncs(organisation_id: int) -> Iterator[ActiveSync]:
-    """Return every open run; with the time left of those that run, from their pace."""
+    """Return every open run; with the seconds left of those in progress."""
     queryset = Run.objects.in_organisation(organisation_id).filter(state__in=OPEN_STATES)
     runs = list(queryset.values_list("administration_id", "trigger", "state"))
     running = [administration_id for administration_id, _trigger, state in runs if state == RunState.RUNNING]
@@ -24,8 +24,10 @@ def active_syncs(organisation_id: int) -> Iterator[ActiveSync]:
 
 
 def changes_since(organisation_id: int, since: datetime) -> list[ChangeCounts]:
-    """Return the administrations with changes, most changes first; the first complete read of a resource is
-    no change."""
+    """Return the administrations with changes, most changes first.
+
+    The first complete read of a resource does not count as a change.
+    """
     rows = (
         Change.objects.filter(organisation_id=organisation_id, at__gte=since)
         .values("administration_id")

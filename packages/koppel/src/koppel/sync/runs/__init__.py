@@ -1,2 +1,1 @@
-"""Runs: asked for (`services`, `schedule`), waiting (`queue`), held by a worker (`claims`), with their
-checkpoints."""
+"""Runs and their checkpoints: requested (`services`, `schedule`), queued (`queue`), claimed (`claims`)."""

@@ -1,5 +1,4 @@
-"""How far each resource got, and what a run counts of it: the rows that are written with every page, over
-async psycopg."""
+"""Checkpoints and counts of resources, which are saved with every page. Async psycopg."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -34,14 +33,15 @@ class CheckpointState:
 
     @property
     def is_baseline(self) -> bool:
-        """Return whether nothing has been read completely yet: rows are new, and none can be absent."""
+        """Return whether no complete read has finished: all rows are new, and none can be deleted."""
         return self.last_full_at is None
 
 
 @dataclass(frozen=True)
 class ResourceDelta:
-    """The counts that a page adds to its resource of the run; `state`, `mode` and `expected_total` are set,
-    not added.
+    """The counts that a page adds to its resource of the run.
+
+    `state`, `mode` and `expected_total` replace the stored values.
     """
 
     state: str
@@ -63,7 +63,7 @@ _TYPES = {str: "text", int: "bigint", bool: "bool", datetime: "timestamptz"}
 
 
 def _typed_columns(kind: type[CheckpointState | ResourceDelta]) -> Iterator[str]:
-    """Yield each field with its type in PostgreSQL, as `json_to_recordset` takes them."""
+    """Yield each field with its PostgreSQL type, for `json_to_recordset`."""
     for field in fields(kind):
         [python_type] = {*(get_args(field.type) or (field.type,))} - {NoneType}
         yield f"{field.name} {_TYPES[python_type]}"
@@ -83,8 +83,10 @@ _SAVE_CHECKPOINTS = _SQL["save_checkpoints"].format(
 async def plan_resources(
     connection: Connection, claimed: ClaimedRun, resources: Sequence[tuple[str, str]]
 ) -> dict[str, tuple[str, str, CheckpointState | None]]:
-    """Store the resources of the run (resource, reason or '') once. Returns the state of each with its reason
-    and its checkpoint; None when it was never read."""
+    """Store the resources of the run (resource, reason or '') once.
+
+    Returns the state of each with its reason and its checkpoint; None when it was never read.
+    """
     await connection.execute(
         _SQL["insert_run_resources"],
         {
@@ -133,7 +135,7 @@ async def save_checkpoints(
 async def finish_resource(
     connection: Connection, claimed: ClaimedRun, resource: str, state: str, reason: str
 ) -> None:
-    """Store that a resource could not be read: skipped or failed, with the reason."""
+    """Record that a resource could not be read: skipped or failed, with the reason."""
     await connection.execute(
         _SQL["finish_run_resource"],
         {"state": state, "reason": reason, "run": claimed.id, "resource": resource},
@@ -141,8 +143,10 @@ async def finish_resource(
 
 
 async def reset_cursor(connection: Connection, claimed: ClaimedRun, resource: str) -> None:
-    """Make a read that was refused or not understood start again next time, a full one as a full one: its
-    cursor may be invalid at the source, and would be refused for ever."""
+    """Make a refused read start again next time, in the same mode.
+
+    Its cursor may be invalid at the source and would be refused every time.
+    """
     await connection.execute(
         _SQL["reset_checkpoint_cursor"],
         {"administration": claimed.administration_id, "resource": resource, "full": ReadMode.FULL},

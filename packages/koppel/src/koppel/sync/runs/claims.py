@@ -1,5 +1,7 @@
-"""A worker's claims on runs, over async psycopg: claim, heartbeat, requeue. Every page is written in a
-`fenced_transaction`."""
+"""A worker's claims on runs: claim, heartbeat, requeue. Async psycopg.
+
+Every page is written in a `fenced_transaction`.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +26,7 @@ _STATES = {"queued": RunState.QUEUED, "running": RunState.RUNNING}
 
 @dataclass(frozen=True)
 class ClaimedRun:
-    """A run that this worker holds, with what it needs to know about its administration."""
+    """A run that this worker holds, with the necessary facts about its administration."""
 
     id: int
     attempt: int
@@ -42,7 +44,7 @@ class ClaimedRun:
 
 
 async def claim_runs(connection: Connection, run_ids: list[int], worker: str) -> list[ClaimedRun]:
-    """Claim those of the runs that are queued, or whose worker sends no heartbeat; leave out the others."""
+    """Claim those of the runs that are queued or have an expired heartbeat; skip the others."""
     async with connection.cursor(row_factory=class_row(ClaimedRun)) as cursor:
         await cursor.execute(
             _SQL["claim_runs"],
@@ -53,8 +55,10 @@ async def claim_runs(connection: Connection, run_ids: list[int], worker: str) ->
 
 @asynccontextmanager
 async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIterator[Connection]:
-    """Open a transaction in the organisation's scope that locks the run. Raises `RunTakenOver` when it is no
-    longer ours."""
+    """Open a transaction in the organisation's scope that locks the run.
+
+    Raises `RunTakenOver` when this worker no longer holds it.
+    """
     guard = _SQL["fence_run"].format(run=claimed.id, attempt=claimed.attempt, running=f"'{RunState.RUNNING}'")
     try:
         async with database.tenant_transaction(claimed.organisation_id, guard=guard) as connection:
@@ -64,8 +68,10 @@ async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIt
 
 
 async def heartbeat(connection: Connection, claimed: ClaimedRun) -> bool:
-    """Store a heartbeat. Returns False when the run is no longer ours. A run that was claimed just as its
-    connection was paused is requeued."""
+    """Store a heartbeat. Returns False when this worker no longer holds the run.
+
+    A run that was claimed just as its connection was paused is requeued.
+    """
     cursor = await connection.execute(
         _SQL["renew_heartbeat"],
         {**_claim_params(claimed), "connection": claimed.connection_id, "paused": ConnectionState.PAUSED},
@@ -77,7 +83,7 @@ async def heartbeat(connection: Connection, claimed: ClaimedRun) -> bool:
 async def requeue(
     connection: Connection, claimed: ClaimedRun, seconds: float, *, failed: bool, code: str, reason: str
 ) -> None:
-    """Put the run back in the queue, to start after some seconds."""
+    """Put the run back in the queue, to start after `seconds`."""
     await connection.execute(
         _SQL["requeue_run"],
         {
@@ -100,11 +106,11 @@ async def requeue_after_crash(
 
 
 async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason: str) -> float:
-    """Requeue the run while our own database answers with errors, for about as long as the outage lasts
-    already.
+    """Requeue the run while the database returns errors, for about as long as the outage has lasted.
 
-    Returns the seconds of the outage so far, 0 at first. After a quarter of an hour without errors it is a
-    new outage."""
+    Returns the seconds of the outage so far, 0 at first. After a quarter of an hour without errors a new
+    outage begins.
+    """
     cursor = await connection.execute(
         _SQL["requeue_run_for_outage"],
         {
@@ -127,12 +133,12 @@ def _claim_params(claimed: ClaimedRun) -> dict[str, object]:
 
 
 async def failures(connection: Connection, claimed: ClaimedRun) -> int:
-    """Return how often in a row the run failed; a page that is committed makes it 0."""
+    """Return the number of consecutive failures without progress."""
     result = await connection.execute(_SQL["get_run_failures"], {"run": claimed.id})
     row = await result.fetchone()
     return int(row[0]) if row else 0
 
 
 async def reset_failures(connection: Connection, claimed: ClaimedRun) -> None:
-    """Set the count of failures to 0, as a page was committed."""
+    """Set the count of failures to 0 after a committed page."""
     await connection.execute(_SQL["reset_run_failures"], {"run": claimed.id})

@@ -1,4 +1,4 @@
-"""When an import is over: the last of its administrations was read, failed, or was stopped."""
+"""The end of an import: every administration was read, failed or was stopped."""
 
 from django.urls import reverse
 
@@ -10,8 +10,10 @@ from koppel.sync.event_types import SyncEvent
 
 
 def notify_import_finished(organisation_id: int, administration_id: int) -> None:
-    """Notify the importer once, when the last of the import's administrations comes to its first end. Later
-    syncs of any of them, after a reconnect too, are no import. In the caller's transaction and scope."""
+    """Notify the importer once, when every administration of the import has ended its first sync.
+
+    Later syncs do not count, not even the first one after a reconnect. In the caller's transaction and scope.
+    """
     administrations = Administration.objects.in_organisation(organisation_id)
     import_id = administrations.values_list("import_id", flat=True).get(pk=administration_id)
     if import_id is None:

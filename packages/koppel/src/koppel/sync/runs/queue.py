@@ -1,11 +1,10 @@
-"""Which runs are performed next. The queue is `sync_run` itself: a worker takes as many runs as it has room
-for in one go.
+"""The queue of runs, which is the table `sync_run`. A worker claims as many runs as it has room for.
 
-Order: what a dead worker left and what a person asked for come first. Then organisations take turns, each
-counted with what is being performed for it already, so that a large import does not hold up a small firm.
-Within an organisation an import goes before the schedule, and a run that had its turn after those that had
-none yet: small companies of an import finish early without anybody knowing beforehand which are small. A run
-whose connection is paused waits with it.
+Order: runs of dead workers and runs that a person requested come first. Then organisations take turns,
+weighted by what is running for them, so that a large import does not delay a small organisation. Within an
+organisation imports precede scheduled runs, and runs without a turn precede those that had one: small
+companies of an import finish early although their size is not known beforehand. Runs of a paused connection
+wait.
 """
 
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from koppel.sync.runs import claims
 from koppel.sync.runs.claims import STALLED_SECONDS, ClaimedRun
 
 CHANNEL = "koppel_runs"
-"""PostgreSQL notifies here when runs are added."""
+"""The PostgreSQL notification channel for new runs."""
 
 _SQL = load_statements("koppel.sync")
 _LITERALS = {
@@ -36,16 +35,20 @@ _RELEASE_RUNS = _SQL["release_runs"].format(**_LITERALS)
 
 @dataclass(frozen=True)
 class ClaimedRuns:
-    """Runs that this worker holds now, and in how many seconds the next one may start; None when none waits
-    for a time."""
+    """The runs that this worker now holds, and the seconds until the next one may start.
+
+    `next_in_seconds` is None when no run waits for a time.
+    """
 
     runs: list[ClaimedRun]
     next_in_seconds: float | None
 
 
 async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedRuns:
-    """Claim at most `room` runs, in a transaction of the installation's
-    scope: all organisations share one queue."""
+    """Claim at most `room` runs.
+
+    Runs in a transaction of the installation's scope: all organisations share one queue.
+    """
     rows = await connection.execute(_CHOOSE_RUNS, {"room": room})
     ids = [run_id for (run_id,) in await rows.fetchall()]
     runs = await claims.claim_runs(connection, ids, worker) if ids else []
@@ -61,6 +64,6 @@ async def has_waiting(connection: Connection) -> bool:
 
 
 async def release_claims(connection: Connection, worker: str) -> int:
-    """Requeue the runs of a worker that stops. Its own tasks must have ended."""
+    """Requeue the runs of a worker that stops. Its tasks must have ended."""
     cursor = await connection.execute(_RELEASE_RUNS, {"worker": worker})
     return cursor.rowcount

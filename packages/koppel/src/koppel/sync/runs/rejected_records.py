@@ -37,8 +37,10 @@ async def store(
 async def delete_older(
     connection: Connection, claimed: ClaimedRun, resources: Sequence[str], before: datetime | None
 ) -> None:
-    """Delete the rejected records that a complete read did not reject again: they are gone at the source, or
-    readable now."""
+    """Delete the rejected records that a complete read did not reject again.
+
+    They were deleted at the source or can be read now.
+    """
     await connection.execute(
         _SQL["delete_older_rejected_records"],
         {
@@ -51,6 +53,8 @@ async def delete_older(
 
 
 def delete_cte(staged: str) -> str:
-    """Return a query of a WITH clause that deletes the records that are staged now, as they were normalised.
-    Parameters: `administration`, `resource`."""
+    """Return a common table expression that deletes the rejected records that are now staged.
+
+    Parameters: `administration`, `resource`.
+    """
     return f"understood AS ({_SQL['delete_staged_rejected_records'].format(staged=staged)})"

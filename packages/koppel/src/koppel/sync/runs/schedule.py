@@ -1,12 +1,11 @@
-"""When an administration is due: by the clock on the wall, spread over the administrations, whatever was
-missed.
+"""When an administration is due by its schedule, in local time.
 
-Each schedule is a sequence of moments, one per interval, at a place within it that is the administration's
-own (`spread_of`). Due is who has not begun a run since the newest moment: however many were missed meanwhile,
-one run catches up.
+A schedule is a sequence of moments, one per interval, at an offset within the interval that is the
+administration's own (`spread_of`). An administration is due when it has begun no run since the newest moment,
+so one run makes up for any number of missed ones.
 
-daily    once between 4 and 8 in the morning, before the office opens; missed, it is caught up at once
-night    once between midnight and 5; missed, it waits for the next night, for that is what was asked for
+daily    once between 4:00 and 8:00, before the office opens; a missed run is caught up at once
+night    once between 0:00 and 5:00; a missed run waits for the next night
 hourly_N every N hours
 """
 
@@ -20,7 +19,7 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def spread_of(administration_id: int) -> float:
-    """Return a number in [0, 1) that never changes and does not depend on the order of import."""
+    """Return a number in [0, 1) that is stable and independent of the order of import."""
     digest = hashlib.blake2b(str(administration_id).encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
 
@@ -42,8 +41,10 @@ def newest_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> d
 
 
 def is_due(schedule: str, last_begun_at: datetime | None, at: datetime, spread: float, zone: tzinfo) -> bool:
-    """Return whether a run should begin now. `last_begun_at`: the
-    newest run, of whatever trigger and outcome."""
+    """Return whether a run should begin now.
+
+    `last_begun_at` is the start of the newest run, whatever its trigger and outcome.
+    """
     moment = newest_moment(schedule, at, spread, zone)
     if moment is None or (last_begun_at is not None and last_begun_at >= moment):
         return False
@@ -51,7 +52,7 @@ def is_due(schedule: str, last_begun_at: datetime | None, at: datetime, spread: 
 
 
 def next_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> datetime | None:
-    """Return the first moment after `at`, to be shown."""
+    """Return the first moment after `at`, for display."""
     if schedule in HOURS:
         newest = newest_moment(schedule, at, spread, zone)
         return newest + timedelta(hours=HOURS[schedule]) if newest else None
@@ -66,8 +67,11 @@ def next_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> dat
 
 
 def _local_time_after(day: date, begins: time, after: timedelta, zone: tzinfo) -> datetime:
-    """Return a wall-clock time of a day. One that the change to summer time leaves out becomes the moment an
-    hour later on the wall, one that comes twice the first of the two: so there is exactly one a day."""
+    """Return the moment of a local time on a day, exactly one per day.
+
+    A time that the change to summer time skips is moved one hour later; of a time that occurs twice, the
+    first is returned.
+    """
     wall = datetime.combine(day, begins) + after
     return wall.replace(tzinfo=zone).astimezone(UTC)
 

@@ -1,4 +1,4 @@
-"""Use cases of syncing: ask for a run, retry, cancel, and the schedule."""
+"""Use cases of syncs: request, retry, cancel, and the schedule."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,8 +35,10 @@ def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 
 
 def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInput()) -> bool:  # noqa: B008 - frozen
-    """Queue a sync now. Returns False when a run is open already. Raises `NoSuchAdministration`,
-    `Quarantined` and `SyncNotAllowed`."""
+    """Queue a sync now. Returns False when a run is open already.
+
+    Raises `NoSuchAdministration`, `Quarantined` and `SyncNotAllowed`.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     quarantine.refuse()
     administration = administration_for(actor, administration_id)
@@ -69,24 +71,19 @@ def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInpu
 
 
 def _require_synced(administration: Administration, resources: Sequence[str]) -> None:
-    """Raise `SyncNotAllowed` unless the administration was synced once and its settings include all of
-    `resources`."""
+    """Raise `SyncNotAllowed` unless a first sync succeeded and the settings include all `resources`."""
     if administration.activated_at is None:
-        raise SyncNotAllowed(
-            _("The first sync reads everything. Choose single resources once it is complete.")
-        )
+        raise SyncNotAllowed(_("The first sync reads all data. You can select data once it is complete."))
     if unsynced_resources := sorted(set(resources) - set(effective_settings(administration).resources)):
-        message = _(
-            "Not synced here: %(names)s. The settings of this administration say which resources are."
-        )
+        message = _("Not synced here: %(names)s. See the settings of this administration.")
         raise SyncNotAllowed(message % {"names": ", ".join(unsynced_resources)})
 
 
 def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
-    """Queue runs for those administrations that have no open one. The
-    caller has refused those that cannot be synced.
+    """Queue runs for those administrations without an open one. Returns the number of runs.
 
-    Returns the number of runs."""
+    The caller has excluded administrations that cannot be synced.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administrations = Administration.objects.for_actor(actor).filter(pk__in=list(administration_ids))
     new_ids = list(administrations.filter(activated_at=None).values_list("pk", flat=True))
@@ -97,9 +94,11 @@ def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
 
 
 def cancel_run(actor: Actor, administration_id: int) -> bool:
-    """Stop the open run after its page; what was read stays. Returns False when there is none.
+    """Cancel the open run after its current page; committed pages are kept.
 
-    A first import that is stopped is failed, with who stopped it as the reason, and can be retried."""
+    Returns False when no run is open. A cancelled first import becomes failed, with the person who cancelled
+    it as the reason, and can be retried.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = administration_for(actor, administration_id)
     stopped = (
@@ -126,8 +125,10 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
 
 
 def request_for_connection(actor: Actor, connection_id: int) -> int:
-    """Queue runs after a reconnect, for what could not be synced meanwhile: imports continue; the others
-    catch up on their schedule."""
+    """Queue runs after a reconnect: imports continue.
+
+    Other administrations catch up on their schedule.
+    """
     administrations = Administration.objects.for_actor(actor).filter(connection_id=connection_id)
     waiting = administrations.exclude(status=Status.DEACTIVATED)
     imported_ids = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
@@ -138,8 +139,10 @@ def request_for_connection(actor: Actor, connection_id: int) -> int:
 
 
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
-    """Queue runs for companies that were confirmed: a first import continues, the others get a full read, as
-    anything may have changed meanwhile. Returns the number of runs."""
+    """Queue runs for companies whose identity was confirmed. Returns the number of runs.
+
+    A first import continues; the others get a full read, because anything may have changed meanwhile.
+    """
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=list(administration_ids)
     )
@@ -152,12 +155,12 @@ def request_released(organisation_id: int, administration_ids: Sequence[int], re
 
 
 def request_due_runs() -> int:
-    """Queue one run for each administration that is due, however many were missed. Returns the number of
-    runs.
+    """Queue one run for each administration that is due. Returns the number of runs.
 
-    One at a time over all workers: whoever comes second finds the lock taken and leaves. The lock ends with
-    the transaction, so a killed scheduler leaves nothing behind; a connection that does not work schedules
-    nothing. In quarantine nothing is scheduled; what was missed is caught up."""
+    One worker at a time: a second one finds the lock taken and returns. The lock ends with the transaction,
+    so a killed scheduler leaves nothing behind. Administrations of a connection that does not work are
+    skipped. In quarantine nothing is scheduled; missed runs are caught up later.
+    """
     if quarantine.current() is not None:
         return 0
     with installation_scope("schedule"):
@@ -181,10 +184,10 @@ def request_due_runs() -> int:
 
 
 def _schedulable_administrations() -> "QuerySet[Any]":
-    """Return administrations without an open run that were imported completely, on a connection that works.
-    One query.
+    """Return fully imported administrations on a working connection without an open run. One query.
 
-    `last_run_at` is that of the newest run that was not for single resources only."""
+    `last_run_at` is that of the newest run that was not restricted to some resources.
+    """
     runs = Run.objects.filter(administration_id=OuterRef("pk"))
     complete_runs = runs.filter(resources__isnull=True)
     return (
@@ -206,10 +209,11 @@ def _request(
     full: bool = False,
     resources: Sequence[str] | None = None,
 ) -> int:
-    """Queue runs, and return their number: an administration with an open run gets no other (a constraint of
-    the database).
+    """Queue runs and return their number.
 
-    The trigger `announce` on `sync_run` wakes the workers."""
+    A constraint of the database skips administrations with an open run. The trigger `announce` on `sync_run`
+    notifies the workers.
+    """
     before = timezone.now()
     Run.objects.bulk_create(
         [

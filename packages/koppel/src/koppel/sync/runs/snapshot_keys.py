@@ -1,5 +1,7 @@
-"""The keys that a complete read of several pages has read so far: a row without its key at the end is deleted
-at the source."""
+"""The keys that an unfinished complete read of several pages has met.
+
+Rows without a key at the end of the read are deleted at the source.
+"""
 
 from collections.abc import Sequence
 
@@ -9,13 +11,13 @@ from koppel.sync.runs.claims import ClaimedRun
 
 _SQL = load_statements("koppel.sync")
 READ_KEYS_SQL = _SQL["list_snapshot_keys"]
-"""The keys that were recorded of one read, for `books.storage.row_deletion.missing_keys`."""
+"""The keys recorded for one read, for `books.storage.row_deletion.missing_keys`."""
 
 
 async def record(
     connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]
 ) -> int:
-    """Store the keys that a page of a complete read has. Returns how many were new."""
+    """Store the keys of a page of a complete read. Returns how many were new."""
     cursor = await connection.execute(
         _SQL["insert_snapshot_keys"],
         {
@@ -30,8 +32,10 @@ async def record(
 
 
 async def count(connection: Connection, claimed: ClaimedRun, resources: Sequence[str], read_id: int) -> int:
-    """Return the number of stored keys. Fewer than were stored: the table is unlogged, and the database
-    crashed in between."""
+    """Return the number of stored keys.
+
+    Fewer than were stored means that the database crashed in between: the table is unlogged.
+    """
     result = await connection.execute(
         _SQL["count_snapshot_keys"],
         {"administration": claimed.administration_id, "resources": list(resources), "read": read_id},

@@ -1,2 +1,1 @@
-"""A worker: takes runs from their queue, works off jobs, and looks
-after tokens and what dead workers left."""
+"""The worker process: executes runs and jobs, renews tokens, and takes over from dead workers."""

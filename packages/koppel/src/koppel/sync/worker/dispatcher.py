@@ -1,8 +1,7 @@
-"""Claims runs from the queue while there is room, executes them concurrently, and requeues them when the
-worker stops.
+"""Claims runs while there is room, executes them concurrently, and requeues them on shutdown.
 
-New runs announce themselves (`LISTEN`); runs that wait for a time are looked for when it comes. A long run
-gives up its place at a page when others wait for one, and goes on later from its checkpoint.
+`LISTEN` wakes the dispatcher when runs are added; runs with a start time are claimed when it comes. A long
+run yields after a page when others wait, and continues later from its checkpoint.
 """
 
 import asyncio
@@ -30,20 +29,21 @@ from koppel.sync.runs.claims import ClaimedRun
 
 WORKER_ID = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 TIME_SLICE_SECONDS = 20.0
-"""A run's first turn; each later one is twice as long, at most eight times."""
+"""The first time slice of a run; each later one doubles, up to eight times this."""
 LOOK_SECONDS = 5.0
-"""So often at least, for what a dead worker left: with 15 s of silence that makes 20 s to a takeover."""
+"""The longest interval between looks at the queue. With 15 s until a heartbeat expires, a dead worker's runs
+are taken over within 20 s."""
 QUEUE_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=LOOK_SECONDS)
-"""While the queue cannot be read."""
+"""The backoff while the queue cannot be read."""
 GATHER_SECONDS = 0.03
-"""Places that become free within this time are filled with one look."""
+"""Runs that end within this time of each other are replaced by one query."""
 STOP_SECONDS = 3.0
 
 log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """`leads`: of all workers this one keeps the schedule, until its session ends."""
+    """Executes runs. `leads`: this worker keeps the schedule for all workers."""
 
     def __init__(self, runtime: Runtime, concurrency: int) -> None:
         self._runtime, self._concurrency = runtime, concurrency
@@ -54,7 +54,7 @@ class Dispatcher:
         self.leads = False
 
     async def run(self) -> None:
-        """Claim and execute runs for ever; to end, cancel it and call `stop`."""
+        """Claim and execute runs for ever. To stop, cancel this and call `stop`."""
         listening = asyncio.create_task(self._listen())
         try:
             misses = 0
@@ -75,7 +75,7 @@ class Dispatcher:
             listening.cancel()
 
     async def stop(self) -> None:
-        """Let open runs end with their page, cancel those that do not within 3 s, and requeue all."""
+        """Let runs end with their current page, cancel the rest after 3 s, and requeue all."""
         self._stopping = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
@@ -87,8 +87,10 @@ class Dispatcher:
         log.info("worker_stopped", given_back=count)
 
     async def _fill(self) -> float:
-        """Claim runs for which there is room; in quarantine none. Returns how long to wait
-        before the next time, if nothing wakes it."""
+        """Claim runs up to the concurrency limit, none in quarantine.
+
+        Returns the seconds to wait until the next time, unless woken earlier.
+        """
         if await quarantine.current_async() is not None:
             return LOOK_SECONDS
         room = self._concurrency - len(self._tasks)
@@ -113,7 +115,7 @@ class Dispatcher:
     def _on_run_done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # Its heartbeat has stopped: another worker, or this one, takes the run over.
+            # Its heartbeat has stopped, so a worker will claim the run again.
             log.error("run_left", error=type(error).__name__, reason=str(error)[:200])
         self._wake.set()
 
@@ -123,8 +125,10 @@ class Dispatcher:
         return context
 
     def _time_slice(self, claimed: ClaimedRun) -> Callable[[], None]:
-        """Raise when the run must stop, before each call to the vendor: everything that was read is or can be
-        written then."""
+        """Return a check that raises `Preempted` when the run must yield.
+
+        It is called before each call to the vendor, when everything read so far is written or can be.
+        """
         ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(claimed.attempt - 1, 3)
 
         def ask() -> None:
@@ -134,13 +138,15 @@ class Dispatcher:
         return ask
 
     async def _listen(self) -> None:
-        """Wake up when runs are added, and become the leader when there is none. One session does both, and
-        is renewed when it breaks."""
+        """Wake up when runs are added, and become the leader when there is none.
+
+        One session serves both and is renewed when it breaks.
+        """
         while True:
             try:
                 async with await open_lock_connection() as connection:
                     await connection.execute(f"LISTEN {queue.CHANNEL}")
-                    self._wake.set()  # What was added before was announced to nobody.
+                    self._wake.set()  # Runs added before LISTEN sent no notification.
                     while True:
                         self.leads = await keep_session_lock(connection, LockName.LEADER, is_held=self.leads)
                         async for _notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):

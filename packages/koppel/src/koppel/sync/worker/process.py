@@ -1,5 +1,7 @@
-"""The worker: takes runs from their queue, works off jobs, looks after what dead workers left, and one keeps
-the schedule."""
+"""The worker process: executes runs and jobs, and retries those of dead workers.
+
+One worker is the leader and keeps the schedule.
+"""
 
 import asyncio
 import gc
@@ -39,17 +41,16 @@ log = structlog.get_logger(__name__)
 
 
 def main(concurrency: int = 20) -> None:
-    """Work until SIGTERM or SIGINT; jobs under way are finished or left to the next worker."""
+    """Work until SIGTERM or SIGINT; jobs in progress are finished or left to the next worker."""
     keep_thread_connections()
-    # Notices and issues name pages. Imported before there are threads that would
-    # do it at once, in the middle of their work.
+    # Notifications and issues link to pages. Import the URL configuration before threads start that would all
+    # import it at once.
     import_module(settings.ROOT_URLCONF)
-    # Pages are thousands of records without cycles, and modules stay:
-    # looking for garbage less often saves a twentieth.
+    # Pages are thousands of records without reference cycles, and modules stay loaded: collecting garbage
+    # less often saves 5 %.
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
-    # A person who waits for a page goes before a sync that nobody waits for;
-    # alone on a machine it makes no difference.
+    # Give web requests precedence over syncs; without competition this makes no difference.
     os.nice(NICENESS)
     asyncio.run(_main(concurrency))
 
@@ -87,15 +88,17 @@ async def _main(concurrency: int) -> None:
             task.cancel()
         ended = await asyncio.gather(*tasks, dispatcher.stop(), return_exceptions=True)
     for outcome in ended:
-        # The supervisor starts a worker again that ended by itself.
+        # The supervisor restarts a worker that exits by itself.
         if isinstance(outcome, Exception):
             raise outcome
 
 
 async def _run_job_worker(worker_app: App) -> None:
-    """Run all jobs but syncs: look-ups, mail, what follows a reconnect. When the database
-    fails it is started again, with growing pauses and new sessions: old ones may have
-    been made read-only or given short timeouts."""
+    """Run all jobs except syncs: look-ups, mail, work after a reconnect.
+
+    When the database fails the job worker is restarted, with growing pauses and new sessions: old ones may be
+    read-only or have short timeouts.
+    """
     failures = 0
     while True:
         began = time.monotonic()
@@ -133,7 +136,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str)
 
 
 async def _retry_stalled_jobs(worker_app: App) -> None:
-    """Retry jobs of workers that died. Syncs are no jobs: another worker claims their runs."""
+    """Retry jobs of workers that died. Runs are not jobs: another worker claims them."""
     manager = worker_app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=JOB_STALLED_SECONDS):
         log.warning("job_revived", task=job.task_name, job=job.id)
@@ -146,7 +149,7 @@ async def _terminate_stuck_sessions(runtime: Runtime) -> None:
 
 
 async def _keep_schedule(dispatcher: Dispatcher) -> None:
-    """Queue due runs; only in the worker that leads."""
+    """Queue due runs; only on the leader."""
     if not dispatcher.leads:
         return
     count = await run_in_thread(request_due_runs)

@@ -43,7 +43,7 @@ CONTENT_SECURITY_POLICY = (
 
 
 SENDS_LINK = "account_reset_password"
-SWITCH_URL_NAME = "own:organisations"
+SWITCH_URL_NAME = "account:organisations"
 """A person who must first set up a second step for one organisation may switch to another."""
 
 
@@ -191,7 +191,7 @@ def _check_restrictions(
     if actor.must_enrol_mfa and is_api(request):
         return JsonResponse({"error": "second_step_needed"}, status=403)
     if actor.must_enrol_mfa:
-        return HttpResponseRedirect(reverse("own:second_step_needed"))
+        return HttpResponseRedirect(reverse("account:second_step_needed"))
     if not actor.read_only or request.method in SAFE:
         return None
     if is_api(request):

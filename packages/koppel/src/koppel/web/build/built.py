@@ -72,7 +72,7 @@ def own_static_files() -> Iterator[tuple[str, bytes]]:
 
 def is_built(*, for_these_packages: bool = True) -> bool:
     """Tell whether texts and static files match the sources and the installed packages."""
-    if recorded_digests().get(OURS) != digests(own_static_files())[OURS] or any(outdated_texts(seconds=0)):
+    if digests(own_static_files()).items() - recorded_digests().items() or any(outdated_texts(seconds=0)):
         return False
     return not for_these_packages or _read_sources(COLLECTED).get("packages") == _packages()
 

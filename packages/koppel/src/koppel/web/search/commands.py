@@ -163,10 +163,10 @@ PAGES = (
         is_offered=_has_account,
     ),
     Command(
-        "sessions", _("Sessions"), "own:sessions", words="devices apparaten sessies", is_offered=_has_account
+        "sessions", _("Sessions"), "account:sessions", words="devices apparaten sessies", is_offered=_has_account
     ),
     Command(
-        "tokens", _("API tokens"), "own:tokens", words="api token key sleutel rest", is_offered=_has_account
+        "tokens", _("API tokens"), "account:tokens", words="api token key sleutel rest", is_offered=_has_account
     ),
     Command(
         "api", _("API reference"), "api_reference", words="rest openapi documentation documentatie developer"
@@ -174,7 +174,7 @@ PAGES = (
     Command(
         "organisations",
         _("Switch organisation"),
-        "own:organisations",
+        "account:organisations",
         words="wisselen firm kantoor",
         is_offered=_may_switch,
     ),
@@ -211,7 +211,7 @@ ACTIONS = (
     Command(
         "create_token",
         _("Create an API token"),
-        "own:tokens",
+        "account:tokens",
         words="new nieuwe api token aanmaken key",
         fragment="#name",
         is_offered=_has_account,

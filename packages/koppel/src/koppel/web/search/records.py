@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, F, IntegerField, Q, QuerySet, TextField, Value, When
-from django.db.models.functions import Concat
+from django.db.models import Case, CharField, F, IntegerField, Q, QuerySet, Value, When
+from django.db.models.functions import Cast
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import visible_to
 from koppel.books.access_log import audit_access
 from koppel.books.models import Account
 from koppel.company_registers.numbers import mask_number
@@ -65,7 +64,7 @@ def _matches(words: Sequence[str]) -> Q:
 
 
 def _administrations(actor: Actor) -> "QuerySet[Administration]":
-    return visible_to(actor).annotate(search_text=F("search_key"))
+    return Administration.objects.visible_to(actor).annotate(search_text=F("search_key"))
 
 
 def _administration(actor: Actor, administration: Administration) -> SearchResult:
@@ -82,8 +81,8 @@ def _people(actor: Actor) -> "QuerySet[Membership]":
     if not actor.can(Permission.MANAGE_PEOPLE):
         return Membership.objects.none().annotate(search_text=Value(""))
     people = Membership.objects.for_actor(actor).filter(is_active=True).select_related("user")
-    names = Concat("user__name", Value(" "), "user__email", output_field=TextField())
-    return people.annotate(names=names, search_text=Folded("names"))
+    email = Cast("user__email", CharField())
+    return people.annotate(address=email).annotate(search_text=Folded("user__name", "address"))
 
 
 def _person(actor: Actor, membership: Membership) -> SearchResult:

@@ -1,0 +1,110 @@
+"""What a SIE file holds, and what of it could not be read."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+NO_DATE = date.min
+
+
+class NotSie(Exception):
+    """The file cannot be read as SIE type 4. The sentence names the file and says why."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A line that is not in the books. `line` counts from 1, as an editor does."""
+
+    line: int
+    reason: str
+
+
+@dataclass
+class SieLine:
+    """`objects` are (dimension number, object code). A debit is positive. `at` is its line in the file."""
+
+    account: str
+    objects: list[tuple[str, str]]
+    amount: Decimal
+    booked_on: date | None
+    text: str
+    at: int = 0
+
+
+@dataclass
+class Voucher:
+    """`series` and `number` as the file has them; numbers repeat in some files and may be blank.
+
+    `year` is the number of its fiscal year as in #RAR: 0 the file's own, -1 the one before."""
+
+    series: str
+    number: str
+    booked_on: date
+    text: str
+    lines: list[SieLine] = field(default_factory=list)
+    at: int = 0
+    entered_on: date | None = None
+    year: int = 0
+
+
+@dataclass
+class FiscalYear:
+    """A year of #RAR. `opening`, `closing` and `result` are its #IB, #UB and #RES, by account."""
+
+    starts_on: date | None = None
+    ends_on: date | None = None
+    opening: dict[str, Decimal] = field(default_factory=dict)
+    closing: dict[str, Decimal] = field(default_factory=dict)
+    result: dict[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def stated(self) -> dict[str, Decimal]:
+        return {**self.closing, **self.result}
+
+    def has(self, day: date) -> bool:
+        return (
+            self.starts_on is not None and self.ends_on is not None and self.starts_on <= day <= self.ends_on
+        )
+
+
+@dataclass
+class SieFile:
+    """One file.
+
+    `years` is by the number in #RAR. Every one of the `line_count` lines that are not blank is either
+    understood or one of `left_out`."""
+
+    source: str
+    name: str = ""
+    number: str = ""
+    program: str = ""
+    currency: str = "SEK"
+    accounts: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    dimensions: dict[str, str] = field(default_factory=dict)
+    objects: dict[tuple[str, str], str] = field(default_factory=dict)
+    years: dict[int, FiscalYear] = field(default_factory=dict)
+    vouchers: list[Voucher] = field(default_factory=list)
+    line_count: int = 0
+    understood: int = 0
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    @property
+    def year(self) -> FiscalYear:
+        """The file's own fiscal year."""
+        return self.years.setdefault(0, FiscalYear())
+
+    @property
+    def starts_on(self) -> date | None:
+        return self.year.starts_on
+
+    @property
+    def ends_on(self) -> date | None:
+        return self.year.ends_on
+
+    @property
+    def opening(self) -> dict[str, Decimal]:
+        return self.year.opening
+
+    def leave_out(self, line: int, reason: str) -> None:
+        self.left_out.append(LeftOut(line, reason))

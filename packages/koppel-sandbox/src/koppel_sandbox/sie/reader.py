@@ -1,0 +1,477 @@
+"""Reads a SIE file line by line. A line that cannot be read is named with its reason and left out; what is no
+ledger at all is refused."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from koppel_sandbox.sie.encoding import decode
+from koppel_sandbox.sie.fields import (
+    Brace,
+    Braces,
+    DecimalSign,
+    Unreadable,
+    decimal_sign,
+    join_groups,
+    read_amount,
+    read_date,
+    split_fields,
+)
+from koppel_sandbox.sie.model import NO_DATE, FiscalYear, NotSie, SieFile, SieLine, Voucher
+
+SUFFIXES = (".se", ".si", ".sie")
+BYTES_MAX = 512 * 1024 * 1024
+LINE_CHARACTERS_MAX = 100_000
+YEAR_DAYS_MAX = 732
+"""Two years. A fiscal year has 18 months at most; a longer one is mistyped."""
+BALANCES = {"#IB": "opening", "#UB": "closing", "#RES": "result"}
+UNDERSTOOD = frozenset(
+    {
+        "#FLAGGA",
+        "#FORMAT",
+        "#GEN",
+        "#SIETYP",
+        "#PROSA",
+        "#FTYP",
+        "#FNR",
+        "#BKOD",
+        "#ADRESS",
+        "#TAXAR",
+        "#OMFATTN",
+        "#KPTYP",
+        "#ENHET",
+        "#SRU",
+        "#OIB",
+        "#OUB",
+        "#PSALDO",
+        "#PBUDGET",
+        "#KSUMMA",
+        "#RTRANS",
+        "#BTRANS",
+    }
+)
+"""Labels of SIE that say nothing which these books hold. `#RTRANS` and `#BTRANS` are the history of
+corrections."""
+STANDARD_DIMENSIONS = {
+    "1": "Resultatenhet",
+    "2": "Kostnadsbärare",
+    "6": "Projekt",
+    "7": "Anställd",
+    "8": "Kund",
+    "9": "Leverantör",
+    "10": "Faktura",
+}
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line that is not blank, or several where a text has line breaks. `at` is the number of the first."""
+
+    at: int
+    label: str
+    rest: list[str]
+    lines: int = 1
+
+
+def read(path: Path) -> SieFile:
+    """Read a SIE file. Raises `NotSie` with a sentence that names the file, and `OSError`."""
+    if path.stat().st_size > BYTES_MAX:
+        raise NotSie(f"{path.name} is larger than {BYTES_MAX // 1024 // 1024} MB.")
+    sie_file = SieFile(source=path.name)
+    rows = list(_rows(sie_file, decode(path.read_bytes())))
+    labels = {row.label for row in rows}
+    if "#SIETYP" not in labels and not {"#FLAGGA", "#KONTO"} <= labels:
+        raise NotSie(f"{path.name} is not a SIE file: it has no #SIETYP line.")
+    kind = next((row.rest[0] for row in rows if row.label == "#SIETYP" and row.rest), "4")
+    if not kind.startswith("4"):
+        raise NotSie(f"{path.name} is SIE type {kind[:20]}: it has no entries. Export type 4 instead.")
+    _Reader(sie_file, rows).read()
+    _complete(sie_file)
+    return sie_file
+
+
+def _rows(sie_file: SieFile, text: str) -> Iterator[_Row]:
+    """Yield the lines that can be split. A text whose quotation mark is open goes on in the next line, unless
+    that one begins like a line of its own."""
+    lines = re.split(r"\r\n|\r|\n", text)
+    position = 0
+    while position < len(lines):
+        at, line, count = position + 1, lines[position], 1
+        position += 1
+        if not line.strip(" \t\0\x1a"):
+            continue
+        sie_file.line_count += 1
+        if len(line) > LINE_CHARACTERS_MAX:
+            sie_file.leave_out(at, f"the line has more than {LINE_CHARACTERS_MAX:,} characters")
+            continue
+        fields, is_open = split_fields(line)
+        while is_open and position < len(lines) and _continues(lines[position]):
+            line, position = f"{line} {lines[position]}", position + 1
+            count += bool(lines[position - 1].strip(" \t\0\x1a"))
+            if len(line) > LINE_CHARACTERS_MAX:
+                break
+            fields, is_open = split_fields(line)
+        sie_file.line_count += count - 1
+        if fields:
+            yield _Row(at, fields[0].strip().upper(), fields[1:], count)
+        else:
+            sie_file.understood += count
+
+
+def _continues(line: str) -> bool:
+    return line.lstrip(" \t\0")[:1] not in ("#", "{", "}")
+
+
+class _Reader:
+    """What the lines of a file say, one after the other."""
+
+    def __init__(self, sie_file: SieFile, rows: list[_Row]) -> None:
+        self.file, self.rows = sie_file, rows
+        self.sign = decimal_sign(_amount_texts(rows))
+        self.voucher: Voucher | None = None
+        self.is_in_block = False
+        self.is_left_out = False
+        self.facts: dict[str, Callable[[list[str]], None]] = {
+            "#FNAMN": self._name,
+            "#ORGNR": self._number,
+            "#PROGRAM": self._program,
+            "#VALUTA": self._currency,
+            "#RAR": self._fiscal_year,
+            "#KONTO": self._account,
+            "#KTYP": self._kind,
+            "#DIM": self._dimension,
+            "#UNDERDIM": self._dimension,
+            "#OBJEKT": self._object,
+        }
+
+    def read(self) -> None:
+        for row in self.rows:
+            try:
+                self._row(row)
+            except Unreadable as problem:
+                for line in range(row.at, row.at + row.lines):
+                    self.file.leave_out(line, f"{row.label[:20]}: {problem}")
+            else:
+                self.file.understood += row.lines
+
+    def _row(self, row: _Row) -> None:
+        if row.label == "#VER":
+            self._begin_voucher(row)
+        elif row.label in ("{", "}"):
+            self._brace(row)
+        elif row.label == "#TRANS":
+            self._line(row)
+        elif row.label in ("#RTRANS", "#BTRANS"):
+            self._after_last_field(row)
+        else:
+            if not self.is_in_block:
+                self.voucher, self.is_left_out = None, False
+            self._fact(row)
+
+    def _fact(self, row: _Row) -> None:
+        if row.label in self.facts:
+            self.facts[row.label](row.rest)
+        elif row.label in BALANCES:
+            self._balance(row.label, row.rest)
+        elif row.label not in UNDERSTOOD:
+            raise Unreadable("this is no line of SIE")
+
+    def _begin_voucher(self, row: _Row) -> None:
+        self.voucher, self.is_in_block, self.is_left_out = None, False, True
+        rest = row.rest[:-1] if row.rest and isinstance(row.rest[-1], Brace) else row.rest
+        self.is_in_block = len(rest) < len(row.rest)
+        series, number, day, text, entered = [*(field.strip() for field in rest[:5]), *[""] * 5][:5]
+        try:
+            entered_on = read_date(entered)
+        except Unreadable:
+            entered_on = None
+        booked_on = read_date(day) or NO_DATE
+        self.voucher = Voucher(series, number, booked_on, text, at=row.at, entered_on=entered_on)
+        self.is_left_out = False
+        self.file.vouchers.append(self.voucher)
+
+    def _brace(self, row: _Row) -> None:
+        if row.label == "{" and self.voucher is None and not self.is_left_out:
+            raise Unreadable("no #VER line stands before it")
+        if row.rest:
+            raise Unreadable("something stands behind the brace")
+        self.is_in_block = row.label == "{"
+        if row.label == "}":
+            self.voucher, self.is_left_out = None, False
+
+    def _line(self, row: _Row) -> None:
+        rest = self._after_last_field(row)
+        if self.is_left_out:
+            raise Unreadable("its voucher could not be read")
+        if self.voucher is None:
+            raise Unreadable("it stands in no voucher")
+        self.voucher.lines.append(_line(rest, self.sign, row.at))
+        if len(rest) < len(row.rest):
+            self.voucher, self.is_in_block = None, False
+
+    def _after_last_field(self, row: _Row) -> list[str]:
+        """Return the fields without a brace that ends the voucher on the same line."""
+        return row.rest[:-1] if row.rest and isinstance(row.rest[-1], Brace) else row.rest
+
+    def _name(self, rest: list[str]) -> None:
+        self.file.name = self.file.name or _first(rest)
+
+    def _number(self, rest: list[str]) -> None:
+        self.file.number = self.file.number or _first(rest)
+
+    def _program(self, rest: list[str]) -> None:
+        self.file.program = _first(rest)
+
+    def _currency(self, rest: list[str]) -> None:
+        currency = _first(rest).upper()
+        if not re.fullmatch(r"[A-Z]{3}", currency):
+            raise Unreadable(f"“{currency[:20]}” is not a currency")
+        self.file.currency = currency
+
+    def _fiscal_year(self, rest: list[str]) -> None:
+        number, starts_on, ends_on = _year(rest), *(read_date(_at(rest, position)) for position in (1, 2))
+        if starts_on is None or ends_on is None:
+            raise Unreadable("a fiscal year has a first and a last day")
+        if ends_on < starts_on:
+            if number == 0:
+                raise NotSie(
+                    f"{self.file.source} cannot be read: the year ends before it begins"
+                    f" (#RAR 0 {starts_on:%Y%m%d} {ends_on:%Y%m%d})."
+                )
+            raise Unreadable("the year ends before it begins")
+        if (ends_on - starts_on).days > YEAR_DAYS_MAX:
+            if number == 0:
+                raise NotSie(f"{self.file.source} cannot be read: its fiscal year is longer than two years.")
+            raise Unreadable("the year is longer than two years")
+        year = self.file.years.setdefault(number, FiscalYear())
+        if year.starts_on and (year.starts_on, year.ends_on) != (starts_on, ends_on):
+            raise Unreadable(f"another line gave year {number} other days; the first one holds")
+        year.starts_on, year.ends_on = starts_on, ends_on
+
+    def _account(self, rest: list[str]) -> None:
+        code, name = _first(rest), _at(rest, 1)
+        if not code:
+            raise Unreadable("it has no account number")
+        first_name = self.file.accounts.setdefault(code, name)
+        if first_name and name and first_name != name:
+            raise Unreadable(f"account {code[:20]} is declared twice; the first name holds")
+        self.file.accounts[code] = first_name or name
+
+    def _kind(self, rest: list[str]) -> None:
+        code, kind = _first(rest), _at(rest, 1).upper()
+        if not code or kind not in ("T", "S", "K", "I"):
+            raise Unreadable("an account's type is T, S, K or I")
+        self.file.kinds[code] = kind
+
+    def _dimension(self, rest: list[str]) -> None:
+        number = _first(rest)
+        if not number:
+            raise Unreadable("it has no number")
+        self.file.dimensions[number] = _at(rest, 1) or number
+
+    def _object(self, rest: list[str]) -> None:
+        dimension, code = _first(rest), _at(rest, 1)
+        if not dimension or not code:
+            raise Unreadable("an object has a dimension and a code")
+        self.file.objects[(dimension, code)] = _at(rest, 2) or code
+
+    def _balance(self, label: str, rest: list[str]) -> None:
+        number, account = _year(rest), _at(rest, 1)
+        if not account:
+            raise Unreadable("it has no account number")
+        amount = read_amount(_first(join_groups(rest[2:])), self.sign)
+        year = self.file.years.setdefault(number, FiscalYear())
+        table: dict[str, Decimal] = getattr(year, BALANCES[label])
+        table[account] = table.get(account, Decimal(0)) + amount
+
+
+def _first(rest: list[str]) -> str:
+    return _at(rest, 0)
+
+
+def _at(rest: list[str], index: int) -> str:
+    return rest[index].strip() if index < len(rest) else ""
+
+
+def _year(rest: list[str]) -> int:
+    if not re.fullmatch(r"[-+]?\d{1,2}", _first(rest), re.ASCII):
+        raise Unreadable("it does not say which year: 0, -1 and so on")
+    return int(_first(rest))
+
+
+def _amount_texts(rows: Iterable[_Row]) -> Iterator[str]:
+    for row in rows:
+        if row.label in BALANCES:
+            yield _first(join_groups(row.rest[2:]))
+        elif row.label == "#TRANS":
+            yield _first(join_groups(_behind_objects(row.rest)[1]))
+
+
+def _behind_objects(rest: list[str]) -> tuple[list[str], list[str]]:
+    """Return the objects of a line, as number and code in turn, and the fields from its amount on.
+
+    Some programs leave the braces out, some write quotation marks for them."""
+    after = rest[1:]
+    if after and isinstance(after[0], Braces):
+        return split_fields(after[0])[0], after[1:]
+    if len(after) > 1 and isinstance(after[0], Brace) and "}" in after:
+        end = after.index("}")
+        return after[1:end], after[end + 1 :]
+    if len(after) > 1 and _is_amount(after[1]) and (not _is_amount(after[0]) or " " in after[0]):
+        return split_fields(after[0])[0], after[1:]
+    return [], after
+
+
+def _is_amount(text: str) -> bool:
+    try:
+        read_amount(text, DecimalSign.POINT)
+    except Unreadable:
+        return False
+    return True
+
+
+def _line(rest: list[str], sign: DecimalSign, at: int) -> SieLine:
+    """Read `account {objects} amount [date] [text]`. Raises `Unreadable`."""
+    account = _first(rest)
+    if not account or isinstance(rest[0], Braces):
+        raise Unreadable("it has no account number")
+    objects, after = _behind_objects(rest)
+    if len(objects) % 2:
+        raise Unreadable("an object has a dimension and a code")
+    after = join_groups(after)
+    if not after:
+        raise Unreadable("it has no amount")
+    amount = read_amount(after[0], sign)
+    day = _at(after, 1)
+    try:
+        booked_on = read_date(day)
+    except Unreadable:
+        if re.fullmatch(r"[\d.,]+", day, re.ASCII) and len(day) != 8:
+            raise Unreadable(f"“{after[0][:20]} {day[:20]}” is not an amount") from None
+        booked_on = None
+    pairs = [(objects[index].strip(), objects[index + 1].strip()) for index in range(0, len(objects), 2)]
+    return SieLine(account, pairs, amount, booked_on, _at(after, 2), at)
+
+
+def _complete(sie_file: SieFile) -> None:
+    """Add what a file may leave out: a name, the year, opening balances, accounts and dimensions in use."""
+    sie_file.name = sie_file.name or Path(sie_file.source).stem
+    _complete_dates(sie_file)
+    _leave_out_other_years(sie_file)
+    for year in sie_file.years.values():
+        year.opening = {code: amount for code, amount in year.opening.items() if code}
+    _complete_opening(sie_file)
+    for code in _used_accounts(sie_file):
+        sie_file.accounts.setdefault(code, "")
+    for voucher in sie_file.vouchers:
+        for line in voucher.lines:
+            for dimension, _code in line.objects:
+                if dimension in STANDARD_DIMENSIONS:
+                    sie_file.dimensions.setdefault(dimension, STANDARD_DIMENSIONS[dimension])
+
+
+def _complete_dates(sie_file: SieFile) -> None:
+    """Give a voucher without a date that of its lines, of its entry, or the first day of the year; and a file
+    without #RAR its calendar years."""
+    for voucher in sie_file.vouchers:
+        if voucher.booked_on == NO_DATE:
+            days = [line.booked_on for line in voucher.lines if line.booked_on]
+            voucher.booked_on = next(iter(days), voucher.entered_on or NO_DATE)
+    if sie_file.starts_on is None:
+        _derive_years(sie_file)
+    for voucher in sie_file.vouchers:
+        if voucher.booked_on == NO_DATE:
+            voucher.booked_on = sie_file.starts_on or NO_DATE
+
+
+def _derive_years(sie_file: SieFile) -> None:
+    """Make the year that no #RAR line names: after the one before; without that too, the calendar years of
+    the vouchers, of which the last is the file's own. Raises `NotSie` when nothing shows a year."""
+    year, previous = sie_file.year, sie_file.years.get(-1, FiscalYear())
+    if previous.ends_on is not None:
+        year.starts_on = previous.ends_on + timedelta(days=1)
+        year.ends_on = _add_year(year.starts_on) - timedelta(days=1)
+        return
+    numbers = sorted({voucher.booked_on.year for voucher in sie_file.vouchers} - {NO_DATE.year}, reverse=True)
+    if (
+        not numbers
+        and not sie_file.vouchers
+        and not any(one.opening or one.stated for one in sie_file.years.values())
+    ):
+        raise NotSie(f"{sie_file.source} has no fiscal year, no balances and no vouchers.")
+    for back, number in enumerate(numbers or [2000]):
+        other = sie_file.years.setdefault(-back, FiscalYear())
+        if other.starts_on is None:
+            other.starts_on, other.ends_on = date(number, 1, 1), date(number, 12, 31)
+
+
+def _add_year(day: date) -> date:
+    return day.replace(year=day.year + 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
+
+
+def _leave_out_other_years(sie_file: SieFile) -> None:
+    """Give every voucher its fiscal year, and name those that are in none.
+
+    A year of which two begin in one calendar year could not be told from the file's own: its vouchers are
+    named as well."""
+    kept = []
+    for voucher in sie_file.vouchers:
+        years = [number for number, year in sie_file.years.items() if year.has(voucher.booked_on)]
+        number = 0 if 0 in years else max((number for number in years if number < 0), default=None)
+        reason = f"{voucher.booked_on.isoformat()} is in no fiscal year of the file"
+        if number and _starts_in(sie_file, number) == _starts_in(sie_file, 0):
+            number, reason = None, "two fiscal years of the file begin in one calendar year"
+        if number is None:
+            lines = [(voucher.at, "#VER"), *((line.at, "#TRANS") for line in voucher.lines)]
+            sie_file.understood -= len(lines)
+            for at, label in lines:
+                sie_file.leave_out(at, f"{label}: {reason}")
+            continue
+        voucher.year = number
+        kept.append(voucher)
+    sie_file.vouchers = kept
+    sie_file.left_out.sort(key=lambda left_out: left_out.line)
+
+
+def _starts_in(sie_file: SieFile, number: int) -> int:
+    starts_on = sie_file.years[number].starts_on
+    return starts_on.year if starts_on else 0
+
+
+def _complete_opening(sie_file: SieFile) -> None:
+    """Take opening balances that are missing from the closing ones of the year before.
+
+    Without any #IB of the year they all come from there. Where only some accounts have one, another account
+    gets last year's closing balance if its own closing balance, as stated, then adds up."""
+    moves = _movements(sie_file)
+    for number, year in sie_file.years.items():
+        before = sie_file.years.get(number - 1)
+        if before is None or number > 0:
+            continue
+        has_none = not year.opening
+        for account, amount in before.closing.items():
+            moved = moves.get((number, account), Decimal(0))
+            adds_up = year.closing.get(account) == amount + moved and year.closing.get(account) != moved
+            if account not in year.opening and (has_none or adds_up):
+                year.opening[account] = amount
+
+
+def _movements(sie_file: SieFile) -> dict[tuple[int, str], Decimal]:
+    sums: dict[tuple[int, str], Decimal] = {}
+    for voucher in sie_file.vouchers:
+        for line in voucher.lines:
+            key = (voucher.year, line.account)
+            sums[key] = sums.get(key, Decimal(0)) + line.amount
+    return sums
+
+
+def _used_accounts(sie_file: SieFile) -> Iterator[str]:
+    for number in sorted({0, *(voucher.year for voucher in sie_file.vouchers)}):
+        year = sie_file.years[number]
+        for table in (year.opening, year.closing, year.result):
+            yield from table
+    for voucher in sie_file.vouchers:
+        yield from (line.account for line in voucher.lines)
