@@ -163,10 +163,18 @@ PAGES = (
         is_offered=_has_account,
     ),
     Command(
-        "sessions", _("Sessions"), "account:sessions", words="devices apparaten sessies", is_offered=_has_account
+        "sessions",
+        _("Sessions"),
+        "account:sessions",
+        words="devices apparaten sessies",
+        is_offered=_has_account,
     ),
     Command(
-        "tokens", _("API tokens"), "account:tokens", words="api token key sleutel rest", is_offered=_has_account
+        "tokens",
+        _("API tokens"),
+        "account:tokens",
+        words="api token key sleutel rest",
+        is_offered=_has_account,
     ),
     Command(
         "api", _("API reference"), "api_reference", words="rest openapi documentation documentatie developer"
