@@ -157,7 +157,9 @@ def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> Non
     assert len(run(boss, "list", "--filter", "favourites=1")) == 1
     assert not run(boss, "unfavourite", administration_id)["is_favourite"]
     assert run(boss, "set-predecessor", administration_id, str(firm.ids[4]))["predecessor"] == firm.ids[4]
-    assert "continues this one" in run(boss, "set-predecessor", str(firm.ids[4]), administration_id, code=1)
+    assert "already linked as a continuation of this one" in run(
+        boss, "set-predecessor", str(firm.ids[4]), administration_id, code=1
+    )
     preview = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]), "--dry-run")
     assert (preview["state"], preview["would_change"]) == ("draft", 1)
     done = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]))

@@ -352,7 +352,7 @@ def test_an_administration_activated_without_connection_waits_for_one(actor: Any
         operations.start_operation(boss, draft.pk)
         administration.refresh_from_db()
     assert (administration.status, administration.status_code) == ("blocked", "connection_removed")
-    assert "Its connection was removed" in administration.status_reason
+    assert "The connection was removed" in administration.status_reason
 
 
 def test_an_operation_started_in_another_tab_is_kept(firm: Firm, monkeypatch: Any) -> None:

@@ -37,7 +37,7 @@ def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor
         first, two, three = Administration.objects.filter(pk__in=firm.ids).order_by("pk")[:3]
     text = "\n".join(
         [
-            "Code in bron;klantnummer;Afdeling;KvK-nummer;personen erbij",
+            "Code in bron;klantnummer;Afdeling;KvK-nummer;gebruikers toevoegen",
             f"V00000;C-1;west;69599084;{mail}",
             "V00001;=C-2;-;;",
             "V00002;;;NL001234567B01;",
@@ -50,8 +50,8 @@ def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor
     draft = browser.post("/administrations/bulk/csv/", {"text": text}).headers["Location"]
     page = browser.get(draft).content.decode()
     assert "3 lines could not be processed" in page
-    assert "No administration with this name" in page
-    assert "stands in the file twice" in page
+    assert "No administration found with this name" in page
+    assert "is in the file twice" in page
     assert "This is a VAT number." in page
     browser.post(f"{draft}start")
     with organisation_scope(boss.organisation_id):
@@ -78,7 +78,7 @@ def test_a_csv_selects_administrations_for_other_actions(firm: Firm) -> None:
     page = browser.get(draft).content.decode()
     assert "2 administrations will change" in page
     assert "Reason: Praktijk verkocht" in page
-    assert "No administration with this name" in page
+    assert "No administration found with this name" in page
     browser.post(f"{draft}start")
     with organisation_scope(boss.organisation_id):
         off = Administration.objects.filter(deactivation_reason="Praktijk verkocht").order_by(
@@ -170,9 +170,7 @@ def test_a_file_that_is_not_a_table_is_refused_with_a_sentence(firm: Firm, text:
     upload = SimpleUploadedFile("lijst.csv", text.encode())
     answer = browser_of(firm.boss).post("/administrations/bulk/csv/", {"file": upload})
     assert answer.status_code == 200
-    assert any(
-        words in answer.content.decode() for words in ("cannot be read as a table", "No line of the file")
-    )
+    assert any(words in answer.content.decode() for words in ("could not be read", "No line of the file"))
 
 
 def test_a_line_of_a_file_that_cannot_be_read_is_named(firm: Firm) -> None:
@@ -180,7 +178,7 @@ def test_a_line_of_a_file_that_cannot_be_read_is_named(firm: Firm) -> None:
     page = (
         browser_of(firm.boss).post("/administrations/bulk/csv/", {"text": text}, follow=True).content.decode()
     )
-    assert "Line 4 cannot be read as a table." in page
+    assert "Line 4 could not be read as a table row." in page
 
 
 def test_reading_a_csv_takes_the_same_number_of_queries_for_any_length(firm: Firm, actor: Any) -> None:

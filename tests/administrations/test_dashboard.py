@@ -122,7 +122,7 @@ def test_every_issue_is_reachable_and_a_name_links_to_its_own(actor: Any) -> Non
     assert "Page 3 of 3" in page
     names = re.findall(r">([^<>]+)</a></td><td><span", browser.get("/issues/?q=oberg+123").content.decode())
     assert names == [name_of(123)]
-    assert "Nothing found" in browser.get("/issues/?q=no+such+name").content.decode()
+    assert "No results" in browser.get("/issues/?q=no+such+name").content.decode()
     organisation = browser_of(user).get("/issues/").content.decode()
     assert '<span class="hint">120</span>' in organisation, "Anna sees those of her own, and no connection's"
     assert [browser.get(f"/issues/?{query}").status_code for query in ("page=99999999", "q=%00")] == [

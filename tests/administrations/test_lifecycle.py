@@ -163,7 +163,7 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     )
     form["erase_on"] = (today + timedelta(days=2557)).isoformat()
     page = browser.post(f"/administrations/{administration.pk}/offboard", form, follow=True).content.decode()
-    assert "Export the books if you want a copy" in page
+    assert "Export the books to keep a copy" in page
     assert (
         f"/administrations/{administration.pk}/books/export/"
         in browser.get(f"/administrations/{administration.pk}/offboarding/").content.decode()

@@ -328,7 +328,7 @@ def test_access_changed_by_another_user_is_shown_as_stored(people: dict[str, Act
     with organisation_scope(boss.organisation_id):
         restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
     page = browser.post(path, typed).content.decode()
-    assert "since you opened this page" in page
+    assert "after you opened this page" in page
     fields = form_of(page)
     assert (fields["access"], fields["was_access"], fields["client_number"]) == (
         ["restricted"],

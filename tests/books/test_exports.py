@@ -145,4 +145,4 @@ def test_a_table_too_long_for_excel_is_refused_and_not_truncated(
     answer = signed_in(anna).get(
         f"/administrations/{ledger.administration.pk}/books/{path}?format=xlsx", follow=True
     )
-    assert "An Excel sheet is too small" in answer.content.decode()
+    assert "This table is too large for Excel" in answer.content.decode()

@@ -47,7 +47,7 @@ def test_an_administrator_registers_an_app_and_its_secret_never_comes_out(
     client = browser(anna, sandbox)
     page = client.post(PAGE, NEW, follow=True)
     app = own_app(anna)
-    assert "Test it before you sign in with it" in page_text(page)
+    assert "Test it before signing in" in page_text(page)
     assert CLIENT_SECRET not in page_text(page)
     assert app.base_urls == sandbox.addresses(), "a sandbox elsewhere is found where the installation says"
     with organisation_scope(anna.organisation_id):
@@ -90,12 +90,12 @@ FAILURES = {
         "en": "does not accept Koppel's client secret",
         "nl": "accepteert het client secret van Koppel niet",
     },
-    "scope": {"en": "adds the missing scope", "nl": "voegt de ontbrekende scope toe"},
+    "scope": {"en": "lacks a scope that Koppel needs", "nl": "mist een scope die Koppel nodig heeft"},
     "redirect": {
-        "en": "does not know the redirect address",
-        "nl": "kent het redirect-adres van deze app niet",
+        "en": "does not accept the redirect address",
+        "nl": "accepteert het redirect-adres van deze app niet",
     },
-    "down": {"en": "does not answer properly just now", "nl": "antwoordt op dit moment niet goed"},
+    "down": {"en": "is not responding properly", "nl": "reageert niet goed"},
 }
 
 
@@ -129,10 +129,10 @@ def test_missing_and_duplicate_values_are_errors_at_their_field(actor: Any, sand
         PAGE, {**NEW, "client_secret": "", "consent_option": "visma_net/production/company_list"}
     )
     assert page.status_code == 422
-    assert "does not exist in this environment" in page_text(page)
+    assert "is not available in this environment" in page_text(page)
     assert "Enter the client secret" in page_text(page)
     client.post(PAGE, NEW)
-    assert "registered here already" in page_text(client.post(PAGE, NEW))
+    assert "already registered" in page_text(client.post(PAGE, NEW))
 
 
 def test_the_retired_way_is_offered_in_the_sandbox_alone_and_says_so(actor: Any, sandbox: Sandbox) -> None:

@@ -77,7 +77,7 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
         start_timeline_event(reload_connection(anna), "partly_lost", {"companies": f"{name}, Known B.V."})
     for person, sees in ((anna.actor, True), (piet, False)):
         page = browser_of(person).get(root).content.decode()
-        assert ("No access to" in page) is sees
+        assert ("Lost access to" in page) is sees
         assert "Known B.V." in page
         assert ("1 company" in page) is sees, "counts leave it out too"
         assert (name in page) is sees

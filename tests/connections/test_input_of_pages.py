@@ -89,7 +89,7 @@ def test_the_removal_page_shows_again_what_was_chosen(anna: Connected) -> None:
     address, browser = f"/connections/{anna.connection.pk}/remove/", signed_in(anna.actor)
     stale = browser.post(address, {"policy": "deactivate", "fingerprint": "7-0"})
     assert stale.status_code == 200
-    assert "Meanwhile the administrations of this connection have changed." in text_of(stale)
+    assert "The administrations of this connection have changed since." in text_of(stale)
     assert 'value="deactivate" checked' in text_of(stale)
     for policy, sentence in (
         ("", "Choose what happens to the administrations."),
@@ -109,7 +109,7 @@ def test_an_invalid_new_owner_is_an_error_at_the_field(anna: Connected, actor: A
     for member, sentence in (
         ("", "Choose a colleague"),
         ("Bert", "“Bert” is not one of the options."),
-        (str(reader.membership_id), "Only an Administrator or a Team leader"),
+        (str(reader.membership_id), "Only an active Administrator or Team leader"),
     ):
         page = browser.post(address, {"membership": member})
         error = text_of(page).partition('id="membership-error">')[2].partition("</span>")[0]

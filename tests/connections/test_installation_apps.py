@@ -62,8 +62,8 @@ def test_a_wrong_secret_is_reported(
     [
         (("create", "visma_net/moon/x", "--client-id", "x"), "s", TARGET),
         (ADD, "", "Enter the client secret"),
-        (("test", 987654), "", "no such app registration"),
-        (("delete", 987654), "", "no such app registration"),
+        (("test", 987654), "", "App registration not found"),
+        (("delete", 987654), "", "App registration not found"),
     ],
 )
 def test_invalid_input_is_reported(
@@ -79,5 +79,5 @@ def test_a_used_app_is_not_removed_and_none_is_registered_twice(
     used = connected().app
     with pytest.raises(KoppelError, match="Connections use this app"):
         typed(monkeypatch, "delete", used.pk)
-    with pytest.raises(KoppelError, match="registered here already"):
+    with pytest.raises(KoppelError, match="already registered"):
         typed(monkeypatch, *ADD)

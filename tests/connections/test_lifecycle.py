@@ -255,7 +255,7 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
 def test_removing_a_connection_of_many_needs_an_administrator(anna: Connected, colleague: Any) -> None:
     import_first(anna, 4)
     bert = colleague()
-    assert "Only an Administrator may remove it" in page(anna, "remove/", by=bert).content.decode()
+    assert "Only an Administrator can remove it" in page(anna, "remove/", by=bert).content.decode()
     with pytest.raises(Refused):
         within(
             anna,
@@ -335,7 +335,7 @@ def test_a_new_owner_takes_over_by_signing_in_and_not_before(anna: Connected, co
 
 def test_the_present_owner_is_no_choice_but_takes_a_request_back(anna: Connected, colleague: Any) -> None:
     choice = '<option value="{}"'.format
-    assert "Nobody else may take it over" in page(anna).content.decode()
+    assert "No other user can take it over" in page(anna).content.decode()
     bert = colleague()
     text = page(anna).content.decode()
     assert choice(bert.membership_id) in text

@@ -73,7 +73,7 @@ def test_an_answer_on_a_stale_page_confirms_nothing(connected: MakeConnected, ac
 
     text = browser.get(page).content.decode()
     says(anna, administration, "Evil Corp")
-    assert "Meanwhile the accounting system says something else" in answer()
+    assert "The accounting system has changed since" in answer()
     assert (confirmed_name(anna, administration), is_open(anna)) == (before, True)
     text = browser.get(page).content.decode()
     assert "Evil Corp" in text

@@ -126,7 +126,7 @@ def test_a_storm_of_401_renews_the_token_once_and_ends_in_a_sentence(firm: Conne
     sync(firm)
     assert len(firm.sandbox.calls("/connect/token")) <= 2
     blocked = next(one.pk for one in administrations(firm) if one.status == "blocked")
-    assert "with a fresh token" in sentences(firm, "en", key=blocked)
+    assert "even with a new token" in sentences(firm, "en", key=blocked)
     assert "met een nieuw token" in sentences(firm, "nl", key=blocked)
     firm.sandbox.control("faults", method="DELETE")
     sync(firm)
@@ -170,7 +170,7 @@ def test_runs_wait_for_a_token_endpoint_that_is_down(firm: Connected) -> None:
     )
     administration_id = administrations(firm)[0].pk
     for language, word in (
-        ("en", "Koppel goes on trying; nothing is lost"),
+        ("en", "Koppel keeps trying; no data is lost"),
         ("nl", "Koppel blijft het proberen"),
     ):
         browser = newcomer(firm.actor, firm.sandbox, language).client

@@ -112,7 +112,7 @@ def test_notification_preferences_are_stored_and_audited(anna: Actor, browser: C
 def test_a_stranger_cannot_stand_in(anna: Actor, browser: Client, actor: Any) -> None:
     stranger = actor("administrator", name="Vreemde")
     text = browser.post("/notices/preferences/", {"stand_in": stranger.membership_id}).content.decode()
-    assert "Nothing was stored" in text
+    assert "Nothing was saved" in text
     with organisation_scope(anna.organisation_id):
         assert not DeliverySettings.objects.exists()
 
