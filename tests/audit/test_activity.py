@@ -1,5 +1,4 @@
-"""The audit log as an Administrator reads it: filtered, exported,
-kept for as long as the organisation says."""
+"""The audit log for Administrators: filters, export and retention."""
 
 import csv
 import io

@@ -1,7 +1,8 @@
-"""The audit log names people as people: an id is resolved by what its field means, never by the number alone.
+"""The audit log names people by the meaning of a field, not by its id alone.
 
-In this firm all ids collide: the person, the division, the template
-and the administration have the same one."""
+In this organisation all ids collide: the person, the division, the template and the administration have the
+same one.
+"""
 
 import csv
 import html

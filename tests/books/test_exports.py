@@ -1,4 +1,4 @@
-"""An accountant takes the books out: from a page, and from the shell."""
+"""Exports of the books from pages and from the command line."""
 
 import io
 import json

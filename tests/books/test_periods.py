@@ -1,4 +1,4 @@
-"""A period is written the same on every page; programs and files get it as the source numbers it."""
+"""Pages format periods for people; programs and files get the source's numbers."""
 
 import re
 from typing import Any

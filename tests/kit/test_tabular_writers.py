@@ -1,4 +1,4 @@
-"""Tables as files, read back by other programs than wrote them."""
+"""Written tables, read back by other programs."""
 
 import csv
 import io
