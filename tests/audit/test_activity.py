@@ -93,7 +93,7 @@ def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: 
 def test_an_export_is_defused_and_leaves_word_of_itself(boss: Actor) -> None:
     record_entry(boss, "division.created", "=HYPERLINK(evil)")
     answer = signed_in(boss).get(f"{PAGE}?action=division.created&format=csv")
-    rows = list(csv.reader(io.StringIO(b"".join(answer).decode("utf-8-sig")), delimiter=";"))
+    rows = list(csv.reader(io.StringIO(b"".join(answer).decode("utf-8-sig"))))
     assert rows[0][:2] == ["When", "Who"]
     assert rows[1][1] == "Anna"
     assert "'=HYPERLINK(evil)" in rows[1]

@@ -114,7 +114,7 @@ def test_a_file_the_api_and_the_shell_name_them_too(firm: CollidingFirm) -> None
     answer = b"".join(firm.browser().get(f"{ACTIVITY}?action=administrations.assigned&format=csv")).decode(
         "utf-8-sig"
     )
-    details = [row[-1] for row in csv.reader(io.StringIO(answer), delimiter=";")][1]
+    details = [row[-1] for row in csv.reader(io.StringIO(answer))][1]
     assert "Jansma B.V." in details
     assert "Lars Leider added" in details
     assert "Division: Zuid" in details

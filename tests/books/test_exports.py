@@ -105,7 +105,7 @@ def test_from_the_shell_under_ones_own_name(anna: Actor, ledger: Ledger, tmp_pat
     done = koppel(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     file = tmp_path / json.loads(done.stdout)["file"]
-    assert file.read_text(encoding="utf-8-sig").splitlines()[1].startswith("1000;Bank")
+    assert file.read_text(encoding="utf-8-sig").splitlines()[1].startswith("1000,Bank")
     assert audited(anna) == [{"resources": ["accounts"], "format": "csv"}]
 
 
@@ -139,7 +139,7 @@ def test_a_command_that_cannot_work_says_one_sentence(
 def test_a_table_that_is_too_long_for_excel_is_said_and_not_cut_off(
     anna: Actor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr("koppel.kit.tabular.writers.EXCEL_ROWS_MAX", 0)
+    monkeypatch.setattr("koppel.kit.tabular.excel.ROWS_MAX", 0)
     answer = signed_in(anna).get(
         f"/administrations/{ledger.administration.pk}/books/{path}?format=xlsx", follow=True
     )
