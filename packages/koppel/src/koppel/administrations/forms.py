@@ -178,10 +178,10 @@ class OffboardingForm(Form[Input]):
     """When the client left, and until when its books are kept."""
 
     client_left_on = DayField(
-        required=True, error_messages={"required": _("Enter the day on which the client left.")}
+        required=True, error_messages={"required": _("Enter the date on which the client left.")}
     )
     erase_on = DayField(
-        required=True, error_messages={"required": _("Enter the day on which the books are to be erased.")}
+        required=True, error_messages={"required": _("Enter the date on which to erase the books.")}
     )
 
 
@@ -200,7 +200,7 @@ class PredecessorForm(Form[Input]):
 class ReassignForm(Form[Input]):
     """Who is to be named on a restricted administration."""
 
-    member = IdField(required=True, error_messages={"required": _("Choose who is to be named on it.")})
+    member = IdField(required=True, error_messages={"required": _("Choose at least one user.")})
 
 
 class SavedViewForm(Form[Input]):

@@ -10,7 +10,6 @@ from koppel.kit.web.forms import (
     ChoiceField,
     ChoicesField,
     DayField,
-    FlagField,
     Form,
     IdField,
     IdsField,
@@ -39,11 +38,9 @@ class WebhookForm(Form[WebhookInput]):
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
         if values.get("which") == "some" and not values.get("events") and "events" not in self.errors:
-            self.add_error("events", _("Choose events, at least one; or all of them."))
+            self.add_error("events", _("Choose at least one event, or all events."))
         if values.get("where") == "some" and not values.get("divisions") and "divisions" not in self.errors:
-            self.add_error(
-                "divisions", _("Choose divisions that exist, at least one; or the whole organisation.")
-            )
+            self.add_error("divisions", _("Choose at least one division, or the whole organisation."))
         return values
 
     def input_values(self) -> Mapping[str, Any]:
@@ -54,12 +51,6 @@ class WebhookForm(Form[WebhookInput]):
             "events": values["events"] if values["which"] == "some" else [],
             "divisions": values["divisions"] if values["where"] == "some" else [],
         }
-
-
-class ActiveForm(Form[Input]):
-    """Switch a webhook on or off."""
-
-    active = FlagField()
 
 
 class RedeliverForm(Form[Input]):

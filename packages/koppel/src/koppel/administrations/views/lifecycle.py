@@ -48,7 +48,7 @@ def offboard(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     offboarding.offboard_client(
         request.actor, administration.pk, **OffboardingForm.of(request).values_or_refusal()
     )
-    messages.success(request, _("Syncing has stopped. Export the books if you want a copy outside Koppel."))
+    messages.success(request, _("Syncing has stopped. Export the books to keep a copy outside Koppel."))
     return _redirect_to(administration)
 
 
@@ -68,7 +68,7 @@ def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     if typed_name.casefold() != administration.name.strip().casefold():
         raise Refused(_("Type the name of the administration to withdraw it."), field="name")
     offboarding.withdraw(request.actor, administration.pk)
-    messages.success(request, _("The administration is withdrawn. Its data is being erased."))
+    messages.success(request, _("The administration was withdrawn. Its data is being erased."))
     return HttpResponseRedirect(reverse("administrations:list"))
 
 

@@ -63,7 +63,7 @@ def check_identity(
         return [IdentityProblem("number", "missing", _("Enter a number, or choose a reason and a sector."))]
     problems = []
     if reason not in REASONS:
-        problems.append(IdentityProblem("reason", "unknown", _("Choose one of the reasons.")))
+        problems.append(IdentityProblem("reason", "unknown", _("Choose a reason.")))
     if sector not in SECTIONS:
         problems.append(IdentityProblem("sector", "missing", _("Choose a sector as well.")))
     return problems or Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME)

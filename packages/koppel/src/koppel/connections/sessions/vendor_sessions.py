@@ -30,8 +30,8 @@ from koppel.kit.http.client import Response
 
 SQL = load_statements("koppel.connections")
 OK, UNAUTHORISED = 200, 401
-REFUSED = _("The accounting system refuses this company with a fresh token.")
-REPLACED = _("Another sign-in reads this company now. Koppel goes on with that one.")
+REFUSED = _("The accounting system refuses access to this company, even with a new token.")
+REPLACED = _("A newer sign-in now covers this company. Koppel continues with that one.")
 
 _Call = tuple[Sequence[str], ...]
 """Method, address, parameters and headers."""

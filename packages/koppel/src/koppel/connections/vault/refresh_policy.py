@@ -19,16 +19,14 @@ INTENT_SECONDS_MAX = CALL_SECONDS_MAX + 30
 CALLER_SECONDS_MAX = 30
 """How long a caller waits for a refresh, in this or another process; the refresh itself goes on."""
 RENEWAL_SLOW = "renewal_slow"
-SLOW = gettext_noop(
-    "The accounting system is slow to renew the access; Koppel waits for its answer and goes on by itself."
-)
+SLOW = gettext_noop("The accounting system is slow to renew access. Koppel continues when it responds.")
 SLOW_PAUSE_SECONDS = 15.0
 """How long to wait before asking again for a token whose refresh is slow."""
 REFRESH_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=300.0)
 REFUSAL_PAUSE = timedelta(seconds=60)
 """So long after a refresh that a refusal caused, another refusal causes none: the token is not the reason."""
 TOKEN_PAUSE = gettext_noop("The accounting system asked Koppel to wait before the access is renewed.")
-REFUSED_FOR_NOW = gettext_noop("The accounting system refuses the token and does not give another one yet.")
+REFUSED_FOR_NOW = gettext_noop("The accounting system rejects the token and has not issued a new one.")
 
 
 def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool = False) -> Secret | None:

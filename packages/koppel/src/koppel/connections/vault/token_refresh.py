@@ -76,9 +76,9 @@ FAILURES_UNTIL_DEGRADED = 3
 BUSY = "vault_busy"
 CRASH = "crash"
 NO_KEY = "vault_key"
-STOPPING = gettext_noop("Koppel is stopping.")
-BUSY_ELSEWHERE = gettext_noop("Another process renews this consent.")
-LATE = gettext_noop("The accounting system did not answer in time.")
+STOPPING = gettext_noop("Koppel is shutting down.")
+BUSY_ELSEWHERE = gettext_noop("This consent is already being renewed.")
+LATE = gettext_noop("The accounting system did not respond in time.")
 NO_GRANT = gettext_noop("The consent no longer exists.")
 
 T = TypeVar("T")

@@ -24,10 +24,10 @@ PAGE = _("Visma.net answered with a page instead of data. Koppel tries again.")
 ERROR = _("Visma.net answers with an error. Koppel tries again.")
 PAUSE_REQUESTED = _("Visma.net asked Koppel to wait. The sync continues automatically.")
 PAUSE_TOO_LONG = _("Visma.net asked Koppel to wait for more than three days. Koppel tries again after three.")
-QUOTA_USED = _("Visma.net's call quota for this company is used up.")
+QUOTA_USED = _("The Visma.net call limit for this company is used up.")
 NO_LICENCE = _(
-    "Visma.net says: no licence for this company. The user lacks the role “API User”, "
-    "or the licence has ended."
+    "Visma.net reports no licence for this company. The user lacks the role “API User”, or "
+    "the licence has ended."
 )
 FORBIDDEN = _("Visma.net does not allow Koppel to read this. A scope or a role is missing.")
 
@@ -65,7 +65,7 @@ def parse(body: bytes, kind: Any) -> Any:
         ) from None
     except msgspec.DecodeError:
         raise Unreachable(
-            "truncated", _("An answer of Visma.net broke off."), retry_after_seconds=5
+            "truncated", _("Visma.net's answer was interrupted."), retry_after_seconds=5
         ) from None
 
 

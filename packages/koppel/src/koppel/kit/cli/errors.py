@@ -1,15 +1,15 @@
-"""Errors of commands, shown to the person at the shell."""
+"""Errors of commands, shown in the terminal."""
 
 from koppel.kit.errors import KoppelError
 
 
 class CommandError(KoppelError):
-    """A command cannot do what was asked. The message is one sentence: what is wrong and what to do."""
+    """A command failed. The message is one sentence: what is wrong and what to do."""
 
     exit_code = 2
 
 
 class CheckFailed(CommandError):
-    """The command found something that is not as it should be."""
+    """The command found a problem."""
 
     exit_code = 1

@@ -1,8 +1,7 @@
-"""Outbound HTTP: never inside a database transaction, never to a host that was not named, never following a
-redirect, never in quarantine.
+"""The outbound HTTP client, with the rules that apply to every call.
 
-A token goes only where the caller's list of origins allows; the vendor's `Location` and next links are data,
-not instructions.
+Calls are refused inside a database transaction, in quarantine, and to origins outside the caller's list.
+Redirects are never followed: the vendor's `Location` and next links are data.
 """
 
 import asyncio
@@ -27,19 +26,19 @@ TIMEOUT_SECONDS = 240
 CONNECT_SECONDS = 10
 EXCERPT_BYTES, EXCERPT_SECONDS = 4096, 2.0
 DEAD_PEER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
-"""A machine that is gone, or a firewall that forgot the connection, is noticed within about a minute, however
-long an answer may take. What keeps silent but acknowledges is alive."""
+"""Detects a dead machine, or a firewall that dropped the connection, within about a minute, however long a
+response may take. A silent peer that acknowledges packets is alive."""
 NOT_CONNECTED = "not_connected"
-"""The code of a failure before anything was sent: the other side cannot have acted on it."""
+"""The code of a failure before the request was sent: the other side cannot have acted on it."""
 NOT_ALLOWED = "address_not_allowed"
-"""The code of a call that the guard of addresses stopped."""
+"""The code of a call that the egress policy refused."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Response:
-    """A vendor's answer. Header names are lower case."""
+    """A vendor's response. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +46,7 @@ class Response:
 
 
 class NetworkFailure(Exception):
-    """No answer came. `code` is stable; the text is a sentence without secrets."""
+    """No response arrived. `code` is stable; the message is a sentence without secrets."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -57,10 +56,10 @@ class NetworkFailure(Exception):
 class HttpClient:
     """A pool of connections for one event loop. Use as `async with HttpClient() as http`.
 
-    `connections_max` 0: no limit. `connect_seconds` limits making a connection, name resolution included;
-    None leaves it to `timeout_seconds`. `egress_policy` limits the addresses that may be called, for URLs
-    that a person typed. `status_only`: the status is the answer, and nothing that happens to its body makes
-    it a failure; `Response.body` is as much of its beginning as came within two seconds, as it was sent.
+    `connections_max` 0 means no limit. `connect_seconds` limits connecting, including name resolution; None:
+    `timeout_seconds` applies. `egress_policy` limits the addresses that may be called, for URLs that a person
+    entered. `status_only`: the status is the result, whatever happens to the body; `Response.body` is the
+    part of it, undecoded, that arrived within two seconds.
     """
 
     def __init__(
@@ -114,10 +113,10 @@ class HttpClient:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send a request; any status is an answer. `content` is a raw body, instead of a form.
+        """Send a request and return the response, whatever its status.
 
-        Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`; `Quarantined`, and
-        then nothing was sent.
+        `content` is a raw body, instead of a form. Raises `NetworkFailure`; `ValueError` for a URL outside
+        `allowed_origins`; `Quarantined` before anything is sent.
         """
         if origin_of(url) not in allowed_origins:
             raise ValueError(
@@ -132,7 +131,7 @@ class HttpClient:
             if self._egress_policy is not None:
                 self._egress_policy.require_allowed(
                     target.raw_host or ""
-                )  # as aiohttp calls it: full-width digits are digits by then
+                )  # aiohttp's own parsing: it converts full-width digits
             async with self._session.request(
                 method,
                 target,
@@ -189,7 +188,10 @@ def origin_of(url: str) -> str:
 
 
 def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BODY_BYTES_MAX) -> T:
-    """Do async work from a web request or a command. Raises `RuntimeError` inside a database transaction."""
+    """Run async code from a web request or a command.
+
+    Raises `RuntimeError` inside a database transaction.
+    """
     refuse_in_transaction()
     quarantine.refuse()
 
@@ -201,7 +203,7 @@ def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BOD
 
 
 def refuse_in_transaction() -> None:
-    """Refuse to call out. Raises `RuntimeError` inside a database transaction."""
+    """Raise `RuntimeError` inside a database transaction."""
     if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
         raise RuntimeError(
             "An outbound call inside a database transaction would hold its locks while the vendor thinks."
@@ -209,12 +211,12 @@ def refuse_in_transaction() -> None:
 
 
 def _watched_socket(address: tuple[Any, ...]) -> socket.socket:
-    """Open a socket with keep-alive for one of `getaddrinfo`'s results, so that a dead peer is noticed."""
+    """Open a socket with keep-alive for one of `getaddrinfo`'s results, to detect a dead peer."""
     family, kind, protocol, *_name = address
     connection = socket.socket(family, kind, protocol)
     connection.setblocking(False)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in DEAD_PEER.items():
-        with suppress(AttributeError, OSError):  # not every system has them all
+        with suppress(AttributeError, OSError):  # not every system supports all of them
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return connection

@@ -21,9 +21,7 @@ from koppel.sync.runs.claims import ClaimedRun
 CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
 OUTAGE_ISSUE_SECONDS = 900.0
 """How long the database may return errors before an issue is raised."""
-OUTAGE_SENTENCE = gettext_noop(
-    "Koppel's own database answers with errors. The sync waits, and goes on by itself."
-)
+OUTAGE_SENTENCE = gettext_noop("Koppel's own database returns errors. Syncing resumes automatically.")
 log = structlog.get_logger(__name__)
 
 
