@@ -17,6 +17,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, DivisionMember, Membership, Template
 from koppel.organisations.roles import Actor
+from tests.administrations.factories import restrict
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of, content, names
 from tests.books.factories import Ledger, administration_of, assign
@@ -87,7 +88,7 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
     boss, named = people["administrator"], people["reader"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[named.membership_id])
+        restrict(boss, administration.pk, [named.membership_id])
     text = browser_of(boss).get("/administrations/?all=1").content.decode()
     assert "1 restricted administration is not shown" in text
     page = browser_of(boss).get("/administrations/restricted/").content.decode()
@@ -105,8 +106,8 @@ def test_somebody_must_stay_named_and_bulk_work_heeds_it(people: dict[str, Actor
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         with pytest.raises(Refused):
-            restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[])
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+            restrict(boss, administration.pk, [])
+        restrict(boss, administration.pk, [boss.membership_id])
         draft = operations.preview(
             boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk])
         )
@@ -123,7 +124,7 @@ def test_whose_people_have_all_left_is_rescued_by_an_administrator_and_only_then
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[named.membership_id])
+        restrict(boss, administration.pk, [named.membership_id])
         with pytest.raises(Refused):
             restriction.reassign_orphaned(boss, administration.pk, boss.membership_id)
         Membership.objects.filter(pk=named.membership_id).update(is_active=False)
@@ -135,7 +136,7 @@ def test_opening_it_again_gives_it_back_to_all_who_may(people: dict[str, Actor])
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     assert names(people["team_leader"], "") == []
     form = {"access": "open", "people": [boss.membership_id], "client_number": "K1"}
     browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
@@ -178,9 +179,7 @@ def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(peop
     for administration_ in (administration, other):
         assign(named, administration_)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(
-            named, administration.pk, restricted=True, membership_ids=[named.membership_id]
-        )
+        restrict(named, administration.pk, [named.membership_id])
         params = {"number": "69599084", "client_number": "K-SECRET", "add": [people["user"].membership_id]}
         draft = operations.preview(named, "change", params, Selection(ids=[administration.pk, other.pk]))
         operations.start_operation(named, draft.pk)
@@ -199,7 +198,7 @@ def test_who_stays_named_is_somebody_who_may_sign_in(people: dict[str, Actor]) -
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         both = [boss.membership_id, gone.membership_id]
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=both)
+        restrict(boss, administration.pk, both)
         Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
         draft = operations.preview(
             boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk])
@@ -219,7 +218,7 @@ def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str,
         params = {"add": [boss.membership_id], "remove": [other.membership_id]}
         draft = operations.preview(boss, "change", params, Selection(ids=[administration.pk]))
         operations.start_operation(boss, draft.pk)
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
         operations.undo(boss, draft.pk)
         item = BulkItem.objects.get(operation=draft)
         assert (item.state, item.reason_code) == ("kept", "changed_since")
@@ -234,7 +233,7 @@ def test_a_page_from_before_it_was_restricted_does_not_open_it(people: dict[str,
     administration = administration_of(boss, SECRET)
     page = browser_of(boss).get(f"/administrations/{administration.pk}/edit/").content.decode()
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     form = {**form_of(page), "client_number": "K1"}
     browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
     with organisation_scope(boss.organisation_id):
@@ -274,7 +273,7 @@ def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: di
         division = Division.objects.create(
             organisation_id=boss.organisation_id, name="Zuid", archived_at=timezone.now()
         )
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     form = {
         "access": "restricted",
         "people": [boss.membership_id, named.membership_id],
@@ -326,7 +325,7 @@ def test_access_that_somebody_else_changed_is_shown_as_it_is(people: dict[str, A
     browser, path = browser_of(boss), f"/administrations/{administration.pk}/edit/"
     typed = form_of(browser.get(path).content.decode()) | {"client_number": ["K1"]}
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     page = browser.post(path, typed).content.decode()
     assert "since you opened this page" in page
     fields = form_of(page)

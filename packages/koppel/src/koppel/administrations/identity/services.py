@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.audit_actions import AdministrationAction
+from koppel.administrations.inputs import IdentityInput
 from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Administration, ConfirmedIdentity
 from koppel.administrations.scope import audited_not_found, get_locked
@@ -26,7 +27,7 @@ from koppel.company_registers.lookups import (
     request_lookups,
 )
 from koppel.company_registers.numbers import mask_number
-from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity
+from koppel.company_registers.numbers.identity import IdentityProblem, check_identity
 from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_bulk
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
@@ -38,30 +39,25 @@ COLUMNS = ("number", "number_scheme", "number_note", "no_number_reason", "sector
 DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
 
 
-def identify(
-    actor: Actor,
-    administration_id: int,
-    *,
-    number: str,
-    reason: str = "",
-    sector: str = "",
-    same_company: bool = False,
-) -> Identity | list[IdentityProblem]:
-    """Store who it is and have its register asked. Returns the problems when it is incomplete or wrong.
+def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
+    """Store the identity and enqueue its look-up. Returns the problems, and then stores nothing.
 
-    Raises `NoSuchAdministration`. A new number that the register is known to call otherwise needs
-    `same_company`: somebody says that it is the same one."""
+    A new number that the register knows by another name needs `same_company`. Raises
+    `NoSuchAdministration`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
-    identity = check_identity(country=administration.country, number=number, reason=reason, sector=sector)
-    if isinstance(identity, list):
-        return identity
+    check = check_identity(
+        country=administration.country, number=data.number, reason=data.reason, sector=data.sector
+    )
+    if check.problems:
+        return check.problems
+    identity = check.identity
     register_name = (
         other_name(administration, identity.number) if identity.number != administration.number else ""
     )
-    if register_name and not same_company:
+    if register_name and not data.same_company:
         message = _("The register calls this number “%(register)s”. Is this the same company?")
-        return [IdentityProblem("same_company", "same_company", message % {"register": register_name})]
+        return (IdentityProblem("same_company", "same_company", message % {"register": register_name}),)
     if register_name:
         confirm(actor, administration, register_name, identity.number)
     before = {name: getattr(administration, name) for name in COLUMNS}
@@ -89,7 +85,7 @@ def identify(
             AdministrationIssue.IDENTITY_INCOMPLETE,
         )
     request_register_check(actor, [administration.pk])
-    return identity
+    return ()
 
 
 def handle_number_change(actor: Actor, administration: Administration) -> None:

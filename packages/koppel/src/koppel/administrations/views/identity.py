@@ -47,10 +47,10 @@ def edit_identity(request: AuthenticatedRequest, administration_id: int) -> Http
 
 def _identify(request: AuthenticatedRequest, administration: Administration, form: IdentityForm) -> None:
     """Store who it is. Raises `Invalid`: the form then has the problems at their fields."""
-    identity_or_problems = identity.identify(request.actor, administration.pk, **form.values)
-    if isinstance(identity_or_problems, list):
-        for problem in identity_or_problems:
-            form.show_error(str(problem.message), problem.field)
+    problems = identity.identify(request.actor, administration.pk, form.input)
+    for problem in problems:
+        form.show_error(str(problem.message), problem.field)
+    if problems:
         raise Invalid
 
 

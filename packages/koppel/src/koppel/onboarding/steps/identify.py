@@ -231,14 +231,14 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
     if answer.number and answer.finding and answer.finding.exists and (section := answer.finding.sector):
         sector = section.letter
     number = "" if complete_later and answer.is_guessed and answer.problems else answer.number
-    identity = check_identity(
+    check = check_identity(
         country=answer.company.country,
         number=number,
         reason=answer.reason,
         sector=sector,
         allow_incomplete=complete_later,
     )
-    return identity if isinstance(identity, Identity) else None
+    return check.identity if check.is_valid else None
 
 
 def _reason(text: str) -> str:
@@ -275,14 +275,8 @@ def _answer(
     finding: LookupResult | None,
     confirmed: Mapping[int, Confirmation],
 ) -> IdentityAnswer:
-    identity_or_problems = check_identity(
-        country=company.country, number=number, reason=reason, sector=sector
-    )
-    problems = (
-        {problem.field: problem for problem in identity_or_problems}
-        if isinstance(identity_or_problems, list)
-        else {}
-    )
+    check = check_identity(country=company.country, number=number, reason=reason, sector=sector)
+    problems = {problem.field: problem for problem in check.problems}
     discrepancy = find_discrepancy(company, number, finding, confirmed)
     return IdentityAnswer(
         company, number, reason, sector, is_guessed, number_check, problems, finding, discrepancy
