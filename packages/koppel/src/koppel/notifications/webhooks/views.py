@@ -72,7 +72,7 @@ def send_test(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
 @action_of("webhooks:detail", "webhook_id")
 def set_active(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Switch a webhook on or off."""
-    active = ActiveForm.of(request).values_or_refusal()["active"]
+    active = ActiveForm.of(request).input_or_refusal().active
     endpoints.set_enabled(request.actor, webhook_id, on=active)
     return _redirect(webhook_id)
 
@@ -96,8 +96,8 @@ def remove_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpRespon
 @action_of("webhooks:detail", "webhook_id")
 def redeliver(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Send one message again, or all that failed."""
-    delivery_id = RedeliverForm.of(request).values_or_refusal()["id"]
-    count = endpoints.redeliver(request.actor, webhook_id, [delivery_id] if delivery_id else None)
+    delivery_ids = RedeliverForm.of(request).input_or_refusal().ids
+    count = endpoints.redeliver(request.actor, webhook_id, delivery_ids)
     message = ngettext("%(count)d message is sent again.", "%(count)d messages are sent again.", count)
     messages.success(request, message % {"count": count})
     return _redirect(webhook_id)

@@ -159,13 +159,11 @@ def _typed_identity(values: Mapping[str, str]) -> TypedIdentity:
     return TypedIdentity(number, reason, resolve_sector(sector) if sector else "")
 
 
-def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[IdentityAnswer]:
-    """Store what was typed, and the next step when every company is complete.
-    Returns all answers, with their problems."""
-    save_answers(flow, typed_by_company)
+def complete(flow: Flow) -> list[IdentityAnswer]:
+    """Store the next step when every company is complete. Returns all answers, with their problems."""
     identity_answers = list_answers(flow)
-    complete = bool(identity_answers) and all(answer.is_complete for answer in identity_answers)
-    save_step(flow, Step.ASSIGN if complete else Step.IDENTIFY)
+    is_complete = bool(identity_answers) and all(answer.is_complete for answer in identity_answers)
+    save_step(flow, Step.ASSIGN if is_complete else Step.IDENTIFY)
     return identity_answers
 
 

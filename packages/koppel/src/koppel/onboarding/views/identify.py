@@ -57,7 +57,7 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return HttpResponseRedirect(f"{request.get_full_path()}#row-{company_id}")
     if action == "same":
         return _confirm_ticked(request, flow, form)
-    outcome = services.identify(flow, form.answers)
+    outcome = services.identify(request.actor, flow, form.input_or_refusal())
     if isinstance(outcome, Advance):
         return to_step(flow, outcome.step)
     # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.

@@ -1,4 +1,5 @@
-"""Forms of signing in through an identity provider, and of operators."""
+"""Forms of signing in through an identity provider, and of operators. No input types: a browser alone signs
+in."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
