@@ -81,7 +81,7 @@ class AdministrationForm(Form[AdministrationInput]):
 
     def shown_values(self, administration: Administration, assigned_ids: Iterable[int]) -> dict[str, Any]:
         """Return what the page shows in each field: what was sent when that was refused, else what is
-        stored. Access that somebody else changed meanwhile is shown as it is now, with its people:
+        stored. Access that a colleague changed meanwhile is shown as it is now, with its people:
         saving again must not take that back unseen."""
         access = "restricted" if administration.restricted else "open"
         stored: dict[str, Any] = {

@@ -1,5 +1,5 @@
 """Restricted administrations: they exist for the people named on them
-and for nobody else, whatever their role.
+and for no other member, whatever their role.
 
 An Administrator sees that such administrations exist: how many, in which state,
 who is named. Neither name, number nor books.
@@ -32,7 +32,7 @@ class HiddenAdministration:
     status: str
     people: Sequence[str]
     is_orphaned: bool
-    """Nobody named on it may sign in any more."""
+    """No person who is named on it may sign in any more."""
 
 
 def set_access(actor: Actor, administration_id: int, data: RestrictionInput) -> None:

@@ -116,7 +116,7 @@ def _merge_identity(existing: identify_step.IdentityAnswer, data: CompanyIdentit
 
 
 def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -> tuple[FieldError, ...]:
-    """Return an error for each company that nobody has confirmed to be the one of its number."""
+    """Return an error for each company whose number is not confirmed to be its own."""
     return tuple(
         FieldError(
             "same_company",

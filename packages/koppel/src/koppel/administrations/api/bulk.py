@@ -28,7 +28,7 @@ class OperationOut(Schema):
     """`state`: draft, queued, running, done, undoing, undone.
     `can_undo`: for 24 hours, assignments and settings.
 
-    `params` is without a number, which may be a person's: each item tells it."""
+    `params` is without a number, which may be a person's: each item has its own."""
 
     id: int
     action: str
@@ -129,7 +129,7 @@ def start_operation(request: AuthenticatedRequest, operation_id: int) -> Operati
 
 @router.post("/{int:operation_id}/undo", response=OperationOut)
 def undo_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
-    """Take back what nobody has changed since."""
+    """Undo the operation, except for values that were changed since."""
     bulk.undo(request.actor, operation_id)
     return _again(request.actor, operation_id)
 

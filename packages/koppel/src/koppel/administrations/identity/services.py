@@ -1,5 +1,5 @@
-"""Who an administration is, after its import: changed by a person,
-checked with the register at once and every year.
+"""The identity of an administration after its import: changed by a person, and looked up in the register at
+once and every year.
 
 The register's answer fills in the sector where there is none, withdraws a doubt about the number, and raises
 an issue when the company was closed or renamed. It never changes a number or a name.
@@ -89,7 +89,7 @@ def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple
 
 
 def handle_number_change(actor: Actor, administration: Administration) -> None:
-    """Drop what was said of the old number, or of none, and have the register asked about the new one."""
+    """Resolve the issues of the old number, and enqueue the look-up of the new one."""
     resolve_issues(
         administration.organisation_id,
         Subject(SubjectKind.ADMINISTRATION, administration.pk),
@@ -101,17 +101,17 @@ def handle_number_change(actor: Actor, administration: Administration) -> None:
 
 
 def request_register_check(actor: Actor, administration_ids: Sequence[int], *, refresh: bool = False) -> int:
-    """Have the registers asked about these by a worker; what is known already is applied now.
+    """Enqueue look-ups of these administrations in the registers; cached results are applied now.
 
-    Returns how many will be asked. Raises `Quarantined`."""
+    Returns the number of look-ups. Raises `Quarantined`."""
     quarantine.refuse()
     administrations = list(Administration.objects.visible_to(actor).filter(pk__in=administration_ids))
     return _request_lookups(actor.organisation_id, administrations, refresh=refresh)
 
 
 def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """Raise issues for what may be completed later, and have registers asked
-    about the others, in the import's transaction."""
+    """Raise issues for incomplete identities, and enqueue look-ups of the others, in the import's
+    transaction."""
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     administrations = list(queryset)
     for administration in administrations:
@@ -146,7 +146,7 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
 
 def other_name(administration: Administration, number: str) -> str:
     """Return the register's name of this number where it differs from ours;
-    '' when a person said that it is the same."""
+    '' when a person confirmed that it is the same."""
     return (
         other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
         if number
@@ -186,7 +186,7 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
 
 
 def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
-    """Return whether a person has said of exactly this name and number that it is the same company."""
+    """Return whether a person has confirmed exactly this name and number to be the same company."""
     confirmed = administration.confirmed_identity
     is_same_number = confirmed.number == administration.number
     return bool(confirmed and finding and is_same_number and not finding.has_different_name(confirmed.name))
@@ -196,7 +196,7 @@ def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[st
     """Update the issues on completeness, and on companies they no longer are,
     after identities of many were set or set back.
 
-    `columns`: those that changed. Their registers are asked within the hour, as after an import."""
+    `columns`: those that changed. Their look-ups follow within the hour, as after an import."""
     touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
     administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=touched)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
@@ -225,7 +225,7 @@ def is_complete(administration: Administration) -> bool:
 
 
 def register_query(administration: Administration) -> RegisterQuery | None:
-    """Return what its register can be asked; None without a number, or where no register answers."""
+    """Return the query for its register; None without a number, or where no register answers."""
     return build_query(administration.country, administration.number) if administration.number else None
 
 
@@ -235,8 +235,9 @@ def cached_register_result(administration: Administration) -> LookupResult | Non
 
 
 def acknowledge_changes(actor: Actor, administration_id: int) -> int:
-    """Record that the company was seen to be closed or renamed: nobody is asked
-    again until the register says something new."""
+    """Record that the actor has seen that the company is closed or renamed. The issues return only when the
+    register has a new result.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = Administration.objects.visible_to(actor).filter(pk=administration_id).first()
     if administration is None:

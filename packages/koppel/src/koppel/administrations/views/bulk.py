@@ -90,7 +90,7 @@ def start_operation(request: AuthenticatedRequest, operation_id: int) -> HttpRes
 
 @action_of("administrations:bulk_detail", "operation_id")
 def undo_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    """Undo what was done, where nobody changed it since."""
+    """Undo the operation, except for values that were changed since."""
     operation = bulk.get_operation(request.actor, operation_id)
     if not bulk.undo(request.actor, operation.pk):
         messages.info(request, _("This is being undone already."))

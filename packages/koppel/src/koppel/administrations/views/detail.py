@@ -181,7 +181,7 @@ def _save(actor: Actor, administration: Administration, form: AdministrationForm
 
 
 def _changed_members(administration: Administration, form: AdministrationForm) -> tuple[set[int], set[int]]:
-    """Return who was ticked and who was unticked; nobody on a page from before it had these boxes."""
+    """Return the members who were ticked and those who were unticked; none for a page without these boxes."""
     ticked, listed = set(form.values["people"]), set(form.values["listed"])
     if form.values["was_access"]:
         before = set(form.values["was_people"])

@@ -49,6 +49,7 @@ def assign(flow: Flow, data: AssignInput) -> int:
 def _require_offered(
     organisation_id: int, division_id: int | None, template_id: int | None, users: set[int]
 ) -> None:
+    """Require choices that exist and are not archived. Raises `UnknownParameter` with all others."""
     parts = []
     divisions = Division.objects.in_organisation(organisation_id).filter(archived_at=None)
     if division_id is not None and not divisions.filter(pk=division_id).exists():

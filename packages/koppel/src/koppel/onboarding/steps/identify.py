@@ -1,5 +1,5 @@
 """Step ④: a COC number for each chosen company, or a reason and a sector. What
-is known is filled in; registers are asked."""
+is known is filled in, and registers are queried."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ class IdentityAnswer:
 
     @property
     def question(self) -> Discrepancy | None:
-        """Return the question “is this the same company?” while nobody has answered it."""
+        """Return the question “is this the same company?” while it is unanswered."""
         return (
             self.discrepancy
             if self.discrepancy and self.discrepancy.answer is None and not self.problems
@@ -219,7 +219,7 @@ def fill_in(flow: Flow, text: str) -> FillResult:
 
 def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:
     """Return the identity to import; None while something is missing, or
-    nobody has confirmed that it is the same company.
+    it is not confirmed to be the same company.
 
     With `complete_later` an incomplete identity is returned too, without a suggestion that is invalid. With a
     number the sector is the register's, where it gave one."""

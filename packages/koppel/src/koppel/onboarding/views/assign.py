@@ -1,4 +1,4 @@
-"""⑤ Hand them out, or skip; then Finish."""
+"""⑤ Assign the companies, or skip; then finish the import."""
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect

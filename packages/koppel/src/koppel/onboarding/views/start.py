@@ -148,7 +148,7 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
     """Show a message of how many ids were read; what the vendor says
-    of each stands in the table that follows."""
+    of each is in the table that follows."""
     option = services.consent_option(request.actor, flow, app_id)
     if option is None:
         return
