@@ -69,7 +69,7 @@ def test_a_few_are_ticked_previewed_changed_and_set_back(page: Page, address: st
     look(page, "bulk-preview-wide-en")
     assert divisions(firm) == before, "A preview changes nothing."
     changing = sum("Changes" in one for one in results(page))
-    same = sum("Is so already." in one for one in results(page))
+    same = sum("Already set." in one for one in results(page))
     assert (changing > 0, changing + same) == (True, ticked)
     page.click("#bulk-state button.button-primary")
     page.wait_for_url(re.compile(r"/administrations/\?.*done="))
@@ -82,7 +82,7 @@ def test_a_few_are_ticked_previewed_changed_and_set_back(page: Page, address: st
     assert complaints == []
 
 
-def test_all_that_match_become_a_job_that_is_watched_to_its_end(page: Page, address: str, firm: Firm) -> None:
+def test_all_matching_become_a_job_with_visible_progress(page: Page, address: str, firm: Firm) -> None:
     """The filter counts, not the page: what is on other pages changes
     too, and nothing that the filter leaves out."""
     complaints, before = listen(page), divisions(firm)
@@ -97,11 +97,11 @@ def test_all_that_match_become_a_job_that_is_watched_to_its_end(page: Page, addr
     page.click(".bulkbar button[value=change]:visible")
     page.wait_for_url(re.compile(r"/bulk/\d+/$"))
     expected = sum(one in (firm.divisions[1], firm.divisions[2], None) for one in before.values())
-    assert f"{expected} administrations change" in page.inner_text("#bulk-state")
+    assert f"{expected} administrations will change" in page.inner_text("#bulk-state")
     page.click("#bulk-state button.button-primary")
     page.wait_for_selector("#bulk-state progress")
     carry_on_as_a_worker(firm)
-    page.wait_for_selector(f"text={expected} administrations were changed")
+    page.wait_for_selector(f"text={expected} administrations changed")
     after = divisions(firm)
     assert sum(one == firm.divisions[0] for one in after.values()) == north + expected
     page.click("nav.subtabs >> text=Changed")
@@ -113,7 +113,7 @@ def test_all_that_match_become_a_job_that_is_watched_to_its_end(page: Page, addr
     page.click("text=Undo")
     page.wait_for_selector("#bulk-state progress")
     carry_on_as_a_worker(firm)
-    page.wait_for_selector(f"text={expected} administrations were set back")
+    page.wait_for_selector(f"text={expected} administrations restored")
     assert divisions(firm) == before
     assert complaints == []
 
@@ -125,14 +125,14 @@ def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, 
         "code;klantnummer;afdeling\nV00000;N-1;West\nV00001;N-2;Nergens\nV99999;N-3;\n", encoding="utf-16"
     )
     page.goto(f"{address}/administrations/")
-    page.click("text=Change by CSV")
+    page.click("text=Bulk edit with CSV")
     page.set_input_files("#file", file)
     page.click("button:has-text('Preview')")
     page.wait_for_url(re.compile(r"/bulk/\d+/$"))
     look(page, "bulk-file-wide-en")
-    assert "2 lines of the file cannot be followed" in page.inner_text("main")
+    assert "2 lines could not be processed" in page.inner_text("main")
     page.click("#bulk-state button.button-primary")
-    page.wait_for_selector("text=1 administration was changed")
+    page.wait_for_selector("text=1 administration changed")
     with organisation_scope(firm.boss.organisation_id):
         assert list(
             Administration.objects.filter(client_number__startswith="N-").values_list("client_number")

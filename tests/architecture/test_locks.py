@@ -54,7 +54,7 @@ def test_each_name_says_who_takes_it_and_what_it_protects() -> None:
         assert isinstance(name, ast.Assign)
         assert isinstance(sentence, ast.Expr)
         assert isinstance(sentence.value, ast.Constant)
-        assert str(sentence.value.value).startswith(("Of a", "Of the installation.")), ast.unparse(name)
+        assert str(sentence.value.value).startswith(("Id: ", "Ids: ")), ast.unparse(name)
 
 
 @given(st.sampled_from(LockName), st.lists(st.integers(0, ID_MAX), max_size=2))

@@ -12,7 +12,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
-from tests.fixtures.environment import PACKAGES
+from tests.fixtures.environment import PACKAGES, REPOSITORY
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
 
 PARTS = ("src", "pyproject.toml", "build_hook.py", "README.md", "LICENSE")
@@ -58,12 +58,17 @@ class Site:
 
 
 def copy_package(name: str, folder: Path) -> Path:
-    """The sources of a package, without what is built of them."""
+    """Copy the sources of a package, without what is built of them, and `docs/`, which its wheel brings.
+
+    The copy is at `packages/<name>` of `folder`, as in the repository. Returns its path."""
+    target = folder / "packages" / name
+    target.mkdir(parents=True)
+    shutil.copytree(REPOSITORY / "docs", folder / "docs")
     for file in (PACKAGES / name).iterdir():
         if file.name in PARTS:
             copy = partial(shutil.copytree, ignore=BUILT) if file.is_dir() else shutil.copy
-            copy(file, folder / file.name)
-    return folder
+            copy(file, target / file.name)
+    return target
 
 
 def python_environment(folder: Path, **settings: str) -> dict[str, str]:

@@ -84,6 +84,7 @@ def test_koppels_wheel_brings_compiled_texts_and_collected_files(wheels: Path) -
     collected = [name for name in names if name.startswith("koppel/web/staticfiles/") and HASHED.search(name)]
     for start in ("koppel/koppel.", "koppel/wizard.", "django_htmx/htmx-2.min.", "mfa/js/webauthn."):
         assert any(name.startswith(f"koppel/web/staticfiles/{start}") for name in collected), start
+    assert "koppel/web/help/docs/getting-started.md" in names
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_the_sandbox_alone_plays_the_accounting_system(sandbox_alone: Installati
         assert len(sandbox.companies()) == 2
 
 
-def test_koppel_alone_runs_and_says_how_to_get_the_sandbox(koppel_alone: Installation) -> None:
+def test_koppel_without_the_sandbox_says_how_to_install_it(koppel_alone: Installation) -> None:
     assert_complete(koppel_alone, "koppel", setup=SET_UP_DJANGO)
     assert (
         "No module named 'koppel_sandbox'" in koppel_alone.run("python", "-c", "import koppel_sandbox").stderr

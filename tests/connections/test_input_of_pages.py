@@ -25,17 +25,17 @@ def text_of(response: Any) -> str:
 
 
 BUTTONS = [
-    ("reconnect", {"since": "yesterday"}, "“yesterday” is not a time with a zone."),
+    ("reconnect", {"since": "yesterday"}, "“yesterday” is not a time with a time zone."),
     ("owner", {"membership": ""}, "Choose a colleague"),
-    ("owner", {"membership": "Bert"}, "“Bert” is not one of the choices."),
-    ("import-policy", {}, "Choose what is released."),
+    ("owner", {"membership": "Bert"}, "“Bert” is not one of the options."),
+    ("import-policy", {}, "Choose what to share."),
     ("import-policy", {"import_policy": "everything"}, "everything is not one of the available choices."),
     (
         "import-policy",
         {"import_policy": "selected", "companies": ["1", "two"]},
-        "“two” is not one of the choices.",
+        "“two” is not one of the options.",
     ),
-    ("change", {"code": "company_renamed", "accept": "1"}, "Tick the administrations that you decide about."),
+    ("change", {"code": "company_renamed", "accept": "1"}, "Tick the administrations to decide about."),
     (
         "change",
         {"code": "renamed", "accept": "1", "administration": "1"},
@@ -45,7 +45,7 @@ BUTTONS = [
     (
         "change",
         {"code": "company_renamed", "accept": "1", "administration": "one"},
-        "“one” is not one of the choices.",
+        "“one” is not one of the options.",
     ),
     (
         "change",
@@ -56,7 +56,7 @@ BUTTONS = [
 
 
 @pytest.mark.parametrize(("button", "form", "sentence"), BUTTONS)
-def test_a_button_with_a_value_that_is_none_says_so_and_changes_nothing(
+def test_a_button_with_an_invalid_value_is_refused(
     anna: Connected, button: str, form: dict[str, Any], sentence: str
 ) -> None:
     page, browser = f"/connections/{anna.connection.pk}/", signed_in(anna.actor)
@@ -89,10 +89,10 @@ def test_the_removal_page_shows_again_what_was_chosen(anna: Connected) -> None:
     address, browser = f"/connections/{anna.connection.pk}/remove/", signed_in(anna.actor)
     stale = browser.post(address, {"policy": "deactivate", "fingerprint": "7-0"})
     assert stale.status_code == 200
-    assert "Meanwhile the administrations of this connection have changed." in text_of(stale)
+    assert "The administrations of this connection have changed since." in text_of(stale)
     assert 'value="deactivate" checked' in text_of(stale)
     for policy, sentence in (
-        ("", "Choose what becomes of the administrations."),
+        ("", "Choose what happens to the administrations."),
         ("burn", "burn is not one of"),
     ):
         refused = text_of(browser.post(address, {"policy": policy, "fingerprint": "1-0"}))
@@ -101,15 +101,15 @@ def test_the_removal_page_shows_again_what_was_chosen(anna: Connected) -> None:
     assert reload_connection(anna).state == "active"
 
 
-def test_handing_over_says_at_the_field_who_cannot_take_over(anna: Connected, actor: Any) -> None:
+def test_an_invalid_new_owner_is_an_error_at_the_field(anna: Connected, actor: Any) -> None:
     with organisation_scope(anna.actor.organisation_id):
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     reader, bert = actor("reader", organisation=firm, name="Lars"), actor("administrator", organisation=firm)
     address, browser = f"/connections/offboarding/{anna.actor.membership_id}/", signed_in(anna.actor)
     for member, sentence in (
         ("", "Choose a colleague"),
-        ("Bert", "“Bert” is not one of the choices."),
-        (str(reader.membership_id), "Only an Administrator or a Team leader"),
+        ("Bert", "“Bert” is not one of the options."),
+        (str(reader.membership_id), "Only an active Administrator or Team leader"),
     ):
         page = browser.post(address, {"membership": member})
         error = text_of(page).partition('id="membership-error">')[2].partition("</span>")[0]
@@ -173,8 +173,8 @@ def test_a_change_of_an_app_registration_is_shown_again_beside_the_others(actor:
         app = AppRegistration.objects.get(organisation=boss.organisation_id)
     changed = {"client_id": "another", "client_secret": "", "name": "Renamed", "refresh_token_days": ""}
     text = text_of(browser.post(f"{APPS}{app.pk}/change", changed))
-    assert "Nothing was changed yet." in text
-    assert "Enter the client secret that belongs to this client id." in text
+    assert "No changes yet." in text
+    assert "Enter the client secret for this client id." in text
     assert ('value="Renamed"' in text, 'value="another"' in text) == (True, True)
     with organisation_scope(boss.organisation_id):
         app.refresh_from_db()

@@ -5,7 +5,6 @@ import pytest
 from koppel.connections.rate_limits.leases import (
     IDLE_SECONDS,
     RENEW_SECONDS,
-    SECONDS_MAX,
     USABLE_SECONDS,
     LeaseCache,
     LeaseKey,
@@ -13,6 +12,7 @@ from koppel.connections.rate_limits.leases import (
 )
 from koppel.connections.rate_limits.quota import Allocation
 from koppel.connector.contract import RateLimitStatus
+from koppel.kit.http.retry_after import PAUSE_SECONDS_MAX
 
 KEY = LeaseKey(QuotaKey(1, "company"), 7)
 
@@ -57,12 +57,12 @@ def test_a_report_that_was_not_stored_is_in_the_next_one(leases: LeaseCache) -> 
     assert (report.calls, report.errors, report.answered, set(report.readings)) == (2, 1, True, {""})
 
 
-def test_a_refusal_takes_the_rest_and_lasts_a_day_at_most(leases: LeaseCache) -> None:
+def test_a_refusal_takes_the_rest_and_lasts_three_days_at_most(leases: LeaseCache) -> None:
     leases.take_call(KEY, 11.0)
     leases.record_answer(KEY, 429, [], 12.0)
     leases.block(KEY, float("inf"), 12.0)
     assert not leases.take_call(KEY, 12.0)
-    assert leases.take_report(KEY, 12.0, done=False).blocked_until == 12.0 + SECONDS_MAX
+    assert leases.take_report(KEY, 12.0, done=False).blocked_until == 12.0 + PAUSE_SECONDS_MAX
 
 
 def test_idle_leases_are_given_back_and_those_in_use_renewed(leases: LeaseCache) -> None:
@@ -74,7 +74,7 @@ def test_idle_leases_are_given_back_and_those_in_use_renewed(leases: LeaseCache)
     assert leases.due_reports(20.0) == ([], [KEY])
 
 
-def test_a_lease_with_unreported_calls_is_not_forgotten(leases: LeaseCache) -> None:
+def test_a_lease_with_unreported_calls_is_kept(leases: LeaseCache) -> None:
     leases.take_call(KEY, 11.0)
     leases.drop_unused(KEY)
     leases.record_answer(KEY, 200, [], 12.0)

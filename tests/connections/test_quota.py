@@ -136,7 +136,7 @@ def test_the_vendors_refusal_holds_for_all_workers() -> None:
     assert worker.exchange(1e9, state).calls == 1
     worker.usage = UsageReport(calls=1, answered=True, blocked_until=1e9 + 411)
     refused = worker.exchange(1e9, state)
-    assert (refused.calls, refused.reason, round(refused.wait_seconds)) == (0, "quota", 411)
+    assert (refused.calls, refused.reason, round(refused.wait_seconds)) == (0, "requested", 411)
     assert other.exchange(1e9 + 400, state).calls == 0
     assert other.exchange(1e9 + 412, state).calls > 0
 
@@ -159,7 +159,7 @@ def test_a_company_that_fails_and_fails_is_left_alone_for_a_minute() -> None:
     kills=st.integers(0, 2),
     organisations=st.integers(1, 3),
 )
-def test_whoever_shares_and_dies_no_call_is_over_quota(
+def test_no_call_exceeds_the_quota_whatever_workers_do(
     minute: int, hour: int, count: int, kills: int, organisations: int
 ) -> None:
     vendor = Vendor({"1": (minute, 5.0), "4": (hour, 60.0)})

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from koppel.connections.rate_limits import QuotaKey, RateLimiter, leases, rate_limited, usage_reporter
+from koppel.connections.rate_limits import QuotaKey, RateLimitedHttp, RateLimiter, leases, usage_reporter
 from koppel.connections.rate_limits.quota import LEASE_SECONDS
 from koppel.connections.sessions.runtime import Runtime, runtime
 from koppel.connections.sessions.vendor_sessions import describing_session
@@ -222,7 +222,7 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
     in_workers(story, 2)
 
 
-def test_who_asks_while_an_idle_slice_is_given_back_gets_another(
+def test_a_request_during_the_return_of_an_idle_slice_gets_another(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database is slow over the report that gives it back;
@@ -364,6 +364,6 @@ def test_a_connector_that_fails_over_a_header_leaves_no_call_uncounted() -> None
         acquire=acquire, record_answer=lambda *arguments: counted.append(arguments)
     )
     http: Any = SimpleNamespace(send=send)
-    limited = rate_limited(http, rate_limiter, cast("Any", Failing()), QuotaKey(1, "company"), 1)
+    limited = RateLimitedHttp(http, rate_limiter, cast("Any", Failing()), QuotaKey(1, "company"), 1)
     assert asyncio.run(limited.send("GET", "https://vendor.test/")).status == 200
     assert [arguments[3] for arguments in counted] == [()]

@@ -95,7 +95,8 @@ def open_events(actor: Actor, count: int) -> None:
 
 
 def send_messages(actor: Actor, webhook_id: int) -> int:
-    return asyncio.run(webhook_delivery.send_due(actor.organisation_id, webhook_id))
+    lane = {"organisation_id": actor.organisation_id, "webhook_id": webhook_id}
+    return asyncio.run(take_turn(WEBHOOK_OUTBOX, lane, webhook_delivery.deliver))
 
 
 def webhook_lane(actor: Actor, webhook_id: int) -> dict[str, int]:
@@ -125,7 +126,7 @@ def run_and_kill(addresses: Addresses, first: str, begin: Callable[[], object]) 
         assert worker.returncode == -signal.SIGKILL
 
 
-def test_what_is_rolled_back_is_not_delivered(
+def test_a_rolled_back_row_is_not_delivered(
     anna: Actor, webhook_id: int, program: Receiver, mailoutbox: Any
 ) -> None:
     with organisation_scope(anna.organisation_id):
@@ -238,7 +239,7 @@ def test_two_workers_never_have_one_row(
     assert len(leased) == len(set(leased)) == 5 * BATCH_SIZE
 
 
-def test_who_lost_the_lease_stores_nothing(anna: Actor, webhook_id: int) -> None:
+def test_a_worker_without_lease_stores_nothing(anna: Actor, webhook_id: int) -> None:
     open_events(anna, 1)
     slow = WEBHOOK_OUTBOX.claim(webhook_lane(anna, webhook_id))
     end_leases(anna, WebhookDelivery)
@@ -308,18 +309,20 @@ def test_a_job_that_waits_already_is_not_enqueued_and_the_transaction_goes_on(an
     with transaction.atomic():
         outcomes = [
             enqueue_once(
-                "notifications.send_mails", {"organisation_id": anna.organisation_id}, queueing_lock="one"
+                "notifications.send_emails", {"organisation_id": anna.organisation_id}, queueing_lock="one"
             )
             for _ in range(3)
         ]
-        assert len(jobs("notifications.send_mails")) == 1
+        assert len(jobs("notifications.send_emails")) == 1
     assert outcomes == [True, False, False]
 
 
 @pytest.mark.parametrize(
     "row_outbox", [EMAIL_OUTBOX, WEBHOOK_OUTBOX, LOOKUP_OUTBOX], ids=lambda one: one.task_name
 )
-def test_what_was_left_is_found(row_outbox: Outbox, anna: Actor, webhook_id: int, registers: Sandbox) -> None:
+def test_abandoned_rows_are_enqueued_again(
+    row_outbox: Outbox, anna: Actor, webhook_id: int, registers: Sandbox
+) -> None:
     open_events(anna, 2)
     with organisation_scope(anna.organisation_id):
         queries = [RegisterQuery("NO", QueryKind.NUMBER, "923609016")]
@@ -361,7 +364,7 @@ def test_a_mail_that_breaks_our_code_after_it_was_given_is_not_sent_again(
     assert mails(anna) == ["uncertain"]
 
 
-def test_what_meets_an_outage_stays_leased(anna: Actor, webhook_id: int) -> None:
+def test_rows_stay_leased_during_an_outage(anna: Actor, webhook_id: int) -> None:
     open_events(anna, 1)
 
     async def deliver(claim: Claim) -> BatchResult:

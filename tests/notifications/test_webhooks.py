@@ -22,11 +22,13 @@ from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.vault.key_rotation import rotate_keys
 from koppel.kit.http.egress import EgressPolicy
+from koppel.kit.jobs.outbox import take_turn
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.commands import app
 from koppel.notifications.models import WebhookDelivery, WebhookEndpoint
 from koppel.notifications.tasks import run_maintenance
 from koppel.notifications.webhooks import delivery
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.organisations.models import Division, User
 from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of
@@ -77,7 +79,10 @@ def create_webhook(browser: Client, url: str, *events: str) -> dict[str, Any]:
 def send(anna: Actor) -> int:
     with organisation_scope(anna.organisation_id):
         webhook_ids = list(WebhookEndpoint.objects.order_by("pk").values_list("pk", flat=True))
-    return sum(asyncio.run(delivery.send_due(anna.organisation_id, webhook_id)) for webhook_id in webhook_ids)
+    lanes = [
+        {"organisation_id": anna.organisation_id, "webhook_id": webhook_id} for webhook_id in webhook_ids
+    ]
+    return sum(asyncio.run(take_turn(WEBHOOK_OUTBOX, lane, delivery.deliver)) for lane in lanes)
 
 
 def log(browser: Client, webhook: int) -> list[dict[str, Any]]:
@@ -91,11 +96,12 @@ def make_due(anna: Actor, **failing: timedelta) -> None:
         past = timezone.now() - timedelta(hours=1)
         WebhookDelivery.objects.filter(state="waiting").update(due_at=past)
         WebhookDelivery.objects.filter(state="claimed").update(leased_until=past)
+        WebhookEndpoint.objects.update(paused_until=None)
         if failing:
             WebhookEndpoint.objects.update(failing_since=timezone.now() - failing["since"])
 
 
-def test_a_program_is_told_what_began_and_that_it_is_over(
+def test_a_webhook_receives_begin_and_end_of_an_event(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
     created = create_webhook(browser, program.url, TROUBLE)
@@ -128,7 +134,7 @@ def test_a_program_is_told_what_began_and_that_it_is_over(
     ]
 
 
-def test_trouble_that_heals_itself_is_never_told_to_a_program(
+def test_a_recovered_failure_is_not_sent_to_a_webhook(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
     created = create_webhook(browser, program.url)
@@ -143,7 +149,9 @@ def test_trouble_that_heals_itself_is_never_told_to_a_program(
     ]
 
 
-def test_what_is_restricted_is_told_to_no_program(anna: Actor, browser: Client, program: Receiver) -> None:
+def test_restricted_administrations_are_not_sent_to_webhooks(
+    anna: Actor, browser: Client, program: Receiver
+) -> None:
     create_webhook(browser, program.url)
     hidden, visible = administration_of(anna, "Hidden", restricted=True), administration_of(anna, "Shown")
     both = {one.pk: {"name": one.name, "reason": f"reason of {one.name}"} for one in (hidden, visible)}
@@ -202,12 +210,12 @@ def test_some_divisions_are_never_taken_for_all(anna: Actor, browser: Client) ->
         Division.objects.create(organisation_id=anna.organisation_id, name="Zuid")
     form = {"name": "x", "url": "https://example.test/hook"}
     page = browser.post("/organisation/webhooks/", {**form, "where": "some"})
-    assert "Choose divisions that exist" in page.content.decode()
+    assert "Choose at least one division" in page.content.decode()
     answer = browser.post(API, {**form, "divisions": [987654]}, content_type="application/json")
     assert (answer.status_code, browser.get(API).json()) == (409, [])
 
 
-def test_a_sign_in_is_the_persons_own_business(anna: Actor, browser: Client, program: Receiver) -> None:
+def test_sign_ins_are_not_sent_to_webhooks(anna: Actor, browser: Client, program: Receiver) -> None:
     create_webhook(browser, program.url)
     refused = browser.post(
         API, {"name": "x", "url": program.url, "events": ["new_sign_in"]}, content_type="application/json"
@@ -217,7 +225,7 @@ def test_a_sign_in_is_the_persons_own_business(anna: Actor, browser: Client, pro
     assert send(anna) == 0
 
 
-def test_what_is_not_accepted_is_tried_again_later_and_later(
+def test_a_refused_message_is_retried_with_growing_pauses(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
     created = create_webhook(browser, program.url)
@@ -246,7 +254,7 @@ def test_what_is_not_accepted_is_tried_again_later_and_later(
     assert len({got["body"] for got in program.got}) == 1
 
 
-def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_told(
+def test_a_webhook_failing_for_days_is_disabled_and_its_creator_notified(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
     created = create_webhook(browser, program.url)
@@ -259,10 +267,10 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
     make_due(anna, since=timedelta(days=4))
     send(anna)
     assert screen_messages(anna)[1:] == [
-        "The webhook Tickets was switched off. It accepted nothing for three days."
+        "The webhook Tickets was switched off. No message was accepted for three days."
     ]
     (hook,) = browser.get(API).json()
-    assert (hook["active"], hook["disabled_reason"]) == (False, "unresponsive")
+    assert (hook["enabled"], hook["disabled_reason"]) == (False, "unresponsive")
     open_test_event(anna, NEWS, "two", context={"name": "missed"})
     assert send(anna) == 0
     assert [one["state"] for one in log(browser, created["id"])] == ["failed"]
@@ -272,7 +280,7 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
         ).status_code
         == 409
     )
-    browser.put(f"{API}/{created['id']}/active", {"active": True}, content_type="application/json")
+    browser.post(f"{API}/{created['id']}/enable")
     again = browser.post(
         f"{API}/{created['id']}/deliveries/redeliver", {}, content_type="application/json"
     ).json()
@@ -287,9 +295,7 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
     }
 
 
-def test_a_program_that_is_gone_is_switched_off_at_once(
-    anna: Actor, browser: Client, program: Receiver
-) -> None:
+def test_a_webhook_answering_410_is_disabled_at_once(anna: Actor, browser: Client, program: Receiver) -> None:
     create_webhook(browser, program.url)
     program.answers = [(410, {})]
     open_test_event(anna, NEWS)
@@ -310,7 +316,7 @@ def test_a_program_that_is_gone_is_switched_off_at_once(
         "https://0.0.0.0/",
     ],
 )
-def test_an_address_within_is_not_called(anna: Actor, browser: Client, url: str) -> None:
+def test_an_internal_address_is_not_called(anna: Actor, browser: Client, url: str) -> None:
     """By number, by name, and by ways to write a number that only the system's own look-up understands."""
     answer = browser.post(API, {"name": "x", "url": url}, content_type="application/json")
     if answer.status_code == 409:
@@ -352,7 +358,7 @@ def test_an_address_without_encryption_is_for_named_networks_alone(browser: Clie
         answer = browser.post(API, {"name": "x", "url": url}, content_type="application/json")
         assert answer.status_code == 409, url
     settings.WEBHOOK_NETWORKS = (ip_network("10.0.0.0/8"),)
-    assert create_webhook(browser, "http://10.0.0.9/hook")["active"]
+    assert create_webhook(browser, "http://10.0.0.9/hook")["enabled"]
 
 
 def test_the_secret_is_shown_once_sealed_renewed_and_rotated(
@@ -422,16 +428,16 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     assert secret not in browser.get(address).content.decode()
     program.answers = [(500, {})]
     browser.post(f"{address}test")
-    assert "on its way" in browser.get(f"{address}log").content.decode()
+    assert "sending" in browser.get(f"{address}log").content.decode()
     send(anna)
     log_text = browser.get(f"{address}log").content.decode()
-    assert "500 It did not accept the message." in log_text
+    assert "500 The message was not accepted." in log_text
     assert "no &lt;b&gt;thanks&lt;/b&gt;" in log_text
     assert is_signed_with(secret, program.got[0])
-    browser.post(f"{address}active", {"active": ""})
-    assert "The webhook was switched off." in browser.get(f"{address}?state=failed").content.decode()
-    browser.post(f"{address}active", {"active": "1"})
-    assert "1 message is sent again." in browser.post(f"{address}redeliver", follow=True).content.decode()
+    browser.post(f"{address}disable")
+    assert "Webhook switched off." in browser.get(f"{address}?state=failed").content.decode()
+    browser.post(f"{address}enable")
+    assert "Resending 1 message." in browser.post(f"{address}redeliver", follow=True).content.decode()
     assert send(anna) == 1
     renewed = browser.post(f"{address}secret").content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
@@ -443,7 +449,7 @@ def test_a_refused_webhook_of_some_events_is_not_shown_as_one_of_all(anna: Actor
     """Who meant some events and ticked none must not make one of all by pressing the button again."""
     form = {"name": "Chat", "url": "https://chat.example.test/", "which": "some", "where": "some"}
     page = browser.post("/organisation/webhooks/", form).content.decode()
-    assert "Choose events, at least one; or all of them." in page
+    assert "Choose at least one event, or all events." in page
     for name in ("which", "where"):
         assert f'name="{name}" value="some" checked' in page or f'name="{name}"' not in page
         assert f'name="{name}" value="all" checked' not in page
@@ -451,7 +457,7 @@ def test_a_refused_webhook_of_some_events_is_not_shown_as_one_of_all(anna: Actor
         assert not WebhookEndpoint.objects.exists()
 
 
-def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> None:
+def test_webhooks_are_managed_from_the_command_line(anna: Actor, program: Receiver) -> None:
     def koppel(*words: str) -> Any:
         email = User.objects.get(pk=anna.user_id).email
         outcome = CliRunner().invoke(app, [*words, "--as", email, "--json"])
@@ -466,7 +472,7 @@ def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> Non
     message = koppel("test", hook)["message"]
     send(anna)
     assert program.got[0]["headers"]["webhook-id"] == message
-    assert koppel("enable", hook)["active"]
+    assert koppel("enable", hook)["enabled"]
     assert koppel("redeliver", hook) == {"webhook": created["id"], "sent_again": 1}
     assert [(one["state"], one["reason"]) for one in koppel("deliveries", hook)] == [("waiting", "")]
     assert koppel("rotate-secret", hook)["secret"] != created["secret"]
@@ -483,7 +489,7 @@ def test_what_is_on_its_way_when_it_is_switched_off_fails_and_waits_for_nothing(
     original_secrets_in_use = delivery.secrets_in_use
 
     def switched_off(webhook: WebhookEndpoint) -> Any:
-        browser.put(f"{API}/{created['id']}/active", {"active": False}, content_type="application/json")
+        browser.post(f"{API}/{created['id']}/disable")
         return original_secrets_in_use(webhook)
 
     monkeypatch.setattr(delivery, "secrets_in_use", switched_off)
@@ -492,7 +498,7 @@ def test_what_is_on_its_way_when_it_is_switched_off_fails_and_waits_for_nothing(
     assert browser.get(f"{API}").json()[0]["failing_since"] is None
 
 
-def test_that_it_began_does_not_arrive_after_that_it_is_over(
+def test_the_begin_of_an_event_does_not_arrive_after_its_end(
     anna: Actor, browser: Client, program: Receiver, monkeypatch: Any
 ) -> None:
     create_webhook(browser, program.url)

@@ -32,8 +32,8 @@ WORDS = {
         "fill": "Fill in",
         "apply": "Apply to",
         "finish": "Finish import",
-        "complete": "The import is complete",
-        "only": "only those that need me",
+        "complete": "Import complete",
+        "only": "only rows that need attention",
     },
     "nl": {
         "next": "Volgende",
@@ -42,7 +42,7 @@ WORDS = {
         "apply": "Toepassen op",
         "finish": "Import afronden",
         "complete": "De import is",
-        "only": "alleen die mij nodig hebben",
+        "only": "alleen regels die actie vragen",
     },
 }
 
@@ -132,7 +132,7 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
     for page in open_page(browser, koppel_url, boss, 390, "en", "light"):
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
-        expect(page.locator(".banner:visible")).to_contain_text("Sign in with a service account of your firm")
+        expect(page.locator(".banner:visible")).to_contain_text("Use a service account of your firm")
         look(page, "collect-2-sign-in")
         click_twice(page, "main .card button.button-primary")
         allow(page, names[0])
@@ -370,7 +370,7 @@ def test_rows_are_found_by_what_stands_in_their_fields_not_by_what_could(browser
     for words, visible_count, announcement in (
         ("bakker", 1, "1 of 2"),
         ("1705", 1, "1 of 2"),
-        ("demo", 0, "Nothing matches."),
+        ("demo", 0, "No results."),
         ("", 2, ""),
     ):
         page.fill("#search", words)

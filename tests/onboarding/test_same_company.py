@@ -96,7 +96,7 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
     assert (entry.subject_id, entry.details["confirmed_name"]) == (administration.pk, "Nordlys Gruppen AS")
     anna.client.cookies["koppel_language"] = "en"
     overview = words(anna.client.get(f"/administrations/{administration.pk}/identity/"))
-    assert "the books call it" not in overview, "what a person confirmed is not amber again"
+    assert "Name in accounting system" not in overview, "what a person confirmed is not amber again"
     assert "confirmed as the same company" in overview
 
 
@@ -127,14 +127,14 @@ def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -
     tone, sentence, complete = row_state(anna, first)
     assert (tone, complete) == ("warn", False)
     assert (
-        f"The accounting system says {PLACEHOLDER}; {DERIVED} was taken from VAT number NO{DERIVED}MVA."
+        f"Accounting system: {PLACEHOLDER}. Number {DERIVED} was taken from VAT number NO{DERIVED}MVA."
         in sentence
     )
     anna.client.post(f"{anna.flow}identify", {f"number-{first}": DERIVED, "action": f"other-{first}"})
     assert row_state(anna, first)[2] is False
     assert f'name="number-{first}" value=""' in words(anna.client.get(f"{anna.flow}identify"))
     identify(anna, {first: {"number": DERIVED}})
-    assert "You said that this is another company" in row_state(anna, first)[1]
+    assert "You marked this as a different company" in row_state(anna, first)[1]
 
 
 def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(anna: Newcomer) -> None:
@@ -144,7 +144,7 @@ def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(ann
     for button in (*strange, f"same-0{first}"):
         answer = anna.client.post(f"{anna.flow}identify", {"action": button})
         page = anna.client.get(answer.headers["Location"])
-        assert (answer.status_code, f"“{button}” is not one of the choices." in words(page)) == (302, True), (
+        assert (answer.status_code, f"“{button}” is not one of the options." in words(page)) == (302, True), (
             button
         )
         assert row_state(anna, first)[::2] == ("warn", False), button
@@ -172,12 +172,12 @@ def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: N
     )
     assert "checked" not in "".join(re.findall(r'<input type="checkbox" name="discrepancy"[^>]*>', page))
     question = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancy": ids[:2]}))
-    assert "Yes, the same for 2 rows" in question
+    assert "Yes, same company for 2 rows" in question
     assert [row_state(anna, key)[2] for key in ids] == [False, False, False]
     anna.client.post(f"{anna.flow}identify", answers_on(question))
     assert [row_state(anna, key)[2] for key in ids] == [True, True, False]
     everything = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancies": "all"}))
-    assert "Yes, the same for 1 row" in everything
+    assert "Yes, same company for 1 row" in everything
     register_says(anna, "Somebody Else AS")
     stale = anna.client.post(f"{anna.flow}identify", answers_on(everything))
     assert stale.status_code == 409, "the register has answered meanwhile"

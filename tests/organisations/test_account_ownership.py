@@ -149,7 +149,7 @@ def test_a_session_that_a_provider_opened_accepts_no_invitation(
     link(eve, ada)
     vouched = walk(eve).client
     path = invited(third, email_of(ada))
-    assert "cannot accept an invitation" in vouched.get(path).content.decode()
+    assert "cannot accept invitations" in vouched.get(path).content.decode()
     assert vouched.post(path).status_code == 403
     assert third.organisation_id not in memberships_of(ada)
 
@@ -325,7 +325,7 @@ def test_a_link_is_told_to_the_person_by_mail_and_on_screen(eve: Actor, ada: Act
     link(ada, ada)
     assert notices_of(ada) == ["sign_in_linked"]
     asyncio.run(delivery.send_due(ada.organisation_id))
-    assert [(message.to, "may sign you in" in message.body) for message in mail.outbox] == [
+    assert [(message.to, "can now sign you in" in message.body) for message in mail.outbox] == [
         ([email_of(ada)], True)
     ]
 

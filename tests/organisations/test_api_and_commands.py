@@ -196,11 +196,11 @@ def test_a_division_names_nobody_who_has_no_access(boss: Actor, actor: Any) -> N
             answer = send(boss, method, path, {"name": "Oost", "people": [person, ben.membership_id]}, 409)
             assert answer == {
                 "error": "refused",
-                "message": "Choose people who have access.",
+                "message": "Choose active people.",
                 "field": "people",
             }
     for words in (("create", "Oost", "--member"), ("members", zuid["id"], "--add")):
-        with pytest.raises(KoppelError, match="people who have access"):
+        with pytest.raises(KoppelError, match="Choose active people"):
             run(boss, divisions.app, *words, 999_999)
     run(
         boss, divisions.app, "members", zuid["id"], "--add", boss.membership_id, "--remove", ben.membership_id

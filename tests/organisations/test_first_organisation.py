@@ -73,7 +73,7 @@ def test_from_an_empty_installation_to_the_first_administrator(clean_database: N
     client = accept(link)
     assert "Kantoor Noord" in client.get("/").content.decode()
     assert 'type="password"' in Client().get(SIGN_IN).content.decode()
-    assert finding("organisations").text == "Organisations: 1, with 1 people who may sign in."
+    assert finding("organisations").text == "Organisations: 1, with 1 people who Active."
     assert User.objects.get().language == "nl"
     assert Client().get(path_of(link)).status_code == 410, "A link works once."
     (row,) = run_json_command(organisations.app, "list")
@@ -88,7 +88,7 @@ def test_from_an_empty_installation_to_the_first_administrator(clean_database: N
 def test_the_trail_names_the_account_of_the_shell(clean_database: None) -> None:
     result = run_json_command(organisations.app, *MAKE)
     page = accept(result["link"]).get("/organisation/activity/").content.decode()
-    assert "made the organisation" in page
+    assert "created the organisation" in page
     with organisation_scope(result["organisation"]):
         entry = AuditEntry.objects.get(action="organisation.created")
     assert (entry.actor_kind, entry.actor_id, entry.interface) == (ActorKind.OPERATOR, None, Interface.CLI)
@@ -101,13 +101,13 @@ def test_the_mail_goes_out_as_well_in_the_language_asked_for(clean_database: Non
     (letter,) = deliver(settings)
     assert result["mailed"] is True
     assert result["link"] in letter.body
-    assert "U bent uitgenodigd om in Koppel te werken voor Kantoor Noord, als Beheerder." in letter.body
+    assert "U bent uitgenodigd om in Koppel te werken voor Kantoor Noord. Uw rol: Beheerder." in letter.body
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--name", " ", "--email", "a@b.example"), "A name is needed."),
+        (("--name", " ", "--email", "a@b.example"), "Enter a name."),
         (("--name", "Zuid", "--email", "nobody"), "is not an e-mail address"),
         (("--name", "kantoor NOORD", "--email", "a@b.example"), "exists already"),
     ],
@@ -155,7 +155,7 @@ def test_whoever_is_locked_out_gets_in_by_a_link_from_the_shell(actor: Any) -> N
     assert signs_in(email, CHOSEN)
     assert not signs_in(email, PASSWORD)
     again = Client().get(path_of(result["link"]), follow=True).content.decode()
-    assert "This link does not work any more" in again
+    assert "This link no longer works" in again
     with organisation_scope(anna.organisation_id):
         acts = AuditEntry.objects.filter(actor_kind=ActorKind.OPERATOR).values_list("action", flat=True)
         assert set(acts) == {"person.recovery_link_created", "person.mfa_reset"}
@@ -170,7 +170,7 @@ def test_a_link_for_who_was_invited_replaces_the_older_one(clean_database: None)
 
 
 def test_nobody_in_particular_gets_no_link(actor: Any) -> None:
-    with pytest.raises(KoppelError, match=r"nobody is invited with it"):
+    with pytest.raises(KoppelError, match=r"No active user or open invitation"):
         run_command(people.app, "recovery-link", "stranger@example.test")
 
 
@@ -226,16 +226,16 @@ def test_the_link_of_an_administrator_is_not_shown_to_a_team_leader(actor: Any) 
     )
     page = signed_in(leader).get("/organisation/people/").content.decode()
     assert "boss@noord.example" in page
-    assert "whoever runs Koppel" in page
+    assert "your administrator" in page
     assert "/invitation/" not in page
 
 
 def test_the_page_of_an_invitation_speaks_the_language_of_the_mail(clean_database: None) -> None:
     link = path_of(run_json_command(organisations.app, *MAKE, "--language", "nl")["link"])
     client = Client(headers={"Accept-Language": "en"})
-    assert "U bent uitgenodigd als Beheerder." in client.get(link).content.decode()
+    assert "Uw rol: Beheerder." in client.get(link).content.decode()
     client.cookies["koppel_language"] = "en"
-    assert "You are invited as Administrator." in client.get(link).content.decode()
+    assert "Your role: Administrator." in client.get(link).content.decode()
     client.post(link, {"name": "Anna", "password": CHOSEN})
     assert User.objects.get().language == "en"
 

@@ -77,7 +77,7 @@ def test_a_template_is_not_changed_by_a_form_that_is_refused(boss: Actor) -> Non
     assert 'value="x"' in page
     assert '<option value="daily" selected>' in page
     page = refused(browser, path, {"name": "", "schedule": "daily"}, "name")
-    assert "A name is needed." in page
+    assert "Enter a name." in page
     with organisation_scope(boss.organisation_id):
         template = Template.objects.get()
         assert (template.name, template.settings) == ("Nachtelijk", {"schedule": "night"})
@@ -103,7 +103,7 @@ def test_a_token_is_not_made_of_what_cannot_be_read(
     page = refused(signed_in(boss), "/account/tokens/", form, field)
     if field == "days":
         assert 'value="Back-up"' in page
-        assert "Choose how long the token may live." in page
+        assert "Choose a validity period." in page
         assert 'value="write" checked' in page
         assert '<option value="reader" selected>' in page
     with organisation_scope(boss.organisation_id):
@@ -115,7 +115,7 @@ def test_a_session_that_cannot_be_understood_does_not_mean_all_others(boss: Acto
     elsewhere = signed_in(boss)
     assert elsewhere.get("/").status_code == 200
     page = signed_in(boss).post("/account/sessions/", {"id": text})
-    assert "is not one of the choices" in page.content.decode()
+    assert "is not one of the options" in page.content.decode()
     assert elsewhere.get("/").status_code == 200
 
 
@@ -171,7 +171,7 @@ def test_an_identity_provider_is_not_stored_half(boss: Actor) -> None:
 def test_operators_are_let_in_for_a_time_that_there_is(boss: Actor) -> None:
     for hours in ("", "3", "x"):
         page = refused(signed_in(boss), "/organisation/security/support", {"hours": hours}, "hours")
-        assert "Choose for how long." in page
+        assert "Choose a period." in page
     with organisation_scope(boss.organisation_id):
         assert Organisation.objects.get().operator_access_until is None
 
@@ -181,16 +181,16 @@ def test_an_operator_enters_no_organisation_that_does_not_let_them(boss: Actor, 
     User.objects.filter(pk=boss.user_id).update(is_operator=True)
     browser = signed_in(boss)
     page = browser.post("/operator/enter", {"organisation": text})
-    assert (page.status_code, "does not let operators in" in page.content.decode()) == (403, True)
+    assert (page.status_code, "does not grant support access" in page.content.decode()) == (403, True)
     assert "operator_in" not in browser.session
 
 
 @pytest.mark.usefixtures("boss")
 def test_an_address_that_cannot_be_read_finds_no_identity_provider() -> None:
     page = refused(Client(), "/sign-in/", {"email": "x\0@kantoor.nl"}, "email")
-    assert "No single sign-on is set up" not in page
+    assert "Single sign-on is not set up" not in page
     page = refused(Client(), "/sign-in/", {"email": "anna@kantoor.nl"})
-    assert "No single sign-on is set up" in page
+    assert "Single sign-on is not set up" in page
     assert 'value="anna@kantoor.nl"' in page
 
 
@@ -230,7 +230,7 @@ def test_a_person_whom_nobody_can_take_over_from_is_left_as_is(boss: Actor, acto
     path = f"/organisation/people/{ben.membership_id}/"
     for to, sentence in (
         ("", "Choose a colleague"),
-        ("x", "is not one of the choices"),
+        ("x", "is not one of the options"),
         ("99999", "not a member"),
     ):
         answer = browser.post(f"{path}hand-over", {"to": to, "deactivate": "1"})
@@ -278,7 +278,7 @@ def test_a_list_that_cannot_be_read_stays_to_be_put_right(boss: Actor) -> None:
     page = refused(browser, "/organisation/people/invite/many/", {"text": "a\0b@kantoor.nl"}, "text")
     assert "@kantoor.nl</textarea>" in page
     page = refused(browser, "/organisation/people/invite/many/", {"text": ";\n", "confirmed": "1"})
-    assert "There is no line" in page
+    assert "No line contains an e-mail address" in page
     with organisation_scope(boss.organisation_id):
         assert not Invitation.objects.exists()
 
@@ -328,7 +328,7 @@ def test_a_division_takes_only_people_who_have_access(boss: Actor, actor: Any) -
     path = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
     for person in (gone.membership_id, actor("user").membership_id, 2**50):
         page = refused(browser, path, {"name": "Oost", "has_people": "1", "people": [person]}, "people")
-        assert "Choose people who have access." in page
+        assert "Choose active people." in page
     with organisation_scope(boss.organisation_id):
         assert (Division.objects.get().name, DivisionMember.objects.exists()) == ("Zuid", False)
 

@@ -61,7 +61,7 @@ def boss(actor: Any) -> Actor:
 
 def test_a_member_signs_in_and_is_known_by_subject_from_then_on(boss: Actor, idp: Idp) -> None:
     idp.says()
-    assert "knows Koppel" in configure(boss, idp)
+    assert "The identity provider works" in configure(boss, idp)
     idp.says(sub="7", email=email_of(boss).upper(), email_verified=True)
     assert "From now on Inlog signs you in" in link(boss, boss).content.decode()
     idp.says(sub="7", email="renamed@example.test", email_verified=False)
@@ -92,7 +92,7 @@ def test_a_member_links_by_signing_in_once_with_the_password(boss: Actor, idp: I
     assert client.get(page).headers["Location"].startswith("/accounts/login/")
     entered = client.post(f"/accounts/login/?next={page}", {"login": email_of(boss), "password": PASSWORD})
     assert entered.headers["Location"] == page
-    assert "Link this sign-in" in client.get(page).content.decode()
+    assert "Link sign-in" in client.get(page).content.decode()
     with organisation_scope(boss.organisation_id):
         assert not FederatedIdentity.objects.exists(), "Looking at the page is no act."
     client.post(page)
@@ -149,7 +149,7 @@ def test_a_second_subject_is_not_the_same_person(boss: Actor, actor: Any, idp: I
     link(boss, boss)
     idp.says(sub="second", email=email_of(boss), email_verified=True)
     assert walk(boss).status_code == 403
-    assert "linked to another person" in link(boss, boss).content.decode()
+    assert "already linked to another identity" in link(boss, boss).content.decode()
     link(boss, colleague)
     assert walk(boss).client.get("/api/v1/me").json()["role"] == "user"
 
@@ -339,15 +339,15 @@ def test_the_redirect_address_is_there_before_anything_else_is_known(boss: Actor
     page = client.post(SECURITY + "provider/prepare", follow=True).content.decode()
     address = f"/sign-in/{provider_id(boss)}/callback"
     assert address in page
-    assert "not filled in yet" in page
+    assert "not set" in page
     assert client.get(f"/sign-in/{provider_id(boss)}/").status_code == 404
     assert (
-        "Fill in the identity provider first"
+        "Complete the identity provider settings first"
         in client.post(SECURITY + "provider/test", follow=True).content.decode()
     )
     form = {"name": "Inlog", "issuer": idp.issuer, "client_id": CLIENT_ID}
-    assert "are needed" in client.post(SECURITY + "provider", form, follow=True).content.decode()
-    assert "knows Koppel" in configure(boss, idp)
+    assert "are required" in client.post(SECURITY + "provider", form, follow=True).content.decode()
+    assert "The identity provider works" in configure(boss, idp)
     idp.control(redirect_uris=[settings.PUBLIC_URL + address])
     idp.says(sub="7")
     assert walk(boss).status_code == 403, "The provider accepted the address, and nobody is linked yet."
@@ -360,8 +360,8 @@ def test_the_address_that_all_providers_shared_is_gone(client: Client, clean_dat
 @pytest.mark.parametrize(
     ("fault", "changed", "words"),
     [
-        ("issuer", {}, "calls itself by another address"),
-        ("", {"client_secret": "wrong"}, "does not know this client id"),
+        ("issuer", {}, "uses a different address"),
+        ("", {"client_secret": "wrong"}, "does not accept this client id"),
         ("", {"issuer": "http://127.0.0.1:9/"}, "cannot be reached"),
     ],
 )
@@ -407,7 +407,7 @@ def test_switching_off_ends_the_sessions_that_began_so_and_no_others(
     walk(boss, by_provider)
     page = signed_in(boss).get(SECURITY).content.decode()
     assert "1 session began through it" in page
-    assert "Yours is one of them" not in page
+    assert "Your session is one of them" not in page
     page = signed_in(boss).post(SECURITY + "provider/off", follow=True).content.decode()
     assert "1 session that it began has ended" in page
     assert [one.get("/").status_code for one in (by_provider, by_password, other_firm)] == [302, 200, 200]
@@ -421,7 +421,7 @@ def test_who_switches_off_what_let_them_in_signs_in_anew(boss: Actor, idp: Idp) 
     idp.says(sub="7", email=email_of(boss), email_verified=True)
     link(boss, boss)
     client = walk(boss).client
-    assert "Yours is one of them" in client.get(SECURITY).content.decode()
+    assert "Your session is one of them" in client.get(SECURITY).content.decode()
     last = client.post(SECURITY + "provider/off", follow=True)
     assert last.redirect_chain[-1][0].startswith("/accounts/login/")
 
@@ -515,5 +515,5 @@ def test_a_provider_that_describes_itself_in_nonsense_is_refused_with_a_sentence
     boss: Actor, idp: Idp, fault: str
 ) -> None:
     idp.says(fault)
-    assert "does not describe itself" in configure(boss, idp)
+    assert "No configuration found at this address" in configure(boss, idp)
     idp.says()

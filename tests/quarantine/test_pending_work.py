@@ -23,6 +23,7 @@ from koppel.issues.models import Issue
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.http.client import HttpClient
 from koppel.kit.jobs import outbox
+from koppel.kit.jobs.outbox import take_turn
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.email import delivery
@@ -31,6 +32,7 @@ from koppel.notifications.tasks import run_maintenance
 from koppel.notifications.webhooks import delivery as webhook_delivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.inputs import WebhookInput
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
@@ -224,7 +226,14 @@ def send_all(anna: Actor) -> tuple[int, int]:
         webhook_ids = list(WebhookEndpoint.objects.values_list("pk", flat=True))
     sent = asyncio.run(delivery.send_due(anna.organisation_id))
     return sent, sum(
-        asyncio.run(webhook_delivery.send_due(anna.organisation_id, webhook_id)) for webhook_id in webhook_ids
+        asyncio.run(
+            take_turn(
+                WEBHOOK_OUTBOX,
+                {"organisation_id": anna.organisation_id, "webhook_id": webhook_id},
+                webhook_delivery.deliver,
+            )
+        )
+        for webhook_id in webhook_ids
     )
 
 

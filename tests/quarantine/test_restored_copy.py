@@ -212,7 +212,7 @@ def _has_come_to_all(copy: Addresses) -> bool:
             "SELECT task_name, scheduled_at IS NOT NULL FROM procrastinate_jobs"
         ).fetchall()
     names = {name for name, _scheduled in jobs}
-    sends = {"notifications.send_mails", "notifications.send_webhooks", "connections.describe_companies"}
+    sends = {"notifications.send_emails", "notifications.send_webhooks", "connections.describe_companies"}
     return ("organisations.send_invitation", True) in jobs and not names & sends
 
 

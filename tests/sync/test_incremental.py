@@ -107,7 +107,7 @@ def test_a_comparison_that_broke_off_after_its_changes_were_read_is_still_made(s
     synced.sandbox.fault("journaltransaction", kind="status", status=500, times=50, skip=1)
     run = synced.sync(full=True)
     assert run.state == "queued"
-    assert synced.part(run, "entries").state == "running", "what changed is read, the comparison is to come"
+    assert synced.part(run, "entries").state == "running", "changes is read, the comparison is to come"
     synced.sandbox.control("faults", method="DELETE")
     synced.perform(run.pk)
     assert gone.external_id not in synced.keys("entries")
@@ -325,7 +325,7 @@ def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None
 
 
 def test_a_part_is_synced_alone_once_all_of_it_was_there(synced: Synced) -> None:
-    refused = pytest.raises(SyncNotAllowed, match="The first sync reads everything")
+    refused = pytest.raises(SyncNotAllowed, match="The first sync reads all data")
     with organisation_scope(synced.actor.organisation_id), refused:
         request_run(synced.actor, synced.administration_id, SyncInput(resources=["accounts"]))
     synced.sync()

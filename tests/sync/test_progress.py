@@ -153,7 +153,7 @@ def test_the_page_of_an_import_goes_on_until_it_is_over(firm: tuple[Actor, list[
     page = browser.get(f"/imports/{IMPORT}/").content.decode()
     assert "1 of 3 active" in page
     assert "every 2s" in page
-    assert "waits for its turn" in page
+    assert "Queued" in page
     assert "1,200" in page
     with organisation_scope(anna.organisation_id):
         Run.objects.filter(state__in=["queued", "running"]).update(state="succeeded", finished_at=now())
@@ -161,7 +161,7 @@ def test_the_page_of_an_import_goes_on_until_it_is_over(firm: tuple[Actor, list[
         Administration.objects.filter(pk=waiting.pk).update(status="failed", status_reason="No licence.")
     page = browser.get(f"/imports/{IMPORT}/").content.decode()
     assert "every 2s" not in page
-    assert page.index("No licence.") < page.index("Company 0"), "what needs somebody comes first"
+    assert page.index("No licence.") < page.index("Company 0"), "what needs attention comes first"
     assert browser.get("/imports/999/").status_code == 404
 
 
@@ -307,7 +307,7 @@ def test_the_page_starts_single_resources_and_keeps_what_is_known_of_the_others(
     part_of(queued_run, "accounts", "done", rows=0)
     page = browser.get(f"/administrations/{done.pk}/sync/").content.decode()
     assert "18 seconds" in page
-    assert "Next sync by itself" in page
+    assert "Next scheduled sync" in page
     assert page.count("+40") == 1, "of the contacts, which the second run did not read"
     answer = browser.post(
         f"/administrations/{done.pk}/sync/now", {"resource": "nothing"}, follow=True

@@ -249,8 +249,8 @@ def assert_key_warning(granted: GrantedAccess, sandbox: Sandbox) -> None:
         f"/connections/apps/{app}/test",
     )
     for language, words in (
-        ("en", "its key is missing or another one"),
-        ("nl", "de sleutel ontbreekt of een andere"),
+        ("en", "its key is missing or wrong"),
+        ("nl", "de sleutel ontbreekt of niet klopt"),
     ):
         anna = newcomer(owner, sandbox, language)
         for button in buttons:

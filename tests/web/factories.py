@@ -14,7 +14,7 @@ from koppel.connector.registry import connectors
 from koppel.issues.services import raise_issue
 from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.inbox.services import notify
+from koppel.notifications.events.services import notify_members
 from koppel.notifications.models import WebhookDelivery
 from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.inputs import WebhookInput
@@ -76,7 +76,7 @@ def build_world(actor: Any) -> World:
         assign(person, configuring)
     with organisation_scope(boss.organisation_id):
         raise_issue(boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, active.pk))
-        notify(
+        notify_members(
             boss.organisation_id,
             "made_up_by_a_test",
             [person.membership_id for person in people.values()],

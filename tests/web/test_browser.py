@@ -90,12 +90,12 @@ def test_an_import_is_followed_without_losing_what_is_ticked(
     page.goto(f"{address}/administrations/?import={IMPORT}")
     page.check(f"#tick-{world.active.pk}")
     page.route("**/administrations/rows/**", lambda asked: asked.abort())
-    page.wait_for_selector("text=Koppel cannot be reached at the moment.")
+    page.wait_for_selector("text=Koppel cannot be reached.")
     page.unroute("**/administrations/rows/**")
     page.wait_for_selector("#unreachable", state="hidden")
     with organisation_scope(world.boss.organisation_id):
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
-    page.wait_for_selector("text=The import is complete: 2 administrations are active.")
+    page.wait_for_selector("text=Import complete: 2 administrations are active.")
     assert page.is_checked(f"#tick-{world.active.pk}")
     assert page.inner_text(".bulkbar strong[data-count-of]") == "1"
     assert page.get_attribute("#rows-poll", "hx-get") is None
@@ -117,7 +117,7 @@ def test_what_somebody_presses_is_not_replaced_before_they_let_go(
     assert page.is_checked(f"#tick-{world.active.pk}")
     with organisation_scope(world.boss.organisation_id):
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
-    page.wait_for_selector("text=The import is complete: 2 administrations are active.")
+    page.wait_for_selector("text=Import complete: 2 administrations are active.")
     page.context.close()
 
 
@@ -151,7 +151,7 @@ def test_the_search_finds_administrations_people_and_pages_by_keyboard(
     assert page.locator("#hits a").count() == 0
     page.keyboard.press("Control+a")
     page.keyboard.type("no such thing")
-    page.wait_for_selector("#hits >> text=Nothing is called “no such thing”.")
+    page.wait_for_selector("#hits >> text=No results for “no such thing”.")
     page.context.close()
 
 

@@ -93,7 +93,7 @@ def test_a_refusal_stands_at_its_field_with_what_was_typed_and_nothing_is_stored
     text = page.content.decode()
     assert page.status_code == 200
     assert 'value=" zuid " required maxlength="120" autocomplete="off" aria-invalid="true"' in text
-    assert '<span class="field-error" id="name-error">▲ “zuid” exists already.</span>' in text
+    assert '<span class="field-error" id="name-error">▲ “zuid” already exists.</span>' in text
     with organisation_scope(boss.organisation_id):
         assert Division.objects.count() == 1
 
@@ -102,9 +102,9 @@ def test_a_button_that_is_refused_leads_back_to_its_page_which_says_why(actor: A
     browser = signed_in(actor("administrator"))
     path = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
     for into, sentence in (
-        ("", "Choose the one that stays."),
-        ("x", "is not one of the choices"),
-        ("77", "no such division"),
+        ("", "Choose the one to keep."),
+        ("x", "is not one of the options"),
+        ("77", "Division not found"),
     ):
         answer = browser.post(f"{path}merge", {"into": into})
         assert answer.headers["Location"] == path
@@ -117,7 +117,7 @@ def test_rest_names_the_field_of_a_refusal(actor: Any) -> None:
     browser.post("/api/v1/divisions", {"name": "Zuid"}, **headers)
     answer = browser.post("/api/v1/divisions", {"name": "zuid"}, **headers)
     assert answer.status_code == 409
-    assert answer.json() == {"error": "refused", "message": "“zuid” exists already.", "field": "name"}
+    assert answer.json() == {"error": "refused", "message": "“zuid” already exists.", "field": "name"}
     assert browser.put("/api/v1/divisions/77", {"name": "x"}, **headers).json()["error"] == "not_found"
 
 
@@ -132,4 +132,4 @@ def test_days_that_are_missing_are_asked_for_by_name(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss, "Bakkerij De Haan B.V.")
     answer = signed_in(boss).post(f"/administrations/{administration.pk}/offboard", {}, follow=True)
-    assert "Enter the day on which the client left." in answer.content.decode()
+    assert "Enter the date on which the client left." in answer.content.decode()

@@ -78,7 +78,6 @@ FORMS: dict[str, dict[str, Any]] = {
     "/api/v1/connections/{connection_id}/owner": {"member": 0},
     "/api/v1/webhooks": {"name": "", "url": ""},
     "/api/v1/webhooks/{webhook_id}": {"name": "", "url": ""},
-    "/api/v1/webhooks/{webhook_id}/active": {"active": False},
     "/api/v1/connections/{connection_id}/import-policy": {"policy": "all"},
     "/api/v1/connections/{connection_id}/removal": {"policy": "wait", "fingerprint": "another day"},
 }

@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from koppel.kit.logging import configure
 from koppel.kit.logging.redaction import redacted
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.email.composer import unsubscribe_token
+from koppel.notifications.email.unsubscribe import unsubscribe_token
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Membership, User

@@ -1,1 +1,1 @@
-"""A program that plays the accounting system. It knows nothing of Koppel and is reached only by URL."""
+"""A program that simulates an accounting system. It does not depend on Koppel and is reached by URL only."""

@@ -1,4 +1,4 @@
-"""`python -m koppel_sandbox`: plays the vendor until it is stopped."""
+"""`python -m koppel_sandbox`: run the simulated vendor until it is stopped."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""The sandbox's one clock. It runs, and can be set and moved."""
+"""The sandbox's clock. It runs, and can be set and moved."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ class Clock:
         self._offset = 0.0
 
     def seconds(self) -> float:
-        """Return the seconds since 1970, as the sandbox sees it."""
+        """Return the sandbox's time in seconds since 1970."""
         return time.time() + self._offset
 
     def now(self) -> datetime:

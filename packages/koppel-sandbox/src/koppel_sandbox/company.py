@@ -1,4 +1,4 @@
-"""A company of the sandbox: who it is, and its books, which are made when they are first asked for."""
+"""A company of the sandbox: its identity, and its books, which are generated on first use."""
 
 import threading
 import uuid
@@ -13,11 +13,13 @@ IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "sour
 
 @dataclass
 class Company:
-    """`number` and `vat_number` are what its people once typed into the accounting system, faults included.
+    """A company.
 
-    `source` is the SIE file's name, or None when it was generated; `left_out` are the lines of it that cannot
-    be read: number and reason. `units` are (number, name) of its
-    branches. `closed`: its people ended it; `licensed` False: the vendor's licence ran out."""
+    `number` and `vat_number` are as its staff typed them into the accounting system, errors included.
+    `source` is the name of its SIE file, or None for a generated company; `left_out` are the unreadable lines
+    of that file: number and reason. `units` are (number, name) of its branches. `closed`: the company was
+    closed by its users; `licensed` False: its licence has expired.
+    """
 
     id: int
     tenant_id: str
@@ -38,7 +40,7 @@ class Company:
 
     @property
     def customer_tenant_id(self) -> str:
-        """The id of the customer that owns the company: people take it for the company's own."""
+        """The id of the customer tenant that owns the company, which people confuse with the company's."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"customer/{self.tenant_id}"))
 
     @property
@@ -51,18 +53,18 @@ class Company:
 
     @property
     def has_books(self) -> bool:
-        """Return whether the books have been made: listing and describing a company must not make them."""
+        """Return whether the books were generated; listing a company must not generate them."""
         return self._books is not None
 
     def keep(self, books: Books) -> None:
-        """Put other books in place."""
+        """Replace the books."""
         self._books = books
 
     def contents(self) -> dict[str, Any]:
-        """Return who it is and its books: all but the ids under which the vendor knows it."""
+        """Return the company's identity and books: everything but its ids at the vendor."""
         return {name: getattr(self, name) for name in (*IDENTITY, "make_books", "_books")}
 
     def fill(self, contents: dict[str, Any]) -> None:
-        """Stand for another company from now on."""
+        """Take the identity and books of another company."""
         for name, value in contents.items():
             setattr(self, name, value)

@@ -1,5 +1,4 @@
-"""Misbehaviour on request: the next answers to chosen calls are errors,
-slow, truncated, HTML, doubled or cut off."""
+"""Faults on request: responses that are errors, slow, truncated, HTML, duplicated or cut off."""
 
 import asyncio
 import re
@@ -16,13 +15,13 @@ CALLS_MAX = 100_000
 
 @dataclass
 class Fault:
-    """Applies to the next `times` calls whose path matches `path` (a regular expression, any case), after
-    `skip` of them.
+    """Applies to the next `times` calls whose path matches `path`, after `skip` of them.
 
-    `kind`: status, down, html, truncate, garbage, drop, slow, hold, duplicate, replace. All but down
-    spoil the answer of a call that was performed; down answers as status does and performs nothing.
-    hold keeps the answer back until the faults are cleared. `body` is the text of kind status; kind
-    replace puts it wherever the answer has `old`."""
+    `path` is a case-insensitive regular expression. `kind`: status, down, html, truncate, garbage, drop,
+    slow, hold, duplicate, replace. All but down spoil the response of a call that was executed; down responds
+    like status and executes nothing. hold delays the response until the faults are cleared. `body` is the
+    text of kind status; kind replace puts it in place of `old`.
+    """
 
     path: str
     kind: str = "status"
@@ -50,14 +49,14 @@ class Faults:
         await released.wait()
 
     def clear(self) -> None:
-        """Forget all faults; answers that were held back go out."""
+        """Remove all faults; held responses are released."""
         self.waiting.clear()
         for released in self.held_answers:
             released.set()
         self.held_answers.clear()
 
     def forget_calls(self) -> None:
-        """Forget calls, those under way too: they are noted in the list that stood when they began."""
+        """Clear the log of calls. Calls in progress are logged in the list of their start."""
         self.calls = deque(maxlen=CALLS_MAX)
 
     def reset(self) -> None:
@@ -82,7 +81,7 @@ class Faults:
 async def apply(
     state: Faults, fault: Fault, request: web.Request, response: web.StreamResponse
 ) -> web.StreamResponse:
-    """Return the answer as the fault leaves it."""
+    """Return the response with the fault applied."""
     if fault.kind == "hold":
         await state.hold()
         return response

@@ -1,5 +1,7 @@
-"""Companies whose books are a SIE file's own. A file that cannot be
-read is refused by name; the others go on."""
+"""Companies whose books come from SIE files.
+
+A file that cannot be read is reported by name; the others are used.
+"""
 
 import hashlib
 import re
@@ -26,8 +28,10 @@ VAT = [
 
 
 def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
-    """Return the companies, and why each refused file was refused, by
-    file name. Raises `NotADirectoryError`."""
+    """Return the companies, and the reason for each rejected file by its name.
+
+    Raises `NotADirectoryError`.
+    """
     if not folder.is_dir():
         raise NotADirectoryError(f"--sie must name a folder: {folder}")
     files: list[sie.SieFile] = []
@@ -41,10 +45,11 @@ def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
 
 
 def _with_keys(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
-    """Return each file with a word for who its company is, which no other file of the folder has.
+    """Return each file with a key for its company that is unique in the folder.
 
-    Files of one company and one year are told apart by their file names, all of them: when a second one comes
-    the first has to be another company too, for nothing says which of the two was there before."""
+    Files of one company and year are distinguished by their file names, all of them: when a second file is
+    added the first becomes another company too, because nothing shows which of the two existed before.
+    """
     keys = [_key(file) for file in files]
     return [
         (file, key if keys.count(key) == 1 else f"{key}/{file.source}")
@@ -53,7 +58,7 @@ def _with_keys(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
 
 
 def _key(file: sie.SieFile) -> str:
-    """Return its number, its name and its fiscal year. Never its place in the folder, which grows."""
+    """Return its number, name and fiscal year; not its position in the folder, which changes."""
     number = re.sub(r"[^0-9A-Z]", "", file.number.upper())
     name = " ".join(unicodedata.normalize("NFKC", file.name).casefold().split())
     return f"{number}/{name}/{file.starts_on or ''}"
@@ -112,7 +117,7 @@ def _year_of(file: sie.SieFile, number: int) -> int:
 
 
 def _kind(file: sie.SieFile, code: str) -> str:
-    """Return #KTYP where it is given, else the class of the Swedish BAS chart that the number begins with."""
+    """Return #KTYP if stated, otherwise the class of the Swedish BAS chart by the number's first digit."""
     if kind := KINDS.get(file.kinds.get(code, "")):
         return kind
     return {"1": "asset", "2": "liability", "3": "income"}.get(code[:1], "expense")
@@ -177,8 +182,10 @@ def _values(file: sie.SieFile) -> dict[tuple[str, str], str]:
 
 
 def differences(books: Books) -> dict[str, Decimal]:
-    """Return by account: the closing balance that the file states less opening balance and movement. Accounts
-    of an earlier fiscal year have it in front: `2024 1930`."""
+    """Return by account: the closing balance stated in the file, less opening balance and movement.
+
+    Accounts of an earlier fiscal year are prefixed with it: `2024 1930`.
+    """
     moved: dict[tuple[int, str], Decimal] = {}
     for entry in books.entries:
         for line in entry.lines:

@@ -1,5 +1,5 @@
-# ruff: noqa: S311 - dice for made-up books, not for secrets
-"""Plausible companies of five countries, the same for the same seed. Every entry balances."""
+# ruff: noqa: S311 - random numbers for generated books, not for secrets
+"""Generates plausible companies of five countries from a seed. Every entry balances."""
 
 import itertools
 import math
@@ -18,16 +18,17 @@ LINES_MIN = 200
 TENANTS = uuid.UUID("6f1d2f0e-6a0b-4f3e-9d59-5a0d2f3c1b7a")
 FIRST_ID = 2_100_001
 IDS_PER_SEED = 10_000
-"""Another seed makes other companies, so they have other ids."""
+"""Companies of another seed have other ids."""
 WITHOUT_NUMBER = 11
-"""Every so many-th company has no number in the accounting system,
-every so many-th a messy or a mistaken one."""
+"""Every n-th company has no number in the accounting system, or a messy or a wrong one."""
 ROTATION = ("NL", "NL", "NO", "SE", "NL", "DK", "NO", "FI", "NL", "SE")
 
 
 def generate_companies(count: int, lines_max: int, seed: int, today: date) -> list[Company]:
-    """Make `count` companies with 200 to `lines_max` entry lines,
-    sizes spread evenly on a logarithmic scale."""
+    """Generate `count` companies with 200 to `lines_max` entry lines.
+
+    Their sizes are spread evenly on a logarithmic scale.
+    """
     generated: list[Company] = []
     names: set[str] = set()
     for index in range(count):
@@ -66,8 +67,10 @@ def _company(index: int, count: int, lines_max: int, seed: int, today: date, use
 
 
 def _rank(index: int, count: int) -> int:
-    """Return the place of a company by size, so that big and small ones alternate. Each place is taken once:
-    the stride has no divisor in common with `count`."""
+    """Return the rank of a company by size, such that large and small ones alternate.
+
+    Each rank is used once: the stride and `count` are coprime.
+    """
     stride = next(step for step in itertools.count(7) if math.gcd(step, count) == 1)
     return index * stride % count
 
@@ -84,8 +87,10 @@ def _clean_number(country: str, seed: int) -> str:
 
 
 def _as_typed(index: int, country: Country, number: str) -> tuple[str, str]:
-    """Return what stands in the accounting system's two fields: mostly right,
-    sometimes messy, swapped, a dummy or nothing."""
+    """Return the two fields as typed into the accounting system.
+
+    Mostly right, sometimes messy, swapped, a dummy or empty.
+    """
     vat = country.vat(number)
     if index % WITHOUT_NUMBER == 5:
         return "", ""
@@ -131,7 +136,7 @@ class _Bookkeeper:
         return books
 
     def _periods(self) -> list[Period]:
-        """Return the fiscal year before this one, and this one up to the current month."""
+        """Return the periods of the previous fiscal year, and of this one up to the current month."""
         first_month = 7 if self.has_mid_year_start else 1
         start_year = self.today.year - (1 if self.today.month < first_month else 0)
         periods = []
@@ -178,7 +183,7 @@ class _Bookkeeper:
             )
             entered = min(
                 entered, datetime.combine(self.today, datetime.min.time(), UTC)
-            )  # nobody books in the future
+            )  # entries never lie in the future
             number = f"{numbers_used[module]:06d}"
             books.entries.append(
                 Entry(module, number, day, period_of(books.periods, day).key, text, entry_lines, entered)

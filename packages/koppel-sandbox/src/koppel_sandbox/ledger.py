@@ -1,5 +1,7 @@
-"""Books of a company, before any vendor's shape: accounts, periods,
-entries, balances. Debits are positive."""
+"""A company's books, independent of a vendor's format: accounts, periods, entries, balances.
+
+Debits are positive.
+"""
 
 import bisect
 from collections import defaultdict
@@ -24,8 +26,11 @@ class Account:
 
 @dataclass(slots=True)
 class Period:
-    """`number` counts within the fiscal year, from 1; a fiscal year is named after the calendar year in which
-    it starts."""
+    """A period.
+
+    `number` counts within the fiscal year, from 1; a fiscal year is named after the calendar year in which it
+    starts.
+    """
 
     year: int
     number: int
@@ -87,13 +92,13 @@ class Balance:
 
 @dataclass
 class Books:
-    """`opening` at the start of the first fiscal year; `stated`
-    replaces the computed closing of the last period.
+    """The books of a company.
 
-    `stated_by_year` does so for the last period of a fiscal year, `opening_by_year` for its opening balances;
-    without these they follow from the year before.
-
-    `dimensions` is dimension id to name, `values` (dimension id, value id) to name."""
+    `opening` is at the start of the first fiscal year; `stated` replaces the computed closing of the last
+    period. `stated_by_year` does so for the last period of a fiscal year, `opening_by_year` for its opening
+    balances; without these they follow from the year before. `dimensions` maps a dimension id to its name,
+    `values` (dimension id, value id) to a name.
+    """
 
     accounts: dict[str, Account]
     periods: list[Period]
@@ -114,7 +119,7 @@ class Books:
     terms: list[tuple[str, str, int]] = field(default_factory=list)
 
     def balances(self) -> list[Balance]:
-        """Return one per touched account and period, up to the last period that has begun to be used."""
+        """Return one balance per account and period with movements, up to the last period in use."""
         return list(_balances(self))
 
     @property

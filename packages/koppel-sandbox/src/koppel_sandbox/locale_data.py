@@ -1,4 +1,4 @@
-"""Words of five countries for plausible books: names, cities, charts of accounts, VAT codes."""
+"""Data of five countries for plausible books: names, cities, charts of accounts, VAT codes."""
 
 import random
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class Country:
     days: str
 
     def name(self, dice: random.Random, qualifier: str = "") -> str:
-        """Return a made-up name; a place may tell it from its namesakes."""
+        """Return a made-up name; a city may distinguish it from others with the same name."""
         parts = (dice.choice(self.trades), dice.choice(self.families), qualifier, self.form)
         return " ".join(filter(None, parts))
 

@@ -1,5 +1,7 @@
-"""Company numbers that pass their country's check, from a counter. The weights are those of the national
-registers."""
+"""Company numbers with valid check digits, from a counter.
+
+The weights are those of the national registers.
+"""
 
 
 def _weighted_sum(digits: str, weights: tuple[int, ...]) -> int:
@@ -38,8 +40,10 @@ def cvr(seed: int) -> str:
 
 
 def y_tunnus(seed: int) -> str:
-    """Return a Finnish number: seven digits and a check digit,
-    modulus 11; a remainder of 1 is never given out."""
+    """Return a Finnish number: seven digits and a check digit, modulus 11.
+
+    A remainder of 1 is never issued.
+    """
     base = 1_000_000 + seed * 3313 % 1_900_000
     while (rest := _weighted_sum(str(base), (7, 9, 10, 5, 8, 4, 2)) % 11) == 1:
         base += 1

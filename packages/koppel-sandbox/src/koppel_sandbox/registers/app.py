@@ -1,4 +1,4 @@
-"""All four registers below `/registers/<name>`, and the knob that changes what they know."""
+"""All four registers below `/registers/<name>`, and the control endpoint that changes their entries."""
 
 from copy import copy
 from datetime import date
@@ -46,8 +46,11 @@ class Registers:
         return web.json_response({"entries": rows})
 
     async def change(self, request: web.Request) -> web.Response:
-        """Take `{"country", "number"}` with `name`, `activity`, `rsin`, `vat`, `closed_on` to make or change
-        an entry, `gone` to take it out, `removed` for Norway's 410, `reset` alone to begin again."""
+        """Create or change an entry from `{"country", "number"}` and further fields.
+
+        `name`, `activity`, `rsin`, `vat` and `closed_on` set these fields; `gone` deletes the entry;
+        `removed` is Norway's 410; `reset` alone restores the initial state.
+        """
         payload = await request.json()
         if payload.get("reset"):
             self.reset()

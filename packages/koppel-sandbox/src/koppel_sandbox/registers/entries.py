@@ -1,5 +1,4 @@
-"""What the registers hold: each company of the sandbox as its register knows it, which is not always how its
-books call it."""
+"""The registers' entries: one per company of the sandbox, which may differ from its books."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from koppel_sandbox import numbers
 from koppel_sandbox.company import Company
 
 EVERY_CLOSED, EVERY_RENAMED, EVERY_MISSING = 13, 6, 17
-"""Every so many-th company was closed, is called differently in the register, or is not in it."""
+"""Every n-th company was closed, has another name in the register, or is missing there."""
 ACTIVITIES = {
     "NL": ("62100", "47240", "43220", "64210", "69202"),
     "NO": ("62.100", "43.210", "47.110", "69.202", "96.210"),
@@ -21,7 +20,7 @@ ACTIVITIES = {
 
 @dataclass
 class Entry:
-    """One company in one register. `rsin` is Dutch only; `vat` is without the country's letters."""
+    """One company in one register. `rsin` is Dutch only; `vat` is without the country code."""
 
     country: str
     number: str
@@ -73,7 +72,7 @@ class Entries:
 
 
 def entries_of(companies: list[Company]) -> Entries:
-    """Return the entries of companies: the same ones for the same companies, in their order."""
+    """Return the entries of companies: always the same for the same companies, in their order."""
     rows = [
         _entry(index, company) for index, company in enumerate(companies) if company.country in ACTIVITIES
     ]
@@ -101,8 +100,10 @@ def _entry(index: int, company: Company) -> Entry | None:
 
 
 def _number(company: Company) -> str:
-    """Return what was typed into the accounting system, cleaned; a company without a good number has one here
-    all the same."""
+    """Return the number from the accounting system, cleaned.
+
+    A company without a valid number gets one in the register.
+    """
     typed = digits(company.number)
     length = {"NL": 8, "NO": 9, "SE": 10, "DK": 8, "FI": 8}[company.country]
     if len(typed) == length and len(set(typed)) > 1 and typed != "12345678":
@@ -118,7 +119,7 @@ def _number(company: Company) -> str:
 
 
 def _test_companies() -> list[Entry]:
-    """Return numbers that the Dutch register publishes for its own test service; names are ours."""
+    """Return entries with the numbers of the Dutch register's own test service; the names are made up."""
     test_numbers = {
         "69599084": ("Eenmanszaak Test", "Eenmanszaak", "9602"),
         "68750110": ("Test Besloten B.V.", "BeslotenVennootschap", "1011"),

@@ -1,8 +1,7 @@
-"""The Dutch register: Zoeken v2 and Basisprofiel v1, as its published
-API files and recorded answers have them.
+"""The Dutch register: Zoeken v2 and Basisprofiel v1, by their published API files and recorded responses.
 
-A key in the header `apikey`; nothing found is a 404 with `fout`, in
-both; an unknown query parameter is an error.
+The key is in the header `apikey`. In both, an unsuccessful search is a 404 with `fout`, and an unknown query
+parameter is an error.
 """
 
 from typing import Any

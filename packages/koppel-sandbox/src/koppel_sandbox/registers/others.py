@@ -1,4 +1,4 @@
-"""Norway's Enhetsregisteret, Finland's YTJ v3, and VIES, in their published shapes."""
+"""Norway's Enhetsregisteret, Finland's YTJ v3, and VIES, in their published formats."""
 
 from typing import Any
 
@@ -8,8 +8,7 @@ from koppel_sandbox.registers.entries import Entries, Entry, digits
 
 
 class Brreg:
-    """Four answers: 200; 200 with `slettedato` for a deleted one; 410
-    for a removed one; 404 with an empty body."""
+    """Four responses: 200; 200 with `slettedato` if deleted; 410 if removed; 404 with an empty body."""
 
     def __init__(self, entries: Entries) -> None:
         self.entries = entries
@@ -32,7 +31,7 @@ class Brreg:
         matches = self.entries.by_name("NO", request.query.get("navn", ""))
         page = {"size": 20, "totalElements": len(matches), "totalPages": 1, "number": 0}
         body: dict[str, Any] = {"_links": {"self": {"href": str(request.url)}}, "page": page}
-        if matches:  # without hits the block is left out
+        if matches:  # the block is absent without hits
             body["_embedded"] = {"enheter": [_unit(entry) for entry in matches[:20]]}
         return web.json_response(body)
 
@@ -57,7 +56,7 @@ def _unit(entry: Entry) -> dict[str, Any]:
 
 
 class Prh:
-    """A list of companies, empty when there is none; the number needs its hyphen."""
+    """A list of companies, possibly empty; the number must have its hyphen."""
 
     def __init__(self, entries: Entries) -> None:
         self.entries = entries
@@ -119,8 +118,10 @@ ERRORS = {
 
 
 class Vies:
-    """Valid with or without a name (some countries hide it as `---`). The
-    numbers of the test service answer as there."""
+    """Valid with or without a name (some countries hide it as `---`).
+
+    The numbers of the VIES test service get its responses.
+    """
 
     def __init__(self, entries: Entries) -> None:
         self.entries = entries

@@ -1,2 +1,1 @@
-"""Visma Connect and the Visma.net ERP API, as far as third parties can
-tell (facts: the published API descriptions)."""
+"""Visma Connect and the Visma.net ERP API, as far as their published descriptions specify them."""

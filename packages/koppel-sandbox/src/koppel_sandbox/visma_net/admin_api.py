@@ -1,4 +1,4 @@
-"""`/__sandbox__/`: what a test or a demo may turn. Never part of the played vendor."""
+"""`/__sandbox__/`: controls for tests and demos. Not part of the simulated vendor."""
 
 from copy import copy
 from dataclasses import asdict
@@ -53,8 +53,11 @@ class AdminApi:
         ]
 
     async def companies(self, request: web.Request) -> web.Response:
-        """List all companies; with `?counts=1` also what their books hold (makes the books of all). With
-        them: why files were refused, and which lines of the others were left out."""
+        """List all companies and the refused files; with `?counts=1` also the counts of their books.
+
+        The counts generate all books. They come with the reasons for refused files, and the lines of the
+        others that were left out.
+        """
         rows = []
         for company in self.connect.companies:
             rows.append(
@@ -73,8 +76,10 @@ class AdminApi:
         return _json(_company_summary(company) | await self._counts(company))
 
     async def change_company(self, request: web.Request) -> web.Response:
-        """Take `{"name", "number", "vat_number", "closed", "licensed"}`: as if
-        somebody changed the company at the vendor."""
+        """Change a company from `{"name", "number", "vat_number", "closed", "licensed"}`.
+
+        As if a user changed it at the vendor.
+        """
         company, payload = self._company(request), await request.json()
         for name in ("name", "number", "vat_number", "closed", "licensed"):
             setattr(company, name, payload.get(name, getattr(company, name)))
@@ -83,9 +88,11 @@ class AdminApi:
         return _json(_company_summary(company))
 
     async def rotate(self, request: web.Request) -> web.Response:
-        """Take `{"companies": [id, …]}`, at least two: each id now stands for the company of the
-        next one, the last for that of the first; who it is, and its books. As in a system that
-        numbers its companies by their place in a list."""
+        """Swap companies between ids, from `{"companies": [id, …]}` with at least two ids.
+
+        Each id then stands for the company of the next one, the last for that of the first: identity and
+        books. As in a system that numbers its companies by their position in a list.
+        """
         companies = [self._company_of(str(key)) for key in (await request.json())["companies"]]
         if len(companies) < 2 or len({company.id for company in companies}) != len(companies):
             raise web.HTTPBadRequest
@@ -96,15 +103,19 @@ class AdminApi:
         return _json({"companies": [_company_summary(company) for company in companies]})
 
     async def batches(self, request: web.Request) -> web.Response:
-        """List what an exact copy of the journal would hold:
-        `[{module, number, period, lines: [line number]}]`."""
+        """List what an exact copy of the journal contains.
+
+        The format is `[{module, number, period, lines: [line number]}]`.
+        """
         encoded = await self.erp.encoded_books(self._company(request))
         return _json([changes.batch_summary(batch) for batch in encoded.batches])
 
     async def change_batches(self, request: web.Request) -> web.Response:
-        """Change batches; `changes.apply` says what can be asked; stamped with the sandbox's
-        clock. With `{"after": {"path", "calls"}}` it happens when so many more calls to the path
-        have been answered: while a client is paging."""
+        """Change batches as `changes.apply` describes, stamped with the sandbox's clock.
+
+        With `{"after": {"path", "calls"}}` the change is made after so many more responses of the path: while
+        a client is paging.
+        """
         company, payload = self._company(request), await request.json()
         encoded = await self.erp.encoded_books(company)
         if "after" in payload:
@@ -137,7 +148,7 @@ class AdminApi:
         return _json(asdict(fault))
 
     async def all_faults(self, _request: web.Request) -> web.Response:
-        """List those that wait for a call, and how many answers are held back just now."""
+        """List pending faults, and the number of responses being held."""
         return _json(
             {
                 "waiting": [asdict(fault) for fault in self.faults.waiting],
@@ -150,10 +161,12 @@ class AdminApi:
         return _json({})
 
     async def settings(self, request: web.Request) -> web.Response:
-        """Set `latency_seconds`, `quotas` (`{policy: [calls, seconds]}`; `quota` and
-        `quota_seconds` turn the hourly one alone), `names_issuer`, `strict_redirects`, per client
-        `{"clients": {id: {field: value}}}`, per user `{"reach": {email: count}}`, with
-        `reach_in_seconds` when the change of role takes a while."""
+        """Set the behaviour of the vendor.
+
+        `latency_seconds`, `quotas` (`{policy: [calls, seconds]}`; `quota` and `quota_seconds` set the hourly
+        one alone), `names_issuer`, `strict_redirects`, per client `{"clients": {id: {field: value}}}`, per
+        user `{"reach": {email: count}}`, with `reach_in_seconds` when the change of role takes a while.
+        """
         payload = await request.json()
         self.faults.latency_seconds = float(payload.get("latency_seconds", self.faults.latency_seconds))
         self.limits.change(payload)
@@ -176,8 +189,10 @@ class AdminApi:
         return _json({})
 
     async def reset(self, _request: web.Request) -> web.Response:
-        """Make all as it was at the start: clock, faults, quota, people, apps, consents, companies and their
-        books."""
+        """Restore the initial state.
+
+        Resets clock, faults, quotas, people, apps, consents, companies and their books.
+        """
         for company, first in zip(self.connect.companies, self._first, strict=True):
             company.__dict__.update(first.__dict__)
         self.clock.reset()

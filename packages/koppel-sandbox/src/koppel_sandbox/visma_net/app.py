@@ -1,4 +1,4 @@
-"""The whole played vendor as one aiohttp application."""
+"""The simulated vendor as one aiohttp application."""
 
 import asyncio
 import re
@@ -24,13 +24,13 @@ from koppel_sandbox.visma_net.tokens import AccessToken, Tokens
 PREFIX = re.compile(r"^/(?:api/)?(?:controller/)?api(?=/v\d)|^/api(?=/resources)")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 COMPANY = web.RequestKey("company", int)
-"""Whose books a call was for, for the log of calls."""
+"""The company of a call, for the log of calls."""
 
 
 def build(
     companies: list[Company], refusals: dict[str, str], seed: int, redirect_uris: list[str]
 ) -> web.Application:
-    """Build the app. `refusals` says why a SIE file is not among the companies."""
+    """Build the app. `refusals` are the reasons for rejected SIE files."""
     clock, limits, found_faults = Clock(), Limits(), Faults()
     erp = Erp(clock)
     connect = Connect(clock, Tokens(seed), companies, redirect_uris)
@@ -48,7 +48,7 @@ def build(
 
 
 class Gateway:
-    """Who calls, for which company, within which limits. Then the ERP API answers."""
+    """Checks caller, company and limits, and passes the call to the ERP API."""
 
     def __init__(self, clock: Clock, connect: Connect, erp: Erp, limits: Limits) -> None:
         self.clock, self.connect, self.erp, self.limits = clock, connect, erp, limits
@@ -85,7 +85,7 @@ class Gateway:
         return answer
 
     def _contexts(self, access: AccessToken) -> web.Response:
-        """Answer with the retired list of companies: `[{id, name, type}]`."""
+        """Return the deprecated list of companies: `[{id, name, type}]`."""
         user = self.connect.user_of(access.subject)
         if user is None or access.tenant_id is not None:
             return message(403, "Not available for this application.")
@@ -99,7 +99,7 @@ class Gateway:
     def _company(self, request: web.Request, access: AccessToken) -> Company | web.Response:
         if access.tenant_id is not None:
             reached = self._by_tenant.get(access.tenant_id)
-            if reached is None:  # a customer tenant's id yields a token that the API does not take
+            if reached is None:  # the ERP API refuses the token of a customer tenant's id
                 return web.json_response({"statusCode": 401, "message": "Unauthorized."}, status=401)
             if reached.closed or not reached.licensed or not self._has_role(access, reached):
                 return _fault("12027", "No license for this company.", 403)
@@ -113,14 +113,17 @@ class Gateway:
         return company
 
     def _has_role(self, access: AccessToken, company: Company) -> bool:
-        """Return whether the caller has its role: a service needs no user; a person needs the API User role,
-        which can be taken away from a living token."""
+        """Return whether the caller has the required role.
+
+        A service needs no user; a person needs the API User role, which can be withdrawn while a token is
+        valid.
+        """
         user = self.connect.user_of(access.subject) if access.subject else None
         return not access.subject or (user is not None and self.connect.reaches(user, company))
 
 
 def _fault(code: str, text: str, status: int) -> web.Response:
-    """Answer with an error of the old gateway."""
+    """Return an error of the old gateway."""
     body = {
         "ExceptionType": "IPPException",
         "ExceptionMessage": text,
@@ -138,8 +141,8 @@ def fault_middleware(state: Faults) -> Middleware:
             return await handler(request)
         started_at, calls = time.time(), state.calls
         header = request.headers.get("ipp-company-id", "")
-        # When it comes, not when it is answered: a call that somebody left behind
-        # takes no fault that was meant for the next.
+        # The fault is chosen on arrival, not on response: a call abandoned by its client must not use up a
+        # fault that was meant for the next one.
         fault = state.next_for(request.path, int(header) if header.isdigit() else None)
         if state.latency_seconds:
             await asyncio.sleep(state.latency_seconds)

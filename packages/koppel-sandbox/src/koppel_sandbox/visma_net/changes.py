@@ -1,5 +1,7 @@
-"""What somebody may do to a company's batches while a client is reading: edit, delete, insert, touch all; now
-or later."""
+"""Changes of a company's batches while a client is reading: edit, delete, insert, touch.
+
+They are made now or later.
+"""
 
 import json
 import re
@@ -16,9 +18,12 @@ LINE_NUMBER = re.compile(rb'^\{"lineNumber":(\d+)')
 
 
 def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[str, int]:
-    """Apply `delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `move`:
-    {number: period}, `insert`: {new number: like which number} (at the front), `touch_all`: true. A batch is
-    stamped when it is changed. How many of each were done."""
+    """Apply changes and return how many of each were made.
+
+    `delete`: [number], `edit`: {number: description}, `drop_lines`: {number: [line number]}, `move`: {number:
+    period}, `insert`: {new number: number to copy} (at the front), `touch_all`: true. A changed batch gets a
+    new stamp.
+    """
     deleted_numbers, edits, lines = (
         set(change.get("delete", ())),
         change.get("edit", {}),
@@ -47,7 +52,7 @@ def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[
 
 
 def batch_summary(batch: Batch) -> dict[str, Any]:
-    """Return what a batch is known by, and its line numbers."""
+    """Return the identifying fields of a batch, and its line numbers."""
     module, number = batch.key
     return {
         "module": module,
@@ -58,7 +63,7 @@ def batch_summary(batch: Batch) -> dict[str, Any]:
 
 
 def run_due(encoded: EncodedBooks, path: str, stamp: str) -> None:
-    """Make the changes that were planned for the moment at which a call to `path` is answered."""
+    """Make the changes that are scheduled for the response to a call of `path`."""
     for scheduled in list(encoded.scheduled_changes):
         if scheduled.path in path:
             scheduled.calls -= 1
@@ -74,7 +79,7 @@ def _describe(batch: Batch, description: str) -> None:
 
 
 def _move(batch: Batch, period: str) -> None:
-    """Post it again in another period."""
+    """Move the batch to another period."""
     batch.head = PERIOD.sub(rb"\1" + shapes.encode(period), batch.head)
     batch.period = period
 

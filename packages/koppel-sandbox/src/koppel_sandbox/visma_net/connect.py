@@ -1,8 +1,9 @@
-"""Visma Connect: discovery, authorize, sign-in, company selector, consent, token, revocation, introspection,
-userinfo, JWKS.
+"""Visma Connect: all endpoints of an OpenID provider, and its pages.
 
+Discovery, authorize, sign-in, company selector, consent, token, revocation, introspection, userinfo and JWKS.
 The consent page is shown at every authorisation, not only at an app's first use, so that Allow and Cancel can
-be tried."""
+be tried.
+"""
 
 import asyncio
 import base64
@@ -27,7 +28,7 @@ CALLBACK_PATH = "/connections/consent/callback"
 
 @dataclass
 class Authorisation:
-    """One walk from authorize to the callback; becomes a code when it is allowed."""
+    """One authorisation, from authorize to the callback; becomes a code when it is allowed."""
 
     client: Client
     redirect_uri: str
@@ -56,7 +57,7 @@ class Connect:
     codes: dict[str, Authorisation] = field(default_factory=dict)
     sessions: dict[str, User] = field(default_factory=dict)
     names_issuer: bool = True
-    """What the metadata says about `iss` in the callback."""
+    """Whether the metadata declares `iss` in the callback."""
     strict_redirects: bool = False
 
     def __post_init__(self) -> None:
@@ -80,7 +81,7 @@ class Connect:
         ]
 
     def reset(self) -> None:
-        """Make people and apps as at the start, and forget every consent."""
+        """Reset people and apps, and delete every consent."""
         self.clients, self.users = clients(), users()
         self.names_issuer, self.strict_redirects = True, False
         self.tokens.forget()
@@ -88,12 +89,12 @@ class Connect:
             kept.clear()
 
     def reached_by(self, user: User) -> list[Company]:
-        """Return where the user has the API User role now; a closed company is nowhere."""
+        """Return the companies where the user has the API User role now; closed companies excluded."""
         reach = user.reach_at(self.clock.seconds())
         return [company for company in self.companies[:reach] if not company.closed]
 
     def reaches(self, user: User, company: Company) -> bool:
-        """Return whether the user reaches one company, as `reached_by`: asked at every call."""
+        """Return whether the user reaches one company, as `reached_by`; checked at every call."""
         reach = user.reach_at(self.clock.seconds())
         return not company.closed and (reach is None or self._position_by_id[company.id] < reach)
 
@@ -294,8 +295,10 @@ class Connect:
         raise web.HTTPFound(f"{pending.redirect_uri}{joint}{urlencode(fields)}")
 
     def _is_registered(self, client: Client, redirect_uri: str) -> bool:
-        """Return whether it is as registered, or (a sandbox's kindness, unless
-        `strict_redirects`) Koppel's callback on this machine."""
+        """Return whether the redirect address is acceptable.
+
+        It must be registered, or, unless `strict_redirects`, Koppel's callback on this machine.
+        """
         if redirect_uri in (*client.redirect_uris, *self.redirect_uris) or self.strict_redirects:
             return redirect_uri in (*client.redirect_uris, *self.redirect_uris)
         parts = urlsplit(redirect_uri)
@@ -358,8 +361,10 @@ class Connect:
         return answer
 
     def _may_name(self, client: Client, tenant: str) -> bool:
-        """Return whether it is a company that approved the app, or its customer tenant, which
-        yields a token that the API does not take."""
+        """Return whether the tenant approved the app, or is a customer tenant.
+
+        The latter yields a token that the API refuses.
+        """
         for company in self.companies:
             if tenant == company.customer_tenant_id:
                 return True

@@ -1,5 +1,7 @@
-"""A company's books as they are sent: encoded once, changed by the control
-plane, pages kept until something changes."""
+"""A company's books in the format of responses.
+
+They are encoded once and changed through the control endpoints; pages are cached until a change.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ PAGES_KEPT = 400
 
 @dataclass
 class ScheduledChange:
-    """A change that is made once `calls` more calls have been answered whose path contains `path`."""
+    """A change that is made after `calls` more responses to calls whose path contains `path`."""
 
     path: str
     calls: int
@@ -23,7 +25,7 @@ class ScheduledChange:
 
 @dataclass
 class Batch:
-    """A journal batch, ready to be sent. `modified` in the zone-less form of the API."""
+    """A journal batch in the format of responses. `modified` is in the API's form without a time zone."""
 
     key: tuple[str, str]
     period: str
@@ -34,11 +36,12 @@ class Batch:
 
 @dataclass
 class EncodedBooks:
-    """What has been made of a company's books for sending.
+    """The encoded books of a company.
 
-    `page_size_max`: where a larger `pageSize` is cut; `stated_page_size_max`: what `metadata` says, when that
-    is something else. `copies`: so many times each batch is sent, under other numbers: a large ledger in
-    little memory. `scheduled_changes`: what will be done to the batches while a client reads."""
+    `page_size_max`: a larger `pageSize` is reduced to this; `stated_page_size_max` is the value in
+    `metadata`, if it differs. `copies`: every batch is sent this many times, under different numbers: a large
+    ledger in little memory. `scheduled_changes`: changes to be made while a client reads.
+    """
 
     batches: list[Batch]
     balances: list[tuple[str, str, bytes]]

@@ -1,9 +1,9 @@
-"""The ERP API: which company a call is for, routing without regard to case, paging with its quirks, limits.
+"""The ERP API: company of a call, case-insensitive routing, paging with its quirks, limits.
 
-Quirks kept from the real API: totals sit inside every item; a `pageSize` above the
-maximum is cut silently; journal pages count lines and split a batch; about half of the
-lists are not paged at all; `lastModifiedDateTime` without its condition is ignored,
-except on the two endpoints that know no condition."""
+Quirks of the real API that are simulated: totals are inside every item; a `pageSize` above the maximum is
+reduced silently; journal pages count lines and split a batch; about half of the lists are not paged;
+`lastModifiedDateTime` without its condition is ignored, except on the two endpoints that have no condition.
+"""
 
 import asyncio
 import operator
@@ -45,7 +45,7 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class Erp:
-    """Answers calls about companies. Books are made on first use, in a thread, once."""
+    """Answers calls about companies. Books are generated once, on first use, in a thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -53,7 +53,7 @@ class Erp:
         self._locks: dict[int, asyncio.Lock] = {}
 
     def forget(self, company_ids: Collection[int] | None = None) -> None:
-        """Forget what was made for sending, of these companies or of all."""
+        """Discard the encoded books of these companies, or of all."""
         for company_id in list(self._stored) if company_ids is None else company_ids:
             self._stored.pop(company_id, None)
 
@@ -65,8 +65,10 @@ class Erp:
         return self._stored[company.id]
 
     async def answer(self, company: Company, path: str, query: Query) -> web.Response:
-        """Answer a call. `path` is in lower case, without the old
-        gateway's prefix. `query` names are in lower case."""
+        """Answer a call.
+
+        `path` is in lower case, without the old gateway's prefix. `query` names are in lower case.
+        """
         if path == "/v1/organization" and not company.has_books:
             return _json(shapes.encode(shapes.organizations(company)))
         encoded = await self.encoded_books(company)
@@ -96,7 +98,7 @@ class Erp:
 
 
 def message(status: int, text: str) -> web.Response:
-    """Answer with a business error of the current API."""
+    """Return a business error of the current API."""
     return web.json_response({"message": text}, status=status)
 
 
@@ -121,7 +123,10 @@ def _changed_rows(rows: list[dict[str, Any]], query: Query) -> list[dict[str, An
 
 
 def _moment(text: str) -> datetime:
-    """Parse a time. Raises `HTTPBadRequest` for a form the API does not take, as one with a zone."""
+    """Parse a time.
+
+    Raises `HTTPBadRequest` for a form that the API does not accept, such as one with a time zone.
+    """
     for form in (
         "%Y-%m-%dT%H:%M:%S.%f",
         "%Y-%m-%dT%H:%M:%S",
@@ -163,8 +168,10 @@ def _envelope(encoded: EncodedBooks, rows: list[dict[str, Any]], query: Query) -
 
 
 def _selection(query: Query) -> tuple[str, str] | None:
-    """Return (periodId, lastModifiedDateTime in the stored form); None
-    when both mandatory parameters are missing."""
+    """Return (periodId, lastModifiedDateTime in the stored form).
+
+    None when both parameters are missing; one of them is mandatory.
+    """
     period, since = query.get("periodid", ""), query.get("lastmodifieddatetime", "")
     if not period and not since:
         return None
@@ -190,7 +197,7 @@ def _journal(encoded: EncodedBooks, query: Query) -> web.Response:
 
 
 def _lines(encoded: EncodedBooks, batches: list[Batch], first: int, last: int) -> bytes:
-    """Cut a page that counts lines: a batch at its edge is split."""
+    """Return a page by number of lines; a batch at its edge is split."""
     line_count = sum(len(batch.lines) for batch in batches)
     tail = b'],"metadata":' + shapes.encode(_metadata(encoded, line_count * encoded.copies)) + b"}"
     parts: list[bytes] = []

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - markup
-"""The pages of the sandbox's Visma Connect. They say that they are a sandbox."""
+"""The pages of the sandbox's Visma Connect. They identify themselves as a sandbox."""
 
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -61,7 +61,7 @@ def consent(request_id: str, app: str, user: str, scopes: Iterable[str]) -> web.
 
 
 def post_back(redirect_uri: str, fields: Mapping[str, str]) -> web.Response:
-    """Answer `response_mode=form_post`: a form that sends itself."""
+    """Return the page of `response_mode=form_post`: a form that submits itself."""
     inputs = "".join(
         f'<input type="hidden" name="{escape(key)}" value="{escape(value)}">' for key, value in fields.items()
     )

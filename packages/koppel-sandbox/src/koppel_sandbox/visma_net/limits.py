@@ -1,9 +1,9 @@
-"""Call limits: fixed windows per company and client, which begin with their first call, and the headers that
-tell of them.
+"""Call limits: fixed windows per company and client from their first call, and the response headers.
 
-The vendor documents one window of an hour and the four headers; its number is not published (15,000 was the
-last one known). Several windows are there for tests of clients. An answer tells of the window with the fewest
-calls left, of two alike the one that ends last. A refused call counts too."""
+The vendor documents one window of an hour and the four headers; its number of calls is not published (15,000
+was the last one known). Several windows are for tests of clients. A response states the window with the
+fewest calls left, of equal ones the one that ends last. A refused call counts too.
+"""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class CallWindow:
 
 
 class Limits:
-    """`quotas`: by policy, how many calls in how many seconds."""
+    """`quotas` maps a policy to a number of calls in a number of seconds."""
 
     def __init__(self) -> None:
         self.quotas: dict[str, tuple[int, float]] = {HOURLY: (LIMIT, SECONDS)}
@@ -32,8 +32,10 @@ class Limits:
         self._windows.clear()
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Change the quotas from the control plane: `quotas` replaces all,
-        `quota` and `quota_seconds` turn the hourly one."""
+        """Change the quotas.
+
+        `quotas` replaces all; `quota` and `quota_seconds` set the hourly one.
+        """
         if "quotas" in settings:
             self.quotas = {
                 str(policy): (int(calls), float(seconds))
@@ -47,7 +49,7 @@ class Limits:
             )
 
     def acquire(self, company: int, client: str, now: float) -> tuple[bool, dict[str, str]]:
-        """Return whether this call is allowed, and the headers of its answer."""
+        """Count a call. Return whether it is allowed, and the headers of its response."""
         stated: list[tuple[int, float, str]] = []
         for policy, (limit, seconds) in self.quotas.items():
             key = (company, client, policy)

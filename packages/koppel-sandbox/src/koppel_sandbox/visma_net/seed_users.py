@@ -1,4 +1,4 @@
-"""Who can sign in, which apps exist, and who reaches which companies."""
+"""The users, the apps, and the companies that each user reaches."""
 
 from dataclasses import dataclass, field
 
@@ -8,8 +8,11 @@ CLIENT_SECRET = "koppel-demo-secret"  # noqa: S105 - known to the demo only
 
 @dataclass
 class User:
-    """`reach` counts the companies on which the user has the API User role, from the first one; None = all. A
-    change of role takes a while: `reach_before` holds until `reach_from` (seconds since 1970)."""
+    """A user.
+
+    `reach` is the number of companies on which the user has the API User role, from the first one; None: all.
+    A change of role takes a while: `reach_before` applies until `reach_from` (seconds since 1970).
+    """
 
     subject: str
     email: str
@@ -26,10 +29,11 @@ class User:
 class Client:
     """An app as registered in the developer portal. `mode` decides what its tokens reach.
 
-    `scopes` None: may ask for every scope. `granted` narrows what tokens carry. `approved` are the tenants
-    whose administrator has approved a service app; None = all. `names_issuer`: the callback carries `iss`.
-    `rotating`: refresh tokens are used once; else the same one comes back. `token_seconds` is how long the
-    token endpoint takes to hand out what it has decided."""
+    `scopes` None: it may request every scope. `granted` narrows the scopes of tokens. `approved` are the
+    tenants whose administrator approved a service app; None: all. `names_issuer`: the callback carries `iss`.
+    `rotating`: refresh tokens are used once; otherwise the same one is returned. `token_seconds` is the delay
+    of the token endpoint's response.
+    """
 
     client_id: str
     name: str

@@ -1,5 +1,7 @@
-"""Books in the shapes of the published description (`/v1`, `/v2`).
-Amounts have four decimals, dates no zone."""
+"""Books in the formats of the published description (`/v1`, `/v2`).
+
+Amounts have four decimals, dates no time zone.
+"""
 
 import zlib
 from collections.abc import Iterable
@@ -20,7 +22,7 @@ COUNTRY_NAMES = {"NL": "Netherlands", "NO": "Norway", "SE": "Sweden", "DK": "Den
 
 
 def amount(value: Decimal) -> Decimal:
-    """Write an amount with four decimals, as the real API writes amounts; more only if the value has more."""
+    """Format an amount with four decimals like the real API; more only if the value has more."""
     exponent = value.as_tuple().exponent
     return value.quantize(FOUR_PLACES) if isinstance(exponent, int) and exponent > -5 else value
 
@@ -30,7 +32,7 @@ def day(value: date) -> str:
 
 
 def moment(value: datetime) -> str:
-    """Write a time without a zone, with hundredths."""
+    """Format a time without a time zone, with hundredths."""
     return f"{value.strftime('%Y-%m-%dT%H:%M:%S')}.{value.microsecond // 10000:02d}"
 
 
@@ -245,8 +247,10 @@ def credit_terms(company: Company) -> list[dict[str, Any]]:
 
 
 def balances(company: Company) -> Iterable[tuple[str, str, bytes]]:
-    """Return (period, when it was changed, JSON object without its end and metadata). A balance changes with
-    its entries."""
+    """Return (period, time of the last change, JSON object without its end and metadata).
+
+    A balance changes with its entries.
+    """
     books = company.books
     changed: dict[tuple[str, str], datetime] = {}
     for entry in books.entries:

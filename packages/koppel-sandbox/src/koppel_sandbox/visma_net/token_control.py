@@ -1,4 +1,4 @@
-"""`/__sandbox__/`: what a test may turn about consents and tokens, and what the token endpoint was asked."""
+"""`/__sandbox__/`: controls for consents and tokens, and the log of token requests."""
 
 import json
 import secrets
@@ -25,9 +25,10 @@ class TokenControl:
         ]
 
     async def give_consents(self, request: web.Request) -> web.Response:
-        """Take `{"client_id", "email", "count", "tenant_id"}`: so many consents, as if given in the browser.
+        """Create consents as if given in the browser, from `{"client_id", "email", "count", "tenant_id"}`.
 
-        Token answers, each with its `family`."""
+        Returns token responses, each with its `family`.
+        """
         payload = await request.json()
         client = self.connect.clients[payload["client_id"]]
         user = self.connect.users[payload.get("email", "demo@sandbox.example")]
@@ -48,8 +49,10 @@ class TokenControl:
         return web.json_response({"grants": grants})
 
     async def tokens(self, request: web.Request) -> web.Response:
-        """Return counts of the token endpoint; `?families=1` also each family,
-        `?texts=1` also every token text that was issued."""
+        """Return counts of the token endpoint.
+
+        `?families=1` adds each family, `?texts=1` every token text that was issued.
+        """
         tokens = self.connect.tokens
         summary: dict[str, Any] = vars(tokens.counts) | {}
         summary["revoked"] = sum(family.revoked for family in tokens.families.values())
@@ -60,8 +63,10 @@ class TokenControl:
         return web.json_response(summary)
 
     async def revoke(self, request: web.Request) -> web.Response:
-        """Withdraw consents, as a user can at the vendor: all, or those that fit
-        `{"family", "client_id", "email", "tenant_id"}`."""
+        """Withdraw consents, as a user can at the vendor.
+
+        All, or those that match `{"family", "client_id", "email", "tenant_id"}`.
+        """
         text = await request.text()
         criteria: dict[str, Any] = json.loads(text) if text else {}
         if email := criteria.pop("email", ""):
@@ -80,11 +85,11 @@ class TokenControl:
         return web.json_response({"revoked": len(families)})
 
     async def approve(self, request: web.Request) -> web.Response:
-        """Take `{"client_id", "tenant_id", "approved": true}`: a
-        company approves a service app, or takes that back.
+        """Approve a service app for a company, or withdraw the approval.
 
-        From the first such act on, only tenants that approved get
-        tokens; a withdrawal also ends those given."""
+        Takes `{"client_id", "tenant_id", "approved": true}`. From the first such call on, only tenants that
+        approved get tokens; a withdrawal also ends issued tokens.
+        """
         payload = await request.json()
         client, tenant = self.connect.clients[payload["client_id"]], str(payload["tenant_id"])
         approved = (

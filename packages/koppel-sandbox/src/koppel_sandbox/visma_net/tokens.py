@@ -1,10 +1,11 @@
-"""Tokens of Visma Connect: RS256 access and id tokens; refresh tokens that are used once (with a grace
-period, after which reuse revokes the family) or again and again, as the app is set in the developer portal.
+"""Tokens of Visma Connect: RS256 access and id tokens, and refresh tokens.
 
-A refresh token carries its own facts and a signature, so that it outlives a restart of the sandbox, as a real
-one outlives a deployment. Which generation of a family was used last is remembered in memory only. An app can
-also be told to refuse a refresh before a time; Visma Connect is not known to do that, but others are, and a
-client must be shown to obey."""
+The app's settings in the developer portal decide whether a refresh token is used once (with a grace period,
+after which reuse revokes the family) or repeatedly. A refresh token contains its own claims and a signature,
+so that it survives a restart of the sandbox. Only the newest generation of a family is kept in memory. An app
+can also be set to refuse a refresh before a time: Visma Connect is not known to do that, but other vendors
+are.
+"""
 
 import base64
 import hashlib
@@ -22,7 +23,7 @@ from koppel_sandbox.visma_net.seed_users import Client, User
 
 KEY_ID = "sandbox-1"
 TEXTS_MAX = 50_000
-"""How many token texts are remembered, for tests that look for them where they must not be."""
+"""The number of token texts kept, for tests that search for leaked tokens."""
 
 
 class OAuthError(Exception):
@@ -34,13 +35,13 @@ class OAuthError(Exception):
 
 
 def is_same_text(first: str, second: str) -> bool:
-    """Compare in constant time. `hmac.compare_digest` itself takes text only when it is ASCII."""
+    """Compare in constant time. `hmac.compare_digest` itself accepts only ASCII text."""
     return hmac.compare_digest(first.encode(), second.encode())
 
 
 @dataclass
 class AccessToken:
-    """What an access token stands for. `tenant_id` None: reaches every company of the user."""
+    """The claims of an access token. `tenant_id` None: reaches every company of the user."""
 
     client_id: str
     subject: str
@@ -52,8 +53,10 @@ class AccessToken:
 
 @dataclass
 class TokenFamily:
-    """All tokens of one consent. `refreshes` counts those that were
-    granted, `refused_count` those that were not."""
+    """All tokens of one consent.
+
+    `refreshes` counts granted refreshes, `refused_count` refused ones.
+    """
 
     client_id: str = ""
     subject: str = ""
@@ -68,7 +71,7 @@ class TokenFamily:
 
 @dataclass
 class Counts:
-    """What the token endpoint was asked since the start or the last reset. `refusals` by OAuth error."""
+    """Counts of the token endpoint since the start or the last reset. `refusals` is by OAuth error."""
 
     calls: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
@@ -104,7 +107,7 @@ class Tokens:
         tenant_id: str | None,
         family: str,
     ) -> dict[str, Any]:
-        """Return the token endpoint's answer, without `id_token`."""
+        """Return the token endpoint's response, without `id_token`."""
         ends = now + client.access_seconds
         claims: dict[str, Any] = {
             "iss": issuer,
@@ -138,8 +141,11 @@ class Tokens:
         return answer
 
     def refresh(self, issuer: str, token: str, client: Client, now: float) -> dict[str, Any]:
-        """Answer a refresh token. A one-time token is used up; used again within the grace period it
-        is honoured again, after it the whole family is revoked. Raises `OAuthError`."""
+        """Refresh a token.
+
+        A one-time token is accepted again within the grace period; after it, reuse revokes the whole family.
+        Raises `OAuthError`.
+        """
         facts = self._unpack(token)
         if facts is None or facts["c"] != client.client_id:
             raise OAuthError("invalid_grant", "The refresh token is unknown.")
@@ -185,7 +191,7 @@ class Tokens:
             del self.access[token]
 
     def end_access(self, client_id: str, tenant_id: str) -> None:
-        """Accept access tokens of an app for a tenant no longer."""
+        """Stop accepting access tokens of an app for a tenant."""
         for token in [
             text
             for text, access in self.access.items()

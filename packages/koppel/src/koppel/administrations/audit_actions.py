@@ -10,25 +10,28 @@ class AdministrationAction(AuditAction):
 
     COMPANY_CONFIRMED = "administration.company_confirmed", _("confirmed that it is the same company")
     ERASED = "administration.erased", _("erased an administration")
-    IDENTIFIED = "administration.identified", _("said which company it is")
+    IDENTIFIED = "administration.identified", _("identified the company")
     IMPORT_CANCELLED = "administration.import_cancelled", _("cancelled an import")
-    OFFBOARDED = "administration.offboarded", _("noted that the client left")
-    OFFBOARDING_CANCELLED = "administration.offboarding_cancelled", _("noted that the client came back")
-    PREDECESSOR_SET = "administration.predecessor_set", _("linked to an earlier administration")
+    OFFBOARDED = "administration.offboarded", _("marked the client as left")
+    OFFBOARDING_CANCELLED = "administration.offboarding_cancelled", _("marked the client as returned")
+    PREDECESSOR_SET = "administration.predecessor_set", _("linked an earlier administration")
     REASSIGNED = (
         "administration.reassigned",
-        _("named somebody on a restricted administration that nobody saw"),
+        _("gave users access to a restricted administration without active users"),
     )
     REGISTER_RESULT_ACKNOWLEDGED = (
         "administration.register_result_acknowledged",
-        _("took note of what the register says"),
+        _("acknowledged a change in the register"),
     )
-    REGISTER_VALUES_APPLIED = "administration.register_values_applied", _("took over what the register says")
+    REGISTER_VALUES_APPLIED = (
+        "administration.register_values_applied",
+        _("applied a change from the register"),
+    )
     RESTRICTED = "administration.restricted", _("restricted the administration")
     SETTINGS_CHANGED = "administration.settings_changed", _("changed the settings")
     UNRESTRICTED = (
         "administration.unrestricted",
-        _("opened a restricted administration to all who may see it"),
+        _("lifted the restriction of the administration"),
     )
     WITHDRAWN = "administration.withdrawn", _("withdrew an import")
 
@@ -38,12 +41,12 @@ class BulkAuditAction(AuditAction):
 
     ACTIVATED = "administrations.activated", _("activated administrations")
     ASSIGNED = "administrations.assigned", _("assigned administrations")
-    CHANGED = "administrations.changed", _("set values of administrations")
+    CHANGED = "administrations.changed", _("updated administrations")
     DEACTIVATED = "administrations.deactivated", _("deactivated administrations")
     EXPORTED = "administrations.exported", _("exported the list of administrations")
     IMPORTED = "administrations.imported", _("imported administrations")
     MOVED = "administrations.moved", _("moved administrations to another connection")
-    UNDONE = "administrations.undone", _("undid bulk work")
+    UNDONE = "administrations.undone", _("undid a bulk edit")
 
 
 AUDIT_ACTIONS: tuple[AuditAction, ...] = (

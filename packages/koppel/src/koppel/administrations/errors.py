@@ -16,5 +16,5 @@ class NoSuchChoice(NoSuchAdministration):
 
     def __init__(self, detail: str) -> None:
         super().__init__(
-            f"{_('That division, template or person no longer exists. Nothing was changed.')} {detail}"
+            f"{_('That division, template or user no longer exists. No changes were made.')} {detail}"
         )

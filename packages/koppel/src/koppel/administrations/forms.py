@@ -202,10 +202,10 @@ class OffboardingForm(Form[OffboardingInput]):
     input_type = OffboardingInput
 
     client_left_on = DayField(
-        required=True, error_messages={"required": _("Enter the day on which the client left.")}
+        required=True, error_messages={"required": _("Enter the date on which the client left.")}
     )
     erase_on = DayField(
-        required=True, error_messages={"required": _("Enter the day on which the books are to be erased.")}
+        required=True, error_messages={"required": _("Enter the date on which to erase the books.")}
     )
 
 
@@ -228,7 +228,7 @@ class PredecessorForm(Form[Input]):
 class ReassignForm(Form[Input]):
     """The member to name on a restricted administration. No input type: only this page offers it."""
 
-    member = IdField(required=True, error_messages={"required": _("Choose who is to be named on it.")})
+    member = IdField(required=True, error_messages={"required": _("Choose at least one user.")})
 
 
 class SavedViewForm(Form[Input]):

@@ -22,23 +22,26 @@ def _page(administration_id: int, _facts: MessageFacts) -> str:
 ISSUE_TYPES = (
     IssueType(
         AdministrationIssue.COMPANY_CLOSED,
-        _("%(name)s was closed according to the register (%(closed_on)s)."),
-        _("Is it a client still? Deactivate it, note that the client left, or correct its number."),
-        _("Look at it"),
+        _("According to the register, %(name)s was closed on %(closed_on)s."),
+        _(
+            "Is this still a client? If not, deactivate the administration or mark the client as "
+            "left. If so, correct the number."
+        ),
+        _("View"),
         _page,
     ),
     IssueType(
         AdministrationIssue.LEGAL_NAME_CHANGED,
-        _("The register calls %(old)s %(new)s now."),
-        _("Change the name in the accounting system too."),
-        _("Look at it"),
+        _("In the register, %(old)s is now called %(new)s."),
+        _("Change the name in the accounting system as well."),
+        _("View"),
         _page,
     ),
     IssueType(
         AdministrationIssue.IDENTITY_INCOMPLETE,
-        _("It is not known which company this is."),
-        _("Enter its number, or choose a reason and a sector."),
-        _("Complete it"),
+        _("The company is unknown."),
+        _("Enter a number, or choose a reason and a sector."),
+        _("Complete details"),
         _page,
     ),
 )

@@ -274,7 +274,7 @@ class BulkState(models.TextChoices):
     QUEUED = "queued", _("Queued")
     RUNNING = "running", _("Running")
     DONE = "done", _("Done")
-    UNDOING = "undoing", _("Being undone")
+    UNDOING = "undoing", _("Undoing")
     UNDONE = "undone", _("Undone")
 
 
@@ -348,7 +348,7 @@ class BulkOperation(TenantModel):
 class ItemState(models.TextChoices):
     WAITING = "waiting", _("Waiting")
     CHANGED = "changed", _("Changed")
-    SKIPPED = "skipped", _("Left as it is")
+    SKIPPED = "skipped", _("Unchanged")
     UNDONE = "undone", _("Undone")
     KEPT = "kept", _("Not undone")
 

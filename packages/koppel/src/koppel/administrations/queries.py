@@ -141,5 +141,5 @@ def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
     if not matches:
         raise Refused(_("There is no administration with this name, number or client number."))
     if len(matches) > 1:
-        raise Refused(_("More than one administration answers to this. Enter its client number."))
+        raise Refused(_("More than one administration matches. Enter the client number."))
     return matches[0]

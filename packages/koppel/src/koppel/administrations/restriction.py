@@ -49,7 +49,9 @@ def set_access(actor: Actor, administration_id: int, data: RestrictionInput) -> 
     )
     if data.restricted:
         if not any(_is_live(member) for member in members):
-            raise Refused(_("Name at least one person who may sign in: nobody else would see it any more."))
+            raise Refused(
+                _("Choose at least one active user; otherwise this administration is hidden from all users.")
+            )
         administration.assignments.filter(organisation_id=administration.organisation_id).exclude(
             membership__in=members
         ).delete()
@@ -110,10 +112,12 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
         organisation_id=administration.organisation_id
     ).select_related("membership__user")
     if any(_is_live(assignment.membership) for assignment in assignments):
-        raise Refused(_("Somebody named on it may still sign in: ask them."))
+        raise Refused(_("An active user has access: ask that user."))
     members = _get_members(actor, [membership_id])
     if not any(_is_live(member) for member in members):
-        raise Refused(_("Name at least one person who may sign in: nobody else would see it any more."))
+        raise Refused(
+            _("Choose at least one active user; otherwise this administration is hidden from all users.")
+        )
     _add_members(administration, members)
     details = {"after": [member.pk for member in members]}
     record(

@@ -13,7 +13,7 @@ class AuditAction(models.TextChoices):
 class AuditLogAction(AuditAction):
     """Actions on the audit log itself."""
 
-    EXPIRED = "audit.expired", _("deleted activity that is older than is kept")
+    EXPIRED = "audit.expired", _("deleted activity past its retention period")
     EXPORTED = "audit.exported", _("exported the activity")
 
 

@@ -14,13 +14,13 @@ class ActorKind(models.TextChoices):
     PERSON = "person", _("Person")
     TOKEN = "token", _("API token")
     JOB = "job", _("Job")
-    OPERATOR = "operator", _("Operator of the installation")
+    OPERATOR = "operator", _("Operator")
 
 
 class Interface(models.TextChoices):
     """How an action came in."""
 
-    WEB = "web", _("Screen")
+    WEB = "web", _("Web")
     API = "api", _("API")
     CLI = "cli", _("Command line")
     JOB = "job", _("Job")

@@ -15,8 +15,8 @@ class BooksAction(AuditAction):
 class SqlReaderAction(AuditAction):
     """Actions on SQL readers."""
 
-    CREATED = "sql_reader.created", _("let a program read by SQL")
-    REMOVED = "sql_reader.removed", _("ended reading by SQL")
+    CREATED = "sql_reader.created", _("granted SQL access")
+    REMOVED = "sql_reader.removed", _("revoked SQL access")
 
 
 AUDIT_ACTIONS: tuple[AuditAction, ...] = (

@@ -306,7 +306,7 @@ def _export(
 
 
 def _too_many_rows(request: HttpRequest, back_to: str) -> HttpResponseRedirect:
-    messages.error(request, _("An Excel sheet is too small for this table. Choose CSV or Parquet."))
+    messages.error(request, _("This table is too large for Excel. Choose CSV or Parquet."))
     return HttpResponseRedirect(back_to)
 
 

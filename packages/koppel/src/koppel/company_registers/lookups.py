@@ -56,7 +56,7 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
     stale_lookups = _rows(organisation_id, list(known_results)).filter(due_at=None)
     if not refresh:
         stale_lookups = stale_lookups.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
-    count = len(new_lookups) + stale_lookups.update(due_at=now, attempts=0, requested_at=now)
+    count = len(new_lookups) + LOOKUP_OUTBOX.requeue(stale_lookups, requested_at=now)
     if count:
         LOOKUP_OUTBOX.enqueue({"organisation_id": organisation_id})
     return count

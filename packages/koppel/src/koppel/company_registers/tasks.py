@@ -150,7 +150,7 @@ async def _handle_unavailable(
     log.warning(
         "register_unavailable", register=register.name, reason=failure.reason, outcome=unavailable.value
     )
-    if failure.reason not in SINGLE_LOOKUP_ERRORS:
+    if failure.is_requested or failure.reason not in SINGLE_LOOKUP_ERRORS:
         seconds = failure.retry_after_seconds or RETRY_BACKOFF.base_seconds
         async with runtime.database.installation_transaction() as connection:
             await rate_limit.back_off(connection, register.name, seconds)

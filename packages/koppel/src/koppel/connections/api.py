@@ -196,7 +196,7 @@ def resolve_changes(
 ) -> ChangesResolvedOut:
     """Settle changes of some administrations of a connection with one answer."""
     if answer.viewed_at is None and answer.code == ConnectionIssue.OTHER_COMPANY:
-        raise Refused(_("Say when you read the changes: `viewed_at`."), field="viewed_at")
+        raise Refused(_("Set `viewed_at` to the time you read the changes."), field="viewed_at")
     return ChangesResolvedOut(resolved=resolution.resolve_changes(request.actor, connection_id, answer))
 
 

@@ -17,22 +17,25 @@ class AppRegistrationAction(AuditAction):
 class ConnectionAction(AuditAction):
     """Actions on connections and their companies."""
 
-    COMPANY_CHANGE_RESOLVED = "company.change_resolved", _("settled what changed at the accounting system")
-    COMPANIES_HIDDEN = "connection.companies_hidden", _("hid companies from others")
-    COMPANIES_REMOVED = "connection.companies_removed", _("took companies off the connection's list")
-    COMPANIES_SHARED = "connection.companies_shared", _("shared companies for import")
+    COMPANY_CHANGE_RESOLVED = "company.change_resolved", _("reviewed a change in the accounting system")
+    COMPANIES_HIDDEN = "connection.companies_hidden", _("hid companies from colleagues")
+    COMPANIES_REMOVED = "connection.companies_removed", _("removed companies from the connection")
+    COMPANIES_SHARED = "connection.companies_shared", _("shared companies with colleagues")
     COMPANY_ADDED = "connection.company_added", _("added a company to the connection")
-    CONNECTED = "connection.connected", _("made the connection")
+    CONNECTED = "connection.connected", _("created the connection")
     IMPORT_POLICY_CHANGED = "connection.import_policy_changed", _("changed the import policy")
     OWNER_CHANGED = "connection.owner_changed", _("took over the connection")
     PAUSED = "connection.paused", _("paused the connection")
-    PROBED = "connection.probed", _("tried the connection")
+    PROBED = "connection.probed", _("tested the connection")
     RECONNECTED = "connection.reconnected", _("signed in again")
     REMOVED = "connection.removed", _("removed the connection")
     RESUMED = "connection.resumed", _("resumed the connection")
     SIGN_IN_REFUSED = "connection.sign_in_refused", _("was refused a sign-in with another account or company")
-    TRANSFER_CANCELLED = "connection.transfer_cancelled", _("took back the request to take over")
-    TRANSFER_REQUESTED = "connection.transfer_requested", _("asked somebody to take over the connection")
+    TRANSFER_CANCELLED = "connection.transfer_cancelled", _("cancelled the ownership transfer")
+    TRANSFER_REQUESTED = (
+        "connection.transfer_requested",
+        _("requested an ownership transfer of the connection"),
+    )
 
 
 class VaultAction(AuditAction):
@@ -40,9 +43,9 @@ class VaultAction(AuditAction):
 
     CONSENT_SCOPE_REFUSED = (
         "consent_scope.refused",
-        _("was refused books that are not imported, or not theirs to see"),
+        _("was refused access to books"),
     )
-    KEYS_ROTATED = "keys.rotated", _("sealed the tokens again with a new key")
+    KEYS_ROTATED = "keys.rotated", _("re-encrypted the tokens with a new key")
 
 
 def timeline_kind(action: ConnectionAction) -> TimelineKind:

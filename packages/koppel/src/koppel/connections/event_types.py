@@ -22,24 +22,24 @@ EVENT_TYPES = (
     EventType(
         ConnectionEvent.LOST,
         LOST,
-        label=_("A connection is lost"),
+        label=_("Connection lost"),
         covers_issues=(ConnectionIssue.CONSENT_LOST,),
     ),
     EventType(
         ConnectionEvent.PARTLY_LOST,
         PARTLY_LOST,
-        label=_("A part of a connection is lost"),
+        label=_("Connection partly lost"),
         covers_issues=(ConnectionIssue.CONSENT_PARTLY_LOST,),
     ),
     EventType(
         ConnectionEvent.CONSENT_EXPIRING,
         EXPIRING,
-        label=_("A consent is about to end"),
+        label=_("Consent ending soon"),
         covers_issues=(ConnectionIssue.CONSENT_EXPIRING,),
     ),
     EventType(
         ConnectionEvent.TRANSFER_REQUESTED,
-        _("%(by)s asks you to take over the connection of %(account)s: sign in once."),
+        _("%(by)s asks you to take over the connection of %(account)s. Sign in once to accept."),
     ),
     EventType(
         ConnectionEvent.TRANSFER_COMPLETED, _("%(owner)s has taken over the connection of %(account)s.")

@@ -78,7 +78,7 @@ class ImportPolicyForm(Form[ImportPolicyInput]):
     import_policy = ChoiceField(
         required=True,
         choices=ImportPolicy.choices,
-        error_messages={"required": _("Choose what is released.")},
+        error_messages={"required": _("Choose what to share.")},
     )
     companies = IdsField()
 
@@ -93,12 +93,10 @@ class ChangeForm(Form[ChangeResolution]):
     code = ChoiceField(required=True, choices=[(code, code) for code in sorted(CODES)])
     accept = ChoiceField(required=True, choices=[("1", "1"), ("0", "0")])
     administration = IdsField(
-        required=True, error_messages={"required": _("Tick the administrations that you decide about.")}
+        required=True, error_messages={"required": _("Tick the administrations to decide about.")}
     )
     fingerprint = TextsField()
-    viewed_at = MomentField(
-        error_messages={"invalid": _("This page does not say when it was opened. Please look again.")}
-    )
+    viewed_at = MomentField(error_messages={"invalid": _("This page is out of date. Please reload it.")})
 
     def clean(self) -> dict[str, Any]:
         """Require for other companies the time at which the page was opened: later claims are refused."""
@@ -126,7 +124,7 @@ class RemovalForm(Form[RemovalInput]):
     policy = ChoiceField(
         required=True,
         choices=[(policy.value, policy.value) for policy in RemovalPolicy],
-        error_messages={"required": _("Choose what becomes of the administrations.")},
+        error_messages={"required": _("Choose what happens to the administrations.")},
     )
     fingerprint = TextField()
 

@@ -8,9 +8,9 @@ from koppel.kit.database.json_fields import MessageFacts
 
 LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
 PARTLY_LOST = _(
-    "A part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s"
+    "Part of the connection of %(account)s needs you to sign in again (%(companies)s): %(reason)s"
 )
-EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before, and nothing stops.")
+EXPIRING = _("The consent of %(account)s ends on %(day)s. Sign in again before then to keep syncing.")
 
 
 class ConnectionIssue(IssueCode):
@@ -55,95 +55,94 @@ ISSUE_TYPES = (
     IssueType(
         ConnectionIssue.CONSENT_LOST,
         LOST,
-        _("Its administrations wait. Nothing is lost: after signing in they go on where they stopped."),
+        _("Syncing is paused and no data is lost. It resumes where it stopped after you sign in."),
         _("Sign in again"),
         _own_url,
     ),
     IssueType(
         ConnectionIssue.CONSENT_PARTLY_LOST,
         PARTLY_LOST,
-        _("The other administrations of this connection go on."),
+        _("Other administrations of this connection are not affected."),
         _("Sign in again"),
         _own_url,
     ),
     IssueType(ConnectionIssue.CONSENT_EXPIRING, EXPIRING, "", _("Sign in again"), _own_url),
     IssueType(
         ConnectionIssue.OWNER_LEFT,
-        _("The connection of %(account)s runs on the account of %(owner)s, who may no longer sign in here."),
+        _("The connection of %(account)s uses the account of %(owner)s, whose access was revoked."),
         _(
-            "It goes on until that account is closed at the accounting system. "
-            "Let somebody else take it over."
+            "It works until that account is closed in the accounting system. Transfer ownership to a "
+            "colleague."
         ),
         _("Choose a new owner"),
         _own_url,
     ),
     IssueType(
         ConnectionIssue.VENDOR_UNRESPONSIVE,
-        _("The accounting system has not answered for %(account)s for more than a day: %(reason)s"),
-        _("Koppel keeps trying. Look there whether it is known, or ask its support."),
-        _("Show the connection"),
+        _("The accounting system has not responded for %(account)s for more than a day: %(reason)s"),
+        _("Koppel keeps trying. Check the vendor's status page or contact its support."),
+        _("Show connection"),
         _own_url,
     ),
     IssueType(
         ConnectionIssue.COMPANY_UNLISTED,
         _("The sign-in of %(account)s no longer reaches %(name)s."),
-        _("The company was closed, or the user lost access to it. The books that were read stay."),
-        _("Show the connection"),
+        _("The company was closed, or the user lost access. Synced books remain available."),
+        _("Show connection"),
         _companies_url,
     ),
     IssueType(
         ConnectionIssue.COMPANY_RENAMED,
-        _("%(old)s is called %(new)s at the accounting system now."),
-        _("The syncs go on."),
-        _("Take it over or leave it"),
+        _("%(old)s was renamed to %(new)s in the accounting system."),
+        _("Syncing continues."),
+        _("Review name"),
         _companies_url,
     ),
     IssueType(
         ConnectionIssue.COMPANY_CODE_CHANGED,
-        _("%(name)s has another code at the accounting system: %(new)s instead of %(old)s."),
-        _("The syncs go on."),
-        _("Take it over or leave it"),
+        _("%(name)s has a new code in the accounting system: %(new)s instead of %(old)s."),
+        _("Syncing continues."),
+        _("Review name"),
         _companies_url,
     ),
     IssueType(
         ConnectionIssue.COMPANY_NUMBER_CHANGED,
-        _("%(name)s has another number at the accounting system: %(new)s instead of %(old)s."),
-        _("The syncs go on."),
-        _("Take it over or leave it"),
+        _("%(name)s has a new number in the accounting system: %(new)s instead of %(old)s."),
+        _("Syncing continues."),
+        _("Review name"),
         _companies_url,
     ),
     IssueType(
         ConnectionIssue.COMPANY_NUMBER_MISSING,
         _(
-            "The accounting system states no number for %(name)s any more; it was %(old)s. "
-            "Is it still the same company?"
+            "The accounting system no longer has a number for %(name)s; it was %(old)s. Is it still "
+            "the same company?"
         ),
-        _("The syncs go on."),
-        _("Settle it"),
+        _("Syncing continues."),
+        _("Review"),
         _companies_url,
     ),
     IssueType(
         ConnectionIssue.OTHER_COMPANY,
         _(
-            "Is this the same company? Confirmed was %(old)s (%(old_number)s); at the accounting system it is"
-            " %(new)s (%(new_number)s) now."
+            "Is this the same company? Confirmed as %(old)s (%(old_number)s); in the accounting "
+            "system now %(new)s (%(new_number)s)."
         ),
-        _("Nothing is read or written until you decide."),
+        _("Syncing is stopped until you decide."),
         _("Decide"),
         _same_company_url,
     ),
     IssueType(
         ConnectionIssue.OTHER_COMPANY_CONFIRMED,
         _(
-            "Another company stands at the accounting system: "
-            "%(new)s (%(new_number)s) instead of %(old)s (%(old_number)s)."
+            "A different company was found in the accounting system: %(new)s (%(new_number)s) "
+            "instead of %(old)s (%(old_number)s)."
         ),
         _(
             "Deactivate this administration, or sign in again with an account that reaches the right "
-            "company. To"
-            " import the other company as a new administration, first withdraw this one."
+            "company. To import the other company as a new administration, withdraw this one first."
         ),
-        _("Show the connection"),
+        _("Show connection"),
         _same_company_url,
     ),
 )

@@ -55,7 +55,7 @@ class ImportPolicy(models.TextChoices):
     """Which of the companies that a consent reaches others than its owner may import."""
 
     ALL = "all", _("All companies")
-    SELECTED = "selected", _("The ticked ones")
+    SELECTED = "selected", _("Selected companies")
     NONE = "none", _("None")
 
 
@@ -233,31 +233,31 @@ class TimelineKind(models.TextChoices):
 
     CONNECTED = "connected", _("Connected as %(account)s")
     RECONNECTED = "reconnected", _("Signed in again as %(account)s")
-    COMPANY_ADDED = "company_added", _("A company was added by signing in as %(account)s")
+    COMPANY_ADDED = "company_added", _("Company added with a sign-in as %(account)s")
     LOST = "lost", _("Consent lost")
     PARTLY_LOST = "partly_lost", _("Consent lost for %(companies)s")
     REFRESHED = "refreshed", _("Tokens renewed")
-    DEGRADED = "degraded", _("The accounting system did not answer")
-    RECOVERED = "recovered", _("The accounting system answers again")
-    CONSENT_EXPIRING = "consent_expiring", _("The consent ends on %(day)s; the owner was told")
+    DEGRADED = "degraded", _("The accounting system did not respond")
+    RECOVERED = "recovered", _("The accounting system responds again")
+    CONSENT_EXPIRING = "consent_expiring", _("The consent ends on %(day)s; the owner was notified")
     PAUSED = "paused", _("Paused")
     RESUMED = "resumed", _("Resumed")
     TRANSFER_REQUESTED = "transfer_requested", _("%(owner)s was asked to take over")
-    TRANSFER_CANCELLED = "transfer_cancelled", _("%(owner)s keeps the connection")
-    OWNER_CHANGED = "owner_changed", _("%(owner)s has taken over; it runs on %(account)s")
-    IMPORT_POLICY_CHANGED = "import_policy_changed", _("%(count)s companies released for import")
+    TRANSFER_CANCELLED = "transfer_cancelled", _("%(owner)s remains owner")
+    OWNER_CHANGED = "owner_changed", _("%(owner)s took over the connection; it now uses %(account)s")
+    IMPORT_POLICY_CHANGED = "import_policy_changed", _("Companies shared with colleagues: %(count)s")
     REMOVED = "removed", _("Removed")
-    REVOKED = "revoked", _("Tokens of %(account)s withdrawn at the accounting system")
-    COMPANY_UNLISTED = "company_unlisted", _("%(name)s is no longer reached")
-    COMPANY_RELISTED = "company_relisted", _("%(name)s is reached again")
-    COMPANY_ACCESS_LOST = "company_access_lost", _("No access to %(name)s any more")
-    COMPANY_ACCESS_RESTORED = "company_access_restored", _("Access to %(name)s again")
-    COMPANY_RENAMED = "company_renamed", _("%(old)s is called %(new)s now")
-    COMPANY_CODE_CHANGED = "company_code_changed", _("%(name)s has the code %(new)s now")
-    COMPANY_NUMBER_CHANGED = "company_number_changed", _("%(name)s has the number %(new)s now")
+    REVOKED = "revoked", _("Tokens of %(account)s revoked at the accounting system")
+    COMPANY_UNLISTED = "company_unlisted", _("%(name)s cannot be reached any more")
+    COMPANY_RELISTED = "company_relisted", _("%(name)s can be reached again")
+    COMPANY_ACCESS_LOST = "company_access_lost", _("Lost access to %(name)s")
+    COMPANY_ACCESS_RESTORED = "company_access_restored", _("Access to %(name)s restored")
+    COMPANY_RENAMED = "company_renamed", _("%(old)s was renamed to %(new)s")
+    COMPANY_CODE_CHANGED = "company_code_changed", _("%(name)s: code changed to %(new)s")
+    COMPANY_NUMBER_CHANGED = "company_number_changed", _("%(name)s: number changed to %(new)s")
     OTHER_COMPANY = (
         "other_company",
-        _("%(old)s (%(old_number)s) is %(new)s (%(new_number)s) now: stopped until somebody decides"),
+        _("%(old)s (%(old_number)s) is now %(new)s (%(new_number)s): syncing stopped until you decide"),
     )
     COMPANY_RESTORED = "company_restored", _("%(name)s is the confirmed company again")
     SAME_COMPANY_CONFIRMED = (
@@ -293,7 +293,7 @@ class ConsentPurpose(models.TextChoices):
     CONNECT = "connect", _("New connection")
     ADD_COMPANY = "add_company", _("Add another company")
     RECONNECT = "reconnect", _("Sign in again")
-    TRANSFER = "transfer", _("Take over the connection")
+    TRANSFER = "transfer", _("Take over connection")
 
 
 class ConsentAttempt(TenantModel):
@@ -340,7 +340,7 @@ RateLimitState = dict[str, Any]
 class RateLimit(models.Model):
     """How many calls are left for one company through one app registration, for all workers and organisations
     together: the vendor counts per company and client, for all callers. `company` '' = the app registration
-    as a whole (errors only).
+    as a whole (errors only), `token endpoint` = its token endpoint (pauses only).
 
     `state` is a `koppel.connections.rate_limits.quota.QuotaState`. Of the installation: only its scope sees
     these rows."""

@@ -61,9 +61,9 @@ def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
     if connection.state == ConnectionState.PAUSED:
         return _("The connection is paused. Resume it first.")
     if connection.state == ConnectionState.REMOVED:
-        return _("The connection was removed. The administration waits for another one.")
+        return _("The connection was removed. Syncing resumes with another connection.")
     if connection.state == ConnectionState.NEEDS_REAUTH or company.grant.invalid_since is not None:
-        return _("The connection needs you to sign in again first.")
+        return _("Sign in again to this connection first.")
     return ""
 
 

@@ -98,6 +98,6 @@ def _first_reason(connection: Connection) -> str:
     """Return why an administration is not read, without a name: the
     card is for everybody who sees connections."""
     if imported_through([connection]).filter(is_listed=False).exists():
-        return _("What was read is no longer reached by this sign-in.")
+        return _("This sign-in no longer reaches the synced companies.")
     company = imported_through([connection]).exclude(unreachable_code="").order_by("name").first()
     return _(company.unreachable_reason) if company else ""

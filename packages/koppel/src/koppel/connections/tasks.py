@@ -4,15 +4,18 @@ import asyncio
 from datetime import timedelta
 
 import structlog
-from procrastinate import RetryStrategy
+from procrastinate import BaseRetryStrategy, RetryDecision, RetryStrategy
 from procrastinate.contrib.django import app
+from procrastinate.jobs import Job
 
 from koppel.connections.companies.descriptions import AT_A_TIME, describe_all
 from koppel.connections.health import notify_expiring_and_review_owners
 from koppel.connections.lifecycle.connection_check import check_once, claim_due_checks
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.sessions import current_worker
+from koppel.connector.errors import ConnectorError
 from koppel.kit import quarantine
+from koppel.kit.clock import now
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
@@ -24,6 +27,17 @@ DESCRIBED_FOR = timedelta(days=1)
 """A company's description is read anew after so long."""
 FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
 log = structlog.get_logger(__name__)
+
+
+class RetryAfterPause(BaseRetryStrategy):
+    """Repeats a job for a day or two, and never before the pause that the vendor asked for is over."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        decision = FOR_DAYS.get_retry_decision(exception=exception, job=job)
+        pause = exception.requested_pause_seconds if isinstance(exception, ConnectorError) else 0.0
+        if decision is None or decision.retry_at is None:
+            return decision
+        return RetryDecision(retry_at=max(decision.retry_at, now() + timedelta(seconds=pause)))
 
 
 @app.task(name="connections.describe_companies", retry=RetryAfterOutage())
@@ -77,7 +91,7 @@ async def check_health(timestamp: int) -> None:
         log.info("connections_checked", checked=len(due), notified=messages)
 
 
-@app.task(name="connections.revoke_grants", retry=RetryAfterOutage(FOR_DAYS))
+@app.task(name="connections.revoke_grants", retry=RetryAfterOutage(RetryAfterPause()))
 async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
     """Withdraw the tokens of grants that are no longer used at the vendor, then
     forget them. Tried again for a day or two."""
@@ -85,7 +99,7 @@ async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
         await revoke(current_worker(), organisation_id, grant_ids)
 
 
-@app.task(name="connections.revoke_unused_consent", retry=RetryAfterOutage(FOR_DAYS))
+@app.task(name="connections.revoke_unused_consent", retry=RetryAfterOutage(RetryAfterPause()))
 async def revoke_unused_consent(organisation_id: int, attempt_id: int) -> None:
     """Withdraw the tokens of a sign-in that was refused."""
     async with put_back_in_quarantine(

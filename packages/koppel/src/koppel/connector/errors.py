@@ -6,7 +6,12 @@ class.
 
 
 class ConnectorError(Exception):
-    """A failure at the vendor. `code` is stable; `str(error)` is a sentence without secrets."""
+    """A failure at the vendor. `code` is stable; `str(error)` is a sentence without secrets.
+
+    `requested_pause_seconds`: the vendor asked for no call before so long; 0 when it did not.
+    """
+
+    requested_pause_seconds: float = 0.0
 
     def __init__(self, code: str, message: str = "", **context: str) -> None:
         super().__init__(message or code)
@@ -41,20 +46,27 @@ class RateLimited(ConnectorError):
 
     def __init__(self, code: str, message: str = "", *, retry_after_seconds: float, **context: str) -> None:
         super().__init__(code, message, **context)
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = self.requested_pause_seconds = retry_after_seconds
 
 
 class Unreachable(ConnectorError):
     """No action is required yet: time-out, refused connection, 5xx, maintenance page.
 
-    Retried with backoff and jitter.
+    Retried with backoff and jitter. `retry_after_seconds` is a guess unless the vendor asked for a pause.
     """
 
     def __init__(
-        self, code: str, message: str = "", *, retry_after_seconds: float = 0, **context: str
+        self,
+        code: str,
+        message: str = "",
+        *,
+        retry_after_seconds: float = 0,
+        requested_pause_seconds: float = 0,
+        **context: str,
     ) -> None:
         super().__init__(code, message, **context)
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = max(retry_after_seconds, requested_pause_seconds)
+        self.requested_pause_seconds = requested_pause_seconds
 
 
 class UnexpectedResponse(ConnectorError):

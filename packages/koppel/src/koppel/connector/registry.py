@@ -26,3 +26,8 @@ def connector(key: str) -> Connector:
         raise LookupError(
             f"No connector named {key!r} is installed. Installed: {', '.join(connectors())}."
         ) from None
+
+
+def system_title(key: str) -> str:
+    """Return the accounting system's name as a person reads it; '' when its connector is not installed."""
+    return connectors()[key].descriptor.title if key in connectors() else ""

@@ -22,13 +22,15 @@ class IssueCode(StrEnum):
 @dataclass(frozen=True)
 class IssueType:
     """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact
-    that counts. `link` gives the path of the button."""
+    that counts. `link` gives the path of the button. `localize` returns facts whose words depend on the
+    reader's language."""
 
     code: IssueCode
     message: StrOrPromise
     advice: StrOrPromise = ""
     button: StrOrPromise = ""
     link: Callable[[int, MessageFacts], str] | None = None
+    localize: Callable[[MessageFacts], MessageFacts] | None = None
 
 
 issue_types = Registry[IssueType]()
@@ -41,7 +43,7 @@ class _UnknownIssue(IssueCode):
     UNKNOWN = ""
 
 
-_UNKNOWN_ISSUE_TYPE = IssueType(_UnknownIssue.UNKNOWN, _("Something needs attention (%(code)s)."))
+_UNKNOWN_ISSUE_TYPE = IssueType(_UnknownIssue.UNKNOWN, _("An issue needs attention (%(code)s)."))
 
 
 def get_issue_type(code: str) -> IssueType:

@@ -1,17 +1,21 @@
 """Reads of open issues, with their words."""
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from django.db.models import Count
 from django.utils.translation import gettext
 
 from koppel.audit.subjects import SubjectKind
 from koppel.connector.period_format import format_period
-from koppel.issues.issue_types import StrOrPromise, get_issue_type
+from koppel.issues.issue_types import IssueType, StrOrPromise, get_issue_type
 from koppel.issues.models import Issue
-from koppel.kit.database.json_fields import MessageContext
+from koppel.kit.database.json_fields import MessageContext, MessageFacts
+from koppel.kit.web.money import format_money
+from koppel.kit.web.sentences import fill
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,13 @@ def count_open(organisation_id: int, kind: SubjectKind, ids: Iterable[int]) -> d
 def view_of(issue: Issue) -> IssueView:
     issue_type = get_issue_type(issue.code)
     context = {"code": issue.code, **issue.context}
-    if reason := context.get("reason"):
-        context["reason"] = gettext(str(reason))
     return IssueView(
         id=issue.pk,
         code=issue.code,
         subject_kind=issue.subject_kind,
         subject_id=issue.subject_id,
-        message=_interpolate(issue_type.message, context),
-        advice=_interpolate(issue_type.advice, context),
+        message=_fill(issue_type, issue_type.message, context),
+        advice=_fill(issue_type, issue_type.advice, context),
         button=str(issue_type.button),
         link=issue_type.link(issue.subject_id, context) if issue_type.link else "",
         context=issue.context,
@@ -70,24 +72,34 @@ def view_of(issue: Issue) -> IssueView:
     )
 
 
-def render_issue_message(code: str, context: Mapping[str, object]) -> str:
+def render_issue_message(code: str, context: MessageFacts) -> str:
     """Render the message of an issue in the language that is active, also when the issue itself is gone."""
-    return _interpolate(get_issue_type(code).message, {"code": code, **context})
+    issue_type = get_issue_type(code)
+    return _fill(issue_type, issue_type.message, {"code": code, **context})
 
 
-def _interpolate(template: StrOrPromise, context: Mapping[str, object]) -> str:
+def _fill(issue_type: IssueType, template: StrOrPromise, context: MessageFacts) -> str:
     """Fill the context into a message; a value that an old issue lacks shows as a dash.
 
-    A vendor's reason was stored without a language and is translated here; a period is formatted."""
-    formatters: dict[str, Callable[[str], str]] = {"reason": gettext, "period": format_period}
+    Values are stored without a language: amounts and periods are formatted here."""
+    currency = str(context.get("currency") or "")
+    formatters: dict[str, Callable[[str], str]] = {
+        "period": format_period,
+        "difference": lambda amount: format_money(abs(Decimal(amount)), currency),
+        "accounts": lambda accounts: _format_amounts(accounts, currency),
+    }
     formatted = {
         name: formatter(text)
         for name, formatter in formatters.items()
         if isinstance(text := context.get(name), str)
     }
-    return str(template % _DashForMissing({**context, **formatted}))
+    localized = issue_type.localize(context) if issue_type.localize else {}
+    values = {"system": gettext("the accounting system"), **context, **formatted, **localized}
+    return fill(template, values)
 
 
-class _DashForMissing(dict[str, object]):
-    def __missing__(self, key: str) -> str:
-        return "–"
+def _format_amounts(text: str, currency: str) -> str:
+    """Format each amount in brackets: `4000 (-67800.00)`."""
+    return re.sub(
+        r"(?<=\()-?\d+(?:\.\d+)?(?=\))", lambda found: format_money(Decimal(found[0]), currency), text
+    )

@@ -1,6 +1,5 @@
-"""Tools that know nothing about accounting: tenancy, secrets, outbound HTTP, jobs, clock, embedded
-PostgreSQL.
+"""The technical base, without knowledge of accounting: tenancy, secrets, HTTP, jobs, clock, PostgreSQL.
 
-Begin with `tenancy` (the organisation whose rows a transaction may touch), `http` (all outbound calls) and
+Start with `tenancy` (the organisation whose rows a transaction may access), `http` (all outbound calls) and
 `hooks` (how a higher app registers with a lower one).
 """

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class KitConfig(AppConfig):
-    """Sets the ranges of ids and the rights of the application role after each migration run by the owner."""
+    """Sets id ranges and the application role's rights after each migration run by the owner."""
 
     name = "koppel.kit"
 

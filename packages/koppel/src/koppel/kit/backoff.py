@@ -1,5 +1,6 @@
-"""Exponential back-off: the time to wait before trying again. Each user names its own policy; there is no
-other formula.
+"""Exponential backoff: the time to wait before the next attempt.
+
+Each user defines its own policy; there is no other formula.
 """
 
 import random
@@ -7,8 +8,7 @@ from dataclasses import dataclass
 
 JITTER = 0.2
 EXPONENT_MAX = 64
-"""Beyond this every policy has reached its cap, and the power would
-soon be no number that Python can hold."""
+"""Every policy has reached its cap at this exponent; higher powers overflow a float."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,15 @@ class Backoff:
     factor: float = 2.0
 
     def seconds(self, failures: int) -> float:
-        """Return the pause after a failure that followed `failures` others in a row."""
+        """Return the pause after a failure, given the number of consecutive failures before it."""
         exponent = min(max(failures, 0), EXPONENT_MAX)
         return min(self.base_seconds * self.factor**exponent, self.cap_seconds)
 
     def jittered_seconds(self, failures: int) -> float:
-        """Return the pause with jitter, so that those who failed at the same
-        time do not all come back at the same time."""
+        """Return the pause with jitter, so that simultaneous failures are not retried simultaneously."""
         return with_jitter(self.seconds(failures))
 
 
 def with_jitter(seconds: float) -> float:
-    """Return a duration between a fifth shorter and a fifth longer than `seconds`."""
+    """Return `seconds`, randomly shortened or lengthened by up to a fifth."""
     return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - jitter

@@ -1,4 +1,4 @@
-"""The current time. Tests of tokens and expiry can set it.
+"""The current time, which tests of tokens and expiry can set.
 
 Code that depends on the clock takes a `Clock` argument with `now` as its default; all other code calls
 `now()`. Only tests and the vault's conformance suite set the clock.
@@ -24,7 +24,7 @@ def now() -> datetime:
 def clock_set_to(time: datetime | Clock) -> Iterator[None]:
     """Make `now()` return this time, or call this clock, within the block; for tests.
 
-    Raises `ValueError` without a zone.
+    Raises `ValueError` for a time without a time zone.
     """
     clock = time if callable(time) else _fixed_clock(time)
     token = _set_clock.set(clock)

@@ -1,6 +1,6 @@
-"""The base of all errors that a user, a program or an operator reads, and messages for refused input.
+"""The base of all errors that users, API clients or operators see, and messages for refused input.
 
-Commands import this before Django has its settings, so it must not import django-ninja.
+Commands import this before Django's settings are configured, so it must not import django-ninja.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,9 @@ from pydantic_core import ErrorDetails
 
 
 class KoppelError(Exception):
-    """A request that Koppel refuses, with a sentence for the reader. Each interface handles it in one place:
+    """A request that Koppel refuses, with a sentence for the reader.
+
+    Each interface handles it in one place:
 
     - pages: `koppel.web.auth.refusals`; a form catches it earlier to
       show it at its field (`koppel.kit.web.forms`),
@@ -22,13 +24,14 @@ class KoppelError(Exception):
     - command line: `koppel.cli.main` prints the message and ends with exit code 2.
 
     It is an outcome, not an alarm: it is never logged as an error. What a
-    request has written before is rolled back."""
+    request has written before is rolled back.
+    """
 
     code: str = "refused"
-    """A stable word for programs."""
+    """A stable code for programs."""
     status: HTTPStatus = HTTPStatus.CONFLICT
     field: str
-    """The field of the input that is at fault; '' when it is the request as a whole."""
+    """The invalid field of the input; '' for the request as a whole."""
 
     def __init__(self, message: str | Promise = "", *, field: str = "") -> None:
         super().__init__(message)
@@ -36,13 +39,15 @@ class KoppelError(Exception):
 
     @property
     def is_about_input(self) -> bool:
-        """Return whether a form can show it: the input is at fault,
-        not the actor's rights nor the page itself."""
+        """Return whether a form can show the error.
+
+        It can if the input is invalid, but not if the page or the actor's permission is missing.
+        """
         return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     @property
     def message(self) -> str:
-        """The sentence in the reader's language; '' when the code is enough."""
+        """The message in the reader's language; '' when the code is sufficient."""
         return str(self)
 
     @property
@@ -52,33 +57,33 @@ class KoppelError(Exception):
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """Members of the REST answer besides the code."""
+        """Members of the REST response besides the code."""
         details = {"message": self.message} if self.message else {}
         return details | ({"field": self.field} if self.field else {})
 
 
 class NotFoundError(KoppelError):
-    """The object does not exist, or the actor may not see it: both have the same answer."""
+    """The object does not exist, or the actor may not see it; both get the same response."""
 
     code = "not_found"
     status = HTTPStatus.NOT_FOUND
 
 
 _SENTENCES = {
-    "missing": _("This is needed."),
-    "string_too_short": _("Write at least %(min_length)s characters."),
-    "string_too_long": _("Write at most %(max_length)s characters."),
+    "missing": _("This field is required."),
+    "string_too_short": _("Enter at least %(min_length)s characters."),
+    "string_too_long": _("Enter at most %(max_length)s characters."),
     "too_short": _("Choose at least %(min_length)s."),
     "too_long": _("Choose at most %(max_length)s."),
-    "greater_than_equal": _("This must be at least %(ge)s."),
-    "less_than_equal": _("This must be at most %(le)s."),
-    "literal_error": _("This is not one of the choices."),
-    "enum": _("This is not one of the choices."),
+    "greater_than_equal": _("Enter a value of at least %(ge)s."),
+    "less_than_equal": _("Enter a value of at most %(le)s."),
+    "literal_error": _("Choose one of the options."),
+    "enum": _("Choose one of the options."),
 }
 
 
 def sentence_of(error: ErrorDetails) -> str:
-    """Return why a field's value is refused, in the reader's language."""
+    """Return in the reader's language why a field's value is refused."""
     sentence = _SENTENCES.get(error["type"])
     return str(sentence) % error.get("ctx", {}) if sentence else error["msg"].removeprefix("Value error, ")
 

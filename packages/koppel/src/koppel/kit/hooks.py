@@ -1,8 +1,8 @@
-"""How a lower app uses what a higher one knows, without importing it.
+"""Hooks: a lower app calls a higher one without importing it.
 
-A lower app declares a `Hook`, a `SingleHook` or a `Registry` in its `hooks.py`, with what its listeners must
-know. Higher apps register in their `wiring.py` and nowhere else, so these files tell who listens. Tests
-replace listeners with `only`.
+A lower app declares a `Hook`, a `SingleHook` or a `Registry` in its `hooks.py`, with the signature of its
+listeners. Higher apps register in their `wiring.py` and nowhere else, so these files show all listeners.
+Tests replace listeners with `only`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -37,11 +37,11 @@ class Hook(Generic[P, R]):
             self._listeners.append(listener)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> list[R]:
-        """Call every listener and return what each returned."""
+        """Call every listener and return their results."""
         return [listener(*args, **kwargs) for listener in self._listeners]
 
     def first(self, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        """Call listeners until one returns a true value, and return that; else None."""
+        """Call listeners until one returns a true value, and return that; otherwise None."""
         answers = (listener(*args, **kwargs) for listener in self._listeners)
         return next((answer for answer in answers if answer), None)
 
@@ -56,10 +56,10 @@ class Hook(Generic[P, R]):
 
 
 class SingleHook(Generic[P, R]):
-    """An extension point with one listener. Without one, `default` answers; without a default the call
-    raises.
+    """An extension point with one listener.
 
-    As with `Hook`, the listener runs in the caller's transaction and its exceptions reach the caller.
+    Without a listener `default` is called; without a default the call raises. As with `Hook`, the listener
+    runs in the caller's transaction and its exceptions reach the caller.
     """
 
     def __init__(self, default: Callable[P, R] | None = None) -> None:
@@ -77,7 +77,7 @@ class SingleHook(Generic[P, R]):
         self._listener = listener
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the listener, else the default. Raises `MissingListener` without either."""
+        """Call the listener, otherwise the default. Raises `MissingListener` without either."""
         answer = self._listener or self._default
         if answer is None:
             raise MissingListener

@@ -24,11 +24,10 @@ class Installation(models.Model):
 
 
 class Quarantine(models.Model):
-    """A period in which nothing leaves the installation; the open one has no `ended_at`. See
-    `koppel.kit.quarantine`.
+    """A period in which nothing leaves the installation; the open one has no `ended_at`.
 
-    `sends_pending`: mail and webhook messages from before are sent after all. Names are accounts of the
-    shell.
+    See `koppel.kit.quarantine`. `sends_pending`: mail and webhook messages from before are sent after all.
+    Names are operating system accounts.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -1,5 +1,6 @@
-"""Set ranges of ids and rights of the application role after each migration run by the owner. Imported once,
-by `AppConfig.ready`.
+"""Sets id ranges and the application role's rights after each migration run by the owner.
+
+Imported once, by `AppConfig.ready`.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""`koppel webhooks`: what the pages of webhooks do, from the shell."""
+"""The commands `koppel webhooks …`."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,7 @@ import typer
 
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.notifications.models import WebhookEndpoint
-from koppel.notifications.webhooks import endpoints
+from koppel.notifications.webhooks import delivery_log, endpoint_state, endpoints
 from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
@@ -22,7 +22,7 @@ COLUMNS = (
     "url",
     "events",
     "divisions",
-    "active",
+    "enabled",
     "last_accepted_at",
     "failing_since",
     "disabled_reason",
@@ -70,9 +70,9 @@ def delete_webhook(
 def enable_webhook(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Send events to a webhook again."""
+    """Enable a webhook: it receives the messages of later events."""
     with acting_as(person, organisation) as actor:
-        enabled = endpoints.set_enabled(actor, webhook, on=True)
+        enabled = endpoint_state.enable(actor, webhook)
     print_record(_to_row(enabled), as_json=as_json)
 
 
@@ -80,9 +80,9 @@ def enable_webhook(
 def disable_webhook(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Send no events to a webhook until it is enabled again."""
+    """Disable a webhook. Its waiting messages fail; they can be redelivered once it is enabled."""
     with acting_as(person, organisation) as actor:
-        disabled = endpoints.set_enabled(actor, webhook, on=False)
+        disabled = endpoint_state.disable(actor, webhook)
     print_record(_to_row(disabled), as_json=as_json)
 
 
@@ -90,9 +90,9 @@ def disable_webhook(
 def rotate_secret(
     webhook: WebhookId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Create a new secret and print it once; the old one also signs for a day."""
+    """Replace the secret and print the new one once. For a day messages are signed with both."""
     with acting_as(person, organisation) as actor:
-        new_secret = endpoints.renew_secret(actor, webhook)
+        new_secret = endpoints.rotate_secret(actor, webhook)
     print_record({"webhook": webhook, "secret": new_secret.reveal()}, as_json=as_json)
 
 
@@ -102,7 +102,7 @@ def send_test(
 ) -> None:
     """Send a test message; `koppel webhooks deliveries` shows the answer."""
     with acting_as(person, organisation) as actor:
-        delivery = endpoints.send_test(actor, webhook)
+        delivery = delivery_log.send_test(actor, webhook)
     print_record({"webhook": webhook, "message": delivery.message_id}, as_json=as_json)
 
 
@@ -112,7 +112,7 @@ def list_deliveries(
 ) -> None:
     """List the messages of a webhook and their outcome, newest first."""
     with acting_as(person, organisation) as actor:
-        deliveries = endpoints.list_deliveries(actor, webhook)
+        deliveries = delivery_log.list_deliveries(actor, webhook)
     print_rows(
         [{name: getattr(delivery, name) for name in DELIVERY_COLUMNS} for delivery in deliveries],
         DELIVERY_COLUMNS,
@@ -132,7 +132,7 @@ def redeliver(
 ) -> None:
     """Send messages again: all that failed, or those named."""
     with acting_as(person, organisation) as actor:
-        count = endpoints.redeliver(actor, webhook, delivery)
+        count = delivery_log.redeliver(actor, webhook, delivery)
     print_record({"webhook": webhook, "sent_again": count}, as_json=as_json)
 
 
@@ -143,7 +143,7 @@ def _to_row(webhook: WebhookEndpoint) -> dict[str, Any]:
         "url": webhook.url,
         "events": list(webhook.events),
         "divisions": list(webhook.divisions),
-        "active": webhook.is_active,
+        "enabled": webhook.is_enabled,
         "last_accepted_at": webhook.last_accepted_at,
         "failing_since": webhook.failing_since,
         "disabled_reason": webhook.disabled_reason,

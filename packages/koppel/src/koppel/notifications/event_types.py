@@ -5,18 +5,18 @@ An app declares its codes and their types in its `event_types` and registers the
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from koppel.issues.issue_types import IssueCode
 from koppel.kit.hooks import Registry
+from koppel.kit.web.sentences import fill
 from koppel.notifications.models import EventFacts
 
 StrOrPromise = str | Promise
 
-UNKNOWN = _("Something happened (%(event)s).")
+UNKNOWN = _("New event (%(event)s).")
 
 
 class EventCode(StrEnum):
@@ -82,7 +82,7 @@ def render_message(event_type: str, facts: EventFacts) -> str:
     is_plural = isinstance(number, int) and number > 1
     message = definition.plural_message if is_plural and definition.plural_message else definition.message
     localized = definition.localize(facts) if definition.localize else {}
-    return str(message) % _DashForMissing({"event": event_type, **facts, **localized})
+    return fill(message, {"event": event_type, **facts, **localized})
 
 
 def webhook_event_types() -> dict[str, EventType]:
@@ -109,8 +109,3 @@ def covered_issue_codes() -> set[str]:
 def superseded_types(event_type: EventCode) -> list[EventCode]:
     """Return the event types that this one includes."""
     return [definition.code for definition in event_types.values() if event_type in definition.superseded_by]
-
-
-class _DashForMissing(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return "–"

@@ -10,7 +10,6 @@ from koppel.kit.web.forms import (
     ChoiceField,
     ChoicesField,
     DayField,
-    FlagField,
     Form,
     IdField,
     IdsField,
@@ -20,7 +19,7 @@ from koppel.kit.web.schemas import Input
 from koppel.notifications.audience.preferences import SCREEN_SCOPES, PreferenceRow
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import Channel, PreferenceScope
-from koppel.notifications.webhooks.inputs import NAME_LENGTH_MAX, ActiveInput, RedeliverInput, WebhookInput
+from koppel.notifications.webhooks.inputs import NAME_LENGTH_MAX, RedeliverInput, WebhookInput
 
 ALL_OR_SOME = [("all", "all"), ("some", "some")]
 
@@ -39,11 +38,9 @@ class WebhookForm(Form[WebhookInput]):
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
         if values.get("which") == "some" and not values.get("events") and "events" not in self.errors:
-            self.add_error("events", _("Choose events, at least one; or all of them."))
+            self.add_error("events", _("Choose at least one event, or all events."))
         if values.get("where") == "some" and not values.get("divisions") and "divisions" not in self.errors:
-            self.add_error(
-                "divisions", _("Choose divisions that exist, at least one; or the whole organisation.")
-            )
+            self.add_error("divisions", _("Choose at least one division, or the whole organisation."))
         return values
 
     def input_values(self) -> Mapping[str, Any]:
@@ -54,13 +51,6 @@ class WebhookForm(Form[WebhookInput]):
             "events": values["events"] if values["which"] == "some" else [],
             "divisions": values["divisions"] if values["where"] == "some" else [],
         }
-
-
-class ActiveForm(Form[ActiveInput]):
-    """Whether a webhook is on."""
-
-    input_type = ActiveInput
-    active = FlagField()
 
 
 class RedeliverForm(Form[RedeliverInput]):

@@ -96,10 +96,10 @@ class Event(TenantModel):
 class NotificationReason(models.TextChoices):
     """Why a member gets a notification."""
 
-    RESPONSIBLE = "responsible", _("you are responsible for this")
-    STAND_IN = "stand_in", _("you stand in for the person who is responsible")
-    SETTINGS = "settings", _("the settings of the administration name you")
-    SUBSCRIBED = "subscribed", _("you asked to be told")
+    RESPONSIBLE = "responsible", _("you are the owner")
+    STAND_IN = "stand_in", _("you are the substitute of the owner")
+    SETTINGS = "settings", _("you are selected in the settings of the administration")
+    SUBSCRIBED = "subscribed", _("you subscribed to it")
 
 
 class Notification(TenantModel):
@@ -200,7 +200,7 @@ class EmailDelivery(TenantModel):
 
 class Channel(models.TextChoices):
     SCREEN = "screen", _("On screen")
-    MAIL = "mail", _("By mail")
+    MAIL = "mail", _("By e-mail")
 
 
 class PreferenceScope(models.TextChoices):
@@ -208,11 +208,11 @@ class PreferenceScope(models.TextChoices):
     nothing.
     """
 
-    NONE = "none", _("Nothing")
-    MINE = "mine", _("What I am responsible for")
-    FAVOURITES = "favourites", _("and my favourites")
-    DIVISIONS = "divisions", _("and my divisions")
-    ALL = "all", _("and all that I may see")
+    NONE = "none", _("None")
+    MINE = "mine", _("Owner")
+    FAVOURITES = "favourites", _("Owner and my favourites")
+    DIVISIONS = "divisions", _("Owner and my divisions")
+    ALL = "all", _("Owner and all visible administrations")
 
 
 class Preference(TenantModel):
@@ -285,8 +285,8 @@ class WebhookEndpoint(TenantModel):
     (ids) empty: of the whole organisation; else of what touches administrations of these, and of these alone.
 
     The `previous_secret` signs as well until `previous_until`, so that a receiver can change without missing
-    anything. `failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel switched
-    it off, a `WebhookReason`."""
+    anything. `failing_since`: nothing was accepted since then. `paused_until`: it asked for no call before.
+    `disabled_reason`: why Koppel switched it off, a `WebhookReason`."""
 
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)
@@ -295,13 +295,14 @@ class WebhookEndpoint(TenantModel):
     secret = EncryptedField(default=b"")
     previous_secret = EncryptedField(null=True, bound_as="secret")
     previous_until = models.DateTimeField(null=True)
-    is_active = models.BooleanField(default=True)
+    is_enabled = models.BooleanField(default=True)
     created_by = models.ForeignKey(
         Membership, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
     last_accepted_at = models.DateTimeField(null=True)
     failing_since = models.DateTimeField(null=True)
+    paused_until = models.DateTimeField(null=True)
     disabled_reason = models.CharField(max_length=30, default="")
 
     class Meta:

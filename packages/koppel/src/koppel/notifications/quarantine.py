@@ -13,7 +13,9 @@ from koppel.kit import quarantine
 from koppel.kit.quarantine import periods
 from koppel.kit.tenancy import installation_scope
 from koppel.notifications.audit_actions import QuarantineAction
+from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.models import DeliveryState, EmailDelivery, WebhookDelivery, WebhookEndpoint
+from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor
 
@@ -55,15 +57,17 @@ def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
 def pending_since_before(began_at: datetime) -> Pending:
     """Return what `end` would not send."""
     with installation_scope("quarantine"):
-        return Pending(_mails(began_at).count(), _messages(began_at).count())
+        return Pending(_emails(began_at).count(), _messages(began_at).count())
 
 
 def _drop_before(began_at: datetime) -> Pending:
-    dropped_state = {"state": DeliveryState.DROPPED, "reason": quarantine.CODE}
-    return Pending(_mails(began_at).update(**dropped_state), _messages(began_at).update(**dropped_state))
+    return Pending(
+        EMAIL_OUTBOX.cancel(_emails(began_at), quarantine.CODE, with_leased=True),
+        WEBHOOK_OUTBOX.cancel(_messages(began_at), quarantine.CODE, with_leased=True),
+    )
 
 
-def _mails(began_at: datetime) -> "QuerySet[EmailDelivery]":
+def _emails(began_at: datetime) -> "QuerySet[EmailDelivery]":
     before = Q(notification__created_at__lt=began_at) | Q(notification__event__first_seen_at__lt=began_at)
     delivery_ids = EmailDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
     return EmailDelivery.objects.filter(pk__in=delivery_ids)

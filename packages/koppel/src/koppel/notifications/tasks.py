@@ -13,8 +13,9 @@ from koppel.issues.models import Issue
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.database.threads import run_in_thread
+from koppel.kit.jobs.outbox import take_turn
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.notifications.email import delivery
+from koppel.notifications.email import delivery as email_delivery
 from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.events.dispatch import dispatch_due, dispatch_updates, ongoing_events
 from koppel.notifications.models import (
@@ -39,18 +40,19 @@ WEBHOOK_LOG_RETENTION = timedelta(days=30)
 log = structlog.get_logger(__name__)
 
 
-@app.task(name="notifications.send_mails", retry=RetryAfterOutage())
-async def send_mails(organisation_id: int) -> None:
-    """Send the organisation's mails whose time has come."""
-    sent = await delivery.send_due(organisation_id)
+@app.task(name="notifications.send_emails", retry=RetryAfterOutage())
+async def send_emails(organisation_id: int) -> None:
+    """Send the organisation's emails that are due; none in quarantine."""
+    sent = await email_delivery.send_due(organisation_id)
     if sent:
-        log.info("mails_sent", organisation=organisation_id, count=sent)
+        log.info("emails_sent", organisation=organisation_id, count=sent)
 
 
 @app.task(name="notifications.send_webhooks", retry=RetryAfterOutage())
 async def send_webhooks(organisation_id: int, webhook_id: int) -> None:
-    """Send the webhook's messages whose time has come."""
-    sent = await webhook_delivery.send_due(organisation_id, webhook_id)
+    """Send the webhook's messages that are due; none in quarantine."""
+    lane = {"organisation_id": organisation_id, "webhook_id": webhook_id}
+    sent = await take_turn(WEBHOOK_OUTBOX, lane, webhook_delivery.deliver)
     if sent:
         log.info("webhooks_sent", organisation=organisation_id, webhook=webhook_id, count=sent)
 

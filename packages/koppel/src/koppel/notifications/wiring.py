@@ -7,25 +7,27 @@ from django.contrib.auth.signals import user_logged_in
 from koppel.audit.hooks import audit_actions
 from koppel.notifications.audit_actions import AUDIT_ACTIONS
 from koppel.notifications.event_types import audience_labels, event_types
-from koppel.notifications.events.hooks import event_opened, events_closed
-from koppel.notifications.sources import issue_digest, membership_notices, new_device_alerts
-from koppel.notifications.webhooks import event_types as webhook_event_types
-from koppel.notifications.webhooks.delivery_queue import enqueue_closed, enqueue_opened
+from koppel.notifications.sources import (
+    disabled_webhooks,
+    issue_digest,
+    membership_changes,
+    new_device_alerts,
+)
 from koppel.notifications.webhooks.division_usage import move_webhooks
+from koppel.notifications.webhooks.hooks import webhook_disabled
 from koppel.organisations.groups.hooks import move_usage
 from koppel.organisations.hooks import audience_events, membership_began, sign_in_linked
 
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
-for source in (issue_digest, new_device_alerts, membership_notices, webhook_event_types):
+for source in (issue_digest, new_device_alerts, membership_changes, disabled_webhooks):
     for event_type in source.EVENT_TYPES:
         event_types.register(event_type.code, event_type)
 audience_events.register(audience_labels)
 user_logged_in.connect(
     new_device_alerts.alert_new_device, dispatch_uid="koppel.notifications.sources.new_device_alerts"
 )
-membership_began.register(membership_notices.notify_membership)
-sign_in_linked.register(membership_notices.notify_sign_in_linked)
+membership_began.register(membership_changes.notify_membership)
+sign_in_linked.register(membership_changes.notify_sign_in_linked)
 move_usage.register(move_webhooks)
-event_opened.register(enqueue_opened)
-events_closed.register(enqueue_closed)
+webhook_disabled.register(disabled_webhooks.notify_disabled)

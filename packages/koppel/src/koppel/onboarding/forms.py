@@ -147,5 +147,5 @@ class IdentifyForm(Form[IdentifyInput]):
         if action in ("same", "other") and text in map(str, self._chosen_ids):
             return action, int(text)
         raise ValidationError(
-            _("“%(value)s” is not one of the choices."), params={"value": self.data["action"][:80]}
+            _("“%(value)s” is not one of the options."), params={"value": self.data["action"][:80]}
         )

@@ -24,7 +24,7 @@ class Step(models.TextChoices):
 class FlowState(models.TextChoices):
     OPEN = "open", _("Open")
     FINISHED = "finished", _("Finished")
-    ABANDONED = "abandoned", _("Abandoned")
+    ABANDONED = "abandoned", _("Discarded")
 
 
 class Import(TenantModel):

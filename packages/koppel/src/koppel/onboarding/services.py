@@ -54,14 +54,12 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | ShowErrors
     quarantine.refuse()
     option = consent_option(actor, flow, data.app)
     if option is None:
-        return ShowErrors(
-            Step.SIGN_IN, (FieldError("unknown_app", _("Choose one of the ways to sign in."), "app"),)
-        )
+        return ShowErrors(Step.SIGN_IN, (FieldError("unknown_app", _("Choose a sign-in method."), "app"),))
     if not option.mode.by_company_id:
         return ExternalStep(reverse("onboarding:sign_in", args=[flow.token]))
     read = parse_ids(option.mode, data.company_ids)
     if not read.ids:
-        message = _("No id was recognised in this text. It looks like 0a1b2c3d-1234-5678-9abc-0123456789ab.")
+        message = _("No id found in this text. Ids look like 0a1b2c3d-1234-5678-9abc-0123456789ab.")
         return ShowErrors(Step.SIGN_IN, (FieldError("no_ids", message, "company_ids"),))
     if len(read.ids) > IDS_MAX:
         message = _("These are %(count)d companies. Add at most %(limit)d at once.") % {
@@ -143,12 +141,13 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
         with transaction.atomic():  # a refusal in the middle takes back what was written
             finished = finish_step.finish(actor, token, complete_later=complete_later)
     except NoSuchAdministration:  # an answer of this step: the person is led back to it
-        message = _("A division, template or person that you chose is gone. Nothing was imported yet.")
+        message = _("A division, template or user that you chose no longer exists. Nothing was imported.")
         return ShowErrors(Step.ASSIGN, (FieldError("gone", message),))
     if finished is None:
         unanswered = _unanswered_discrepancies(identify_step.list_answers(get_flow(actor, token)))
         return ShowErrors(
-            Step.IDENTIFY, (FieldError("incomplete", _("Some administrations still need you.")), *unanswered)
+            Step.IDENTIFY,
+            (FieldError("incomplete", _("Some administrations still need attention.")), *unanswered),
         )
     return Complete(finished.import_record.pk, finished.import_record.count, finished.skipped)
 

@@ -9,19 +9,19 @@ class OrganisationAction(AuditAction):
     """Actions on the organisation and its rules."""
 
     CHANGED = "organisation.changed", _("changed the organisation")
-    CREATED = "organisation.created", _("made the organisation")
+    CREATED = "organisation.created", _("created the organisation")
     DOMAIN_CONFIRMED = "organisation.domain_confirmed", _("confirmed an e-mail domain")
     DOMAIN_REVOKED = "organisation.domain_revoked", _("withdrew the confirmation of an e-mail domain")
-    SECURITY_CHANGED = "organisation.security_changed", _("changed the rules of security")
+    SECURITY_CHANGED = "organisation.security_changed", _("changed the security settings")
 
 
 class OperatorAction(AuditAction):
     """Access of the installation's operator to an organisation."""
 
-    ACCESS_ENDED = "operator.access_ended", _("stopped looking in")
-    ACCESS_GRANTED = "operator.access_granted", _("let the operator look in")
+    ACCESS_ENDED = "operator.access_ended", _("ended support access")
+    ACCESS_GRANTED = "operator.access_granted", _("granted support access")
     ACCESS_REVOKED = "operator.access_revoked", _("ended the operator's access")
-    ACCESS_STARTED = "operator.access_started", _("began to look in, as operator")
+    ACCESS_STARTED = "operator.access_started", _("started support access as operator")
 
 
 class PersonAction(AuditAction):
@@ -29,19 +29,19 @@ class PersonAction(AuditAction):
 
     CHANGED = "person.changed", _("changed a person")
     IDENTITY_LINKED = "person.identity_linked", _("was linked to the identity provider")
-    INVITATION_RESENT = "person.invitation_resent", _("sent an invitation again")
+    INVITATION_RESENT = "person.invitation_resent", _("resent an invitation")
     INVITATION_REVOKED = "person.invitation_revoked", _("revoked an invitation")
     INVITED = "person.invited", _("invited a person")
     JOINED = "person.joined", _("accepted the invitation")
-    MFA_RESET = "person.mfa_reset", _("removed somebody's second step")
-    OWNERSHIP_TRANSFERRED = "person.ownership_transferred", _("handed over what a person held")
+    MFA_RESET = "person.mfa_reset", _("removed a user's two-step verification")
+    OWNERSHIP_TRANSFERRED = "person.ownership_transferred", _("transferred the responsibilities of a person")
     RECOVERY_LINK_CREATED = (
         "person.recovery_link_created",
-        _("made a link with which somebody chooses a new password"),
+        _("created a link to choose a new password"),
     )
     SIGNED_IN = "person.signed_in", _("signed in")
     SESSIONS_ENDED = "sessions.ended", _("ended sessions")
-    SIGN_IN_REFUSED = "sign_in.refused", _("came back from an identity provider and was refused")
+    SIGN_IN_REFUSED = "sign_in.refused", _("was refused by an identity provider")
 
 
 class IdentityProviderAction(AuditAction):
@@ -50,13 +50,13 @@ class IdentityProviderAction(AuditAction):
     CHANGED = "identity_provider.changed", _("changed the identity provider")
     DISABLED = "identity_provider.disabled", _("switched the identity provider off")
     ENABLED = "identity_provider.enabled", _("switched the identity provider on")
-    PREPARED = "identity_provider.prepared", _("began to set up the identity provider")
+    PREPARED = "identity_provider.prepared", _("started setting up the identity provider")
 
 
 class TokenAction(AuditAction):
     """Actions on API tokens."""
 
-    CREATED = "token.created", _("made an API token")
+    CREATED = "token.created", _("created an API token")
     REVOKED = "token.revoked", _("revoked an API token")
 
 
@@ -64,8 +64,8 @@ class DivisionAction(AuditAction):
     """Actions on divisions."""
 
     CHANGED = "division.changed", _("changed the division")
-    CREATED = "division.created", _("made the division")
-    MEMBERS_CHANGED = "division.members_changed", _("changed who is in the division")
+    CREATED = "division.created", _("created the division")
+    MEMBERS_CHANGED = "division.members_changed", _("changed the members of the division")
     MERGED = "division.merged", _("merged the division with another")
 
 
@@ -73,7 +73,7 @@ class TemplateAction(AuditAction):
     """Actions on templates."""
 
     CHANGED = "template.changed", _("changed the template")
-    CREATED = "template.created", _("made the template")
+    CREATED = "template.created", _("created the template")
     MERGED = "template.merged", _("merged the template with another")
     SETTINGS_CHANGED = "template.settings_changed", _("changed the template's settings")
 

@@ -114,10 +114,10 @@ def create_organisation(
     """
     name, settings_values = clean_text(data.name), validate_settings(data.settings)
     if not name:
-        raise Refused(_("A name is needed."), field="name")
+        raise Refused(_("Enter a name."), field="name")
     with installation_scope("organisation made"):
         if Organisation.objects.filter(name__iexact=name).exists():
-            raise Refused(_("“%s” exists already.") % name)
+            raise Refused(_("“%s” already exists.") % name)
         organisation = Organisation.objects.create(name=name, settings=settings_values)
         with organisation_scope(organisation.pk):
             actor = replace(operator, organisation_id=organisation.pk)
@@ -141,9 +141,7 @@ def add_administrator(
     """
     with installation_scope("administrator added"):
         if not Organisation.objects.filter(pk=organisation_id).exists():
-            raise Refused(
-                _("There is no organisation with this number; `koppel organisations list` has them.")
-            )
+            raise Refused(_("Organisation not found; run `koppel organisations list`."))
         with organisation_scope(organisation_id):
             actor = replace(operator, organisation_id=organisation_id)
             members = Membership.objects.in_organisation(organisation_id)
@@ -168,9 +166,7 @@ def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> R
         invited = Invitation.objects.filter(email__iexact=email.strip(), accepted_at=None, revoked_at=None)
         latest = invited.order_by("-created_at", "-pk").first()
         if latest is None:
-            raise Refused(
-                _("Nobody who may sign in has the address %s, and nobody is invited with it.") % email
-            )
+            raise Refused(_("No active user or open invitation found for the address %s.") % email)
         with organisation_scope(latest.organisation_id):
             actor = replace(operator, organisation_id=latest.organisation_id)
             return invitation_link(invitations.resend(actor, latest.pk))

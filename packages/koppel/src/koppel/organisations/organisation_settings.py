@@ -19,7 +19,7 @@ def change_organisation(actor: Actor, data: OrganisationInput) -> None:
     stored = validate_settings(data.settings)
     name = clean_text(data.name)
     if not name:
-        raise Refused(_("A name is needed."), field="name")
+        raise Refused(_("Enter a name."), field="name")
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     before = {"name": organisation.name, "settings": organisation.settings}
     after = {"name": name, "settings": stored}

@@ -32,17 +32,17 @@ WEEKDAYS = (
     gettext_lazy("Sunday"),
 )
 SETTING_LABELS = {
-    "resources": gettext_lazy("What is read"),
+    "resources": gettext_lazy("Data to sync"),
     "fiscal_years_back": gettext_lazy("Fiscal years before the current one"),
     "schedule": gettext_lazy("Schedule"),
-    "full_comparison_weekday": gettext_lazy("Full comparison on"),
-    "notify": gettext_lazy("Who is told"),
+    "full_comparison_weekday": gettext_lazy("Weekly full check on"),
+    "notify": gettext_lazy("Notifications"),
 }
 AUDIENCE_LABELS = {
-    "nobody": gettext_lazy("nobody"),
-    "responsible": gettext_lazy("who is responsible"),
-    "assigned": gettext_lazy("and whom somebody assigned"),
-    "division": gettext_lazy("and the people of its division"),
+    "nobody": gettext_lazy("none"),
+    "responsible": gettext_lazy("Owner"),
+    "assigned": gettext_lazy("Owner and assigned users"),
+    "division": gettext_lazy("Owner, assigned users and division"),
 }
 """Who hears of an event without asking for it; each but the first includes the one before it."""
 FISCAL_YEARS_BACK_MAX = 20
@@ -121,7 +121,7 @@ def validate_settings(values: Mapping[str, Any]) -> SettingsMap:
         names = ", ".join(
             f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems)
         )
-        raise Refused(_("These settings cannot be stored: %s.") % names, field="settings")
+        raise Refused(_("These settings cannot be saved: %s.") % names, field="settings")
     return to_shape(
         {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()},
         SettingsMap,

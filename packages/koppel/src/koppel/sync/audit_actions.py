@@ -9,8 +9,8 @@ class SyncAction(AuditAction):
     """Syncs that a person starts or cancels."""
 
     SYNC_CANCELLED = "administration.sync_cancelled", _("stopped a sync")
-    SYNC_REQUESTED = "administration.sync_requested", _("asked for a sync")
-    BULK_SYNC_REQUESTED = "administrations.sync_requested", _("asked for a sync of administrations")
+    SYNC_REQUESTED = "administration.sync_requested", _("started a sync")
+    BULK_SYNC_REQUESTED = "administrations.sync_requested", _("started a sync of several administrations")
 
 
 AUDIT_ACTIONS: tuple[AuditAction, ...] = tuple(SyncAction)

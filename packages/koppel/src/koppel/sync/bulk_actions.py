@@ -17,8 +17,8 @@ from koppel.sync.runs.services import request_runs
 class SyncReason(BulkReason):
     """Why an administration cannot be synced."""
 
-    SYNC_IN_PROGRESS = "sync_in_progress", gettext_lazy("A sync is under way already.")
-    REAUTH_REQUIRED = "reauth_required", gettext_lazy("Its connection needs you to sign in again.")
+    SYNC_IN_PROGRESS = "sync_in_progress", gettext_lazy("A sync is already in progress.")
+    REAUTH_REQUIRED = "reauth_required", gettext_lazy("Sign in again to the connection.")
 
 
 NOT_SYNCABLE = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, ConnectionState.REMOVED)

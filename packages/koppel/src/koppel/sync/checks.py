@@ -8,6 +8,7 @@ from django.db import connection
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.reports.trial_balance import differing_accounts
+from koppel.connector.registry import system_title
 from koppel.issues.issue_types import IssueCode
 from koppel.issues.services import has_open_issues, reconcile_issues
 from koppel.kit.database.json_fields import MessageContext
@@ -44,7 +45,14 @@ def is_due(claimed: ClaimedRun) -> bool:
 
 def check(organisation_id: int, administration_id: int) -> None:
     """Raise issues for the problems found and resolve the others, in the caller's transaction."""
-    problems = {code: looked(organisation_id, administration_id) for code, looked in _CHECKS.items()}
+    shared = _shared_context(administration_id)
+    problems = {
+        code: {
+            detail: {**shared, **context}
+            for detail, context in looked(organisation_id, administration_id).items()
+        }
+        for code, looked in _CHECKS.items()
+    }
     reconcile_issues(organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), problems)
 
 
@@ -53,10 +61,10 @@ def _find_unbalanced_entries(_organisation_id: int, administration_id: int) -> P
         cursor.execute(
             _SQL["list_unbalanced_entries"], {"administration": administration_id, "limit": UNBALANCED_MAX}
         )
-        rows: list[tuple[str, str, Decimal]] = cursor.fetchall()
+        rows: list[tuple[str, str, str, Decimal]] = cursor.fetchall()
     return {
-        key: {"number": number, "difference": format_amount(difference), "entry": key}
-        for key, number, difference in rows
+        key: {"journal": journal, "number": number, "difference": format_amount(difference), "entry": key}
+        for key, journal, number, difference in rows
     }
 
 
@@ -67,11 +75,17 @@ def _balances(_organisation_id: int, administration_id: int) -> Problems:
             f"{code} ({format_amount(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED]
         )
         rows[year] = {"year": year, "count": len(accounts), "accounts": account_list}
-    if rows:
-        currency = Administration.objects.values_list("base_currency", flat=True).get(pk=administration_id)
-        for facts in rows.values():
-            facts["currency"] = currency
     return rows
+
+
+def _shared_context(administration_id: int) -> MessageContext:
+    """Return what the sentences of all checks may name."""
+    fields = Administration.objects.values_list("base_currency", "connection__connector")
+    currency, connector = fields.get(pk=administration_id)
+    context: MessageContext = {"currency": currency}
+    if title := system_title(connector):
+        context["system"] = title
+    return context
 
 
 def _count_rejected_records(organisation_id: int, administration_id: int) -> Problems:
@@ -111,4 +125,4 @@ _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
 def format_amount(amount: Decimal) -> str:
     """Return the exact amount with at least two decimals: `-67800.00`, not `-67800.0000`."""
     cents = amount.quantize(Decimal("0.01"))
-    return str(cents if cents == amount else amount.normalize())
+    return format(cents if cents == amount else amount.normalize(), "f")

@@ -1,6 +1,7 @@
 """The event types of syncs."""
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from koppel.connections.event_types import ConnectionEvent
 from koppel.notifications.event_types import EventCode, EventType
@@ -21,23 +22,30 @@ class SyncEvent(EventCode):
 EVENT_TYPES = (
     EventType(
         SyncEvent.IMPORT_FINISHED,
-        _(
-            "The import of %(total)s administrations is complete: %(active)s active, "
-            "%(others)s need attention."
+        ngettext_lazy(
+            "The import of %(total)s administration is complete. Active: %(active)s. "
+            "Needing attention: %(others)s.",
+            "The import of %(total)s administrations is complete. Active: %(active)s. "
+            "Needing attention: %(others)s.",
+            "total",
         ),
-        label=_("An import is complete"),
+        label=_("Import complete"),
         by_administration=True,
     ),
     EventType(
         SyncEvent.IMPORT_FAILED,
-        _("The import of %(total)s administrations failed: none of them could be read."),
-        label=_("An import failed"),
+        ngettext_lazy(
+            "The import of %(total)s administration failed.",
+            "The import of %(total)s administrations failed. None could be read.",
+            "total",
+        ),
+        label=_("Import failed"),
         by_administration=True,
     ),
     EventType(
         SyncEvent.SYNC_FAILING,
         _("The sync of %(name)s fails: %(reason)s"),
-        plural_message=_("The sync of %(count)s administrations of one connection fails: %(names)s"),
+        plural_message=_("The syncs of %(count)s administrations of one connection fail: %(names)s"),
         label=_("Syncs fail"),
         by_administration=True,
         confirm_seconds=CONFIRM_SECONDS,

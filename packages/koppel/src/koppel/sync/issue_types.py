@@ -4,6 +4,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from koppel.books.read.labels import RESOURCES
 from koppel.issues.issue_types import IssueCode, IssueType
 from koppel.kit.database.json_fields import MessageFacts
 
@@ -39,85 +40,91 @@ def _differences(administration_id: int, context: MessageFacts) -> str:
     return f"{url}?year={context.get('year', '')}&only=differences"
 
 
+def _name_resource(context: MessageFacts) -> MessageFacts:
+    key = str(context.get("resource", ""))
+    return {"resource": str(RESOURCES.get(key, key))}
+
+
 ISSUE_TYPES = (
     IssueType(
         SyncIssue.ENTRY_UNBALANCED,
-        _("Entry %(number)s does not balance: debit and credit differ by %(difference)s."),
-        _(
-            "It was imported as it is. Correct it in the accounting system; "
-            "the next sync takes the correction over."
-        ),
-        _("Show the entry"),
+        _("Entry %(journal)s %(number)s does not balance: difference %(difference)s."),
+        _("Imported unchanged. Correct the entry in %(system)s; the next sync updates it here."),
+        _("Show entry"),
         _entry,
     ),
     IssueType(
         SyncIssue.CLOSED_PERIOD_CHANGED,
-        _("%(count)s entries or lines of the closed period %(period)s were changed at the source."),
-        _(
-            "What was reported on this period may no longer be right. "
-            "Koppel took the changes over and lists each."
+        ngettext_lazy(
+            "%(count)s entry or line of the closed period %(period)s was changed in %(system)s.",
+            "%(count)s entries or lines of the closed period %(period)s were changed in %(system)s.",
+            "count",
         ),
-        _("Show the changes"),
+        _("Reports on this period may no longer be correct. Koppel applied the changes and lists each one."),
+        _("Show changes"),
         _closed_changes,
     ),
     IssueType(
         SyncIssue.BALANCE_DIFFERS,
         ngettext_lazy(
-            "%(count)s account differs from the closing balance that the source states for %(year)s: "
-            "%(accounts)s.",
-            "%(count)s accounts differ from the closing balance that the source states for %(year)s: "
-            "%(accounts)s.",
+            "%(count)s account does not match %(system)s for %(year)s: %(accounts)s.",
+            "%(count)s accounts do not match %(system)s for %(year)s: %(accounts)s.",
             "count",
         ),
         _(
-            "Opening balance and entries do not add up to what the accounting system says. "
-            "The trial balance lists each."
+            "Opening balance and entries do not add up to the closing balances of %(system)s. "
+            "The trial balance lists the differences."
         ),
-        _("Show the differences"),
+        _("Show differences"),
         _differences,
     ),
     IssueType(
         SyncIssue.RECORDS_REJECTED,
-        _("%(count)s records of %(resource)s could not be understood. The first: %(reason)s"),
-        _("All others were read. Koppel keeps the records as evidence and tries again at the next sync."),
-        _("Show the sync"),
+        ngettext_lazy(
+            "%(resource)s: %(count)s record could not be read: %(reason)s",
+            "%(resource)s: %(count)s records could not be read. The first: %(reason)s",
+            "count",
+        ),
+        _(
+            "All other records were synced. Koppel keeps these records as evidence and retries at "
+            "the next sync."
+        ),
+        _("Show sync"),
         _sync,
+        _name_resource,
     ),
     IssueType(
         SyncIssue.SETUP_MISSING,
-        _("The accounting system does not let Koppel in: %(reason)s"),
-        _("Change it there, then retry."),
+        _("The accounting system refuses access: %(reason)s"),
+        _("Change this there, then retry."),
         _("Retry"),
         _sync,
     ),
     IssueType(
         SyncIssue.NOT_CONSENTED,
-        _("Koppel may not read this company: %(reason)s"),
+        _("Koppel has no access to this company: %(reason)s"),
         _("Give access there, then retry."),
         _("Retry"),
         _sync,
     ),
     IssueType(
         SyncIssue.UNEXPECTED_RESPONSE,
-        _("The accounting system answered something unexpected: %(reason)s"),
-        _("This is for Koppel's developers. What was read so far is kept."),
+        _("Unexpected answer from the accounting system: %(reason)s"),
+        _("Contact Koppel's developers. Data synced so far is kept."),
         _("Retry"),
         _sync,
     ),
     IssueType(
         SyncIssue.DATABASE_ERRORS,
-        _("Koppel's own database answers with errors (%(code)s), so this administration is not synced."),
-        _(
-            "Koppel goes on by itself as soon as the database is well. "
-            "Whoever runs Koppel finds the cause in the worker's log."
-        ),
-        _("Show the sync"),
+        _("Koppel's own database returns errors (%(code)s), so this administration is not synced."),
+        _("Koppel resumes automatically when the database works again. The cause is in the worker's log."),
+        _("Show sync"),
         _sync,
     ),
     IssueType(
         SyncIssue.SYNC_FAILED,
         _("The sync failed: %(reason)s"),
-        _("What was read so far is kept."),
+        _("Data synced so far is kept."),
         _("Retry"),
         _sync,
     ),

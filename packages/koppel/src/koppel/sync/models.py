@@ -27,7 +27,7 @@ OPEN_STATES = (RunState.QUEUED, RunState.RUNNING)
 class Trigger(models.TextChoices):
     IMPORT = "import", _("Import")
     SCHEDULE = "schedule", _("Schedule")
-    MANUAL = "manual", _("By hand")
+    MANUAL = "manual", _("Manual")
 
 
 class RunReason(models.TextChoices):

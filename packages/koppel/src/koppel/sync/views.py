@@ -93,9 +93,11 @@ def sync_now(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     """
     administration = get_administration_or_404(request.actor, administration_id)
     if request_run(request.actor, administration.pk, SyncForm.of(request).input_or_refusal()):
-        messages.success(request, _("The sync of %(name)s has begun.") % {"name": administration.name})
+        messages.success(request, _("Sync of %(name)s started.") % {"name": administration.name})
     else:
-        messages.info(request, _("A sync of %(name)s is under way already.") % {"name": administration.name})
+        messages.info(
+            request, _("A sync of %(name)s is already in progress.") % {"name": administration.name}
+        )
     return _redirect_back(request, administration.pk)
 
 
@@ -106,10 +108,10 @@ def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> HttpRe
     if cancel_run(request.actor, administration.pk):
         messages.success(
             request,
-            _("The sync of %(name)s was stopped. What was read is kept.") % {"name": administration.name},
+            _("Sync of %(name)s stopped. Synced data is kept.") % {"name": administration.name},
         )
     else:
-        messages.info(request, _("No sync of %(name)s is under way.") % {"name": administration.name})
+        messages.info(request, _("No sync of %(name)s is in progress.") % {"name": administration.name})
     return _redirect_back(request, administration.pk)
 
 

@@ -156,7 +156,7 @@ def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple
         key=lambda row: (-row[1], row[0]),
     )
     if unassigned_count := len(counts) - len(assigned):
-        rows.append((str(_("Nobody chosen")), unassigned_count, _list(user="none", issues="any")))
+        rows.append((str(_("No one selected")), unassigned_count, _list(user="none", issues="any")))
     return own_count, rows[:ROWS_SHOWN]
 
 

@@ -34,7 +34,7 @@ def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
     if text and on is None:
         raise Refused(_("“%s” is not a date.") % shorten(text))
     if on and on < timezone.localdate():
-        raise Refused(_("This date is past. Leave it empty to deactivate at once."))
+        raise Refused(_("Choose a future date, or leave it empty to deactivate now."))
     reason = clean_text(str(params.get("reason") or ""))
     if len(reason) > REASON_LENGTH_MAX:
         raise Refused(_("A reason has at most %d characters.") % REASON_LENGTH_MAX)

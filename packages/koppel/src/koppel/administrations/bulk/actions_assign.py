@@ -50,7 +50,7 @@ def validate_values(actor: Actor, params: Values) -> BulkParameters:
     if "reason" in values and values["reason"] not in REASONS:
         raise Refused(unknown_value("reason", values["reason"], REASONS).message)
     if set(values.get("add", ())) & set(values.get("remove", ())):
-        raise Refused(_("The same person cannot be added and taken off."))
+        raise Refused(_("You cannot add and remove the same user."))
     return to_shape(values, BulkParameters)
 
 
@@ -80,7 +80,7 @@ def validate_params(actor: Actor, params: Values) -> BulkParameters:
     """Validate what is the same for all as `validate_item` does; at least one value must be given."""
     values = validate_item(actor, params)
     if not values and not params.get("per_item"):
-        raise Refused(_("Choose a division, a template, a person or a sector first."))
+        raise Refused(_("Choose a division, template, user or sector first."))
     return values
 
 

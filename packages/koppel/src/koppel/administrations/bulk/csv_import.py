@@ -37,19 +37,18 @@ HEADINGS = {
     "division": "division",
     "afdeling": "division",
     "template": "template",
-    "instellingensjabloon": "template",
     "sjabloon": "template",
     "sector": "sector",
     "reason": "reason",
-    "no number because": "reason",
     "reden": "reason",
-    "geen nummer omdat": "reason",
     "add": "add",
     "add people": "add",
-    "personen erbij": "add",
+    "toevoegen": "add",
+    "gebruikers toevoegen": "add",
     "remove": "remove",
-    "take people off": "remove",
-    "personen eraf": "remove",
+    "remove people": "remove",
+    "verwijderen": "remove",
+    "gebruikers verwijderen": "remove",
 }
 KEYS = ("id", "name", "number", "client_number", "code")
 VALUES = ("number", "reason", "client_number", "division", "template", "sector", "add", "remove")
@@ -75,7 +74,7 @@ def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvCha
     `names_only`: read the first column alone."""
     rows = _rows(text)
     if len(rows) < 2:
-        raise Refused(_("The file has no lines below its headings."))
+        raise Refused(_("The file has no lines below the headings."))
     width = 1 if names_only else None
     key, values = _headings(rows[0].cells[:width], names_only=names_only)
     parser = _LineParser(actor, key, values)
@@ -84,7 +83,7 @@ def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvCha
         try:
             administration_id, row_values = parser.parse_line(row.cells[:width])
             if administration_id in changes.values_by_id:
-                raise _Problem(_("This administration stands in the file twice."))
+                raise _Problem(_("This administration is in the file twice."))
             changes.values_by_id[administration_id] = row_values
         except _Problem as problem:
             changes.problems.append((row.number, "; ".join(row.cells)[:120], str(problem)))
@@ -100,15 +99,15 @@ def _headings(cells: Sequence[str], *, names_only: bool) -> tuple[str, list[str]
     understood = heading_keys(cells, HEADINGS)
     unknown = [cell for cell, key in zip(cells, understood, strict=True) if not key]
     if unknown:
-        raise Refused(_("These headings are not understood: %s.") % ", ".join(unknown)[:200])
+        raise Refused(_("Unknown headings: %s.") % ", ".join(unknown)[:200])
     key, *values = understood
     if key not in KEYS:
         raise Refused(
-            _("The first column must say which administration: id, name, number, client number or code.")
+            _("The first column must identify the administration: id, name, number, client number or code.")
         )
     if not (values or names_only) or any(value not in VALUES for value in values):
         raise Refused(
-            _("The other columns must say what to set: division, template, sector, number and so on.")
+            _("The other columns must name what to set: division, template, sector, number and so on.")
         )
     return key, values
 
@@ -153,9 +152,9 @@ class _LineParser:
             raise _Problem(_("This line has more cells than there are headings."))
         matches = self.administrations.get(_normalize(cells[0]), [])
         if not matches:
-            raise _Problem(_("No administration with this name, number or code."))
+            raise _Problem(_("No administration found with this name, number or code."))
         if len(matches) > 1:
-            raise _Problem(_("More than one administration answers to this."))
+            raise _Problem(_("More than one administration matches."))
         values = {
             key: self.parsers[key](text) for key, text in zip(self.values, cells[1:], strict=False) if text
         }

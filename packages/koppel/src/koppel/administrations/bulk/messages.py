@@ -20,7 +20,7 @@ COLUMNS: Mapping[str, str | Promise] = {
     "division_id": gettext_lazy("Division"),
     "template_id": gettext_lazy("Template"),
     "number": gettext_lazy("Number"),
-    "no_number_reason": gettext_lazy("No number because"),
+    "no_number_reason": gettext_lazy("Reason for no number"),
     "sector": gettext_lazy("Sector"),
     "client_number": gettext_lazy("Client number"),
     "status": gettext_lazy("Status"),
@@ -75,7 +75,7 @@ def describe_reason(reason_code: str) -> str:
     for reasons in reason_enums:
         if reason_code in reasons.values:
             return str(reasons(reason_code).label)
-    return _("It cannot be done here (%s).") % reason_code
+    return _("Not possible here (%s).") % reason_code
 
 
 def mask_values(values: BulkValues, country: str) -> BulkValues:
@@ -108,7 +108,7 @@ def describe_changes(before: BulkValues, after: BulkValues, names: NameLookup) -
     if on:
         lines.append(_("Added: %s") % ", ".join(sorted(on)))
     if off:
-        lines.append(_("Taken off: %s") % ", ".join(sorted(off)))
+        lines.append(_("Removed: %s") % ", ".join(sorted(off)))
     return lines
 
 
@@ -124,7 +124,7 @@ def describe_params(actor: Actor, params: BulkParameters) -> Sequence[str]:
     people: dict[str, bool | None] = {str(member): None for member in (*added, *removed)}
     names = NameLookup(actor, [BulkValues(columns=columns, people=people)])
     lines = [f"{COLUMNS[column]}: {names.value(column, value)}" for column, value in columns.items()]
-    for members, message in ((added, _("Added: %s")), (removed, _("Taken off: %s"))):
+    for members, message in ((added, _("Added: %s")), (removed, _("Removed: %s"))):
         if members:
             lines.append(message % ", ".join(names.people.get(member, "–") for member in members))
     if params.get("reason"):

@@ -77,7 +77,7 @@ def preview(
     `query` is the list's query string from which the selection was made; it is stored for display."""
     action = get_allowed_action(actor, action_key)
     if selection.ids and selection.query is not None:
-        raise Refused(_("Name administrations by id, or by a filter; one of the two."))
+        raise Refused(_("Specify administrations either by id or by a filter."))
     refuse_unknown(
         action,
         {key: value for key, value in params.items() if not (selection.values_by_id and key in OF_FILES)},
@@ -87,7 +87,7 @@ def preview(
         raise NoSuchAdministration
     administrations = list(_selected_administrations(actor, selection))
     if not administrations and not selection.ids:
-        raise Refused(_("Tick at least one administration first."))
+        raise Refused(_("Tick at least one administration."))
     operation = BulkOperation.objects.create(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,

@@ -26,7 +26,9 @@ def parse_bulk_filter(text: str) -> ListQuery:
     parts = [*query.unknown, *_narrowing_nothing(parameters)]
     if not parts and not query.is_filtered:
         parts = [
-            UnknownPart("filter", text, _("This filter narrows nothing down. Leave it empty to mean all."))
+            UnknownPart(
+                "filter", text, _("This filter is empty and matches everything. Remove it to include all.")
+            )
         ]
     if parts:
         raise UnknownParameter(parts)
@@ -37,12 +39,12 @@ def _narrowing_nothing(parameters: QueryDict) -> Iterator[UnknownPart]:
     for name, texts in parameters.lists():
         params = {"name": name, "names": ", ".join(FILTERS)}
         if name == "q" and not any(clean_text(str(text)) for text in texts):
-            yield UnknownPart(name, "", _("“q” is empty and narrows nothing down."))
+            yield UnknownPart(name, "", _("“q” is empty."))
         elif name in ARRANGING:
             message = _(
-                "“%(name)s” narrows nothing down and has no place in a filter of bulk work. Possible: "
-                "%(names)s."
+                "“%(name)s” does not limit the selection and cannot be used for bulk edits. Possible "
+                "filters: %(names)s."
             )
             yield UnknownPart(name, shorten(str(texts[-1])), message % params, FILTERS)
         elif name == "all":
-            yield UnknownPart(name, shorten(str(texts[-1])), _("“all” means everything and stands alone."))
+            yield UnknownPart(name, shorten(str(texts[-1])), _("“all” cannot be combined with other values."))

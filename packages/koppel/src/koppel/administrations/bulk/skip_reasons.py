@@ -13,25 +13,25 @@ class BulkReason(models.TextChoices):
 class CommonReason(BulkReason):
     """Reasons that any action may give; an action has its own in `BulkAction.reasons`."""
 
-    NOT_FOUND = "not_found", _("Does not exist, or you may not see it.")
-    UNCHANGED = "unchanged", _("Is so already.")
+    NOT_FOUND = "not_found", _("Not found, or you have no access.")
+    UNCHANGED = "unchanged", _("Already set.")
     CLIENT_LEFT = "client_left", _("The client left.")
-    BEING_IMPORTED = "being_imported", _("Is still being imported.")
-    DEACTIVATED = "deactivated", _("Is deactivated.")
+    BEING_IMPORTED = "being_imported", _("Import in progress.")
+    DEACTIVATED = "deactivated", _("Deactivated.")
     ARCHIVED = "archived", _("That division or template is archived.")
-    LAST_MEMBER = "last_member", _("Restricted: somebody must stay named on it.")
-    NOT_ALLOWED = "not_allowed", _("Your role no longer allowed it.")
-    CHANGED_SINCE = "changed_since", _("Somebody changed it since.")
+    LAST_MEMBER = "last_member", _("A restricted administration needs at least one user.")
+    NOT_ALLOWED = "not_allowed", _("Your role no longer allowed this.")
+    CHANGED_SINCE = "changed_since", _("Changed by another user since.")
     NUMBER_VAT_NUMBER = "number_vat_number", _("This is a VAT number.")
     NUMBER_BRANCH_NUMBER = "number_branch_number", _("This is a branch number.")
     NUMBER_RSIN = "number_rsin", _("This is an RSIN.")
-    NUMBER_FORMAT = "number_format", _("Not a number of this country.")
-    HAS_NUMBER = "has_number", _("It has a number, so it needs no reason.")
-    NEEDS_SECTOR = "needs_sector", _("Without a number it needs a reason and a sector.")
+    NUMBER_FORMAT = "number_format", _("Not a valid number for this country.")
+    HAS_NUMBER = "has_number", _("A company with a number needs no reason.")
+    NEEDS_SECTOR = "needs_sector", _("Without a number, a reason and a sector are required.")
     OTHER_COMPANY = (
         "other_company",
-        _("The register knows this number by another name. Confirm it on the page of this one."),
+        _("The register has a different name for this number. Confirm it on the administration's page."),
     )
     NUMBER_DUMMY = "number_dummy", _("This is a made-up number.")
-    NUMBER_EMPTY = "number_empty", _("The number is empty.")
+    NUMBER_EMPTY = "number_empty", _("Enter a number.")
     QUARANTINED = quarantine.CODE, quarantine.SENTENCE

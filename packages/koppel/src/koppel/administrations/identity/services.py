@@ -56,7 +56,7 @@ def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple
         other_name(administration, identity.number) if identity.number != administration.number else ""
     )
     if register_name and not data.same_company:
-        message = _("The register calls this number “%(register)s”. Is this the same company?")
+        message = _("In the register this number belongs to “%(register)s”. Is this the same company?")
         return (IdentityProblem("same_company", "same_company", message % {"register": register_name}),)
     if register_name:
         confirm(actor, administration, register_name, identity.number)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _
 
 from koppel.administrations.models import Status
 from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE
@@ -15,7 +15,7 @@ OTHER_COMPANY = "other_company"
 
 def columns_awaiting_connection() -> Mapping[str, str]:
     """Return the columns of one that waits for a connection."""
-    reason = _("Its connection was removed. It goes on when another connection reaches the company.")
+    reason = _("The connection was removed. Syncing resumes when another connection reaches this company.")
     return {"status": Status.BLOCKED.value, "status_code": AWAITING_CONNECTION, "status_reason": reason}
 
 

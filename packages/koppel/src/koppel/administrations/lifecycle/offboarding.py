@@ -53,11 +53,9 @@ def offboard_client(actor: Actor, administration_id: int, data: OffboardingInput
     client_left_on, erase_on = data.client_left_on, data.erase_on
     administration = get_locked(actor, administration_id)
     if erase_on <= timezone.localdate():
-        raise Refused(
-            _("The day of erasing must lie in the future. To erase at once, withdraw the administration.")
-        )
+        raise Refused(_("Choose a future date. To erase now, withdraw the administration."))
     if erase_on < client_left_on:
-        raise Refused(_("The books cannot be erased before the client left."))
+        raise Refused(_("The erase date cannot be before the client left."))
     administration.client_left_on, administration.erase_on, administration.scheduled_deactivation_on = (
         client_left_on,
         erase_on,

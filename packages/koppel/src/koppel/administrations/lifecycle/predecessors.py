@@ -30,7 +30,7 @@ def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput
     if predecessor_id is not None and administration.pk in _predecessor_chain(
         actor.organisation_id, predecessor_id
     ):
-        raise Refused(_("That administration continues this one already."))
+        raise Refused(_("That administration is already linked as a continuation of this one."))
     before = administration.predecessor_id
     administration.predecessor_id = predecessor_id
     administration.save(update_fields=["predecessor"])

@@ -42,7 +42,7 @@ class PageContext:
 
 def page_context(rows: RowContext) -> PageContext:
     labels = {
-        "doubtful": _("This number looks doubtful."),
+        "doubtful": _("Check this number; it looks wrong."),
         "restricted": _("Restricted"),
         "retry": _("Retry"),
         "left": _("Client left"),
@@ -118,7 +118,7 @@ def _dated_hint(label: str, day: date) -> SafeString:
 
 
 def _reason(administration: Administration, page: PageContext) -> SafeString:
-    text = Truncator(administration.status_reason).chars(REASON_CHARACTERS)
+    text = Truncator(_(administration.status_reason)).chars(REASON_CHARACTERS)
     reason = format_html('<span class="hint">{}</span>', text)
     if administration.status != Status.FAILED or not (url := hooks.sync_url(administration.pk)):
         return reason

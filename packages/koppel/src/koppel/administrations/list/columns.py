@@ -120,7 +120,7 @@ _COLUMNS = (
     ),
     Column(
         "complete",
-        _("Complete as of"),
+        _("Last synced"),
         "complete_as_of",
         value=lambda administration, rows: cell_values.local_time(administration.complete_as_of),
         html=cell_markup.complete_cell,

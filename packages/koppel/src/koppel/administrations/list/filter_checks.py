@@ -26,13 +26,13 @@ Rows = Mapping[int, tuple[str, bool]]
 _GONE: Mapping[str, str | Promise] = {
     "division": _("The division “%(name)s” is archived."),
     "template": _("The template “%(name)s” is archived."),
-    "connection": _("The connection “%(name)s” is removed."),
+    "connection": _("The connection “%(name)s” was removed."),
 }
 _ERASED: Mapping[str, str | Promise] = {
     "division": _("The division “%(name)s” no longer exists."),
     "template": _("The template “%(name)s” no longer exists."),
     "connection": _("The connection “%(name)s” no longer exists."),
-    "user": _("The person “%(name)s” no longer works here."),
+    "user": _("The user “%(name)s” is no longer a member."),
 }
 _SUBJECTS = {
     "division": SubjectKind.DIVISION,

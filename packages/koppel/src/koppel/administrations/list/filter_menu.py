@@ -27,14 +27,14 @@ LABELS: Mapping[str, Label] = {
     "freshness": _("Freshness"),
 }
 FRESHNESS_LABELS: Mapping[str, Label] = {
-    "fresh": _("Complete since yesterday"),
+    "fresh": _("Fully synced since yesterday"),
     "stale": _("Older, within a week"),
     "old": _("Older than a week"),
-    "never": _("Never complete"),
+    "never": _("Never fully synced"),
 }
 NONE_LABELS: Mapping[str, Label] = {
     "division": _("No division"),
-    "user": _("Nobody chosen"),
+    "user": _("No one selected"),
     "template": _("No template"),
     "sector": _("No sector"),
 }
@@ -43,10 +43,10 @@ SINGLE_LABELS: Mapping[tuple[str, str], Label] = {
     ("issues", NONE): _("Without issues"),
     ("number", "missing"): _("No COC number"),
     ("number", "incomplete"): _("Identity incomplete"),
-    ("number", "doubtful"): _("Number looks doubtful"),
+    ("number", "doubtful"): _("Number needs checking"),
     ("number", "duplicate"): _("Same number twice"),
     ("changed", "1"): _("Changed since yesterday"),
-    ("running", "1"): _("Being read now"),
+    ("running", "1"): _("Syncing now"),
     ("lifecycle", "client_left"): _("Client left"),
     ("lifecycle", "deactivation_scheduled"): _("To be deactivated"),
     ("restricted", "1"): _("Restricted"),

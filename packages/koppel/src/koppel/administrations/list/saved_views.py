@@ -23,10 +23,10 @@ def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) 
     actor.require(Permission.VIEW)
     name = " ".join(clean_text(name).split())
     if not name:
-        raise Refused(_("A name is needed."))
+        raise Refused(_("Enter a name."))
     views = SavedView.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     if views.count() >= VIEWS_MAX and not views.filter(name=name).exists():
-        raise Refused(_("You have %d views already. Remove one first.") % VIEWS_MAX)
+        raise Refused(_("You already have %d views. Remove one first.") % VIEWS_MAX)
     list_query = parse_query_string(query)
     require_known(actor, list_query)
     if is_default:

@@ -125,7 +125,7 @@ def accept_change(actor: Actor, administration_id: int, field: str, value: str) 
     """Take over what the accounting system says of the company. Returns '' or a sentence why not."""
     administration = Administration.objects.visible_to(actor).filter(pk=administration_id).first()
     if administration is None:
-        return _("You may not see this administration.")
+        return _("You do not have access to this administration.")
     if field in ("name", "legal_name"):
         administration.name = value[:300]
         administration.save(update_fields=["name"])

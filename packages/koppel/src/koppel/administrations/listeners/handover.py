@@ -21,11 +21,11 @@ def _list_assignments(actor: Actor, membership_id: int) -> list[OwnedItem]:
     if actor.role != Role.ADMINISTRATOR:
         assignments = assignments.filter(administration__in=Administration.objects.visible_to(actor))
     count = assignments.count()
-    label = ngettext("%(count)s administration is assigned", "%(count)s administrations are assigned", count)
+    label = ngettext("%(count)s administration assigned", "%(count)s administrations assigned", count)
     alone = _sole_assignments(assignments.filter(administration__restricted=True), membership_id).count()
     consequence = ngettext(
-        "%(count)s restricted administration is then visible to nobody.",
-        "%(count)s restricted administrations are then visible to nobody.",
+        "%(count)s restricted administration will have no user with access.",
+        "%(count)s restricted administrations will have no user with access.",
         alone,
     )
     url = f"{reverse('administrations:list')}?user={membership_id}"

@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
                 ('action', models.CharField(max_length=40)),
                 ('params', models.JSONField(default=dict)),
                 ('query', models.TextField(default='')),
-                ('state', models.CharField(choices=[('draft', 'Not started'), ('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('undoing', 'Being undone'), ('undone', 'Undone')], default='draft', max_length=20)),
+                ('state', models.CharField(choices=[('draft', 'Not started'), ('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('undoing', 'Undoing'), ('undone', 'Undone')], default='draft', max_length=20)),
                 ('total', models.IntegerField(default=0)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('started_at', models.DateTimeField(null=True)),
@@ -143,7 +143,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('administration_id', models.BigIntegerField()),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('changed', 'Changed'), ('skipped', 'Left as it is'), ('undone', 'Undone'), ('kept', 'Not undone')], default='waiting', max_length=20)),
+                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('changed', 'Changed'), ('skipped', 'Unchanged'), ('undone', 'Undone'), ('kept', 'Not undone')], default='waiting', max_length=20)),
                 ('reason_code', models.CharField(default='', max_length=60)),
                 ('params', models.JSONField(default=dict)),
                 ('before', models.JSONField(default=dict)),

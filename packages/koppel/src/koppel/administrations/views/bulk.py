@@ -93,7 +93,7 @@ def undo_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResp
     """Undo the operation, except for values that were changed since."""
     operation = bulk.get_operation(request.actor, operation_id)
     if not bulk.undo(request.actor, operation.pk):
-        messages.info(request, _("This is being undone already."))
+        messages.info(request, _("This is already being undone."))
     return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[operation.pk]))
 
 
@@ -143,7 +143,7 @@ def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpRe
     changes = bulk.read_changes(request.actor, text, names_only=action.key != "change")
     if not changes.values_by_id:
         lines = "; ".join(f"{number}: {problem}" for number, _text, problem in changes.problems[:5])
-        raise Refused(_("No line of the file can be followed. %s") % lines, field="text")
+        raise Refused(_("No line of the file could be processed. %s") % lines, field="text")
     extra_params = {"per_item": True, "problems": changes.problems[:100]}
     params = extra_params if action.key == "change" else form.params()
     selection = bulk.Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
@@ -156,7 +156,7 @@ def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpRespo
     """Start it. Few are changed at once, and the list says what
     happened; many are followed on their own page."""
     if not bulk.start_operation(request.actor, operation.pk):
-        messages.info(request, _("This was started already."))
+        messages.info(request, _("Already started."))
     operation.refresh_from_db()
     if operation.state != BulkState.DONE or operation.params.get("per_item"):
         return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[operation.pk]))
@@ -166,7 +166,7 @@ def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpRespo
     )
     messages.success(request, text % {"count": counts.changed})
     if counts.skipped:
-        skipped = ngettext("%(count)d was left as it is.", "%(count)d were left as they are.", counts.skipped)
+        skipped = ngettext("%(count)d unchanged.", "%(count)d unchanged.", counts.skipped)
         messages.warning(request, skipped % {"count": counts.skipped})
     query = parse_query_string(operation.query).to_query_string() or "all=1"
     undo_parameter = f"&done={operation.pk}" if bulk.can_undo(operation) and counts.changed else ""

@@ -97,7 +97,7 @@ def edit_settings(request: AuthenticatedRequest, administration_id: int) -> Http
         with form.refusals():
             changes = form.changes(administration, effective_settings(administration))
             services.change_settings(request.actor, administration.pk, changes)
-            messages.success(request, _("The settings are stored. They hold from the next sync on."))
+            messages.success(request, _("Settings saved. They apply from the next sync."))
             return HttpResponseRedirect(request.path)
     now = effective_settings(administration)
     field_values = form.shown_values(now)
@@ -198,7 +198,7 @@ def _requested_member_ids(
     current = "restricted" if administration.restricted else "open"
     if (form.values["was_access"] or current) != current:
         raise Refused(
-            _("Somebody has changed who may see it since you opened this page. Nothing was changed.")
+            _("Access was changed by another user after you opened this page. No changes were saved.")
         )
     if (form.values["access"] or "open") != current:
         return set(form.values["people"])

@@ -28,7 +28,7 @@ def edit_identity(request: AuthenticatedRequest, administration_id: int) -> Http
         request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
         with form.refusals():
             _identify(request, administration, form)
-            messages.success(request, _("Stored. The register is asked."))
+            messages.success(request, _("Saved. Looking up the number in the register."))
             return HttpResponseRedirect(request.path)
     field_values = _field_values(form, administration)
     context = page_context(request, administration, "overview") | {
@@ -90,9 +90,11 @@ def request_check(request: AuthenticatedRequest, administration_id: int) -> Http
         text = ngettext("%(count)d issue is closed.", "%(count)d issues are closed.", count)
         messages.success(request, text % {"count": count} if count else _("Saved."))
     elif identity.request_register_check(request.actor, [administration.pk], refresh=True):
-        messages.success(request, _("The register is asked again."))
+        messages.success(request, _("Looking up the number again."))
     else:
-        messages.info(request, _("It is being asked already, or no register answers for this country."))
+        messages.info(
+            request, _("A lookup is already in progress, or there is no register for this country.")
+        )
     return redirect("administrations:identity", administration.pk)
 
 

@@ -48,7 +48,7 @@ def offboard(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     offboarding.offboard_client(
         request.actor, administration.pk, OffboardingForm.of(request).input_or_refusal()
     )
-    messages.success(request, _("Syncing has stopped. Export the books if you want a copy outside Koppel."))
+    messages.success(request, _("Syncing has stopped. Export the books to keep a copy outside Koppel."))
     return _redirect_to(administration)
 
 
@@ -65,7 +65,7 @@ def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     """Withdraw it for everybody at once, when its name was typed; a job erases its data."""
     administration = _get_administration(request, administration_id)
     offboarding.withdraw(request.actor, administration.pk, WithdrawalForm.of(request).input_or_refusal())
-    messages.success(request, _("The administration is withdrawn. Its data is being erased."))
+    messages.success(request, _("The administration was withdrawn. Its data is being erased."))
     return HttpResponseRedirect(reverse("administrations:list"))
 
 

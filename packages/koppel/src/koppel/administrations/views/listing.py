@@ -127,7 +127,7 @@ def update_view(request: AuthenticatedRequest) -> HttpResponse:
         saved_views.make_default(actor, view_id, is_default=values["action"] == "default")
     else:
         saved_views.save_view(actor, values["name"], values["query"], is_default=values["is_default"])
-        messages.success(request, _("The view is saved."))
+        messages.success(request, _("View saved."))
     query = parse_query_string(values["query"]).to_query_string() or "all=1"
     return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}")
 

@@ -12,7 +12,7 @@ RESOURCES = {
     "projects": _("Projects"),
     "contacts": _("Contacts"),
     "payment_terms": _("Payment terms"),
-    "balances": _("Balances of the source"),
+    "balances": _("Balances in accounting system"),
     "entries": _("Entries"),
     "entry_lines": _("Entry lines"),
 }

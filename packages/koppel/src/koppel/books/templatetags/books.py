@@ -8,8 +8,10 @@ from django import template
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext
 
+from koppel.administrations.models import Administration
 from koppel.books.read.labels import VALUES
 from koppel.connector.period_format import format_period
+from koppel.connector.registry import system_title
 
 register = template.Library()
 CENT = Decimal("0.01")
@@ -44,6 +46,12 @@ def word(value: str | None) -> str:
 def period(value: str | None) -> str:
     """Format a period: `2026-11`."""
     return format_period(value or "")
+
+
+@register.filter
+def system(administration: Administration) -> str:
+    """Name the accounting system of an administration."""
+    return system_title(administration.connection.connector) or gettext("the accounting system")
 
 
 @register.filter

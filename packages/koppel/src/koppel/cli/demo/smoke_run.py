@@ -145,7 +145,7 @@ def identify(browser: Browser, page: Page, console: Console) -> Page:
         page = _complete(browser, _say_same(browser, page, console))
         if not page.url.split("?")[0].endswith("/identify"):
             return page
-    raise UnexpectedPage(f"{page.url} still needs somebody.")
+    raise UnexpectedPage(f"{page.url} still needs attention.")
 
 
 def _say_same(browser: Browser, page: Page, console: Console) -> Page:

@@ -68,12 +68,13 @@ class RegisterResult:
 
 class RegisterUnavailable(Exception):
     """The register did not answer the question, whatever the answer
-    would have been. `reason` is a stable word."""
+    would have been. `reason` is a stable word. `is_requested`: the register itself asked for the pause."""
 
-    def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
+    def __init__(self, reason: str, retry_after_seconds: float = 0.0, *, is_requested: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds
+        self.is_requested = is_requested
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import msgspec
 
 from koppel.company_registers.clients.protocol import RegisterUnavailable
 from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
+from koppel.kit.http.retry_after import requested_pause
 
 SECONDS_MAX = 20
-RETRY_SECONDS_MAX = 3600.0
+KEY_REFUSED_SECONDS = 3600.0
 T = TypeVar("T")
 
 
@@ -40,11 +41,11 @@ async def request(
     except NetworkFailure as failure:
         raise RegisterUnavailable(failure.code) from None
     if response.status == 429:
-        raise RegisterUnavailable("too_many_calls", _retry_after(response))
+        raise _paused("too_many_calls", response)
     if response.status in (401, 403):
-        raise RegisterUnavailable("key_refused", RETRY_SECONDS_MAX)
+        raise RegisterUnavailable("key_refused", KEY_REFUSED_SECONDS)
     if response.status >= 500 or 300 <= response.status < 400:
-        raise RegisterUnavailable(f"status_{response.status}", _retry_after(response))
+        raise _paused(f"status_{response.status}", response)
     return response
 
 
@@ -57,6 +58,6 @@ def decode(response: Response, kind: type[T]) -> T:
         raise RegisterUnavailable("unexpected_answer", 300) from None
 
 
-def _retry_after(response: Response) -> float:
-    text = response.headers.get("retry-after", "")
-    return min(float(text), RETRY_SECONDS_MAX) if text.isdecimal() else 0.0
+def _paused(reason: str, response: Response) -> RegisterUnavailable:
+    pause = requested_pause(response.headers)
+    return RegisterUnavailable(reason, pause.seconds if pause else 0.0, is_requested=pause is not None)

@@ -80,7 +80,7 @@ def check_identity(
         return IdentityCheck(problems=(IdentityProblem("number", "missing", message),))
     problems = []
     if reason not in REASONS:
-        problems.append(IdentityProblem("reason", "unknown", _("Choose one of the reasons.")))
+        problems.append(IdentityProblem("reason", "unknown", _("Choose a reason.")))
     if sector not in SECTIONS:
         problems.append(IdentityProblem("sector", "missing", _("Choose a sector as well.")))
     if problems:

@@ -9,7 +9,7 @@ REASONS: dict[str, str | Promise] = {
     "not_a_company": _("Not a company"),
     "test_demo": _("Test / demo"),
     "not_yet_registered": _("Not registered yet"),
-    "foreign_register": _("Foreign register that Koppel does not know"),
+    "foreign_register": _("Foreign register not known to Koppel"),
     "public_body": _("Public body"),
     "private_person": _("Private person"),
 }

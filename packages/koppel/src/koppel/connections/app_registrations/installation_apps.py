@@ -50,7 +50,7 @@ def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
             connector=values.connector, environment=values.environment, client_id=values.client_id
         )
         if duplicates.exists():
-            problems["client_id"] = _("This app is registered here already.")
+            problems["client_id"] = _("This app is already registered.")
         if problems:
             raise RegistrationRefused(problems)
         app = register_app(
@@ -73,7 +73,7 @@ def remove_app(by: str, app_id: int) -> None:
         app = _get_app(app_id)
         if app.connections.exclude(state=ConnectionState.REMOVED).exists():
             raise RegistrationRefused(
-                {"": _("Connections use this app. Remove them first, or sign them in with another app.")}
+                {"": _("Connections use this app. Remove them first, or sign in again with another app.")}
             )
         AppRegistration.objects.filter(pk=app.pk).update(removed_at=timezone.now(), client_secret=b"")
     log.info("app_registration_removed", app=app_id, by=by)
@@ -100,7 +100,5 @@ def _installation_apps() -> "QuerySet[AppRegistration]":
 def _get_app(app_id: int) -> AppRegistration:
     app = _installation_apps().filter(pk=app_id).first()
     if app is None:
-        raise NoSuchConnection(
-            _("There is no such app registration; `koppel app-registrations list` has them.")
-        )
+        raise NoSuchConnection(_("App registration not found; run `koppel app-registrations list`."))
     return app

@@ -134,7 +134,7 @@ def remove_app(actor: Actor, app_id: int) -> None:
     app = get_own_app(actor, app_id)
     if app.connections.exclude(state=ConnectionState.REMOVED).exists():
         raise RegistrationRefused(
-            {"": _("Connections use this app. Remove them first, or sign them in with another app.")}
+            {"": _("Connections use this app. Remove them first, or sign in again with another app.")}
         )
     AppRegistration.objects.filter(pk=app.pk).update(removed_at=timezone.now(), client_secret=b"")
     subject = Subject(SubjectKind.APP, app.pk, app.client_id)
@@ -169,7 +169,7 @@ def check_with_vendor(app: AppRegistration) -> AppCheck:
         return AppCheck(False, error.code, _(str(error)))
     except DecryptionError:
         return AppCheck(False, "vault_key", _(KEY_MISSING))
-    return AppCheck(True, "", _("It works: the vendor knows this app."))
+    return AppCheck(True, "", _("The app registration works."))
 
 
 def descriptor_of(app: AppRegistration) -> Descriptor | None:
@@ -236,9 +236,9 @@ def problems_of(app: AppRegistration | None, values: AppRegistrationInput) -> di
     """Return what is wrong, by field; whose it is does not matter. `app`: the one that is changed."""
     problems = {} if app else _problems_of_option(values)
     if not values.client_id or len(values.client_id) > CLIENT_ID_CHARACTERS_MAX:
-        problems["client_id"] = _("Enter the client id, as the vendor's portal shows it.")
+        problems["client_id"] = _("Enter the client id shown in the vendor's portal.")
     if not values.client_secret and (app is None or values.client_id != app.client_id):
-        problems["client_secret"] = _("Enter the client secret that belongs to this client id.")
+        problems["client_secret"] = _("Enter the client secret for this client id.")
     if values.refresh_token_days is not None and not 1 <= values.refresh_token_days <= REFRESH_TOKEN_DAYS_MAX:
         problems["refresh_token_days"] = (
             _("Enter a number of days from 1 to %d, or leave it empty.") % REFRESH_TOKEN_DAYS_MAX
@@ -255,7 +255,7 @@ def _problems(actor: Actor, app: AppRegistration | None, values: AppRegistration
         client_id=values.client_id,
     )
     if duplicates.exclude(pk=app.pk if app else 0).exists():
-        problems["client_id"] = _("This app is registered here already.")
+        problems["client_id"] = _("This app is already registered.")
     return problems
 
 
@@ -270,6 +270,6 @@ def _problems_of_option(values: AppRegistrationInput) -> dict[str, str]:
         return {"environment": _("Choose an environment.")}
     if values.consent_mode not in environment.consent_modes:
         return {
-            "consent_mode": _("This way to sign in does not exist in this environment. Choose another one.")
+            "consent_mode": _("This sign-in method is not available in this environment. Choose another one.")
         }
     return {}

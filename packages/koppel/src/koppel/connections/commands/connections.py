@@ -214,7 +214,7 @@ def resolve_changes(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         if accept is None:
-            raise Refused(_("Say --accept or --leave."))
+            raise Refused(_("Use --accept or --leave."))
         administration_ids = administration or []
         if everything:
             open_changes = list_open_changes(actor, queries.get_connection(actor, connection))
@@ -222,7 +222,7 @@ def resolve_changes(
                 {change.administration for change in open_changes if change.code == code}
             )
         if not administration_ids and not everything:
-            raise Refused(_("Name the administrations, or say --all."))
+            raise Refused(_("Name the administrations, or use --all."))
         answer = ChangeResolution(
             administrations=administration_ids, code=code, accept=accept, fingerprints=fingerprint or []
         )

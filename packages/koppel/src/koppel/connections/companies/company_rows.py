@@ -158,9 +158,13 @@ def _needs_attention() -> Any:
 def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, datetime | None]:
     """Return (health, message, since) of one imported company; the first that applies."""
     if company.grant.invalid_since or connection.state == ConnectionState.NEEDS_REAUTH:
-        return "awaiting_sign_in", _("Waits until somebody signs in again."), company.grant.invalid_since
+        return "awaiting_sign_in", _("Waiting for you to sign in again."), company.grant.invalid_since
     if not company.is_listed:
-        return "unlisted", _("The sign-in no longer reaches it. The books that were read stay."), None
+        return (
+            "unlisted",
+            _("This sign-in no longer reaches the administration. Synced books remain available."),
+            None,
+        )
     if company.claimed_at:
         return ConnectionIssue.OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.claimed_at
     if company.unreachable_code:
@@ -168,7 +172,7 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
     if company.failing_since:
         return (
             "failing",
-            _("The accounting system does not answer for it. Koppel tries again."),
+            _("The accounting system does not respond. Koppel tries again."),
             company.failing_since,
         )
     return "ok", "", None

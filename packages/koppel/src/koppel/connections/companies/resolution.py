@@ -45,7 +45,7 @@ def resolve_changes(actor: Actor, connection_id: int, answer: ChangeResolution) 
     `Refused` with a message, and `NoSuchConnection`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if answer.accept is None:
-        raise Refused(_("Say what you decide: `accept` is true or false."), field="accept")
+        raise Refused(_("Set `accept` to true or false."), field="accept")
     code, accept, requested_ids = answer.code, answer.accept, set(answer.administrations)
     if code not in CODES or not requested_ids or not all(0 < key <= ID_MAX for key in requested_ids):
         raise NoSuchConnection
@@ -99,7 +99,7 @@ def _require_current(
     is_other = bool(fingerprints) and not set(present.values()) <= set(fingerprints)
     is_later = viewed_at is not None and any((changed_at[key] or viewed_at) > viewed_at for key in present)
     if is_other or is_later:
-        raise Refused(_("Meanwhile the accounting system says something else. Please look again."))
+        raise Refused(_("The accounting system has changed since. Please check again."))
 
 
 def _claim_fingerprint(key: int, company: RemoteCompany) -> str:

@@ -25,9 +25,8 @@ from koppel.kit.database.json_fields import MessageContext
 
 """Issue codes: a person must decide; a person decided that it is another company."""
 OTHER_COMPANY_MESSAGE = _(
-    "Is this the same company? Name and registration number at the accounting system are both different from "
-    "what was"
-    " confirmed. Nothing is read until you decide."
+    "Is this the same company? Both the name and the registration number in the accounting "
+    "system differ from what was confirmed. Syncing is stopped until you decide."
 )
 
 

@@ -97,7 +97,7 @@ def begin_consent(
         raise ConsentRefused("encryption_key_missing", _(KEY_MISSING)) from None
     if isinstance(step, Form):
         raise ConsentRefused(
-            "form_unsupported", _("This system is connected with a form, which Koppel does not know yet.")
+            "form_unsupported", _("This system uses a connection form that Koppel does not support yet.")
         )
     return step.url
 
@@ -175,8 +175,7 @@ def _refusal_of(error: Exception) -> ConsentRefused:
         return ConsentRefused(error.code, str(error))
     log.error("consent_response_invalid", exc_info=error)
     message = _(
-        "Koppel did not understand the accounting system's answer, so nothing was connected. "
-        "Please try again."
+        "Koppel could not read the accounting system's answer. Nothing was connected. Please try again."
     )
     return ConsentRefused("unexpected_response", message)
 
@@ -207,13 +206,13 @@ def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
         )
     if attempt.browser_hash and not secrets.compare_digest(attempt.browser_hash, _hash(browser)):
         raise ConsentRefused(
-            "other_browser", _("This sign-in began in another browser. Please start again here.")
+            "other_browser", _("This sign-in was started in another browser. Please start again.")
         )
     if attempt.consumed_at is not None:
         return attempt
     if attempt.callback is None:
         raise ConsentRefused(
-            "callback_missing", _("The accounting system has not answered yet. Please sign in there first.")
+            "callback_missing", _("The accounting system has not responded yet. Please sign in there first.")
         )
     if attempt.expires_at < timezone.now():
         raise ConsentRefused("expired", _("This sign-in took too long. Please start again."))
@@ -248,7 +247,7 @@ def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
 
 
 def _already_used() -> ConsentRefused:
-    return ConsentRefused("already_used", _("This sign-in was used before. Please start again."))
+    return ConsentRefused("already_used", _("This sign-in has already been used. Please start again."))
 
 
 def _json_secret(values: Mapping[str, str]) -> Secret:

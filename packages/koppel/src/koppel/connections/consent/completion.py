@@ -74,7 +74,7 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
         connection = lock_connection(actor.organisation_id, attempt.connection_id)
         if connection is None:
             raise ConsentRefused(
-                "removed", _("This connection was removed meanwhile, so nothing was signed in.")
+                "removed", _("This connection was removed before you signed in. Nothing was connected.")
             )
         _require_same_companies(actor, connection, consent)
         return connection

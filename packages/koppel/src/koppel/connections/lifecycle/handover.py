@@ -26,10 +26,7 @@ def hand_over_question(actor: Actor, departing_member_id: int, new_owner_id: int
         button=_("Hand over"),
         cancel_url=reverse("connections:offboarding", args=[departing_member_id]),
         consequences=[
-            _(
-                "Each connection changes hands when %(heir)s has signed in for it; "
-                "until then it runs as it does now."
-            )
+            _("Each connection transfers once %(heir)s has signed in for it. Nothing changes until then.")
             % names
         ],
         groups=[Group(_("Connections"), [name for _key, name in items])] if items else (),
@@ -46,7 +43,7 @@ def _connections_to_transfer(
     `Refused` for a member who may not."""
     connections = owned_connections(actor, departing_member_id).connections
     if connections and new_owner_id not in {member.pk for member in possible_owners(actor)}:
-        message = _("Only an Administrator or a Team leader who may sign in can take over a connection.")
+        message = _("Only an active Administrator or Team leader can take over a connection.")
         raise Refused(message, field="member")
     titles = {key: connector.descriptor.title for key, connector in connectors().items()}
     return [
@@ -61,10 +58,10 @@ def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
     connections = Connection.objects.for_actor(actor).filter(owner_id=membership_id, pending_owner=None)
     count = connections.exclude(state=ConnectionState.REMOVED).count()
     label = ngettext(
-        "%(count)s connection runs on this account", "%(count)s connections run on this account", count
+        "%(count)s connection uses this account", "%(count)s connections use this account", count
     )
     consequence = _(
-        "Stops when the account at the accounting system is closed, until a colleague has signed in for it."
+        "Stops when the account is closed in the accounting system, until a colleague has signed in for it."
     )
     url = reverse("connections:offboarding", args=[membership_id])
     return [OwnedItem(label % {"count": count}, count, url, consequence)]

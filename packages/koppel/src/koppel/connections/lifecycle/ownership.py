@@ -33,7 +33,7 @@ from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.connector.registry import connector
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.inbox.services import notify
+from koppel.notifications.events.services import notify_members
 from koppel.organisations.errors import NoSuchMember, Refused
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import PERMISSIONS, Actor, Permission
@@ -75,7 +75,7 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
         raise NoSuchConnection
     new_owner = next((member for member in possible_owners(actor) if member.pk == membership_id), None)
     if new_owner is None:
-        message = _("Only an Administrator or a Team leader who may sign in can take over a connection.")
+        message = _("Only an active Administrator or Team leader can take over a connection.")
         raise Refused(message, field="member")
     if new_owner.pk in (
         connection.pending_owner_id,
@@ -95,7 +95,7 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
         _record(actor, connection, ConnectionAction.TRANSFER_REQUESTED, str(new_owner.user))
         context = {"by": actor.name, "account": connection.account}
         if new_owner.pk != actor.membership_id:
-            notify(
+            notify_members(
                 actor.organisation_id,
                 ConnectionEvent.TRANSFER_REQUESTED,
                 [new_owner.pk],
@@ -169,7 +169,8 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
         if missing:
             names = _name_list(missing)
             message = _(
-                "%(account)s does not reach %(names)s. Nothing was changed: it still runs on %(old)s."
+                "Signed in as %(account)s, which does not reach %(names)s. Nothing was changed; the "
+                "connection still uses %(old)s."
             )
             context = {"account": grant.account, "names": names, "old": grant.connection.account}
             raise ConsentRefused("companies_missing", message % context)
@@ -192,7 +193,7 @@ def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
 
 def _transfer_not_requested() -> ConsentRefused:
     return ConsentRefused(
-        "transfer_not_requested", _("You are not asked to take over this connection any more.")
+        "transfer_not_requested", _("The transfer of this connection to you was cancelled.")
     )
 
 
@@ -252,7 +253,7 @@ def _change_owner(actor: Actor, connection: Connection, new_owner: Membership, a
     resolve_owner_left(actor.organisation_id, connection.pk)
     _record(actor, connection, ConnectionAction.OWNER_CHANGED, str(new_owner.user))
     context = {"owner": str(new_owner.user), "account": connection.account}
-    notify(
+    notify_members(
         actor.organisation_id,
         ConnectionEvent.TRANSFER_COMPLETED,
         [previous_owner.pk],

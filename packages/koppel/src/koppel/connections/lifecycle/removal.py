@@ -78,10 +78,10 @@ def remove_connection(actor: Actor, connection_id: int, chosen: RemovalInput) ->
     connection = lock_for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
     if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
-        message = _("This connection serves %(count)d administrations. Only an Administrator may remove it.")
+        message = _("This connection serves %(count)d administrations. Only an Administrator can remove it.")
         raise Refused(message % {"count": removal.administrations})
     if chosen.fingerprint is not None and chosen.fingerprint != removal.fingerprint:
-        raise Refused(_("Meanwhile the administrations of this connection have changed. Please look again."))
+        raise Refused(_("The administrations of this connection have changed since. Please check again."))
     detach_administrations(actor, connection_id, chosen.policy)
     stop_runs(actor.organisation_id, connection_id, StopReason.REMOVE)
     connection.state, connection.pending_owner, connection.degraded_since = (
@@ -119,5 +119,8 @@ def removal_message(removal: Removal, policy: RemovalPolicy) -> str:
             removal.administrations,
         ) % {"count": removal.administrations}
     moved_count = removal.reached_elsewhere if policy is RemovalPolicy.MOVE else 0
-    message = _("The connection was removed. %(moved)d administrations go on elsewhere, %(waiting)d wait.")
+    message = _(
+        "Connection removed. Administrations continuing through another connection: %(moved)d; "
+        "waiting: %(waiting)d."
+    )
     return message % {"moved": moved_count, "waiting": removal.administrations - moved_count}

@@ -60,7 +60,7 @@ class Migration(migrations.Migration):
                 ('degraded_since', models.DateTimeField(null=True)),
                 ('probe_count', models.IntegerField(default=0)),
                 ('next_probe_at', models.DateTimeField(null=True)),
-                ('import_policy', models.CharField(choices=[('all', 'All companies'), ('selected', 'The ticked ones'), ('none', 'None')], default='all', max_length=20)),
+                ('import_policy', models.CharField(choices=[('all', 'All companies'), ('selected', 'Selected companies'), ('none', 'None')], default='all', max_length=20)),
                 ('expiry_notified_for', models.DateTimeField(null=True)),
                 ('app', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='connections', to='connections.appregistration')),
                 ('pending_owner', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='pending_connections', to='organisations.membership')),
@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
             name='ConsentAttempt',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('purpose', models.CharField(choices=[('connect', 'New connection'), ('add_company', 'Add another company'), ('reconnect', 'Sign in again'), ('transfer', 'Take over the connection')], max_length=20)),
+                ('purpose', models.CharField(choices=[('connect', 'New connection'), ('add_company', 'Add another company'), ('reconnect', 'Sign in again'), ('transfer', 'Take over connection')], max_length=20)),
                 ('state_hash', models.CharField(max_length=64, unique=True)),
                 ('browser_hash', models.CharField(default='', max_length=64)),
                 ('secrets', models.BinaryField()),

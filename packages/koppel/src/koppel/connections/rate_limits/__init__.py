@@ -6,6 +6,6 @@ organisations and companies which share a limit get fair parts of it. Who has no
 process may still call, `reporter` the exchange between these, `limiter` what sessions use."""
 
 from koppel.connections.rate_limits.leases import QuotaKey
-from koppel.connections.rate_limits.limiter import RateLimiter, on_before_request, rate_limited
+from koppel.connections.rate_limits.limiter import RateLimitedHttp, RateLimiter, on_before_request
 
-__all__ = ["QuotaKey", "RateLimiter", "on_before_request", "rate_limited"]
+__all__ = ["QuotaKey", "RateLimitedHttp", "RateLimiter", "on_before_request"]

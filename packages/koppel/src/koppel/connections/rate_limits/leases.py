@@ -18,6 +18,7 @@ from koppel.connections.rate_limits.quota import (
     stricter_reading,
 )
 from koppel.connector.contract import RateLimitStatus
+from koppel.kit.http.retry_after import PAUSE_SECONDS_MAX
 
 IDLE_SECONDS = 2.0
 """A lease that was not used for so long is given back."""
@@ -26,7 +27,7 @@ USABLE_SECONDS = LEASE_SECONDS - 5
 """Stop using a lease well before its end: a report may be late, a clock uneven."""
 SERVER_ERROR = 500
 SECONDS_MAX = 86_400.0
-"""A time that a vendor states counts for a day at most: an absurd
+"""The end of a window that a vendor states counts for a day at most: an absurd
 number must not block a company for ever."""
 
 
@@ -98,9 +99,10 @@ class LeaseCache:
         usage.answered |= status < SERVER_ERROR or bool(limits)
 
     def block(self, key: LeaseKey, seconds: float, now: float) -> None:
-        """Begin no calls for so long: the vendor refused one."""
+        """Begin no calls for so long: the vendor asked for it."""
+        usage = self[key].usage
         self[key].left = 0
-        self[key].usage.blocked_until = now + min(seconds, SECONDS_MAX)
+        usage.blocked_until = max(usage.blocked_until, now + min(seconds, PAUSE_SECONDS_MAX))
 
     def record_failure(self, key: LeaseKey, now: float, *, ours: bool) -> None:
         """Count a call that ended without an answer; `ours`: it counts as no error of the vendor."""

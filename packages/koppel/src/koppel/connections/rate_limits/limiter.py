@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 
 import structlog
+from django.utils.translation import gettext_noop
 
-from koppel.connections.rate_limits.leases import LeaseCache, LeaseKey, QuotaKey
+from koppel.connections.rate_limits.leases import SERVER_ERROR, LeaseCache, LeaseKey, QuotaKey
 from koppel.connections.rate_limits.quota import Allocation, AllocationReason
 from koppel.connections.rate_limits.quota_store import QuotaStore
 from koppel.connections.rate_limits.usage_reporter import Reporter
@@ -23,10 +24,12 @@ from koppel.connector.contract import Connector, RateLimitStatus, rate_limits_of
 from koppel.connector.errors import RateLimited
 from koppel.kit.database.pool import Database
 from koppel.kit.http.client import Response
+from koppel.kit.http.retry_after import requested_pause
 from koppel.kit.quarantine import Quarantined
 
 TOO_MANY_REQUESTS = 429
 RETRY_SECONDS_DEFAULT = 60.0
+PAUSE_REQUESTED = gettext_noop("The accounting system asked Koppel to wait before the next call.")
 
 on_before_request: ContextVar[Callable[[], None] | None] = ContextVar("on_before_request", default=None)
 """A function to call before each request; it may raise one of the connector's
@@ -63,15 +66,20 @@ class RateLimiter:
 
     def record_answer(
         self, quota: QuotaKey, organisation_id: int, answer: Response, limits: Sequence[RateLimitStatus]
-    ) -> None:
-        """Count a call that was answered, with whatever status.
-        `limits` are what the answer states about them."""
+    ) -> float:
+        """Count a call that was answered, with whatever status; `limits` are what the answer states.
+
+        Returns the seconds of the pause that it asks for; `report` then tells the other processes."""
         key, now = LeaseKey(quota, organisation_id), time.monotonic()
         self._leases.record_answer(key, answer.status, limits, now)
-        if answer.status == TOO_MANY_REQUESTS:
-            self._leases.block(
-                key, _seconds(answer.headers.get("retry-after", ""), RETRY_SECONDS_DEFAULT), now
-            )
+        pause = _pause_seconds(answer)
+        if pause:
+            self._leases.block(key, pause, now)
+        return pause
+
+    async def report(self, quota: QuotaKey, organisation_id: int) -> None:
+        """Store at once what was counted: another process, or this one after a restart, must know it."""
+        await self.reporter.report(LeaseKey(quota, organisation_id))
 
     def record_failure(self, quota: QuotaKey, organisation_id: int, *, ours: bool) -> None:
         """Count a call that ended without an answer; the vendor may have counted it.
@@ -119,7 +127,8 @@ class RateLimitedHttp:
                 *self._quota, ours=isinstance(error, asyncio.CancelledError | Quarantined)
             )
             raise
-        self._rate_limiter.record_answer(*self._quota, answer, self._limits(answer))
+        if self._rate_limiter.record_answer(*self._quota, answer, self._limits(answer)):
+            await self._rate_limiter.report(*self._quota)
         return answer
 
     def _limits(self, answer: Response) -> Sequence[RateLimitStatus]:
@@ -131,28 +140,20 @@ class RateLimitedHttp:
             return ()
 
 
-def rate_limited(
-    http: OriginRestrictedHttp,
-    rate_limiter: RateLimiter,
-    vendor: Connector,
-    quota: QuotaKey | None,
-    organisation_id: int,
-) -> OriginRestrictedHttp | RateLimitedHttp:
-    """Limit the calls for a company. Calls that only list companies have
-    no quota: the vendor does not count them."""
-    return http if quota is None else RateLimitedHttp(http, rate_limiter, vendor, quota, organisation_id)
-
-
 def _refusal(allocation: Allocation) -> RateLimited:
     if allocation.reason is AllocationReason.ERRORS:
         message = "Too many calls failed: Koppel leaves the accounting system alone for a moment."
         return RateLimited("error_budget", message, retry_after_seconds=allocation.wait_seconds)
+    if allocation.reason is AllocationReason.REQUESTED:
+        return RateLimited("pause", PAUSE_REQUESTED, retry_after_seconds=allocation.wait_seconds)
     message = "The calls that the accounting system allows for this company are used up for now."
     return RateLimited("call_budget", message, retry_after_seconds=allocation.wait_seconds)
 
 
-def _seconds(text: str, default: float) -> float:
-    try:
-        return max(1.0, float(text))
-    except ValueError:
-        return default
+def _pause_seconds(answer: Response) -> float:
+    """Return the pause that a refusal or a server error asks for. A refusal always asks for one."""
+    refused = answer.status == TOO_MANY_REQUESTS
+    if not refused and answer.status < SERVER_ERROR:
+        return 0.0
+    pause = requested_pause(answer.headers)
+    return pause.seconds if pause else RETRY_SECONDS_DEFAULT if refused else 0.0

@@ -99,11 +99,12 @@ class UsageReport(msgspec.Struct):
 
 class AllocationReason(StrEnum):
     """Why no call may be made. BUSY: other workers hold the calls
-    that are left. ERRORS: too many calls failed."""
+    that are left. ERRORS: too many calls failed. REQUESTED: the vendor asked for a pause."""
 
     BUSY = "busy"
     ERRORS = "errors"
     QUOTA = "quota"
+    REQUESTED = "requested"
 
 
 class Allocation(msgspec.Struct):
@@ -160,7 +161,7 @@ def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> A
 def _obstacle(now: float, state: QuotaState, leased: int) -> tuple[float, AllocationReason] | None:
     """Return how many seconds no call is allowed, and why; None when calls are left."""
     if state.blocked_until > now:
-        return state.blocked_until - now, AllocationReason.QUOTA
+        return state.blocked_until - now, AllocationReason.REQUESTED
     if (seconds := errors_wait_seconds(now, state, ERRORS_MAX)) > 0:
         return seconds, AllocationReason.ERRORS
     empty = [window.ends_at - now for window in state.windows.values() if window.remaining <= 0]

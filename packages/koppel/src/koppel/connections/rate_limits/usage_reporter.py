@@ -50,6 +50,14 @@ class Reporter:
         async with self._lock:
             await self._exchange(self._leases.keys(), done=True)
 
+    async def report(self, key: LeaseKey) -> None:
+        """Report the usage of one lease at once. What cannot be stored now is in the next report."""
+        try:
+            async with self._lock:
+                await self._exchange([key], done=True)
+        except Exception as error:
+            log.warning("rate_limit_report_failed", error=type(error).__name__, reason=str(error)[:200])
+
     async def request(self, key: LeaseKey) -> Allocation:
         """Ask for calls in the next exchange, and fill the lease with them.
 

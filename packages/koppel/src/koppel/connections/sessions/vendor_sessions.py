@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop as _
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.hooks import find_imported_company
 from koppel.connections.models import AppRegistration, ConnectionState, GrantReason
-from koppel.connections.rate_limits import QuotaKey, rate_limited
+from koppel.connections.rate_limits import QuotaKey, RateLimitedHttp
 from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
@@ -30,8 +30,8 @@ from koppel.kit.http.client import Response
 
 SQL = load_statements("koppel.connections")
 OK, UNAUTHORISED = 200, 401
-REFUSED = _("The accounting system refuses this company with a fresh token.")
-REPLACED = _("Another sign-in reads this company now. Koppel goes on with that one.")
+REFUSED = _("The accounting system refuses access to this company, even with a new token.")
+REPLACED = _("A newer sign-in now covers this company. Koppel continues with that one.")
 
 _Call = tuple[Sequence[str], ...]
 """Method, address, parameters and headers."""
@@ -67,8 +67,11 @@ class AuthorizedSession:
         self._vault, self._health, self._connector = runtime.vault, runtime.health, connector(app.connector)
         self._token_probe = runtime.token_probe
         http = OriginRestrictedHttp(runtime.http, self.base_urls)
-        quota = QuotaKey(app.pk, company.external_id) if company else None
-        self._http = rate_limited(http, runtime.rate_limiter, self._connector, quota, target.organisation_id)
+        # The vendor does not count calls that list companies, but may ask for a pause.
+        quota = QuotaKey(app.pk, company.external_id if company else f"companies of grant {target.grant_id}")
+        self._http = RateLimitedHttp(
+            http, runtime.rate_limiter, self._connector, quota, target.organisation_id
+        )
         self._checked_token: Secret | None = None
 
     async def send(

@@ -18,3 +18,15 @@ SELECT app_id, company, '{}', now()
 UPDATE connections_rate_limit quota SET state = new.state::jsonb, updated_at = now()
   FROM unnest(%(app_ids)s::bigint[], %(companies)s::text[], %(states)s::text[]) AS new (app_id, company, state)
  WHERE quota.app_id = new.app_id AND quota.company = new.company
+
+-- name: read_token_pause
+-- How many seconds the token endpoint of an app registration must not be called.
+SELECT (state->>'blocked_until')::float8 - extract(epoch FROM clock_timestamp())::float8
+  FROM connections_rate_limit WHERE app_id = %(app_id)s AND company = %(key)s
+
+-- name: store_token_pause
+INSERT INTO connections_rate_limit AS quota (app_id, company, state, updated_at)
+VALUES (%(app_id)s, %(key)s,
+        jsonb_build_object('blocked_until', extract(epoch FROM clock_timestamp())::float8 + %(seconds)s::float8), now())
+    ON CONFLICT (app_id, company) DO UPDATE SET updated_at = now(), state = jsonb_build_object('blocked_until',
+       greatest((quota.state->>'blocked_until')::float8, (excluded.state->>'blocked_until')::float8))

@@ -1,16 +1,17 @@
 """Words of a connection's timeline and health."""
 
 from datetime import timedelta
-from typing import Any
 
 from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from koppel.connections.health import DayHealth
 from koppel.connections.models import TimelineEvent, TimelineKind
+from koppel.kit.web.sentences import fill
 
 register = template.Library()
 BAD = (
@@ -28,7 +29,7 @@ WARNING = (
     TimelineKind.COMPANY_NUMBER_CHANGED,
 )
 DAY_KINDS = {
-    "ok": _("well"),
+    "ok": _("no problems"),
     "none": _("not connected yet"),
     "degraded": _("no answer"),
     "lost": _("consent lost"),
@@ -37,18 +38,11 @@ DAY_KINDS = {
 }
 
 
-class _Dashes(dict[str, Any]):
-    """The context may be older than the message: a missing value shows as a dash."""
-
-    def __missing__(self, key: str) -> str:
-        return "–"
-
-
 @register.filter
 def event_message(event: TimelineEvent) -> str:
     if event.kind not in TimelineKind.values:
         return event.kind
-    return str(TimelineKind(event.kind).label) % _Dashes(event.context)
+    return fill(TimelineKind(event.kind).label, event.context)
 
 
 @register.filter
@@ -79,7 +73,8 @@ def in_words(message: str) -> str:
 def day_message(day: DayHealth) -> str:
     text = f"{date_format(day.day, 'SHORT_DATE_FORMAT')}: {DAY_KINDS.get(day.kind, day.kind)}"
     return (
-        translate("%(text)s, %(minutes)d minutes") % {"text": text, "minutes": day.minutes}
+        ngettext("%(text)s, %(minutes)d minute", "%(text)s, %(minutes)d minutes", day.minutes)
+        % {"text": text, "minutes": day.minutes}
         if day.minutes
         else text
     )
@@ -90,6 +85,6 @@ def bar_summary(days: list[DayHealth]) -> str:
     """Describe the drawing in one sentence, for those who do not see it."""
     troubled = [day for day in days if day.kind not in ("ok", "none")]
     if not troubled:
-        return translate("Health of the last 30 days: well every day.")
+        return translate("Health over the last 30 days: no problems.")
     listed = "; ".join(day_message(day) for day in troubled)
-    return translate("Health of the last 30 days: %(listed)s.") % {"listed": listed}
+    return translate("Health over the last 30 days: %(listed)s.") % {"listed": listed}

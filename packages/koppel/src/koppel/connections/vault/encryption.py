@@ -9,9 +9,8 @@ from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypted_field
 
 KEY_MISSING = gettext_noop(
-    "Koppel cannot open a secret that it keeps, because its key is missing or another one. Nothing is lost: "
-    "whoever runs Koppel"
-    " puts the key back (“koppel check” says which one)."
+    "Koppel cannot decrypt a stored secret because its key is missing or wrong. No data is "
+    "lost: your administrator can restore the key (“koppel check” names it)."
 )
 """The message for a person where a `DecryptionError` occurred."""
 

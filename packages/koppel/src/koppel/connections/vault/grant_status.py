@@ -10,12 +10,11 @@ from koppel.connections.models import Grant
 from koppel.kit.clock import now
 from koppel.kit.tenancy import organisation_scope
 
-INTERRUPTED = gettext_noop("Koppel was interrupted while it renewed the consent, and the new token was lost.")
+INTERRUPTED = gettext_noop("Koppel was interrupted while renewing the consent, and the new token was lost.")
 UNANSWERED = gettext_noop(
-    "The accounting system did not answer when Koppel renewed the consent, "
-    "and the new token was lost with its answer."
+    "The accounting system did not respond while Koppel renewed the consent, and the new token was lost."
 )
-NO_REFRESH_TOKEN = gettext_noop("The accounting system gave no token with which the consent can be renewed.")
+NO_REFRESH_TOKEN = gettext_noop("The accounting system did not issue a token to renew the consent.")
 
 
 def mark_lost(organisation_id: int, grant_id: int, generation: int, code: str, message: str) -> bool:

@@ -19,15 +19,14 @@ INTENT_SECONDS_MAX = CALL_SECONDS_MAX + 30
 CALLER_SECONDS_MAX = 30
 """How long a caller waits for a refresh, in this or another process; the refresh itself goes on."""
 RENEWAL_SLOW = "renewal_slow"
-SLOW = gettext_noop(
-    "The accounting system is slow to renew the access; Koppel waits for its answer and goes on by itself."
-)
+SLOW = gettext_noop("The accounting system is slow to renew access. Koppel continues when it responds.")
 SLOW_PAUSE_SECONDS = 15.0
 """How long to wait before asking again for a token whose refresh is slow."""
 REFRESH_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=300.0)
 REFUSAL_PAUSE = timedelta(seconds=60)
 """So long after a refresh that a refusal caused, another refusal causes none: the token is not the reason."""
-REFUSED_FOR_NOW = gettext_noop("The accounting system refuses the token and does not give another one yet.")
+TOKEN_PAUSE = gettext_noop("The accounting system asked Koppel to wait before the access is renewed.")
+REFUSED_FOR_NOW = gettext_noop("The accounting system rejects the token and has not issued a new one.")
 
 
 def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool = False) -> Secret | None:
@@ -83,6 +82,14 @@ def token_while_slow(grant: GrantSnapshot, refused: Secret | None) -> Secret:
     raise Unreachable(RENEWAL_SLOW, SLOW, retry_after_seconds=SLOW_PAUSE_SECONDS)
 
 
+def token_while_paused(grant: GrantSnapshot, refused: Secret | None, seconds: float) -> Secret:
+    """Return the old access token while it is valid, else raise `RateLimited`: the token endpoint asked for a
+    pause."""
+    if grant.is_live() and grant.access_token != refused:
+        return grant.access_token
+    raise RateLimited("token_pause", TOKEN_PAUSE, retry_after_seconds=seconds)
+
+
 def is_by_company_id(grant: GrantSnapshot) -> bool:
     modes = grant.descriptor.consent_modes
     return any(option.key == grant.app.consent_mode and option.by_company_id for option in modes)
@@ -95,10 +102,11 @@ def recorded_failure(grant: GrantSnapshot, seconds: float) -> ConnectorError:
         return ConsentLost(code, grant.failure_reason)
     if kind == SetupMissing.__name__:
         return SetupMissing(code, grant.failure_reason)
-    return Unreachable(code or "token_endpoint", grant.failure_reason, retry_after_seconds=seconds)
+    if kind == RateLimited.__name__:
+        return RateLimited(code, grant.failure_reason, retry_after_seconds=seconds)
+    return Unreachable(code or "token_endpoint", grant.failure_reason, requested_pause_seconds=seconds)
 
 
 def pause_seconds(error: ConnectorError, failures: int) -> float:
-    """Return an exponential back-off with jitter; at least what the vendor asks for when it limits us."""
-    pause = REFRESH_BACKOFF.jittered_seconds(failures)
-    return max(pause, error.retry_after_seconds) if isinstance(error, RateLimited) else pause
+    """Return an exponential back-off with jitter; at least what the vendor asked for."""
+    return max(REFRESH_BACKOFF.jittered_seconds(failures), error.requested_pause_seconds)

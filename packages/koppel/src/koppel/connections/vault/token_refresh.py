@@ -34,9 +34,11 @@ from koppel.connections.vault.refresh_policy import (
     is_slow,
     may_still_be_in_flight,
     pause_seconds,
+    token_while_paused,
     token_while_slow,
     usable_token,
 )
+from koppel.connections.vault.token_pause import TokenPauses
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import (
@@ -74,9 +76,9 @@ FAILURES_UNTIL_DEGRADED = 3
 BUSY = "vault_busy"
 CRASH = "crash"
 NO_KEY = "vault_key"
-STOPPING = gettext_noop("Koppel is stopping.")
-BUSY_ELSEWHERE = gettext_noop("Another process renews this consent.")
-LATE = gettext_noop("The accounting system did not answer in time.")
+STOPPING = gettext_noop("Koppel is shutting down.")
+BUSY_ELSEWHERE = gettext_noop("This consent is already being renewed.")
+LATE = gettext_noop("The accounting system did not respond in time.")
 NO_GRANT = gettext_noop("The consent no longer exists.")
 
 T = TypeVar("T")
@@ -108,6 +110,7 @@ class Vault:
 
     def __init__(self, database: Database, http: HttpClient) -> None:
         self._rows, self._http, self._locks = GrantStore(database), http, GrantLocks()
+        self._pauses = TokenPauses(database)
         self._refreshes: dict[int, _Refresh] = {}
         self._app_semaphores: dict[int, asyncio.Semaphore] = {}
         self._token_cache: dict[tuple[int, int], tuple[GrantSnapshot, float]] = {}
@@ -243,6 +246,8 @@ class Vault:
             try:
                 if not may_still_be_in_flight(grant) or grant.started_at == checked_intent:
                     await quarantine.refuse_async()
+                    if pause := await self._pauses.seconds_left(grant.app.pk):
+                        return token_while_paused(grant, refused, pause)
                     if await self._rows.mark_refresh_started(
                         grant, now() + timedelta(seconds=MAINTAIN_SECONDS)
                     ):
@@ -375,6 +380,8 @@ class Vault:
     ) -> Secret:
         """Store a failure that needs no person, and back off.
         Returns the old access token while it is valid."""
+        if pause := error.requested_pause_seconds:
+            await _retry_on_outage(lambda: self._pauses.add(grant.app.pk, pause))
         retry_at = now() + timedelta(seconds=pause_seconds(error, grant.failures))
         failure = (f"{type(error).__name__}:{error.code}"[:60], str(error))
         is_unanswered = isinstance(error, Unreachable | UnexpectedResponse) and error.code not in (

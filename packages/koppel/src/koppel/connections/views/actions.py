@@ -46,7 +46,7 @@ def redirects_when_gone(action: ConnectionAction) -> ConnectionAction:
         try:
             return action(request, connection_id)
         except NoSuchConnection:
-            messages.info(request, _("This connection does not exist any more."))
+            messages.info(request, _("This connection no longer exists."))
             return redirect("connections:list")
 
     return view
@@ -95,11 +95,11 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> H
     check = check_connection(request.actor, connection_id)
     if check.answered:
         context = {"company": check.company, "milliseconds": check.milliseconds}
-        message = _("It works: %(company)s answered in %(milliseconds)d ms.")
-        unnamed = _("It works: the accounting system answered in %(milliseconds)d ms.")
+        message = _("The connection works: %(company)s answered in %(milliseconds)d ms.")
+        unnamed = _("The connection works: the accounting system answered in %(milliseconds)d ms.")
         messages.success(request, (message if check.company else unnamed) % context)
     else:
-        messages.error(request, _("It does not work now: %s") % _(check.message))
+        messages.error(request, _("The connection does not work: %s") % _(check.message))
     return _redirect_to(connection_id)
 
 
@@ -108,7 +108,7 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> H
 def pause_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Pause the connection."""
     if lifecycle.pause_connection(request.actor, connection_id):
-        messages.success(request, _("Paused. Nothing is read until somebody resumes it."))
+        messages.success(request, _("Paused. Syncing is stopped until you resume it."))
     return _redirect_to(connection_id)
 
 
@@ -117,7 +117,7 @@ def pause_connection(request: AuthenticatedRequest, connection_id: int) -> HttpR
 def resume_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Resume the connection."""
     if lifecycle.resume_connection(request.actor, connection_id):
-        messages.success(request, _("Resumed. What waited goes on now."))
+        messages.success(request, _("Resumed. Pending syncs continue."))
     return _redirect_to(connection_id)
 
 
@@ -129,9 +129,12 @@ def request_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpR
     new_owner_id = TransferForm.of(request).input_or_refusal().member
     if ownership.request_transfer(request.actor, connection_id, new_owner_id):
         connection = queries.get_connection(request.actor, connection_id)
-        noted = _("Noted. Until the new owner has signed in, it runs on the old account.")
+        noted = _(
+            "Transfer requested. The connection keeps using the current account until the new owner "
+            "has signed in."
+        )
         messages.success(
-            request, noted if connection.pending_owner_id else _("%s is its owner.") % connection.owner.user
+            request, noted if connection.pending_owner_id else _("Owner: %s.") % connection.owner.user
         )
     return _redirect_to(connection_id)
 
@@ -143,7 +146,7 @@ def set_import_policy(request: AuthenticatedRequest, connection_id: int) -> Http
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     chosen = ImportPolicyForm.of(request).input_or_refusal()
     count = lifecycle.set_import_policy(request.actor, connection_id, chosen)
-    text = ngettext("%d company is released for import.", "%d companies are released for import.", count)
+    text = ngettext("%d company shared with colleagues.", "%d companies shared with colleagues.", count)
     messages.success(request, text % count)
     return _redirect_to(connection_id)
 
@@ -166,10 +169,10 @@ def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpRe
 
 def _report_decision(request: AuthenticatedRequest, answer: ChangeResolution, count: int) -> None:
     if answer.accept:
-        text = ngettext("%d administration goes on.", "%d administrations go on.", count)
+        text = ngettext("%d administration resumed.", "%d administrations resumed.", count)
         messages.success(request, text % count)
     else:
-        text = ngettext("%d administration stays stopped.", "%d administrations stay stopped.", count)
+        text = ngettext("%d administration remains stopped.", "%d administrations remain stopped.", count)
         messages.info(request, text % count)
 
 
@@ -238,14 +241,14 @@ def hand_over_connections(request: AuthenticatedRequest, membership_id: int) -> 
 def _hand_over(request: AuthenticatedRequest, membership_id: int, new_owner_id: int) -> HttpResponse:
     question = hand_over_question(request.actor, membership_id, new_owner_id)
     if not question.groups:
-        messages.success(request, _("Nothing is left to hand over."))
+        messages.success(request, _("Nothing left to transfer."))
         return HttpResponseRedirect(request.path)
     if page := unconfirmed(request, question):
         return page
     count = ownership.transfer_all(request.actor, membership_id, new_owner_id)
     text = ngettext(
-        "%d connection is handed over: it changes with the next sign-in.",
-        "%d connections are handed over: each changes with the next sign-in.",
+        "Transfer of %d connection requested. It completes at the next sign-in.",
+        "Transfer of %d connections requested. Each completes at the next sign-in.",
         count,
     )
     messages.success(request, text % count)

@@ -31,7 +31,7 @@ def manage_apps(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         with form.refusals():
             app = registrations.save_app(request.actor, None, form.input)
-            messages.success(request, _("The app is registered. Test it before you sign in with it."))
+            messages.success(request, _("App registered. Test it before signing in."))
             return HttpResponseRedirect(f"{request.path}#app-{app.pk}")
     return _show_apps(request, form, None)
 
@@ -46,7 +46,7 @@ def change_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
         registrations.save_app(request.actor, app_id, form.input)
     if form.errors:
         return _show_apps(request, form, app_id)
-    messages.success(request, _("The app registration was changed."))
+    messages.success(request, _("App registration changed."))
     return _redirect_to(app_id)
 
 
@@ -54,7 +54,7 @@ def change_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
 def remove_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
     """Remove one that no connection uses."""
     registrations.remove_app(request.actor, app_id)
-    messages.success(request, _("The app registration was removed, with its secret."))
+    messages.success(request, _("App registration and secret removed."))
     return HttpResponseRedirect(reverse("connections:apps"))
 
 

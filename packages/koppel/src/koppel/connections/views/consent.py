@@ -67,17 +67,15 @@ def complete_consent(request: AuthenticatedRequest) -> HttpResponse:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(return_path)
     except ConnectorError as error:
-        text = _("You are signed in, but the list of companies could not be read: %s")
+        text = _("You are signed in, but the list of companies could not be loaded: %s")
         messages.error(request, text % _(str(error)))
         return HttpResponseRedirect(return_path)
     if outcome.purpose == ConsentPurpose.RECONNECT:
         with organisation_scope(request.actor.organisation_id):
             connection_reconnected(request.actor, outcome.connection_id)
-        messages.success(request, _("Signed in again as %s. The administrations go on.") % outcome.account)
+        messages.success(request, _("Signed in again as %s. Syncing resumes.") % outcome.account)
     elif outcome.purpose == ConsentPurpose.TRANSFER and is_whole:
-        messages.success(request, _("The connection is yours now, and runs on your account."))
+        messages.success(request, _("You are now the owner of this connection. It uses your account."))
     elif outcome.purpose == ConsentPurpose.TRANSFER:
-        messages.info(
-            request, _("This company runs on your account now. Sign in once for each of the others.")
-        )
+        messages.info(request, _("This company now uses your account. Sign in once for each of the others."))
     return HttpResponseRedirect(outcome.return_to)

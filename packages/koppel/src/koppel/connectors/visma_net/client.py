@@ -17,15 +17,17 @@ from koppel.connector.errors import (
 )
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST
 from koppel.kit.http.client import Response
+from koppel.kit.http.retry_after import requested_pause
 
 RETRY_SECONDS_DEFAULT = 60.0
-RETRY_SECONDS_MAX = 3600.0
 PAGE = _("Visma.net answered with a page instead of data. Koppel tries again.")
 ERROR = _("Visma.net answers with an error. Koppel tries again.")
-QUOTA_USED = _("Visma.net's call quota for this company is used up.")
+PAUSE_REQUESTED = _("Visma.net asked Koppel to wait. The sync continues automatically.")
+PAUSE_TOO_LONG = _("Visma.net asked Koppel to wait for more than three days. Koppel tries again after three.")
+QUOTA_USED = _("The Visma.net call limit for this company is used up.")
 NO_LICENCE = _(
-    "Visma.net says: no licence for this company. The user lacks the role “API User”, "
-    "or the licence has ended."
+    "Visma.net reports no licence for this company. The user lacks the role “API User”, or "
+    "the licence has ended."
 )
 FORBIDDEN = _("Visma.net does not allow Koppel to read this. A scope or a role is missing.")
 
@@ -63,7 +65,7 @@ def parse(body: bytes, kind: Any) -> Any:
         ) from None
     except msgspec.DecodeError:
         raise Unreachable(
-            "truncated", _("An answer of Visma.net broke off."), retry_after_seconds=5
+            "truncated", _("Visma.net's answer was interrupted."), retry_after_seconds=5
         ) from None
 
 
@@ -73,11 +75,8 @@ def _error(answer: Response) -> ConnectorError:
         return Unreachable(
             "unauthorised", _("Visma.net does not accept the access token."), retry_after_seconds=15
         )
-    if status == 429:
-        seconds = seconds_of(answer.headers.get("retry-after", ""))
-        return RateLimited("quota", QUOTA_USED, retry_after_seconds=seconds)
-    if status >= 500:
-        return Unreachable(f"http_{status}", ERROR, retry_after_seconds=15)
+    if status == 429 or status >= 500:
+        return _temporary_error(answer)
     details = json_object(answer.body)
     if details.get("ExceptionFaultCode") == "12027":
         return SetupMissing("no_license", NO_LICENCE)
@@ -85,6 +84,18 @@ def _error(answer: Response) -> ConnectorError:
         return NotConsented("forbidden", FORBIDDEN)
     message = str(details.get("message") or details.get("ExceptionMessage") or "")[:200]
     return UnexpectedResponse(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
+
+
+def _temporary_error(answer: Response) -> ConnectorError:
+    """Return the error of a refusal or a server error, with the pause that it asks for."""
+    pause, code = requested_pause(answer.headers), f"http_{answer.status}"
+    if answer.status == 429:
+        sentence = PAUSE_TOO_LONG if pause and pause.is_capped else QUOTA_USED
+        return RateLimited("quota", sentence, retry_after_seconds=pause_seconds(answer))
+    if pause is None:
+        return Unreachable(code, ERROR, retry_after_seconds=15)
+    sentence = PAUSE_TOO_LONG if pause.is_capped else PAUSE_REQUESTED
+    return Unreachable(code, sentence, requested_pause_seconds=pause.seconds)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -96,9 +107,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def seconds_of(text: str) -> float:
-    """Return `Retry-After` in seconds; a missing or absurd value becomes a minute or an hour."""
-    try:
-        return min(max(float(text), 1.0), RETRY_SECONDS_MAX)
-    except ValueError:
-        return RETRY_SECONDS_DEFAULT
+def pause_seconds(answer: Response) -> float:
+    """Return the pause that a refusal asks for; a minute when it does not say."""
+    pause = requested_pause(answer.headers)
+    return pause.seconds if pause else RETRY_SECONDS_DEFAULT

@@ -133,9 +133,7 @@ class VismaNet:
             raise
         organizations: list[_Organization] = parse(body, list[_Organization])
         if not organizations:
-            raise NotConsented(
-                "no_company", _("Visma.net shows nothing of this company to the user who signed in.")
-            )
+            raise NotConsented("no_company", _("Visma.net shows no data of this company to this user."))
         first = organizations[0]
         branches = [
             (branch.number, branch.name, None)

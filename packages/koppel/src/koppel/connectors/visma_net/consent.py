@@ -28,7 +28,7 @@ from koppel.connector.errors import (
     UnexpectedResponse,
     Unreachable,
 )
-from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, json_object, seconds_of
+from koppel.connectors.visma_net.client import RETRY_SECONDS_DEFAULT, json_object, pause_seconds
 from koppel.connectors.visma_net.descriptor import (
     COMPANY_PER_SIGN_IN,
     READ_SCOPE,
@@ -39,26 +39,23 @@ from koppel.connectors.visma_net.descriptor import (
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
+from koppel.kit.http.retry_after import requested_pause
 
 DENIED = _("The sign-in at Visma was refused, so nothing was connected. Please try again.")
 DENIALS = {
-    "access_denied": _(
-        "You did not allow access, so nothing was connected. You can start again at any time."
-    ),
+    "access_denied": _("You did not allow access. Nothing was connected; you can start again at any time."),
     "invalid_scope": _(
-        "The app at Visma may not ask for what Koppel needs. "
-        "An Administrator adds the missing scope in the Visma Developer"
-        " Portal; then sign in again."
+        "The app at Visma lacks a scope that Koppel needs. An Administrator adds it in the Visma "
+        "Developer Portal; then sign in again."
     ),
     "unauthorized_client": _(
-        "The app at Visma is not set up for signing in. An Administrator corrects that at Visma."
+        "The app at Visma is not set up for signing in. An Administrator can correct this at Visma."
     ),
-    "server_error": _("Visma Connect had a failure of its own. Please try again in a few minutes."),
-    "temporarily_unavailable": _(
-        "Visma Connect is not available just now. Please try again in a few minutes."
-    ),
+    "server_error": _("Visma Connect has an outage. Please try again in a few minutes."),
+    "temporarily_unavailable": _("Visma Connect is not available. Please try again in a few minutes."),
 }
-SILENT = _("Visma Connect does not answer properly just now. Koppel goes on trying; nothing is lost.")
+SLOW_DOWN = _("Visma Connect's call limit was reached.")
+SILENT = _("Visma Connect is not responding properly. Koppel keeps trying; no data is lost.")
 NO_ROLE = _(
     "This user has the role “API User” on no company. An administrator of the company gives it in Visma "
     "Admin; it takes"
@@ -75,16 +72,16 @@ SECRET_REFUSED = _(
     " App registrations."
 )
 NOT_APPROVED = _(
-    "Visma knows no such tenant, or its administrator has not approved Koppel in the Visma App Store."
+    "Visma does not recognise this tenant, or its administrator has not approved Koppel in "
+    "the Visma App Store."
 )
 REDIRECT_UNKNOWN = _(
-    "Visma does not know the redirect address of this app. "
-    "Copy it from here into the app in the Visma Developer Portal."
+    "Visma does not accept the redirect address of this app. Copy it from here into the app "
+    "in the Visma Developer Portal."
 )
 CUSTOMER_TENANT = _(
-    "This is the tenant id of the customer, not of the company: Visma gives a token for it, "
-    "but the company's books refuse it."
-    " The right one is in Visma Admin → Company → Edit → Configuration → Tenant id."
+    "This is the tenant id of the customer, not of the company. Use the one in Visma Admin → "
+    "Company → Edit → Configuration → Tenant id."
 )
 UNTRUSTED = _("The signed answer of Visma Connect cannot be trusted.")
 NAME_CHARACTERS_MAX = 200
@@ -92,7 +89,7 @@ NAME_CHARACTERS_MAX = 200
 TOKEN_SECONDS_MAX = 30 * 24 * 3600
 """The longest lifetime that a token is given, whatever the vendor states: dates end in the year 9999."""
 NO_VERIFIER = "koppel-tests-this-app-and-grants-nothing-by-it"
-CODE_USED = _("This sign-in was used before, or it took too long. Please start again.")
+CODE_USED = _("This sign-in has already been used or has expired. Please start again.")
 A_PERSONS_JOB = {
     "invalid_grant": _("The consent at Visma has expired or was withdrawn."),
     "invalid_client": SECRET_REFUSED,
@@ -327,12 +324,15 @@ def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
     """
     error = str(json_object(answer.body).get("error", ""))[:40]
     if answer.status == 429:
-        seconds = seconds_of(answer.headers.get("retry-after", ""))
-        return RateLimited(
-            "token_quota", _("Visma Connect asks Koppel to slow down."), retry_after_seconds=seconds
-        )
+        return RateLimited("token_quota", SLOW_DOWN, retry_after_seconds=pause_seconds(answer))
     if answer.status >= 500 or not error:
-        return Unreachable(f"token_{answer.status}", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
+        pause = requested_pause(answer.headers) if answer.status >= 500 else None
+        return Unreachable(
+            f"token_{answer.status}",
+            SILENT,
+            retry_after_seconds=RETRY_SECONDS_DEFAULT,
+            requested_pause_seconds=pause.seconds if pause else 0.0,
+        )
     if error == "invalid_tenant":
         return SetupMissing(error, NO_ROLE)
     if error == "invalid_grant" and by_code:

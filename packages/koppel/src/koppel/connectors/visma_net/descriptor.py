@@ -16,9 +16,8 @@ SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
 TENANT_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 SERVICE_ACCOUNT = _(
-    "Sign in with a service account of your firm rather than your own: "
-    "a connection runs on the account that made it, and stops"
-    " when that person leaves."
+    "Use a service account of your firm rather than your own: a connection uses the account "
+    "that created it and stops when its user leaves."
 )
 
 DESCRIPTOR = Descriptor(
@@ -30,9 +29,8 @@ DESCRIPTOR = Descriptor(
             COMPANY_LIST,
             _("One sign-in reaches many companies"),  # type: ignore[arg-type]
             _(  # type: ignore[arg-type]
-                "The classic way, with a list of companies. Visma retired it for new apps in 2025, "
-                "so it works with the sandbox"
-                " only."
+                "The classic method, with a list of companies. Visma retired it for new apps in 2025, so "
+                "it works with the sandbox only."
             ),
             scopes=SCOPES,
             advice=SERVICE_ACCOUNT,  # type: ignore[arg-type]
@@ -40,7 +38,7 @@ DESCRIPTOR = Descriptor(
         ConsentMode(
             COMPANY_PER_SIGN_IN,
             _("One company per sign-in"),  # type: ignore[arg-type]
-            _("Visma Connect today: you pick one company at each sign-in and add the next one."),  # type: ignore[arg-type]
+            _("The current Visma Connect: choose one company at each sign-in, then add the next one."),  # type: ignore[arg-type]
             collects_many=True,
             scopes=SCOPES,
             advice=SERVICE_ACCOUNT,  # type: ignore[arg-type]
@@ -49,8 +47,8 @@ DESCRIPTOR = Descriptor(
             SERVICE,
             _("Service, by tenant id"),  # type: ignore[arg-type]
             _(
-                "Without a person: the client approves Koppel in the Visma App Store, "
-                "and you enter the tenant id."
+                "No user account needed: the client approves Koppel in the Visma App Store, and you "
+                "enter the tenant id."
             ),  # type: ignore[arg-type]
             by_company_id=True,
             company_id_pattern=TENANT_ID,
@@ -62,8 +60,8 @@ DESCRIPTOR = Descriptor(
             ),
             scopes=SERVICE_SCOPES,
             advice=_(  # type: ignore[arg-type]
-                "The steadiest way: nobody's account is needed, "
-                "so nothing stops when somebody leaves or changes a password."
+                "The most reliable method: no personal account is needed, so syncing continues when "
+                "staff leave or change passwords."
             ),
         ),
     ),
@@ -90,7 +88,7 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     setup_requirements=_("A Visma.net user with the role “API User” on each company."),  # type: ignore[arg-type]
-    permissions_text=_("Read. You can withdraw it at any time."),  # type: ignore[arg-type]
+    permissions_text=_("Read only. You can withdraw access at any time."),  # type: ignore[arg-type]
     identity_paths=("/API/resources/v1/context", "/v1/organization"),
     company_header=("ipp-company-id", "id"),
     # The lifetime of refresh tokens is chosen per app, in days, and not published: this assumes the shortest.

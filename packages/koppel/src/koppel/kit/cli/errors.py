@@ -1,4 +1,4 @@
-"""Errors of commands, shown to the person at the shell."""
+"""Errors of commands, shown in the terminal."""
 
 from koppel.kit.errors import KoppelError
 
@@ -10,6 +10,6 @@ class CommandError(KoppelError):
 
 
 class CheckFailed(CommandError):
-    """The command found something that is not as it should be."""
+    """The command found a problem."""
 
     exit_code = 1

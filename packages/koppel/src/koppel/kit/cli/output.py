@@ -24,7 +24,7 @@ def print_rows(rows: Sequence[Any], columns: Sequence[str], *, as_json: bool, ti
         return
     table = Table(*(name.replace("_", " ") for name in columns), title=title or None)
     for row in mappings:
-        # Verbatim: a name such as "Jansen [oud]" is no instruction for the terminal.
+        # Printed verbatim: a name such as "Jansen [oud]" must not be parsed as markup.
         table.add_row(*(Text(_cell(row.get(name))) for name in columns))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 

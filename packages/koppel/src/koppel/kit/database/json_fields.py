@@ -1,4 +1,4 @@
-"""A JSON column with a shape: decoded when it is loaded, checked when it is stored."""
+"""A JSON column with a declared type: decoded when loaded, checked when stored."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, overload
@@ -15,9 +15,9 @@ Loaded_co = TypeVar("Loaded_co", covariant=True)
 
 MessageValue = str | int | float | bool | None
 MessageContext = dict[str, MessageValue]
-"""What fills the placeholders of a message, by their names."""
+"""Values of the placeholders in a message, by name."""
 MessageFacts = Mapping[str, MessageValue]
-"""The same, for who only reads it."""
+"""The same, read-only."""
 
 if TYPE_CHECKING:
 
@@ -35,10 +35,10 @@ class ShapeMismatch(TypeError):
 class TypedJSONField(_JSONField[Assigned_contra, Loaded_co]):
     """A JSON column whose values are of `shape`: a `msgspec.Struct`, or a list or dictionary of one.
 
-    Loading ignores fields that the shape does not know, so rows of an older version can be
-    read. Storing a value of another shape, or with a field that would be lost, raises
-    `ShapeMismatch`. The database knows nothing of the shape, so changing it is no migration;
-    `default` stays `dict` or `list`, and is converted."""
+    Loading ignores unknown fields, so rows of an older version can be read. Storing a value of another shape,
+    or one with a field that would be lost, raises `ShapeMismatch`. The database does not know the shape, so
+    changing it needs no migration; `default` stays `dict` or `list`, and is converted.
+    """
 
     @overload
     def __init__(
@@ -57,11 +57,11 @@ class TypedJSONField(_JSONField[Assigned_contra, Loaded_co]):
 
     def clone(self) -> Self:
         _name, _path, arguments, options = self.deconstruct()
-        field_type: Any = type(self)  # the Django plugin of mypy fails on a call of `type[Self]`
+        field_type: Any = type(self)  # django-stubs' mypy plugin fails on a call of `type[Self]`
         return cast("Self", field_type(self.shape, *arguments, **options))
 
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
-        """Describe a plain JSON column, which is all that migrations must know."""
+        """Describe a plain JSON column: migrations need not know the shape."""
         name, _path, arguments, options = super().deconstruct()
         return str(name), "django.db.models.JSONField", list(arguments), dict(options)
 
@@ -85,7 +85,10 @@ class TypedJSONField(_JSONField[Assigned_contra, Loaded_co]):
 
 
 def to_json(value: object, shape: type[Any]) -> Any:
-    """Return a value as plain lists and dictionaries. Raises `ShapeMismatch` when it is not of this shape."""
+    """Return a value as plain lists and dictionaries.
+
+    Raises `ShapeMismatch` when it does not have this shape.
+    """
     plain = _plain(value)
     try:
         restored = msgspec.convert(plain, shape, str_keys=True)
@@ -97,8 +100,10 @@ def to_json(value: object, shape: type[Any]) -> Any:
 
 
 def to_shape(value: object, shape: type[Shape]) -> Shape:
-    """Return a value that was checked by other means as what a column of
-    this shape holds. Raises `ShapeMismatch`."""
+    """Convert a value that was checked elsewhere to this shape.
+
+    Raises `ShapeMismatch`.
+    """
     return msgspec.convert(to_json(value, shape), shape, str_keys=True)
 
 
@@ -107,5 +112,8 @@ def _plain(value: object) -> Any:
 
 
 def encode(value: object, shape: type[Any]) -> str:
-    """Return a value as JSON, for an SQL statement. Raises `ShapeMismatch` when it is not of this shape."""
+    """Return a value as JSON for an SQL statement.
+
+    Raises `ShapeMismatch` when it does not have this shape.
+    """
     return msgspec.json.encode(to_json(value, shape)).decode()

@@ -1,8 +1,8 @@
 """Named advisory locks of PostgreSQL. Nothing else in Koppel calls `pg_advisory_…`.
 
-A lock is a name and the ids it is about. Its key is a 64-bit hash of both, so that no two names share
-keys and an id may be as large as a bigint. A transaction lock ends with its transaction, a session
-lock when it is released or its session ends.
+A lock consists of a name and ids. Its key is a 64-bit hash of both, so different names do not share keys, and
+ids may be as large as a bigint. A transaction lock ends with its transaction, a session lock when it is
+released or its session ends.
 """
 
 from collections.abc import Collection, Iterator
@@ -18,9 +18,9 @@ from koppel.kit.database.pool import Connection
 
 KEY_BYTES = 8
 LOCK_UNTIL_COMMIT_SQL = "SELECT pg_advisory_xact_lock(%s)"
-"""Waits. Its parameter is a key, see `lock_key`."""
+"""Waits for the lock. The parameter is a key, see `lock_key`."""
 TRY_SESSION_LOCK_SQL = "pg_try_advisory_lock"
-"""A function of one key, for statements that decide in SQL which locks to try."""
+"""A function of one key, for statements that choose in SQL which locks to try."""
 _TRY_UNTIL_COMMIT_SQL = "SELECT pg_try_advisory_xact_lock(%s)"
 _LOCK_SESSION_SQL = "SELECT set_config('lock_timeout', %s, true), pg_advisory_lock(%s)"
 _UNLOCK_SESSION_SQL = "SELECT pg_advisory_unlock(%s)"
@@ -30,38 +30,38 @@ _RELEASE_SESSION_LOCKS_SQL = "SELECT pg_advisory_unlock(key) FROM unnest(%s::big
 
 
 class LockName(StrEnum):
-    """Every advisory lock: its holder, its ids, and what it protects."""
+    """All advisory locks: the ids of each, its holder, and what it protects."""
 
     GRANT = "connections.grant"
-    """Of a grant. The vault, in the session of its process, while it refreshes the grant's token: a refresh
-    token is used once, by one process."""
+    """Id: grant. Held by the vault's session while it refreshes the grant's token, as only one process may
+    use a refresh token."""
     NEW_CONNECTION = "connections.new_connection"
-    """Of an organisation. The end of a sign-in, until its commit: two
-    sign-ins of one account find the same connection."""
+    """Id: organisation. Held from the end of a sign-in to its commit: two sign-ins of one account find the
+    same connection."""
     CONSENT_ATTEMPT = "connections.consent_attempt"
-    """Of an organisation and one of its sign-ins. The exchange of its code, in the session of the request: a
-    second request for the same sign-in waits for the outcome."""
+    """Ids: organisation, sign-in. Held by the request's session during the exchange of the code; a second
+    request for the same sign-in waits for the outcome."""
     PREDECESSORS = "administrations.predecessors"
-    """Of an organisation. Who says what an administration continues, until the commit: a
-    circle may close over rows that nobody holds."""
+    """Id: organisation. Held while the predecessor of an administration is set, until the commit: concurrent
+    changes could form a cycle without touching the same rows."""
     IMPORT_START = "onboarding.import_start"
-    """Of an organisation. The wizard's last step, until its commit: a company
-    that two accounts reach is imported once."""
+    """Id: organisation. Held by the wizard's last step until its commit: a company that two accounts reach is
+    imported once."""
     IMPORT_COMPLETION = "sync.import_completion"
-    """Of an import. The end of an administration's first sync, until its
-    commit: one of them is the last, and notifies."""
+    """Id: import. Held at the end of an administration's first sync until its commit: exactly one is the
+    last, and notifies."""
     SCHEDULE = "sync.schedule"
-    """Of the installation. Who requests the runs that are due, until its commit; others leave it to them."""
+    """Id: none. Held by the process that requests due runs, until its commit; others skip the work."""
     LEADER = "sync.leader"
-    """Of the installation. One worker of all, in its session: it alone keeps the schedule."""
+    """Id: none. Held by the session of the leading worker, which keeps the schedule."""
 
 
 class LockTimeout(Exception):
-    """Another session held the lock for as long as the caller would wait."""
+    """Another session held the lock for longer than the caller was willing to wait."""
 
 
 def lock_key(name: LockName, *ids: int) -> int:
-    """Return the key of a lock, a signed 64-bit number that is the same in every process and version."""
+    """Return the key of a lock: a signed 64-bit number, the same in every process and version."""
     text = ":".join([name.value, *map(str, ids)])
     return int.from_bytes(blake2b(text.encode(), digest_size=KEY_BYTES).digest(), "big", signed=True)
 
@@ -73,7 +73,7 @@ def lock_until_commit(name: LockName, *ids: int) -> None:
 
 
 def try_lock_until_commit(name: LockName, *ids: int) -> bool:
-    """Take the lock until the end of Django's transaction, unless another has it."""
+    """Take the lock until the end of Django's transaction, unless another session has it."""
     with django_connection.cursor() as cursor:
         cursor.execute(_TRY_UNTIL_COMMIT_SQL, [lock_key(name, *ids)])
         return bool(cursor.fetchone()[0])
@@ -81,16 +81,16 @@ def try_lock_until_commit(name: LockName, *ids: int) -> bool:
 
 @contextmanager
 def session_lock(name: LockName, *ids: int, timeout_seconds: int) -> Iterator[None]:
-    """Hold the lock for the length of the block, in the session of Django's
-    connection, so that the block may call vendors.
+    """Hold the lock during the block, in the session of Django's connection.
 
-    It ends with the session, so a process that is killed keeps nobody waiting. Raises `LockTimeout`, and
-    `RuntimeError` within a transaction."""
+    No transaction is open, so the block may call vendors. The lock ends with the session, so a killed process
+    blocks no other. Raises `LockTimeout`, and `RuntimeError` within a transaction.
+    """
     if django_connection.in_atomic_block:
         raise RuntimeError("A session lock for a block is taken outside of transactions.")
     key = lock_key(name, *ids)
     try:
-        # The transaction ends at once: only the timeout is its own.
+        # The transaction ends at once: it only scopes the timeout.
         with transaction.atomic(), django_connection.cursor() as cursor:
             cursor.execute(_LOCK_SESSION_SQL, [f"{timeout_seconds}s", key])
     except OperationalError as error:
@@ -108,20 +108,25 @@ def _unlock_session(key: int) -> None:
         with django_connection.cursor() as cursor:
             cursor.execute(_UNLOCK_SESSION_SQL, [key])
     except DatabaseError:
-        django_connection.close()  # and the lock with it
+        django_connection.close()  # ends the session, and the lock with it
 
 
 async def keep_session_lock(connection: Connection, name: LockName, *ids: int, is_held: bool) -> bool:
-    """Take the lock for the session unless it holds it already (`is_held`) or another has it: session locks
-    are re-entrant. It asks the server either way, so that a broken session raises."""
+    """Take the lock for the session unless it has it already (`is_held`) or another session does.
+
+    Session locks are re-entrant, hence `is_held`. The server is queried in either case, so a broken session
+    raises.
+    """
     cursor = await connection.execute(_KEEP_SESSION_LOCK_SQL, [is_held, lock_key(name, *ids)])
     row = await cursor.fetchone()
     return bool(row and row[0])
 
 
 async def try_session_locks(connection: Connection, name: LockName, ids: Collection[int]) -> set[int]:
-    """Take the locks of `ids` for the session, in one statement. Returns
-    the ids whose locks no other session has."""
+    """Take the locks of `ids` for the session, in one statement.
+
+    Returns the ids whose locks no other session has.
+    """
     id_by_key = {lock_key(name, lock_id): lock_id for lock_id in sorted(ids)}
     cursor = await connection.execute(_TRY_SESSION_LOCKS_SQL, [list(id_by_key)])
     return {id_by_key[key] for (key,) in await cursor.fetchall()}

@@ -1,24 +1,23 @@
-"""Decide which errors of the database are temporary, for syncs, jobs, bulk work and the vault alike.
+"""Decides which database errors are temporary, for syncs, jobs, bulk actions and the vault.
 
-An outage is waited out, however long, and counts as no failure. Every other error is a fault of Koppel, tried
-again a few times.
+An outage is waited out, however long, and does not count as a failure. Every other error is a bug in Koppel,
+retried a few times.
 """
 
 import psycopg
 from django.db import utils as django_errors
-from procrastinate import BaseRetryStrategy, RetryDecision, RetryStrategy
+from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
 from koppel.kit.backoff import Backoff
 
 OUTAGE_CLASSES = ("08", "40", "53", "57")
-"""SQLSTATE: connection lost; rolled back for another's sake; out of memory,
-disk or connections; cancelled or shut down."""
+"""SQLSTATE classes: connection lost; transaction rolled back; out of memory, disk or connections; cancelled
+or shut down."""
 OUTAGE_STATES = ("25006", "26000", "55P03")
-"""Read only, as a standby is; a prepared statement is gone, as behind a
-pooler; a lock was not to be had in time."""
+"""Read only, as on a standby; prepared statement lost, as behind a pooler; lock timeout."""
 HARMLESS_CLASSES = ("40", "55")
-"""Say nothing about the session in which they occurred."""
+"""These leave the session usable."""
 OUTAGE_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=60.0)
 _WITHOUT_STATE = (
     psycopg.OperationalError,
@@ -26,11 +25,11 @@ _WITHOUT_STATE = (
     django_errors.OperationalError,
     django_errors.InterfaceError,
 )
-"""No connection, or none left in the pool (`PoolTimeout`): PostgreSQL itself said nothing."""
+"""No connection, or none left in the pool (`PoolTimeout`): there is no SQLSTATE."""
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell whether an error is temporary, also when Django or Procrastinate wrapped it."""
+    """Return whether an error is temporary, even if Django or Procrastinate wrapped it."""
     state = sqlstate_of(error)
     if state is not None:
         return state[:2] in OUTAGE_CLASSES or state in OUTAGE_STATES
@@ -38,7 +37,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def spoils_session(error: BaseException) -> bool:
-    """Tell whether to continue with another session: this one may stay read only, short of time or empty."""
+    """Return whether to continue in a new session: this one may be read-only or have short timeouts."""
     return is_outage(error) and (sqlstate_of(error) or "").startswith(HARMLESS_CLASSES) is False
 
 
@@ -56,11 +55,12 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 class RetryAfterOutage(BaseRetryStrategy):
-    """Repeats a job that met an outage, at growing intervals and without limit. After another error
-    `otherwise` decides, or the job is not repeated.
+    """A retry strategy: repeats a job after an outage, at growing intervals and without limit.
+
+    After other errors `otherwise` decides; without it the job is not repeated.
     """
 
-    def __init__(self, otherwise: RetryStrategy | None = None) -> None:
+    def __init__(self, otherwise: BaseRetryStrategy | None = None) -> None:
         self._otherwise = otherwise
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:

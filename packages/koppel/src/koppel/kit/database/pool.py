@@ -1,8 +1,7 @@
-"""PostgreSQL for async code: a pool of psycopg connections as the application role, each transaction in a
-named scope.
+"""PostgreSQL for async code: a pool of psycopg connections as the application role.
 
-Django's async ORM runs on one thread; workers read and write hundreds of pages a second, so they use psycopg
-directly.
+Each transaction has a named scope. Django's async ORM runs on one thread; workers read and write hundreds of
+pages a second, so they use psycopg directly.
 """
 
 import os
@@ -21,14 +20,14 @@ from koppel.kit.database.outage import spoils_session
 from koppel.kit.tenancy import INSTALLATION
 
 adapters.register_dumper(bytes, BytesBinaryDumper)
-"""The last one registered serves COPY, and that is one of DB-API's in Python
-otherwise: a call for each payload and hash."""
+"""The last dumper registered serves COPY. psycopg's default for bytes is in Python, at the cost of a call for
+each payload and hash."""
 KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
 WORKER_APPLICATION_NAME = "koppel worker"
 WAIT_SECONDS = 60
 IDLE_IN_TRANSACTION_OPTION = "-c idle_in_transaction_session_timeout=15s"
-"""A process that was stopped in the middle of a transaction, and whose
-machine still answers, must not hold its locks."""
+"""A process that was suspended within a transaction must not hold its locks, even if its machine still
+responds."""
 HEALTHCHECK_AFTER_IDLE_SECONDS = 2.0
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -61,10 +60,10 @@ class Database:
 
     @asynccontextmanager
     async def tenant_transaction(self, organisation_id: int, *, guard: str = "") -> AsyncIterator[Connection]:
-        """Open a transaction that may touch this organisation's rows; commit at the end of the block.
+        """Open a transaction in the scope of an organisation; commit at the end of the block.
 
         `guard` is a statement without parameters, sent together with BEGIN. Raises `GuardFailed` unless it
-        finds a row.
+        returns a row.
         """
         if organisation_id <= INSTALLATION:
             raise ValueError("An organisation's scope needs the id of an organisation.")
@@ -81,25 +80,26 @@ class Database:
     async def _transaction(self, scope: int, guard: str = "") -> AsyncIterator[Connection]:
         async with self._pool.connection() as connection:
             try:
-                # Begin and scope in one round trip; the pool's block commits, or rolls back what raised.
+                # BEGIN and the scope take one round trip. The pool's block commits, or rolls back after an
+                # exception.
                 cursor = await connection.execute(f"{_BEGIN.format(int(scope))}; {guard}".encode())
                 if guard and not _matched_row(cursor):
                     raise GuardFailed
                 yield connection
             except psycopg.Error as error:
                 if spoils_session(error):
-                    await connection.close()  # the pool makes another
+                    await connection.close()  # the pool opens another
                 raise
             finally:
                 _last_used_at[connection] = time.monotonic()
 
 
 class GuardFailed(LookupError):
-    """The guard of a transaction found no row."""
+    """The guard of a transaction returned no row."""
 
 
 def _matched_row(cursor: AsyncCursor[tuple[Any, ...]]) -> bool:
-    """Tell whether the last of several statements found a row."""
+    """Return whether the last of several statements returned a row."""
     while cursor.nextset():
         pass
     return cursor.rowcount > 0
@@ -110,7 +110,7 @@ _last_used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
 
 async def _check_after_idling(connection: Connection) -> None:
-    """Check a connection only after a pause: checking each time would cost as much as the work."""
+    """Check a connection only after it was idle: checking each time would cost as much as the work."""
     if time.monotonic() - _last_used_at.get(connection, 0.0) > HEALTHCHECK_AFTER_IDLE_SECONDS:
         await AsyncConnectionPool.check_connection(connection)
 
@@ -118,7 +118,7 @@ async def _check_after_idling(connection: Connection) -> None:
 async def open_lock_connection() -> Connection:
     """Open a separate connection for session advisory locks. The caller closes it.
 
-    The server checks the client with keep-alive too, so that a machine without power releases its locks in 15
+    The server checks the client with keep-alive, so a machine that loses power releases its locks within 15
     s.
     """
     connection = await AsyncConnection.connect(

@@ -1,7 +1,7 @@
-"""Load the SQL of a package from files: named statements, each below a line `-- name: list_runs`.
+"""Loads a package's SQL from files: named statements, each below a line `-- name: list_runs`.
 
-A file may begin with comments. Other comment lines are for readers and are not sent. A statement may end in a
-semicolon. Callers fill `{table}` and the like with `str.format`; `%(name)s` is a parameter.
+A file may begin with comments. Other comment lines are for readers and are not sent. A statement may end with
+a semicolon. Callers fill `{table}` and the like with `str.format`; `%(name)s` is a parameter.
 """
 
 import re
@@ -18,8 +18,11 @@ _COMMENT_LINE = re.compile(r"^[ \t]*--.*\n?", re.MULTILINE)
 
 @cache
 def load_statements(package: str) -> Mapping[str, str]:
-    """Return the statements in `sql/*.sql` of a package, by name. Raises `ValueError` for a file that is
-    malformed or a name that occurs twice, and `FileNotFoundError` when there is no such folder."""
+    """Return the statements in `sql/*.sql` of a package, by name.
+
+    Raises `ValueError` for a malformed file or a duplicate name, and `FileNotFoundError` when the folder does
+    not exist.
+    """
     statements: dict[str, str] = {}
     for file in sorted((files(package) / FOLDER).iterdir(), key=lambda file: file.name):
         if not file.name.endswith(".sql"):
@@ -32,7 +35,10 @@ def load_statements(package: str) -> Mapping[str, str]:
 
 
 def parse_statements(text: str, source: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and the SQL of each statement. `source` is named in errors. Raises `ValueError`."""
+    """Yield the name and the SQL of each statement.
+
+    `source` is named in errors. Raises `ValueError`.
+    """
     header, *parts = _NAME_LINE.split(text)
     if _without_comments(header):
         raise ValueError(f"{source}: SQL stands before the first name.")

@@ -1,4 +1,4 @@
-"""End database sessions whose process stopped in the middle of a transaction: frozen, suspended, swapped out.
+"""Ends database sessions whose process is suspended within a transaction: frozen or swapped out.
 
 PostgreSQL itself ends a session that is idle between two statements (`IDLE_IN_TRANSACTION_OPTION`), but not
 one within a statement that waits for its client, in a COPY or a pipeline. Django's sessions are allowed
@@ -34,8 +34,9 @@ log = structlog.get_logger(__name__)
 
 
 async def terminate_stuck_sessions(connection: Connection) -> int:
-    """End this role's sessions in this database that were silent for 15 s in a transaction. Return their
-    number.
+    """End this role's sessions in this database that were silent for 15 s in a transaction.
+
+    Returns their number.
     """
     terminated = await (await connection.execute(_TERMINATE, {"seconds": STUCK_AFTER_SECONDS})).fetchall()
     for name, statement, _is_signalled in terminated:

@@ -1,7 +1,9 @@
-"""Text that people type, as it is stored."""
+"""Cleans text that people type."""
 
 
 def clean_text(text: str, length_max: int | None = None) -> str:
-    """Return the text without NUL, which PostgreSQL cannot store, without
-    space around it, and cut to `length_max`."""
+    """Return the text stripped, without NUL, and cut to `length_max`.
+
+    PostgreSQL cannot store NUL.
+    """
     return text.replace("\0", "").strip()[:length_max]

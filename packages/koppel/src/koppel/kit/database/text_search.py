@@ -1,4 +1,4 @@
-"""Text without case and accents, alike in Python and in PostgreSQL, for sorting names and for search.
+"""Text without case and accents, for sorting and searching, equal in Python and PostgreSQL.
 
 The embedded server has neither ICU nor unaccent, so the letters of the supported countries are listed here.
 """

@@ -1,4 +1,4 @@
-"""Use Django from async code: run a use case in a thread, with its own database connection.
+"""Runs Django code from async code, in a thread with its own database connection.
 
 Use `in_separate_transaction` for writes that must survive a rollback, such as audit entries for refused
 requests.
@@ -18,21 +18,24 @@ T = TypeVar("T")
 
 
 async def run_in_thread(work: Callable[[], T]) -> T:
-    """Run a use case in a thread, which returns its database connection afterwards, unless
-    `keep_thread_connections`.
+    """Run a use case in a thread.
+
+    The thread then returns its database connection, unless `keep_thread_connections`.
     """
     return await asyncio.to_thread(_reuse_connection if _keep_connections else _with_fresh_connection, work)
 
 
 def keep_thread_connections() -> None:
-    """Let threads keep their connection. In a worker they live as long as the process, and a new connection
-    for each use case would cost more than the use case.
+    """Let threads keep their connection.
+
+    Threads of a worker live as long as the process, and a new connection for each use case would cost more
+    than the use case.
     """
     _keep_connections.append(True)
 
 
 def in_separate_transaction(work: Callable[[], T]) -> T:
-    """Run a use case in a transaction of its own, which the caller's rollback does not affect."""
+    """Run a use case in a separate transaction, which the caller's rollback does not affect."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(copy_context().run, _with_fresh_connection, work).result()
 

@@ -1,7 +1,9 @@
-"""Secrets: a type that cannot be printed, and AES-GCM ciphertexts bound to the row they belong to.
+"""A type for secrets that cannot be printed, and AES-GCM ciphertexts bound to their row.
 
 A ciphertext is `VERSION(1) | key id length(1) | key id | nonce(12) | encrypted and tag(16)`. The associated
-data names the row (`table|organisation|row|column`), so that a ciphertext moved to another row is refused."""
+data names the row (`table|organisation|row|column`), so a ciphertext moved to another row cannot be
+decrypted.
+"""
 
 import base64
 import hashlib
@@ -18,7 +20,7 @@ TAG_BYTES = 16
 
 
 class Secret:
-    """A text that must not be shown. Only `reveal()` gives it."""
+    """A text that must not be shown. Only `reveal()` returns it."""
 
     __slots__ = ("_text",)
 
@@ -50,8 +52,10 @@ class Secret:
 
 
 class DecryptionError(Exception):
-    """A ciphertext cannot be decrypted: unknown key id, damaged bytes, or bytes of another row. Nothing is
-    destroyed."""
+    """A ciphertext cannot be decrypted. Nothing is destroyed.
+
+    The key id is unknown, the bytes are damaged, or they belong to another row.
+    """
 
 
 class Keyring:
@@ -83,7 +87,7 @@ class Keyring:
         return key_id in self._ciphers
 
     def includes(self, other: "Keyring") -> bool:
-        """Tell whether this ring has all keys of the other: it is the same one, or a later one."""
+        """Return whether this ring has all keys of the other: it is equal, or a later version."""
         return self._fingerprints.items() >= other._fingerprints.items()
 
     def encrypt(self, secret: bytes, aad: str) -> bytes:
@@ -94,7 +98,7 @@ class Keyring:
         return header + nonce + self._ciphers[self.current].encrypt(nonce, secret, header + aad.encode())
 
     def decrypt(self, ciphertext: bytes, aad: str) -> bytes:
-        """Decrypt what was encrypted for the row that `aad` names. Raises `DecryptionError`."""
+        """Decrypt a ciphertext of the row that `aad` names. Raises `DecryptionError`."""
         key_id = key_id_of(ciphertext)
         cipher = self._ciphers.get(key_id)
         if cipher is None:
@@ -112,12 +116,15 @@ class Keyring:
 
 
 def key_id_of(ciphertext: bytes) -> str:
-    """Return the id of the key that made this ciphertext. Raises `DecryptionError` when it is none."""
+    """Return the id of the key of this ciphertext.
+
+    Raises `DecryptionError` when these bytes are not a ciphertext.
+    """
     if len(ciphertext) < 2 or ciphertext[0] != VERSION:
         raise DecryptionError("These bytes are not a sealed secret.")
     return ciphertext[2 : 2 + ciphertext[1]].decode(errors="replace")
 
 
 def is_ciphertext(value: bytes) -> bool:
-    """Return whether these bytes have the form of a ciphertext. Says nothing about who made it."""
+    """Return whether these bytes have the form of a ciphertext; its origin is not checked."""
     return len(value) >= 2 and value[0] == VERSION and len(value) >= 2 + value[1] + NONCE_BYTES + TAG_BYTES

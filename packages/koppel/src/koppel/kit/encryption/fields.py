@@ -1,7 +1,8 @@
-"""The model field of a secret: a column that holds ciphertexts only, each bound to its table, row and column.
+"""The model field for secrets: a column of ciphertexts, each bound to its table, row and column.
 
-Key rotation finds these fields by walking the models (`koppel.connections.vault.encrypted_columns`), so a new
-one needs no registration."""
+Key rotation finds these fields by walking the models (`koppel.connections.vault.encrypted_columns`), so new
+ones need no registration.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,12 +17,15 @@ from koppel.kit.encryption.installation_keys import keyring
 
 
 class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
-    """A column of ciphertexts. Reading and assigning deal in ciphertexts, because the row's key must be known
-    to make one: `encrypt_column` and `decrypt_column` translate. What is no ciphertext is refused before it
-    reaches the database; empty bytes are an erased secret.
+    """A column of ciphertexts.
+
+    Attribute access reads and assigns ciphertexts, because encryption needs the row's key: use
+    `encrypt_column` and `decrypt_column`. A value that is not a ciphertext is refused before it reaches the
+    database; empty bytes are an erased secret.
 
     `row_key` names the attributes that bind a ciphertext to its row; they must not change while a secret is
-    stored. `bound_as` is the column named in the associated data, where two columns hand a ciphertext on."""
+    stored. `bound_as` is the column named in the associated data, for columns that pass a ciphertext on.
+    """
 
     def __init__(
         self,
@@ -67,15 +71,17 @@ class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
         )
 
     def deconstruct(self) -> Any:
-        # A column of bytes to migrations: what a ciphertext is bound to is no part of the schema.
+        # For migrations this is a column of bytes: the binding is not part of the schema.
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.BinaryField", args, kwargs
 
 
 @EncryptedField.register_lookup
 class UnderOtherKey(Lookup):
-    """`column__under_other_key="k2"`: the ciphertext was made with another key than this. False for an erased
-    secret."""
+    """The lookup `column__under_other_key="k2"`: the ciphertext was not encrypted with this key.
+
+    False for an erased secret.
+    """
 
     lookup_name = "under_other_key"
     prepare_rhs = False
@@ -104,6 +110,9 @@ def encrypt_column(row: models.Model, column: str, secret: Secret) -> bytes:
 
 
 def decrypt_column(row: models.Model, column: str) -> Secret:
-    """Return the secret in this column of the row. Raises `DecryptionError`, also of an erased one."""
+    """Return the secret in this column of the row.
+
+    Raises `DecryptionError`, also for an erased secret.
+    """
     field = encrypted_field(type(row), column)
     return Secret(keyring().decrypt(bytes(getattr(row, column) or b""), field.aad_of(row)).decode())

@@ -1,5 +1,8 @@
-"""The keys of this installation: `KOPPEL_VAULT_KEYS`, and what `koppel keys rotate --new` added to
-`secrets.json` since."""
+"""The keys of this installation.
+
+They are those of `KOPPEL_VAULT_KEYS`, and those that `koppel keys rotate --new` has added to `secrets.json`
+since.
+"""
 
 import json
 from functools import lru_cache
@@ -11,7 +14,7 @@ from koppel.kit.encryption.ciphers import Keyring
 
 
 def keyring() -> Keyring:
-    """Return the keys as they are now: `koppel keys rotate --new` adds one while everything runs."""
+    """Return the current keys: `koppel keys rotate --new` may add one while processes run."""
     file = Path(settings.DATA_DIR, "secrets.json")
     try:
         changed_at = file.stat().st_mtime_ns if settings.DATA_DIR else 0
@@ -22,7 +25,7 @@ def keyring() -> Keyring:
 
 @lru_cache(maxsize=4)
 def _keyring(keys: str, file: str, _changed_at: int) -> Keyring:
-    """Return the environment's keys, or those of the file when they are the same with keys added."""
+    """Return the environment's keys, or those of the file when it extends them."""
     ring = Keyring.parse(keys)
     try:
         stored = Keyring.parse(json.loads(Path(file).read_text())["KOPPEL_VAULT_KEYS"])

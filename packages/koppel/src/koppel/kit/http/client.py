@@ -1,8 +1,7 @@
-"""Outbound HTTP: never inside a database transaction, never to a host that was not named, never following a
-redirect, never in quarantine.
+"""The outbound HTTP client, with the rules that apply to every call.
 
-A token goes only where the caller's list of origins allows; the vendor's `Location` and next links are data,
-not instructions.
+Calls are refused inside a database transaction, in quarantine, and to origins outside the caller's list.
+Redirects are never followed: the vendor's `Location` and next links are data.
 """
 
 import asyncio
@@ -25,20 +24,21 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
 """The API cuts synchronous calls at about four minutes (docs.vismasoftware.no, 30 April 2025)."""
 CONNECT_SECONDS = 10
+EXCERPT_BYTES, EXCERPT_SECONDS = 4096, 2.0
 DEAD_PEER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
-"""A machine that is gone, or a firewall that forgot the connection, is noticed within about a minute, however
-long an answer may take. What keeps silent but acknowledges is alive."""
+"""Detects a dead machine, or a firewall that dropped the connection, within about a minute, however long a
+response may take. A silent peer that acknowledges packets is alive."""
 NOT_CONNECTED = "not_connected"
-"""The code of a failure before anything was sent: the other side cannot have acted on it."""
+"""The code of a failure before the request was sent: the other side cannot have acted on it."""
 NOT_ALLOWED = "address_not_allowed"
-"""The code of a call that the guard of addresses stopped."""
+"""The code of a call that the egress policy refused."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Response:
-    """A vendor's answer. Header names are lower case."""
+    """A vendor's response. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,7 +46,7 @@ class Response:
 
 
 class NetworkFailure(Exception):
-    """No answer came. `code` is stable; the text is a sentence without secrets."""
+    """No response arrived. `code` is stable; the message is a sentence without secrets."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -56,9 +56,10 @@ class NetworkFailure(Exception):
 class HttpClient:
     """A pool of connections for one event loop. Use as `async with HttpClient() as http`.
 
-    `connections_max` 0: no limit. `connect_seconds` limits making a connection, name resolution included;
-    None leaves it to `timeout_seconds`. `egress_policy` limits the addresses that may be called, for URLs
-    that a person typed.
+    `connections_max` 0 means no limit. `connect_seconds` limits connecting, including name resolution; None:
+    `timeout_seconds` applies. `egress_policy` limits the addresses that may be called, for URLs that a person
+    entered. `status_only`: the status is the result, whatever happens to the body; `Response.body` is the
+    part of it, undecoded, that arrived within two seconds.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class HttpClient:
         connections_max: int = 100,
         egress_policy: EgressPolicy | None = None,
         body_bytes_max: int = BODY_BYTES_MAX,
+        status_only: bool = False,
     ) -> None:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, connect=connect_seconds, sock_connect=CONNECT_SECONDS
@@ -76,6 +78,7 @@ class HttpClient:
         self._connections_max = connections_max
         self._egress_policy = egress_policy
         self._body_bytes_max = body_bytes_max
+        self._status_only = status_only
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -87,7 +90,9 @@ class HttpClient:
             connector=connector,
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "Koppel", "Accept": "application/json"},
+            headers={"User-Agent": "Koppel", "Accept": "application/json"}
+            | ({"Accept-Encoding": "identity"} if self._status_only else {}),
+            auto_decompress=not self._status_only,
         )
         return self
 
@@ -108,10 +113,10 @@ class HttpClient:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send a request; any status is an answer. `content` is a raw body, instead of a form.
+        """Send a request and return the response, whatever its status.
 
-        Raises `NetworkFailure`; `ValueError` for an address outside `allowed_origins`; `Quarantined`, and
-        then nothing was sent.
+        `content` is a raw body, instead of a form. Raises `NetworkFailure`; `ValueError` for a URL outside
+        `allowed_origins`; `Quarantined` before anything is sent.
         """
         if origin_of(url) not in allowed_origins:
             raise ValueError(
@@ -126,7 +131,7 @@ class HttpClient:
             if self._egress_policy is not None:
                 self._egress_policy.require_allowed(
                     target.raw_host or ""
-                )  # as aiohttp calls it: full-width digits are digits by then
+                )  # aiohttp's own parsing: it converts full-width digits
             async with self._session.request(
                 method,
                 target,
@@ -135,12 +140,7 @@ class HttpClient:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                max_bytes = self._body_bytes_max
-                body = await response.content.read(max_bytes + 1)
-                while len(body) <= max_bytes and (chunk := await response.content.read(max_bytes)):
-                    body += chunk
-                if len(body) > max_bytes:
-                    raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 10} kB.")
+                body = await (_read_excerpt(response) if self._status_only else self._read_body(response))
                 return Response(
                     response.status, {key.lower(): value for key, value in response.headers.items()}, body
                 )
@@ -159,6 +159,26 @@ class HttpClient:
                 "network", f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})."
             ) from None
 
+    async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
+        """Return the whole body. Raises `NetworkFailure` for one that is too large."""
+        max_bytes = self._body_bytes_max
+        body = await response.content.read(max_bytes + 1)
+        while len(body) <= max_bytes and (chunk := await response.content.read(max_bytes)):
+            body += chunk
+        if len(body) > max_bytes:
+            raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 10} kB.")
+        return body
+
+
+async def _read_excerpt(response: aiohttp.ClientResponse) -> bytes:
+    """Return the beginning of a body that may be endless, slow, cut off or wrongly encoded."""
+    excerpt = bytearray()
+    with suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with asyncio.timeout(EXCERPT_SECONDS):
+            while len(excerpt) < EXCERPT_BYTES and (chunk := await response.content.read(EXCERPT_BYTES)):
+                excerpt += chunk
+    return bytes(excerpt[:EXCERPT_BYTES])
+
 
 def origin_of(url: str) -> str:
     """Return `scheme://host:port` in lower case, always with the port."""
@@ -168,7 +188,10 @@ def origin_of(url: str) -> str:
 
 
 def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BODY_BYTES_MAX) -> T:
-    """Do async work from a web request or a command. Raises `RuntimeError` inside a database transaction."""
+    """Run async code from a web request or a command.
+
+    Raises `RuntimeError` inside a database transaction.
+    """
     refuse_in_transaction()
     quarantine.refuse()
 
@@ -180,7 +203,7 @@ def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BOD
 
 
 def refuse_in_transaction() -> None:
-    """Refuse to call out. Raises `RuntimeError` inside a database transaction."""
+    """Raise `RuntimeError` inside a database transaction."""
     if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
         raise RuntimeError(
             "An outbound call inside a database transaction would hold its locks while the vendor thinks."
@@ -188,12 +211,12 @@ def refuse_in_transaction() -> None:
 
 
 def _watched_socket(address: tuple[Any, ...]) -> socket.socket:
-    """Open a socket with keep-alive for one of `getaddrinfo`'s results, so that a dead peer is noticed."""
+    """Open a socket with keep-alive for one of `getaddrinfo`'s results, to detect a dead peer."""
     family, kind, protocol, *_name = address
     connection = socket.socket(family, kind, protocol)
     connection.setblocking(False)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in DEAD_PEER.items():
-        with suppress(AttributeError, OSError):  # not every system has them all
+        with suppress(AttributeError, OSError):  # not every system supports all of them
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return connection

@@ -1,7 +1,7 @@
-"""Limit the addresses that an outbound call may reach, for URLs that a person typed.
+"""Limits the addresses that outbound calls may reach, for URLs that a person entered.
 
-The decision is made on the address of the connection, after name resolution: a name may lead anywhere, and
-elsewhere the next time.
+The address of the connection is checked, after name resolution: a name may resolve to any address, and to
+another one the next time.
 """
 
 import socket
@@ -22,14 +22,15 @@ class AddressRefused(OSError):
 
 @dataclass(frozen=True)
 class EgressPolicy:
-    """`networks` may be called besides public addresses, or alone when `public` is False."""
+    """Allows `networks`, and public addresses unless `public` is False."""
 
     networks: tuple[Network, ...] = ()
     public: bool = True
 
     def allows(self, address: str) -> bool:
-        """Tell whether this IP address may be called. An IPv4 address inside an IPv6 address is judged as
-        IPv4.
+        """Return whether this IP address may be called.
+
+        An IPv4 address inside an IPv6 address is checked as IPv4.
         """
         unwrapped = _unwrap(ip_address(address.partition("%")[0]))
         if any(unwrapped in network for network in self.networks):
@@ -37,9 +38,10 @@ class EgressPolicy:
         return self.public and unwrapped.is_global and not unwrapped.is_multicast
 
     def require_allowed(self, host: str) -> None:
-        """Require a host that may be called. Raises `AddressRefused` for a literal IP address that may not.
+        """Raise `AddressRefused` for a literal IP address that may not be called.
 
-        A host name passes: its addresses are checked when `GuardedResolver` resolves it."""
+        A host name passes: its addresses are checked when `GuardedResolver` resolves it.
+        """
         try:
             allowed = self.allows(host.strip("[]"))
         except ValueError:
@@ -49,7 +51,7 @@ class EgressPolicy:
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves a host name as the system does, and returns the addresses that the policy allows."""
+    """Resolves a host name with the system's resolver; returns the addresses that the policy allows."""
 
     def __init__(self, policy: EgressPolicy) -> None:
         self._policy = policy

@@ -1,7 +1,7 @@
-"""Show other processes of this machine that work is under way which must not be interrupted: a shared lock on
-a file.
+"""Tells other processes of this machine that work is in progress which must not be interrupted.
 
-The kernel frees the lock with its process, so that nobody waits for a dead one.
+It uses a shared lock on a file. The kernel frees the lock when its process dies, so a dead process delays
+nothing.
 """
 
 import contextlib
@@ -19,13 +19,15 @@ _warned: set[Path] = set()
 TOKEN_CALLS = "token-calls.lock"  # noqa: S105 - the name of a file
 """In the data directory: held while a process waits for a token endpoint."""
 TOKEN_STOP_SECONDS = 900.0
-"""How long a stop waits for that, unless `KOPPEL_TOKEN_STOP_SECONDS` says
-otherwise: as long as an answer is waited for."""
+"""How long a stop waits for token calls by default (`KOPPEL_TOKEN_STOP_SECONDS`): the timeout of a
+response."""
 
 
 def token_stop_seconds(environment: Mapping[str, str] = os.environ) -> float:
-    """Return how long a stop waits for a token. Raises `ValueError`
-    for a value that is no number of seconds."""
+    """Return how long a stop waits for token calls.
+
+    Raises `ValueError` for a value that is not a number of seconds.
+    """
     seconds = float(environment.get("KOPPEL_TOKEN_STOP_SECONDS") or TOKEN_STOP_SECONDS)
     if not 0 <= seconds <= 86_400:
         raise ValueError("KOPPEL_TOKEN_STOP_SECONDS")
@@ -33,7 +35,10 @@ def token_stop_seconds(environment: Mapping[str, str] = os.environ) -> float:
 
 
 class Unfinished:
-    """One per process and kind of work. `path` None: no other process looks. Threads may share it."""
+    """Unfinished work of one kind in this process; threads may share it.
+
+    `path` None: it is not reported to other processes.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -43,7 +48,7 @@ class Unfinished:
 
     @property
     def count(self) -> int:
-        """The amount of such work under way in this process."""
+        """The number of tasks in progress in this process."""
         return self._count
 
     @contextlib.contextmanager
@@ -59,8 +64,7 @@ class Unfinished:
         with self._mutex:
             self._count += change
             if self._count and self._descriptor is None and self._path is not None:
-                # A directory that cannot be written to is no reason
-                # not to work: the work is only seen by nobody.
+                # Work continues if the directory is not writable; it is only invisible to other processes.
                 try:
                     self._descriptor = _open(self._path)
                     fcntl.flock(self._descriptor, fcntl.LOCK_SH)
@@ -72,7 +76,7 @@ class Unfinished:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Tell whether a process of this machine has such work under way."""
+    """Return whether a process of this machine has such work in progress."""
     try:
         descriptor = _open(path)
     except OSError as refusal:

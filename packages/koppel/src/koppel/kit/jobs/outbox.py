@@ -64,8 +64,9 @@ class Outbox:
     select: Callable[["QuerySet[Any]"], list[Any]]
     """Chooses the next batch from the rows of a lane that are due, the oldest first."""
     waiting: Values = field(default_factory=dict)
-    """Further columns of a row that waits, of one that is leased, and of one that has failed for good."""
+    """Columns that mark a row as waiting; likewise below."""
     leased: Values = field(default_factory=dict)
+    cancelled: Values = field(default_factory=dict)
     failed: Values = field(default_factory=dict)
     is_deliverable: Q = field(default_factory=Q)
     """Open rows for which this does not hold wait until it does."""
@@ -116,6 +117,33 @@ class Outbox:
             for lane in lanes:
                 enqueue_once(self.task_name, lane, queueing_lock=self._lock(lane))
         return len(lanes)
+
+    def cancel(self, rows: "QuerySet[Any]", reason: str, *, with_leased: bool = False) -> int:
+        """Settle the waiting rows among these undelivered, and with `with_leased` also those that a worker
+        is attempting. Returns their number. In scope."""
+        return self._settle_open(rows, {**self.cancelled, "reason": reason}, with_leased=with_leased)
+
+    def fail(self, rows: "QuerySet[Any]", reason: str) -> int:
+        """Settle the waiting rows among these as failed. Returns their number. In scope."""
+        return self._settle_open(rows, {**self.failed, "reason": reason}, with_leased=False)
+
+    def requeue(self, rows: "QuerySet[Any]", **values: Any) -> int:
+        """Have settled rows delivered again from their first attempt. Returns their number. In scope.
+
+        The caller enqueues their lanes."""
+        fresh = {**self.waiting, "attempts": 0, "due_at": timezone.now(), "leased_until": None}
+        return rows.exclude(self.open_rows).update(**{**fresh, **values})
+
+    def postpone(self, lane: Lane, until: datetime) -> int:
+        """Have the lane's waiting rows that are due earlier wait until then. Returns their number. In
+        scope."""
+        return self._rows(lane).filter(leased_until=None, due_at__lt=until).update(due_at=until)
+
+    def _settle_open(self, rows: "QuerySet[Any]", values: Values, *, with_leased: bool) -> int:
+        unsettled = rows.filter(self.open_rows)
+        if not with_leased:
+            unsettled = unsettled.filter(leased_until=None)
+        return unsettled.update(leased_until=None, **values)
 
     def _rows(self, lane: Lane) -> "QuerySet[Any]":
         return self.model._default_manager.filter(self.open_rows, **lane)

@@ -1,7 +1,7 @@
-"""Redact log values: no secrets, and a limited size, whatever the caller sends.
+"""Redacts log values: removes secrets and limits the size, whatever the caller passes.
 
-A text is cut first and redacted then, so that a megabyte costs no more than a line. The patterns of
-`secret_text` take linear time. A part of a secret that remains at the cut is redacted as well.
+A text is cut first and redacted then, so a megabyte costs no more than a line. The patterns of `secret_text`
+take linear time. A part of a secret that remains at the cut is redacted as well.
 """
 
 import re
@@ -16,15 +16,18 @@ from koppel.kit.logging.secret_text import REDACTED, redacted_text
 LEFT_OUT = "[left out]"
 INTEGER_BITS_MAX = 256
 TRACEBACKS = ("exception", "stack")
-"""Keys under which a text of many lines is expected. Its end says what happened, so that is kept too."""
+"""Keys whose text has many lines; the end is kept too, because it names the exception."""
 
 FIRST = ("event", "level", "timestamp", "logger", *TRACEBACKS)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`text`, `traceback` and `key` in characters of one text, `total` of
-    all texts; `values` of all nested values."""
+    """Size limits.
+
+    `text`, `traceback` and `key`: characters of one text; `total`: characters of all; `values`: number of
+    nested values.
+    """
 
     text: int = 2_048
     traceback: int = 16_384
@@ -39,8 +42,9 @@ LOG_LINE = Limits()
 
 
 def redacted(value: Mapping[str, Any], limits: Limits = LOG_LINE) -> dict[str, Any]:
-    """Return a copy in which each `Secret`, value under a secret key, and text that looks like a secret is
-    replaced, and long, wide or deep values are cut, with a mark.
+    """Return a copy with secrets replaced and long, wide or deep values cut, with a mark.
+
+    Secrets are each `Secret`, values under a secret key, and text that looks like a secret.
     """
     redactor = _Redactor(limits)
     copied = {
@@ -52,7 +56,7 @@ def redacted(value: Mapping[str, Any], limits: Limits = LOG_LINE) -> dict[str, A
 
 
 def _by_weight(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Put the event first, then short values: a large value leaves no room for what follows it."""
+    """Sort the event first, then short values: a large value leaves no room for those after it."""
     return sorted(
         value.items(),
         key=lambda item: (item[0] not in FIRST, isinstance(item[1], Collection), item[0] in TRACEBACKS),
@@ -60,7 +64,7 @@ def _by_weight(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 class _Redactor:
-    """Redacts one event, and counts how much more of it may be shown."""
+    """Redacts one event, and tracks how much more of it may be logged."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -85,7 +89,7 @@ class _Redactor:
         return self._short(_text_of(value, self._limits.text), self._limits.text)
 
     def _is_secret(self, key: object) -> bool:
-        """Return whether a key names a secret; also true for one that is too long to judge."""
+        """Return whether a key names a secret; also true for a key that is too long to check."""
         text = _text_of(key)
         is_long = len(text) > self._limits.key
         return is_long or bool(_SECRET_KEY.search(text) and not _COUNT_KEY.search(text))
@@ -109,8 +113,7 @@ class _Redactor:
         limit = self._limits.traceback
         if len(text) <= limit:
             return self._short(text, limit)
-        # No secret continues past the first line of a frame, so the
-        # end needs nothing of what precedes that line.
+        # No secret continues past the first line of a frame, so the end needs no context before that line.
         frame_start = text.find(_FRAME, len(text) - limit // 2)
         head = self._short(text[: len(text) if frame_start < 0 else frame_start], limit // 2)
         return head if frame_start < 0 else head + self._short(text[frame_start:], limit // 2)
@@ -131,11 +134,11 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _COUNT_KEY = re.compile(r"(_count|_seconds|_at|(?<!session)_id|_type|_endpoint)$", re.IGNORECASE)
-"""Facts about a secret that are none: how many, how old, where."""
+"""Keys of facts about a secret that are not secret: counts, ages, locations."""
 
 
 def _text_of(value: object, limit: int = LOG_LINE.text) -> str:
-    """Return the text of any value; a value that cannot be shown says so instead of failing the line."""
+    """Return the text of any value; a value whose text cannot be computed is replaced by a note."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray):

@@ -1,5 +1,4 @@
-"""Recognise secrets inside a text: labelled values, addresses that grant access, signed values and web
-tokens.
+"""Recognises secrets inside a text: labelled values, URLs that grant access, signed values, web tokens.
 
 Every pattern takes linear time for any text: its repetitions are possessive or bounded.
 """
@@ -14,17 +13,16 @@ _LABEL = (
     r"|koppel_(?:session|browser|consent|csrf)|csrf|code_verifier|client_assertion)"
     r"(?![\w-]{0,40}(?:_count|_seconds|_at|_type|_endpoint)\b)(?!_id\b)[\w-]{0,40}+|(?<![a-z])pwd|(?<![a-z])pass"
 )
-"""Words after which a value is a secret, with what may follow in the same
-name (`_hash`, `2`); not facts about one."""
+"""Words whose value is a secret, with suffixes of the same name (`_hash`, `2`), but not facts about one."""
 _HEADER = r"(?:(?:proxy-)?authorization|(?:set-)?cookie2?|x-[\w-]{0,40}(?:key|token|auth)[\w-]{0,20})"
 _QUOTED = (
     r"[rb]?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|"
     r"\\{1,4}(?:\"[^\"\\]*+(?:\\{1,4}\"?)?|'[^'\\]*+(?:\\{1,4}'?)?))"
 )
-"""Up to the quote that closes it, or to the end. A quote may itself be escaped, in JSON within JSON."""
+"""Up to the closing quote, or to the end. A quote may itself be escaped, in JSON within JSON."""
 _END = r"[\s,;)}\]]|\\|\Z"
 _BARE = rf"(?:[^\s\"'&,;\\]|[\"'](?!{_END})|[&,;](?!\s|\Z|[\"']|[\w.-]{{1,40}}=)|\\(?![nrt\"']))++"
-"""Up to a blank, a quote that closes, or the next `name=`."""
+"""Up to a blank, a closing quote, or the next `name=`."""
 _SEPARATOR = (
     r"(?:\\{0,4}[\"'])?\s{0,4}(?:=>|[=:]|%3d)\s{0,4}|\\{0,4}[\"']\s{0,4},\s{0,4}(?=[rb]?\\{0,4}[\"'])"
 )
@@ -45,33 +43,31 @@ ROUTE = re.compile(
     rf"(?!done{_SLASH}?(?:[\s\"'?]|\Z))[^\s\"'<>]++"
     rf"|(?P<flow>{_SLASH}(?:connections{_SLASH}new|onboarding{_SLASH}flows){_SLASH}+)[^\s/?#%\"'<>]++"
 )
-"""Addresses whose own part is what opens them.
-`tests/web/test_secrets_in_log.py` holds it against all of Koppel's."""
+"""URLs that contain a secret. `tests/web/test_secrets_in_log.py` compares this with all URLs of Koppel."""
 SELF_EVIDENT = re.compile(
-    r"(?<![\w.~=-])[\w.~=-]*+(?::|%3[aA])[0-9A-Za-z]{5,8}(?::|%3[aA])[\w-]{27,}+"  # signed with a time
-    r"|(?<![\w.~=-])[\w.~=-]*+(?::|%3[aA])[\w-]{43}(?![\w-])"  # signed without
+    r"(?<![\w.~=-])[\w.~=-]*+(?::|%3[aA])[0-9A-Za-z]{5,8}(?::|%3[aA])[\w-]{27,}+"  # signed with a timestamp
+    r"|(?<![\w.~=-])[\w.~=-]*+(?::|%3[aA])[\w-]{43}(?![\w-])"  # signed without a timestamp
     r"|(?<![\w.-])eyJ[\w-]{5,}+\.[\w-]{2,}+(?:\.[\w-]*+)*"  # a JSON web token
-    r"|(?<![\w-])[0-9a-z]{1,13}-[0-9a-z]{6}-[0-9a-f]{32}(?![\w-])"  # the key of a link that resets a password
+    r"|(?<![\w-])[0-9a-z]{1,13}-[0-9a-z]{6}-[0-9a-f]{32}(?![\w-])"  # the key of a password reset link
 )
-"""What needs no label to be told."""
+"""Secrets that are recognisable without a label."""
 CUT = re.compile(
     r"(?i)(?P<scheme>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]++\Z|(?P<address>\w://[^\s/?#@:]*:)[^\s/?#@]++\Z"
     r"|(?P<signed>(?::|%3a)[0-9A-Za-z]{5,8}(?::|%3a))[\w-]++\Z|(?P<token>(?<![\w.-])eyJ)[\w-]*+(?:\.[\w-]*+)*\Z"
     r"|(?P<key>(?<![\w-])[0-9a-z]{1,13}-[0-9a-z]{6}-)[0-9a-f]{1,32}\Z|(?P<code>\b(?:code|state)=)[^\s\"'&]++\Z"
 )
-"""What the end of a cut text leaves of a secret."""
+"""The remains of a secret at the end of a cut text."""
 SERVER_ADDRESS = re.compile(
     r"(?i)((?:postgres(?:ql)?|smtps?|redis|amqps?|mysql)(?:\+\w{1,20})?://[^\s/@:]*:)(\S+)"
 )
-"""Addresses of servers that are not fetched: a password in them may
-hold any sign, so it ends at the last @."""
+"""URLs of servers: a password in them may contain any character, so it ends at the last @."""
 PERSONAL_NUMBER = re.compile(r"\b((?:18|19|20)?\d{2}[01]\d[0-3]\d)[-+]\d{4}\b")
 CUT_PERSONAL_NUMBER = re.compile(r"\b((?:18|19|20)?\d{2}[01]\d[0-3]\d)[-+]\d{1,4}\Z")
-"""A Swedish sole trader's company number is a person's own: the date stays, the rest does not."""
+"""The company number of a Swedish sole trader is a personal number: the date is kept, the rest redacted."""
 
 
 def redacted_text(text: str, *, is_cut: bool = False) -> str:
-    """Redact secrets in a text. `is_cut`: the original continues behind its end."""
+    """Redact secrets in a text. `is_cut`: the original continues after its end."""
     text = SERVER_ADDRESS.sub(lambda match: _without_password(match, is_cut=is_cut), text)
     text = ROUTE.sub(_keep_the_label, text)
     text = LABELLED.sub(_keep_the_label, text)

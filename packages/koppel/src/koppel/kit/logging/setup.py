@@ -1,5 +1,4 @@
-"""Logs go to stderr: coloured sentences on a terminal, one JSON
-object per line otherwise, without secrets."""
+"""Logs to stderr: coloured lines on a terminal, otherwise one JSON object per line, without secrets."""
 
 import logging
 import sys
@@ -13,8 +12,9 @@ from koppel.kit.logging.redaction import redacted
 
 
 def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
-    """Format structlog's and the standard library's logs alike. `human` None: decided by whether stderr is a
-    terminal.
+    """Format structlog's and the standard library's logs alike.
+
+    `human` None: True if stderr is a terminal.
     """
     if human is None:
         human = sys.stderr.isatty()
@@ -39,8 +39,7 @@ def configure(*, level: int = logging.INFO, human: bool | None = None) -> None:
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Suppresses Python's report of a line that could not be written,
-    which would show it before redaction."""
+    """Suppresses Python's report of a failed log call, which would print the line unredacted."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         kind = getattr(sys.exc_info()[0], "__name__", "")
@@ -66,8 +65,7 @@ def _shared_processors() -> list[Processor]:
 
 
 def _final_processors(*, human: bool) -> list[Processor]:
-    # Redaction comes after the exception became text and last before
-    # rendering, so that nothing is added behind its back.
+    # Redact after the exception was formatted and directly before rendering, so that nothing is added later.
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(colors=True)
         if human

@@ -1,4 +1,4 @@
-"""Quarantine: while it is on, nothing leaves this installation. `state` has the details."""
+"""Quarantine: while it is on, nothing leaves this installation. See `state`."""
 
 from koppel.kit.quarantine.state import (
     CODE,

@@ -1,4 +1,4 @@
-"""Django's mail backends, closed while the installation is in quarantine."""
+"""Django's mail backends, disabled during a quarantine."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from koppel.kit import quarantine
 
 
 class SmtpBackend(smtp.EmailBackend):
-    """Sends to a mail server. In quarantine it does not even connect."""
+    """Sends to a mail server; does not even connect during a quarantine."""
 
     def open(self) -> bool | None:
         quarantine.refuse()
@@ -21,7 +21,7 @@ class SmtpBackend(smtp.EmailBackend):
 
 
 class FileBackend(filebased.EmailBackend):
-    """Writes mail to files, and none in quarantine."""
+    """Writes mail to files, except during a quarantine."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         quarantine.refuse()

@@ -1,4 +1,4 @@
-"""Jobs that wait for the end of a quarantine."""
+"""Requeues jobs that a quarantine stops."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,12 +10,12 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 
 LOOK_AGAIN_SECONDS = 20
-"""How soon after the end such a job continues."""
+"""How soon after the end of the quarantine such a job continues."""
 
 
 @asynccontextmanager
 async def put_back_in_quarantine(task: Task[Any, Any, Any], **arguments: Any) -> AsyncIterator[None]:
-    """Return a job that the quarantine stops within the block to the queue, without counting an attempt."""
+    """Requeue a job that the quarantine stops within the block, without counting an attempt."""
     try:
         yield
     except Quarantined:

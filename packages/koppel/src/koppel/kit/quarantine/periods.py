@@ -1,4 +1,4 @@
-"""The quarantines of this installation: when each began and ended, and by whom."""
+"""The quarantines of this installation: when each began and ended, and who began and ended it."""
 
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ def begin(by: str) -> bool:
 
 
 def end(by: str, *, sends_pending: bool) -> Quarantine | None:
-    """End the quarantine, in the caller's transaction, and return it; None when there is none."""
+    """End the quarantine, in the caller's transaction, and return it; None when none is on."""
     period = Quarantine.objects.select_for_update().filter(ended_at=None).first()
     if period is not None:
         period.ended_at, period.ended_by, period.sends_pending = timezone.now(), by, sends_pending

@@ -1,12 +1,13 @@
-"""Quarantine: while it is on, nothing leaves this installation. No call to a vendor, a register or an
-identity provider, no mail, no webhook. It is for a restored copy, which has the original's tokens and people
-and must use neither.
+"""Quarantine: while it is on, nothing leaves this installation.
 
-The state is a row of the database, so that all processes of all machines obey it, and a backup of a
-quarantined copy is quarantined as well. A process caches it for a second.
+There are no calls to vendors, registers or identity providers, no mail, no webhooks. A restored copy needs
+it: it has the original's tokens and people and must use neither.
 
-`refuse` and `refuse_async` are called where calls and mails leave (`kit.http`,
-`kit.quarantine.email_backends`), and before actions that would otherwise be half done.
+The state is a row of the database, so all processes of all machines obey it, and a backup of a quarantined
+copy is quarantined as well. A process caches it for a second.
+
+`refuse` and `refuse_async` are called where calls and mail leave (`kit.http`,
+`kit.quarantine.email_backends`), and before actions that would otherwise be done by half.
 """
 
 import asyncio
@@ -46,10 +47,10 @@ log = structlog.get_logger(__name__)
 
 
 class Quarantined(KoppelError):
-    """Nothing leaves this installation at the moment. Nobody outside has
-    noticed anything; it may be done after the end.
+    """Nothing may leave the installation now; nothing was sent, so the action can be repeated later.
 
-    The text is translated when it is read."""
+    The text is translated when it is read.
+    """
 
     code = CODE
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -60,15 +61,16 @@ class Quarantined(KoppelError):
 
 @dataclass(frozen=True)
 class Period:
-    """The quarantine that is on."""
+    """The current quarantine."""
 
     since: datetime
     by: str
 
 
 class _Reader:
-    """One per process: a thread with its own connection, so that async code, web requests inside transactions
-    and short-lived event loops read alike.
+    """Reads the state in a thread with its own connection; one per process.
+
+    This serves async code, web requests inside transactions and short-lived event loops alike.
     """
 
     def __init__(self) -> None:
@@ -100,8 +102,10 @@ class _Reader:
             self._connection.close()
 
     def _read_period(self) -> Period | None:
-        """Return the open quarantine period. While the database is unreachable, return the last value read;
-        raise `psycopg.Error` if there is none."""
+        """Return the open quarantine.
+
+        While the database is unreachable, return the last value read; raise `psycopg.Error` if there is none.
+        """
         if cached := self.fresh():
             return cached[0]
         try:
@@ -122,8 +126,10 @@ class _Reader:
             log.warning("quarantine_off")
 
     def _query_database(self) -> Period | None:
-        """Query a second time when an idle connection was closed. A
-        database without tables has no quarantine."""
+        """Query the state; repeat once if an idle connection was closed.
+
+        A database without tables has no quarantine.
+        """
         url = os.environ.get("DATABASE_URL", "")
         if not url:
             return None
@@ -148,20 +154,22 @@ atexit.register(_reader.close)
 
 
 def current() -> Period | None:
-    """Return the quarantine that is on, or None. Raises
-    `psycopg.Error` when it cannot be read and never was."""
+    """Return the current quarantine, or None.
+
+    Raises `psycopg.Error` when it cannot be read and never was.
+    """
     cached = _reader.fresh()
     return cached[0] if cached else _reader.read()
 
 
 async def current_async() -> Period | None:
-    """Return what `current` does, without blocking the event loop."""
+    """Return the same as `current`, without blocking the event loop."""
     cached = _reader.fresh()
     return cached[0] if cached else await _reader.read_async()
 
 
 def last_known() -> Period | None:
-    """Return the last value read, for pages that are shown while the database is away."""
+    """Return the last value read, for pages that are shown while the database is unreachable."""
     try:
         return current()
     except psycopg.Error:
@@ -169,17 +177,17 @@ def last_known() -> Period | None:
 
 
 def refuse() -> None:
-    """Refuse while a quarantine is on. Raises `Quarantined`."""
+    """Raise `Quarantined` during a quarantine."""
     if current() is not None:
         raise Quarantined
 
 
 async def refuse_async() -> None:
-    """Do what `refuse` does, without blocking the event loop."""
+    """Do the same as `refuse`, without blocking the event loop."""
     if await current_async() is not None:
         raise Quarantined
 
 
 def forget() -> None:
-    """Discard the cached value: this process has just changed it."""
+    """Discard the cached value: this process has just changed the state."""
     _reader.forget()

@@ -1,10 +1,9 @@
-"""Read tables as people upload and paste them: the encoding, the delimiter and
-the headings are seen from the table itself.
+"""Reads tables that people upload or paste; detects encoding, delimiter and headings.
 
-The cells are split by Python's csv. Two ready-made detectors were tried and not taken. charset-normalizer
-reads short lists of names in cp1252 as cp1250, so that `Møller` becomes `Mřller`; a file that is neither
-UTF-8 nor marked as UTF-16 is one of Windows in Western Europe. csv.Sniffer finds no delimiter in a list of
-one column, nor where lines leave off their last cells.
+Python's csv splits the cells. Two libraries were tried and rejected: charset-normalizer reads short lists of
+names in cp1252 as cp1250, so that `Møller` becomes `Mřller` (a file that is neither UTF-8 nor marked as
+UTF-16 comes from Windows in Western Europe); csv.Sniffer finds no delimiter in a list of one column, nor if
+rows omit their last cells.
 """
 
 import csv
@@ -24,23 +23,23 @@ from koppel.kit.errors import KoppelError
 from koppel.kit.tabular.writers import FORMULA_STARTS
 
 Quoting = Literal[0, 3]
-"""One of csv's: `QUOTE_MINIMAL`, `QUOTE_NONE`."""
+"""The csv constants `QUOTE_MINIMAL` and `QUOTE_NONE`."""
 DELIMITERS = ("\t", ";", ",", "|")
-"""In this order where two fit equally well: a comma stands in names and amounts too, a tab in none."""
+"""In order of preference when two fit equally well: names and amounts contain commas, but no tabs."""
 SAMPLE_ROWS = 50
-"""So many of the first rows decide which delimiter it is."""
+"""The number of rows, from the first, from which the delimiter is detected."""
 NO_DELIMITER = "\x1f"
-"""Splits a table of one column; no text has it, because control characters are taken out."""
+"""Splits a table of one column; no text contains it, because control characters are removed."""
 END = "\x1e"
-"""The line after the last one. Inside a cell it shows that a quotation mark was never closed."""
+"""Marks the end of the last line. Inside a cell it shows that a quotation mark was never closed."""
 CONTROL_CHARACTERS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 SEPARATOR_LINE = re.compile(r'\A"?sep=([\t;,|])"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
-"""Excel's own first line of a CSV, which is no row."""
+"""Excel's own first line of a CSV, which is not a row."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`size`: bytes of a file, characters of a text. A cell of Excel holds 32,767 characters."""
+    """`size`: bytes of a file, characters of a text. A cell in Excel holds 32,767 characters."""
 
     size: int = 5 * 1024 * 1024
     rows: int = 20_000
@@ -50,8 +49,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Row:
-    """`number` counts from 1 as a spreadsheet does: blank rows too, a cell of
-    several lines once. A blank row has no cells."""
+    """A row of the table.
+
+    `number` counts from 1 as a spreadsheet does: blank rows count, and a cell of several lines is one row. A
+    blank row has no cells.
+    """
 
     number: int
     cells: tuple[str, ...]
@@ -62,7 +64,7 @@ class Row:
 
 
 class TableProblem(StrEnum):
-    """Why something cannot be read as a table."""
+    """Why the input cannot be read as a table."""
 
     TOO_LARGE = "too_large"
     TOO_MANY_ROWS = "too_many_rows"
@@ -72,7 +74,7 @@ class TableProblem(StrEnum):
 
 
 class TableError(KoppelError):
-    """The one error of this module. `row` is the row's number, 0 where it is the table as a whole."""
+    """The only error of this module. `row` is the number of the row, 0 for the table as a whole."""
 
     code = "unreadable_table"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
@@ -83,8 +85,10 @@ class TableError(KoppelError):
 
 
 def decode(content: bytes, limits: Limits = Limits()) -> str:
-    """Return the text of a file: UTF-8, UTF-16 with its mark, else cp1252.
-    Raises `TableError` when it is too large."""
+    """Return the text of a file: UTF-8, UTF-16 with a byte order mark, otherwise cp1252.
+
+    Raises `TableError` when it is too large.
+    """
     if len(content) > limits.size:
         raise TableError(TableProblem.TOO_LARGE, limits.size)
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -103,11 +107,11 @@ def read_rows(
     split_share: float = 0.5,
     has_quotes: bool = True,
 ) -> Iterator[Row]:
-    """Yield every row with its cells as they are, up to a cell that cannot be
-    read. Raises `TableError` where it comes to it.
+    """Yield every row with its unmodified cells. Raises `TableError` at the first unreadable cell.
 
-    A delimiter splits more than `split_share` of the rows, and the first one when that has the headings;
-    otherwise the table has one column. Without `has_quotes` a quotation mark is a letter like another."""
+    The delimiter must split more than `split_share` of the rows, and the first one if that has the headings;
+    otherwise the table has one column. Without `has_quotes` a quotation mark is an ordinary character.
+    """
     if len(text) > limits.size:
         raise TableError(TableProblem.TOO_LARGE, limits.size)
     quoting: Quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
@@ -120,12 +124,12 @@ def read_rows(
 
 
 def heading_keys(cells: Sequence[str], names: Mapping[str, str]) -> list[str]:
-    """Return the key of each heading, '' for one that `names` does not have; it has them in small letters."""
+    """Return the key of each heading; '' if `names`, which is in lower case, does not have it."""
     return [names.get(cell.strip().casefold().rstrip(":").rstrip(), "") for cell in cells]
 
 
 def unescape_formula(cell: str) -> str:
-    """Take off the apostrophe that `writers.escape_formula` puts before what begins like a formula."""
+    """Remove the apostrophe that `writers.escape_formula` puts before text that begins like a formula."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
@@ -136,7 +140,7 @@ def _rows(text: str, delimiter: str, quoting: Quoting, limits: Limits) -> Iterat
         number += 1
         try:
             cells = next(records)
-        except csv.Error:  # The one error without `strict`: more characters than csv lets a cell have.
+        except csv.Error:  # The only error without `strict`: a cell exceeds csv's size limit.
             raise TableError(TableProblem.CELL_TOO_LONG, limits.cell_characters, number) from None
         if cells == [END]:
             return
@@ -160,8 +164,9 @@ class _Split:
     """How a delimiter splits the first rows that are not blank.
 
     `is_strict`: every quotation mark begins or ends a cell, or is doubled. `split_share`: the share of rows
-    with more than one cell. `quotes`: quotation marks inside the cells. `same_share`: the share of rows with
-    the most frequent number of cells."""
+    with more than one cell. `quotes`: the number of quotation marks inside cells. `same_share`: the share of
+    rows with the most frequent number of cells.
+    """
 
     delimiter: str
     is_strict: bool
@@ -176,8 +181,10 @@ class _Split:
 
 
 def _detect_delimiter(text: str, quoting: Quoting, *, has_header: bool, split_share: float) -> str:
-    """Return the best one, else `NO_DELIMITER`. Quotation marks that only fit
-    with one delimiter show that it is this one."""
+    """Return the best delimiter, otherwise `NO_DELIMITER`.
+
+    A delimiter with which the quotation marks are well-formed is preferred.
+    """
     are_quotes_proof = not _split(text, NO_DELIMITER, quoting).is_strict
     candidates = [
         split
@@ -204,7 +211,7 @@ def _split(text: str, delimiter: str, quoting: Quoting) -> _Split:
 
 
 def _sample(text: str, delimiter: str, quoting: Quoting) -> tuple[list[list[str]], bool]:
-    """Return the first rows that are not blank, and whether they can be read strictly."""
+    """Return the first rows that are not blank, and whether strict parsing can read them."""
     rows: list[list[str]] = []
     for is_strict in (True, False):
         lines = io.StringIO(text, newline="")
@@ -228,11 +235,11 @@ def _message(problem: TableProblem) -> str:
         TableProblem.TOO_MANY_ROWS: _("The file has more than %(limit)d lines. Split it."),
         TableProblem.TOO_MANY_CELLS: _("Line %(row)d has more than %(limit)d cells."),
         TableProblem.CELL_TOO_LONG: _(
-            "Line %(row)d cannot be read as a table: a cell has more than %(limit)d characters."
-            " Is a quotation mark missing somewhere?"
+            "Line %(row)d could not be read: a cell has more than %(limit)d characters. Check for a "
+            "missing quotation mark."
         ),
         TableProblem.OPEN_QUOTE: _(
-            "Line %(row)d cannot be read as a table. Is a quotation mark missing somewhere?"
+            "Line %(row)d could not be read as a table row. Check for a missing quotation mark."
         ),
     }
     return messages[problem]

@@ -1,5 +1,4 @@
-"""Write tables as CSV, Excel or Parquet. Rows are streamed; amounts stay
-exact; no cell is executed by a spreadsheet.
+"""Writes tables as CSV, Excel or Parquet: streamed, with exact amounts, safe from formula injection.
 
 The caller states the type of each column, because an empty table has types too.
 """
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import StrEnum
 from itertools import islice
 from typing import IO, Any
@@ -22,9 +21,13 @@ Cell = str | int | bool | Decimal | date | datetime | None
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 PARQUET_ROWS = 20_000
 PARQUET_DIGITS, PARQUET_DECIMALS = 38, 10
+PARQUET_LEAST = Decimal(1).scaleb(-PARQUET_DECIMALS)
+PARQUET_CONTEXT = Context(prec=PARQUET_DIGITS)
 EXCEL_ROWS_MAX = 1_048_575
+EXCEL_FIRST_YEAR = 1900
+"""Excel has no number for an earlier day, so that it is written as text."""
 EXCEL_DIGITS_EXACT = 15
-"""Excel keeps numbers as doubles; a longer amount is written as text instead of being rounded."""
+"""Excel stores numbers as doubles; a longer amount is written as text instead of being rounded."""
 
 
 class ColumnType(StrEnum):
@@ -67,7 +70,7 @@ class TooManyRows(KoppelError):
 def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> IO[bytes]:
     """Return a temporary file with the table, rewound; it is deleted when closed.
 
-    Raises `TooManyRows`, and `ValueError` for an amount of more than ten decimals in Parquet.
+    Parquet has amounts rounded to ten decimals. Raises `TooManyRows`.
     """
     with temporary_file() as target:
         if file_format is Format.CSV:
@@ -83,9 +86,7 @@ def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[S
 
 @contextmanager
 def temporary_file() -> Iterator[IO[bytes]]:
-    """Yield a temporary file that stays open after the block, to be streamed, and is closed when the block
-    raises.
-    """
+    """Yield a temporary file that stays open after the block and is closed if the block raises."""
     target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives the block
     try:
         yield target
@@ -95,8 +96,9 @@ def temporary_file() -> Iterator[IO[bytes]]:
 
 
 def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator[str]:
-    """Yield UTF-8 lines with a byte order mark, which spreadsheets need, and `;` between cells as Dutch Excel
-    expects.
+    """Yield the lines of a CSV in UTF-8.
+
+    Spreadsheets need the byte order mark; Dutch Excel expects `;` between cells.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=";")
@@ -109,7 +111,7 @@ def csv_lines(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> Iterator
 
 
 def escape_formula(text: str) -> str:
-    """Prefix a text that begins like a formula with an apostrophe, so that no spreadsheet executes it."""
+    """Prefix a text that begins like a formula with an apostrophe, so that spreadsheets do not execute it."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
@@ -162,6 +164,8 @@ def _write_excel_cell(sheet: Any, row: int, index: int, cell: Cell, style: Any) 
         return
     if isinstance(cell, bool):
         sheet.write_boolean(row, index, cell)
+    elif isinstance(cell, date) and cell.year < EXCEL_FIRST_YEAR:
+        sheet.write_string(row, index, str(cell))
     elif isinstance(cell, date):
         sheet.write_datetime(row, index, cell, style)
     elif isinstance(cell, int | Decimal):
@@ -191,7 +195,15 @@ def _write_parquet(target: IO[bytes], columns: Sequence[Column], rows: Iterable[
         while chunk := list(islice(remaining, PARQUET_ROWS)):
             cells = zip(*chunk, strict=True)
             arrays = [
-                pyarrow.array(list(values), type=field.type)
+                pyarrow.array(_parquet_cells(values), type=field.type)
                 for values, field in zip(cells, schema, strict=True)
             ]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+
+def _parquet_cells(values: Iterable[Cell]) -> list[Cell]:
+    """Return the cells of a column, with at most as many decimals as the type of amounts has."""
+    return [
+        value.quantize(PARQUET_LEAST, context=PARQUET_CONTEXT) if isinstance(value, Decimal) else value
+        for value in values
+    ]

@@ -1,4 +1,4 @@
-"""Errors of a form, at their fields: `{% load form_errors %}`."""
+"""Errors of a form at their fields: `{% load form_errors %}`."""
 
 from django import template
 from django.forms import BoundField, Form
@@ -10,8 +10,10 @@ register = template.Library()
 
 @register.simple_tag
 def invalid(field: BoundField | None) -> SafeString | str:
-    """Return the attributes for an input whose value was refused; '' when it
-    was not. Use it inside the tag of the input."""
+    """Return the attributes that mark an input as invalid; '' for a valid one.
+
+    Use it inside the input's tag.
+    """
     if not field or not field.errors:
         return ""
     return format_html(' aria-invalid="true" aria-describedby="{}-error"', field.html_name)
@@ -19,7 +21,7 @@ def invalid(field: BoundField | None) -> SafeString | str:
 
 @register.simple_tag
 def field_error(field: BoundField | None) -> SafeString | str:
-    """Return the errors of a field, to be shown below its input."""
+    """Return the errors of a field, for display below its input."""
     if not field or not field.errors:
         return ""
     message = " ".join(map(str, field.errors))

@@ -1,10 +1,9 @@
-"""The scope of a transaction: the organisation whose rows it may touch. PostgreSQL enforces it; a missing
-scope raises.
+"""The scope of a transaction: the organisation whose rows it may access, enforced by PostgreSQL.
 
 `with organisation_scope(7): …` opens a transaction (or joins the open one) and sets the organisation for the
-row level policies. `with installation_scope("sign-in"): …` is for the few actions that belong to no
-organisation: sign-in, scheduler, vault, key rotation. Its reason is logged, so that each use can be
-explained.
+row level security policies. `with installation_scope("sign-in"): …` is for the few actions that belong to no
+organisation: sign-in, scheduler, vault, key rotation; its reason is logged. A statement without a scope
+raises an error.
 """
 
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def organisation_scope(organisation_id: int) -> Iterator[None]:
-    """Allow rows of this organisation only, within the block, in one transaction."""
+    """Allow only rows of this organisation within the block, in one transaction."""
     if organisation_id <= INSTALLATION:
         raise ValueError("An organisation's scope needs the id of an organisation.")
     with _scope(organisation_id):
@@ -30,15 +29,17 @@ def organisation_scope(organisation_id: int) -> Iterator[None]:
 
 @contextmanager
 def installation_scope(reason: str) -> Iterator[None]:
-    """Allow rows of every organisation, for a named reason, in one transaction."""
+    """Allow rows of every organisation within the block, for a stated reason, in one transaction."""
     log.debug("installation_scope", reason=reason)
     with _scope(INSTALLATION):
         yield
 
 
 def set_scope_sql(organisation_id: int) -> tuple[str, list[str]]:
-    """Return the statement that scopes the rest of a transaction, for
-    connections that Django does not own."""
+    """Return the statement that scopes the rest of a transaction.
+
+    For connections that Django does not manage.
+    """
     return "SELECT set_config('koppel.organisation', %s, true)", [str(organisation_id)]
 
 
@@ -50,7 +51,7 @@ def _scope(value: int) -> Iterator[None]:
         try:
             yield
         finally:
-            # A transaction that ends here takes its scope along.
+            # The scope ends with the transaction.
             if joins and not connection.needs_rollback:
                 _swap(before)
 

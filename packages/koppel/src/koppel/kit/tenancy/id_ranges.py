@@ -1,4 +1,4 @@
-"""Keep every sequence within the ids of this installation, and its number in its database."""
+"""Keeps every sequence within this installation's range of ids, and stores its number in the database."""
 
 from django.conf import settings
 from django.db import connections, transaction
@@ -15,10 +15,10 @@ SELECT c.relname FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
    AND (s.seqmin, s.seqstart, s.seqmax, s.seqcycle) IS DISTINCT FROM (%(first)s, %(first)s, %(last)s, false)
  ORDER BY c.relname
 """
-"""All that count in 64 bits, those of installed packages too: a new table gets its range without
-being named anywhere. A few tables of Django and allauth count in 32 bits (content types, permissions,
-groups, e-mail addresses); none of their ids leaves the database, and each row has another key by
-which it would be found in another installation."""
+"""All sequences of 64-bit columns, also those of installed packages: new tables get their range without
+registration. A few tables of Django and allauth have 32-bit ids (content types, permissions, groups, e-mail
+addresses); these never leave the database, and each row has another key by which another installation could
+find it."""
 
 
 def stored_number(using: str) -> int | None:
@@ -31,7 +31,7 @@ def stored_number(using: str) -> int | None:
 
 
 def number_conflict(using: str) -> str:
-    """Return the message when the setting has another number than the database; '' when it has not."""
+    """Return a message when the setting and the database have different numbers; otherwise ''."""
     stored = stored_number(using)
     if settings.INSTALLATION_NUMBER in (None, stored) or stored is None:
         return ""
@@ -43,16 +43,19 @@ def number_conflict(using: str) -> str:
 
 
 def ranges_are_missing(using: str) -> bool:
-    """Tell whether a sequence could give out an id of another installation, because a migration died before
-    setting the ranges.
+    """Return whether a sequence could generate an id outside this installation's range.
+
+    This happens if a migration was killed before it set the ranges.
     """
     with connections[using].cursor() as cursor:
         return bool(_sequences_outside(cursor))
 
 
 def set_id_ranges(using: str) -> None:
-    """Bound all sequences; run as the owner after migrations. A
-    sequence within its range keeps its position."""
+    """Limit all sequences to their ranges; run as the owner after migrations.
+
+    A sequence within its range keeps its position.
+    """
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         first, last = id_range(_number(cursor))
         for name in _sequences_outside(cursor):

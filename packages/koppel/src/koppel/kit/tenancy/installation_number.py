@@ -1,8 +1,8 @@
-"""The number of this installation, which leads every id: ids of two installations are never equal, so that
-rows can be moved unchanged.
+"""The number of this installation, which is part of every id.
 
-An id is the number times 2**40 plus the count of the table's sequence. It is below 2**52, so that JSON and
-JavaScript, whose numbers are exact to 2**53, carry it exactly.
+Ids of two installations are never equal, so rows can be moved unchanged. An id is the number times 2**40 plus
+the count of the table's sequence. It is below 2**52, so that JSON and JavaScript, whose numbers are exact up
+to 2**53, represent it exactly.
 """
 
 from typing import NamedTuple
@@ -16,15 +16,16 @@ SENTENCE = (
 
 
 class IdRange(NamedTuple):
-    """The first and the last id that a table of an installation gives out."""
+    """The first and the last id that an installation's sequences generate."""
 
     first: int
     last: int
 
 
 def parse_installation_number(text: str) -> int | None:
-    """Return None when it is not set: the database decides, and the first migration uses 0. Raises
-    `ValueError` with a sentence.
+    """Return the number, or None when it is not set: the database decides, and the first migration uses 0.
+
+    Raises `ValueError` with a sentence.
     """
     text = text.strip()
     if not text:

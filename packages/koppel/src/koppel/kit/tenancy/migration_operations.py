@@ -1,13 +1,11 @@
-"""Migration operations that put a table under row level security and bind it to its parents within one
-organisation.
-"""
+"""Migration operations for row level security and for keys that bind rows within one organisation."""
 
 from django.db.migrations.operations import RunSQL
 
 PINNED = "SET search_path = pg_catalog, pg_temp"
-"""Belongs to every function that a policy or trigger calls, or that acts as its owner: else whoever
-calls it chooses, by types and operators of their own, what the names in its body mean. Tables and
-functions of ours are named `public.…` in it."""
+"""Required for every function that a policy or trigger calls, or that runs as its owner: otherwise the
+caller's own types and operators could change the meaning of names in its body. In these functions, Koppel's
+tables and functions are named `public.…`."""
 SCOPE_FUNCTION = f"""
 CREATE FUNCTION public.koppel_scope() RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE {PINNED} AS $$
@@ -32,18 +30,16 @@ END $$;
 
 
 def create_scope_function() -> RunSQL:
-    """Create the function that every policy calls. It raises when no scope is set, instead of hiding all
-    rows.
+    """Create the function that every policy calls. It raises when no scope is set.
 
-    Only a role that may read the tables themselves chooses the scope by a setting; another role belongs to
+    Only a role that may read the tables themselves can choose the scope by a setting; another role belongs to
     the organisation that `koppel_reader_organisation` (created with the books) names, or to none.
     """
     return RunSQL(SCOPE_FUNCTION, "DROP FUNCTION public.koppel_scope()")
 
 
 def tenant_table(table: str, *, column: str = "organisation_id", shared_when_null: bool = False) -> RunSQL:
-    """Force row level security on `table`: rows of the scope's
-    organisation, or all in the installation scope.
+    """Force row level security on `table`: the scope's organisation, or all in the installation scope.
 
     `shared_when_null` lets every organisation read rows that belong
     to the installation (organisation NULL)."""
@@ -61,8 +57,10 @@ def tenant_table(table: str, *, column: str = "organisation_id", shared_when_nul
 
 
 def installation_table(table: str) -> RunSQL:
-    """Force row level security on a `table` without organisations: only
-    the installation scope sees and writes it."""
+    """Force row level security on a `table` without organisations.
+
+    Only the installation scope may access it.
+    """
     return RunSQL(
         f"""
         ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
@@ -76,7 +74,7 @@ def installation_table(table: str) -> RunSQL:
 
 
 def tenant_parent(table: str) -> RunSQL:
-    """Let `table` be the parent of composite keys: (organisation_id, id) is unique."""
+    """Make `table` a parent for composite keys: (organisation_id, id) is unique."""
     return RunSQL(
         f"ALTER TABLE {table} ADD CONSTRAINT {table}_tenant UNIQUE (organisation_id, id)",
         f"ALTER TABLE {table} DROP CONSTRAINT {table}_tenant",
@@ -86,7 +84,8 @@ def tenant_parent(table: str) -> RunSQL:
 def tenant_key(table: str, column: str, parent: str, *, on_delete: str = "NO ACTION") -> RunSQL:
     """Require that (organisation_id, column) of `table` exists in `parent`.
 
-    Foreign key checks bypass policies, so a plain key would let a row point into another organisation."""
+    Foreign key checks bypass policies, so a plain key would let a row point into another organisation.
+    """
     name = f"{table}_{column}_tenant"
     return RunSQL(
         f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY (organisation_id, {column})"
@@ -135,11 +134,11 @@ DROP FUNCTION {table}_of_parent();
 
 
 def tenant_key_by_statement(table: str, column: str, parent: str) -> RunSQL:
-    """Replace a cascading `tenant_key`: parents are looked up once for all rows of a statement, where a
-    foreign key looks up the same one for each row.
+    """Replace a cascading `tenant_key` by a check that looks up the parents once per statement.
 
-    The parent is locked as a foreign key locks it, so that it cannot be deleted while rows are added; it must
-    be visible in the scope. Checked at once, not at the commit.
+    A foreign key looks up the parent once for each row. The parent is locked as by a foreign key, so it
+    cannot be deleted while rows are added; it must be visible in the scope. Checked immediately, not at
+    commit.
     """
     names = {"table": table, "column": column, "parent": parent, "pinned": PINNED}
     return RunSQL(
@@ -175,10 +174,10 @@ END $$;
 
 
 def partitioned_by_hash(table: str, column: str, key: str, *, count: int) -> RunSQL:
-    """Replace the new, empty `table` by one of `count` partitions with the same columns and indexes; create
-    policies and tenant keys after it.
+    """Replace the new, empty `table` by one of `count` hash partitions.
 
-    `key` is the primary key; `column` is part of it. The partitions have row level security without any
-    policy: they can be reached only through `table`.
+    The partitioned table has the same columns and indexes; create policies and tenant keys after it. `key` is
+    the primary key; `column` is part of it. The partitions have row level security without policies: they can
+    only be accessed through `table`.
     """
     return RunSQL(_PARTITION.format(table=table, column=column, key=key, count=count), RunSQL.noop)

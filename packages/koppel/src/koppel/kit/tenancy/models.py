@@ -1,4 +1,4 @@
-"""The base of every table that belongs to an organisation, and the query sets that start from one."""
+"""The base of all tables that belong to an organisation, and their query sets."""
 
 from typing import Protocol, Self, TypeVar
 
@@ -8,7 +8,7 @@ ModelT = TypeVar("ModelT", bound=models.Model)
 
 
 class HasOrganisation(Protocol):
-    """An actor within one organisation: `koppel.organisations.roles.Actor`."""
+    """An actor within one organisation, such as `koppel.organisations.roles.Actor`."""
 
     @property
     def organisation_id(self) -> int: ...
@@ -17,12 +17,15 @@ class HasOrganisation(Protocol):
 class OrganisationQuerySet(models.QuerySet[ModelT]):
     """Rows of one organisation.
 
-    Row level security enforces the same; naming the organisation lets PostgreSQL use the keys, which lead
+    Row level security enforces the same; naming the organisation lets PostgreSQL use the keys, which start
     with it.
     """
 
     def for_actor(self, actor: HasOrganisation) -> Self:
-        """Return rows of the actor's organisation. Each app decides which of them the actor may see."""
+        """Return rows of the actor's organisation.
+
+        Each app decides which of them the actor may see.
+        """
         return self.filter(organisation_id=actor.organisation_id)
 
     def in_organisation(self, organisation_id: int) -> Self:

@@ -1,5 +1,7 @@
-"""The rights of the application role: read and write rows, never change tables; append to the audit log,
-never rewrite it; read the number of the installation, never change it.
+"""The rights of the application role.
+
+It may read and write rows but not change tables; append to the audit log but not change it; read the number
+of the installation but not change it.
 """
 
 from django.conf import settings
@@ -10,7 +12,7 @@ from psycopg import sql
 from koppel.kit.hooks import Registry
 
 append_only_models = Registry[type[models.Model]]()
-"""By their tables: the application role may add rows and read them, never change or delete one."""
+"""By table: the application role may insert and read rows, but not change or delete them."""
 
 _UNPINNED = """
 SELECT p.oid::regprocedure::text FROM pg_proc p
@@ -34,8 +36,9 @@ SELECT EXISTS (
 
 
 def grants_are_missing(using: str) -> bool:
-    """Tell whether the application lacks a right on a table or function of the owner, or one of these is not
-    pinned, because a migration died before granting.
+    """Return whether a right is missing or a function is not pinned.
+
+    This happens if a migration was killed before it granted the rights.
     """
     with connections[using].cursor() as cursor:
         cursor.execute(_MISSING, {"role": str(settings.DATABASES["default"]["USER"])})
@@ -43,11 +46,10 @@ def grants_are_missing(using: str) -> bool:
 
 
 def grant_to_application_role(using: str) -> None:
-    """Grant the rights; run as the owner after migrations. Does nothing when owner and application role are
-    one (`koppel check` reports it).
+    """Grant the rights; run as the owner after migrations.
 
-    All in one transaction: the audit log is never writable, not even for a moment or after a crash in
-    between.
+    Does nothing when the owner is the application role (`koppel check` reports it). All in one transaction:
+    the audit log is never writable, not even for a moment or after a crash.
     """
     role = str(settings.DATABASES["default"]["USER"])
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
@@ -65,7 +67,7 @@ def grant_to_application_role(using: str) -> None:
             cursor.execute(sql.SQL(statement).format(name))
         cursor.execute("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'")
         for (partition,) in cursor.fetchall():
-            # Reached through the table that they are partitions of, where the policies are.
+            # Accessed through the partitioned table, which has the policies.
             cursor.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.Identifier(partition), name))
         for table in append_only_models:
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
@@ -78,8 +80,9 @@ def grant_to_application_role(using: str) -> None:
 
 
 def _pin_functions_of_libraries(cursor: CursorWrapper) -> None:
-    """Pin the queue's functions, which come without a search path and use bare table names. Ours are created
-    with one.
+    """Pin the search path of the queue's functions, which use unqualified table names.
+
+    Koppel's own functions are created with a search path.
     """
     cursor.execute(_UNPINNED)
     for (signature,) in cursor.fetchall():

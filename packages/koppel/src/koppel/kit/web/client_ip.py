@@ -1,12 +1,14 @@
-"""The address of the client."""
+"""The IP address of the client."""
 
 from django.conf import settings
 from django.http import HttpRequest
 
 
 def client_ip(request: HttpRequest) -> str:
-    """Return the client's address. Behind our own proxies it is what the outermost of them saw: the client
-    may write anything before it.
+    """Return the client's address.
+
+    Behind trusted proxies it is the address that the outermost one saw: the client can forge anything before
+    it.
     """
     direct = str(request.META.get("REMOTE_ADDR", ""))
     count = settings.ALLAUTH_TRUSTED_PROXY_COUNT

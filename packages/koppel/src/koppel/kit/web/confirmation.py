@@ -1,7 +1,7 @@
-"""A confirmation page before an action that is hard to undo: it says what will happen, then the form is sent
-again. Works without scripts.
+"""A confirmation page before an action that is hard to undo. Works without scripts.
 
-The answer is bound to what the page said: when the facts changed meanwhile, the page is shown again.
+The page lists the consequences and then sends the form again. The confirmation is bound to these facts: if
+they change meanwhile, the page is shown again.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 NAMES_MAX = 20
-"""So many names stand open; the rest can be unfolded."""
+"""The number of names shown at once; the others can be expanded."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What will happen, in the reader's language.
+    """The consequences of an action, in the reader's language.
 
-    `fields` are sent again with the answer. `facts` are what the answer is bound to, independent of language:
-    ids and counts.
+    `fields` are sent again with the confirmation. `facts` are what the confirmation is bound to, independent
+    of the language: ids and counts.
     """
 
     title: str
@@ -70,7 +70,7 @@ class Confirmation:
 
 
 def unconfirmed(request: HttpRequest, confirmation: Confirmation) -> HttpResponse | None:
-    """Return the confirmation page; None when it was confirmed, for exactly these facts."""
+    """Return the confirmation page; None when exactly these facts were confirmed."""
     answer = request.POST.get("confirmed", "")
     if answer and hmac.compare_digest(answer.encode(), confirmation.digest.encode()):
         return None

@@ -1,4 +1,4 @@
-"""Decorators of views: who may call them, and who opens the transaction."""
+"""Decorators of views: access, transactions, refusals and query parameters."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -15,7 +15,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def public(view: View) -> View:
-    """Let anybody call this view. It has no scope; `request.actor` is None."""
+    """Allow calls without sign-in. The view has no scope; `request.actor` is None."""
     view.koppel_public = True  # type: ignore[attr-defined]
     return view
 
@@ -27,8 +27,10 @@ def outside_transaction(view: View) -> View:
 
 
 def action_of(url_name: str, *parameters: str) -> Callable[[View], View]:
-    """Decorate the view of a button: it takes POST only, and is an action of the page `url_name`, whose URL
-    has these of the view's own parameters. A refusal (`KoppelError`) is shown on that page."""
+    """Decorate the view of a button: it takes POST only, and is an action of the page `url_name`.
+
+    The page's URL has the view's own `parameters`. A refusal (`KoppelError`) is shown on that page.
+    """
 
     def mark(view: View) -> View:
         view.koppel_page = (url_name, parameters)  # type: ignore[attr-defined]
@@ -38,8 +40,10 @@ def action_of(url_name: str, *parameters: str) -> Callable[[View], View]:
 
 
 def shows_refusals_on(template: str, status: HTTPStatus) -> Callable[[View], View]:
-    """Decorate a view for people who have no page to be led back to: a refusal about what they ask is shown
-    on a page of its own, `template` with the `message`."""
+    """Decorate a view that shows refusals on a page of its own: `template` with the `message`.
+
+    For visitors who have no page to return to.
+    """
 
     def mark(view: View) -> View:
         view.koppel_refusal_page = (template, status)  # type: ignore[attr-defined]
@@ -49,7 +53,7 @@ def shows_refusals_on(template: str, status: HTTPStatus) -> Callable[[View], Vie
 
 
 def refusal_page(view: Callable[..., Any]) -> tuple[str, HTTPStatus] | None:
-    """Return the template and status with which a view shows refusals; None when it leads back to a page."""
+    """Return the template and status with which a view shows refusals; None if it returns to a page."""
     return getattr(view, "koppel_refusal_page", None)
 
 
@@ -60,8 +64,10 @@ def page_url(view: Callable[..., Any], path: str, values: Mapping[str, Any]) -> 
 
 
 def query_parameters(**parameters: Parameter) -> Callable[[View], View]:
-    """Declare the query parameters of a page. Any other parameter, or an impossible value, is refused by name
-    instead of being ignored; the page is not rendered.
+    """Declare the query parameters of a page.
+
+    Unknown parameters and invalid values are refused by name instead of ignored; the page is then not
+    rendered.
     """
 
     def mark(view: View) -> View:

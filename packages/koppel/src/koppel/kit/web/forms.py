@@ -161,7 +161,7 @@ class IdField(forms.CharField):
     """The id of a row; None when nothing is chosen."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
-        "invalid": _("“%(value)s” is not one of the choices.")
+        "invalid": _("“%(value)s” is not one of the options.")
     }
 
     def __init__(self, *, required: bool = False, **options: Any) -> None:
@@ -189,7 +189,7 @@ class FlagField(forms.CharField):
     """A ticked box that sends `1`; absent, empty or `0` means no."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
-        "invalid": _("“%(value)s” is neither ticked nor empty.")
+        "invalid": _("“%(value)s” is not valid for a tick box.")
     }
     widget = forms.TextInput  # a CheckboxInput takes any text for a tick
 
@@ -222,7 +222,7 @@ class DayField(forms.CharField):
     """A date as 2026-12-31; None when nothing is typed."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
-        "invalid": _("“%(value)s” is not a date. Write 2026-12-31.")
+        "invalid": _("“%(value)s” is not a date. Use the format 2026-12-31.")
     }
 
     def __init__(self, *, required: bool = False, **options: Any) -> None:
@@ -236,7 +236,7 @@ class MomentField(forms.CharField):
     """A time with its zone, as a page writes it for itself in ISO 8601; None when there is none."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
-        "invalid": _("“%(value)s” is not a time with a zone.")
+        "invalid": _("“%(value)s” is not a time with a time zone.")
     }
     widget = forms.HiddenInput
 

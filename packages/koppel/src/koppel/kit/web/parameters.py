@@ -1,5 +1,6 @@
-"""The query parameters of lists and pages. Unknown ones are refused by name: a filter that is ignored shows,
-and in bulk work changes, everything.
+"""Query parameters of lists and pages. Unknown ones are refused by name.
+
+Ignoring an unknown filter would show everything, or change everything in a bulk action.
 """
 
 import re
@@ -24,7 +25,7 @@ SHOWN_CHARACTERS_MAX = 80
 SHOWN_PARTS_MAX = 10
 NAMES_MAX = 50
 VALUES_MAX = 300
-"""Of all parameters together. The open page of the wizard names its 250 rows."""
+"""All parameters together. A page of the wizard names its 250 rows."""
 QUERY_CHARACTERS_MAX = 8000
 
 
@@ -32,8 +33,7 @@ QUERY_CHARACTERS_MAX = 8000
 class UnknownPart:
     """A parameter, or a value of one, that does not exist.
 
-    `values` are the possible ones, where they are few. `more`: the number of further parts that are not
-    named.
+    `values` lists the valid ones, if they are few. `more` is the number of further parts that are not named.
     """
 
     name: str
@@ -56,10 +56,10 @@ class UnknownParameter(KoppelError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """The allowed values of a parameter: `values`, or what `parse` accepts; neither means any text.
+    """The allowed values of a parameter: `values`, or what `parse` accepts; without both, any text.
 
-    `parse` returns None for an invalid value. It both validates and reads, so that no page reads a value
-    differently. `may_be_blank`: an empty form field means no filter.
+    `parse` returns None for an invalid value. It both validates and reads, so all pages read a value alike.
+    `may_be_blank`: an empty form field means no filter.
     """
 
     values: Callable[[], Iterable[str]] | None = None
@@ -76,14 +76,16 @@ class Parameter:
         return self.parse is None or self.parse(text) is not None
 
     def read(self, texts: Iterable[str]) -> Any:
-        """Return the value of an allowed parameter; a list when it
-        may be repeated; None when it is absent."""
+        """Return the value of an allowed parameter.
+
+        A list if it may be repeated; None when it is absent.
+        """
         values = [self.parse(text) if self.parse else text for text in texts if text]
         return values if self.is_multiple else values[0] if values else None
 
 
 def id_of(text: str) -> int | None:
-    """Return the number of a row, or None. The only parser of ids."""
+    """Parse a row's id; None if it is invalid. The only parser of ids."""
     if not (len(text) <= ID_DIGITS_MAX and text.isascii() and text.isdecimal()):
         return None
     number = int(text)
@@ -96,7 +98,7 @@ def page_of(text: str) -> int | None:
 
 
 def day_of(text: str) -> date | None:
-    """Parse a day as 2026-12-31; the week and short forms of ISO 8601 are refused."""
+    """Parse a date such as 2026-12-31; the week and short forms of ISO 8601 are refused."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return None
     try:
@@ -127,8 +129,9 @@ IDENTIFIERS = Parameter(parse=id_of, is_multiple=True, may_be_blank=False)
 
 
 def unknown_parts(query: QueryDict, parameters: Mapping[str, Parameter]) -> list[UnknownPart]:
-    """Return the parts of the query that `parameters` does not allow, in order and limited in number. Raises
-    `UnknownParameter` at once for a query that is too long.
+    """Return the parts of the query that `parameters` does not allow, in order and limited in number.
+
+    Raises `UnknownParameter` at once for a query that is too long.
     """
     require_bounded(query)
     return first_parts(_unknown_parts(query, parameters))
@@ -155,8 +158,10 @@ def values_of(query: QueryDict, parameters: Mapping[str, Parameter]) -> dict[str
 def require_bounded(
     query: QueryDict, characters_max: int = QUERY_CHARACTERS_MAX, name: str = "query"
 ) -> None:
-    """Limit a query: each refused part is repeated in the answer.
-    Raises `UnknownParameter` for too many parts."""
+    """Limit the size of a query, because every refused part is repeated in the response.
+
+    Raises `UnknownParameter` for too many parts.
+    """
     count = sum(len(texts) for _name, texts in query.lists())
     if len(query) > NAMES_MAX or count > VALUES_MAX or len(query.urlencode()) > characters_max:
         raise UnknownParameter([too_long(name, characters_max)])
@@ -171,8 +176,8 @@ def require_short(text: str, characters_max: int, name: str) -> None:
 def too_long(name: str, characters_max: int) -> UnknownPart:
     params = {"characters": characters_max, "names": NAMES_MAX, "values": VALUES_MAX}
     message = _(
-        "This filter is too long. It may have %(characters)d characters, "
-        "%(names)d names and %(values)d values at most."
+        "This filter is too long. The maximum is %(characters)d characters, %(names)d names and "
+        "%(values)d values."
     )
     return UnknownPart(name, "", message % params)
 
@@ -196,14 +201,14 @@ def unknown_name(name: str, value: str, names: Iterable[str]) -> UnknownPart:
     possible = tuple(names)
     if not possible:
         return UnknownPart(
-            name, value, _("“%(name)s” is not a filter; there is none here.") % {"name": shorten(name)}
+            name, value, _("“%(name)s” is not a filter; this page has none.") % {"name": shorten(name)}
         )
     params = {"name": shorten(name), "names": ", ".join(possible)}
     return UnknownPart(name, value, _("“%(name)s” is not a filter. Possible: %(names)s.") % params, possible)
 
 
 def unknown_value(name: str, value: str, values: Iterable[str] = ()) -> UnknownPart:
-    """Return the same message for what does not exist and for what the reader may not see."""
+    """Return the message for an unknown value, the same if the reader merely may not see it."""
     possible = tuple(values)
     params = {"name": shorten(name), "value": shorten(value), "values": ", ".join(possible)}
     message = _("“%(value)s” is not a value of “%(name)s”.") % params
@@ -230,8 +235,7 @@ def without(query: QueryDict, part: UnknownPart) -> str:
 
 
 def removal_links(request: HttpRequest, parts: Iterable[UnknownPart]) -> list[tuple[str, str | None]]:
-    """Return each part's message, with the query that leaves this
-    part out; None where it stands for several."""
+    """Return each part's message with the query without this part; None if it stands for several."""
     return [
         (part.message, without(request.GET, part) if part.name in request.GET and not part.more else None)
         for part in parts
@@ -243,6 +247,6 @@ def _plain(text: object) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return the text as it is repeated in an answer."""
+    """Return the text, shortened for display in a message."""
     text = text.replace("\0", "�")
     return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}…"

@@ -1,8 +1,8 @@
-"""Paths that are needed before URLs are resolved, or without Django. All others are named and reversed."""
+"""Paths that are needed before URLs are resolved, or without Django. All others are reversed by name."""
 
 ACCOUNTS = "/accounts/"
-"""Sign-in and all that belongs to it. The cookie of a known browser is sent to these pages alone."""
+"""Sign-in pages. The cookie of a known browser is sent to these paths only."""
 API = "/api/"
-"""Answers JSON, also where it refuses, and takes bearer tokens."""
+"""Responses, also errors, are JSON; requests carry bearer tokens."""
 HEALTH = "/healthz"
-"""What a load balancer and `koppel up` ask."""
+"""Requested by load balancers and `koppel up`."""

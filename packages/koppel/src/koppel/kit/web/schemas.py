@@ -1,4 +1,4 @@
-"""The input types of use cases, for pages, REST and commands alike."""
+"""The base of use-case inputs, shared by pages, REST and commands."""
 
 from datetime import date
 from typing import Annotated, Any
@@ -23,12 +23,13 @@ Day = Annotated[date, BeforeValidator(_day)]
 RowId = Annotated[int, Field(ge=1, le=ID_MAX)]
 NAME_LENGTH_MAX = 120
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LENGTH_MAX)]
-"""What a person calls a thing. A use case refuses an empty one itself."""
+"""The name of an object. The use case itself refuses an empty one."""
 
 
 class Input(Schema):
-    """The base of a use case's input and of every REST body: one type for page, REST and command line. An
-    unknown field is refused by name.
+    """The base of every use-case input and REST body.
+
+    One type serves pages, REST and the command line. Unknown fields are refused by name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -15,9 +15,6 @@ from koppel.notifications.event_types import event_types
 from koppel.notifications.models import (
     Channel,
     DeliverySettings,
-    DeliveryState,
-    EmailDelivery,
-    EmailReason,
     Preference,
     PreferenceScope,
 )
@@ -108,7 +105,7 @@ def update_delivery_settings(
     in.
     """
     if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:
-        message = _("Choose a colleague who can sign in as your stand-in. Nothing was stored.")
+        message = _("Choose an active colleague as your substitute. Nothing was saved.")
         raise Refused(message, field="stand_in")
     DeliverySettings.objects.update_or_create(
         organisation_id=actor.organisation_id,
@@ -123,22 +120,6 @@ def colleagues(actor: Actor) -> list[Membership]:
     """Return possible stand-ins: all other members who can sign in."""
     members = active_members(actor.organisation_id).exclude(pk=actor.membership_id).select_related("user")
     return list(members.order_by("user__name", "pk"))
-
-
-def unsubscribe(organisation_id: int, membership_id: int, event: str) -> None:
-    """Turn off mail about this event for this member. In scope."""
-    Preference.objects.update_or_create(
-        organisation_id=organisation_id,
-        membership_id=membership_id,
-        event_type=event,
-        channel=Channel.MAIL,
-        defaults={"scope": PreferenceScope.NONE},
-    )
-    EmailDelivery.objects.in_organisation(organisation_id).filter(
-        membership_id=membership_id,
-        notification__event_type=event,
-        state=DeliveryState.WAITING,
-    ).update(state=DeliveryState.DROPPED, reason=EmailReason.UNSUBSCRIBED)
 
 
 def _record(actor: Actor, details: dict[str, object]) -> None:

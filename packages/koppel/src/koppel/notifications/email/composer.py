@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from email.utils import formatdate, parseaddr
 
 from django.conf import settings
-from django.core import signing
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -16,12 +15,12 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from koppel.notifications.email.unsubscribe import unsubscribe_token
 from koppel.notifications.event_types import render_message
 from koppel.notifications.models import Notification, NotificationReason
 from koppel.organisations.models import Membership
 
 SUBJECT_LENGTH_MAX = 150
-UNSUBSCRIBE_SALT = "koppel.notifications.unsubscribe"
 
 
 @dataclass(frozen=True)
@@ -60,19 +59,6 @@ def build_email(
     return message
 
 
-def read_unsubscribe(token: str) -> tuple[int, int, str] | None:
-    """Return (organisation, membership, event) of a link in a mail; None when its signature is not ours."""
-    try:
-        organisation_id, membership_id, event = signing.loads(token, salt=UNSUBSCRIBE_SALT)
-    except (signing.BadSignature, ValueError, TypeError):
-        return None
-    return int(organisation_id), int(membership_id), str(event)
-
-
-def unsubscribe_token(membership: Membership, event: str) -> str:
-    return signing.dumps([membership.organisation_id, membership.pk, event], salt=UNSUBSCRIBE_SALT)
-
-
 def _build_item(notice: Notification, *, is_digest: bool) -> EmailItem:
     # The link goes by way of the notice, which is read when somebody follows it.
     link = _absolute(reverse("notifications:open", args=[notice.pk]))
@@ -90,8 +76,8 @@ def _as_text(context: dict[str, object]) -> str:
     for item in items if isinstance(items, list) else []:
         lines += [f"{item.when}  {item.message}".strip(), item.link, ""]
     if context["because"]:
-        lines.append(_("You get this because %(because)s.") % context)
-    lines.append(_("What Koppel mails you: %(preferences)s") % context)
+        lines.append(_("You receive this because %(because)s.") % context)
+    lines.append(_("Choose your e-mail notifications: %(preferences)s") % context)
     return "\n".join(lines) + "\n"
 
 

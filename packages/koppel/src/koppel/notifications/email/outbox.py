@@ -34,7 +34,7 @@ def _mark_uncertain(interrupted: "QuerySet[Any]") -> None:
 
 
 EMAIL_OUTBOX = Outbox(
-    task_name="notifications.send_mails",
+    task_name="notifications.send_emails",
     model=EmailDelivery,
     lane_columns=("organisation_id",),
     open_rows=Q(state__in=[DeliveryState.WAITING, DeliveryState.CLAIMED, DeliveryState.SENDING]),
@@ -43,6 +43,7 @@ EMAIL_OUTBOX = Outbox(
     attempts_max=ATTEMPTS_MAX,
     select=_select_mail,
     waiting={"state": DeliveryState.WAITING},
+    cancelled={"state": DeliveryState.DROPPED},
     leased={"state": DeliveryState.CLAIMED},
     failed={"state": DeliveryState.FAILED},
     settle_interrupted=_mark_uncertain,

@@ -10,10 +10,9 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from koppel.notifications.audience.recipients import Recipient, recipients_of
+from koppel.notifications.audience.visible_context import visible_context
 from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.event_types import event_types, get_event_type
-from koppel.notifications.events.hooks import event_opened
-from koppel.notifications.events.visible_context import visible_context
 from koppel.notifications.models import (
     Channel,
     DeliverySettings,
@@ -22,6 +21,7 @@ from koppel.notifications.models import (
     EventState,
     Notification,
 )
+from koppel.notifications.webhooks.enqueue import enqueue_opened
 
 UPDATE_INTERVAL = timedelta(hours=24)
 DIGEST_AT = time(7, 0)
@@ -43,7 +43,7 @@ def dispatch(organisation_id: int, event_id: int) -> int:
     event.state = EventState.CLOSED if is_momentary else EventState.NOTIFIED
     event.notified_at, event.notified_administrations = timezone.now(), _administration_ids(event)
     event.save()
-    event_opened(event)
+    enqueue_opened(event)
     return create_notifications(event, recipients_of(event))
 
 
@@ -109,7 +109,7 @@ def _dispatch_update(event: Event) -> int:
     event.save(update_fields=["notified_at", "notified_administrations", "round"])
     update = copy(event)
     update.administrations = added
-    event_opened(update)
+    enqueue_opened(update)
     return create_notifications(update, recipients_of(update))
 
 

@@ -3,7 +3,7 @@
 from django.db.models import Q
 
 from koppel.audit.subjects import SubjectKind
-from koppel.notifications.events.visible_context import count_in, visible_context
+from koppel.notifications.audience.visible_context import count_in, visible_context
 from koppel.notifications.models import EmailDelivery, Event, Notification, WebhookDelivery
 
 

@@ -3,7 +3,8 @@
 Opening with the same event type and key again joins the open event, so that it is notified once.
 """
 
-from collections.abc import Collection, Mapping
+import uuid
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +14,12 @@ from django.utils import timezone
 from koppel.audit.subjects import Subject
 from koppel.kit.database.json_fields import encode
 from koppel.notifications.audience.hooks import subject_of
+from koppel.notifications.audience.recipients import active_members, responsible_recipient
+from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.event_types import EventCode, EventType, get_event_type, superseded_types
-from koppel.notifications.events.dispatch import dispatch
-from koppel.notifications.events.hooks import events_closed
+from koppel.notifications.events.dispatch import create_notifications, dispatch
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.models import (
-    DeliveryState,
     EmailDelivery,
     EmailReason,
     Event,
@@ -26,7 +27,9 @@ from koppel.notifications.models import (
     EventFacts,
     EventState,
     Notification,
+    NotificationReason,
 )
+from koppel.notifications.webhooks.enqueue import enqueue_closed, enqueue_opened
 
 _OPEN = """
 INSERT INTO notifications_event AS h
@@ -88,6 +91,40 @@ def open_event(
         dispatch(organisation_id, event_id)
 
 
+def notify_members(
+    organisation_id: int,
+    event_type: EventCode,
+    membership_ids: Iterable[int],
+    context: EventFacts,
+    link: str = "",
+) -> None:
+    """Notify these members of an event that is over at once, each only once. In the caller's transaction."""
+    recipient_ids = (
+        active_members(organisation_id)
+        .filter(pk__in=set(membership_ids))
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    now = timezone.now()
+    event = Event.objects.create(
+        organisation_id=organisation_id,
+        event_type=event_type,
+        key=f"direct {uuid.uuid4()}",
+        context=dict(context),
+        link=link,
+        state=EventState.CLOSED,
+        due_at=now,
+        notified_at=now,
+        closed_at=now,
+    )
+    enqueue_opened(event)
+    recipients = [
+        responsible_recipient(organisation_id, event_type, membership_id, NotificationReason.RESPONSIBLE)
+        for membership_id in recipient_ids
+    ]
+    create_notifications(event, recipients)
+
+
 def close_event(organisation_id: int, event_type: EventCode, key: EventKey) -> int:
     """Close the event. Nobody is notified of one still pending; waiting mails are
     dropped; the next opening is a new event."""
@@ -97,12 +134,11 @@ def close_event(organisation_id: int, event_type: EventCode, key: EventKey) -> i
     notified = list(events.filter(state=EventState.NOTIFIED).values_list("pk", flat=True))
     if notified:
         notices = Notification.objects.in_organisation(organisation_id).filter(event_id__in=notified)
-        EmailDelivery.objects.in_organisation(organisation_id).filter(
-            notification__in=notices, state=DeliveryState.WAITING
-        ).update(state=DeliveryState.DROPPED, reason=EmailReason.RECOVERED)
+        deliveries = EmailDelivery.objects.in_organisation(organisation_id)
+        EMAIL_OUTBOX.cancel(deliveries.filter(notification__in=notices), EmailReason.RECOVERED)
         notices.update(recovered_at=now)
         events.filter(pk__in=notified).update(state=EventState.CLOSED, closed_at=now)
-        events_closed(organisation_id, notified)
+        enqueue_closed(organisation_id, notified)
     return recovered + len(notified)
 
 

@@ -11,7 +11,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.decorators import action_of, public, query_parameters
 from koppel.kit.web.parameters import PAGE, lazy_choices, one_of
 from koppel.notifications.audience import preferences
-from koppel.notifications.email.composer import read_unsubscribe
+from koppel.notifications.email import unsubscribe as email_unsubscribe
 from koppel.notifications.event_types import event_types, get_event_type
 from koppel.notifications.forms import PreferencesForm, ReadForm
 from koppel.notifications.inbox import queries
@@ -68,7 +68,7 @@ def edit_preferences(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         with form.refusals():
             _save_preferences(request, form)
-            messages.success(request, _("Your choices are stored."))
+            messages.success(request, _("Notification settings saved."))
             return HttpResponseRedirect(request.path)
     context = {
         "form": form,
@@ -100,14 +100,13 @@ def _save_preferences(request: AuthenticatedRequest, form: PreferencesForm) -> N
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """Turn off mail about an event without signing in: the signed
     link is the authority (RFC 8058 posts to it)."""
-    parsed = read_unsubscribe(token)
-    if parsed is None:
+    unsubscription = email_unsubscribe.read_unsubscribe_token(token)
+    if unsubscription is None:
         raise Http404
-    organisation_id, membership_id, event = parsed
     if request.method == "POST":
-        with organisation_scope(organisation_id):
-            preferences.unsubscribe(organisation_id, membership_id, event)
-    label = str(get_event_type(event).label) or event
+        with organisation_scope(unsubscription.organisation_id):
+            email_unsubscribe.unsubscribe(unsubscription)
+    label = str(get_event_type(unsubscription.event_type).label) or unsubscription.event_type
     return render(
         request, "notifications/unsubscribe.html", {"label": label, "done": request.method == "POST"}
     )

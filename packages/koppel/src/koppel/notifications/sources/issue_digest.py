@@ -15,10 +15,10 @@ from koppel.issues.hooks import issues_url
 from koppel.issues.models import Issue
 from koppel.issues.queries import render_issue_message
 from koppel.notifications.audience.hooks import SubjectDescription, subject_of
+from koppel.notifications.audience.visible_context import count_in
 from koppel.notifications.event_types import EventType, NotificationEvent, covered_issue_codes
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
-from koppel.notifications.events.visible_context import count_in
 from koppel.notifications.models import EventContext, EventFacts, IssueReference
 
 SETTLE_TIME = timedelta(minutes=10)
@@ -92,9 +92,9 @@ def _localize(facts: EventFacts) -> EventFacts:
 EVENT_TYPES = (
     EventType(
         NotificationEvent.ISSUE_RAISED,
-        _("%(name)s needs you: %(message)s"),
-        plural_message=_("%(issues)s issues need you. They are about: %(names)s"),
-        label=_("An issue was raised"),
+        _("%(name)s needs your attention: %(message)s"),
+        plural_message=_("%(issues)s issues need your attention, including: %(names)s"),
+        label=_("New issue"),
         count_key="issues",
         by_administration=True,
         localize=_localize,

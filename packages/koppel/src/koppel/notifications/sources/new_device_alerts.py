@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.web.client_ip import client_ip
 from koppel.notifications.event_types import EventType, NotificationEvent
-from koppel.notifications.inbox.services import notify
+from koppel.notifications.events.services import notify_members
 from koppel.notifications.models import KnownDevice
 from koppel.organisations.models import Membership, User
 
@@ -30,10 +30,10 @@ EVENT_TYPES = (
     EventType(
         NotificationEvent.NEW_SIGN_IN,
         _(
-            "Somebody signed in as you from a new browser: %(browser)s, address %(address)s."
-            " Was it not you? Change your password."
+            "New sign-in to your account: %(browser)s, address %(address)s. If this was not you, "
+            "change your password."
         ),
-        label=_("A sign-in from a new browser"),
+        label=_("Sign-in from a new browser"),
         is_momentary=True,
         is_private=True,
     ),
@@ -69,7 +69,7 @@ def _record_device(organisation_id: int, membership_id: int, agent: str, address
     )
     if is_new and not is_first:
         facts = {"browser": browser, "address": address or "–"}
-        notify(
+        notify_members(
             organisation_id,
             NotificationEvent.NEW_SIGN_IN,
             [membership_id],

@@ -8,8 +8,8 @@ from ninja.responses import Status
 
 from koppel.kit.web.parameters import ID_MAX
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from koppel.notifications.webhooks import endpoints
-from koppel.notifications.webhooks.inputs import ActiveInput, RedeliverInput, WebhookInput
+from koppel.notifications.webhooks import delivery_log, endpoint_state, endpoints
+from koppel.notifications.webhooks.inputs import RedeliverInput, WebhookInput
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
@@ -19,14 +19,14 @@ WebhookId = Annotated[int, Path(ge=1, le=ID_MAX)]
 
 class WebhookOut(Schema):
     """`failing_since`: nothing was accepted since then.
-    `disabled_reason`: why Koppel itself switched it off."""
+    `disabled_reason`: why Koppel itself disabled it."""
 
     id: int
     name: str
     url: str
     events: list[str]
     divisions: list[int]
-    active: bool
+    enabled: bool
     last_accepted_at: datetime | None
     failing_since: datetime | None
     disabled_reason: str
@@ -99,25 +99,32 @@ def remove_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> Stat
     return Status(204, None)
 
 
-@router.put("/{webhook_id}/active", response=WebhookOut)
+@router.post("/{webhook_id}/enable", response=WebhookOut)
 @needs(Permission.MANAGE_ORGANISATION)
-def set_active(request: AuthenticatedRequest, webhook_id: WebhookId, payload: ActiveInput) -> WebhookOut:
-    """Switch a webhook on or off."""
-    return _to_schema(endpoints.set_enabled(request.actor, webhook_id, on=payload.active))
+def enable_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> WebhookOut:
+    """Enable a webhook: it receives the messages of later events."""
+    return _to_schema(endpoint_state.enable(request.actor, webhook_id))
+
+
+@router.post("/{webhook_id}/disable", response=WebhookOut)
+@needs(Permission.MANAGE_ORGANISATION)
+def disable_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> WebhookOut:
+    """Disable a webhook. Its waiting messages fail; they can be redelivered once it is enabled."""
+    return _to_schema(endpoint_state.disable(request.actor, webhook_id))
 
 
 @router.post("/{webhook_id}/secret", response=SecretOut)
 @needs(Permission.MANAGE_ORGANISATION)
-def renew_secret(request: AuthenticatedRequest, webhook_id: WebhookId) -> SecretOut:
-    """Make a new secret."""
-    return SecretOut(secret=endpoints.renew_secret(request.actor, webhook_id).reveal())
+def rotate_secret(request: AuthenticatedRequest, webhook_id: WebhookId) -> SecretOut:
+    """Replace the secret. For a day messages are signed with both."""
+    return SecretOut(secret=endpoints.rotate_secret(request.actor, webhook_id).reveal())
 
 
 @router.post("/{webhook_id}/test", response={202: DeliveryOut})
 @needs(Permission.MANAGE_ORGANISATION)
 def send_test(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[DeliveryOut]:
     """Send a test message; its delivery shows the answer."""
-    return Status(202, _delivery_to_schema(endpoints.send_test(request.actor, webhook_id)))
+    return Status(202, _delivery_to_schema(delivery_log.send_test(request.actor, webhook_id)))
 
 
 @router.get("/{webhook_id}/deliveries", response=list[DeliveryOut])
@@ -129,7 +136,7 @@ def list_deliveries(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[DeliveryOut]:
     """List its messages of the last 30 days, newest first."""
-    deliveries = endpoints.list_deliveries(
+    deliveries = delivery_log.list_deliveries(
         request.actor, webhook_id, state=state.value if state else "", limit=limit
     )
     return [_delivery_to_schema(delivery) for delivery in deliveries]
@@ -139,7 +146,7 @@ def list_deliveries(
 @needs(Permission.MANAGE_ORGANISATION)
 def redeliver(request: AuthenticatedRequest, webhook_id: WebhookId, payload: RedeliverInput) -> RedeliverOut:
     """Send messages again, under the ids they had."""
-    return RedeliverOut(count=endpoints.redeliver(request.actor, webhook_id, payload.ids))
+    return RedeliverOut(count=delivery_log.redeliver(request.actor, webhook_id, payload.ids))
 
 
 def _to_schema(webhook: WebhookEndpoint) -> WebhookOut:
@@ -149,7 +156,7 @@ def _to_schema(webhook: WebhookEndpoint) -> WebhookOut:
         url=webhook.url,
         events=webhook.events,
         divisions=webhook.divisions,
-        active=webhook.is_active,
+        enabled=webhook.is_enabled,
         last_accepted_at=webhook.last_accepted_at,
         failing_since=webhook.failing_since,
         disabled_reason=webhook.disabled_reason,

@@ -1,11 +1,12 @@
-"""Sends messages to webhooks: claimed, sent outside any transaction, settled. A killed process costs a second
-delivery at most, which the receiver knows by its id."""
+"""Send claimed messages to their webhook, outside any transaction, and settle them.
+
+When the process is killed after sending, the message is sent a second time, under the same id."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 
@@ -18,35 +19,32 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.http.client import NOT_CONNECTED, HttpClient, NetworkFailure, origin_of
 from koppel.kit.http.egress import EgressPolicy
-from koppel.kit.jobs.outbox import BatchResult, Claim, take_turn
+from koppel.kit.http.retry_after import requested_pause
+from koppel.kit.jobs.outbox import BatchResult, Claim
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from koppel.notifications.webhooks.endpoints import disable, secrets_in_use
-from koppel.notifications.webhooks.outbox import RETRY_SCHEDULE, WEBHOOK_OUTBOX
+from koppel.notifications.webhooks.endpoint_state import record_failure, record_pause, record_success
+from koppel.notifications.webhooks.endpoints import secrets_in_use
 from koppel.notifications.webhooks.reasons import WebhookReason
-from koppel.notifications.webhooks.signing import headers
+from koppel.notifications.webhooks.signing import signed_headers
 
 TIMEOUT_SECONDS = 15
-RESPONSE_BYTES_MAX = 1 << 20
-RETRY_AFTER_SECONDS_MAX = 24 * 3600
-DISABLE_AFTER = timedelta(days=3)
-"""A webhook that accepted nothing for so long is switched off."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class DeliveryResult:
-    """The outcome of one attempt. `status` None: no response. `reason` is
-    a code of `WebhookReason`, '' if accepted."""
+    """The outcome of one attempt. `status` None: no response. `reason` is a code of `WebhookReason`, '' when
+    the message was accepted."""
 
     delivery_id: int
     status: int | None
     reason: str
     text: str = ""
     duration_ms: int = 0
-    retry_after_seconds: int = 0
+    requested_pause_seconds: float = 0.0
 
     @property
     def accepted(self) -> bool:
@@ -55,27 +53,21 @@ class DeliveryResult:
 
 @dataclass(frozen=True)
 class Batch:
-    """Messages to one webhook, as they are leased. `keys` empty: its secret cannot be opened."""
+    """The leased messages to one webhook. `keys` empty: its secret cannot be decrypted."""
 
     webhook: WebhookEndpoint
     keys: Sequence[Secret]
     deliveries: Sequence[WebhookDelivery]
 
 
-async def send_due(organisation_id: int, webhook_id: int) -> int:
-    """Send the webhook's messages that are due; in quarantine none. Returns how many
-    were accepted. Opens its own transactions."""
-    return await take_turn(
-        WEBHOOK_OUTBOX, {"organisation_id": organisation_id, "webhook_id": webhook_id}, _deliver
-    )
+async def deliver(claim: Claim) -> BatchResult:
+    """Send the messages of a claim to their webhook and store the outcome.
 
-
-async def _deliver(claim: Claim) -> BatchResult:
-    """Send a batch and store its outcome. Raises `Quarantined` when some of it was stopped."""
+    Opens its own transactions. Raises `Quarantined` when a quarantine stopped some of the messages."""
     batch = await run_in_thread(partial(_load, claim))
     if batch is None:
         return BatchResult()
-    results = await _call(batch) if batch.keys else _unsealable(batch)
+    results = await _call(batch) if batch.keys else _undecryptable(batch)
     stopped = [result.delivery_id for result in results if result.reason == quarantine.CODE]
     results = [result for result in results if result.delivery_id not in stopped]
     await run_in_thread(partial(_store_results, claim, batch, results))
@@ -102,16 +94,16 @@ def _load(claim: Claim) -> Batch | None:
     return Batch(webhook, keys, deliveries)
 
 
-def _unsealable(batch: Batch) -> list[DeliveryResult]:
+def _undecryptable(batch: Batch) -> list[DeliveryResult]:
     return [DeliveryResult(delivery.pk, None, WebhookReason.VAULT_KEY) for delivery in batch.deliveries]
 
 
 async def _call(batch: Batch) -> list[DeliveryResult]:
     webhook, keys = batch.webhook, batch.keys
-    # What is not encrypted stays within the networks that were named; what is encrypted may also go out.
+    # Plain HTTP is allowed only within the configured networks, HTTPS also to public addresses.
     egress_policy = EgressPolicy(settings.WEBHOOK_NETWORKS, public=webhook.url.startswith("https:"))
     async with HttpClient(
-        timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, body_bytes_max=RESPONSE_BYTES_MAX
+        timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, status_only=True
     ) as http:
         return await asyncio.gather(
             *(_post(http, webhook.url, keys, delivery) for delivery in batch.deliveries)
@@ -122,26 +114,25 @@ async def _post(
     http: HttpClient, url: str, keys: Sequence[Secret], delivery: WebhookDelivery
 ) -> DeliveryResult:
     body, started = delivery.body.encode(), time.monotonic()
-    signed = headers(delivery.message_id, int(time.time()), body, keys)
+    headers = signed_headers(delivery.message_id, int(time.time()), body, keys)
     try:
         response = await http.send(
-            "POST", url, allowed_origins=[origin_of(url)], content=body, headers=signed
+            "POST", url, allowed_origins=[origin_of(url)], content=body, headers=headers
         )
     except Quarantined as stopped:
         return DeliveryResult(delivery.pk, None, stopped.code)
     except NetworkFailure as failure:
         return DeliveryResult(delivery.pk, None, failure.code, duration_ms=_duration_ms_since(started))
-    except ValueError:  # an address that is none must not keep the other webhooks from theirs
+    except ValueError:  # an invalid address must not stop the other messages
         return DeliveryResult(delivery.pk, None, NOT_CONNECTED, duration_ms=_duration_ms_since(started))
-    text = response.body[:500].decode(errors="replace").replace("\0", "")
-    retry_after = response.headers.get("retry-after", "")
-    wait = (
-        min(int(retry_after), RETRY_AFTER_SECONDS_MAX)
-        if retry_after.isdecimal() and len(retry_after) < 10
-        else 0
-    )
+    pause = requested_pause(response.headers)
     return DeliveryResult(
-        delivery.pk, response.status, _reason_for(response.status), text, _duration_ms_since(started), wait
+        delivery.pk,
+        response.status,
+        _reason_for(response.status),
+        text=response.body[:500].decode(errors="replace").replace("\0", ""),
+        duration_ms=_duration_ms_since(started),
+        requested_pause_seconds=pause.seconds if pause else 0.0,
     )
 
 
@@ -150,15 +141,26 @@ def _store_results(claim: Claim, batch: Batch, results: Sequence[DeliveryResult]
         return
     delivery_by_id = {delivery.pk: delivery for delivery in batch.deliveries}
     with organisation_scope(claim.organisation_id):
-        # Held until this is stored, so that switching it off finds everything that waits.
+        # Locked until the results are stored: disabling the webhook then finds all waiting messages.
         rows = WebhookEndpoint.objects.select_for_update(no_key=True)
         webhook = rows.filter(organisation_id=claim.organisation_id, pk=batch.webhook.pk).first()
         if webhook is None:
             return
         for result in results:
             _store_result(claim, webhook, delivery_by_id[result.delivery_id], result)
-        if webhook.is_active or any(result.accepted for result in results):
-            _update_endpoint_health(webhook, results, timezone.now())
+        pause = max(0.0 if result.accepted else result.requested_pause_seconds for result in results)
+        if pause:
+            record_pause(webhook, timezone.now() + timedelta(seconds=pause))
+        if any(result.accepted for result in results):
+            record_success(webhook, timezone.now())
+        elif webhook.is_enabled:
+            record_failure(webhook, _batch_reason(results), timezone.now())
+
+
+def _batch_reason(results: Sequence[DeliveryResult]) -> str:
+    """Return the reason that says most about the webhook: that it is gone, else that of the last message."""
+    reasons = [result.reason for result in results]
+    return WebhookReason.GONE if WebhookReason.GONE in reasons else reasons[-1]
 
 
 def _store_result(
@@ -173,16 +175,16 @@ def _store_result(
     }
     if result.accepted:
         claim.settle({**response, "state": DeliveryState.SENT, "sent_at": timezone.now()}, ids=ids)
-    elif not webhook.is_active:
+    elif not webhook.is_enabled:
         claim.settle({**response, "state": DeliveryState.FAILED, "reason": WebhookReason.DISABLED}, ids=ids)
     elif _is_superseded(delivery):
         claim.settle({**response, "state": DeliveryState.DROPPED, "reason": WebhookReason.RECOVERED}, ids=ids)
     else:
-        claim.retry(result.reason, ids=ids, seconds_min=result.retry_after_seconds, values=response)
+        claim.retry(result.reason, ids=ids, seconds_min=result.requested_pause_seconds, values=response)
 
 
 def _is_superseded(delivery: WebhookDelivery) -> bool:
-    """Return whether the event's closing message exists: the opening one must not arrive after it."""
+    """Return whether the event's closing message exists. The opening one must not arrive after it."""
     if delivery.event_id is None or delivery.is_closing:
         return False
     endpoint_deliveries = WebhookDelivery.objects.in_organisation(delivery.organisation_id).filter(
@@ -191,31 +193,9 @@ def _is_superseded(delivery: WebhookDelivery) -> bool:
     return endpoint_deliveries.filter(event_id=delivery.event_id, is_closing=True).exists()
 
 
-def _update_endpoint_health(
-    webhook: WebhookEndpoint, results: Sequence[DeliveryResult], now: datetime
-) -> None:
-    """Store what the answers say about the webhook itself, and disable it when it is gone or accepted nothing
-    for days."""
-    queryset = WebhookEndpoint.objects.in_organisation(webhook.organisation_id).filter(pk=webhook.pk)
-    if any(result.accepted for result in results):
-        queryset.update(failing_since=None, last_accepted_at=now)
-        return
-    if webhook.failing_since is None:
-        queryset.update(failing_since=now)
-        log.info("webhook_failing", webhook=webhook.pk, reason=results[-1].reason[:200])
-    # The others would fare no better now.
-    WebhookDelivery.objects.in_organisation(webhook.organisation_id).filter(
-        webhook=webhook, state=DeliveryState.WAITING, due_at__lte=now
-    ).update(due_at=now + RETRY_SCHEDULE[0])
-    if any(result.status == HTTPStatus.GONE for result in results):
-        disable(webhook, WebhookReason.GONE)
-    elif webhook.failing_since is not None and now - webhook.failing_since > DISABLE_AFTER:
-        disable(webhook, WebhookReason.UNRESPONSIVE)
-
-
 def _reason_for(status: int) -> str:
-    """Return the reason code of a status. 3xx is not followed: a
-    signed message goes where it was meant to."""
+    """Return the reason code of an HTTP status. Redirects are refused: a signed message is sent only to the
+    configured address."""
     if 200 <= status < 300:
         return ""
     if status == HTTPStatus.GONE:

@@ -20,12 +20,6 @@ class WebhookInput(Input):
     divisions: list[RowId] = []
 
 
-class ActiveInput(Input):
-    """Whether a webhook is on."""
-
-    active: bool
-
-
 class RedeliverInput(Input):
     """The messages to send again; none: all that failed."""
 

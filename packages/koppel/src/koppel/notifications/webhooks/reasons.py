@@ -1,4 +1,4 @@
-"""Why a message of a webhook was not accepted, not sent, or the webhook switched off."""
+"""Why a message was not accepted or not sent, or why a webhook was disabled."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -11,27 +11,24 @@ from koppel.kit.http.client import NOT_CONNECTED as ADDRESS_NOT_CONNECTED
 class WebhookReason(models.TextChoices):
     """The value is the stored code, the label the sentence."""
 
-    REFUSED = "refused", _("It did not accept the message.")
-    REDIRECTED = "redirected", _("It redirects, which is not followed: enter the address that it leads to.")
-    GONE = "gone", _("It answers 410: it is gone for good.")
-    UNRESPONSIVE = "unresponsive", _("It accepted nothing for three days.")
-    TIMEOUT = "timeout", _("It did not answer in time.")
-    NETWORK = "network", _("The connection broke.")
-    TOO_LARGE = "too_large", _("Its answer is larger than a webhook's may be.")
-    NOT_CONNECTED = ADDRESS_NOT_CONNECTED, _("It cannot be reached.")
+    REFUSED = "refused", _("The message was not accepted.")
+    REDIRECTED = "redirected", _("The address redirects, which is not allowed. Enter the final address.")
+    GONE = "gone", _("The address returns 410 (gone).")
+    UNRESPONSIVE = "unresponsive", _("No message was accepted for three days.")
+    TIMEOUT = "timeout", _("The address did not respond in time.")
+    NETWORK = "network", _("The connection was interrupted.")
+    TOO_LARGE = "too_large", _("The response is too large.")
+    NOT_CONNECTED = ADDRESS_NOT_CONNECTED, _("The address cannot be reached.")
     NOT_ALLOWED = (
         ADDRESS_NOT_ALLOWED,
-        _(
-            "This address is not public. Whoever operates Koppel decides which networks of your own it may "
-            "call."
-        ),
+        _("This address is not public. Your administrator decides which private networks Koppel may call."),
     )
-    DISABLED = "disabled", _("The webhook was switched off.")
-    QUARANTINED = quarantine.CODE, _("It waited when Koppel was put into quarantine, so it was not sent.")
-    RECOVERED = "recovered", _("It was over before it was told.")
+    DISABLED = "disabled", _("Webhook switched off.")
+    QUARANTINED = quarantine.CODE, _("Not sent because Koppel was put into quarantine.")
+    RECOVERED = "recovered", _("Resolved before it was sent.")
     VAULT_KEY = (
         "vault_key",
-        _("Its secret cannot be opened. Whoever operates Koppel has to put the key back."),
+        _("The secret cannot be decrypted. Your administrator must restore the key."),
     )
 
 

@@ -1,5 +1,5 @@
-"""How a receiver knows that a message is ours: the headers of Standard
-Webhooks (standardwebhooks.com, version 1.0.0).
+"""Sign messages as Standard Webhooks specifies (standardwebhooks.com, version 1.0.0), so that receivers can
+verify their sender.
 
 `webhook-signature` holds one `v1,<base64>` per secret in use: HMAC-SHA256 over `id.timestamp.body`.
 """
@@ -17,13 +17,13 @@ SECRET_BYTES = 32
 
 
 def new_secret() -> Secret:
-    """Return a secret as receivers' libraries take it: `whsec_` and base64."""
+    """Return a random secret in the format of Standard Webhooks: `whsec_` and base64."""
     return Secret(PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode())
 
 
-def headers(message_id: str, timestamp: int, body: bytes, keys: Sequence[Secret]) -> dict[str, str]:
-    """Return the signed headers of an attempt. `timestamp` is its time in seconds: a receiver refuses old
-    ones."""
+def signed_headers(message_id: str, timestamp: int, body: bytes, keys: Sequence[Secret]) -> dict[str, str]:
+    """Return the headers of an attempt, with one signature per key. `timestamp` is the attempt's Unix time
+    in seconds: receivers refuse old ones."""
     return {
         "Content-Type": "application/json",
         "webhook-id": message_id,
@@ -35,5 +35,5 @@ def headers(message_id: str, timestamp: int, body: bytes, keys: Sequence[Secret]
 def signature(message_id: str, timestamp: int, body: bytes, key: Secret) -> str:
     """Return `v1,<base64>`."""
     signed = f"{message_id}.{timestamp}.".encode() + body
-    code = base64.b64decode(key.reveal().removeprefix(PREFIX))
-    return "v1," + base64.b64encode(hmac.new(code, signed, hashlib.sha256).digest()).decode()
+    key_bytes = base64.b64decode(key.reveal().removeprefix(PREFIX))
+    return "v1," + base64.b64encode(hmac.new(key_bytes, signed, hashlib.sha256).digest()).decode()

@@ -1,4 +1,4 @@
-"""The pages of webhooks: which there are, and one with its log."""
+"""Pages of webhooks: the list, and one webhook with its log."""
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
@@ -11,9 +11,9 @@ from koppel.kit.encryption import Secret
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import one_of
 from koppel.notifications.event_types import webhook_event_types
-from koppel.notifications.forms import ActiveForm, RedeliverForm, WebhookForm
+from koppel.notifications.forms import RedeliverForm, WebhookForm
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
-from koppel.notifications.webhooks import endpoints
+from koppel.notifications.webhooks import delivery_log, endpoint_state, endpoints
 from koppel.notifications.webhooks.reasons import reason_text
 from koppel.organisations.people.list import divisions_of
 from koppel.organisations.requests import AuthenticatedRequest
@@ -24,17 +24,17 @@ SHOWN_STATES = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, Deliver
 
 @query_parameters()
 def list_webhooks(request: AuthenticatedRequest) -> HttpResponse:
-    """Show all webhooks, and the form for a new one."""
+    """Show the webhooks and the form for a new one."""
     form = WebhookForm.of(request)
     webhooks = endpoints.list_webhooks(request.actor)
     if request.method == "POST":
         with form.refusals():
             webhook, secret = endpoints.create_webhook(request.actor, form.input)
-            messages.success(request, _("The webhook is made. Test it now."))
+            messages.success(request, _("Webhook created. Test it now."))
             return _page(request, webhook, secret)
     context = {
         "nav_section": "webhooks",
-        "webhooks": [(webhook, _state_context(webhook)) for webhook in webhooks],
+        "webhooks": webhooks,
         **_form_context(request, form, None),
     }
     return render(request, "notifications/webhooks.html", context)
@@ -42,7 +42,7 @@ def list_webhooks(request: AuthenticatedRequest) -> HttpResponse:
 
 @query_parameters(state=one_of(*SHOWN_STATES))
 def show_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """Show a webhook's settings, its secret and what became of its messages."""
+    """Show a webhook's settings, secret and log."""
     webhook, form = endpoints.get_webhook(request.actor, webhook_id), WebhookForm.of(request)
     if request.method == "POST":
         with form.refusals():
@@ -54,7 +54,7 @@ def show_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse
 
 @query_parameters(state=one_of(*SHOWN_STATES))
 def show_log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """Show the log alone, for as long as something is on its way."""
+    """Show the log alone; the page reloads it while messages are under way."""
     webhook = endpoints.get_webhook(request.actor, webhook_id)
     return render(
         request, "notifications/webhook_log.html", _log(request, webhook, request.parameters["state"] or "")
@@ -63,24 +63,30 @@ def show_log(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
 
 @action_of("webhooks:detail", "webhook_id")
 def send_test(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """Send a message of no meaning."""
-    endpoints.send_test(request.actor, webhook_id)
-    messages.success(request, _("A test is on its way; the log shows what comes back."))
+    """Send a test message."""
+    delivery_log.send_test(request.actor, webhook_id)
+    messages.success(request, _("Test sent. The log shows the answer."))
     return _redirect(webhook_id)
 
 
 @action_of("webhooks:detail", "webhook_id")
-def set_active(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """Switch a webhook on or off."""
-    active = ActiveForm.of(request).input_or_refusal().active
-    endpoints.set_enabled(request.actor, webhook_id, on=active)
+def enable_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Enable a webhook."""
+    endpoint_state.enable(request.actor, webhook_id)
     return _redirect(webhook_id)
 
 
 @action_of("webhooks:detail", "webhook_id")
-def renew_secret(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
-    """Make a new secret and show it this once."""
-    secret = endpoints.renew_secret(request.actor, webhook_id)
+def disable_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Disable a webhook."""
+    endpoint_state.disable(request.actor, webhook_id)
+    return _redirect(webhook_id)
+
+
+@action_of("webhooks:detail", "webhook_id")
+def rotate_secret(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
+    """Replace the secret and show the new one this once."""
+    secret = endpoints.rotate_secret(request.actor, webhook_id)
     return _page(request, endpoints.get_webhook(request.actor, webhook_id), secret)
 
 
@@ -89,7 +95,7 @@ def remove_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpRespon
     """Remove a webhook with its log."""
     webhook = endpoints.get_webhook(request.actor, webhook_id)
     endpoints.remove_webhook(request.actor, webhook_id)
-    messages.success(request, _("The webhook “%(name)s” is removed.") % {"name": webhook.name})
+    messages.success(request, _("Webhook “%(name)s” removed.") % {"name": webhook.name})
     return HttpResponseRedirect(reverse("webhooks:list"))
 
 
@@ -97,8 +103,8 @@ def remove_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpRespon
 def redeliver(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Send one message again, or all that failed."""
     delivery_ids = RedeliverForm.of(request).input_or_refusal().ids
-    count = endpoints.redeliver(request.actor, webhook_id, delivery_ids)
-    message = ngettext("%(count)d message is sent again.", "%(count)d messages are sent again.", count)
+    count = delivery_log.redeliver(request.actor, webhook_id, delivery_ids)
+    message = ngettext("Resending %(count)d message.", "Resending %(count)d messages.", count)
     messages.success(request, message % {"count": count})
     return _redirect(webhook_id)
 
@@ -111,12 +117,12 @@ def _page(
     state: str = "",
     form: WebhookForm | None = None,
 ) -> HttpResponse:
-    """Return the page, with the secret the one time that it is shown. `state`:
-    only messages of this one are in the log."""
+    """Return the page of a webhook, with its secret right after it was created or rotated. `state` filters
+    the log."""
     context = {
         "nav_section": "webhooks",
         "webhook": webhook,
-        "facts": _state_context(webhook),
+        "disabled_text": reason_text(webhook.disabled_reason),
         "secret": secret.reveal() if secret else "",
         "signs_twice": webhook.previous_until if secret else None,
         **_form_context(request, form or WebhookForm(), webhook),
@@ -129,7 +135,7 @@ def _page(
 
 
 def _log(request: AuthenticatedRequest, webhook: WebhookEndpoint, state: str) -> dict[str, object]:
-    deliveries = endpoints.list_deliveries(request.actor, webhook.pk, state=state, limit=DELIVERIES_SHOWN)
+    deliveries = delivery_log.list_deliveries(request.actor, webhook.pk, state=state, limit=DELIVERIES_SHOWN)
     all_deliveries = WebhookDelivery.objects.in_organisation(webhook.organisation_id).filter(webhook=webhook)
     names = {event: str(definition.label) for event, definition in webhook_event_types().items()}
     return {
@@ -141,21 +147,17 @@ def _log(request: AuthenticatedRequest, webhook: WebhookEndpoint, state: str) ->
         ],
         "failed": all_deliveries.filter(state=DeliveryState.FAILED).count(),
         "is_busy": any(
-            delivery.state == DeliveryState.CLAIMED or _is_new(delivery) for delivery in deliveries
+            delivery.state == DeliveryState.CLAIMED or _is_unattempted(delivery) for delivery in deliveries
         ),
         "is_cut": len(deliveries) == DELIVERIES_SHOWN,
     }
 
 
-def _is_new(delivery: WebhookDelivery) -> bool:
+def _is_unattempted(delivery: WebhookDelivery) -> bool:
     return delivery.state == DeliveryState.WAITING and delivery.attempts == 0
 
 
-def _state_context(webhook: WebhookEndpoint) -> dict[str, str]:
-    return {"stopped": reason_text(webhook.disabled_reason)}
-
-
-def _events() -> list[tuple[str, str]]:
+def _event_choices() -> list[tuple[str, str]]:
     choices = ((event, str(definition.label)) for event, definition in webhook_event_types().items())
     return sorted(choices, key=lambda choice: choice[1].casefold())
 
@@ -163,7 +165,7 @@ def _events() -> list[tuple[str, str]]:
 def _form_context(
     request: AuthenticatedRequest, form: WebhookForm, webhook: WebhookEndpoint | None
 ) -> dict[str, object]:
-    """Return what the form shows: what was typed, else how the webhook is, else nothing."""
+    """Return what the form shows: the submitted values, else the webhook's, else nothing."""
     if form.is_bound:
         typed: object = {"name": form["name"].value(), "url": form["url"].value()}
         events, division_ids = set(form["events"].value() or ()), set(form.cleaned_data.get("divisions", ()))
@@ -173,7 +175,7 @@ def _form_context(
     return {
         "form": form,
         "typed": typed,
-        "events": _events(),
+        "events": _event_choices(),
         "chosen": events,
         "only_some_events": form["which"].value() == "some" if form.is_bound else bool(events),
         "divisions": divisions_of(request.actor),

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('token', models.UUIDField(default=uuid.uuid4)),
                 ('connector', models.CharField(default='', max_length=60)),
                 ('step', models.CharField(choices=[('system', 'System'), ('sign_in', 'Sign in'), ('choose', 'Administrations'), ('identify', 'Identify'), ('assign', 'Assign')], default='system', max_length=20)),
-                ('state', models.CharField(choices=[('open', 'Open'), ('finished', 'Finished'), ('abandoned', 'Abandoned')], default='open', max_length=20)),
+                ('state', models.CharField(choices=[('open', 'Open'), ('finished', 'Finished'), ('abandoned', 'Discarded')], default='open', max_length=20)),
                 ('origin', models.CharField(default='', max_length=60)),
                 ('connection_ids', models.JSONField(default=list)),
                 ('chosen_company_ids', models.JSONField(default=list)),

@@ -65,7 +65,9 @@ class IdentityAnswer:
             return "bad", str(problem.message)
         if not self.number:
             return (
-                ("busy", _("A register is asked.")) if self.finding and self.finding.is_waiting else ("", "")
+                ("busy", _("Looking up the number in the register."))
+                if self.finding and self.finding.is_waiting
+                else ("", "")
             )
         if self.discrepancy and not self.discrepancy.answer:
             return ("warn" if self.discrepancy.answer is None else "bad"), self.discrepancy.message
@@ -75,7 +77,7 @@ class IdentityAnswer:
             return "ok", _("confirmed as the same company")
         return self._in_register or (
             "ok",
-            _("from the accounting system") if self.is_guessed else _("checks out"),
+            _("from the accounting system") if self.is_guessed else _("valid"),
         )
 
     @property
@@ -86,7 +88,7 @@ class IdentityAnswer:
         if result.outcome is LookupOutcome.FOUND:
             return "ok", _("found in the register")
         if result.outcome is LookupOutcome.CLOSED:
-            return "warn", _("in the register as ended: %s") % (result.legal_name or result.number)
+            return "warn", _("Deregistered: %s") % (result.legal_name or result.number)
         if result.outcome is LookupOutcome.NOT_FOUND:
             return "warn", _("not found in the register")
         return None
@@ -206,8 +208,8 @@ def fill_in(flow: Flow, text: str) -> FillResult:
     save_step(flow, Step.IDENTIFY)
     misses = {
         list_import.MatchStatus.UNKNOWN: _("no administration has this name"),
-        list_import.MatchStatus.AMBIGUOUS: _("more than one administration has this name"),
-        list_import.MatchStatus.TWICE: _("given twice; the first one counts"),
+        list_import.MatchStatus.AMBIGUOUS: _("several administrations have this name"),
+        list_import.MatchStatus.TWICE: _("duplicate; the first one is used"),
     }
     unmatched = [
         f"{matched.line.name or matched.line.code or matched.line.number}: {misses[matched.status]}"

@@ -52,13 +52,15 @@ class Discrepancy:
         """Both names, both numbers, and where each comes from."""
         sentences = []
         if self.register_name:
-            words = _("The accounting system calls it “%(name)s”, the register “%(register_name)s”.")
+            words = _("Accounting system: “%(name)s”. Register: “%(register_name)s”.")
             sentences.append(words % {"name": self.company.name, "register_name": self.register_name})
         if self.is_derived and self.company.number:
-            words = _("The accounting system says %(stated)s; %(number)s was taken from VAT number %(vat)s.")
+            words = _("Accounting system: %(stated)s. Number %(number)s was taken from VAT number %(vat)s.")
             sentences.append(words % self._numbers)
         elif self.is_derived:
-            words = _("The accounting system states no number; %(number)s was taken from VAT number %(vat)s.")
+            words = _(
+                "No number in the accounting system. Number %(number)s was taken from VAT number %(vat)s."
+            )
             sentences.append(words % self._numbers)
         return sentences
 
@@ -66,7 +68,7 @@ class Discrepancy:
     def message(self) -> str:
         if self.answer is False:
             return _(
-                "You said that this is another company. Enter its number, or choose a reason and a sector."
+                "You marked this as a different company. Enter its number, or choose a reason and a sector."
             )
         return " ".join([_("Is this the same company?"), *self.differences])
 

@@ -47,7 +47,7 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     if action == "clear":
         count = assign_step.clear(flow, data.companies)
         text = ngettext(
-            "Taken back for %(count)d administration.", "Taken back for %(count)d administrations.", count
+            "Cleared for %(count)d administration.", "Cleared for %(count)d administrations.", count
         )
         messages.success(request, text % {"count": count})
         return HttpResponseRedirect(request.path)
@@ -66,7 +66,7 @@ def _apply(request: AuthenticatedRequest, flow: Flow, data: AssignInput, *, anno
     if announce:
         count = len(data.companies)
         text = ngettext(
-            "Applied to %(count)d administration.", "Applied to %(count)d administrations.", count
+            "Assigned to %(count)d administration.", "Assigned to %(count)d administrations.", count
         )
         messages.success(request, text % {"count": count})
 
@@ -77,15 +77,15 @@ def _finish(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         messages.error(request, outcome.errors[0].message)
         return to_step(flow, outcome.step)
     text = ngettext(
-        "The import of %(count)d administration has begun.",
-        "The import of %(count)d administrations has begun.",
+        "Import of %(count)d administration started.",
+        "Import of %(count)d administrations started.",
         outcome.count,
     )
     messages.success(request, text % {"count": outcome.count})
     if outcome.skipped:
         text = ngettext(
-            "%(count)d was left out: somebody imported it meanwhile, or it cannot be reached any more.",
-            "%(count)d were left out: somebody imported them meanwhile, or they cannot be reached any more.",
+            "%(count)d skipped: already imported or no longer reachable.",
+            "%(count)d skipped: already imported or no longer reachable.",
             outcome.skipped,
         )
         messages.warning(request, text % {"count": outcome.skipped})

@@ -95,8 +95,8 @@ def _next(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpR
 def _release(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:
     count = choose_step.set_companies_importable(request.actor, flow, data.companies, importable=True)
     text = ngettext(
-        "%(count)d company can be imported by others now.",
-        "%(count)d companies can be imported by others now.",
+        "%(count)d company shared with colleagues.",
+        "%(count)d companies shared with colleagues.",
         count,
     )
     messages.success(request, text % {"count": count})
@@ -106,8 +106,8 @@ def _release(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> Ht
 def _withhold(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:
     count = choose_step.set_companies_importable(request.actor, flow, data.companies, importable=False)
     text = ngettext(
-        "%(count)d company is hidden from others now.",
-        "%(count)d companies are hidden from others now.",
+        "%(count)d company hidden from colleagues.",
+        "%(count)d companies hidden from colleagues.",
         count,
     )
     messages.success(request, text % {"count": count})
@@ -116,9 +116,7 @@ def _withhold(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> H
 
 def _retry(request: AuthenticatedRequest, flow: Flow, _data: ChooseInput) -> HttpResponse:
     count = sum(retry_companies(request.actor, connection_id) for connection_id in flow.connection_ids)
-    text = ngettext(
-        "%(count)d company is asked about again.", "%(count)d companies are asked about again.", count
-    )
+    text = ngettext("Looking up %(count)d company again.", "Looking up %(count)d companies again.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 
@@ -129,9 +127,7 @@ def _remove_unreachable(request: AuthenticatedRequest, flow: Flow, _data: Choose
     count = sum(
         remove_companies(request.actor, connection_id, unreachable) for connection_id in flow.connection_ids
     )
-    text = ngettext(
-        "%(count)d line was taken off the list.", "%(count)d lines were taken off the list.", count
-    )
+    text = ngettext("%(count)d line removed.", "%(count)d lines removed.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 

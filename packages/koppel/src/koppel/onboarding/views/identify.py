@@ -70,14 +70,14 @@ def _confirm_ticked(request: AuthenticatedRequest, flow: Flow, form: IdentifyFor
     return_url = request.get_full_path()
     unanswered = [answer for answer in identify_step.list_answers(flow, form.ticked_ids) if answer.question]
     if not unanswered:
-        messages.warning(request, _("Tick the rows that are the same company first."))
+        messages.warning(request, _("Tick the rows that are the same company."))
         return HttpResponseRedirect(return_url)
     if page := unconfirmed(request, _question(unanswered, return_url)):
         return page
     count = identify_step.confirm(
         request.actor, flow, [answer.company.pk for answer in unanswered], same=True
     )
-    text = ngettext("%(count)d row is confirmed.", "%(count)d rows are confirmed.", count)
+    text = ngettext("%(count)d row confirmed.", "%(count)d rows confirmed.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(return_url)
 
@@ -87,12 +87,12 @@ def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
     question = ngettext("Is %(count)d row the same company?", "Are %(count)d rows the same companies?", count)
     discrepancies = [answer.discrepancy for answer in answers if answer.discrepancy]
     return Confirmation(
-        title=_("The same company?"),
+        title=_("Same company?"),
         question=question % {"count": count},
-        button=ngettext("Yes, the same for %(count)d row", "Yes, the same for %(count)d rows", count)
+        button=ngettext("Yes, same company for %(count)d row", "Yes, same company for %(count)d rows", count)
         % {"count": count},
         cancel_url=return_url,
-        consequences=[_("Your name and the time are kept with each answer.")],
+        consequences=[_("Your name and the time are recorded with each answer.")],
         groups=[
             Group(
                 _("Rows"),
@@ -204,7 +204,7 @@ def _rows_context(
 def _fill_in(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> None:
     result = identify_step.fill_in(flow, form.cleaned_data["file"] or form.cleaned_data["pasted"])
     identify_step.ask_registers(flow)
-    message = ngettext("%(count)d row was filled in.", "%(count)d rows were filled in.", result.matched_count)
+    message = ngettext("%(count)d row filled in.", "%(count)d rows filled in.", result.matched_count)
     messages.success(request, message % {"count": result.matched_count})
     if result.unmatched:
-        messages.warning(request, _("Not placed: %s") % "; ".join(result.unmatched[:8]))
+        messages.warning(request, _("Not matched: %s") % "; ".join(result.unmatched[:8]))

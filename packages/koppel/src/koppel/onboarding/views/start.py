@@ -69,7 +69,7 @@ def import_more(request: AuthenticatedRequest) -> HttpResponse:
             flow = flows.start_import(request.actor, connection_id)
         sync_company_list(request.actor, connection_id)
     except ConnectorError as error:
-        text = _("The list could not be renewed, so this is the last one: %s")
+        text = _("The list could not be refreshed; this is the previous one: %s")
         messages.warning(request, text % _(str(error)))
     return to_step(flow, Step.CHOOSE)
 
@@ -85,13 +85,13 @@ def resume(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Close the flow without an import, after a confirmation."""
     question = Confirmation(
-        title=_("Stop this import"),
-        question=_("Stop this import?"),
-        button=_("Stop this import"),
+        title=_("Discard import"),
+        question=_("Discard this import?"),
+        button=_("Discard import"),
         cancel_url=reverse("onboarding:resume", args=[flow.token]),
         consequences=[
-            _("What was ticked, typed and assigned here is lost. Nothing is imported."),
-            _("A connection that was made stays."),
+            _("Everything you ticked, entered and assigned here is lost. Nothing is imported."),
+            _("Connections you created are kept."),
         ],
         facts=len(flow.typed_identities) + len(flow.chosen_company_ids),
         nav_section="connections",
@@ -101,7 +101,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     services.abort(flow)
     messages.success(
         request,
-        _("This import was dropped. Nothing was imported; a connection that was made is still there."),
+        _("Import discarded. Nothing was imported; connections you created are kept."),
     )
     return HttpResponseRedirect(reverse("connections:list"))
 
@@ -153,12 +153,12 @@ def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: st
     if option is None:
         return
     read = parse_ids(option.mode, text)
-    message = ngettext("%(count)d id was read.", "%(count)d ids were read.", len(read.ids)) % {
+    message = ngettext("%(count)d id found.", "%(count)d ids found.", len(read.ids)) % {
         "count": len(read.ids)
     }
     if read.duplicates:
-        twice = ngettext("%(count)d was given twice.", "%(count)d were given twice.", read.duplicates)
+        twice = ngettext("%(count)d duplicate skipped.", "%(count)d duplicates skipped.", read.duplicates)
         message += " " + twice % {"count": read.duplicates}
     messages.success(request, message)
     if read.lines:
-        messages.warning(request, _("No id was recognised in: %s") % "; ".join(read.lines[:5]))
+        messages.warning(request, _("No id found in: %s") % "; ".join(read.lines[:5]))

@@ -70,13 +70,13 @@ def create_token(
     """Create a token for the actor. Its text cannot be shown again. Raises `Refused` with a sentence."""
     name = clean_text(name)
     if actor.token_id is not None:
-        raise Refused(_("A token cannot make tokens. Sign in to make one."))
+        raise Refused(_("A token cannot create tokens. Sign in to create one."))
     if not name:
-        raise Refused(_("A name is needed."), field="name")
+        raise Refused(_("Enter a name."), field="name")
     if days not in LIFETIME_DAYS:
-        raise Refused(_("Choose how long the token may live."), field="days")
+        raise Refused(_("Choose a validity period."), field="days")
     if len(list_tokens(actor)) >= TOKENS_MAX:
-        raise Refused(_("You have %s tokens. Revoke one that is not used any more.") % TOKENS_MAX)
+        raise Refused(_("You have %s tokens. Revoke one that is no longer used.") % TOKENS_MAX)
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
         organisation_id=actor.organisation_id,
@@ -101,7 +101,7 @@ def get_token(actor: Actor, token_id: int, membership_id: int) -> ApiToken:
     tokens = ApiToken.objects.for_actor(actor).filter(membership_id=membership_id, revoked_at=None)
     token = tokens.filter(pk=token_id).first()
     if token is None:
-        raise Refused(_("This token is revoked already."))
+        raise Refused(_("This token was already revoked."))
     return token
 
 
@@ -109,7 +109,7 @@ def revoke_token(actor: Actor, token_id: int) -> None:
     """Revoke an own token, or anybody's with the permission to manage people. Raises `Refused`."""
     token = ApiToken.objects.for_actor(actor).filter(pk=token_id, revoked_at=None).first()
     if token is None:
-        raise Refused(_("This token is revoked already."))
+        raise Refused(_("This token was already revoked."))
     if token.membership_id != actor.membership_id:
         actor.require(Permission.MANAGE_PEOPLE)
     token.revoked_at = timezone.now()

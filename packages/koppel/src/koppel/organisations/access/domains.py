@@ -47,7 +47,7 @@ def checked_domain(text: str) -> str:
         validate_domain_name(domain)
     except ValidationError:
         raise Refused(
-            _("“%s” is not a domain, as in kantoor.nl.") % text.strip(), field="email_domains"
+            _("“%s” is not a domain such as kantoor.nl.") % text.strip(), field="email_domains"
         ) from None
     refuse_public(domain)
     return domain
@@ -57,7 +57,7 @@ def refuse_public(domain: str) -> None:
     """Refuse a public domain. Raises `Refused` for a domain at which anybody can have an address."""
     if is_public(domain):
         raise Refused(
-            _("%s is a public mail service: everybody can have an address there.") % domain,
+            _("%s is a public mail service: anyone can have an address there.") % domain,
             field="email_domains",
         )
 
@@ -99,9 +99,7 @@ def confirm(operator: Actor, organisation_id: int, text: str) -> ConfirmedDomain
     with installation_scope("domain confirmed"):
         organisation = Organisation.objects.filter(pk=organisation_id).first()
         if organisation is None:
-            raise Refused(
-                _("There is no organisation with this number; `koppel organisations list` has them.")
-            )
+            raise Refused(_("Organisation not found; run `koppel organisations list`."))
         try:
             with transaction.atomic():
                 confirmed = ConfirmedDomain.objects.create(
@@ -109,7 +107,7 @@ def confirm(operator: Actor, organisation_id: int, text: str) -> ConfirmedDomain
                 )
         except IntegrityError:
             raise Refused(
-                _("%s is confirmed already; a domain belongs to one organisation.") % domain
+                _("%s is already confirmed. A domain can belong to one organisation only.") % domain
             ) from None
         _record(operator, organisation, OrganisationAction.DOMAIN_CONFIRMED, domain)
     return confirmed

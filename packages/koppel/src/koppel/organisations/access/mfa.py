@@ -57,8 +57,8 @@ def reset(actor: Actor, membership: Membership) -> None:
     if works_elsewhere(membership) or membership.user.is_operator:
         raise Refused(
             _(
-                "This person works elsewhere too or operates this installation, "
-                "so only they themselves can change this."
+                "This person also works for another organisation or operates this installation, so only "
+                "they can change this."
             )
         )
     remove_mfa(membership.user_id)

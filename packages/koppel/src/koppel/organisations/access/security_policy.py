@@ -36,10 +36,10 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
     """Store the policy. Raises `Refused` with a sentence."""
     actor.require(Permission.MANAGE_ORGANISATION)
     if policy.audit_years not in AUDIT_YEARS:
-        raise Refused(_("Choose how long activity is kept."), field="audit_years")
+        raise Refused(_("Choose a retention period."), field="audit_years")
     if policy.requires_mfa and not mfa.has_mfa(actor.user_id):
         raise Refused(
-            _("Set up a second step for yourself first: from then on nobody comes in without one."),
+            _("Set up two-step verification for yourself first, or you lose access."),
             field="requires_mfa",
         )
     for domain in policy.email_domains:
@@ -67,7 +67,7 @@ def grant_operator_access(actor: Actor, hours: int) -> None:
     """Let operators of the installation read for a limited time. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     if hours not in OPERATOR_ACCESS_HOURS:
-        raise Refused(_("Choose for how long."), field="hours")
+        raise Refused(_("Choose a period."), field="hours")
     _set_operator_access(actor, timezone.now() + timedelta(hours=hours), OperatorAction.ACCESS_GRANTED)
 
 

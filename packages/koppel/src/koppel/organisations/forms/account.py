@@ -11,8 +11,8 @@ from koppel.kit.web.schemas import Input
 from koppel.organisations.access.api_tokens import LIFETIME_DAYS, NAME_LENGTH_MAX
 from koppel.organisations.roles import Role
 
-NO_LIFETIME = _("Choose how long the token may live.")
-NOT_A_MEMBER = _("You do not belong to that organisation any more.")
+NO_LIFETIME = _("Choose a validity period.")
+NOT_A_MEMBER = _("You are no longer a member of that organisation.")
 
 
 class TokenForm(Form[Input]):

@@ -36,4 +36,4 @@ class MergeForm(Form[MergeInput]):
     """Into which one a division or a template is merged."""
 
     input_type = MergeInput
-    into = IdField(required=True, error_messages={"required": _("Choose the one that stays.")})
+    into = IdField(required=True, error_messages={"required": _("Choose the one to keep.")})

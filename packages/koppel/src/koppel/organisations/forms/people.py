@@ -65,9 +65,7 @@ class HandOverForm(Form[HandOverInput]):
     """To whom everything goes."""
 
     input_type = HandOverInput
-    to = IdField(
-        required=True, error_messages={"required": _("Choose a colleague who has access to take it over.")}
-    )
+    to = IdField(required=True, error_messages={"required": _("Choose an active colleague.")})
     deactivate = FlagField()
 
 

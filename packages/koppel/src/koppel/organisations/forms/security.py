@@ -17,8 +17,8 @@ from koppel.organisations.sso.inputs import ProviderInput
 
 DOMAINS_LENGTH_MAX = 5000
 SECRET_LENGTH_MAX = 2000
-NO_YEARS = _("Choose how long activity is kept.")
-NO_HOURS = _("Choose for how long.")
+NO_YEARS = _("Choose a retention period.")
+NO_HOURS = _("Choose a period.")
 
 
 class NumberChoiceField(forms.TypedChoiceField):

@@ -9,7 +9,7 @@ from koppel.kit.web.schemas import Input
 from koppel.organisations.sso.oidc import Answer
 
 CODE_LENGTH_MAX = 8000
-NO_ACCESS = _("This organisation does not let operators in just now.")
+NO_ACCESS = _("This organisation does not grant support access.")
 
 
 class EmailForm(Form[Input]):

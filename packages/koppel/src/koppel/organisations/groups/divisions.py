@@ -20,7 +20,7 @@ DIVISION = GroupType(
     GroupKind.DIVISION,
     Division,
     DivisionAction,
-    missing=gettext_lazy("There is no such division."),
+    missing=gettext_lazy("Division not found."),
     merged_with_itself=gettext_lazy("A division cannot be merged with itself."),
 )
 get_division = DIVISION.get
@@ -87,7 +87,7 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
     active = set(Membership.objects.for_actor(actor).filter(is_active=True).values_list("pk", flat=True))
     requested_ids = set(membership_ids)
     if not requested_ids <= active:
-        raise Refused(_("Choose people who have access."), field="people")
+        raise Refused(_("Choose active people."), field="people")
     members = DivisionMember.objects.for_actor(actor).filter(division=division)
     before = set(members.values_list("membership_id", flat=True)) & active
     members.filter(membership_id__in=before - requested_ids).delete()

@@ -72,10 +72,10 @@ class GroupType(Generic[Group]):
         actor.require(Permission.MANAGE_PEOPLE)
         name = clean_text(name)
         if not name:
-            raise Refused(_("A name is needed."), field="name")
+            raise Refused(_("Enter a name."), field="name")
         groups = self.model.objects.for_actor(actor)
         if groups.filter(name__iexact=name).exclude(pk=group_id or 0).exists():
-            raise Refused(_("“%s” exists already.") % name, field="name")
+            raise Refused(_("“%s” already exists.") % name, field="name")
         columns = {**values, "name": name}
         if archived is not None:
             columns["archived_at"] = timezone.now() if archived else None
@@ -87,7 +87,7 @@ class GroupType(Generic[Group]):
                     return int(created.pk)
                 groups.filter(pk=group_id).update(**columns)
         except IntegrityError:  # a colleague, or a second click, was a moment earlier
-            raise Refused(_("“%s” exists already.") % name, field="name") from None
+            raise Refused(_("“%s” already exists.") % name, field="name") from None
         self.record(
             actor, self.actions.CHANGED, (group_id, name), {} if archived is None else {"archived": archived}
         )

@@ -19,7 +19,7 @@ TEMPLATE = GroupType(
     GroupKind.TEMPLATE,
     Template,
     TemplateAction,
-    missing=gettext_lazy("There is no such template."),
+    missing=gettext_lazy("Template not found."),
     merged_with_itself=gettext_lazy("A template cannot be merged with itself."),
 )
 get_template = TEMPLATE.get

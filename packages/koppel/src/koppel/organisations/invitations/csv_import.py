@@ -58,9 +58,9 @@ def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
 def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
     rows = list(_rows(text))
     if not rows:
-        raise Refused(_("There is no line with an e-mail address in it."))
+        raise Refused(_("No line contains an e-mail address."))
     if len(rows) > LINES_MAX:
-        raise Refused(_("At most %s lines at once.") % LINES_MAX)
+        raise Refused(_("At most %s lines at a time.") % LINES_MAX)
     return rows
 
 
@@ -98,7 +98,7 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
 def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:
     """Give a line that repeats an earlier one its problem: it is no second invitation."""
     if not row.problem and row.email.lower() in emails:
-        return replace(row, problem=_("This address stands in an earlier line."))
+        return replace(row, problem=_("This address is already on an earlier line."))
     emails.add(row.email.lower())
     return row
 
@@ -123,7 +123,7 @@ def _divisions(actor: Actor, text: str) -> list[int]:
     ids_by_name = {name.lower(): key for key, name in divisions.values_list("pk", "name")}
     for name in names:
         if name.lower() not in ids_by_name:
-            raise Refused(_("There is no division “%s”.") % name)
+            raise Refused(_("Division “%s” not found.") % name)
     return [ids_by_name[name.lower()] for name in names]
 
 
@@ -138,5 +138,5 @@ def parse_end_of_day(text: str) -> datetime:
     parts = text.replace("/", "-").split("-")
     iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))
     if (day := day_of(iso)) is None:
-        raise Refused(_("“%s” is not a date. Write it as 2027-03-31.") % text, field="until")
+        raise Refused(_("“%s” is not a date. Use the format 2027-03-31.") % text, field="until")
     return timezone.make_aware(datetime.combine(day, time.max))

@@ -59,7 +59,7 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
             invitation.save()
     except IntegrityError:  # a colleague, or a second click, was a moment earlier
         raise Refused(
-            _("%s is invited already. You can send the invitation again.") % email, field="email"
+            _("%s is already invited. You can resend the invitation.") % email, field="email"
         ) from None
     _send(invitation)
     names = list(divisions.order_by("name").values_list("name", flat=True))
@@ -79,16 +79,16 @@ def validate_invitation(actor: Actor, data: InvitationInput) -> str:
         Division.objects.for_actor(actor).filter(archived_at=None), data.divisions
     )
     if data.until is not None and data.until <= timezone.now():
-        raise Refused(_("The day on which access ends lies in the past."), field="until")
+        raise Refused(_("Choose an end date in the future."), field="until")
     existing = Membership.objects.for_actor(actor).filter(user__email__iexact=email).first()
     if existing is not None and existing.is_live:
-        raise Refused(_("%s is a member already.") % email, field="email")
+        raise Refused(_("%s is already a member.") % email, field="email")
     if existing is not None:
         raise Refused(
-            _("%s was a member before. Give access again on that person's page.") % email, field="email"
+            _("%s was a member before. Restore access on that person's page.") % email, field="email"
         )
     if open_invitations(actor.organisation_id).filter(email__iexact=email).exists():
-        raise Refused(_("%s is invited already. You can send the invitation again.") % email, field="email")
+        raise Refused(_("%s is already invited. You can resend the invitation.") % email, field="email")
     return email
 
 
@@ -113,14 +113,13 @@ def rejection_reason(invitation: Invitation) -> str:
     if not invitation.is_outside_domains:
         return ""
     return _(
-        "Since you were invited, %(organisation)s has decided to accept addresses of %(domains)s only, "
-        "and yours is %(email)s. "
-        "Ask %(by)s to invite you at such an address."
+        "Since your invitation, %(organisation)s only accepts addresses of %(domains)s; yours is "
+        "%(email)s. Ask %(by)s to invite you at such an address."
     ) % {
         "organisation": invitation.organisation,
         "domains": ", ".join(invitation.organisation.email_domains),
         "email": invitation.email,
-        "by": invitation.invited_by.user if invitation.invited_by else _("whoever runs Koppel"),
+        "by": invitation.invited_by.user if invitation.invited_by else _("your administrator"),
     }
 
 
@@ -185,9 +184,7 @@ def get_open_invitation(token: str) -> tuple[Invitation, Organisation]:
     """Return the open invitation of a link. Raises `Refused` with what to do when the link is no longer
     valid.
     """
-    link_expired = Refused(
-        _("This link does not work any more. Ask the person who invited you for a new one.")
-    )
+    link_expired = Refused(_("This link no longer works. Ask the sender of the invitation for a new one."))
     try:
         organisation_id, key, sends = signing.loads(token, salt=SALT)
     except (signing.BadSignature, ValueError):
@@ -213,9 +210,7 @@ def accept(token: str, by: User | None, *, name: str, password: str, ip_address:
             queryset.select_for_update(of=("self",)).filter(pk=verified.pk, sends=verified.sends).first()
         )
         if invitation is None:
-            raise Refused(
-                _("This link does not work any more. Ask the person who invited you for a new one.")
-            )
+            raise Refused(_("This link no longer works. Ask the sender of the invitation for a new one."))
         if refusal := rejection_reason(invitation):
             raise Refused(refusal)
         user = by or _new_user(invitation, name, password)
@@ -270,9 +265,9 @@ def mark_mail_failed(organisation_id: int, invitation_id: int, sends: int) -> No
 def _new_user(invitation: Invitation, name: str, password: str) -> User:
     name = clean_text(name)
     if has_account(invitation.email):
-        raise Refused(_("You have an account already. Sign in to accept."))
+        raise Refused(_("You already have an account. Sign in to accept."))
     if not name:
-        raise Refused(_("A name is needed."), field="name")
+        raise Refused(_("Enter a name."), field="name")
     user = User(email=invitation.email, name=name, language=invitation.language)
     try:
         password_validation.validate_password(password, user)
@@ -287,7 +282,7 @@ def _get_open(actor: Actor, invitation_id: int) -> Invitation:
     actor.require(Permission.MANAGE_PEOPLE)
     invitation = open_invitations(actor.organisation_id).select_for_update().filter(pk=invitation_id).first()
     if invitation is None:
-        raise Refused(_("This invitation is accepted or revoked already."))
+        raise Refused(_("This invitation was already accepted or revoked."))
     people_services.require_grantable_role(actor, Role(invitation.role))
     return invitation
 

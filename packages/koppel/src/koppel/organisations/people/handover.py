@@ -119,7 +119,9 @@ def hand_over(
     if confirmed and {key: count for key, count in moved_counts.items() if count} != {
         kind.key: len(kind.items) for kind in confirmed.moving
     }:
-        raise Refused(_("Something has changed since you looked. Nothing was done yet: please look again."))
+        raise Refused(
+            _("The data changed after you opened this page. No changes were saved; please check again.")
+        )
     details = {"to": str(successor.user), "moved": moved_counts}
     subject = Subject(SubjectKind.PERSON, departing_member.pk, str(departing_member.user))
     record(
@@ -140,7 +142,7 @@ def _both(actor: Actor, membership_id: int, to_membership_id: int) -> tuple[Memb
         raise Refused(_("This person is not a member of your organisation."), field="to")
     require_grantable_role(actor, Role(departing_member.role))
     if departing_member.pk == successor.pk or not successor.is_live:
-        raise Refused(_("Choose a colleague who has access to take it over."), field="to")
+        raise Refused(_("Choose an active colleague."), field="to")
     return departing_member, successor
 
 

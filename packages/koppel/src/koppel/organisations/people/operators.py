@@ -73,7 +73,7 @@ def start_support_session(user_id: int | None, organisation_id: int, ip_address:
     """Begin to read; the organisation's audit log records it. Raises `Refused`."""
     actor = operator_actor(user_id, organisation_id, ip_address)
     if actor is None:
-        raise Refused(_("This organisation does not let operators in just now."), field="organisation")
+        raise Refused(_("This organisation does not grant support access."), field="organisation")
     record_action(actor, OperatorAction.ACCESS_STARTED)
     return actor
 
@@ -94,7 +94,7 @@ def grant_operator(email: str, *, is_operator: bool) -> User:
     """
     user = User.objects.filter(email__iexact=email.strip()).first()
     if user is None:
-        raise Refused(_("Nobody has the address %s here.") % email)
+        raise Refused(_("No user found with the address %s.") % email)
     user.is_operator = is_operator
     user.save(update_fields=["is_operator"])
     return user

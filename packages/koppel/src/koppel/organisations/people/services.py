@@ -115,10 +115,10 @@ def check_change(
         and new_terms.expires_at is not None
         and new_terms.expires_at <= timezone.now()
     ):
-        raise Refused(_("The day on which access ends lies in the past."), field="expires_at")
+        raise Refused(_("Choose an end date in the future."), field="expires_at")
     loses_access = not is_live_with(new_terms)
     if membership.pk == actor.membership_id and loses_access:
-        raise Refused(_("You cannot take away your own access. Ask a colleague to do it."), field="active")
+        raise Refused(_("You cannot revoke your own access. Ask a colleague."), field="active")
     remains_administrator = (
         new_terms.is_active and new_terms.role == Role.ADMINISTRATOR and new_terms.expires_at is None
     )
@@ -167,7 +167,7 @@ def revoke_access(membership: Membership) -> None:
 def require_grantable_role(actor: Actor, *roles: Role) -> None:
     """Require that the actor may give and take these roles. Raises `Refused`."""
     if not all(can_grant_role(actor, role) for role in roles):
-        raise Refused(_("Only an Administrator can make or change an Administrator."), field="role")
+        raise Refused(_("Only an Administrator can appoint or change Administrators."), field="role")
 
 
 def validate_email_address(organisation: Organisation, text: str) -> str:
@@ -187,7 +187,7 @@ def require_allowed_domain(organisation: Organisation, email: str) -> None:
     """Require a domain whose addresses the organisation accepts. Raises `Refused`."""
     if not organisation.accepts(email):
         domains = ", ".join(organisation.email_domains)
-        raise Refused(_("Your organisation accepts addresses of %s only.") % domains, field="email")
+        raise Refused(_("Your organisation only accepts addresses of %s.") % domains, field="email")
 
 
 def one_at_a_time(actor: Actor) -> None:
@@ -204,7 +204,7 @@ def _require_remaining_administrator(leaving: Membership) -> None:
     )
     if not administrators.exclude(pk=leaving.pk).exists():
         raise Refused(
-            _("This is the last Administrator whose access does not end. Make somebody else one first.")
+            _("This is the last Administrator without an access end date. Appoint another one first.")
         )
 
 

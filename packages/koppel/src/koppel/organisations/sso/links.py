@@ -68,12 +68,14 @@ def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, i
     if actor is None or actor.organisation_id != provider.organisation_id:
         raise Refused(
             _(
-                "You are not a member of this organisation. Ask an Administrator for an invitation, "
-                "and accept it first."
+                "You are not a member of this organisation. Ask an Administrator for an invitation and "
+                "accept it first."
             )
         )
     if actor.must_enrol_mfa:
-        raise Refused(_("This organisation requires a second step. Set it up first, then link the sign-in."))
+        raise Refused(
+            _("This organisation requires two-step verification. Set it up first, then link the sign-in.")
+        )
     with switched_on(provider):
         membership = active_memberships().get(pk=actor.membership_id)
         links = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(
@@ -83,9 +85,9 @@ def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, i
         if linked is not None and linked.membership_id == membership.pk:
             return
         if linked is not None:
-            raise Refused(_("This sign-in is linked to somebody else's account already."))
+            raise Refused(_("This sign-in is already linked to another user's account."))
         if links.filter(membership=membership).exists():
-            raise Refused(_("Your account is linked to another person at this identity provider already."))
+            raise Refused(_("Your account is already linked to another identity at this provider."))
         _link(provider, identity.subject, membership, ip_address)
 
 

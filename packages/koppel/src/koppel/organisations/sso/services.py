@@ -40,31 +40,21 @@ from koppel.organisations.sso.inputs import ProviderInput
 from koppel.organisations.sso.oidc import Answer, Client, Identity, LoginAttempt, ProviderRefused
 
 MESSAGES = {
-    "no_discovery": lambda: _(
-        "The identity provider does not describe itself at this address (OpenID Connect discovery)."
-    ),
-    "other_issuer": lambda: _(
-        "The identity provider calls itself by another address than the one given here."
-    ),
-    "not_encrypted": lambda: _("The identity provider names an address that is not encrypted."),
+    "no_discovery": lambda: _("No configuration found at this address (OpenID Connect discovery)."),
+    "other_issuer": lambda: _("The identity provider uses a different address from the one entered here."),
+    "not_encrypted": lambda: _("The identity provider uses an address that is not encrypted."),
     "unreachable": lambda: _("The identity provider cannot be reached."),
     "no_keys": lambda: _("The identity provider publishes no keys."),
-    "client_unknown": lambda: _(
-        "The identity provider does not know this client id, or the secret is not its."
-    ),
-    "strange_answer": lambda: _("The identity provider answers in a way that Koppel does not know."),
+    "client_unknown": lambda: _("The identity provider does not accept this client id or secret."),
+    "strange_answer": lambda: _("Koppel cannot read the identity provider's answer."),
     "code_refused": lambda: _("The identity provider refused the sign-in. Please try again."),
-    "no_id_token": lambda: _("The identity provider sent no proof of who you are."),
-    "token_refused": lambda: _("The identity provider's proof does not hold. Please try again."),
+    "no_id_token": lambda: _("The identity provider sent no proof of your identity."),
+    "token_refused": lambda: _("The identity provider's proof is not valid. Please try again."),
     "other_nonce": lambda: _("The identity provider's proof belongs to another sign-in. Please try again."),
     "other_provider": lambda: _(
-        "This answer belongs to a sign-in at another identity provider, so nobody was signed in. "
-        "Please begin again."
+        "This answer belongs to another identity provider. You were not signed in. Please start again."
     ),
-    "unnamed_answer": lambda: _(
-        "The identity provider's answer does not say whose it is, although the provider announces that. "
-        "Please try again."
-    ),
+    "unnamed_answer": lambda: _("The identity provider's answer does not name its issuer. Please try again."),
     "lapsed": lambda: _("That sign-in took too long. Please try again."),
 }
 
@@ -121,7 +111,7 @@ def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
     has_secret = bool(data.client_secret or (before and before.is_complete))
     for field, value in (("name", name), ("client_id", client_id), ("client_secret", has_secret)):
         if not value:
-            raise Refused(_("Name, address, client id and secret are needed."), field=field)
+            raise Refused(_("Name, address, client id and secret are required."), field=field)
     provider = before or IdentityProvider(organisation_id=actor.organisation_id)
     issuer_changed = before is not None and before.is_complete and before.issuer != issuer
     provider.name, provider.issuer, provider.client_id, provider.is_active = name, issuer, client_id, False
@@ -146,7 +136,7 @@ def test(actor: Actor) -> None:
     with organisation_scope(actor.organisation_id):
         provider = provider_of(actor.organisation_id)
     if provider is None or not provider.is_complete:
-        raise Refused(_("Fill in the identity provider first."))
+        raise Refused(_("Complete the identity provider settings first."))
     client = client_of(provider)
     try:
         _run(lambda session: oidc.verify_client(session, client))
@@ -274,12 +264,12 @@ def _validate_issuer(issuer: str) -> None:
         URLValidator(schemes=schemes)(issuer.replace("//localhost", "//localhost.localdomain"))
     except ValidationError:
         raise Refused(
-            _("“%s” is not an address of an identity provider. It begins with https://.") % issuer,
+            _("“%s” is not a valid address. It must start with https://.") % issuer,
             field="issuer",
         ) from None
     if urlsplit(issuer).username or urlsplit(issuer).query:
         raise Refused(
-            _("“%s” is not an address of an identity provider. It begins with https://.") % issuer,
+            _("“%s” is not a valid address. It must start with https://.") % issuer,
             field="issuer",
         )
 

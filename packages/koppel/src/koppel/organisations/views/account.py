@@ -58,7 +58,7 @@ def _end_sessions(request: AuthenticatedRequest, session_id: int | None) -> Http
     count = sessions.end_own_sessions(
         request.actor, own_key, session_id, active_organisation_id=organisation_id
     )
-    messages.success(request, ngettext("%d session is ended.", "%d sessions are ended.", count) % count)
+    messages.success(request, ngettext("%d session ended.", "%d sessions ended.", count) % count)
     return HttpResponseRedirect(reverse("account:sessions"))
 
 

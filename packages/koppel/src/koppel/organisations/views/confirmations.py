@@ -17,26 +17,21 @@ def hand_over(transfer: Transfer) -> Confirmation:
     """Confirm handing everything that a person holds to a colleague."""
     leaver, heir = str(transfer.departing_member.user), str(transfer.successor.user)
     names = {"leaver": leaver, "heir": heir}
-    title = _("Hand over what %(leaver)s holds to %(heir)s?")
+    title = _("Transfer all responsibilities of %(leaver)s to %(heir)s?")
     fields = {"to": str(transfer.successor.pk)} | ({"deactivate": "1"} if transfer.deactivate else {})
-    consequences = [
-        _("The name of %(leaver)s is replaced by %(heir)s on all of this. It is not undone with one click.")
-    ]
+    consequences = [_("%(heir)s replaces %(leaver)s on all of these. This cannot be undone with one click.")]
     if any(kind.key == "connections" for kind in transfer.moving):
         consequences.append(
-            _(
-                "Each connection changes hands when %(heir)s has signed in for it; "
-                "until then it runs as it does now."
-            )
+            _("Each connection transfers once %(heir)s has signed in for it. Nothing changes until then.")
         )
     if transfer.deactivate:
         consequences += _access_ends(leaver, transfer.sessions, transfer.tokens)
     else:
-        consequences.append(_("%(leaver)s can still sign in: the access does not change."))
+        consequences.append(_("%(leaver)s keeps access."))
     return Confirmation(
         title=_("Hand over"),
         question=title % names,
-        button=_("Hand over and take away access") if transfer.deactivate else _("Hand over"),
+        button=_("Transfer and revoke access") if transfer.deactivate else _("Hand over"),
         cancel_url=_page_of(transfer.departing_member),
         consequences=[consequence % names for consequence in consequences],
         groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.moving],
@@ -52,13 +47,11 @@ def take_away_access(
     """Ask before a person loses access. `fields` of the form go along."""
     sessions, tokens = _open_sessions(person), _live_tokens(person)
     name = str(person.user)
-    kept = _("Administrations and connections stay with %(leaver)s until they are handed over.") % {
-        "leaver": name
-    }
+    kept = _("%(leaver)s keeps administrations and connections until you transfer them.") % {"leaver": name}
     return Confirmation(
-        title=_("Take away access"),
-        question=_("Take away the access of %s?") % name,
-        button=_("Take away access"),
+        title=_("Revoke access"),
+        question=_("Revoke the access of %s?") % name,
+        button=_("Revoke access"),
         cancel_url=_page_of(person),
         consequences=[*_access_ends(name, sessions, tokens), kept],
         fields=fields,
@@ -70,15 +63,15 @@ def take_away_access(
 def end_sessions(person: Membership) -> Confirmation:
     """Ask before a person is signed out everywhere."""
     count = _open_sessions(person)
-    consequence = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", count) % {
-        "count": count
-    }
+    consequence = ngettext(
+        "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
+    ) % {"count": count}
     return Confirmation(
         title=_("End all sessions"),
-        question=_("Sign %s out everywhere?") % person.user,
+        question=_("End all sessions of %s?") % person.user,
         button=_("End all sessions"),
         cancel_url=_page_of(person),
-        consequences=[consequence, _("What is typed but not saved is lost. The person may sign in again.")],
+        consequences=[consequence, _("Unsaved input is lost. The person can sign in again.")],
         facts=[person.pk],
         nav_section="people",
     )
@@ -86,15 +79,15 @@ def end_sessions(person: Membership) -> Confirmation:
 
 def end_other_sessions(count: int) -> Confirmation:
     """Ask before all sessions of one's own end but this one."""
-    consequence = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", count) % {
-        "count": count
-    }
+    consequence = ngettext(
+        "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
+    ) % {"count": count}
     return Confirmation(
-        title=_("End all others"),
-        question=_("End all sessions but this one?"),
-        button=_("End all others"),
+        title=_("End all other sessions"),
+        question=_("End all other sessions?"),
+        button=_("End all other sessions"),
         cancel_url=reverse("account:sessions"),
-        consequences=[consequence, _("What is typed there but not saved is lost.")],
+        consequences=[consequence, _("Unsaved input on those devices is lost.")],
         facts="others",
     )
 
@@ -102,13 +95,13 @@ def end_other_sessions(count: int) -> Confirmation:
 def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
     """Confirm revoking another person's token."""
     return Confirmation(
-        title=_("Revoke the token"),
+        title=_("Revoke token"),
         question=_("Revoke the token “%(token)s” of %(person)s?")
         % {"token": token.name, "person": person.user},
-        button=_("Revoke the token"),
+        button=_("Revoke token"),
         cancel_url=_page_of(person),
         consequences=[
-            _("Programs that use it are refused from now on. This cannot be undone; a new token can be made.")
+            _("Programs using it no longer have access. This cannot be undone; you can create a new token.")
         ],
         facts=token.pk,
         nav_section="people",
@@ -118,11 +111,11 @@ def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
 def revoke_invitation(invitation: Invitation) -> Confirmation:
     """Ask before an invitation is taken back."""
     return Confirmation(
-        title=_("Revoke the invitation"),
+        title=_("Revoke invitation"),
         question=_("Revoke the invitation of %s?") % invitation.email,
-        button=_("Revoke the invitation"),
+        button=_("Revoke invitation"),
         cancel_url=reverse("organisations:people"),
-        consequences=[_("The link that was sent no longer works. The person can be invited again.")],
+        consequences=[_("The link in the invitation no longer works. You can invite this person again.")],
         facts=invitation.pk,
         nav_section="people",
     )
@@ -146,9 +139,7 @@ def merge(
     consequences = [moves % {"count": count, "name": staying}]
     if people:
         consequences.append(more % {"count": people, "name": staying})
-    consequences.append(
-        _("“%s” stays behind, empty and archived. This cannot be undone with one click.") % leaving
-    )
+    consequences.append(_("“%s” is then empty and archived. This cannot be undone with one click.") % leaving)
     return Confirmation(
         title=_("Merge"),
         question=_("Merge “%(leaving)s” into “%(staying)s”?") % {"leaving": leaving, "staying": staying},
@@ -162,10 +153,14 @@ def merge(
 
 
 def _access_ends(name: str, sessions: int, tokens: int) -> list[str]:
-    ended = ngettext("%(count)d session ends at once.", "%(count)d sessions end at once.", sessions)
-    revoked = ngettext("%(count)d API token is revoked.", "%(count)d API tokens are revoked.", tokens)
+    ended = ngettext(
+        "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", sessions
+    )
+    revoked = ngettext(
+        "%(count)d API token will be revoked.", "%(count)d API tokens will be revoked.", tokens
+    )
     return [
-        _("%s can no longer sign in to this organisation.") % name,
+        _("Access of %s to this organisation was revoked.") % name,
         ended % {"count": sessions},
         revoked % {"count": tokens},
     ]

@@ -59,9 +59,7 @@ def merge_division(request: AuthenticatedRequest, division_id: int) -> HttpRespo
     if page := unconfirmed(request, question):
         return page
     moved_count = divisions.merge(request.actor, division_id, into)
-    text = ngettext(
-        "%(count)d administration has moved.", "%(count)d administrations have moved.", moved_count
-    )
+    text = ngettext("%(count)d administration moved.", "%(count)d administrations moved.", moved_count)
     messages.success(request, text % {"count": moved_count})
     return _redirect_to(into)
 

@@ -38,9 +38,7 @@ def invite_person(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         with form.refusals():
             invitation = invitations.invite(request.actor, form.input)
-            _add_sent_message(
-                request, _("%s is invited. The mail is on its way.") % invitation.email, invitation.email
-            )
+            _add_sent_message(request, _("Invitation sent to %s.") % invitation.email, invitation.email)
             return HttpResponseRedirect(reverse("organisations:people"))
     return render(request, "organisations/invite.html", {**_choices(request.actor), "form": form})
 
@@ -60,7 +58,7 @@ def invite_people(request: AuthenticatedRequest) -> HttpResponse:
 def resend_invitation(request: AuthenticatedRequest, invitation_id: int) -> HttpResponse:
     """Send a new mail; the link in the older one opens nothing any more."""
     invitation = invitations.resend(request.actor, invitation_id)
-    message = _("%s gets a new mail. The link in the older one does not work any more.") % invitation.email
+    message = _("A new invitation was sent to %s. The previous link no longer works.") % invitation.email
     _add_sent_message(request, message, invitation.email)
     return HttpResponseRedirect(reverse("organisations:people"))
 
@@ -137,7 +135,7 @@ def _invite_lines(request: AuthenticatedRequest, *, text: str, file: str, confir
     lines = (csv_import.invite_all if confirmed else csv_import.preview)(request.actor, text)
     valid_count = sum(not line.problem for line in lines)
     if confirmed:
-        message = ngettext("%(count)d person is invited.", "%(count)d people are invited.", valid_count)
+        message = ngettext("%(count)d person invited.", "%(count)d people invited.", valid_count)
         messages.success(request, message % {"count": valid_count})
     bad_count = len(lines) - valid_count
     return {"text": text, "lines": lines, "good": valid_count, "bad": bad_count, "done": confirmed}
@@ -149,7 +147,7 @@ def _add_sent_message(request: AuthenticatedRequest, message: str, email: str) -
         messages.success(request, message)
     else:
         messages.warning(
-            request, _("%s is invited, but Koppel sends no mail yet: hand over the link yourself.") % email
+            request, _("%s was invited. E-mail is not set up, so pass on the link yourself.") % email
         )
 
 

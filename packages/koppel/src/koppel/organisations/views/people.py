@@ -81,12 +81,12 @@ def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse
     data = HandOverForm.of(request).input_or_refusal()
     transfer = handover.preview(request.actor, membership.pk, data)
     if not transfer.moving and (not data.deactivate or not membership.is_active):
-        messages.success(request, _("Nothing is left to hand over."))
+        messages.success(request, _("Nothing left to transfer."))
         return _redirect_to(membership)
     if page := unconfirmed(request, confirmations.hand_over(transfer)):
         return page
     handover.hand_over(request.actor, membership.pk, data, confirmed=transfer)
-    messages.success(request, _("Everything is handed over."))
+    messages.success(request, _("Transfer complete."))
     return _redirect_to(membership)
 
 
@@ -97,7 +97,7 @@ def end_sessions(request: AuthenticatedRequest, membership_id: int) -> HttpRespo
     if page := unconfirmed(request, confirmations.end_sessions(membership)):
         return page
     sessions.end_sessions_of(request.actor, membership)
-    messages.success(request, _("The sessions are ended. The person must sign in again."))
+    messages.success(request, _("Sessions ended. The user must sign in again."))
     return _redirect_to(membership)
 
 
@@ -106,7 +106,9 @@ def reset_second_step(request: AuthenticatedRequest, membership_id: int) -> Http
     """Remove the second step of a person who lost the phone; the next sign-in sets it up again."""
     membership = people_services.manageable_member(request.actor, membership_id)
     mfa.reset(request.actor, membership)
-    messages.success(request, _("The second step is removed. It is set up again at the next sign-in."))
+    messages.success(
+        request, _("Two-step verification removed. The user sets it up again at the next sign-in.")
+    )
     return _redirect_to(membership)
 
 
@@ -118,7 +120,7 @@ def revoke_token(request: AuthenticatedRequest, membership_id: int, token_id: in
     if page := unconfirmed(request, confirmations.revoke_token(membership, token)):
         return page
     api_tokens.revoke_token(request.actor, token.pk)
-    messages.success(request, _("The token is revoked. Programs that use it are refused from now on."))
+    messages.success(request, _("Token revoked. Programs using it no longer have access."))
     return _redirect_to(membership)
 
 

@@ -37,7 +37,7 @@ def configure_provider(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         with form.refusals():
             single_sign_on.configure(request.actor, form.input)
-            messages.success(request, _("Saved. Test it to switch it on."))
+            messages.success(request, _("Saved. Test it before switching it on."))
             _flush_deleted_session(request)
             return _redirect()
     return _page(request, provider_form=form)
@@ -60,9 +60,8 @@ def switch_off_provider(request: AuthenticatedRequest) -> HttpResponse:
     request.actor.require(Permission.MANAGE_ORGANISATION)
     count = single_sign_on.switch_off(request.actor)
     message = ngettext(
-        "Nobody signs in through the identity provider any more. %(count)d session that it began has ended.",
-        "Nobody signs in through the identity provider any more. "
-        "%(count)d sessions that it began have ended.",
+        "The identity provider is switched off. %(count)d session ended.",
+        "The identity provider is switched off. %(count)d sessions ended.",
         count,
     )
     messages.success(request, message % {"count": count})
@@ -76,7 +75,7 @@ def test_provider(request: AuthenticatedRequest) -> HttpResponse:
     """Ask the provider whether it knows us; it is switched on when it does."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     single_sign_on.test(request.actor)
-    messages.success(request, _("The identity provider knows Koppel. People can sign in through it now."))
+    messages.success(request, _("The identity provider works. Users can now sign in with it."))
     return _redirect()
 
 
@@ -87,7 +86,7 @@ def grant_support(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         with form.refusals():
             security_policy.grant_operator_access(request.actor, form.values["hours"])
-            messages.success(request, _("The operator of this installation may look in."))
+            messages.success(request, _("Support access granted."))
             return _redirect()
     return _page(request, support_form=form)
 
@@ -97,7 +96,7 @@ def withdraw_support(request: AuthenticatedRequest) -> HttpResponse:
     """End the operators' access."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     security_policy.withdraw_operator_access(request.actor)
-    messages.success(request, _("Nobody from outside looks in any more."))
+    messages.success(request, _("Support access ended."))
     return _redirect()
 
 

@@ -74,7 +74,7 @@ def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
     attempt = _take_attempt(request, form.state_sent)
     if attempt is None:
         return _refusal_response(
-            request, _("That sign-in was not begun in this browser. Please try again."), status=400
+            request, _("This sign-in was started in another browser. Please try again."), status=400
         )
     try:
         return _complete(request, provider_id, attempt, form.answer)
@@ -108,7 +108,7 @@ def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpRespons
         return render(request, "organisations/sign_in_link.html", context)
     request.session.pop(UNLINKED, None)
     links.link(request.actor.user_id, provider, identity, client_ip(request))
-    messages.success(request, _("Linked. From now on %s signs you in.") % provider.name)
+    messages.success(request, _("Sign-in linked. From now on you can sign in with %s.") % provider.name)
     return redirect(settings.LOGIN_REDIRECT_URL)
 
 

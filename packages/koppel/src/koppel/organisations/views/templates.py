@@ -86,9 +86,7 @@ def merge_template(request: AuthenticatedRequest, template_id: int) -> HttpRespo
     if page := unconfirmed(request, question):
         return page
     moved_count = settings_templates.merge(request.actor, template_id, into)
-    text = ngettext(
-        "%(count)d administration has moved.", "%(count)d administrations have moved.", moved_count
-    )
+    text = ngettext("%(count)d administration moved.", "%(count)d administrations moved.", moved_count)
     messages.success(request, text % {"count": moved_count})
     return _redirect_to(into)
 
@@ -108,7 +106,7 @@ def describe_value(key: str, value: Any) -> str:
     if key == "resources":
         if set(value) >= set(RESOURCES):
             return _("everything")
-        return ", ".join(resource_label(key) for key in RESOURCES if key in value) or _("nothing")
+        return ", ".join(resource_label(key) for key in RESOURCES if key in value) or _("none")
     if key == "schedule":
         return str(SCHEDULE_NAMES.get(value, value))
     if key == "full_comparison_weekday":
@@ -208,14 +206,14 @@ def _notify_rows(
 
 
 def _inherited_audience(audience: str | None) -> str:
-    source = _("from the organisation") if audience else _("Koppel's default")
+    source = _("from the organisation") if audience else _("Koppel default")
     return f"{AUDIENCE_LABELS[audience or AUDIENCE_DEFAULT]} ({source})"
 
 
 def _inherited_value(key: str, inherited: Mapping[str, Any]) -> str:
     """Return what holds where a template does not set this, and who says so."""
     value = describe_value(key, inherited.get(key, DEFAULTS[key]))
-    source = _("from the organisation") if key in inherited else _("Koppel's default")
+    source = _("from the organisation") if key in inherited else _("Koppel default")
     return f"{value} ({source})"
 
 

@@ -41,7 +41,7 @@ def list_tokens(request: AuthenticatedRequest) -> HttpResponse:
 def revoke_token(request: AuthenticatedRequest, token_id: int) -> HttpResponse:
     """Revoke one of the member's own tokens."""
     api_tokens.revoke_token(request.actor, token_id)
-    messages.success(request, _("The token is revoked. Programs that use it are refused from now on."))
+    messages.success(request, _("Token revoked. Programs using it no longer have access."))
     return HttpResponseRedirect(reverse("account:tokens"))
 
 

@@ -85,4 +85,4 @@ def wait_seconds(error: ConnectorError, failures: int) -> float:
         return retry_after + random.uniform(0, 1)  # noqa: S311 - jitter
     pause = VENDOR_BACKOFF.seconds(failures)
     backoff = max(retry_after if failures else min(retry_after, pause), pause)
-    return min(with_jitter(backoff), VENDOR_BACKOFF.cap_seconds)
+    return max(min(with_jitter(backoff), VENDOR_BACKOFF.cap_seconds), error.requested_pause_seconds)

@@ -21,9 +21,7 @@ from koppel.sync.runs.claims import ClaimedRun
 CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
 OUTAGE_ISSUE_SECONDS = 900.0
 """How long the database may return errors before an issue is raised."""
-OUTAGE_SENTENCE = gettext_noop(
-    "Koppel's own database answers with errors. The sync waits, and goes on by itself."
-)
+OUTAGE_SENTENCE = gettext_noop("Koppel's own database returns errors. Syncing resumes automatically.")
 log = structlog.get_logger(__name__)
 
 
@@ -87,7 +85,7 @@ async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorE
     policy = policy_for(error, failures) if down is None else ErrorPolicy(Action.WAIT)
     log.info("run_stopped", code=error.code, next=policy.action.value, reason=str(error))
     if policy.action is Action.WAIT:
-        seconds = wait_seconds(error, failures) if down is None else down
+        seconds = wait_seconds(error, failures) if down is None else max(down, error.requested_pause_seconds)
         code = error.code if down is None else RunReason.OUTAGE
         async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
             await claims.requeue(

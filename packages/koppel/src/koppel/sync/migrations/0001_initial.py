@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
             name='Run',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('trigger', models.CharField(choices=[('import', 'Import'), ('schedule', 'Schedule'), ('manual', 'By hand')], max_length=20)),
+                ('trigger', models.CharField(choices=[('import', 'Import'), ('schedule', 'Schedule'), ('manual', 'Manual')], max_length=20)),
                 ('full', models.BooleanField(default=False)),
                 ('resources', models.JSONField(null=True)),
                 ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('partial', 'Partly succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=20)),

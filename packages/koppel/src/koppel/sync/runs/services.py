@@ -73,13 +73,9 @@ def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInpu
 def _require_synced(administration: Administration, resources: Sequence[str]) -> None:
     """Raise `SyncNotAllowed` unless a first sync succeeded and the settings include all `resources`."""
     if administration.activated_at is None:
-        raise SyncNotAllowed(
-            _("The first sync reads everything. Choose single resources once it is complete.")
-        )
+        raise SyncNotAllowed(_("The first sync reads all data. You can select data once it is complete."))
     if unsynced_resources := sorted(set(resources) - set(effective_settings(administration).resources)):
-        message = _(
-            "Not synced here: %(names)s. The settings of this administration say which resources are."
-        )
+        message = _("Not synced here: %(names)s. See the settings of this administration.")
         raise SyncNotAllowed(message % {"names": ", ".join(unsynced_resources)})
 
 

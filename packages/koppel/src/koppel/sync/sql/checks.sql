@@ -1,7 +1,7 @@
 -- Do the books agree with themselves and with the source? Asked after something changed.
 
 -- name: list_unbalanced_entries
-SELECT entry.external_id, entry.number, line.difference
+SELECT entry.external_id, entry.journal, entry.number, line.difference
   FROM (SELECT administration_id, entry, sum(debit - credit) AS difference FROM books_entry_line
          WHERE administration_id = %(administration)s AND deleted_at IS NULL
          GROUP BY administration_id, entry HAVING sum(debit - credit) <> 0) line

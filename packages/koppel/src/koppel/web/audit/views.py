@@ -97,11 +97,11 @@ def _export(
         Column("at", _("When"), ColumnType.DATETIME),
         Column("who", _("Who")),
         Column("kind", _("As")),
-        Column("from", _("From address")),
-        Column("interface", _("Through")),
-        Column("action", _("Act")),
+        Column("from", _("IP address")),
+        Column("interface", _("Source")),
+        Column("action", _("Action")),
         Column("code", _("Code")),
-        Column("what", _("What")),
+        Column("what", _("Subject")),
         Column("details", _("Details")),
     )
     redacted = map(redactor.redact, entries[:1_000_000].iterator(chunk_size=2000))

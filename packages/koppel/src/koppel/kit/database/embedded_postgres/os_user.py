@@ -1,9 +1,9 @@
-"""The operating system account of the server. PostgreSQL refuses root, and Koppel neither creates accounts
-nor opens folders.
+"""The operating system account of the server.
 
-Not root: the current account. Root: `nobody` when that account can reach the programs and the data directory;
-otherwise (a private folder) a user namespace, in which root appears as an ordinary account and keeps its
-access to its own files.
+PostgreSQL refuses to run as root, and Koppel neither creates accounts nor changes the permissions of folders.
+Without root, the server uses the current account. With root, it uses `nobody` if that account can access the
+programs and the data directory; otherwise (a private folder) a user namespace, in which root appears as an
+ordinary account and keeps access to its own files.
 """
 
 import os
@@ -20,13 +20,14 @@ from koppel.kit.database.embedded_postgres.errors import NoUnprivilegedUser
 
 UNPRIVILEGED = "nobody"
 NAMESPACE_UID = 1000
-"""The id our root shows inside the namespace. Any but 0; it exists nowhere else."""
+"""The id that root has inside the namespace: any but 0. No account has it."""
 
 
 @dataclass(frozen=True)
 class OsUser:
-    """How PostgreSQL's programs are started: `owner_uid` owns their files, `prefix` precedes their command
-    line.
+    """How PostgreSQL's programs are started.
+
+    `owner_uid` owns their files; `prefix` precedes their command line.
     """
 
     owner_uid: int
@@ -36,7 +37,7 @@ class OsUser:
     def popen(
         self, command: Sequence[str], *, dies_with_us: bool, output: IO[bytes]
     ) -> subprocess.Popen[bytes]:
-        """Start a program in a session of its own, so that a Ctrl-C in the terminal does not reach it."""
+        """Start a program in its own session, so that Ctrl-C in the terminal does not reach it."""
         death_signal = death_signal_prefix("INT") if dies_with_us else []
         return subprocess.Popen(
             [*self.prefix, *death_signal, *command],
@@ -48,7 +49,7 @@ class OsUser:
         )
 
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end and capture its output."""
+        """Run a program to completion and capture its output."""
         return subprocess.run(
             [*self.prefix, *command],
             capture_output=True,
@@ -72,16 +73,18 @@ class OsUser:
 
 
 def death_signal_prefix(signal_name: str) -> list[str]:
-    """Return a command prefix that makes the kernel send the signal when the starting thread dies; empty
-    where there is none.
+    """Return a command prefix that makes the kernel send the signal when the starting thread dies.
+
+    Empty on systems without this feature.
     """
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
     return [setpriv, "--pdeathsig", signal_name, "--"] if setpriv else []
 
 
 def choose_os_user(cluster: Path, programs: Path) -> OsUser:
-    """Return the account for this data. Existing data keeps the account that wrote it. Raises
-    `NoUnprivilegedUser`.
+    """Return the account for this data.
+
+    Existing data keeps the account that wrote it. Raises `NoUnprivilegedUser`.
     """
     written_by = cluster.stat().st_uid if cluster.exists() else None
     if os.geteuid() != 0:

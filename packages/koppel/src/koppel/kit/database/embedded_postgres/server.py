@@ -1,7 +1,7 @@
 """PostgreSQL in a data directory: created on first use, started, restarted after a crash, stopped.
 
 The directory contains `cluster/` (PostgreSQL's), `access.json` (passwords and port, 0600), `postgres.log` and
-`lock`. One living process owns it; the server is that process's child and ends with it.
+`lock`. One process owns it; the server is that process's child and ends with it.
 """
 
 import contextlib
@@ -32,10 +32,10 @@ from koppel.kit.database.embedded_postgres.stale_processes import clear_stale_pi
 
 CONNECTIONS_MAX = 300
 READY_SECONDS = 60
-"""How long a server may say nothing at all."""
+"""How long a start may take without any sign of life from the server."""
 RETRY_SECONDS = 20
-"""How long a start is tried again: after `kill -9` the old server's
-children hold its shared memory for a moment."""
+"""How long a start is retried: after `kill -9` the old server's children hold its shared memory for a
+moment."""
 STOP_SECONDS = 15
 LOG_BYTES_MAX = 10 * 1024 * 1024
 
@@ -58,8 +58,9 @@ class EmbeddedPostgres:
         self._binaries: Binaries | None = None
 
     def start(self) -> Addresses:
-        """Create the database if there is none, start the server, return its addresses. Raises
-        `EmbeddedPostgresError`.
+        """Start the server, on first use create the database; return its addresses.
+
+        Raises `EmbeddedPostgresError`.
         """
         if self._process is not None and self._process.poll() is None:
             return self.addresses
@@ -75,8 +76,9 @@ class EmbeddedPostgres:
         return self.addresses
 
     def ensure_running(self) -> bool:
-        """Restart the server on the same port when it has died. Return True when it had. Raises
-        `EmbeddedPostgresError`.
+        """Restart the server on the same port if it has died; return whether it had.
+
+        Raises `EmbeddedPostgresError`.
         """
         if self._process is None:
             raise EmbeddedPostgresError("The embedded database was never started.")
@@ -86,7 +88,7 @@ class EmbeddedPostgres:
         return True
 
     def stop(self) -> None:
-        """End the server's sessions, write a checkpoint, stop. Does nothing when it is not running."""
+        """End the server's sessions, write a checkpoint and stop it. Does nothing when it is not running."""
         process, self._process = self._process, None
         try:
             if process is not None:
@@ -198,8 +200,9 @@ class EmbeddedPostgres:
 
 
 def running_addresses(data_dir: Path) -> Addresses | None:
-    """Return the addresses of a server that another process runs in this data directory; None when none
-    answers.
+    """Return the addresses of a server that another process runs in this data directory.
+
+    None when no server answers.
     """
     credentials = ServerCredentials.read(data_dir.absolute() / "access.json")
     if credentials is None:
@@ -212,8 +215,8 @@ def running_addresses(data_dir: Path) -> Addresses | None:
 
 
 _STARTING_MESSAGES = ("is starting up", "not yet accepting connections", "in recovery mode")
-"""What it says while it reads its log after a crash, which may take minutes: who
-stopped it then would begin all over again."""
+"""Messages during recovery after a crash, which may take minutes; stopping the server would restart the
+recovery."""
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -227,7 +230,7 @@ def _options(port: int) -> dict[str, str]:
         "work_mem": "16MB",
         "maintenance_work_mem": "128MB",
         "max_wal_size": "2GB",
-        "jit": "off",  # compiling a policy's sub-plan costs more than the short queries it serves
+        "jit": "off",  # compiling a policy's subplan costs more than the short queries it serves
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_checkpoints": "off",
@@ -238,8 +241,9 @@ def _options(port: int) -> dict[str, str]:
 def _initialise(
     cluster: Path, binaries: Binaries, os_user: OsUser, credentials: ServerCredentials, *, durable: bool
 ) -> None:
-    """Run `initdb` in a temporary folder and rename it when complete, so that an incomplete cluster is never
-    started.
+    """Run `initdb` in a temporary folder and rename it when complete.
+
+    An incomplete cluster is therefore never started.
     """
     fresh = cluster.with_name("cluster.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -263,7 +267,7 @@ def _initdb_command(binaries: Binaries, cluster: Path, password: Path, *, durabl
     command = [binaries.program("initdb"), "-D", str(cluster), "-U", SUPERUSER, f"--pwfile={password}"]
     command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
     if binaries.major >= 17:
-        # Byte order for sorting, Unicode for lower() and upper(), the same on every machine.
+        # Sort by bytes; lower() and upper() by Unicode: the same on every machine.
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return command if durable else [*command, "--no-sync"]
 

@@ -1,5 +1,6 @@
-"""Clean up after a killed server or a killed Koppel. Only the process that holds the directory's lock calls
-this.
+"""Cleans up after a killed server or a killed Koppel.
+
+Only the process that holds the directory's lock calls this.
 """
 
 import contextlib
@@ -15,12 +16,11 @@ ORPHAN_SECONDS = 30
 
 
 def clear_stale_pid_file(cluster: Path) -> None:
-    """Stop a server that outlived its Koppel, and remove a pid file that names a dead or foreign process, or
-    is empty after a power failure.
+    """Stop a server whose Koppel has died, and remove a stale pid file.
 
-    PostgreSQL refuses to start when the number in the file now belongs to any living process of this account.
-    It checks shared memory separately, by the directory, so children that are still ending are not
-    overlooked.
+    A pid file is stale if it names a dead or foreign process, or is empty after a power failure. PostgreSQL
+    refuses to start when the number in the file now belongs to any running process of this account. It checks
+    shared memory separately, by directory, so children that are still ending are noticed.
     """
     file = cluster / "postmaster.pid"
     try:
@@ -45,9 +45,7 @@ def _stop_orphan(pid: int, cluster: Path) -> None:
 
 
 def _server_of(cluster: Path) -> int:
-    """Return the id of the process that serves this cluster, whatever its pid file contains; 0 when there is
-    none.
-    """
+    """Return the id of the process that serves this cluster, whatever its pid file contains; 0 if none."""
     pids = (int(pid) for pid in _running_pids() if pid.isdecimal())
     return next((pid for pid in pids if f"postgres -D {cluster} " in _command_line(pid)), 0)
 
@@ -61,7 +59,10 @@ def _running_pids() -> list[str]:
 
 
 def _is_server_of(pid: int, cluster: Path) -> bool:
-    """Tell whether this process is a living PostgreSQL of this cluster. A zombie has no command line."""
+    """Return whether this process is a running PostgreSQL of this cluster.
+
+    A zombie has no command line.
+    """
     command = _command_line(pid)
     return "postgres" in command and str(cluster) in command
 

@@ -1,5 +1,4 @@
-"""Django's `migrate`, which refuses a database of an unsupported
-version or of another installation number."""
+"""Django's `migrate`, with checks of the database's version and installation number."""
 
 from typing import Any
 
@@ -11,7 +10,7 @@ from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 
 
 class Command(migrate.Command):
-    """Checks first: Django's own error would name migrations, not what to do."""
+    """Checks first: Django's own error would list migrations instead of what to do."""
 
     def handle(self, *args: Any, **options: Any) -> Any:
         if is_too_old(options["database"]):

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.event_types import EventType, NotificationEvent
-from koppel.notifications.inbox.services import notify
+from koppel.notifications.events.services import notify_members
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.models import IdentityProvider, Membership, Organisation
 
@@ -17,9 +17,8 @@ EVENT_TYPES = (
     EventType(
         NotificationEvent.MEMBERSHIP_BEGAN,
         _(
-            "Your account is a member of %(organisation)s now. "
-            "Was it not you who accepted that? Tell its Administrators, and"
-            " change your password."
+            "Your account is now a member of %(organisation)s. If you did not accept this, contact "
+            "one of its Administrators and change your password."
         ),
         label=_("Membership of an organisation"),
         is_momentary=True,
@@ -28,11 +27,10 @@ EVENT_TYPES = (
     EventType(
         NotificationEvent.SIGN_IN_LINKED,
         _(
-            "%(provider)s may sign you in to %(organisation)s from now on. "
-            "Was it not you who linked it? Tell the"
-            " Administrators of %(organisation)s."
+            "%(provider)s can now sign you in to %(organisation)s. If you did not link it, contact "
+            "an Administrator of %(organisation)s."
         ),
-        label=_("A linked single sign-on"),
+        label=_("Single sign-on linked"),
         is_momentary=True,
         is_private=True,
     ),
@@ -56,7 +54,7 @@ def _notify(event: NotificationEvent, membership: Membership, facts: Mapping[str
         )
     for organisation_id, membership_id in memberships:
         with organisation_scope(organisation_id):
-            notify(
+            notify_members(
                 organisation_id,
                 event,
                 [membership_id],

@@ -1,0 +1,51 @@
+"""The pause that an answer asks for by `Retry-After` (RFC 9110, 10.2.3): seconds, or an HTTP date.
+
+Vendors, token endpoints, registers and receivers of webhooks are all read here, so that one rule holds.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from koppel.kit.clock import now
+
+PAUSE_SECONDS_MAX = 3 * 86_400.0
+"""Longer than a weekend's maintenance. What asks for more is called once when this is over: a wrong number
+must not stop books for a year."""
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
+
+
+@dataclass(frozen=True)
+class RequestedPause:
+    """Make no call for `seconds`. `is_capped`: more was asked for than Koppel waits."""
+
+    seconds: float
+    is_capped: bool = False
+
+
+def requested_pause(headers: Mapping[str, str]) -> RequestedPause | None:
+    """Return the pause that the headers (names in lower case) ask for.
+
+    None when they ask for none: no such header, one that cannot be read, a negative number, zero, or a date
+    that is past. A date counts from the answer's own `Date`, for the clocks may differ."""
+    text = headers.get("retry-after", "").strip()
+    seconds = float(text) if _SECONDS.fullmatch(text) else _seconds_until(text, headers.get("date", ""))
+    if seconds <= 0:
+        return None
+    return RequestedPause(min(seconds, PAUSE_SECONDS_MAX), is_capped=seconds > PAUSE_SECONDS_MAX)
+
+
+def _seconds_until(text: str, date_header: str) -> float:
+    until = _http_date(text)
+    return (until - (_http_date(date_header) or now())).total_seconds() if until else 0.0
+
+
+def _http_date(text: str) -> datetime | None:
+    """Return the moment of an HTTP date in any of its three forms, or None."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -1,0 +1,114 @@
+"""The messages that webhooks receive: one when members are notified of an event, one when it is closed."""
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from django.conf import settings
+from django.shortcuts import resolve_url
+from django.utils import timezone, translation
+
+from koppel.audit.subjects import SubjectKind
+from koppel.notifications.audience.hooks import unrestricted
+from koppel.notifications.audience.visible_context import visible_context
+from koppel.notifications.event_types import render_message
+from koppel.notifications.models import Event, EventContext, WebhookEndpoint
+
+TEST = "test"
+"""The type of a test message."""
+
+
+class MessageSubject(msgspec.Struct, frozen=True):
+    """The object that an event is about."""
+
+    kind: str
+    id: int | None
+
+
+class WebhookMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a webhook request. Times are ISO 8601 with an offset.
+
+    `id` stays the same in every attempt; `type` is the event's code. `message` holds its text by language.
+    `administrations` are those that the webhook may know of, each with its `id`, `name` and facts."""
+
+    id: str
+    type: str
+    state: Literal["opened", "closed"]
+    timestamp: str
+    opened_at: str = ""
+    message: dict[str, str]
+    link: str
+    subject: MessageSubject | None
+    administrations: list[EventContext]
+    context: EventContext
+
+
+def new_message_id() -> str:
+    return f"msg_{uuid.uuid4().hex}"
+
+
+def build_test_message(webhook: WebhookEndpoint) -> WebhookMessage:
+    """Return a test message with the fields of every other message."""
+    return WebhookMessage(
+        id=new_message_id(),
+        type=TEST,
+        state="opened",
+        timestamp=_isoformat(timezone.now()),
+        message={code: f"Koppel → {webhook.name}" for code, _name in settings.LANGUAGES},
+        link=f"{settings.PUBLIC_URL}{webhook.get_absolute_url()}",
+        subject=None,
+        administrations=[],
+        context={},
+    )
+
+
+def build_event_message(
+    event: Event, divisions: Collection[int], *, is_closing: bool
+) -> WebhookMessage | None:
+    """Return the message about an event for webhooks of these divisions (empty: of the whole organisation).
+
+    Returns None when all administrations of the event are restricted or in other divisions."""
+    affected = set(event.administrations)
+    if event.subject_kind == SubjectKind.ADMINISTRATION and event.subject_id is not None:
+        affected.add(event.subject_id)
+    visible = frozenset(unrestricted(event.organisation_id, affected, divisions))
+    # A webhook that received the opening message also receives the closing one, without names, when the
+    # administrations have moved to another division since.
+    has_moved = is_closing and bool(divisions) and bool(unrestricted(event.organisation_id, affected, ()))
+    if (affected or divisions) and not (visible or has_moved):
+        return None
+    return WebhookMessage(
+        id=new_message_id(),
+        type=event.event_type,
+        state="closed" if is_closing else "opened",
+        timestamp=_isoformat(timezone.now()),
+        opened_at=_isoformat(event.first_seen_at),
+        message=_render_in_all_languages(event.event_type, visible_context(event, visible)),
+        link=f"{settings.PUBLIC_URL}{event.link or resolve_url(settings.LOGIN_REDIRECT_URL)}",
+        subject=MessageSubject(event.subject_kind, event.subject_id) if event.subject_kind else None,
+        administrations=[
+            {"id": administration_id, **context}
+            for administration_id, context in event.administrations.items()
+            if administration_id in visible
+        ],
+        context=event.context,
+    )
+
+
+def encode_message(message: WebhookMessage) -> str:
+    """Return the message as the JSON text that is signed and sent."""
+    return msgspec.json.encode(message).decode()
+
+
+def _render_in_all_languages(event_type: str, context: EventContext) -> dict[str, str]:
+    messages = {}
+    for code, _name in settings.LANGUAGES:
+        with translation.override(code):
+            messages[code] = render_message(event_type, context)
+    return messages
+
+
+def _isoformat(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")

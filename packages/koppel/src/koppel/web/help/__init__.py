@@ -1,0 +1,1 @@
+"""The documentation, rendered inside the product under /help/."""

@@ -1,0 +1,39 @@
+"""Pages of the help."""
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from koppel.kit.web.decorators import query_parameters
+from koppel.kit.web.parameters import TEXT
+from koppel.organisations.requests import AuthenticatedRequest
+from koppel.web.help.documents import find_image, load_documents, search_titles
+
+
+@query_parameters(q=TEXT)
+def help_index(request: AuthenticatedRequest) -> HttpResponse:
+    """List the pages, or those whose title has the words of `q`."""
+    words = (request.parameters["q"] or "")[:100].strip()
+    context = {
+        "documents": load_documents().values(),
+        "results": search_titles(words),
+        "words": words,
+        "nav_section": "help",
+    }
+    return render(request, "web/help/index.html", context)
+
+
+def help_page(request: AuthenticatedRequest, name: str) -> HttpResponse:
+    """Show one page; 404 when there is none of that name."""
+    documents = load_documents()
+    if name not in documents:
+        raise Http404
+    context = {"document": documents[name], "documents": documents.values(), "nav_section": "help"}
+    return render(request, "web/help/page.html", context)
+
+
+def help_image(request: HttpRequest, name: str) -> FileResponse:
+    """Send an image that a page shows; 404 when there is none of that name."""
+    file = find_image(name)
+    if file is None:
+        raise Http404
+    return FileResponse(file.open("rb"), content_type="image/png")
