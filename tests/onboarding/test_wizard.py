@@ -97,7 +97,7 @@ def to_assign(person: Newcomer, count: int = 2) -> list[int]:
     return ids
 
 
-def test_from_new_connection_to_administrations_in_the_queue(listed: Newcomer) -> None:
+def test_the_wizard_leads_from_a_new_connection_to_queued_administrations(listed: Newcomer) -> None:
     ids = to_assign(listed, 3)
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
     assert "Import of 3 administrations started." in words(page)
@@ -111,9 +111,7 @@ def test_from_new_connection_to_administrations_in_the_queue(listed: Newcomer) -
     assert f"?import={imported_administrations[0].import_id}" in page.redirect_chain[-1][0]
 
 
-def test_a_restricted_administration_is_not_on_the_list_of_who_is_not_named(
-    listed: Newcomer, actor: Any
-) -> None:
+def test_a_restricted_administration_is_not_listed_for_others(listed: Newcomer, actor: Any) -> None:
     """Neither through the connection it was imported by, nor through
     an account of one's own, by screen or REST."""
     ids = to_assign(listed, 1)
@@ -226,7 +224,7 @@ def test_a_flow_that_was_left_for_a_day_says_so_and_imports_nothing(listed: Newc
     assert "This import has expired" in words(page)
 
 
-def test_a_flow_in_which_somebody_types_is_not_left(listed: Newcomer) -> None:
+def test_a_flow_with_recent_input_does_not_expire(listed: Newcomer) -> None:
     first, _second = to_assign(listed)
     with organisation_scope(listed.actor.organisation_id):
         Flow.objects.update(expires_at=timezone.now() + timedelta(minutes=5))
@@ -328,7 +326,7 @@ def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -
     assert "Ask an Administrator or a Team leader to sign in with another account" in seen
 
 
-def test_who_may_not_release_cannot(listed: Newcomer, actor: Any) -> None:
+def test_only_permitted_members_release_companies(listed: Newcomer, actor: Any) -> None:
     uma = colleague_of(listed, actor, "user_plus")
     flow = path_of(uma.client.get("/connections/new/import", follow=True))
     assert (
@@ -415,7 +413,7 @@ def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:
         ("nl", "of uw antwoord", "8 cijfers"),
     ],
 )
-def test_next_says_what_is_missing_and_keeps_what_is_right(
+def test_next_reports_missing_values_and_keeps_valid_ones(
     actor: Any, sandbox: Sandbox, language: str, missing: str, wrong: str
 ) -> None:
     anna = newcomer(actor(), sandbox, language)
@@ -434,7 +432,7 @@ def test_next_says_what_is_missing_and_keeps_what_is_right(
     )
 
 
-def test_a_pasted_list_finds_its_rows_and_says_what_it_did_not(listed: Newcomer) -> None:
+def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> None:
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.update(country="NL", number="", vat_number="")
     first, second = companies(listed)[:2]
@@ -487,9 +485,7 @@ def test_companies_are_collected_one_sign_in_after_the_other(anna: Newcomer, san
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("language", ["en", "nl"])
-def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(
-    actor: Any, sandbox: Sandbox, language: str
-) -> None:
+def test_tenant_ids_are_probed_with_a_result_per_line(actor: Any, sandbox: Sandbox, language: str) -> None:
     from tests.fixtures.stack import wait_until
 
     anna, app, sandbox_companies = (

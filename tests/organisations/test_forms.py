@@ -120,7 +120,7 @@ def test_a_session_that_cannot_be_understood_does_not_mean_all_others(boss: Acto
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "99999"])
-def test_nobody_acts_in_an_organisation_that_they_do_not_belong_to(boss: Actor, text: str) -> None:
+def test_only_members_act_in_an_organisation(boss: Actor, text: str) -> None:
     browser = signed_in(boss)
     page = browser.post("/account/organisations/", {"organisation": text})
     assert (page.status_code, "banner-bad" in page.content.decode()) == (200, True)
@@ -206,7 +206,7 @@ ACCESS = [
 
 
 @pytest.mark.parametrize(("strange", "field"), ACCESS)
-def test_somebodys_access_is_not_changed_by_what_cannot_be_read(
+def test_invalid_input_does_not_change_access(
     boss: Actor, actor: Any, strange: Mapping[str, Any], field: str
 ) -> None:
     with organisation_scope(boss.organisation_id):
@@ -223,7 +223,7 @@ def test_somebodys_access_is_not_changed_by_what_cannot_be_read(
         assert (membership.role, membership.is_active, membership.expires_at) == ("user", True, None)
 
 
-def test_a_person_whom_nobody_can_take_over_from_is_left_as_is(boss: Actor, actor: Any) -> None:
+def test_a_hand_over_without_valid_successor_changes_nothing(boss: Actor, actor: Any) -> None:
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
     ben, browser = actor("user", organisation=firm, name="Ben"), signed_in(boss)
@@ -252,9 +252,7 @@ INVITED = [
 
 
 @pytest.mark.parametrize(("strange", "field"), INVITED)
-def test_nobody_is_invited_with_what_cannot_be_read(
-    boss: Actor, strange: Mapping[str, str], field: str
-) -> None:
+def test_invalid_input_sends_no_invitation(boss: Actor, strange: Mapping[str, str], field: str) -> None:
     with organisation_scope(boss.organisation_id):
         division = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
     form = {
@@ -283,7 +281,7 @@ def test_a_list_that_cannot_be_read_stays_to_be_put_right(boss: Actor) -> None:
         assert not Invitation.objects.exists()
 
 
-def test_who_accepts_reads_at_each_field_what_is_wrong(boss: Actor) -> None:
+def test_accepting_with_invalid_input_shows_errors_at_the_fields(boss: Actor) -> None:
     with organisation_scope(boss.organisation_id):
         path = invitations.link_of(invitations.invite(boss, InvitationInput(email="ben@kantoor.nl")))
     path = "/" + path.split("/", 3)[3]

@@ -86,7 +86,7 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
     assert Client().get(link).status_code == 410, "A link works once."
 
 
-def test_two_who_invite_the_same_colleague_at_the_same_moment_read_that_it_is_done(actor: Any) -> None:
+def test_concurrent_invitations_of_one_person_are_reported(actor: Any) -> None:
     boss = actor("administrator")
     outcome = at_the_same_moment(
         boss, lambda: invitations.invite(boss, InvitationInput(email="nieuw@example.test"))
@@ -97,7 +97,7 @@ def test_two_who_invite_the_same_colleague_at_the_same_moment_read_that_it_is_do
         assert Invitation.objects.count() == 1
 
 
-def test_two_who_make_the_same_division_at_the_same_moment_read_that_it_exists(actor: Any) -> None:
+def test_concurrent_creation_of_one_division_is_reported(actor: Any) -> None:
     boss = actor("administrator")
     outcome = at_the_same_moment(boss, lambda: create_division(boss, DivisionInput(name="Zuid")))
     assert isinstance(outcome, Refused)
@@ -132,7 +132,7 @@ def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any)
     assert Client().get(link[:-3] + "xyz/").status_code == 410
 
 
-def test_who_leaves_has_no_administrator_behind_the_door(actor: Any, settings: Any) -> None:
+def test_an_administrator_invitation_ends_with_its_sender(actor: Any, settings: Any) -> None:
     """An invitation of an Administrator ends with the access of who
     sent it, unless another one sends it again."""
     boss = actor()

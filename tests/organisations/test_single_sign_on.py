@@ -71,7 +71,7 @@ def test_a_member_signs_in_and_is_known_by_subject_from_then_on(boss: Actor, idp
 
 
 @pytest.mark.parametrize("verified", [True, False, "true", None])
-def test_an_address_links_nobody_whoever_says_that_it_is_proved(boss: Actor, idp: Idp, verified: Any) -> None:
+def test_a_verified_address_alone_links_no_account(boss: Actor, idp: Idp, verified: Any) -> None:
     idp.says()
     configure(boss, idp)
     idp.says(sub="8", email=email_of(boss), email_verified=verified)
@@ -154,7 +154,7 @@ def test_a_second_subject_is_not_the_same_person(boss: Actor, actor: Any, idp: I
     assert walk(boss).client.get("/api/v1/me").json()["role"] == "user"
 
 
-def test_the_provider_of_one_firm_opens_nothing_of_another(boss: Actor, actor: Any, idp: Idp) -> None:
+def test_a_provider_gives_no_access_to_other_organisations(boss: Actor, actor: Any, idp: Idp) -> None:
     """Somebody works for two firms. The provider of one vouches for them there, and only there."""
     idp.says()
     configure(boss, idp)
@@ -184,7 +184,7 @@ def test_the_provider_of_one_firm_opens_nothing_of_another(boss: Actor, actor: A
     assert walk(boss).status_code == 403
 
 
-def test_the_provider_of_one_firm_makes_nobody_an_operator_nor_sees_where_else_they_work(
+def test_a_provider_cannot_grant_operator_rights_or_see_other_memberships(
     boss: Actor, actor: Any, idp: Idp
 ) -> None:
     other_firm, operator = actor("administrator"), actor("user", name="Otto")
@@ -267,7 +267,7 @@ def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_ei
         "huge keys",
     ],
 )
-def test_a_proof_that_does_not_hold_signs_in_nobody(boss: Actor, idp: Idp, fault: str) -> None:
+def test_an_invalid_proof_is_refused(boss: Actor, idp: Idp, fault: str) -> None:
     idp.says()
     configure(boss, idp)
     idp.says(sub="7", email=email_of(boss), email_verified=True)
@@ -316,7 +316,7 @@ def test_two_tabs_on_their_way_at_once_both_come_back(boss: Actor, idp: Idp) -> 
         assert not AuditEntry.objects.filter(action="sign_in.refused").exists()
 
 
-def test_a_page_says_where_the_sign_in_leads_before_anybody_leaves(boss: Actor, idp: Idp) -> None:
+def test_a_page_shows_the_provider_before_the_redirect(boss: Actor, idp: Idp) -> None:
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
@@ -438,7 +438,7 @@ def test_another_provider_keeps_no_session_of_the_one_before(boss: Actor, idp: I
     assert client.get("/").status_code == 302
 
 
-def test_a_provider_that_is_switched_off_on_the_way_back_lets_nobody_in(
+def test_a_provider_disabled_during_the_sign_in_is_refused(
     boss: Actor, idp: Idp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Off between the provider's answer and the session."""

@@ -66,7 +66,7 @@ def pages(world: World) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("nl", "dark")])
-def test_no_page_shuts_anybody_out(
+def test_every_page_is_accessible(
     browser: Browser, world: World, address: str, language: str, scheme: Any
 ) -> None:
     page = opened(browser, color_scheme=scheme, locale=language)
@@ -102,9 +102,7 @@ def test_an_import_is_followed_without_losing_what_is_ticked(
     page.context.close()
 
 
-def test_what_somebody_presses_is_not_replaced_before_they_let_go(
-    browser: Browser, world: World, address: str
-) -> None:
+def test_a_pressed_button_is_not_replaced(browser: Browser, world: World, address: str) -> None:
     page = opened(browser)
     sign_in(page, address, world.boss)
     page.goto(f"{address}/administrations/?import={IMPORT}")
