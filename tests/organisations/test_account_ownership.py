@@ -134,7 +134,7 @@ def test_who_accepts_is_a_member_is_told_and_still_begins_at_home(eve: Actor, ad
     assert memberships_of(ada) == {ada.organisation_id, eve.organisation_id}
     assert opens(browser) == eve.organisation_id, "Accepted in this session."
     assert notices_of(ada) == ["membership_began"], "Told where she works."
-    assert "a member of" in by_password(email_of(ada)).get("/notices/").content.decode()
+    assert "a member of" in by_password(email_of(ada)).get("/notifications/").content.decode()
     assert opens(by_password(email_of(ada))) == ada.organisation_id
 
 

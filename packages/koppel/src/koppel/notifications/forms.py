@@ -1,4 +1,4 @@
-"""Forms of notices, preferences and webhooks."""
+"""Forms of notifications, preferences and webhooks."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -60,7 +60,7 @@ class RedeliverForm(Form[Input]):
 
 
 class ReadForm(Form[Input]):
-    """A notice to mark as read or as unread; without either all up to the newest
+    """A notification to mark as read or as unread; without either all up to the newest
     that the page showed. `query` leads back."""
 
     id = IdField()
@@ -82,7 +82,7 @@ class PreferencesForm(Form[Input]):
         # The form does not offer to hide anything from the screen.
         scopes = {
             Channel.SCREEN: [scope.value for scope in SCREEN_SCOPES],
-            Channel.MAIL: PreferenceScope.values,
+            Channel.EMAIL: PreferenceScope.values,
         }
         for event in self._events:
             for channel, values in scopes.items():

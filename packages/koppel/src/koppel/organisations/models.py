@@ -211,9 +211,9 @@ class ApiToken(TenantModel):
 
 
 class Invitation(TenantModel):
-    """A person invited by mail to become a member.
+    """A person invited by email to become a member.
 
-    `sends` counts the mails: only the link of the last one is valid. `invited_by` None: sent by the operator
+    `sends` counts the emails: only the link of the last one is valid. `invited_by` None: sent by the operator
     from the shell, so that an organisation gets its first Administrator.
     """
 

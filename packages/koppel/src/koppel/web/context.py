@@ -64,7 +64,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     return {
         **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
-        "unread_notices": SimpleLazyObject(lambda: unread_count(actor)),
+        "unread_notifications": SimpleLazyObject(lambda: unread_count(actor)),
         "nav_items": [item for item in MAIN if actor.can(item.permission)],
         "organisation_nav_items": [item for item in ORGANISATION if actor.can(item.permission)],
         "may": {permission.value: actor.can(permission) for permission in Permission},

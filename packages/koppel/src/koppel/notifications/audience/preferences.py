@@ -23,7 +23,7 @@ from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor
 
 SCREEN_SCOPES = [scope for scope in PreferenceScope if scope is not PreferenceScope.NONE]
-"""What a person alone is told cannot be hidden from the screen; mail can be silenced."""
+"""Notifications on screen cannot be turned off, emails can."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PreferenceRow:
     event: str
     label: str
     screen: str
-    mail: str
+    email: str
 
 
 def list_preferences(actor: Actor) -> list[PreferenceRow]:
@@ -45,7 +45,7 @@ def list_preferences(actor: Actor) -> list[PreferenceRow]:
             event,
             str(definition.label),
             scopes.get((event, Channel.SCREEN), PreferenceScope.MINE),
-            scopes.get((event, Channel.MAIL), PreferenceScope.MINE),
+            scopes.get((event, Channel.EMAIL), PreferenceScope.MINE),
         )
         for event, definition in event_types.items()
         if definition.label
@@ -101,7 +101,7 @@ def delivery_settings_of(actor: Actor) -> DeliverySettings:
 def update_delivery_settings(
     actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None
 ) -> None:
-    """Store when mail is sent, and the stand-in with an end. Raises `Refused` for a stand-in who cannot sign
+    """Store when email is sent, and the stand-in with an end. Raises `Refused` for a stand-in who cannot sign
     in.
     """
     if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:

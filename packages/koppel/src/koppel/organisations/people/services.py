@@ -221,5 +221,5 @@ def _record(actor: Actor, membership: Membership, action: PersonAction, **detail
 
 
 def save_language(user_id: int, language: str) -> None:
-    """Store the language of the person's own pages and mails."""
+    """Store the language of the person's own pages and emails."""
     User.objects.filter(pk=user_id).update(language=language)

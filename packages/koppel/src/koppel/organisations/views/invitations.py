@@ -56,7 +56,7 @@ def invite_people(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("organisations:people")
 def resend_invitation(request: AuthenticatedRequest, invitation_id: int) -> HttpResponse:
-    """Send a new mail; the link in the older one opens nothing any more."""
+    """Send a new email; the link in the older one opens nothing any more."""
     invitation = invitations.resend(request.actor, invitation_id)
     message = _("A new invitation was sent to %s. The previous link no longer works.") % invitation.email
     _add_sent_message(request, message, invitation.email)
@@ -86,7 +86,7 @@ def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _language(request: HttpRequest, invitation: Invitation) -> str:
-    """Return that of the mail, as the pages behind it will be, until the person chooses another one."""
+    """Return that of the email, as the pages behind it will be, until the person chooses another one."""
     has_chosen = request.user.is_authenticated or settings.LANGUAGE_COOKIE_NAME in request.COOKIES
     return translation.get_language() or "" if has_chosen else invitation.language
 
@@ -142,7 +142,7 @@ def _invite_lines(request: AuthenticatedRequest, *, text: str, file: str, confir
 
 
 def _add_sent_message(request: AuthenticatedRequest, message: str, email: str) -> None:
-    """Say what the mail does; without a mail server, that there is none."""
+    """Say what the email does; without a mail server, that there is none."""
     if settings.SENDS_MAIL:
         messages.success(request, message)
     else:
