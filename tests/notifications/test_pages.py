@@ -118,7 +118,7 @@ def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(
 def test_a_stranger_cannot_stand_in(anna: Actor, browser: Client, actor: Any) -> None:
     stranger = actor("administrator", name="Vreemde")
     text = browser.post("/notifications/preferences/", {"stand_in": stranger.membership_id}).content.decode()
-    assert "Nothing was stored" in text
+    assert "Nothing was saved" in text
     with organisation_scope(anna.organisation_id):
         assert not DeliverySettings.objects.exists()
 

@@ -451,7 +451,7 @@ def test_a_provider_that_is_switched_off_on_the_way_back_lets_nobody_in(
     def admit_and_go_off(*arguments: Any) -> User | None:
         user = admit(*arguments)
         with organisation_scope(boss.organisation_id):
-            single_sign_on.switch_off(boss)
+            single_sign_on.disable_provider(boss)
         return user
 
     monkeypatch.setattr(links, "admit", admit_and_go_off)

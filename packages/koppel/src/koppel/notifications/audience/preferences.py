@@ -54,8 +54,8 @@ def list_preferences(actor: Actor) -> list[PreferenceRow]:
 
 
 def update_preferences(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> None:
-    """Store scopes by (event, channel); a default scope needs no row. Raises `UnknownParameter` and stores
-    nothing then."""
+    """Store scopes by (event, channel); the default scope needs no row. Raises `UnknownParameter` before
+    anything is stored."""
     _require_known(scopes)
     preferences = Preference.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     before = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences}
@@ -101,9 +101,8 @@ def delivery_settings_of(actor: Actor) -> DeliverySettings:
 def update_delivery_settings(
     actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None
 ) -> None:
-    """Store when email is sent, and the stand-in with an end. Raises `Refused` for a stand-in who cannot sign
-    in.
-    """
+    """Store whether emails come as a daily digest, and who stands in until when. Raises `Refused` for a
+    stand-in who cannot sign in."""
     if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:
         message = _("Choose an active colleague as your substitute. Nothing was saved.")
         raise Refused(message, field="stand_in")

@@ -143,7 +143,7 @@ def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
 
 
 def next_digest(now: datetime) -> datetime:
-    """Return when the next morning's digest is due; today's when it is still to come."""
+    """Return when the next daily digest is due: this morning or tomorrow morning."""
     local = timezone.localtime(now)
     today = local.replace(hour=DIGEST_AT.hour, minute=DIGEST_AT.minute, second=0, microsecond=0)
     return today if today > local else today + timedelta(days=1)

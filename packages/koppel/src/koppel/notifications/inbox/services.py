@@ -24,5 +24,6 @@ def mark_read(
 
 
 def mark_unread(actor: Actor, notification_id: int) -> int:
+    """Mark the actor's own notification as unread. Returns the number marked: 0 or 1."""
     notifications = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     return notifications.filter(pk=notification_id).update(read_at=None)

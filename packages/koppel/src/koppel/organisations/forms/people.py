@@ -19,7 +19,7 @@ PASSWORD_LENGTH_MAX = 4096
 
 
 class AccessForm(Form[AccessInput]):
-    """All that somebody may: the fields of `parts/role_and_divisions.html`, and whether they may sign in."""
+    """A member's access: the fields of `parts/role_and_divisions.html`, and whether they may sign in."""
 
     input_type = AccessInput
     role = ChoiceField(choices=Role.choices, required=True)
@@ -54,7 +54,7 @@ class AccessForm(Form[AccessInput]):
 
     @property
     def fields_to_confirm(self) -> dict[str, str | list[str]]:
-        """Return what the page that asks once more sends again. Raises `Invalid`."""
+        """Return the fields that the confirmation page submits again. Raises `Invalid`."""
         values = self.values
         divisions = [str(division_id) for division_id in values["divisions"]]
         tick = {"is_active": "1"} if values["is_active"] else {}

@@ -18,7 +18,7 @@ class EmailForm(Form[Input]):
 
 
 class AnswerForm(Form[Input]):
-    """The parameters with which an identity provider sends somebody back. What cannot be read counts as not
+    """The parameters with which an identity provider redirects a person back. Invalid ones count as not
     sent: neither an attempt nor a code is found by it."""
 
     state = TextField()

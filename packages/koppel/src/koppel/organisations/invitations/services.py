@@ -98,8 +98,8 @@ def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
 
 
 def is_still_valid(invitation: Invitation) -> bool:
-    """Tell whether the sender may still give this role: a former
-    Administrator makes nobody an Administrator."""
+    """Return whether the sender may still give this role: a former Administrator may not invite
+    Administrators."""
     by = invitation.invited_by
     return (
         by is None or invitation.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
@@ -252,7 +252,7 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
 
 
 def has_account(email: str) -> bool:
-    """Tell whether a person with this address has an account, and so
+    """Return whether a person with this address has an account, and so
     signs in instead of choosing a password."""
     return User.objects.filter(email__iexact=email).exists()
 

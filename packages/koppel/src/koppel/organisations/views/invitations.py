@@ -77,7 +77,7 @@ def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Http
 @public
 @shows_refusals_on("organisations/invitation_gone.html", HTTPStatus.GONE)
 def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
-    """Make who is invited a member: signed in already, or with a name and a password chosen here."""
+    """Accept the invitation: signed in already, or with a name and a password chosen here."""
     invitation, organisation = invitations.get_open_invitation(token)
     with translation.override(language := _language(request, invitation)):
         response = _page(request, token, invitation, organisation)

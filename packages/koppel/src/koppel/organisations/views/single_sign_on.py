@@ -121,14 +121,14 @@ def _complete(request: HttpRequest, provider_id: int, attempt: LoginAttempt, ans
     user = links.admit(provider, identity, client_ip(request))
     if user is None:
         return _unlinked_response(request, provider, UnlinkedIdentity.of(provider, identity))
-    with single_sign_on.switched_on(provider):
+    with single_sign_on.locked_active_provider(provider):
         _sign_in(request, user, provider.organisation_id)
     return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 def _confirmation(request: HttpRequest, provider: IdentityProvider) -> HttpResponse:
     quarantine.refuse()  # refuse before showing a button that would fail
-    # The provider may lead on to hosts that nobody here knows; browsers hold the whole way against the form.
+    # The provider may redirect to unknown hosts; browsers check every redirect against the form's policy.
     request.csp_forms = ("https:",) if settings.PUBLIC_URL.startswith("https://") else ("https:", "http:")  # type: ignore[attr-defined]
     return render(request, "organisations/sign_in_confirm.html", {"provider": provider})
 
