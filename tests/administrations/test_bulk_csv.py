@@ -29,7 +29,7 @@ def firm(actor: Any) -> Firm:
     return firm_of(actor("administrator"), 24)
 
 
-def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Firm, actor: Any) -> None:
+def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor: Any) -> None:
     boss = firm.boss
     anna = colleague(actor, boss, "user", "Anna")
     with organisation_scope(boss.organisation_id):
@@ -37,7 +37,7 @@ def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Fir
         first, two, three = Administration.objects.filter(pk__in=firm.ids).order_by("pk")[:3]
     text = "\n".join(
         [
-            "Code in bron;klantnummer;Afdeling;KvK-nummer;personen erbij",
+            "Code in bron;klantnummer;Afdeling;KvK-nummer;gebruikers toevoegen",
             f"V00000;C-1;west;69599084;{mail}",
             "V00001;=C-2;-;;",
             "V00002;;;NL001234567B01;",
@@ -50,8 +50,8 @@ def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Fir
     draft = browser.post("/administrations/bulk/csv/", {"text": text}).headers["Location"]
     page = browser.get(draft).content.decode()
     assert "3 lines could not be processed" in page
-    assert "No administration with this name" in page
-    assert "stands in the file twice" in page
+    assert "No administration found with this name" in page
+    assert "is in the file twice" in page
     assert "This is a VAT number." in page
     browser.post(f"{draft}start")
     with organisation_scope(boss.organisation_id):
@@ -68,7 +68,7 @@ def test_a_csv_sets_what_differs_and_says_which_lines_it_cannot_follow(firm: Fir
         assert Assignment.objects.filter(administration=first, membership_id=anna.membership_id).exists()
 
 
-def test_a_csv_says_which_are_deactivated_synced_or_starred(firm: Firm) -> None:
+def test_a_csv_selects_administrations_for_other_actions(firm: Firm) -> None:
     """Whatever other columns it has: an export of the list can be cut down and brought back."""
     boss = firm.boss
     browser = browser_of(boss)
@@ -78,7 +78,7 @@ def test_a_csv_says_which_are_deactivated_synced_or_starred(firm: Firm) -> None:
     page = browser.get(draft).content.decode()
     assert "2 administrations will change" in page
     assert "Reason: Praktijk verkocht" in page
-    assert "No administration with this name" in page
+    assert "No administration found with this name" in page
     browser.post(f"{draft}start")
     with organisation_scope(boss.organisation_id):
         off = Administration.objects.filter(deactivation_reason="Praktijk verkocht").order_by(
@@ -98,7 +98,7 @@ def test_a_csv_says_which_are_deactivated_synced_or_starred(firm: Firm) -> None:
     assert refused.status_code == 200
 
 
-def test_identities_set_in_bulk_keep_the_one_rule_and_close_what_was_open(actor: Any) -> None:
+def test_identities_set_in_bulk_are_validated_and_resolve_issues(actor: Any) -> None:
     """A number, or a reason and a sector: by a file as Excel writes it on Windows, and back by its undo."""
     boss = actor("administrator")
     names = ("Café Één", "Twee", "Drie", "Vier")
@@ -153,7 +153,7 @@ def open_codes(boss: Actor) -> dict[int, str]:
         return dict(Issue.objects.filter(resolved_at=None).values_list("subject_id", "code"))
 
 
-def test_a_persons_number_is_whole_neither_in_the_trail_nor_in_what_was_asked(actor: Any) -> None:
+def test_a_personal_number_is_masked_in_audit_log_and_stored_parameters(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss, "Anna Lind", country="SE")
     browser, number = browser_of(boss), "8501011230"
@@ -166,13 +166,11 @@ def test_a_persons_number_is_whole_neither_in_the_trail_nor_in_what_was_asked(ac
 
 
 @pytest.mark.parametrize("text", ["name;sector\rBakkerij;A\r\nx;y", 'name;sector\n"' + "x" * 200_000])
-def test_what_is_no_table_is_refused_with_a_sentence(firm: Firm, text: str) -> None:
+def test_a_file_that_is_not_a_table_is_refused_with_a_sentence(firm: Firm, text: str) -> None:
     upload = SimpleUploadedFile("lijst.csv", text.encode())
     answer = browser_of(firm.boss).post("/administrations/bulk/csv/", {"file": upload})
     assert answer.status_code == 200
-    assert any(
-        words in answer.content.decode() for words in ("cannot be read as a table", "No line of the file")
-    )
+    assert any(words in answer.content.decode() for words in ("could not be read", "No line of the file"))
 
 
 def test_a_line_of_a_file_that_cannot_be_read_is_named(firm: Firm) -> None:
@@ -180,10 +178,10 @@ def test_a_line_of_a_file_that_cannot_be_read_is_named(firm: Firm) -> None:
     page = (
         browser_of(firm.boss).post("/administrations/bulk/csv/", {"text": text}, follow=True).content.decode()
     )
-    assert "Line 4 cannot be read as a table." in page
+    assert "Line 4 could not be read as a table row." in page
 
 
-def test_reading_a_csv_asks_the_database_no_more_for_many_lines_than_for_few(firm: Firm, actor: Any) -> None:
+def test_reading_a_csv_takes_the_same_number_of_queries_for_any_length(firm: Firm, actor: Any) -> None:
     anna = colleague(actor, firm.boss, "user", "Anna Smit")
     mail = User.objects.get(pk=anna.user_id).email
 

@@ -78,7 +78,7 @@ def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
         }
 
 
-def test_a_wrong_import_is_withdrawn_gone_at_once_and_erased_by_a_job(
+def test_withdrawing_an_import_hides_it_at_once_and_a_job_erases_it(
     actor: Any, database_addresses: Addresses
 ) -> None:
     boss = actor("administrator")
@@ -113,7 +113,7 @@ def test_a_wrong_import_is_withdrawn_gone_at_once_and_erased_by_a_job(
         )
 
 
-def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
+def test_a_queued_import_is_cancelled(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss, status="queued")
     assert (
@@ -128,7 +128,7 @@ def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
     assert names(boss, "") == []
 
 
-def test_a_client_that_left_is_kept_until_its_day_then_erased(
+def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     actor: Any, database_addresses: Addresses
 ) -> None:
     boss = actor("administrator")
@@ -163,7 +163,7 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(
     )
     form["erase_on"] = (today + timedelta(days=2557)).isoformat()
     page = browser.post(f"/administrations/{administration.pk}/offboard", form, follow=True).content.decode()
-    assert "Export the books if you want a copy" in page
+    assert "Export the books to keep a copy" in page
     assert (
         f"/administrations/{administration.pk}/books/export/"
         in browser.get(f"/administrations/{administration.pk}/offboarding/").content.decode()
@@ -237,7 +237,7 @@ def people_and_programs_are_told_of(
         assert (Notification.objects.count(), WebhookDelivery.objects.count()) == (2, 2)
 
 
-def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:
+def test_a_reactivated_client_is_not_erased(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss)
     today = timezone.localdate()
@@ -263,7 +263,7 @@ def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:
         assert stopped.deactivation_reason == "Jaarwerk klaar"
 
 
-def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
+def test_an_error_in_one_organisation_does_not_block_deactivations_of_others(
     actor: Any,
 ) -> None:
     first, second = actor("administrator"), actor("administrator")
@@ -285,7 +285,7 @@ def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
         )
 
 
-def test_two_that_are_said_to_continue_each_other_at_the_same_moment_make_no_circle(actor: Any) -> None:
+def test_concurrent_predecessor_changes_cannot_form_a_cycle(actor: Any) -> None:
     boss = actor("administrator")
     administration, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
     outcome = at_the_same_moment(

@@ -32,7 +32,7 @@ def people(actor: Any) -> dict[str, Actor]:
     return {"administrator": boss, **{role: colleague(actor, boss, role, role) for role in roles}}
 
 
-def test_for_everybody_else_it_is_nowhere(people: dict[str, Actor]) -> None:
+def test_a_restricted_administration_is_invisible_to_others(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET, number="69599084", country="NL")
     other = administration_of(boss, "Bakkerij B.V.")
@@ -100,7 +100,7 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
     assert names(named, "") == [SECRET]
 
 
-def test_somebody_must_stay_named_and_bulk_work_heeds_it(people: dict[str, Actor]) -> None:
+def test_a_restricted_administration_keeps_at_least_one_person(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
@@ -117,7 +117,7 @@ def test_somebody_must_stay_named_and_bulk_work_heeds_it(people: dict[str, Actor
             )
 
 
-def test_whose_people_have_all_left_is_rescued_by_an_administrator_and_only_then(
+def test_an_administrator_takes_over_a_restricted_administration_without_people(
     people: dict[str, Actor],
 ) -> None:
     boss, named = people["administrator"], people["user"]
@@ -131,7 +131,7 @@ def test_whose_people_have_all_left_is_rescued_by_an_administrator_and_only_then
     assert names(boss, "") == [SECRET]
 
 
-def test_opening_it_again_gives_it_back_to_all_who_may(people: dict[str, Actor]) -> None:
+def test_lifting_the_restriction_restores_access(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
@@ -169,7 +169,7 @@ def test_the_pages_of_its_connection_do_not_name_it_either(people: dict[str, Act
     assert SECRET in browser_of(named).get(pages[0]).content.decode()
 
 
-def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(people: dict[str, Actor]) -> None:
+def test_bulk_results_over_rest_hide_restricted_administrations(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["user_plus"]
     administration, other = (
         administration_of(boss, SECRET, country="NL"),
@@ -194,7 +194,7 @@ def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(peop
     assert all(item["after"]["columns"]["number"] == "69599084" for item in own_items)
 
 
-def test_who_stays_named_is_somebody_who_may_sign_in(people: dict[str, Actor]) -> None:
+def test_the_last_named_person_must_be_able_to_sign_in(people: dict[str, Actor]) -> None:
     boss, gone = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
@@ -210,7 +210,7 @@ def test_who_stays_named_is_somebody_who_may_sign_in(people: dict[str, Actor]) -
             restriction.reassign_orphaned(boss, administration.pk, gone.membership_id)
 
 
-def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str, Actor]) -> None:
+def test_undo_keeps_a_named_person_and_grants_no_access(people: dict[str, Actor]) -> None:
     """What was undone was done while everybody might see it; it was restricted since."""
     boss, other = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
@@ -229,7 +229,7 @@ def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str,
         assert set(named) == {boss.membership_id}
 
 
-def test_a_page_from_before_it_was_restricted_does_not_open_it(people: dict[str, Actor]) -> None:
+def test_a_stale_page_does_not_lift_the_restriction(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     page = browser_of(boss).get(f"/administrations/{administration.pk}/edit/").content.decode()
@@ -242,7 +242,7 @@ def test_a_page_from_before_it_was_restricted_does_not_open_it(people: dict[str,
     assert administration.restricted
 
 
-def test_a_page_on_which_nothing_was_changed_changes_nothing(people: dict[str, Actor]) -> None:
+def test_saving_an_unchanged_page_changes_nothing(people: dict[str, Actor]) -> None:
     """Neither what colleagues did since it was opened, nor a division and a template that are archived."""
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
@@ -267,7 +267,7 @@ def test_a_page_on_which_nothing_was_changed_changes_nothing(people: dict[str, A
         ).exists()
 
 
-def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: dict[str, Actor]) -> None:
+def test_a_page_that_refers_to_a_deleted_object_is_not_saved(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
@@ -286,7 +286,7 @@ def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: di
         assert list(Assignment.objects.values_list("membership_id", flat=True)) == [boss.membership_id]
 
 
-def test_what_was_typed_stays_when_the_page_is_refused(people: dict[str, Actor]) -> None:
+def test_a_refused_page_keeps_the_typed_values(people: dict[str, Actor]) -> None:
     """And what the page first showed too: else the next save would take
     back what a colleague has done meanwhile."""
     boss, named = people["administrator"], people["user"]
@@ -320,7 +320,7 @@ def test_what_was_typed_stays_when_the_page_is_refused(people: dict[str, Actor])
     )
 
 
-def test_access_that_somebody_else_changed_is_shown_as_it_is(people: dict[str, Actor]) -> None:
+def test_access_changed_by_another_user_is_shown_as_stored(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     browser, path = browser_of(boss), f"/administrations/{administration.pk}/edit/"
@@ -328,7 +328,7 @@ def test_access_that_somebody_else_changed_is_shown_as_it_is(people: dict[str, A
     with organisation_scope(boss.organisation_id):
         restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
     page = browser.post(path, typed).content.decode()
-    assert "since you opened this page" in page
+    assert "after you opened this page" in page
     fields = form_of(page)
     assert (fields["access"], fields["was_access"], fields["client_number"]) == (
         ["restricted"],
@@ -342,7 +342,7 @@ def test_access_that_somebody_else_changed_is_shown_as_it_is(people: dict[str, A
     assert (administration.restricted, administration.client_number) == (True, "K1")
 
 
-def test_settings_that_were_typed_stay_when_one_is_refused(people: dict[str, Actor]) -> None:
+def test_typed_settings_are_kept_when_one_is_refused(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     browser, path = browser_of(boss), f"/administrations/{administration.pk}/settings/"

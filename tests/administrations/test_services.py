@@ -64,7 +64,7 @@ def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
         assert AuditEntry.objects.get(action="administrations.imported").details["administrations"] == ids
 
 
-def test_a_company_is_imported_once_however_often_it_is_asked(actor: Any) -> None:
+def test_repeated_requests_import_a_company_once(actor: Any) -> None:
     boss = actor("administrator")
     connection_id, remotes = two_more_companies(boss)
     new_administrations = [NewAdministration(one) for one in remotes]
@@ -91,7 +91,7 @@ def test_a_user_may_not_import(actor: Any) -> None:
         services.import_companies(user, 1, 1, [])
 
 
-def test_a_division_shows_its_administrations_to_its_members(actor: Any) -> None:
+def test_members_of_a_division_see_its_administrations(actor: Any) -> None:
     boss = actor("administrator")
     user = colleague(actor, boss, "user")
     administration = administration_of(boss)
@@ -134,7 +134,7 @@ def test_a_setting_comes_from_the_nearest_place(actor: Any) -> None:
     assert (settings.resources, settings.sources["notify"]) == (("accounts", "entries"), Source.DEFAULT)
 
 
-def test_what_the_organisation_switched_off_stays_off(actor: Any) -> None:
+def test_a_setting_disabled_by_the_organisation_stays_disabled(actor: Any) -> None:
     administration = administration_of(actor("administrator"))
     with organisation_scope(administration.organisation_id):
         administration.organisation.settings = {"resources": ["accounts"]}
@@ -153,5 +153,5 @@ def test_what_the_organisation_switched_off_stays_off(actor: Any) -> None:
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_settings_that_make_no_sense_are_named(settings: dict[str, Any], key: str) -> None:
+def test_invalid_settings_are_named(settings: dict[str, Any], key: str) -> None:
     assert set(problems_with(settings)) == {key}

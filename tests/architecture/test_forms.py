@@ -77,7 +77,7 @@ def _sources() -> Iterator[tuple[str, Path, ast.Module]]:
         yield name, path, ast.parse(path.read_text())
 
 
-def test_nobody_reads_a_request_beside_forms_and_parameters() -> None:
+def test_only_forms_and_parameters_read_requests() -> None:
     raw_reads = {
         name: list(_raw_reads(tree)) for name, _path, tree in _sources() if not name.startswith(READERS)
     }

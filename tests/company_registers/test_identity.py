@@ -38,7 +38,7 @@ def test_a_sector_is_never_stored_without_its_revision() -> None:
     assert identity == Identity(no_number_reason="test_demo", sector="K", sector_scheme="NACE-2.1")
 
 
-def test_an_unattended_import_may_complete_it_later_but_not_lie() -> None:
+def test_an_unattended_import_may_omit_but_not_falsify_the_identity() -> None:
     nothing = check_identity(country="NL", allow_incomplete=True)
     assert isinstance(nothing, Identity)
     assert not nothing.is_complete

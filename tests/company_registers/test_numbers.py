@@ -47,6 +47,43 @@ GOOD = [
     ("LU", "B 12345", "B12345"),
     ("PL", "KRS 0000012345", "0000012345"),
     ("LV", "LV40003032949", "40003032949"),
+    # Labels before and behind the number.
+    ("NL", "KvK-nr. 69599084", "69599084"),
+    ("NL", "KvK nummer: 69599084", "69599084"),
+    ("NL", "KvKnr:69599084", "69599084"),
+    ("NL", "Kamer van Koophandel nr. 6959.9084", "69599084"),
+    ("NL", "K.v.K. 69599084", "69599084"),
+    ("NL", "KvK Amsterdam 33031431", "33031431"),
+    ("NL", "69599084 (KvK)", "69599084"),
+    ("DK", "CVR-nr. 22756214", "22756214"),
+    ("DK", "CVR nr.: DK22756214", "22756214"),
+    ("DK", "CVR/SE-nr. 22756214", "22756214"),
+    ("NO", "Org.nr 923 609 016", "923609016"),
+    ("NO", "Org. nr.: 923609016 MVA", "923609016"),
+    ("NO", "Organisasjonsnummer NO923609016MVA", "923609016"),
+    ("NO", "923609016 (Foretaksregisteret)", "923609016"),
+    ("SE", "Org.nr. 556036-0793", "556036-0793"),
+    ("SE", "VAT no. SE556036079301", "556036-0793"),
+    ("FI", "Y-tunnus 2077474-0", "2077474-0"),
+    ("FI", "Y-tunnus: FI20774740", "2077474-0"),
+    ("BE", "Ondernemingsnr. 0428.759.497", "0428759497"),
+    ("BE", "BTW BE 0428.759.497, RPR Gent", "0428759497"),
+    ("FR", "SIREN : 404 833 048", "404833048"),
+    ("FR", "404 833 048 RCS Paris", "404833048"),
+    ("GB", "Registered in England and Wales No. 445790", "00445790"),
+    ("GB", "Company number: SC123456", "SC123456"),
+    ("GB", "NO000123", "NO000123"),
+    ("PL", "NIP: 5260250995", "5260250995"),
+    ("LU", "R.C.S. Luxembourg B 12345", "B12345"),
+    # Courts before and behind the number, as typed where nobody lists them so.
+    ("DE", "Freiburg im Breisgau HRB 700001", "Freiburg im Breisgau HRB 700001"),
+    ("DE", "HRB12345 München", "München HRB 12345"),
+    ("DE", "Duesseldorf HRB 12345", "Duesseldorf HRB 12345"),
+    ("DE", "HR B 12345 Ulm", "Ulm HRB 12345"),
+    ("DE", "HRB-Nr. 12345 AG Hamburg", "Hamburg HRB 12345"),
+    ("DE", "HRB 123.456, Amtsgericht Frankfurt am Main", "Frankfurt am Main HRB 123456"),
+    ("DE", "HRB 12345 B Berlin (Charlottenburg)", "Berlin (Charlottenburg) HRB 12345 B"),
+    ("DE", "Registergericht: Amtsgericht Bad Homburg v.d.H., HRB: 12345", "Bad Homburg v.d.H. HRB 12345"),
 ]
 
 
@@ -65,6 +102,8 @@ def test_a_good_number_is_recognised_however_it_is_written(country: str, typed: 
         ("NL", "50000000"),
         ("NL", "55344527"),
         ("NO", "833286602"),
+        ("NO", "100000008"),
+        ("NO", "Org.nr 100 000 008"),
         ("SE", "112233-4567"),
         ("FI", "2077474-1"),
         ("BE", "1000000001"),
@@ -88,6 +127,9 @@ def test_the_dutch_test_never_speaks_about_the_old_regional_series() -> None:
     [
         ("NL", "NL002455799B11", "vat_number", "VAT"),
         ("NL", "002455799B11", "vat_number", "VAT"),
+        ("NL", "BTW-nr. NL002455799B11", "vat_number", "VAT"),
+        ("NL", "KvK-nr. abc", "format", "8 digits"),
+        ("DE", "USt-IdNr. DE136695976", "vat_number", "VAT"),
         ("NL", "000037178598", "branch_number", "branch"),
         ("NL", "004495445", "rsin", "RSIN"),
         ("NL", "123456780", "format", "9"),
@@ -140,6 +182,15 @@ def test_a_register_number_without_its_court_is_kept_and_asked_about() -> None:
     )
 
 
+def test_a_court_that_no_list_has_is_kept_and_asked_about() -> None:
+    number_check = check_number("Kleinkleckersdorf HRB 5", "DE")
+    assert (number_check.number, number_check.status, number_check.note) == (
+        "Kleinkleckersdorf HRB 5",
+        NumberStatus.DOUBTFUL,
+        "court_unknown",
+    )
+
+
 def test_a_lost_leading_zero_is_put_back_and_shown() -> None:
     assert check_number("7052456", "NL").number == "07052456"
     assert check_number("7052456", "NL").note == "zero_added"
@@ -167,7 +218,7 @@ TYPED = st.one_of(
 
 
 @given(TYPED, COUNTRIES)
-def test_nothing_that_is_typed_raises_and_a_problem_always_has_its_sentence(typed: str, country: str) -> None:
+def test_typed_text_never_raises_and_every_problem_has_a_sentence(typed: str, country: str) -> None:
     number_check = check_number(typed, country)
     assert bool(number_check.note) == bool(str(number_check.message))
     assert (number_check.status is NumberStatus.VALID) == (number_check.note == "")

@@ -64,6 +64,32 @@ def test_parquet_keeps_types_and_every_digit() -> None:
     assert table.schema.names == [one.key for one in COLUMNS]
 
 
+@pytest.mark.parametrize("day", [date(1, 1, 1), date(1753, 1, 1), date(1899, 12, 31)])
+def test_excel_has_a_day_before_its_calendar_as_text(day: date) -> None:
+    row = ["a", None, None, None, day, datetime(day.year, day.month, day.day, tzinfo=UTC)]
+    with write_table(Format.EXCEL, COLUMNS, [row]) as file:
+        sheet = openpyxl.load_workbook(io.BytesIO(file.read())).active
+    (cells,) = list(sheet.iter_rows(min_row=2))
+    assert (cells[4].value, cells[4].data_type) == (day.isoformat(), "s")
+    assert cells[5].value.startswith(day.isoformat())
+
+
+def test_excel_has_the_first_day_of_its_calendar_as_a_day() -> None:
+    with write_table(Format.EXCEL, COLUMNS, [["a", None, None, None, date(1900, 1, 1), None]]) as file:
+        sheet = openpyxl.load_workbook(io.BytesIO(file.read())).active
+    assert sheet["E2"].value == datetime(1900, 1, 1)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("file_format", list(Format))
+def test_an_amount_with_the_noise_of_floating_point_is_written(file_format: Format) -> None:
+    rows = [
+        ["a", Decimal("10.100000000000001"), None, None, None, None],
+        ["b", Decimal("-1E-15"), *[None] * 4],
+    ]
+    with write_table(file_format, COLUMNS, rows) as file:
+        assert b"1E-15" not in file.read()
+
+
 @pytest.mark.parametrize("file_format", list(Format))
 def test_an_empty_table_has_its_columns(file_format: Format) -> None:
     with write_table(file_format, COLUMNS, []) as file:

@@ -125,4 +125,4 @@ _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
 def format_amount(amount: Decimal) -> str:
     """Return the exact amount with at least two decimals: `-67800.00`, not `-67800.0000`."""
     cents = amount.quantize(Decimal("0.01"))
-    return str(cents if cents == amount else amount.normalize())
+    return format(cents if cents == amount else amount.normalize(), "f")

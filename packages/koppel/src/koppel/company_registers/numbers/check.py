@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus, doubtful, invalid
 from koppel.company_registers.numbers.country_rules import VALIDATORS
+from koppel.company_registers.numbers.labels import digits_beside_label, strip_labels
 from koppel.kit.database.text import clean_text
 
 LENGTH_MAX = 60
@@ -26,16 +27,25 @@ field, and that pass their country's check."""
 def check_number(text: str, country: str) -> NumberCheck:
     """Check a text as a registration number of this country (ISO 3166, `UK` too). Never raises."""
     country = {"UK": "GB", "EL": "GR"}.get(country.strip().upper(), country.strip().upper())
-    typed = clean_text(unicodedata.normalize("NFKC", text[: LENGTH_MAX * 2])).upper()
-    compact_number = re.sub(r"[^A-Z0-9]", "", typed)
+    typed = clean_text(unicodedata.normalize("NFKC", text[: LENGTH_MAX * 2]))
+    compact_number = re.sub(r"[^A-Z0-9]", "", strip_labels(typed.upper()))
     if not compact_number:
         return invalid("", country, "empty", _("Enter a number, or choose a reason and a sector."))
     if country in VALIDATORS:
-        check = VALIDATORS[country](compact_number, typed)
+        check = _check_with_rules(compact_number, typed, country)
     else:
         message = _("Koppel cannot check numbers of this country.")
         check = doubtful(compact_number[:LENGTH_MAX], country, "not_checkable", message)
     return _as_placeholder(check) if is_placeholder(compact_number, country) else check
+
+
+def _check_with_rules(compact_number: str, typed: str, country: str) -> NumberCheck:
+    """Check by the country's rules; of a text with a label and other words around the number, its digits."""
+    check = VALIDATORS[country](compact_number, typed)
+    if check.note == "format" and (digits := digits_beside_label(typed.upper())):
+        of_digits = VALIDATORS[country](digits, digits)
+        return check if of_digits.note == "format" else of_digits
+    return check
 
 
 def _as_placeholder(check: NumberCheck) -> NumberCheck:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from django.utils.translation import gettext_lazy as _
 from stdnum import exceptions
 from stdnum.be import vat as be_vat
-from stdnum.de import handelsregisternummer
 from stdnum.dk import cvr
 from stdnum.ee import registrikood
 from stdnum.fi import ytunnus
@@ -23,7 +22,8 @@ from stdnum.no import orgnr as no_orgnr
 from stdnum.pl import nip, regon
 from stdnum.se import orgnr as se_orgnr
 
-from koppel.company_registers.numbers.check_result import NumberCheck, doubtful, invalid, valid
+from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus, doubtful, invalid, valid
+from koppel.company_registers.numbers.german_courts import check_german_number
 
 CHECKED_FROM = 50_000_000
 CENTURIES = ("18", "19", "20")
@@ -66,7 +66,14 @@ def _nl_nine_digits(digits: str) -> NumberCheck:
 
 
 def _no(compact_number: str, _typed: str) -> NumberCheck:
-    return _validate_with(no_orgnr.validate, compact_number.removeprefix("NO").removesuffix("MVA"), "NO", 9)
+    digits = compact_number.removeprefix("NO").removesuffix("MVA")
+    check = _validate_with(no_orgnr.validate, digits, "NO", 9)
+    if check.status is NumberStatus.VALID and check.number[0] not in "89":
+        message = _(
+            "Norwegian organisation numbers begin with 8 or 9: this number looks mistyped. Please check."
+        )
+        return doubtful(check.number, "NO", "looks_mistyped", message)
+    return check
 
 
 def _se(compact_number: str, _typed: str) -> NumberCheck:
@@ -122,32 +129,6 @@ def _gb(compact_number: str, _typed: str) -> NumberCheck:
         return valid(number, "GB")
     return invalid(
         compact_number, "GB", "format", _("A company number has 8 digits, or two letters and 6 digits.")
-    )
-
-
-def _de(compact_number: str, typed: str) -> NumberCheck:
-    if re.fullmatch(r"DE\d{9}", compact_number):
-        message = _(
-            "This is a VAT number. Enter the register number instead, with its court: “München HRB 12345”."
-        )
-        return invalid(compact_number, "DE", "vat_number", message)
-    court = re.sub(r"\b(AMTSGERICHT|REGISTERGERICHT|HANDELSREGISTER|AG)\b:?", " ", typed)
-    court = re.sub(r"\s+", " ", court).strip(" ,;")
-    try:
-        return valid(
-            handelsregisternummer.validate(court.title().replace("Hrb", "HRB").replace("Hra", "HRA")), "DE"
-        )
-    except exceptions.ValidationError:
-        pass
-    if match := re.search(r"\b(HRA|HRB|PR|GNR|VR) ?(\d{1,6})(?: ?([A-Z]{1,3}))?\b", court):
-        number = " ".join(part for part in match.groups() if part)
-        message = _("A register number needs its court, for instance “München HRB 12345”. Please add it.")
-        return doubtful(number, "DE", "court_missing", message)
-    return invalid(
-        compact_number,
-        "DE",
-        "format",
-        _("A register number looks like “München HRB 12345”: court, register, number."),
     )
 
 
@@ -229,7 +210,7 @@ VALIDATORS: dict[str, Callable[[str, str], NumberCheck]] = {
     "DK": _dk,
     "FI": _fi,
     "BE": _be,
-    "DE": _de,
+    "DE": check_german_number,
     "GB": _gb,
     "FR": _fr,
     "EE": _ee,
@@ -239,4 +220,4 @@ VALIDATORS: dict[str, Callable[[str, str], NumberCheck]] = {
     "LU": _lu,
     "IE": _ie,
 }
-"""Each takes the text without anything but capitals and digits, and the text as typed in capitals."""
+"""Each takes the capitals and digits of the text, without labels around the number, and the text as typed."""

@@ -26,6 +26,7 @@ from koppel.connectors.visma_net.cursors import (
     checkpoint,
     is_unchanged,
 )
+from koppel.connectors.visma_net.normalise import schedule_in_force
 from koppel.connectors.visma_net.record_mapping import Item, Metadata, text
 from koppel.connectors.visma_net.stamps import newest_stamp
 from koppel.kit.clock import now
@@ -112,7 +113,8 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
         cursor = msgspec.structs.replace(cursor, names=tuple(names))
     endpoint = ENDPOINTS[resource][cursor.progress.position]
     body = await get(session, endpoint.path, _params(endpoint, cursor))
-    fingerprint = _fingerprint(body)
+    # Another rate of VAT may be in force today although the list is the same.
+    fingerprint = _fingerprint(body + str(now().date()).encode() if resource == "vat_codes" else body)
     if is_unchanged(cursor, endpoint.path, fingerprint):
         return _unchanged_page(resource, cursor, endpoint.path, fingerprint)
     return _page(resource, cursor, body, fingerprint)
@@ -165,6 +167,8 @@ def _record(resource: str, endpoint: Endpoint, item: Item) -> Record:
     payload = record_mapping.raw_record(item)
     if endpoint.part:
         payload = b'{"endpoint":"' + endpoint.part.encode() + b'",' + payload[1:]
+    if resource == "vat_codes" and (start := schedule_in_force(payload, now().date())) is not None:
+        payload = b'{"inForceFrom":' + msgspec.json.encode(start) + b"," + payload[1:]
     return Record(
         _key(endpoint, item), payload, endpoint.part, comparison_key=record_mapping.without_stamps(payload)
     )

@@ -17,6 +17,10 @@ from koppel.connectors.visma_net.periods import period_key
 
 AMOUNT_MAX = Decimal(10) ** 18
 AMOUNT_MIN = -AMOUNT_MAX
+FOUR_PLACES = Decimal("0.0001")
+"""What the API documents, and the most that a currency of ISO 4217 has. Further digits are the noise of
+floating point: 10.100000000000001."""
+DECIMALS_MAX = 100
 
 
 class Named(msgspec.Struct, gc=False):
@@ -64,13 +68,18 @@ class AccountWire(msgspec.Struct, gc=False):
 
 
 class Schedule(msgspec.Struct, gc=False):
-    startDate: str = ""
+    """A rate from a day on; without one it holds from the beginning."""
+
+    startDate: str | None = None
     vatRate: Decimal | None = None
     groupType: str | None = None
 
 
 class Vat(msgspec.Struct, gc=False):
+    """`inForceFrom` is ours: the start of the schedule in force when it was read (`schedule_in_force`)."""
+
     vatId: str
+    inForceFrom: str | None = None
     description: str | None = None
     reverseVat: bool = False
     notValidAfter: str | None = None
@@ -220,16 +229,27 @@ def account(raw: bytes) -> rows.AccountRow:
 
 def vat_code(raw: bytes) -> rows.VatCodeRow:
     wire: Vat = msgspec.json.decode(raw, type=Vat)
-    newest = max(wire.schedules, key=lambda schedule: schedule.startDate, default=Schedule())
+    current = [schedule for schedule in wire.schedules if _starts(schedule) == wire.inForceFrom]
     directions = {schedule.groupType.lower() for schedule in wire.schedules if schedule.groupType}
     return rows.VatCodeRow(
         code=wire.vatId,
         name=_clean(wire.description) or wire.vatId,
-        rate=_amount(newest.vatRate),
+        rate=_amount(next((one.vatRate for one in current if one.vatRate is not None), None)),
         direction="both" if len(directions) > 1 else next(iter(directions), None),
         reverse_charge=wire.reverseVat,
         valid_until=_day(wire.notValidAfter),
     )
+
+
+def schedule_in_force(raw: bytes, day: date) -> str | None:
+    """Return the start of the newest schedule that has begun by this day, '' for one without a start; None
+    when none has."""
+    schedules = _schedules.decode(raw).schedules or ()
+    return max((start for start in map(_starts, schedules) if start <= day.isoformat()), default=None)
+
+
+def _starts(schedule: Schedule) -> str:
+    return (schedule.startDate or "")[:10]
 
 
 def journal(raw: bytes) -> rows.JournalRow:
@@ -393,7 +413,13 @@ NORMALISERS: dict[str, Callable[[bytes], rows.Row]] = {
     "entries": entry,
 }
 
+
+class _Schedules(msgspec.Struct, gc=False):
+    schedules: list[Schedule] | None = None
+
+
 _batch = msgspec.json.Decoder(Batch)
+_schedules = msgspec.json.Decoder(_Schedules)
 _line = msgspec.json.Decoder(LineWire)
 
 
@@ -412,13 +438,19 @@ def _dimensions(segments: list[LineSegment]) -> str:
 
 
 def _amount(value: Any) -> Any:
-    """Return the amount.
+    """Return the amount, rounded to four decimals if it has more.
 
     Raises `ValueError` unless it is finite and below 10^18: JSON allows `1e400`, the books do not.
     """
     try:
-        if value is None or AMOUNT_MIN < value < AMOUNT_MAX:
-            return value
+        if value is None:
+            return None
+        if AMOUNT_MIN < value < AMOUNT_MAX:
+            rounded = value.quantize(FOUR_PLACES)
+            if rounded == value:
+                return value
+            if value.as_tuple().exponent > -DECIMALS_MAX:
+                return rounded + 0  # which makes 0 of -0
     except InvalidOperation:  # NaN
         pass
     raise ValueError("An amount is no amount of money.")

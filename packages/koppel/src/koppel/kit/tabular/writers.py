@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import StrEnum
 from itertools import islice
 from typing import IO, Any
@@ -21,7 +21,11 @@ Cell = str | int | bool | Decimal | date | datetime | None
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 PARQUET_ROWS = 20_000
 PARQUET_DIGITS, PARQUET_DECIMALS = 38, 10
+PARQUET_LEAST = Decimal(1).scaleb(-PARQUET_DECIMALS)
+PARQUET_CONTEXT = Context(prec=PARQUET_DIGITS)
 EXCEL_ROWS_MAX = 1_048_575
+EXCEL_FIRST_YEAR = 1900
+"""Excel has no number for an earlier day, so that it is written as text."""
 EXCEL_DIGITS_EXACT = 15
 """Excel stores numbers as doubles; a longer amount is written as text instead of being rounded."""
 
@@ -66,7 +70,7 @@ class TooManyRows(KoppelError):
 def write_table(file_format: Format, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> IO[bytes]:
     """Return a temporary file with the table, rewound; it is deleted when closed.
 
-    Raises `TooManyRows`, and `ValueError` for an amount of more than ten decimals in Parquet.
+    Parquet has amounts rounded to ten decimals. Raises `TooManyRows`.
     """
     with temporary_file() as target:
         if file_format is Format.CSV:
@@ -160,6 +164,8 @@ def _write_excel_cell(sheet: Any, row: int, index: int, cell: Cell, style: Any) 
         return
     if isinstance(cell, bool):
         sheet.write_boolean(row, index, cell)
+    elif isinstance(cell, date) and cell.year < EXCEL_FIRST_YEAR:
+        sheet.write_string(row, index, str(cell))
     elif isinstance(cell, date):
         sheet.write_datetime(row, index, cell, style)
     elif isinstance(cell, int | Decimal):
@@ -189,7 +195,15 @@ def _write_parquet(target: IO[bytes], columns: Sequence[Column], rows: Iterable[
         while chunk := list(islice(remaining, PARQUET_ROWS)):
             cells = zip(*chunk, strict=True)
             arrays = [
-                pyarrow.array(list(values), type=field.type)
+                pyarrow.array(_parquet_cells(values), type=field.type)
                 for values, field in zip(cells, schema, strict=True)
             ]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+
+def _parquet_cells(values: Iterable[Cell]) -> list[Cell]:
+    """Return the cells of a column, with at most as many decimals as the type of amounts has."""
+    return [
+        value.quantize(PARQUET_LEAST, context=PARQUET_CONTEXT) if isinstance(value, Decimal) else value
+        for value in values
+    ]
