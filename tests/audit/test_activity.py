@@ -10,7 +10,6 @@ import psycopg
 import pytest
 from django.utils import timezone
 
-from koppel.administrations import restriction
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.audit.services import AuditActor, record
@@ -23,6 +22,7 @@ from koppel.organisations.groups.divisions import create_division
 from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import Division, Organisation
 from koppel.organisations.roles import Actor
+from tests.administrations.factories import restrict
 from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 
@@ -177,7 +177,7 @@ def test_entries_about_restricted_administrations_are_hidden(boss: Actor, actor:
             ConnectionAction.COMPANIES_SHARED,
             details={"companies": [secret.name, other.name]},
         )
-        restriction.set_access(boss, secret.pk, restricted=True, membership_ids=[named.membership_id])
+        restrict(boss, secret.pk, [named.membership_id])
 
     def read(person: Actor, query: str) -> str:
         answer = signed_in(person).get(f"{PAGE}?{query}")
