@@ -1,5 +1,4 @@
-"""What a short request costs: the answer to a refused one stays
-small, and nothing runs before it is refused."""
+"""A refused request is cheap: its response is short, and nothing runs before the refusal."""
 
 import json
 from typing import Any
@@ -90,7 +89,7 @@ def test_an_operation_does_not_run_before_its_unknown_parameter_is_refused(world
 
 
 def queries_of(client: Client, path: str, status: int) -> int:
-    """How many statements the request needed; the answer has this status."""
+    """Return the number of queries of the request, whose response has this status."""
     with CaptureQueriesContext(connection) as captured:
         assert client.get(path).status_code == status
     return len(captured)

@@ -1,4 +1,4 @@
-"""What an operation of REST does not declare is refused by name, whichever operation it is."""
+"""Every REST operation refuses undeclared parameters by name."""
 
 import json
 import re

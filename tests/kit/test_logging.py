@@ -1,4 +1,4 @@
-"""What is logged can be read by machines, carries its context, and never contains a secret."""
+"""Log lines are machine-readable, carry their context, and never contain a secret."""
 
 import json
 import logging

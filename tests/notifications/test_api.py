@@ -1,4 +1,4 @@
-"""A member's notices over REST."""
+"""A member's notifications over REST."""
 
 from typing import Any
 

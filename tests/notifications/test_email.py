@@ -1,5 +1,4 @@
-"""Mail: in the receiver's language, with one link and a way out;
-retried when the server fails, never sent twice."""
+"""Mail in the recipient's language with one link and an unsubscribe link, retried but never sent twice."""
 
 import asyncio
 import os

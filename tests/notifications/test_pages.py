@@ -1,4 +1,4 @@
-"""The page of notices and the page of what a person is told, as the person uses them."""
+"""The pages of notifications and of notification preferences."""
 
 from typing import Any
 

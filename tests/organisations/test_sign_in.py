@@ -1,5 +1,4 @@
-"""Signing in: the second step, passkeys, sessions, throttling, switching between
-organisations, and operators who look in."""
+"""Sign-in: second factor, passkeys, sessions, throttling, switching organisations, operators."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,5 +1,4 @@
-"""A firm's own identity provider, a process of its own: it signs in the
-firm's people, to the firm, and nobody else."""
+"""Single sign-on with an organisation's own identity provider, a separate process."""
 
 import re
 import threading

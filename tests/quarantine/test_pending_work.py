@@ -1,5 +1,7 @@
-"""What is under way when the quarantine begins, and what waits for its end:
-nothing is lost, nothing counts as a failure."""
+"""Work in progress when a quarantine begins, and work that waits for its end.
+
+Nothing is lost, and nothing counts as a failure.
+"""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,5 +1,4 @@
-"""The frame's pages in a real browser: nothing for axe-core to find,
-nothing that the security policy stops."""
+"""The pages in a real browser: no findings of axe-core, no violations of the security policy."""
 
 from typing import Any
 

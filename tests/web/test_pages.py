@@ -1,4 +1,4 @@
-"""Every page of the frame, for every role, in both languages."""
+"""Every page, for every role, in both languages."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""What opens something stands in no line of the log, whatever becomes of the request that carries it."""
+"""URLs that grant access never appear in the log, whatever becomes of the request."""
 
 import io
 import json
