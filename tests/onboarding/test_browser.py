@@ -1,6 +1,6 @@
-"""The nine steps clicked through in a real browser, with the played vendor and a real worker behind it.
+"""The nine steps of the wizard in a real browser, with the simulated vendor and a real worker.
 
-Screenshots of every step stay in `test-output/`; axe-core looks at each.
+Screenshots of every step are stored in `test-output/`; axe-core checks each.
 """
 
 from collections.abc import Iterator

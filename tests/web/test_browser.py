@@ -1,5 +1,4 @@
-"""The frame's pages in a real browser: nothing for axe-core to find,
-nothing that the security policy stops."""
+"""The pages in a real browser: no findings of axe-core, no violations of the security policy."""
 
 from typing import Any
 
@@ -33,9 +32,9 @@ def pages(world: World) -> dict[str, str]:
         "sync": f"{administration_path}/sync/",
         "sync-run": f"{administration_path}/sync/runs/{world.run_id}/",
         "issues": "/issues/",
-        "notices": "/notices/",
-        "notices-unread": "/notices/?show=unread",
-        "notices-preferences": "/notices/preferences/",
+        "notices": "/notifications/",
+        "notices-unread": "/notifications/?show=unread",
+        "notices-preferences": "/notifications/preferences/",
         "people": "/organisation/people/",
         "divisions": "/organisation/divisions/",
         "division": f"/organisation/divisions/{world.division.pk}/",

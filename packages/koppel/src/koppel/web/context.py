@@ -87,7 +87,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     return {
         **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
-        "unread_notices": SimpleLazyObject(lambda: unread_count(actor)),
+        "unread_notifications": SimpleLazyObject(lambda: unread_count(actor)),
         "open_issues": SimpleLazyObject(lambda: open_count(actor)),
         "nav_groups": [
             NavGroup("work", _("Work"), [item for item in MAIN if actor.can(item.permission)]),

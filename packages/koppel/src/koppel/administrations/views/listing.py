@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
-from django.http import FileResponse, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -72,7 +72,12 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
         "has_connection": bool(choices["connections"]),
         "views": views,
         "view": next((view for view in views if view.query == query), None),
-        "formats": [(Format.CSV, "CSV"), (Format.EXCEL, "Excel")],
+        "formats": [
+            (Format.CSV, "CSV"),
+            (Format.EXCEL, "Excel"),
+            (Format.PARQUET, "Parquet"),
+            (Format.PLAIN_CSV, _("CSV for programs")),
+        ],
         "done_id": list_query.operation_id,
         "today": timezone.localdate().isoformat(),
         **choices,
@@ -108,11 +113,13 @@ def show_rows(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def export_administrations(request: AuthenticatedRequest, file_format: str) -> HttpResponse | FileResponse:
-    """Export what the list shows, all of it that matches, as CSV or Excel."""
+    """Export what the list shows, all of it that matches, in one of the formats."""
     request.actor.require(Permission.VIEW)
-    chosen_format = Format.EXCEL if file_format == "xlsx" else Format.CSV
+    if file_format not in set(Format):
+        raise Http404
+    chosen_format = Format(file_format)
     content = export_list(request.actor, read_query(request), chosen_format)
-    name = f"{_('administrations')}-{timezone.localdate().isoformat()}.{chosen_format.value}"
+    name = f"{_('administrations')}-{timezone.localdate().isoformat()}.{chosen_format.extension}"
     return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[chosen_format])
 
 
