@@ -28,7 +28,7 @@ def post(client: Client, path: str, body: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "path", ["/notices/", "/administrations/", "/administrations/rows/", "/issues/", "/account/api/"]
+    "path", ["/notifications/", "/administrations/", "/administrations/rows/", "/issues/", "/account/api/"]
 )
 def test_a_query_of_many_unknown_names_gets_a_short_response(world: World, path: str) -> None:
     answer = world.client("reader").get(f"{path}?{MANY_NAMES}")
@@ -38,13 +38,13 @@ def test_a_query_of_many_unknown_names_gets_a_short_response(world: World, path:
 
 def test_of_many_refused_parts_ten_are_named_and_the_others_counted(world: World) -> None:
     names = "&".join(f"x{number}=1" for number in range(40))
-    page = world.client("reader").get(f"/notices/?{names}").content.decode()
+    page = world.client("reader").get(f"/notifications/?{names}").content.decode()
     assert (page.count("is not a filter") // 2, "And 30 more." in page, len(page) < BYTES_MAX) == (
         10,
         True,
         True,
     )
-    detail = world.client("reader").get(f"/api/v1/notices?{names}").json()["detail"]
+    detail = world.client("reader").get(f"/api/v1/notifications?{names}").json()["detail"]
     assert (len(detail), detail[-1]["msg"], detail[-1]["more"]) == (11, "And 30 more.", 30)
 
 

@@ -139,7 +139,7 @@ def test_accepting_an_invitation_keeps_the_home_organisation(eve: Actor, ada: Ac
     assert memberships_of(ada) == {ada.organisation_id, eve.organisation_id}
     assert opens(browser) == eve.organisation_id, "Accepted in this session."
     assert notices_of(ada) == ["membership_began"], "Told where she works."
-    assert "a member of" in by_password(email_of(ada)).get("/notices/").content.decode()
+    assert "a member of" in by_password(email_of(ada)).get("/notifications/").content.decode()
     assert opens(by_password(email_of(ada))) == ada.organisation_id
 
 

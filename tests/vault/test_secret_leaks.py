@@ -185,7 +185,7 @@ def _answers(firm: Connected) -> Iterator[str]:
         f"/connections/{firm.connection.pk}/",
         "/administrations/",
         "/activity/",
-        "/notices/",
+        "/notifications/",
     ]
     for path in [*(one for one in described if "{" not in one), *pages]:
         answer = client.get(path, follow=True)

@@ -41,7 +41,7 @@ def pages_with_filters(world: World) -> list[str]:
         "/issues/",
         "/search/",
         "/organisation/activity/",
-        "/notices/",
+        "/notifications/",
         "/organisation/people/",
         "/organisation/divisions/",
         "/organisation/templates/",

@@ -55,7 +55,7 @@ class User(AbstractUser):
 
 class SettingsMap(TypedDict, total=False):
     """Settings as they are stored: a key that is not there is not
-    set. `settings_schema` says what they may be."""
+    set. `settings_schema` defines their values."""
 
     resources: list[str]
     fiscal_years_back: int
@@ -87,7 +87,7 @@ class Organisation(models.Model):
         return self.name
 
     def accepts(self, email: str) -> bool:
-        """Tell whether people may have an address of this domain."""
+        """Return whether people may have an address of this domain."""
         return not self.email_domains or domain_of(email) in map(normalised, self.email_domains)
 
 
@@ -213,9 +213,9 @@ class ApiToken(TenantModel):
 
 
 class Invitation(TenantModel):
-    """A person invited by mail to become a member.
+    """A person invited by email to become a member.
 
-    `sends` counts the mails: only the link of the last one is valid. `invited_by` None: sent by the operator
+    `sends` counts the emails: only the link of the last one is valid. `invited_by` None: sent by the operator
     from the shell, so that an organisation gets its first Administrator.
     """
 

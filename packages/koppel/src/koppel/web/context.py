@@ -89,7 +89,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
         "preferences": SimpleLazyObject(lambda: preferences_of(actor)),
-        "unread_notices": SimpleLazyObject(lambda: unread_count(actor)),
+        "unread_notifications": SimpleLazyObject(lambda: unread_count(actor)),
         "open_issues": SimpleLazyObject(lambda: open_count(actor)),
         "nav_groups": [
             NavGroup("work", _("Work"), [item for item in MAIN if actor.can(item.permission)]),
