@@ -1,6 +1,6 @@
-"""Bulk changes from a CSV: the first column says which administration, every other column what it gets.
+"""Bulk changes from a CSV: the first column names the administration, every other column a new value.
 
-An empty cell leaves things as they are, a dash takes away. Headings are understood in both languages.
+An empty cell changes nothing, a dash removes the value. Headings may be in English or Dutch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,22 +57,21 @@ CLEAR = "-"
 
 @dataclass
 class CsvChanges:
-    """`values_by_id`: what every administration gets. `problems`: (line,
-    text of the line, why it cannot be followed)."""
+    """`values_by_id`: the new values of each administration. `problems`: (line number, its text, why it is
+    left out)."""
 
     values_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
 
 
 class _Problem(Exception):
-    """Why one line cannot be followed."""
+    """The reason why one line is left out."""
 
 
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
-    """Read what every administration gets. Raises `TableError`, and
-    `Refused` when the heading line is not understood.
+    """Read the new values of each administration. Raises `TableError`, and `Refused` for unknown headings.
 
-    `names_only`: the first column says which administrations are meant, and the others are left out."""
+    `names_only`: read the first column alone."""
     rows = _rows(text)
     if len(rows) < 2:
         raise Refused(_("The file has no lines below the headings."))
@@ -114,7 +113,7 @@ def _headings(cells: Sequence[str], *, names_only: bool) -> tuple[str, list[str]
 
 
 class _LineParser:
-    """Looks up what lines name, from lists read once."""
+    """Resolves the names in lines, from lists that are read once."""
 
     def __init__(self, actor: Actor, key: str, values: Sequence[str]) -> None:
         self.actor, self.key, self.values = actor, key, values
@@ -133,7 +132,7 @@ class _LineParser:
         }
         members = Membership.objects.for_actor(actor).select_related("user")
         self.people = {member.user.email.lower(): member.pk for member in members}
-        self.makers: Mapping[str, Callable[[str], Any]] = {
+        self.parsers: Mapping[str, Callable[[str], Any]] = {
             "number": lambda text: "" if text == CLEAR else text,
             "client_number": lambda text: "" if text == CLEAR else text,
             "division": lambda text: (
@@ -157,10 +156,10 @@ class _LineParser:
         if len(matches) > 1:
             raise _Problem(_("More than one administration matches."))
         values = {
-            key: self.makers[key](text) for key, text in zip(self.values, cells[1:], strict=False) if text
+            key: self.parsers[key](text) for key, text in zip(self.values, cells[1:], strict=False) if text
         }
         try:
-            # What it names was found in our own lists.
+            # Ids need no second look-up: they come from the lists above.
             return matches[0], dict(actions_assign.validate_values(self.actor, values))
         except Refused as refusal:
             raise _Problem(str(refusal)) from None
@@ -184,11 +183,11 @@ class _LineParser:
         return reason
 
     def _members(self, text: str) -> list[int]:
-        mails = [word.strip().lower() for word in text.replace(",", " ").split()]
-        unknown = [mail for mail in mails if mail not in self.people]
+        emails = [word.strip().lower() for word in text.replace(",", " ").split()]
+        unknown = [email for email in emails if email not in self.people]
         if unknown:
             raise _Problem(_("Not a member: %s.") % ", ".join(unknown))
-        return [self.people[mail] for mail in mails]
+        return [self.people[email] for email in emails]
 
 
 def _normalize(text: str) -> str:

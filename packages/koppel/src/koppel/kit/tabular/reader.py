@@ -20,7 +20,7 @@ from typing import Literal
 from django.utils.translation import gettext as _
 
 from koppel.kit.errors import KoppelError
-from koppel.kit.tabular.writers import FORMULA_STARTS
+from koppel.kit.tabular.conventions import FORMULA_STARTS
 
 Quoting = Literal[0, 3]
 """The csv constants `QUOTE_MINIMAL` and `QUOTE_NONE`."""
@@ -129,7 +129,7 @@ def heading_keys(cells: Sequence[str], names: Mapping[str, str]) -> list[str]:
 
 
 def unescape_formula(cell: str) -> str:
-    """Remove the apostrophe that `writers.escape_formula` puts before text that begins like a formula."""
+    """Remove the apostrophe that `conventions.escape_formula` puts before text that begins like a formula."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
