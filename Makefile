@@ -13,7 +13,7 @@ MAKEFLAGS += --jobs=2
 TEST_PROCESSES ?= 3
 PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder)
 
-.PHONY: help install demo demo-once test drills check style types imports setup-tests coverage hooks bench docs wheel vendor built clean
+.PHONY: help install demo demo-once test drills check style types imports translations setup-tests coverage hooks bench docs wheel vendor built clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ test: check built ## Check, then run all tests except drills, in the browser too
 drills: built ## Run tests that take minutes or need other servers: restores, two hosts, single wheels; reports what cannot run
 	@.venv/bin/python -m pytest -m drill $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
 
-check: style types imports ## Check style, types and imports; takes seconds
+check: style types imports translations ## Check style, types, imports and translations; takes seconds
 
 style: $(READY)
 	@.venv/bin/ruff format --check -q .
@@ -46,6 +46,10 @@ types: $(READY)
 
 imports: $(READY)
 	@.venv/bin/lint-imports
+
+# A text without its Dutch, or with a fuzzy or an empty one. Continues without gettext: `make setup-tests` installs it.
+translations: $(READY)
+	@! command -v xgettext >/dev/null || .venv/bin/python -m koppel.web.build.translations
 
 setup-tests: ## Install Chromium, gettext, PostgreSQL and iproute2 as root on Debian; elsewhere print what to install
 	@PYTHON="$(PYTHON)" .ci/setup-tests

@@ -1,4 +1,4 @@
-"""Makes the fixtures of `tests/` known to every test, also to those that live beside a connector's code."""
+"""Makes the fixtures of `tests/` available to every test, including those beside a connector's code."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
-"""The same examples everywhere, and one that takes long says something about the machine alone. `pytest
---hypothesis-profile=default` looks for others."""
+"""The same examples everywhere and no deadline, because machines differ in speed. `pytest
+--hypothesis-profile=default` tries other examples."""
 
 pytest_plugins = [
     "tests.fixtures.requirements",
@@ -26,13 +26,13 @@ pytest_plugins = [
 
 
 LONG = ("kill", "browser", "slow")
-"""Marks of tests that take long or wait for other processes."""
+"""Markers of tests that take long or wait for other processes."""
 STARTS_PROCESSES = {"sandbox", "worker", "free_port"}
-"""Fixtures of tests that talk to other processes: they take longer than those that read pages."""
+"""Fixtures of tests that use other processes, which take longer than tests that read pages."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side, the files that take longest begin first: none of them is left alone at the end."""
+    """Start the slowest files first in a parallel run, so that none of them runs alone at the end."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         places: dict[Path, int] = {}
         for item in items:

@@ -1,20 +1,20 @@
-"""Bulk work on 5,000 administrations: preview, then division, template and people of each, and its undo.
+"""Bulk actions on 5,000 administrations: preview, change of division, template and people, and undo.
 
-What is measured is what a person waits for: from pressing Preview to the last result. The job runs as the
-application role under row level security, in chunks that each commit.
+Measures what a user waits for: from pressing Preview to the last result. The job runs as the application role
+under row level security, in chunks that each commit.
 """
 
 import time
 from typing import Any
 
-from bench._firm import firm_in_database
+from bench._served_organisation import organisation_in_database
 
 ADMINISTRATIONS = 5_000
 SECONDS_MAX = 30
 
 
 def run() -> list[dict[str, Any]]:
-    with firm_in_database(ADMINISTRATIONS) as firm:
+    with organisation_in_database(ADMINISTRATIONS) as organisation:
         from koppel.administrations.bulk import operations, queries
         from koppel.administrations.list.query import parse_query_string
         from koppel.administrations.models import BulkState
@@ -22,13 +22,13 @@ def run() -> list[dict[str, Any]]:
         from koppel.kit.tenancy import organisation_scope
         from koppel.organisations.models import Membership
 
-        boss = firm.boss
+        boss = organisation.boss
         began = time.perf_counter()
         with organisation_scope(boss.organisation_id):
             people = list(Membership.objects.order_by("pk").values_list("pk", flat=True))
             params = {
-                "division": firm.divisions[1],
-                "template": firm.templates[1],
+                "division": organisation.divisions[1],
+                "template": organisation.templates[1],
                 "add": people[2:5],
                 "remove": [people[5]],
             }

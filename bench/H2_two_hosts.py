@@ -1,5 +1,7 @@
-"""Workers on two hosts, one of which is cut off from the network in the middle of its runs: the other
-finishes, and what the first still wants to write when it is back is refused."""
+"""Workers on two hosts, one of which loses its network during its runs.
+
+The other host must finish the runs, and late writes of the first must be refused.
+"""
 
 import contextlib
 import os
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench._django import migrate_database
-from bench._mock_tenants import NO_OPEN_RUNS, Fleet
+from bench._mock_tenants import NO_OPEN_RUNS, BenchmarkEnvironment
 from bench._two_hosts import HUB, Host, debian_postgres, missing_requirement, two_hosts
 from tests.fixtures.stack import register_app, run_sandbox, wait_until
 
@@ -36,36 +38,38 @@ def run() -> list[dict[str, Any]]:
         home = Path(folder)
         migrate_database(addresses, home)
         with run_sandbox("--host", HUB, companies=COMPANIES, lines=400) as sandbox:
-            stand = Fleet(sandbox, addresses, register_app(sandbox))
-            firm = stand.firm("Two hosts")
+            environment = BenchmarkEnvironment(sandbox, addresses, register_app(sandbox))
+            tenant = environment.add_tenant("Two hosts")
             sandbox.control("settings", {"latency_seconds": 0.15})
             with _worker(first, home / "first.log") as pid, _worker(second, home / "second.log"):
-                stand.wait(LISTENING, 90)
-                # Entries stand still, so that the cut finds all runs
-                # in the middle, however slow the machine is.
+                environment.wait(LISTENING, 90)
+                # Requests for entries are held, so that the network is cut during all runs however slow the
+                # machine is.
                 sandbox.hold("journaltransaction", times=10_000)
-                firm.import_all()
-                stand.wait(EACH_HAS_SOME, 90, interval_seconds=0.05)
+                tenant.import_all()
+                environment.wait(EACH_HAS_SOME, 90, interval_seconds=0.05)
                 wait_until(lambda: sandbox.holds(COMPANIES))
-                return _cut(stand, first, pid, home / "first.log")
+                return _cut(environment, first, pid, home / "first.log")
 
 
-def _cut(stand: Fleet, first: Host, pid: int, log: Path) -> list[dict[str, Any]]:
-    left = stand.value(
+def _cut(environment: BenchmarkEnvironment, first: Host, pid: int, log: Path) -> list[dict[str, Any]]:
+    left = environment.value(
         f"SELECT array_agg(id) FROM sync_run WHERE state = 'running' AND worker LIKE '%:{pid}:%'"
     )
     first.cut_off()
     cut_at = time.monotonic()
-    stand.sandbox.control("settings", {"latency_seconds": 0})
-    stand.sandbox.release()
+    environment.sandbox.control("settings", {"latency_seconds": 0})
+    environment.sandbox.release()
     ids = ", ".join(map(str, left))
-    stand.wait(f"SELECT bool_and(attempt >= 2) FROM sync_run WHERE id IN ({ids})", 90, interval_seconds=0.1)
+    environment.wait(
+        f"SELECT bool_and(attempt >= 2) FROM sync_run WHERE id IN ({ids})", 90, interval_seconds=0.1
+    )
     taken_over = time.monotonic() - cut_at
-    stand.wait(NO_OPEN_RUNS, 120)
+    environment.wait(NO_OPEN_RUNS, 120)
     finished = time.monotonic() - cut_at
     first.reconnect()
     refused = _wait_for(log, "run_taken_over", 90)
-    active = stand.value("SELECT count(*) FROM administrations_administration WHERE status = 'active'")
+    active = environment.value("SELECT count(*) FROM administrations_administration WHERE status = 'active'")
     return [
         _figure(
             "taken over after the cut",
@@ -76,7 +80,13 @@ def _cut(stand: Fleet, first: Host, pid: int, log: Path) -> list[dict[str, Any]]
         ),
         {"name": "everything finished after the cut", "value": round(finished, 1), "unit": "s"},
         _figure("administrations active", active, "administrations", COMPANIES, holds=active == COMPANIES),
-        _figure("entry lines lost or doubled", _difference(stand), "lines", 0, holds=_difference(stand) == 0),
+        _figure(
+            "entry lines lost or doubled",
+            _difference(environment),
+            "lines",
+            0,
+            holds=_difference(environment) == 0,
+        ),
         _figure(
             "runs of the cut-off host that were refused when it was back",
             refused,
@@ -87,9 +97,9 @@ def _cut(stand: Fleet, first: Host, pid: int, log: Path) -> list[dict[str, Any]]
     ]
 
 
-def _difference(stand: Fleet) -> int:
-    there = sum(one["entry_lines"] for one in stand.sandbox.control("companies?counts=1")["companies"])
-    return abs(there - int(stand.value("SELECT count(*) FROM books_entry_line")))
+def _difference(environment: BenchmarkEnvironment) -> int:
+    there = sum(one["entry_lines"] for one in environment.sandbox.control("companies?counts=1")["companies"])
+    return abs(there - int(environment.value("SELECT count(*) FROM books_entry_line")))
 
 
 def _wait_for(log: Path, word: str, seconds: float) -> int:
@@ -101,7 +111,7 @@ def _wait_for(log: Path, word: str, seconds: float) -> int:
 
 @contextlib.contextmanager
 def _worker(host: Host, log: Path) -> Iterator[int]:
-    """Its process id, which is part of the worker's name."""
+    """Return the worker's process id, which is part of its name."""
     with log.open("wb") as words:
         command = host.command(
             sys.executable, "-m", "koppel.cli", "worker", "--concurrency", str(COMPANIES // 2)

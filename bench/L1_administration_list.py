@@ -1,9 +1,8 @@
-"""The list at 10,000 administrations, over HTTP: filters, searches,
-sorting and pages mixed, as people use it.
+"""The administration list at 10,000 administrations over HTTP: filters, searches, sorting and pages.
 
-Each request is the whole page of 100 rows with its filters, read by an Administrator through the application
-role under row level security. Beside it the same figure for the dashboard. That an index serves each of these
-queries is held by a test (`tests/administrations/test_plans.py`).
+Each request loads the whole page of 100 rows with its filters, as an Administrator, through the application
+role under row level security. The dashboard is measured in the same way.
+`tests/administrations/test_plans.py` checks that each of these queries uses an index.
 """
 
 import itertools
@@ -11,7 +10,7 @@ import statistics
 import time
 from typing import Any
 
-from bench._firm import ServedFirm, served_firm
+from bench._served_organisation import ServedOrganisation, served_organisation
 
 ADMINISTRATIONS = 10_000
 REQUESTS = 150
@@ -23,8 +22,8 @@ ALL_COLUMNS = (
 
 
 def run() -> list[dict[str, Any]]:
-    with served_firm(ADMINISTRATIONS) as served:
-        listed = sorted(_times(served, addresses(served.firm)))
+    with served_organisation(ADMINISTRATIONS) as served:
+        listed = sorted(_times(served, addresses(served.organisation)))
         dashboard = sorted(_times(served, itertools.repeat("/", 25)))
     return [
         _figure("list, 95th percentile", _percentile(listed, 95), P95_MAX_MS),
@@ -34,8 +33,8 @@ def run() -> list[dict[str, Any]]:
     ]
 
 
-def addresses(firm: Any) -> list[str]:
-    """Every filter, search and sorting at least once, alone and together."""
+def addresses(organisation: Any) -> list[str]:
+    """Return addresses with every filter, search and sorting, alone and combined."""
     queries = [
         "",
         "page=50",
@@ -47,14 +46,14 @@ def addresses(firm: Any) -> list[str]:
         "q=k0012",
         "q=v0099",
         "status=failed&status=blocked",
-        f"division={firm.divisions[0]}",
-        f"division={firm.divisions[1]}&status=active",
+        f"division={organisation.divisions[0]}",
+        f"division={organisation.divisions[1]}&status=active",
         "division=none",
-        f"template={firm.templates[0]}&sort=complete",
+        f"template={organisation.templates[0]}&sort=complete",
         "user=me",
         "user=none&sort=number",
         "sector=G&sector=F",
-        f"connection={firm.connections[1]}&sort=-complete",
+        f"connection={organisation.connections[1]}&sort=-complete",
         "freshness=stale&freshness=old&sort=complete",
         "freshness=never",
         "issues=any",
@@ -76,16 +75,15 @@ def addresses(firm: Any) -> list[str]:
         "sort=connection",
         ALL_COLUMNS,
         f"{ALL_COLUMNS}&sort=-issues&page=20",
-        f"q=de&status=active&division={firm.divisions[2]}&sort=-complete",
+        f"q=de&status=active&division={organisation.divisions[2]}&sort=-complete",
     ]
     return list(
         itertools.islice(itertools.cycle(f"/administrations/?all=1&{query}" for query in queries), REQUESTS)
     )
 
 
-def _times(served: ServedFirm, addresses: Any) -> list[float]:
-    """Milliseconds of each, after a first round that warms caches of
-    processes, not of answers: there are none."""
+def _times(served: ServedOrganisation, addresses: Any) -> list[float]:
+    """Return the milliseconds of each request, after a first round that warms the processes' caches."""
     connection = served.connection()
     addresses = list(addresses)
     for path in addresses[:5]:

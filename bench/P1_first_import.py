@@ -1,10 +1,9 @@
-"""First import of 100,000 entry lines into typed tables with the raw
-payload kept, beside a plain script and dlt.
+"""First import of 100,000 entry lines into typed tables with the raw payload, beside a script and dlt.
 
-A real worker reads the sandbox over loopback, pages of 1,000, into the embedded PostgreSQL, which writes
-durably; the application role and row level security are as in earnest. The run's own clock is read, from the
-worker's start of it to its end, checks of the books included. Koppel and the floor run twice in turn and
-their better time counts; dlt runs once more.
+A real worker reads the sandbox over loopback, in pages of 1,000, into the embedded PostgreSQL with durable
+writes, the application role and row level security, as in production. The duration is the run's own, from its
+start by the worker to its end, including the checks of the books. Koppel and the plain script run twice in
+turn, and the better times count; dlt runs once more.
 """
 
 import tempfile
@@ -24,21 +23,21 @@ LINES, GOAL, FLOOR_SHARE, PEER_TIMES, SANDBOX_PAGES = 100_000, 40_000, 0.6, 3.0,
 
 
 def run() -> list[dict[str, Any]]:
-    with bench_app(companies=2, lines=LINES) as stood:
-        company = stood.company(1)
+    with bench_app(companies=2, lines=LINES) as app:
+        company = app.company(1)
         headers, periods = _headers(company), _periods(company)
-        served = _pages_per_second(stood, headers, periods)
+        served = _pages_per_second(app, headers, periods)
         ours, plain = [], []
-        with worker(stood) as process:
+        with worker(app) as process:
             for _round in range(2):
-                delete_books(stood)
+                delete_books(app)
                 run_ = entries_import(company)
-                ours.append(_rate(stood, run_))
-                seconds, lines = floor(stood.sandbox.url, headers, periods, stood.addresses.superuser_url)
+                ours.append(_rate(app, run_))
+                seconds, lines = floor(app.sandbox.url, headers, periods, app.addresses.superuser_url)
                 plain.append(lines / seconds)
             memory = _peak_megabytes(process.pid)
         with tempfile.TemporaryDirectory(prefix="koppel-bench-dlt-") as folder:
-            seconds, rows = dlt(stood.sandbox.url, headers, stood.addresses.superuser_url, Path(folder))
+            seconds, rows = dlt(app.sandbox.url, headers, app.addresses.superuser_url, Path(folder))
     return _figures(max(ours), max(plain), rows / seconds, served, memory)
 
 
@@ -75,7 +74,7 @@ def _figures(ours: float, plain: float, peer: float, served: float, memory: floa
 
 
 def _headers(company: "Synced") -> dict[str, str]:
-    """A token as the vault gives it to a session."""
+    """Return request headers with a token from the vault."""
     from koppel.connections.models import Grant
     from koppel.connections.vault.encryption import decrypt_token
     from koppel.kit.tenancy import organisation_scope
@@ -91,17 +90,17 @@ def _periods(company: "Synced") -> list[str]:
     return sorted({str(one["period"]) for one in company.batches()})
 
 
-def _pages_per_second(stood: BenchApp, headers: dict[str, str], periods: list[str]) -> float:
-    """The second time round the sandbox sends what it encoded the first time. A page counts by its lines."""
-    list(pages(stood.sandbox.url, headers, periods))
+def _pages_per_second(app: BenchApp, headers: dict[str, str], periods: list[str]) -> float:
+    """Return pages per second of a second read, which the sandbox has encoded already."""
+    list(pages(app.sandbox.url, headers, periods))
     began = time.perf_counter()
-    for _body in pages(stood.sandbox.url, headers, periods):
+    for _body in pages(app.sandbox.url, headers, periods):
         pass
     return LINES / 1000 / (time.perf_counter() - began)
 
 
-def _rate(stood: BenchApp, run_id: int) -> float:
-    with psycopg.connect(stood.addresses.superuser_url) as connection:
+def _rate(app: BenchApp, run_id: int) -> float:
+    with psycopg.connect(app.addresses.superuser_url) as connection:
         row = connection.execute(
             "SELECT sum(part.lines), extract(epoch FROM run.finished_at - run.started_at) FROM sync_run run"
             " JOIN sync_run_resource part ON part.run_id = run.id WHERE run.id = %s "

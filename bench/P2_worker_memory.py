@@ -1,5 +1,7 @@
-"""Peak memory of the worker that imports 100,000 entry lines, and of one that
-imports 2,000,000: it must not grow with them."""
+"""Peak memory of a worker that imports 100,000 entry lines, and of one that imports 2,000,000.
+
+It must not grow with the number of lines.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,14 @@ LINES, COPIES, MEGABYTES_MAX, GROWTH_MAX = 100_000, 20, 180, 1.1
 
 
 def run() -> list[dict[str, Any]]:
-    with bench_app(companies=2, lines=LINES) as stood:
-        company = stood.company(1)
-        with worker(stood) as process:
+    with bench_app(companies=2, lines=LINES) as app:
+        company = app.company(1)
+        with worker(app) as process:
             entries_import(company)
             small = _peak_megabytes(process.pid)
-        delete_books(stood)
+        delete_books(app)
         company.paging(copies=COPIES)
-        with worker(stood) as process:
+        with worker(app) as process:
             entries_import(company, timeout_seconds=1800)
             large = _peak_megabytes(process.pid)
     growth = large / small

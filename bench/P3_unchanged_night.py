@@ -1,11 +1,12 @@
-"""A thousand administrations of eight resources in which nothing changed: what a scheduled night costs.
+"""The cost of a scheduled night for 1,000 administrations of eight resources without changes.
 
-KOPPEL_BENCH_COMPANIES makes it smaller for a quick look; the figure to reach is for 1,000."""
+KOPPEL_BENCH_COMPANIES reduces their number for a quick run; the target is for 1,000.
+"""
 
 import os
 from typing import Any
 
-from bench._mock_tenants import NO_OPEN_RUNS, Fleet, MockTenant, fleet
+from bench._mock_tenants import NO_OPEN_RUNS, BenchmarkEnvironment, MockTenant, benchmark_environment
 
 COMPANIES = int(os.environ.get("KOPPEL_BENCH_COMPANIES", "1000"))
 LATENCY_SECONDS = 0.05
@@ -14,38 +15,40 @@ RESOURCES = ["periods", "accounts", "vat_codes", "journals", "projects", "contac
 
 
 def run() -> list[dict[str, Any]]:
-    with fleet(companies=COMPANIES, lines=40) as stand:
-        firm = stand.firm("Night", resources=RESOURCES, fiscal_years_back=0)
-        firm.import_all()
-        with stand.workers(2):
-            first = stand.wait(NO_OPEN_RUNS, 1800)
-            _at_rest(stand)
+    with benchmark_environment(companies=COMPANIES, lines=40) as environment:
+        tenant = environment.add_tenant("Night", resources=RESOURCES, fiscal_years_back=0)
+        tenant.import_all()
+        with environment.workers(2):
+            first = environment.wait(NO_OPEN_RUNS, 1800)
+            _at_rest(environment)
             return [
                 {"name": "first import of all, no latency", "value": round(first, 1), "unit": "s"},
-                *_nothing_changed(stand, firm),
+                *_nothing_changed(environment, tenant),
             ]
 
 
-def _at_rest(stand: Fleet) -> None:
-    states = stand.value("SELECT string_agg(DISTINCT state || reason, ', ') FROM sync_run")
+def _at_rest(environment: BenchmarkEnvironment) -> None:
+    states = environment.value("SELECT string_agg(DISTINCT state || reason, ', ') FROM sync_run")
     if states != "succeeded":
         raise RuntimeError(f"The first import did not succeed everywhere: {states}")
-    stand.execute("UPDATE sync_run SET created_at = now() - interval '2 days'")
-    stand.execute("VACUUM ANALYZE")
-    stand.sandbox.control("settings", {"latency_seconds": LATENCY_SECONDS})
-    stand.sandbox.forget_calls()
+    environment.execute("UPDATE sync_run SET created_at = now() - interval '2 days'")
+    environment.execute("VACUUM ANALYZE")
+    environment.sandbox.control("settings", {"latency_seconds": LATENCY_SECONDS})
+    environment.sandbox.forget_calls()
 
 
-def _nothing_changed(stand: Fleet, firm: MockTenant) -> list[dict[str, Any]]:
+def _nothing_changed(environment: BenchmarkEnvironment, tenant: MockTenant) -> list[dict[str, Any]]:
     from koppel.sync.runs.services import request_due_runs
 
-    written = stand.rows_written()
+    written = environment.rows_written()
     request_due_runs()  # or a worker's own schedule, if it is first
-    seconds = stand.wait(NO_OPEN_RUNS, 900)
-    scheduled = stand.value("SELECT count(*) FROM sync_run WHERE trigger = 'schedule'")
-    calls = stand.sandbox.calls("/v")
+    seconds = environment.wait(NO_OPEN_RUNS, 900)
+    scheduled = environment.value("SELECT count(*) FROM sync_run WHERE trigger = 'schedule'")
+    calls = environment.sandbox.calls("/v")
     endpoints = len({one["path"].lower() for one in calls})
-    again = stand.value("SELECT count(*) FROM sync_run WHERE trigger = 'schedule' AND state <> 'succeeded'")
+    again = environment.value(
+        "SELECT count(*) FROM sync_run WHERE trigger = 'schedule' AND state <> 'succeeded'"
+    )
     if scheduled != COMPANIES or again:
         raise RuntimeError(f"{scheduled} runs were scheduled, {again} did not succeed.")
     requests = len(calls) / COMPANIES
@@ -53,7 +56,7 @@ def _nothing_changed(stand: Fleet, firm: MockTenant) -> list[dict[str, Any]]:
         _at_most(
             f"{COMPANIES} administrations, nothing changed, two workers", round(seconds, 1), "s", SECONDS_MAX
         ),
-        _at_most("rows written in the books", stand.rows_written() - written, "rows", 0),
+        _at_most("rows written in the books", environment.rows_written() - written, "rows", 0),
         _at_most(
             "requests per administration; to reach: the endpoints that are read",
             round(requests, 2),

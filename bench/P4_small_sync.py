@@ -1,6 +1,8 @@
-"""What one small sync costs in processor time of the worker itself, above the network: 100 rows
-changed at the source, read, written and checked, in a process that already runs. PostgreSQL and the
-sandbox are other processes and are not counted."""
+"""The processor time of one small sync in the worker itself.
+
+100 rows that changed at the source are read, written and checked in a running process. PostgreSQL and the
+sandbox are other processes and are not counted.
+"""
 
 import asyncio
 import statistics
@@ -19,8 +21,8 @@ ROWS, TIMES, TO_REACH_MS = 100, 15, 20.0
 
 
 def run() -> list[dict[str, Any]]:
-    with bench_app(companies=2, lines=2000) as stood:
-        company = stood.company(1)
+    with bench_app(companies=2, lines=2000) as app:
+        company = app.company(1)
         assert company.sync().state == "succeeded"
         changed = asyncio.run(_measure(company, edit=True))
         quiet = asyncio.run(_measure(company, edit=False))
@@ -63,8 +65,7 @@ async def _measure(company: "Synced", *, edit: bool) -> list[float]:
 
 
 def _ask(company: "Synced", numbers: list[str], description: str) -> int:
-    """Edit as many entries as there are rows wanted, with their
-    lines' count among them, and ask for a sync."""
+    """Edit entries with about `rows` rows including their lines, and request a sync."""
     from koppel.kit.tenancy import organisation_scope
     from koppel.sync.models import Run
     from koppel.sync.runs.services import request_run

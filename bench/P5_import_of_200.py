@@ -1,9 +1,10 @@
-"""Two hundred administrations ticked, until all are active, while somebody looks at the pages.
+"""An import of 200 administrations until all are active, while a user views pages.
 
-Companies have 200 to 2,900 entry lines, about a thousand on average, and every answer of the accounting
-system takes 50 ms. The pages come from a real `koppel web`, asked one after the other as a person who follows
-the import does: the list of the import and its moving part, the import's own page, the dashboard, one
-administration with its accounts."""
+Companies have 200 to 2,900 entry lines, about a thousand on average, and every response of the accounting
+system takes 50 ms. A real `koppel web` serves the pages, requested one after the other as by a user who
+follows the import: the list of the import and its polled part, the import's page, the dashboard, and one
+administration with its accounts.
+"""
 
 import contextlib
 import itertools
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench._mock_tenants import Fleet, MockTenant, fleet
+from bench._mock_tenants import BenchmarkEnvironment, MockTenant, benchmark_environment
 from koppel.kit.database.embedded_postgres import choose_free_port
 
 COMPANIES = int(os.environ.get("KOPPEL_BENCH_COMPANIES", "200"))
@@ -30,23 +31,23 @@ PAUSE_SECONDS = 0.1
 
 
 def run() -> list[dict[str, Any]]:
-    with fleet(companies=COMPANIES, lines=LINES_MAX) as stand:
-        firm = stand.firm("Ticked")
-        stand.sandbox.control("companies?counts=1")  # books are made before anybody asks for them
-        stand.sandbox.control("settings", {"latency_seconds": LATENCY_SECONDS})
-        with stand.workers(WORKERS), web(stand) as address:
-            return _figures(stand, firm, address)
+    with benchmark_environment(companies=COMPANIES, lines=LINES_MAX) as environment:
+        tenant = environment.add_tenant("Ticked")
+        environment.sandbox.control("companies?counts=1")  # generate the books before they are requested
+        environment.sandbox.control("settings", {"latency_seconds": LATENCY_SECONDS})
+        with environment.workers(WORKERS), web(environment) as address:
+            return _figures(environment, tenant, address)
 
 
-def _figures(stand: Fleet, firm: MockTenant, address: str) -> list[dict[str, Any]]:
+def _figures(environment: BenchmarkEnvironment, tenant: MockTenant, address: str) -> list[dict[str, Any]]:
     began = time.monotonic()
-    ids = firm.import_all()
-    with looking(firm, address, ids) as seconds_of_pages:
-        stand.wait(
+    ids = tenant.import_all()
+    with looking(tenant, address, ids) as seconds_of_pages:
+        environment.wait(
             "SELECT NOT EXISTS (SELECT FROM administrations_administration WHERE status <> 'active')", 900
         )
         seconds = time.monotonic() - began
-    lines = int(stand.value("SELECT count(*) FROM books_entry_line"))
+    lines = int(environment.value("SELECT count(*) FROM books_entry_line"))
     slow = statistics.quantiles(seconds_of_pages, n=20)[18] * 1000
     return [
         _at_most(
@@ -64,8 +65,8 @@ def _figures(stand: Fleet, firm: MockTenant, address: str) -> list[dict[str, Any
 
 
 @contextlib.contextmanager
-def web(stand: Fleet) -> Iterator[str]:
-    """Where a real `koppel web` answers."""
+def web(environment: BenchmarkEnvironment) -> Iterator[str]:
+    """Start a real `koppel web`; yield its address."""
     port = choose_free_port()
     command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
     log = Path(os.environ["KOPPEL_DATA_DIR"]) / "web.log"
@@ -93,8 +94,8 @@ def _wait_until_it_answers(address: str) -> None:
 
 
 @contextlib.contextmanager
-def looking(firm: MockTenant, address: str, ids: list[int]) -> Iterator[list[float]]:
-    """Within the block somebody looks; the seconds of each page."""
+def looking(tenant: MockTenant, address: str, ids: list[int]) -> Iterator[list[float]]:
+    """View pages during the block; yield the seconds of each page."""
     durations: list[float] = []
     over = threading.Event()
     middle_id = ids[len(ids) // 2]
@@ -106,7 +107,7 @@ def looking(firm: MockTenant, address: str, ids: list[int]) -> Iterator[list[flo
         f"/administrations/{middle_id}/",
         f"/administrations/{middle_id}/books/",
     )
-    cookie = _session_of(firm)
+    cookie = _session_of(tenant)
 
     def look() -> None:
         for path in itertools.cycle(paths):
@@ -133,15 +134,15 @@ def looking(firm: MockTenant, address: str, ids: list[int]) -> Iterator[list[flo
         raise RuntimeError("The pages could not be looked at.")
 
 
-def _session_of(firm: MockTenant) -> str:
-    """The cookie of the firm's person, signed in."""
+def _session_of(tenant: MockTenant) -> str:
+    """Return the session cookie of the organisation's user."""
     from django.conf import settings
     from django.test import Client
 
     from koppel.organisations.models import User
 
     client = Client()
-    client.force_login(User.objects.get(pk=firm.actor.user_id))
+    client.force_login(User.objects.get(pk=tenant.actor.user_id))
     return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
 
 

@@ -1,4 +1,4 @@
-"""Sixteen processes want the same tokens at the same moment: each grant is renewed by exactly one call.
+"""Sixteen processes request the same tokens at once: exactly one call renews each grant.
 
 First 1,000 grants that expire together, twice, with a token endpoint that takes 300 ms; then 100 grants while
 it takes 15 s. There is no grace period: a second call for the same token would revoke its family. All 16

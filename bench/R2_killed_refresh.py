@@ -1,9 +1,8 @@
-"""`kill -9` at every step between the intent and the stored answer,
-with and without the vendor's grace period.
+"""`kill -9` at every step of a refresh, with and without the vendor's grace period.
 
-A process is stopped with twenty grants at one step and killed; another wants all tokens. Each grant is
+A process is stopped with twenty grants at one step and killed; another one requests all tokens. Each grant is
 recovered, or is lost with the reason after at most one failed call. Without a grace period a token is lost
-only where the vendor had used it up.
+only if the vendor had used it up.
 """
 
 from typing import Any

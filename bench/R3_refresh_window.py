@@ -1,7 +1,8 @@
-"""A vendor whose tokens live 600 s and who refuses a refresh before 570 s: never too early, never too late.
+"""A vendor whose tokens live 600 s and who refuses a refresh before 570 s.
 
-1,000 lifetimes of a token, at random moments of which a caller wants it and calls the API with it. The clock
-is simulated: for the sandbox by its own, in Koppel within this process, where nothing but the vault runs.
+The tokens of 1,000 lifetimes are requested at random moments and used in a call to the API. No refresh may be
+early, and no token expired. The clock is simulated: by the sandbox's own, and in Koppel within this process,
+where nothing but the vault runs.
 """
 
 import asyncio
@@ -45,7 +46,7 @@ def run() -> list[dict[str, Any]]:
 
 
 async def _live(app: BenchApp) -> int:
-    """How many calls were answered 401."""
+    """Return the number of calls that were answered 401."""
     from koppel.connections.sessions import runtime
     from koppel.connector.registry import connectors
     from koppel.kit.http.client import HttpClient, origin_of
@@ -78,7 +79,7 @@ async def _live(app: BenchApp) -> int:
 
 
 class _Clock:
-    """Runs like the sandbox's, from the moment it was set to."""
+    """Runs like the sandbox's clock, from the moment it was set to."""
 
     def __init__(self) -> None:
         self.set(datetime.now(UTC))
@@ -91,10 +92,11 @@ class _Clock:
 
 
 def _moments(dice: random.Random) -> list[float]:
-    """Seconds after issue: in the middle, just before and after a refresh is
-    allowed, and after a while in which nobody asked.
+    """Return moments of use, in seconds after issue.
 
-    The last one renews the token, from which the next lifetime counts."""
+    They lie in the middle, just before and after a refresh is allowed, and after an idle time. The last one
+    renews the token, from which the next lifetime counts.
+    """
     last = dice.choice((NOT_BEFORE_SECONDS + 1.5, dice.uniform(572, 599.9), dice.uniform(600, 5000)))
     return [dice.uniform(1, 560), dice.uniform(560, 569.9), NOT_BEFORE_SECONDS - 0.01, last]
 
@@ -104,7 +106,7 @@ def _set_clock(app: BenchApp, moment: datetime) -> None:
 
 
 class _Punctual:
-    """The connector, for an app at a vendor that is strict about time."""
+    """The connector, for an app at a vendor that refuses early refreshes."""
 
     def __init__(self, connector: Any) -> None:
         self._connector = connector

@@ -1,12 +1,11 @@
-"""100 random `kill -9` of the worker while it imports 100,000 entry lines:
-nothing lost, nothing doubled, hardly a page twice.
+"""100 random `kill -9` of the worker during an import of 100,000 entry lines.
 
-An import is over before the hundredth; then the books are forgotten and it begins again, until there were a
-hundred kills. What one import left is compared with the source each time.
+Nothing may be lost or duplicated, and few pages fetched twice. An import ends before the hundredth kill; then
+the books are deleted and it starts again. After each import the books are compared with the source.
 
-Each life is a process that is forked ready to work, so that it dies within the import and not within its
-start. What a live worker finds out after 15 s of silence, that the one before is dead, is told to the
-database at once: how long a takeover takes is measured by `H2.py`.
+Each worker is a process that is forked when ready to work, so that it dies during the import and not during
+its start. The death of the previous worker, which another one normally notices after 15 s without a
+heartbeat, is written to the database at once: `H2.py` measures the time of a takeover.
 """
 
 import asyncio
@@ -28,18 +27,18 @@ LIFE_SECONDS = (0.02, 0.4)
 
 
 def run() -> list[dict[str, Any]]:
-    with bench_app(companies=2, lines=LINES) as stood:
-        company = stood.company(1)
+    with bench_app(companies=2, lines=LINES) as app:
+        company = app.company(1)
         company.settings(resources=["entries"])
         total = sum(len(one["lines"]) for one in company.batches())
         kills, lost, doubled, again, exact, imports = 0, 0, 0, list[int](), True, 0
         while kills < KILLS:
-            delete_books(stood)
+            delete_books(app)
             run_id = _ask(company)
-            stood.sandbox.forget_calls()
-            killed = _lives(stood, company.actor.organisation_id, run_id, KILLS - kills)
+            app.sandbox.forget_calls()
+            killed = _kill_workers(app, company.actor.organisation_id, run_id, KILLS - kills)
             held = len(company.rows("entry_lines"))
-            again += _fetched_again(stood.sandbox.calls("journaltransaction"), killed)
+            again += _fetched_again(app.sandbox.calls("journaltransaction"), killed)
             kills, lost, doubled = (
                 kills + len(killed),
                 lost + max(total - held, 0),
@@ -78,18 +77,18 @@ def _ask(company: "Synced") -> int:
         return Run.objects.latest("pk").pk
 
 
-def _lives(stood: BenchApp, organisation_id: int, run_id: int, kills_max: int) -> list[float]:
-    """When each worker was killed. The last one lives until the run is over."""
+def _kill_workers(app: BenchApp, organisation_id: int, run_id: int, kills_max: int) -> list[float]:
+    """Return the time of death of each worker. The last one lives until the run is over."""
     dice = random.Random(SEED + kills_max)
     kills: list[float] = []
-    while _state(stood, run_id) not in ("succeeded", "failed", "partial"):
+    while _state(app, run_id) not in ("succeeded", "failed", "partial"):
         child = _worker(organisation_id, run_id)
         if len(kills) < kills_max:
             time.sleep(dice.uniform(*LIFE_SECONDS))
             os.kill(child, signal.SIGKILL)
             kills.append(time.time())
         os.waitpid(child, 0)
-        with psycopg.connect(stood.addresses.superuser_url) as connection:
+        with psycopg.connect(app.addresses.superuser_url) as connection:
             connection.execute(
                 "UPDATE sync_run SET heartbeat_at = '2020-01-01', not_before = NULL WHERE id = %s", [run_id]
             )
@@ -111,14 +110,14 @@ def _worker(organisation_id: int, run_id: int) -> int:
     return child
 
 
-def _state(stood: BenchApp, run_id: int) -> str:
-    with psycopg.connect(stood.addresses.superuser_url) as connection:
+def _state(app: BenchApp, run_id: int) -> str:
+    with psycopg.connect(app.addresses.superuser_url) as connection:
         row = connection.execute("SELECT state FROM sync_run WHERE id = %s", [run_id]).fetchone()
     return str(row[0]) if row else ""
 
 
 def _fetched_again(calls: list[dict[str, Any]], kills: list[float]) -> list[int]:
-    """For each kill, how many pages the next life asked for that an earlier life had asked for too."""
+    """Return for each kill the number of pages that the next worker fetched again."""
     seen: set[tuple[str, str]] = set()
     counts: list[int] = []
     for begin, end in zip([0.0, *kills], [*kills, float("inf")], strict=True):

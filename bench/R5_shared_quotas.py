@@ -1,16 +1,17 @@
-"""Twenty companies with a quota of 60 calls a minute and 500 an hour
-each, ten workers, more to read than is allowed.
+"""Twenty companies with a quota of 60 calls a minute and 500 an hour each, and ten workers.
 
-The sandbox's windows are scaled: an hour lasts five minutes, a minute five seconds. What counts is what the
-vendor counted, in the first two hours of each company; an hour begins with the first call in it. Two firms
-share the workers: one has 15 of the companies, one 5. KOPPEL_BENCH_HOUR_SECONDS scales otherwise."""
+There is more to read than the quotas allow. The sandbox's windows are scaled: an hour lasts five minutes, a
+minute five seconds; KOPPEL_BENCH_HOUR_SECONDS sets another scale. The vendor's counts are evaluated, in the
+first two hours of each company; an hour begins with its first call. Two organisations share the workers: one
+has 15 of the companies, one 5.
+"""
 
 import os
 import time
 from collections import Counter
 from typing import Any
 
-from bench._mock_tenants import Fleet, MockTenant, fleet
+from bench._mock_tenants import BenchmarkEnvironment, MockTenant, benchmark_environment
 
 HOUR_SECONDS = float(os.environ.get("KOPPEL_BENCH_HOUR_SECONDS", "300"))
 COMPANIES, WORKERS = 20, 10
@@ -20,9 +21,9 @@ USED_MIN, SHARE_MAX = 95, 10
 
 
 def run() -> list[dict[str, Any]]:
-    with fleet(companies=COMPANIES, lines=200) as stand:
-        small, large = stand.firm("Small"), stand.firm("Large")
-        ids_by_firm = {
+    with benchmark_environment(companies=COMPANIES, lines=200) as environment:
+        small, large = environment.add_tenant("Small"), environment.add_tenant("Large")
+        ids_by_tenant = {
             small: small.import_all(first=0, last=5),
             large: large.import_all(first=5, last=COMPANIES),
         }
@@ -30,21 +31,23 @@ def run() -> list[dict[str, Any]]:
             "1-fixed-window": [PER_MINUTE, HOUR_SECONDS / 60],
             "4-fixed-window": [PER_HOUR, HOUR_SECONDS],
         }
-        stand.sandbox.control("settings", {"quotas": quotas})
-        stand.sandbox.forget_calls()
-        with stand.workers(WORKERS, "--concurrency", "5"):
-            _keep_asking(stand, ids_by_firm, seconds=HOUR_SECONDS * (HOURS - 0.3))
-        return _figures(stand.sandbox.calls("/v"))
+        environment.sandbox.control("settings", {"quotas": quotas})
+        environment.sandbox.forget_calls()
+        with environment.workers(WORKERS, "--concurrency", "5"):
+            _keep_requesting_syncs(environment, ids_by_tenant, seconds=HOUR_SECONDS * (HOURS - 0.3))
+        return _figures(environment.sandbox.calls("/v"))
 
 
-def _keep_asking(stand: Fleet, ids_by_firm: dict[MockTenant, list[int]], seconds: float) -> None:
-    """There is always more to read: whoever is done begins again, with everything."""
+def _keep_requesting_syncs(
+    environment: BenchmarkEnvironment, ids_by_tenant: dict[MockTenant, list[int]], seconds: float
+) -> None:
+    """Request a full sync again whenever an administration has finished one."""
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
-        for firm, ids in ids_by_firm.items():
-            firm.sync(ids, full=True)
+        for tenant, ids in ids_by_tenant.items():
+            tenant.sync(ids, full=True)
         time.sleep(0.5)
-    stand.execute("UPDATE sync_run SET not_before = 'infinity' WHERE state = 'queued'")
+    environment.execute("UPDATE sync_run SET not_before = 'infinity' WHERE state = 'queued'")
 
 
 def _figures(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,8 +1,6 @@
-"""1 % of the entries are deleted at the source: are they flagged by
-the next full comparison, and nothing else?
+"""1 % of the entries are deleted at the source: the next full comparison must flag exactly these.
 
-Once with every page coming through, once with pages that fail in the middle
-of the comparison, which goes on from there.
+Once with every page arriving, once with pages that fail during the comparison, which then continues.
 """
 
 import random
@@ -17,8 +15,8 @@ LINES, SHARE, SEED = 100_000, 0.01, 6
 
 
 def run() -> list[dict[str, Any]]:
-    with bench_app(companies=2, lines=LINES) as stood:
-        company = stood.company(1)
+    with bench_app(companies=2, lines=LINES) as app:
+        company = app.company(1)
         assert company.sync().state == "succeeded"
         plain = _compare(company, failing=False)
         torn = _compare(company, failing=True)
@@ -26,7 +24,7 @@ def run() -> list[dict[str, Any]]:
 
 
 def _compare(company: "Synced", *, failing: bool) -> tuple[int, int, int]:
-    """(entries deleted at the source, of these flagged, others flagged)."""
+    """Return (entries deleted at the source, of these flagged, others flagged)."""
     held = company.keys("entries")
     deleted_batches = random.Random(SEED).sample(company.batches(), round(len(held) * SHARE))
     company.change(delete=sorted({one["number"] for one in deleted_batches}))

@@ -1,9 +1,10 @@
-"""What growth costs: entry lines are added million by million, and after each the same questions are asked as
-the application role. KOPPEL_BENCH_MILLIONS says how many (2 by default; 200 are a firm's).
+"""The cost of growth: entry lines are added by the million, and the same queries timed after each.
 
-A question touches one administration, so it reads one partition; within it an index that is one level deeper
-at most when the partition is a hundred times larger. What is measured with a few million therefore holds for
-200: the last figures compare the first million with the last."""
+Queries run as the application role. KOPPEL_BENCH_MILLIONS is the number of millions (default 2; a large
+organisation has 200). A query concerns one administration, so it reads one partition, whose index is at most
+one level deeper when the partition is a hundred times larger. Results for a few million therefore hold for
+200: the last figures compare the first million with the last.
+"""
 
 import os
 import statistics
@@ -84,7 +85,7 @@ def _plan(connection: psycopg.Connection[Any], question: str) -> str:
 
 
 def _ask(connection: psycopg.Connection[Any], question: str, million: int) -> float:
-    """The median in ms over the administrations of one million."""
+    """Return the median in ms over the administrations of one million."""
     times = []
     for number in range(ADMINISTRATIONS_EACH):
         with connection.transaction():
@@ -98,7 +99,7 @@ def _ask(connection: psycopg.Connection[Any], question: str, million: int) -> fl
 
 
 def _size(superuser_url: str) -> float:
-    """Bytes of indexes for each line."""
+    """Return the bytes of indexes per line."""
     with psycopg.connect(superuser_url) as superuser:
         row = superuser.execute(
             "SELECT sum(pg_indexes_size(relid)) FROM pg_partition_tree('books_entry_line') WHERE isleaf"

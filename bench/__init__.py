@@ -1,2 +1,1 @@
-"""Measurements. `python -m bench` runs all of them, `python -m bench ID`
-one; bench/README.md says what each is for."""
+"""Benchmarks. `python -m bench` runs all of them, `python -m bench ID` one; see bench/README.md."""

@@ -1,8 +1,8 @@
-"""`python -m bench [--keep] [ID …]`: on standard output one JSON object per
-figure and line, the rest on standard error.
+"""`python -m bench [--keep] [ID …]`: print one JSON object per figure and line on standard output.
 
-Each figure stands beside the one that was committed last, in
-`results.jsonl`; `--keep` writes the new ones there."""
+Everything else goes to standard error. Each figure is compared with the one committed last, in
+`results.jsonl`; `--keep` writes the new ones there.
+"""
 
 import contextlib
 import importlib
@@ -22,8 +22,7 @@ RESULTS = Path(__file__).parent / "results.jsonl"
 
 
 def main(words: Sequence[str]) -> int:
-    """0: every figure that has something to reach reaches it. 1: one
-    does not. 2: there is no such benchmark."""
+    """Return 0 if every figure meets its target, 1 if one does not, 2 for an unknown benchmark."""
     existing, names = available(), [word for word in words if word != KEEP]
     if unknown := [word for word in names if word not in existing]:
         sys.stderr.write(
@@ -39,19 +38,18 @@ def main(words: Sequence[str]) -> int:
 
 
 def available(folder: Path = Path(__file__).parent) -> list[str]:
-    """Ids: what the names of this folder's modules begin with, but
-    for those that begin with an underscore."""
+    """Return the ids of the benchmarks: the prefixes of module names without a leading underscore."""
     return sorted(modules(folder))
 
 
 def modules(folder: Path = Path(__file__).parent) -> dict[str, str]:
-    """The module of each id: `P1` is measured by `P1_first_import`."""
+    """Return the module of each id: `P1` is measured by `P1_first_import`."""
     files = [file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")]
     return {(match[0] if (match := re.match(r"[A-Z]\d+(?=_)", stem)) else stem): stem for stem in files}
 
 
 def measured_apart(name: str) -> list[dict[str, Any]]:
-    """As `measured`, in a process of its own: a process is bound to the database of its first benchmark."""
+    """Do the same as `measured` in a separate process, as a process is bound to one database."""
     command = [sys.executable, "-m", "bench", name]
     process = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=False, cwd=Path(__file__).parent.parent
@@ -64,7 +62,10 @@ def measured_apart(name: str) -> list[dict[str, Any]]:
 
 
 def measured(name: str) -> list[dict[str, Any]]:
-    """Run one benchmark and print its figures. Raises `ValueError` when one is not of the agreed form."""
+    """Run one benchmark and print its figures.
+
+    Raises `ValueError` for a figure of the wrong form.
+    """
     sys.stderr.write(f"{name} …\n")
     with contextlib.redirect_stdout(sys.stderr):
         figures = [
@@ -80,7 +81,7 @@ def measured(name: str) -> list[dict[str, Any]]:
 def complete(
     name: str, figure: dict[str, Any], last: Mapping[tuple[str, str], float] = NOTHING
 ) -> dict[str, Any]:
-    """All keys in order. What has nothing to reach neither holds nor fails: `holds` is null."""
+    """Return all keys in order; `holds` is null for a figure without a target."""
     before = last.get((name, str(figure.get("name"))))
     times = round(figure["value"] / before, 2) if before and "value" in figure else None
     entry = {"id": name, "to_reach": None, "holds": None, "compared_with": None} | figure
@@ -91,13 +92,13 @@ def complete(
 
 
 def stored_figures() -> dict[tuple[str, str], float]:
-    """The figures committed last, by id and name."""
+    """Return the figures committed last, by id and name."""
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     return {(one["id"], one["name"]): one["value"] for one in map(json.loads, lines)}
 
 
 def store_figures(figures: Sequence[Mapping[str, Any]]) -> None:
-    """Put them in the place of those that were committed; the others stay."""
+    """Replace these figures in the committed ones; the others are kept."""
     new = {(one["id"], one["name"]): one["value"] for one in figures}
     measured_again = {one["id"] for one in figures}
     figures_by_key = {

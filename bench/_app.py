@@ -1,7 +1,6 @@
-"""What engine benchmarks stand on: an own PostgreSQL that writes durably, the
-sandbox over HTTP, a firm that has consented.
+"""The environment of engine benchmarks: a durable PostgreSQL, the sandbox, and a consented connection.
 
-Everything lies in a temporary folder and is gone afterwards. Work is done as the application role.
+Everything is in a temporary folder that is deleted afterwards. Work is done as the application role.
 """
 
 import contextlib
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchApp:
-    """`superuser_url` reaches the same database, for sizes and for peers."""
+    """An application with a connection. `superuser_url` gives access to sizes, and to other programs."""
 
     connected: Connected
     addresses: Addresses
@@ -35,7 +34,7 @@ class BenchApp:
         return self.connected.sandbox
 
     def company(self, position: int) -> "Synced":
-        """The sandbox's company at `position`, imported; nothing has been read."""
+        """Import the sandbox's company at `position`, without reading it."""
         from tests.sync.factories import import_company
 
         return import_company(self.connected, position)
@@ -43,7 +42,7 @@ class BenchApp:
 
 @contextlib.contextmanager
 def bench_app(*, companies: int, lines: int) -> Iterator[BenchApp]:
-    """A company at place 1 of 2 has exactly `lines` entry lines."""
+    """Start the environment; a company at position 1 of 2 has exactly `lines` entry lines."""
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:
@@ -54,13 +53,13 @@ def bench_app(*, companies: int, lines: int) -> Iterator[BenchApp]:
 
 @contextlib.contextmanager
 def worker(app: BenchApp) -> Iterator["subprocess.Popen[bytes]"]:
-    """A real `koppel worker`."""
+    """Start a real `koppel worker`."""
     with run_worker(app.addresses.superuser_url) as process:
         yield process
 
 
 def entries_import(company: "Synced", timeout_seconds: float = 600) -> int:
-    """Ask for a first sync of the entries and wait until a worker has done it. The run's id."""
+    """Request a first sync of the entries, wait until a worker has finished it, and return the run's id."""
     from koppel.kit.tenancy import organisation_scope
     from koppel.sync.models import OPEN_STATES, Run
     from koppel.sync.runs.services import request_run
@@ -80,7 +79,7 @@ def entries_import(company: "Synced", timeout_seconds: float = 600) -> int:
 
 
 def delete_books(app: BenchApp) -> None:
-    """As if nothing had been read."""
+    """Delete the books and checkpoints, as before the first sync."""
     with psycopg.connect(app.addresses.superuser_url) as connection:
         connection.execute(
             "TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_snapshot_key"
@@ -97,17 +96,17 @@ def _connected(sandbox: Sandbox) -> Connected:
     from koppel.organisations.roles import Actor, Role
 
     with installation_scope("benchmark"):
-        firm = Organisation.objects.create(name="Benchmark")
+        organisation = Organisation.objects.create(name="Benchmark")
         user = User.objects.create_user("bench@example.test", "not used", name="Bench")
-        member = Membership.objects.create(organisation=firm, user=user, role=Role.ADMINISTRATOR)
-    actor = Actor(firm.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
+        member = Membership.objects.create(organisation=organisation, user=user, role=Role.ADMINISTRATOR)
+    actor = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
     app = register_app(sandbox)
-    with organisation_scope(firm.pk):
+    with organisation_scope(organisation.pk):
         url = begin_consent(actor, app.pk, ConsentPurpose.CONNECT, "/connections/")
     inbound = sandbox.sign_in(url)
     attempt = receive_callback(inbound["state"], inbound)
     assert attempt is not None
     outcome = complete_consent(actor, attempt)
     sync_company_list(actor, outcome.connection_id)
-    with organisation_scope(firm.pk):
+    with organisation_scope(organisation.pk):
         return Connected(actor, app, Connection.objects.get(pk=outcome.connection_id), sandbox)

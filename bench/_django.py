@@ -1,4 +1,4 @@
-"""Django on the database of a benchmark, also where this process ran another benchmark before."""
+"""Django on the database of a benchmark, even if this process ran another benchmark before."""
 
 import importlib
 import os
@@ -8,7 +8,7 @@ from koppel.kit.database.embedded_postgres import Addresses
 
 
 def migrate_database(addresses: Addresses, home: Path) -> None:
-    """All migrations, and Django as the application role. `home` takes mail and data."""
+    """Apply all migrations, and set Django up as the application role. `home` holds mail and data."""
     _configure_django(addresses, home)
     from django.core.management import call_command
     from django.db import connections
@@ -38,7 +38,7 @@ def _configure_django(addresses: Addresses, home: Path) -> None:
 
 
 def _reload_settings() -> None:
-    """Django reads its settings once, and a connection keeps those that it was made with."""
+    """Make Django read its settings again; a connection keeps those that it was created with."""
     from django.conf import settings
     from django.db import connections
 

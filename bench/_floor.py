@@ -1,7 +1,7 @@
-"""What P1 measures beside Koppel: a plain script that only fetches, hashes and upserts, and dlt at its best.
+"""The comparisons for P1: a plain script that only fetches, hashes and upserts, and a tuned dlt.
 
-Both read the same pages from the same sandbox into the same PostgreSQL,
-as its owner and without row level security.
+Both read the same pages from the same sandbox into the same PostgreSQL, as its owner and without row level
+security.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class Line(msgspec.Struct):
 
 
 def pages(url: str, headers: Mapping[str, str], periods: list[str]) -> Iterator[bytes]:
-    """Bodies, one after the other on one connection, by period as Koppel reads them."""
+    """Yield bodies, one after the other on one connection, by period as Koppel reads them."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
     for period in periods:
         number, total = 1, PAGE_SIZE
@@ -49,8 +49,10 @@ def pages(url: str, headers: Mapping[str, str], periods: list[str]) -> Iterator[
 
 
 def floor(url: str, headers: Mapping[str, str], periods: list[str], database: str) -> tuple[float, int]:
-    """Seconds and lines of the plain script: key, SHA-256 and bytes of
-    every batch and line, a transaction a page."""
+    """Run the plain script; return its seconds and lines.
+
+    It stores key, SHA-256 and bytes of every batch and line, in one transaction per page.
+    """
     batch, line = msgspec.json.Decoder(Batch), msgspec.json.Decoder(Line)
     raws = msgspec.json.Decoder(list[msgspec.Raw])
     with psycopg.connect(database, autocommit=True) as connection:
@@ -94,9 +96,11 @@ def _upsert(
 
 
 def dlt(url: str, headers: Mapping[str, str], database: str, folder: Path) -> tuple[float, int]:
-    """Seconds and rows of dlt's `rest_api` to `postgres` with `merge`, tuned: csv loader files, lines
-    flattened so that no child table is needed, two normalising processes, large buffers, upsert instead of
-    delete and insert. Heads are left out."""
+    """Run dlt's `rest_api` to `postgres` with `merge`; return its seconds and rows.
+
+    Tuned: csv loader files, lines flattened so that no child table is needed, two normalising processes,
+    large buffers, upsert instead of delete and insert. Heads are left out.
+    """
     os.environ |= {
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         "RUNTIME__LOG_LEVEL": "ERROR",

@@ -1,6 +1,8 @@
-"""What benchmarks of many administrations and several workers stand on: an own PostgreSQL
-that writes durably, the sandbox over HTTP, firms that have consented, and real `koppel
-worker` processes. All of it is gone afterwards."""
+"""The environment of benchmarks with many administrations and several workers.
+
+A durable PostgreSQL, the sandbox over HTTP, organisations with consent, and real `koppel worker` processes.
+Everything is deleted afterwards.
+"""
 
 import contextlib
 import os
@@ -26,14 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MockTenant:
-    """A firm with one connection to everything the sandbox has."""
+    """An organisation with one connection to all companies of the sandbox."""
 
     actor: "Actor"
     connection_id: int
 
     def import_all(self, *, first: int = 0, last: int | None = None) -> list[int]:
-        """Ids of the administrations made of the companies from `first`
-        up to `last`; their first runs are queued."""
+        """Import the companies from `first` up to `last`; return the ids of the administrations.
+
+        Their first runs are queued.
+        """
         from koppel.administrations.services import NewAdministration, import_companies
         from koppel.connections.models import RemoteCompany
         from koppel.kit.tenancy import organisation_scope
@@ -50,7 +54,7 @@ class MockTenant:
         return ids
 
     def sync(self, ids: list[int], *, full: bool = False) -> int:
-        """Ask for a run of each that has none."""
+        """Queue a run for each administration without an open one."""
         from koppel.kit.tenancy import organisation_scope
         from koppel.sync.models import Trigger
         from koppel.sync.runs.services import _request
@@ -60,13 +64,13 @@ class MockTenant:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class BenchmarkEnvironment:
     sandbox: Sandbox
     addresses: Addresses
     app: "AppRegistration"
 
-    def firm(self, name: str, **settings: Any) -> MockTenant:
-        """`settings` of the organisation."""
+    def add_tenant(self, name: str, **settings: Any) -> MockTenant:
+        """Create an organisation with these `settings`, with a connection."""
         from koppel.connections.companies.discovery import sync_company_list
         from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
         from koppel.connections.models import ConsentPurpose
@@ -91,7 +95,7 @@ class Fleet:
 
     @contextlib.contextmanager
     def workers(self, count: int, *arguments: str) -> Iterator[list[subprocess.Popen[bytes]]]:
-        """Ready for work, all of them."""
+        """Start workers, and wait until all are ready."""
         command = [sys.executable, "-m", "koppel.cli", "worker", *arguments]
         log = Path(os.environ["KOPPEL_DATA_DIR"]) / "workers.log"
         log.parent.mkdir(exist_ok=True)
@@ -118,7 +122,7 @@ class Fleet:
             return row[0] if row else None
 
     def wait(self, question: str, seconds: float, *, interval_seconds: float = 0.2) -> float:
-        """Until the database says yes; the seconds it took. Raises `TimeoutError`."""
+        """Wait until the query returns true; return the seconds. Raises `TimeoutError`."""
         began = time.monotonic()
         with psycopg.connect(self.addresses.superuser_url, autocommit=True) as connection:
             while True:
@@ -130,7 +134,7 @@ class Fleet:
                 time.sleep(interval_seconds)
 
     def rows_written(self) -> int:
-        """Rows ever inserted, updated or deleted in the books."""
+        """Return the number of rows ever inserted, updated or deleted in the books."""
         time.sleep(12)  # idle backends report their counts after ten seconds
         return int(
             self.value(
@@ -144,14 +148,14 @@ NO_OPEN_RUNS = "SELECT NOT EXISTS (SELECT FROM sync_run WHERE state IN ('queued'
 
 
 @contextlib.contextmanager
-def fleet(*, companies: int, lines: int) -> Iterator[Fleet]:
+def benchmark_environment(*, companies: int, lines: int) -> Iterator[BenchmarkEnvironment]:
     with in_database() as addresses, run_sandbox(companies=companies, lines=lines) as sandbox:
-        yield Fleet(sandbox, addresses, register_app(sandbox))
+        yield BenchmarkEnvironment(sandbox, addresses, register_app(sandbox))
 
 
 @contextlib.contextmanager
 def in_database() -> Iterator[Addresses]:
-    """Django set up on a new database with all migrations."""
+    """Set Django up on a new database with all migrations."""
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:

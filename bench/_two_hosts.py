@@ -1,8 +1,8 @@
-"""Two hosts and a database between them: network namespaces joined by a
-bridge, Debian's PostgreSQL listening on TCP.
+"""Two hosts and a database: network namespaces joined by a bridge, PostgreSQL on TCP.
 
-Needs root and `ip` (iproute2) and Debian's `postgresql`. A Unix socket would
-cross network namespaces, so there is none."""
+Needs root, `ip` (iproute2) and Debian's `postgresql`. A Unix socket would cross network namespaces, so there
+is none.
+"""
 
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ HUB = f"{NETWORK}.1"
 
 
 class Host:
-    """A namespace with one cable to the bridge."""
+    """A network namespace with one virtual cable to the bridge."""
 
     def __init__(self, name: str, number: int) -> None:
         self.name, self.cable = f"koppel-{name}", f"koppel-v{number}"
@@ -32,7 +32,7 @@ class Host:
         _ip("-n", self.name, "link", "set", "lo", "up")
 
     def command(self, *words: str) -> list[str]:
-        """The command, run on this host."""
+        """Return the command line that runs the command on this host."""
         return ["ip", "netns", "exec", self.name, *words]
 
     def cut_off(self) -> None:
@@ -43,7 +43,7 @@ class Host:
 
 
 def missing_requirement() -> str:
-    """What is missing to play two hosts; '' when nothing is."""
+    """Return what is missing to simulate two hosts; '' when nothing is."""
     if os.geteuid() != 0:
         return "root"
     if subprocess.run(["sh", "-c", "command -v ip"], capture_output=True, check=False).returncode:
@@ -58,7 +58,7 @@ def missing_requirement() -> str:
 
 @contextlib.contextmanager
 def two_hosts() -> Iterator[tuple[Host, Host]]:
-    """One pair on a machine: who comes second waits until the names are free."""
+    """Create the two hosts; waits while another process uses their names."""
     with Path("/tmp/koppel-two-hosts.lock").open("w") as alone:
         fcntl.flock(alone, fcntl.LOCK_EX)
         _tear_down()
@@ -73,7 +73,7 @@ def two_hosts() -> Iterator[tuple[Host, Host]]:
 
 @contextlib.contextmanager
 def debian_postgres() -> Iterator[Addresses]:
-    """A cluster of its own with the roles of docs/operations.md, on the hub's address."""
+    """Start a cluster with the roles of docs/operations.md, on the hub's address."""
     programs = _programs()
     port, word = choose_free_port(), secrets.token_hex(12)
     with tempfile.TemporaryDirectory(prefix="koppel-bench-", dir="/var/tmp") as folder:

@@ -1,5 +1,4 @@
-"""How long the embedded PostgreSQL lets people wait: at its first
-start, at every later one, and after a crash."""
+"""The start times of the embedded PostgreSQL: the first start, a later one, and after a crash."""
 
 import os
 import signal
@@ -17,8 +16,7 @@ START_SECONDS_MAX, RESTART_SECONDS_MAX = 1.0, 0.3
 
 
 def run() -> list[dict[str, Any]]:
-    """Medians of five, in one data directory that is thrown away. The
-    server writes durably, as in earnest."""
+    """Return medians of five in one temporary data directory, with durable writes as in production."""
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         data = Path(folder) / "postgres"
         first = _seconds_to_start(EmbeddedPostgres(data))

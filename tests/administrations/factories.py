@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from koppel.administrations import restriction
+from koppel.administrations.inputs import RestrictionInput
 from koppel.administrations.models import Administration, Assignment
 from koppel.connections.models import AppRegistration, Connection, Grant, RemoteCompany
 from koppel.issues.models import Issue
@@ -175,3 +177,9 @@ def _assign(boss: Actor, ids: Sequence[int], members: Sequence[int]) -> None:
         ignore_conflicts=True,
         batch_size=5000,
     )
+
+
+def restrict(actor: Actor, administration_id: int, membership_ids: Sequence[int]) -> None:
+    """Restrict an administration to these people."""
+    data = RestrictionInput(restricted=True, people=list(membership_ids))
+    restriction.set_access(actor, administration_id, data)

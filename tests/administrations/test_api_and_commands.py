@@ -157,7 +157,9 @@ def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> Non
     assert len(run(boss, "list", "--filter", "favourites=1")) == 1
     assert not run(boss, "unfavourite", administration_id)["is_favourite"]
     assert run(boss, "set-predecessor", administration_id, str(firm.ids[4]))["predecessor"] == firm.ids[4]
-    assert "continues this one" in run(boss, "set-predecessor", str(firm.ids[4]), administration_id, code=1)
+    assert "already linked as a continuation of this one" in run(
+        boss, "set-predecessor", str(firm.ids[4]), administration_id, code=1
+    )
     preview = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]), "--dry-run")
     assert (preview["state"], preview["would_change"]) == ("draft", 1)
     done = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]))
@@ -166,7 +168,7 @@ def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> Non
     assert run(boss, "deactivate", "--all", "--reason", "Dicht")["changed"] == 12
     assert run(boss, "activate", administration_id)["changed"] == 1
     assert "--all if you mean all" in run(boss, "activate", code=1)
-    assert "Say --yes" in run(boss, "withdraw", administration_id, code=1)
+    assert "--yes" in run(boss, "withdraw", administration_id, code=1)
     with organisation_scope(boss.organisation_id):
         assert AuditEntry.objects.filter(action="administrations.deactivated", interface="cli").exists()
 
@@ -202,7 +204,7 @@ def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -
         ("post", "administrations/bulk", {"action": "change", "ids": [2**70], "params": {"sector": "A"}}),
     ],
 )
-def test_what_a_program_writes_by_mistake_is_refused_and_said(
+def test_invalid_rest_input_is_refused_by_name(
     firm: Firm, method: str, path: str, body: dict[str, Any]
 ) -> None:
     client = browser_of(firm.boss)
@@ -212,7 +214,7 @@ def test_what_a_program_writes_by_mistake_is_refused_and_said(
     assert answer.json().get("message") or answer.json()["error"] == "not_found"
 
 
-def test_nothing_instead_of_a_text_takes_it_away(firm: Firm) -> None:
+def test_null_clears_a_text(firm: Firm) -> None:
     client, address = browser_of(firm.boss), f"/api/v1/administrations/{firm.ids[1]}"
     assert send(client, "get", address)["client_number"]
     assert send(client, "patch", address, {"client_number": None})["client_number"] == ""

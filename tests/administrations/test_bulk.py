@@ -44,7 +44,9 @@ def results(boss: Actor, operation: BulkOperation) -> dict[int, tuple[str, str]]
         return {item.administration_id: (item.state, item.reason_code) for item in items}
 
 
-def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, actor: Any) -> None:
+def test_preview_and_results_list_changes_and_skipped_administrations_with_reasons(
+    firm: Firm, actor: Any
+) -> None:
     boss, anna = firm.boss, colleague(actor, firm.boss, "user", "Anna Smit")
     browser = browser_of(boss)
     with organisation_scope(boss.organisation_id):
@@ -84,9 +86,7 @@ def test_who_changes_who_does_not_and_why_is_said_before_and_after(firm: Firm, a
     assert browser_of(anna).get(draft).status_code == 404
 
 
-def test_those_left_as_they_are_stand_first_on_the_first_of_several_pages(
-    firm: Firm, monkeypatch: Any
-) -> None:
+def test_skipped_administrations_come_first_in_the_results(firm: Firm, monkeypatch: Any) -> None:
     monkeypatch.setattr(bulk_views, "PAGE_SIZE", 2)
     client = browser_of(firm.boss)
     form = {"action": "change", "all": "1", "query": "all=1", "set_division": str(firm.divisions[0])}
@@ -104,7 +104,7 @@ def test_those_left_as_they_are_stand_first_on_the_first_of_several_pages(
     assert client.get(f"{address}?page=rubbish&only=rubbish").status_code == 422
 
 
-def test_undo_takes_back_what_nobody_has_changed_since(firm: Firm, actor: Any) -> None:
+def test_undo_reverts_only_values_that_were_not_changed_since(firm: Firm, actor: Any) -> None:
     boss = firm.boss
     anna, bert = (colleague(actor, boss, "user", name).membership_id for name in ("Anna", "Bert"))
     first, second, third = firm.ids[1:4]
@@ -140,7 +140,7 @@ def test_undo_takes_back_what_nobody_has_changed_since(firm: Firm, actor: Any) -
         assert AuditEntry.objects.get(action="administrations.undone").details["administrations"]
 
 
-def test_after_a_day_and_for_other_acts_there_is_no_undo(firm: Firm) -> None:
+def test_undo_is_refused_after_a_day_and_for_other_actions(firm: Firm) -> None:
     boss = firm.boss
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(boss, "change", {"sector": "A"}, Selection(ids=firm.ids))
@@ -154,7 +154,7 @@ def test_after_a_day_and_for_other_acts_there_is_no_undo(firm: Firm) -> None:
             operations.undo(boss, draft.pk)
 
 
-def test_deactivating_has_a_reason_and_a_day_and_stops_what_runs(firm: Firm) -> None:
+def test_deactivating_records_reason_and_day_and_stops_runs(firm: Firm) -> None:
     boss = firm.boss
     browser = browser_of(boss)
     active, failed, queued, stopped = (
@@ -191,7 +191,7 @@ def test_deactivating_has_a_reason_and_a_day_and_stops_what_runs(firm: Firm) -> 
         assert Administration.objects.get(pk=failed).scheduled_deactivation_on is None
 
 
-def test_one_that_was_never_read_is_queued_and_its_first_sync_asked_for(firm: Firm) -> None:
+def test_activating_an_unread_administration_queues_its_first_sync(firm: Firm) -> None:
     boss = firm.boss
     with organisation_scope(boss.organisation_id):
         Administration.objects.filter(pk=firm.ids[0]).update(status="deactivated", activated_at=None)
@@ -201,7 +201,7 @@ def test_one_that_was_never_read_is_queued_and_its_first_sync_asked_for(firm: Fi
         assert Run.objects.get(administration_id=firm.ids[0]).trigger == "import"
 
 
-def test_many_are_synced_at_once_but_for_those_that_cannot(firm: Firm) -> None:
+def test_bulk_sync_skips_administrations_that_cannot_be_synced(firm: Firm) -> None:
     boss = firm.boss
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(boss, "sync", {}, Selection(ids=firm.ids))
@@ -215,7 +215,7 @@ def test_many_are_synced_at_once_but_for_those_that_cannot(firm: Firm) -> None:
         assert Run.objects.count() == sum(state == "changed" for state, _why in results(boss, draft).values())
 
 
-def test_favourites_are_the_persons_own_and_need_no_preview(firm: Firm, actor: Any) -> None:
+def test_favourites_belong_to_the_person_and_need_no_preview(firm: Firm, actor: Any) -> None:
     boss = firm.boss
     reader = colleague(actor, boss, "reader")
     with organisation_scope(boss.organisation_id):
@@ -240,7 +240,7 @@ def test_favourites_are_the_persons_own_and_need_no_preview(firm: Firm, actor: A
     assert answer.status_code == 403
 
 
-def test_a_role_lost_meanwhile_stops_the_job(firm: Firm, actor: Any) -> None:
+def test_losing_the_role_stops_the_bulk_job(firm: Firm, actor: Any) -> None:
     boss = firm.boss
     leader = colleague(actor, boss, "team_leader")
     with organisation_scope(boss.organisation_id):
@@ -250,7 +250,7 @@ def test_a_role_lost_meanwhile_stops_the_job(firm: Firm, actor: Any) -> None:
     assert set(results(boss, draft).values()) == {("skipped", "unchanged"), ("skipped", "not_allowed")}
 
 
-def test_nobody_reaches_what_is_not_theirs(firm: Firm, actor: Any) -> None:
+def test_bulk_actions_cannot_reach_administrations_of_others(firm: Firm, actor: Any) -> None:
     boss, stranger = firm.boss, actor("administrator")
     user = colleague(actor, boss, "user")
     with organisation_scope(stranger.organisation_id):
@@ -265,7 +265,7 @@ def test_nobody_reaches_what_is_not_theirs(firm: Firm, actor: Any) -> None:
     )
 
 
-def test_all_that_match_become_a_job_and_two_workers_do_nothing_twice(actor: Any) -> None:
+def test_all_matching_become_a_job_that_two_workers_process_once(actor: Any) -> None:
     firm = firm_of(actor("administrator"), CHUNK_ITEMS * 2 + 150)
     boss = firm.boss
     browser = browser_of(boss)
@@ -305,7 +305,7 @@ def states_of(boss: Actor) -> dict[int, str]:
         return dict(Administration.objects.values_list("pk", "status"))
 
 
-def test_all_matching_takes_the_filter_not_what_is_ticked(firm: Firm) -> None:
+def test_all_matching_uses_the_filter_instead_of_the_selection(firm: Firm) -> None:
     boss = firm.boss
     with organisation_scope(boss.organisation_id):
         selection = Selection(query=parse_query_string("status=failed"))
@@ -314,7 +314,7 @@ def test_all_matching_takes_the_filter_not_what_is_ticked(firm: Firm) -> None:
     assert set(results(boss, draft)) == failed != set()
 
 
-def test_a_division_that_was_archived_meanwhile_gets_nobody_new(firm: Firm) -> None:
+def test_an_archived_division_gets_no_new_members(firm: Firm) -> None:
     """By a preview that waited, or by undoing what was done before."""
     boss, ids = firm.boss, [one for place, one in enumerate(firm.ids) if place % 5 == 1]
     old, new = firm.divisions[1], firm.divisions[0]
@@ -330,7 +330,7 @@ def test_a_division_that_was_archived_meanwhile_gets_nobody_new(firm: Firm) -> N
         assert set(Administration.objects.filter(pk__in=ids).values_list("division_id", flat=True)) == {new}
 
 
-def test_an_undo_that_is_no_longer_allowed_leaves_things_as_they_were_changed(firm: Firm, actor: Any) -> None:
+def test_a_refused_undo_leaves_the_changes_in_place(firm: Firm, actor: Any) -> None:
     boss, anna = firm.boss, colleague(actor, firm.boss, "team_leader")
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(anna, "change", {"sector": "Q"}, Selection(ids=firm.ids))
@@ -343,7 +343,7 @@ def test_an_undo_that_is_no_longer_allowed_leaves_things_as_they_were_changed(fi
     assert len(kept) == changed > 0
 
 
-def test_what_is_activated_without_a_connection_waits_for_one(actor: Any) -> None:
+def test_an_administration_activated_without_connection_waits_for_one(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss, status="deactivated", activated_at=timezone.now())
     with organisation_scope(boss.organisation_id):
@@ -352,10 +352,10 @@ def test_what_is_activated_without_a_connection_waits_for_one(actor: Any) -> Non
         operations.start_operation(boss, draft.pk)
         administration.refresh_from_db()
     assert (administration.status, administration.status_code) == ("blocked", "connection_removed")
-    assert "Its connection was removed" in administration.status_reason
+    assert "The connection was removed" in administration.status_reason
 
 
-def test_what_another_tab_started_meanwhile_is_not_thrown_away(firm: Firm, monkeypatch: Any) -> None:
+def test_an_operation_started_in_another_tab_is_kept(firm: Firm, monkeypatch: Any) -> None:
     boss, original = firm.boss, operations.get_operation
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(boss, "change", {"sector": "Q"}, Selection(ids=firm.ids))

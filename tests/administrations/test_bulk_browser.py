@@ -82,7 +82,7 @@ def test_a_few_are_ticked_previewed_changed_and_set_back(page: Page, address: st
     assert complaints == []
 
 
-def test_all_that_match_become_a_job_that_is_watched_to_its_end(page: Page, address: str, firm: Firm) -> None:
+def test_all_matching_become_a_job_with_visible_progress(page: Page, address: str, firm: Firm) -> None:
     """The filter counts, not the page: what is on other pages changes
     too, and nothing that the filter leaves out."""
     complaints, before = listen(page), divisions(firm)

@@ -1,131 +1,213 @@
-"""Changes from a CSV as spreadsheets write it: every file of the cases, and the list's own export."""
+"""Bulk work from a table: what each line sets, which lines are left out and why, and identities in bulk."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from koppel.administrations import bulk
-from koppel.administrations.list.columns import COLUMNS
-from koppel.administrations.models import Administration, BulkItem
-from koppel.kit.tabular.reader import decode
+from koppel.administrations.bulk import csv_import, operations
+from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.models import Administration, Assignment, Favourite
+from koppel.audit.models import AuditEntry
+from koppel.audit.subjects import Subject, SubjectKind
+from koppel.issues.models import Issue
+from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
+from koppel.organisations.models import Membership, User
+from koppel.organisations.roles import Actor
 from tests.administrations.factories import Firm, firm_of
+from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
-
-BULK = "/administrations/bulk/csv/"
-PRINTER = "Drukkerij Brouwer B.V."
+from tests.books.factories import administration_of
 
 
 @pytest.fixture
 def firm(actor: Any) -> Firm:
-    """A firm with the companies of the cases."""
-    firm = firm_of(actor("administrator"), 24)
-    with organisation_scope(firm.boss.organisation_id):
-        for key, name in zip(firm.ids, (PRINTER, "Café Zürich B.V."), strict=False):
-            Administration.objects.filter(pk=key).update(name=name, division_id=firm.divisions[1])
-        Administration.objects.filter(pk=firm.ids[2]).update(
-            number="640823-3234", country="SE", no_number_reason="", client_number="=1+1"
+    return firm_of(actor("administrator"), 24)
+
+
+def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor: Any) -> None:
+    boss = firm.boss
+    anna = colleague(actor, boss, "user", "Anna")
+    with organisation_scope(boss.organisation_id):
+        mail = Membership.objects.select_related("user").get(pk=anna.membership_id).user.email
+        first, two, three = Administration.objects.filter(pk__in=firm.ids).order_by("pk")[:3]
+    text = "\n".join(
+        [
+            "Code in bron;klantnummer;Afdeling;KvK-nummer;gebruikers toevoegen",
+            f"V00000;C-1;west;69599084;{mail}",
+            "V00001;=C-2;-;;",
+            "V00002;;;NL001234567B01;",
+            "V99999;x;;;",
+            "V00003;;Nergens;;",
+            "V00000;;Noord;;",
+        ]
+    )
+    browser = browser_of(boss)
+    draft = browser.post("/administrations/bulk/csv/", {"text": text}).headers["Location"]
+    page = browser.get(draft).content.decode()
+    assert "3 lines could not be processed" in page
+    assert "No administration found with this name" in page
+    assert "is in the file twice" in page
+    assert "This is a VAT number." in page
+    browser.post(f"{draft}start")
+    with organisation_scope(boss.organisation_id):
+        first.refresh_from_db()
+        two.refresh_from_db()
+        three.refresh_from_db()
+        assert (first.client_number, first.division_id, first.number) == (
+            "C-1",
+            firm.divisions[3],
+            "69599084",
         )
-    return firm
+        assert (two.client_number, two.division_id) == ("=C-2", None)
+        assert three.number != "001234567"
+        assert Assignment.objects.filter(administration=first, membership_id=anna.membership_id).exists()
 
 
-def upload(browser: Client, content: bytes) -> Any:
-    return browser.post(BULK, {"action": "change", "file": SimpleUploadedFile("list.csv", content)})
+def test_a_csv_selects_administrations_for_other_actions(firm: Firm) -> None:
+    """Whatever other columns it has: an export of the list can be cut down and brought back."""
+    boss = firm.boss
+    browser = browser_of(boss)
+    text = "code;naam;wat dan ook\nV00000;x;y\nV00001;x;y\nV99999;x;y\n"
+    form = {"text": text, "action": "deactivate", "reason": "Praktijk verkocht"}
+    draft = browser.post("/administrations/bulk/csv/", form).headers["Location"]
+    page = browser.get(draft).content.decode()
+    assert "2 administrations will change" in page
+    assert "Reason: Praktijk verkocht" in page
+    assert "No administration found with this name" in page
+    browser.post(f"{draft}start")
+    with organisation_scope(boss.organisation_id):
+        off = Administration.objects.filter(deactivation_reason="Praktijk verkocht").order_by(
+            "remote_company__code"
+        )
+        assert list(off.values_list("remote_company__code", "status")) == [
+            ("V00000", "deactivated"),
+            ("V00001", "deactivated"),
+        ]
+    draft = browser.post("/administrations/bulk/csv/", {"text": text, "action": "add_favourite"}).headers[
+        "Location"
+    ]
+    browser.post(f"{draft}start")
+    with organisation_scope(boss.organisation_id):
+        assert Favourite.objects.filter(membership_id=boss.membership_id).count() == 2
+    refused = browser.post("/administrations/bulk/csv/", {"text": text, "action": "no such act"})
+    assert refused.status_code == 200
 
 
-def planned(firm: Firm, response: Any) -> list[int]:
-    """The administrations that a preview would change."""
-    assert response.status_code == 302, response.content.decode()
+def test_identities_set_in_bulk_are_validated_and_resolve_issues(actor: Any) -> None:
+    """A number, or a reason and a sector: by a file as Excel writes it on Windows, and back by its undo."""
+    boss = actor("administrator")
+    names = ("Café Één", "Twee", "Drie", "Vier")
+    first, two, three, four = (administration_of(boss, name, country="NL", number="") for name in names)
+    sole = administration_of(boss, "Enskild Firma", country="SE", number="")
+    with organisation_scope(boss.organisation_id):
+        Administration.objects.filter(pk=three.pk).update(
+            no_number_reason="test_demo", sector="K", sector_scheme="NACE-2.1"
+        )
+        Administration.objects.filter(pk=four.pk).update(number="69599084")
+        for administration in (first, two, sole):
+            raise_issue(
+                boss.organisation_id,
+                "identity_incomplete",
+                Subject(SubjectKind.ADMINISTRATION, administration.pk),
+            )
+        raise_issue(boss.organisation_id, "company_closed", Subject(SubjectKind.ADMINISTRATION, four.pk))
+    text = (
+        "naam;nummer;reden;sector\n"
+        "Café Één;68750110;;\n"
+        "Twee;;Geen bedrijf;G\n"
+        "Drie;;;-\n"
+        "Vier;90001354;;\n"
+        "Enskild Firma;811218-9876;;\n"
+    )
+    browser = browser_of(boss)
+    upload = SimpleUploadedFile("lijst.csv", text.encode("cp1252"))
+    draft = browser.post("/administrations/bulk/csv/", {"file": upload}).headers["Location"]
+    page = browser.get(draft).content.decode()
+    assert "Without a number, a reason and a sector are required." in page
+    assert "811218-9876" not in page
+    assert "811218-****" in page
+    browser.post(f"{draft}start")
+    assert open_codes(boss) == {}
+    with organisation_scope(boss.organisation_id):
+        two.refresh_from_db()
+        three.refresh_from_db()
+        assert (two.number, two.no_number_reason, two.sector) == ("", "not_a_company", "G")
+        assert three.sector == "K"
+        details = str(AuditEntry.objects.get(action="administrations.changed").details)
+    assert "9876" not in details
+    browser.post(f"{draft}undo")
+    assert open_codes(boss) == {
+        first.pk: "identity_incomplete",
+        two.pk: "identity_incomplete",
+        sole.pk: "identity_incomplete",
+    }
+
+
+def open_codes(boss: Actor) -> dict[int, str]:
+    with organisation_scope(boss.organisation_id):
+        return dict(Issue.objects.filter(resolved_at=None).values_list("subject_id", "code"))
+
+
+def test_a_personal_number_is_masked_in_audit_log_and_stored_parameters(actor: Any) -> None:
+    boss = actor("administrator")
+    administration = administration_of(boss, "Anna Lind", country="SE")
+    browser, number = browser_of(boss), "8501011230"
+    answer = browser.patch(
+        f"/api/v1/administrations/{administration.pk}", {"number": number}, content_type="application/json"
+    ).json()
+    assert answer["number"] == "850101-****"
+    assert number not in browser.get("/api/v1/activity").content.decode()
+    assert number not in browser.get("/api/v1/administrations/bulk").content.decode()
+
+
+@pytest.mark.parametrize("text", ["name;sector\rBakkerij;A\r\nx;y", 'name;sector\n"' + "x" * 200_000])
+def test_a_file_that_is_not_a_table_is_refused_with_a_sentence(firm: Firm, text: str) -> None:
+    upload = SimpleUploadedFile("lijst.csv", text.encode())
+    answer = browser_of(firm.boss).post("/administrations/bulk/csv/", {"file": upload})
+    assert answer.status_code == 200
+    assert any(words in answer.content.decode() for words in ("could not be read", "No line of the file"))
+
+
+def test_a_line_of_a_file_that_cannot_be_read_is_named(firm: Firm) -> None:
+    text = 'code;sector\nV00000;A\n\n"V00001;B\n'
+    page = (
+        browser_of(firm.boss).post("/administrations/bulk/csv/", {"text": text}, follow=True).content.decode()
+    )
+    assert "Line 4 could not be read as a table row." in page
+
+
+def test_reading_a_csv_takes_the_same_number_of_queries_for_any_length(firm: Firm, actor: Any) -> None:
+    anna = colleague(actor, firm.boss, "user", "Anna Smit")
+    mail = User.objects.get(pk=anna.user_id).email
+
+    def query_count(count: int) -> int:
+        lines = "".join(f"{one};Noord;Standard;{mail}\n" for one in firm.ids[:count])
+        with organisation_scope(firm.boss.organisation_id), CaptureQueriesContext(connection) as captured:
+            assert (
+                len(csv_import.read_changes(firm.boss, "id;division;template;add\n" + lines).values_by_id)
+                == count
+            )
+        return len(captured)
+
+    assert query_count(20) == query_count(2)
+
+
+def test_a_client_number_that_is_too_long_is_refused_and_not_cut(firm: Firm) -> None:
     with organisation_scope(firm.boss.organisation_id):
-        operation = int(response.headers["Location"].rstrip("/").rpartition("/")[2])
-        items = BulkItem.objects.filter(operation_id=operation, reason_code="")
-        return list(items.values_list("administration_id", flat=True))
+        changes = csv_import.read_changes(firm.boss, f"id;client number\n{firm.ids[0]};{'9' * 61}\n")
+        assert changes.values_by_id == {}
+        ((number, _text, problem),) = changes.problems
+        assert (number, problem) == (2, "A client number has at most 60 characters.")
 
 
-@pytest.mark.parametrize(
-    ("name", "index"),
-    [("bulk-blank-first-line.csv", 0), ("bulk-trailing-columns.csv", 0), ("bulk-nfd.csv", 1)],
-)
-def test_a_file_of_the_cases_changes_its_administration(
-    firm: Firm, shared_reference: Path, name: str, index: int
-) -> None:
-    content = (shared_reference / "cases" / "csv" / name).read_bytes()
-    assert planned(firm, upload(browser_of(firm.boss), content)) == [firm.ids[index]]
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
-@pytest.mark.parametrize("delimiter", [";", "\t"])
-def test_any_encoding_and_delimiter_is_read(firm: Firm, encoding: str, delimiter: str) -> None:
-    rows = ["", "", "NAAM:|Afdeling ||", '"Café Zürich B.V."|Noord||', "||", ""]
-    text = "\r\n".join(rows).replace("|", delimiter)
-    assert planned(firm, upload(browser_of(firm.boss), text.encode(encoding))) == [firm.ids[1]]
-
-
-@pytest.mark.parametrize("language", ["en", "nl"])
-@pytest.mark.parametrize("columns", [".".join(COLUMNS), "name.number.client.code.division.template.sector"])
-def test_an_exported_list_changes_nothing(firm: Firm, language: str, columns: str) -> None:
-    browser = browser_of(firm.boss)
-    session = browser.session
-    session["language"] = language
-    session.save()
-    exported = b"".join(browser.get(f"/administrations/export.csv?columns={columns}").streaming_content)
-    assert ("Naam" in exported.decode()) == (language == "nl")
-    assert planned(firm, upload(browser, exported)) == []
-    with organisation_scope(firm.boss.organisation_id):
-        assert BulkItem.objects.count() == len(firm.ids)
-        assert set(BulkItem.objects.values_list("reason_code", flat=True)) == {"unchanged"}
-
-
-def test_what_is_changed_in_an_exported_list_is_all_that_changes(firm: Firm) -> None:
-    browser = browser_of(firm.boss)
-    exported = b"".join(browser.get("/administrations/export.csv").streaming_content).decode("utf-8-sig")
-    lines = exported.splitlines()
-    place = next(number for number, line in enumerate(lines) if PRINTER in line)
-    lines[place] = lines[place].replace(";Oost;", ";West;")
-    response = upload(browser, "\r\n".join(lines).encode())
-    assert planned(firm, response) == [firm.ids[0]]
-    page = browser.get(response.headers["Location"]).content.decode()
-    assert "A file does not change these columns: Status" in page
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("name;colour\nx;red", "Unknown headings: colour."),
-        ("name;division;afdeling\nx;Noord;Noord", "Two columns have the same meaning: division, afdeling."),
-        ("division;name\nNoord;x", "The first column must identify the administration"),
-        (f"name;division\n{PRINTER};Noord;surplus", "The value “surplus” is below no heading."),
-        (f"name;;division\n{PRINTER};surplus;Noord", "The value “surplus” is below no heading."),
-        ("name;status\nx;active", "The other columns must name what to set"),
-    ],
-)
-def test_what_is_not_understood_is_named(firm: Firm, text: str, sentence: str) -> None:
-    page = browser_of(firm.boss).post(BULK, {"action": "change", "text": text}).content.decode()
-    assert sentence in page
-
-
-def test_of_two_with_one_name_the_number_of_the_line_tells(firm: Firm) -> None:
-    with organisation_scope(firm.boss.organisation_id):
-        Administration.objects.filter(pk=firm.ids[3]).update(name=PRINTER, client_number="K77")
-        changes = bulk.read_changes(firm.boss, f"name;client number;division\n{PRINTER};K77;Noord")
-        assert list(changes.values_by_id) == [firm.ids[3]]
-        with pytest.raises(Refused):
-            bulk.read_changes(firm.boss, "name\nx")
-        both = bulk.read_changes(firm.boss, f"name;division\n{PRINTER};Noord")
-        assert (both.values_by_id, len(both.problems)) == ({}, 1)
-
-
-@pytest.mark.parametrize("typed", ["KvK-nr. 69599084", "6959 9084", "69599084"])
-def test_a_number_finds_its_administration_however_it_is_written(firm: Firm, typed: str) -> None:
-    with organisation_scope(firm.boss.organisation_id):
-        Administration.objects.filter(pk=firm.ids[4]).update(number="69599084", country="NL")
-        changes = bulk.read_changes(firm.boss, f"KvK-nr.;division\n{typed};Noord")
-        assert list(changes.values_by_id) == [firm.ids[4]]
-
-
-def test_text_of_a_file_is_composed() -> None:
-    assert decode("Cafe\u0301".encode()) == "Caf\xe9"
+def test_a_reason_that_is_too_long_is_refused_and_not_cut(firm: Firm) -> None:
+    with (
+        organisation_scope(firm.boss.organisation_id),
+        pytest.raises(Refused, match="at most 300 characters"),
+    ):
+        operations.preview(firm.boss, "deactivate", {"reason": "x" * 301}, Selection(ids=firm.ids))

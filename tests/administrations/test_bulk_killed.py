@@ -38,7 +38,9 @@ ENDS = (
 
 
 @pytest.mark.kill
-def test_another_worker_goes_on_where_a_killed_one_stopped(actor: Any, database_addresses: Addresses) -> None:
+def test_another_worker_continues_where_a_killed_one_stopped(
+    actor: Any, database_addresses: Addresses
+) -> None:
     boss = actor("administrator")
     anna = colleague(actor, boss, "user")
     firm = firm_of(boss, CHUNK_ITEMS * 8)
@@ -75,9 +77,7 @@ def state_of(organisation_id: int, operation_id: int) -> str:
         return BulkOperation.objects.get(pk=operation_id).state
 
 
-def test_bulk_work_whose_database_went_away_goes_on_by_itself(
-    actor: Any, database_addresses: Addresses
-) -> None:
+def test_a_bulk_job_continues_after_a_database_outage(actor: Any, database_addresses: Addresses) -> None:
     boss = actor("administrator")
     firm = firm_of(boss, CHUNK_ITEMS)
     with organisation_scope(boss.organisation_id):

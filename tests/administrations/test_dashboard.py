@@ -75,7 +75,7 @@ def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
     assert "+2" in page
 
 
-def test_a_reader_sees_nothing_of_others_and_no_connections(actor: Any) -> None:
+def test_a_reader_sees_neither_others_administrations_nor_connections(actor: Any) -> None:
     boss = actor("administrator")
     reader = colleague(actor, boss, "reader")
     firm_of(boss, 12)
@@ -91,7 +91,7 @@ def name(boss: Any, administration_id: int) -> str:
         return Administration.objects.get(pk=administration_id).name
 
 
-def test_every_issue_can_be_reached_and_a_name_leads_to_its_own(actor: Any) -> None:
+def test_every_issue_is_reachable_and_a_name_links_to_its_own(actor: Any) -> None:
     """However many there are: the dashboard's number is the page's, and the last page holds the oldest."""
     boss = actor("administrator")
     user = colleague(actor, boss, "user", "Anna Smit")
@@ -122,7 +122,7 @@ def test_every_issue_can_be_reached_and_a_name_leads_to_its_own(actor: Any) -> N
     assert "Page 3 of 3" in page
     names = re.findall(r">([^<>]+)</a></td><td><span", browser.get("/issues/?q=oberg+123").content.decode())
     assert names == [name_of(123)]
-    assert "Nothing found" in browser.get("/issues/?q=no+such+name").content.decode()
+    assert "No results" in browser.get("/issues/?q=no+such+name").content.decode()
     organisation = browser_of(user).get("/issues/").content.decode()
     assert '<span class="hint">120</span>' in organisation, "Anna sees those of her own, and no connection's"
     assert [browser.get(f"/issues/?{query}").status_code for query in ("page=99999999", "q=%00")] == [

@@ -20,7 +20,7 @@ from tests.books.factories import administration_of
 from tests.fixtures.confirmation import post_and_confirm
 
 
-def test_a_division_is_made_filled_renamed_and_gives_sight(actor: Any) -> None:
+def test_a_division_is_created_filled_renamed_and_grants_access(actor: Any) -> None:
     boss = actor("administrator")
     user = colleague(actor, boss, "user")
     administration = administration_of(boss)
@@ -65,7 +65,7 @@ def test_merging_divisions_moves_people_and_administrations_and_leaves_it_archiv
     assert len(names(user, "")) == theirs
 
 
-def test_a_templates_change_says_first_how_many_change_and_how(actor: Any) -> None:
+def test_changing_a_template_previews_the_affected_administrations(actor: Any) -> None:
     boss = actor("administrator")
     firm = firm_of(boss, 30)
     standard = firm.templates[0]
@@ -102,7 +102,7 @@ def test_a_templates_change_says_first_how_many_change_and_how(actor: Any) -> No
     assert "“Standard”" in settings
 
 
-def test_what_changes_nothing_is_stored_without_asking(actor: Any) -> None:
+def test_a_template_change_without_effect_is_stored_at_once(actor: Any) -> None:
     boss = actor("administrator")
     firm = firm_of(boss, 6)
     address = f"/organisation/templates/{firm.templates[1]}/"
@@ -112,7 +112,7 @@ def test_what_changes_nothing_is_stored_without_asking(actor: Any) -> None:
         assert (template.name, template.settings) == ("Daily", {"schedule": "daily"})
 
 
-def test_what_the_organisation_switched_off_stays_off_below_it(actor: Any) -> None:
+def test_a_setting_disabled_by_the_organisation_stays_disabled_below(actor: Any) -> None:
     boss = actor("administrator")
     firm = firm_of(boss, 6)
     with organisation_scope(boss.organisation_id):
@@ -137,7 +137,7 @@ def test_what_the_organisation_switched_off_stays_off_below_it(actor: Any) -> No
     assert "switched off by the organisation" in editor
 
 
-def test_who_is_told_is_set_event_by_event_and_says_where_it_comes_from(actor: Any) -> None:
+def test_notification_settings_are_per_event_and_show_their_origin(actor: Any) -> None:
     boss = actor("administrator")
     firm = firm_of(boss, 6)
     template = f"/organisation/templates/{firm.templates[0]}/"
@@ -183,7 +183,7 @@ def test_who_is_told_is_set_event_by_event_and_says_where_it_comes_from(actor: A
         assert answer.status_code == 409, wrong
 
 
-def test_merging_templates_gives_the_other_one(actor: Any) -> None:
+def test_merging_templates_assigns_the_target_template(actor: Any) -> None:
     boss = actor("administrator")
     firm = firm_of(boss, 9)
     post_and_confirm(
@@ -211,7 +211,7 @@ def test_merging_templates_gives_the_other_one(actor: Any) -> None:
         ),
     ],
 )
-def test_who_makes_one_gets_that_one_and_not_a_colleagues_of_the_same_moment(
+def test_concurrent_creation_returns_the_callers_own_object(
     actor: Any, monkeypatch: Any, kind: Any, module: Any, name: str, create: Any
 ) -> None:
     boss, original = actor("administrator"), getattr(module, name)

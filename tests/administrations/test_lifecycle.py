@@ -11,6 +11,7 @@ from psycopg import sql
 
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.hooks import stop_syncs
+from koppel.administrations.inputs import OffboardingInput, PredecessorInput, WithdrawalInput
 from koppel.administrations.lifecycle import erasure, offboarding, predecessors
 from koppel.administrations.models import Administration, Favourite
 from koppel.administrations.tasks import erase, process_due_dates
@@ -78,7 +79,7 @@ def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
         }
 
 
-def test_a_wrong_import_is_withdrawn_gone_at_once_and_erased_by_a_job(
+def test_withdrawing_an_import_hides_it_at_once_and_a_job_erases_it(
     actor: Any, database_addresses: Addresses
 ) -> None:
     boss = actor("administrator")
@@ -113,7 +114,7 @@ def test_a_wrong_import_is_withdrawn_gone_at_once_and_erased_by_a_job(
         )
 
 
-def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
+def test_a_queued_import_is_cancelled(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss, status="queued")
     assert (
@@ -121,14 +122,14 @@ def test_an_import_that_waits_is_cancelled(actor: Any) -> None:
         in browser_of(boss).get(f"/administrations/{administration.pk}/offboarding/").content.decode()
     )
     with organisation_scope(boss.organisation_id):
-        offboarding.withdraw(boss, administration.pk)
+        offboarding.withdraw(boss, administration.pk, WithdrawalInput(name=administration.name))
         assert (
             AuditEntry.objects.filter(action="administration.import_cancelled", subject_name="").count() == 1
         )
     assert names(boss, "") == []
 
 
-def test_a_client_that_left_is_kept_until_its_day_then_erased(
+def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     actor: Any, database_addresses: Addresses
 ) -> None:
     boss = actor("administrator")
@@ -163,7 +164,7 @@ def test_a_client_that_left_is_kept_until_its_day_then_erased(
     )
     form["erase_on"] = (today + timedelta(days=2557)).isoformat()
     page = browser.post(f"/administrations/{administration.pk}/offboard", form, follow=True).content.decode()
-    assert "Export the books if you want a copy" in page
+    assert "Export the books to keep a copy" in page
     assert (
         f"/administrations/{administration.pk}/books/export/"
         in browser.get(f"/administrations/{administration.pk}/offboarding/").content.decode()
@@ -237,14 +238,13 @@ def people_and_programs_are_told_of(
         assert (Notification.objects.count(), WebhookDelivery.objects.count()) == (2, 2)
 
 
-def test_a_client_that_came_back_is_not_erased(actor: Any) -> None:
+def test_a_reactivated_client_is_not_erased(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss)
     today = timezone.localdate()
     with organisation_scope(boss.organisation_id):
-        offboarding.offboard_client(
-            boss, administration.pk, client_left_on=today, erase_on=today + timedelta(days=1)
-        )
+        data = OffboardingInput(client_left_on=today, erase_on=today + timedelta(days=1))
+        offboarding.offboard_client(boss, administration.pk, data)
     browser_of(boss).post(f"/administrations/{administration.pk}/cancel-offboarding")
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.get(pk=administration.pk).erase_on is None
@@ -263,7 +263,7 @@ def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:
         assert stopped.deactivation_reason == "Jaarwerk klaar"
 
 
-def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
+def test_an_error_in_one_organisation_does_not_block_deactivations_of_others(
     actor: Any,
 ) -> None:
     first, second = actor("administrator"), actor("administrator")
@@ -285,13 +285,17 @@ def test_a_fault_at_one_firm_leaves_the_planned_deactivations_of_the_next_alone(
         )
 
 
-def test_two_that_are_said_to_continue_each_other_at_the_same_moment_make_no_circle(actor: Any) -> None:
+def test_concurrent_predecessor_changes_cannot_form_a_cycle(actor: Any) -> None:
     boss = actor("administrator")
     administration, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
     outcome = at_the_same_moment(
         boss,
-        lambda: predecessors.set_predecessor(boss, administration.pk, other.pk),
-        lambda: predecessors.set_predecessor(boss, other.pk, administration.pk),
+        lambda: predecessors.set_predecessor(
+            boss, administration.pk, PredecessorInput(administration=other.pk)
+        ),
+        lambda: predecessors.set_predecessor(
+            boss, other.pk, PredecessorInput(administration=administration.pk)
+        ),
     )
     assert isinstance(outcome, Refused)
 
@@ -311,4 +315,4 @@ def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -
     assert "Oud B.V." in page
     assert "Nieuw B.V." in browser.get(f"/administrations/{old.pk}/").content.decode()
     with organisation_scope(boss.organisation_id), pytest.raises(Refused):
-        predecessors.set_predecessor(boss, old.pk, new.pk)
+        predecessors.set_predecessor(boss, old.pk, PredecessorInput(administration=new.pk))

@@ -45,7 +45,7 @@ def names(actor: Actor, query: str) -> list[str]:
         return [one.name for one in search(actor, parse_query_string(query))]
 
 
-def test_search_finds_names_numbers_client_numbers_and_the_sources_codes_however_typed(actor: Any) -> None:
+def test_search_finds_names_numbers_client_numbers_and_codes_in_any_spelling(actor: Any) -> None:
     boss = actor("administrator")
     cafe = administration_of(boss, "Café Öberg B.V.", number="69599084", country="NL", client_number="K-100")
     administration_of(boss, "Holding Smit", number="923609016", country="NO")
@@ -134,7 +134,7 @@ def test_every_column_sorts_both_ways_and_pages_do_not_overlap(actor: Any) -> No
         assert ages[: len(completed)] == completed, "what was never complete comes last either way"
 
 
-def test_the_page_says_where_one_is_and_reads_its_state_from_the_address(actor: Any) -> None:
+def test_the_page_reads_its_state_from_the_query_string(actor: Any) -> None:
     boss = actor("administrator")
     firm = firm_of(boss, PAGE_SIZE + 5)
     client = browser_of(boss)
@@ -152,7 +152,7 @@ def test_the_page_says_where_one_is_and_reads_its_state_from_the_address(actor: 
     assert 'aria-sort="ascending"' in client.get("/administrations/").content.decode()
 
 
-def test_a_view_is_saved_opens_by_default_and_is_ones_own(actor: Any) -> None:
+def test_a_saved_view_is_personal_and_can_be_the_default(actor: Any) -> None:
     boss = actor("administrator")
     with organisation_scope(boss.organisation_id):
         organisation = Organisation.objects.get(pk=boss.organisation_id)
@@ -178,7 +178,7 @@ def test_a_view_is_saved_opens_by_default_and_is_ones_own(actor: Any) -> None:
         assert not SavedView.objects.exists()
 
 
-def test_what_is_shown_is_exported_defused_and_audited(actor: Any) -> None:
+def test_the_shown_list_is_exported_escaped_and_audited(actor: Any) -> None:
     boss = actor("administrator")
     firm: Firm = firm_of(boss, PAGE_SIZE + 10)
     evil = administration_of(boss, "=HYPERLINK(1)", client_number="+31", status="failed")
@@ -203,7 +203,7 @@ def test_what_is_shown_is_exported_defused_and_audited(actor: Any) -> None:
 
 
 @pytest.mark.parametrize("role", ["user", "reader"])
-def test_others_list_count_and_export_what_is_assigned_to_them(actor: Any, role: str) -> None:
+def test_members_list_count_and_export_their_assigned_administrations(actor: Any, role: str) -> None:
     boss = actor("administrator")
     with organisation_scope(boss.organisation_id):
         organisation = Organisation.objects.get(pk=boss.organisation_id)

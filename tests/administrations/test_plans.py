@@ -20,7 +20,7 @@ from tests.administrations.test_bulk import colleague
 from tests.fixtures.plans import full_table_scans
 
 
-def test_every_look_at_the_list_is_served_by_an_index(actor: Any, database_addresses: Addresses) -> None:
+def test_every_list_query_uses_an_index(actor: Any, database_addresses: Addresses) -> None:
     boss = actor("administrator")
     user = colleague(actor, boss, "user")
     firm = firm_of(boss, 200, [user.membership_id])

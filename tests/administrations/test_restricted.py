@@ -17,6 +17,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, DivisionMember, Membership, Template
 from koppel.organisations.roles import Actor
+from tests.administrations.factories import restrict
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of, content, names
 from tests.books.factories import Ledger, administration_of, assign
@@ -32,7 +33,7 @@ def people(actor: Any) -> dict[str, Actor]:
     return {"administrator": boss, **{role: colleague(actor, boss, role, role) for role in roles}}
 
 
-def test_for_everybody_else_it_is_nowhere(people: dict[str, Actor]) -> None:
+def test_a_restricted_administration_is_invisible_to_others(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET, number="69599084", country="NL")
     other = administration_of(boss, "Bakkerij B.V.")
@@ -87,7 +88,7 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
     boss, named = people["administrator"], people["reader"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[named.membership_id])
+        restrict(boss, administration.pk, [named.membership_id])
     text = browser_of(boss).get("/administrations/?all=1").content.decode()
     assert "1 restricted administration hidden" in text
     page = browser_of(boss).get("/administrations/restricted/").content.decode()
@@ -100,13 +101,13 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
     assert names(named, "") == [SECRET]
 
 
-def test_somebody_must_stay_named_and_bulk_work_heeds_it(people: dict[str, Actor]) -> None:
+def test_a_restricted_administration_keeps_at_least_one_person(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         with pytest.raises(Refused):
-            restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[])
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+            restrict(boss, administration.pk, [])
+        restrict(boss, administration.pk, [boss.membership_id])
         draft = operations.preview(
             boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk])
         )
@@ -117,13 +118,13 @@ def test_somebody_must_stay_named_and_bulk_work_heeds_it(people: dict[str, Actor
             )
 
 
-def test_whose_people_have_all_left_is_rescued_by_an_administrator_and_only_then(
+def test_an_administrator_takes_over_a_restricted_administration_without_people(
     people: dict[str, Actor],
 ) -> None:
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[named.membership_id])
+        restrict(boss, administration.pk, [named.membership_id])
         with pytest.raises(Refused):
             restriction.reassign_orphaned(boss, administration.pk, boss.membership_id)
         Membership.objects.filter(pk=named.membership_id).update(is_active=False)
@@ -131,11 +132,11 @@ def test_whose_people_have_all_left_is_rescued_by_an_administrator_and_only_then
     assert names(boss, "") == [SECRET]
 
 
-def test_opening_it_again_gives_it_back_to_all_who_may(people: dict[str, Actor]) -> None:
+def test_lifting_the_restriction_restores_access(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     assert names(people["team_leader"], "") == []
     form = {"access": "open", "people": [boss.membership_id], "client_number": "K1"}
     browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
@@ -169,7 +170,7 @@ def test_the_pages_of_its_connection_do_not_name_it_either(people: dict[str, Act
     assert SECRET in browser_of(named).get(pages[0]).content.decode()
 
 
-def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(people: dict[str, Actor]) -> None:
+def test_bulk_results_over_rest_hide_restricted_administrations(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["user_plus"]
     administration, other = (
         administration_of(boss, SECRET, country="NL"),
@@ -178,9 +179,7 @@ def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(peop
     for administration_ in (administration, other):
         assign(named, administration_)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(
-            named, administration.pk, restricted=True, membership_ids=[named.membership_id]
-        )
+        restrict(named, administration.pk, [named.membership_id])
         params = {"number": "69599084", "client_number": "K-SECRET", "add": [people["user"].membership_id]}
         draft = operations.preview(named, "change", params, Selection(ids=[administration.pk, other.pk]))
         operations.start_operation(named, draft.pk)
@@ -194,12 +193,12 @@ def test_bulk_work_of_another_over_rest_shows_nothing_of_what_is_restricted(peop
     assert all(item["after"]["columns"]["number"] == "69599084" for item in own_items)
 
 
-def test_who_stays_named_is_somebody_who_may_sign_in(people: dict[str, Actor]) -> None:
+def test_the_last_named_person_must_be_able_to_sign_in(people: dict[str, Actor]) -> None:
     boss, gone = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         both = [boss.membership_id, gone.membership_id]
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=both)
+        restrict(boss, administration.pk, both)
         Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
         draft = operations.preview(
             boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk])
@@ -210,7 +209,7 @@ def test_who_stays_named_is_somebody_who_may_sign_in(people: dict[str, Actor]) -
             restriction.reassign_orphaned(boss, administration.pk, gone.membership_id)
 
 
-def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str, Actor]) -> None:
+def test_undo_keeps_a_named_person_and_grants_no_access(people: dict[str, Actor]) -> None:
     """What was undone was done while everybody might see it; it was restricted since."""
     boss, other = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
@@ -219,7 +218,7 @@ def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str,
         params = {"add": [boss.membership_id], "remove": [other.membership_id]}
         draft = operations.preview(boss, "change", params, Selection(ids=[administration.pk]))
         operations.start_operation(boss, draft.pk)
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
         operations.undo(boss, draft.pk)
         item = BulkItem.objects.get(operation=draft)
         assert (item.state, item.reason_code) == ("kept", "changed_since")
@@ -229,12 +228,12 @@ def test_undoing_leaves_somebody_named_and_lets_nobody_look_in(people: dict[str,
         assert set(named) == {boss.membership_id}
 
 
-def test_a_page_from_before_it_was_restricted_does_not_open_it(people: dict[str, Actor]) -> None:
+def test_a_stale_page_does_not_lift_the_restriction(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     page = browser_of(boss).get(f"/administrations/{administration.pk}/edit/").content.decode()
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     form = {**form_of(page), "client_number": "K1"}
     browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
     with organisation_scope(boss.organisation_id):
@@ -242,7 +241,7 @@ def test_a_page_from_before_it_was_restricted_does_not_open_it(people: dict[str,
     assert administration.restricted
 
 
-def test_a_page_on_which_nothing_was_changed_changes_nothing(people: dict[str, Actor]) -> None:
+def test_saving_an_unchanged_page_changes_nothing(people: dict[str, Actor]) -> None:
     """Neither what colleagues did since it was opened, nor a division and a template that are archived."""
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
@@ -267,14 +266,14 @@ def test_a_page_on_which_nothing_was_changed_changes_nothing(people: dict[str, A
         ).exists()
 
 
-def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: dict[str, Actor]) -> None:
+def test_a_page_that_refers_to_a_deleted_object_is_not_saved(people: dict[str, Actor]) -> None:
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         division = Division.objects.create(
             organisation_id=boss.organisation_id, name="Zuid", archived_at=timezone.now()
         )
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     form = {
         "access": "restricted",
         "people": [boss.membership_id, named.membership_id],
@@ -286,7 +285,7 @@ def test_when_something_it_names_is_gone_nothing_of_the_page_is_saved(people: di
         assert list(Assignment.objects.values_list("membership_id", flat=True)) == [boss.membership_id]
 
 
-def test_what_was_typed_stays_when_the_page_is_refused(people: dict[str, Actor]) -> None:
+def test_a_refused_page_keeps_the_typed_values(people: dict[str, Actor]) -> None:
     """And what the page first showed too: else the next save would take
     back what a colleague has done meanwhile."""
     boss, named = people["administrator"], people["user"]
@@ -320,15 +319,15 @@ def test_what_was_typed_stays_when_the_page_is_refused(people: dict[str, Actor])
     )
 
 
-def test_access_that_somebody_else_changed_is_shown_as_it_is(people: dict[str, Actor]) -> None:
+def test_access_changed_by_another_user_is_shown_as_stored(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     browser, path = browser_of(boss), f"/administrations/{administration.pk}/edit/"
     typed = form_of(browser.get(path).content.decode()) | {"client_number": ["K1"]}
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     page = browser.post(path, typed).content.decode()
-    assert "since you opened this page" in page
+    assert "after you opened this page" in page
     fields = form_of(page)
     assert (fields["access"], fields["was_access"], fields["client_number"]) == (
         ["restricted"],
@@ -342,7 +341,7 @@ def test_access_that_somebody_else_changed_is_shown_as_it_is(people: dict[str, A
     assert (administration.restricted, administration.client_number) == (True, "K1")
 
 
-def test_settings_that_were_typed_stay_when_one_is_refused(people: dict[str, Actor]) -> None:
+def test_typed_settings_are_kept_when_one_is_refused(people: dict[str, Actor]) -> None:
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     browser, path = browser_of(boss), f"/administrations/{administration.pk}/settings/"

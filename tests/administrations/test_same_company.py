@@ -42,7 +42,7 @@ def now(boss: Actor, key: int) -> Administration:
         return Administration.objects.get(pk=key)
 
 
-def test_the_page_asks_and_keeps_who_answered(boss: Actor) -> None:
+def test_the_page_asks_and_records_who_answered(boss: Actor) -> None:
     administration = administration_of(boss, "Nordlys Solberg", country="NO")
     browser, page = browser_of(boss), f"/administrations/{administration.pk}/identity/"
     answer = browser.post(page, {"number": NUMBER})
@@ -62,7 +62,7 @@ def test_the_page_asks_and_keeps_who_answered(boss: Actor) -> None:
     assert "confirmed as the same company" in browser.get(page).content.decode()
 
 
-def test_what_was_imported_before_the_register_answered_is_confirmed_on_its_page(boss: Actor) -> None:
+def test_an_early_import_is_confirmed_on_its_page(boss: Actor) -> None:
     administration = administration_of(boss, "Nordlys Solberg", country="NO", number=NUMBER)
     browser, page = browser_of(boss), f"/administrations/{administration.pk}/identity/"
     assert "Name in accounting system" in browser.get(page).content.decode()
@@ -72,7 +72,7 @@ def test_what_was_imported_before_the_register_answered_is_confirmed_on_its_page
     assert "confirmed as the same company" in html
 
 
-def test_bulk_work_leaves_it_and_says_why(boss: Actor) -> None:
+def test_bulk_actions_skip_an_unconfirmed_number_with_the_reason(boss: Actor) -> None:
     same = administration_of(boss, "NORDLYS GRUPPEN", country="NO")
     other = administration_of(boss, "Nordlys Solberg", country="NO")
     browser = browser_of(boss)

@@ -8,6 +8,7 @@ from koppel.administrations import services
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.effective_settings import Source, effective_settings, problems_with
+from koppel.administrations.inputs import SettingsInput
 from koppel.administrations.models import Administration, Assignment, Status
 from koppel.administrations.services import NewAdministration
 from koppel.audit.models import AuditEntry
@@ -64,7 +65,7 @@ def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
         assert AuditEntry.objects.get(action="administrations.imported").details["administrations"] == ids
 
 
-def test_a_company_is_imported_once_however_often_it_is_asked(actor: Any) -> None:
+def test_repeated_requests_import_a_company_once(actor: Any) -> None:
     boss = actor("administrator")
     connection_id, remotes = two_more_companies(boss)
     new_administrations = [NewAdministration(one) for one in remotes]
@@ -91,7 +92,7 @@ def test_a_user_may_not_import(actor: Any) -> None:
         services.import_companies(user, 1, 1, [])
 
 
-def test_a_division_shows_its_administrations_to_its_members(actor: Any) -> None:
+def test_members_of_a_division_see_its_administrations(actor: Any) -> None:
     boss = actor("administrator")
     user = colleague(actor, boss, "user")
     administration = administration_of(boss)
@@ -125,7 +126,7 @@ def test_a_setting_comes_from_the_nearest_place(actor: Any) -> None:
     administration = administration_of(boss)
     with organisation_scope(boss.organisation_id):
         administration.template = Template(settings={"fiscal_years_back": 5, "schedule": "night"})
-        services.change_settings(boss, administration.pk, {"fiscal_years_back": 2})
+        services.change_settings(boss, administration.pk, SettingsInput(values={"fiscal_years_back": 2}))
         administration.settings = Administration.objects.get(pk=administration.pk).settings
         administration.organisation.settings = {"resources": ["accounts", "entries"], "schedule": "hourly_8"}
         settings = effective_settings(administration)
@@ -134,7 +135,7 @@ def test_a_setting_comes_from_the_nearest_place(actor: Any) -> None:
     assert (settings.resources, settings.sources["notify"]) == (("accounts", "entries"), Source.DEFAULT)
 
 
-def test_what_the_organisation_switched_off_stays_off(actor: Any) -> None:
+def test_a_setting_disabled_by_the_organisation_stays_disabled(actor: Any) -> None:
     administration = administration_of(actor("administrator"))
     with organisation_scope(administration.organisation_id):
         administration.organisation.settings = {"resources": ["accounts"]}
@@ -153,5 +154,5 @@ def test_what_the_organisation_switched_off_stays_off(actor: Any) -> None:
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_settings_that_make_no_sense_are_named(settings: dict[str, Any], key: str) -> None:
+def test_invalid_settings_are_named(settings: dict[str, Any], key: str) -> None:
     assert set(problems_with(settings)) == {key}

@@ -71,7 +71,7 @@ def count_favourites(firm: Firm) -> int:
         return Favourite.objects.count()
 
 
-def test_a_program_is_told_which_filter_or_value_there_is_not(firm: Firm) -> None:
+def test_rest_names_the_unknown_filter_or_value(firm: Firm) -> None:
     client = browser_of(firm.boss)
     for query, word in REFUSED:
         answer = client.get(f"{ROOT}?{query}")
@@ -90,9 +90,7 @@ def test_a_program_is_told_which_filter_or_value_there_is_not(firm: Firm) -> Non
         assert client.get(f"{ROOT}?{query}").status_code == 422, query
 
 
-def test_an_id_of_another_firm_is_refused_in_the_words_of_one_that_does_not_exist(
-    firm: Firm, actor: Any
-) -> None:
+def test_an_id_of_another_organisation_is_refused_like_an_unknown_one(firm: Firm, actor: Any) -> None:
     other = firm_of(actor("administrator"), 3)
     client = browser_of(firm.boss)
     for name, ids in (
@@ -105,7 +103,7 @@ def test_an_id_of_another_firm_is_refused_in_the_words_of_one_that_does_not_exis
         assert nobodys["detail"][0]["loc"] == ["query", name]
 
 
-def test_bulk_work_by_a_filter_that_does_not_exist_changes_nothing(firm: Firm) -> None:
+def test_a_bulk_action_with_an_unknown_filter_changes_nothing(firm: Firm) -> None:
     client = browser_of(firm.boss)
     for query, word in REFUSED:
         answer = send(
@@ -131,7 +129,7 @@ def test_bulk_work_by_a_filter_that_does_not_exist_changes_nothing(firm: Firm) -
         {"action": "deactivate", "params": {"when": "2099-01-01"}, "filter": "", "start": True},
     ],
 )
-def test_bulk_work_that_says_something_unknown_changes_nothing(firm: Firm, body: dict[str, Any]) -> None:
+def test_a_bulk_action_with_an_unknown_field_changes_nothing(firm: Firm, body: dict[str, Any]) -> None:
     answer = send(browser_of(firm.boss), "POST", f"{ROOT}/bulk", body)
     assert answer.status_code in (409, 422), answer.content
     assert count_favourites(firm) == 0
@@ -151,7 +149,7 @@ def run(actor: Actor, *words: str) -> Any:
     return CliRunner().invoke(app, [*words, "--as", email, "--json"])
 
 
-def test_the_shell_names_what_it_does_not_know_and_what_there_is(firm: Firm) -> None:
+def test_the_command_line_names_unknown_and_valid_values(firm: Firm) -> None:
     before = statuses(firm)
     for query, word in REFUSED:
         for words in (
@@ -197,7 +195,7 @@ def test_the_page_shows_the_refused_part_no_rows_and_how_to_remove_it(firm: Firm
     assert "<tbody" in client.get("/administrations/?status=active").content.decode()
 
 
-def test_neither_the_export_nor_the_rows_alone_come_by_an_unknown_filter(firm: Firm) -> None:
+def test_export_and_rows_refuse_an_unknown_filter(firm: Firm) -> None:
     client = browser_of(firm.boss)
     for address in ("export.csv", "export.xlsx", "rows/"):
         answer = client.get(f"/administrations/{address}?stauts=failed")
@@ -206,7 +204,7 @@ def test_neither_the_export_nor_the_rows_alone_come_by_an_unknown_filter(firm: F
 
 @pytest.mark.parametrize("query", ["stauts=failed", "status=faild", "division=987654"])
 @pytest.mark.parametrize("selection", ["all", "ticked"])
-def test_a_form_that_is_sent_anyway_changes_nothing(firm: Firm, query: str, selection: str) -> None:
+def test_a_form_with_an_unknown_filter_changes_nothing(firm: Firm, query: str, selection: str) -> None:
     chosen = {"all": "1"} if selection == "all" else {"id": [str(key) for key in firm.ids]}
     client = browser_of(firm.boss)
     form = {"action": "add_favourite", "query": query, "next": "/administrations/?all=1", **chosen}
@@ -251,7 +249,7 @@ def test_a_default_view_by_an_archived_division_shows_nothing_and_its_name(firm:
     assert "<tbody" in client.get("/administrations/", follow=True).content.decode()
 
 
-def test_a_view_of_what_is_gone_matches_nothing_for_programs_too(firm: Firm) -> None:
+def test_a_view_of_a_deleted_object_matches_nothing_over_rest(firm: Firm) -> None:
     boss, client = firm.boss, browser_of(firm.boss)
     connection, template, division = firm.connections[0], firm.templates[0], firm.divisions[3]
     with organisation_scope(boss.organisation_id):
@@ -270,7 +268,7 @@ def test_a_view_of_what_is_gone_matches_nothing_for_programs_too(firm: Firm) -> 
     assert count_favourites(firm) == 0
 
 
-def test_a_filter_by_a_person_who_is_gone_names_the_person(firm: Firm, actor: Any) -> None:
+def test_a_filter_by_a_former_member_names_the_person(firm: Firm, actor: Any) -> None:
     anna = colleague(actor, firm.boss, "user")
     with organisation_scope(firm.boss.organisation_id):
         subject = Subject(SubjectKind.PERSON, anna.membership_id, "Anna de Vries")
@@ -281,7 +279,7 @@ def test_a_filter_by_a_person_who_is_gone_names_the_person(firm: Firm, actor: An
     assert page.json()["detail"][0]["msg"] == "The user “Anna de Vries” is no longer a member."
 
 
-def test_an_import_of_administrations_that_one_may_not_see_does_not_exist(firm: Firm, actor: Any) -> None:
+def test_an_import_of_invisible_administrations_does_not_exist(firm: Firm, actor: Any) -> None:
     with organisation_scope(firm.boss.organisation_id):
         Administration.objects.filter(pk=firm.ids[0]).update(import_id=7, status=Status.ACTIVE)
     anna = colleague(actor, firm.boss, "user")
@@ -328,7 +326,7 @@ def test_a_filter_that_narrows_nothing_down_does_not_mean_all(firm: Firm) -> Non
     assert (count_favourites(firm), statuses(firm)) == (0, before)
 
 
-def test_all_are_changed_when_that_is_said(firm: Firm) -> None:
+def test_all_administrations_are_changed_on_explicit_request(firm: Firm) -> None:
     client = browser_of(firm.boss)
     for query in ("", "all=1"):
         send(client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True})
@@ -345,7 +343,7 @@ def test_all_are_changed_when_that_is_said(firm: Firm) -> None:
     assert set(statuses(firm)) == {"deactivated"}
 
 
-def test_a_sorted_list_is_acted_on_by_its_filter_and_comes_back_as_it_was(firm: Firm) -> None:
+def test_a_bulk_action_on_a_sorted_list_uses_its_filter_and_keeps_the_sorting(firm: Firm) -> None:
     client = browser_of(firm.boss)
     page = client.get("/administrations/?status=active&sort=-name").content.decode()
     assert 'name="query" value="status=active"' in page

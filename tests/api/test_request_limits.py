@@ -31,7 +31,7 @@ def post(client: Client, path: str, body: str) -> Any:
 @pytest.mark.parametrize(
     "path", ["/notices/", "/administrations/", "/administrations/rows/", "/issues/", "/account/api/"]
 )
-def test_a_reader_with_a_short_address_full_of_names_gets_a_short_answer(world: World, path: str) -> None:
+def test_a_query_of_many_unknown_names_gets_a_short_response(world: World, path: str) -> None:
     answer = world.client("reader").get(f"{path}?{MANY_NAMES}")
     assert (answer.status_code, len(answer.content) < BYTES_MAX) == (422, True)
     assert "This filter is too long" in answer.content.decode()
@@ -70,7 +70,7 @@ def test_a_filter_of_bulk_work_that_is_too_long_is_refused_in_few_words(world: W
     assert (saved.status_code, len(saved.content) < BYTES_MAX) == (422, True)
 
 
-def test_who_may_not_act_is_told_so_before_the_filter_is_read(world: World) -> None:
+def test_permissions_are_checked_before_the_filter(world: World) -> None:
     body = json.dumps({"action": "deactivate", "filter": "columns=" + "." * 200_000, "start": True})
     assert post(world.client("reader"), BULK, body).status_code == 403
     assert post(world.client("reader"), BULK, body.replace("columns", "stauts")).status_code == 403
@@ -97,7 +97,7 @@ def queries_of(client: Client, path: str, status: int) -> int:
 
 
 @pytest.mark.parametrize("path", ["activity", "people", "divisions", "templates", "connections", "webhooks"])
-def test_who_may_not_see_a_list_does_not_learn_its_parameters(world: World, path: str) -> None:
+def test_a_caller_without_permission_does_not_learn_parameters(world: World, path: str) -> None:
     assert world.client("reader").get(f"/api/v1/{path}?stauts=failed").status_code == 403
 
 

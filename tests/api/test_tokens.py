@@ -26,7 +26,7 @@ def call(text: str, path: str = ME, method: str = "GET") -> Any:
     return Client(enforce_csrf_checks=True).generic(method, path, headers={"Authorization": f"Bearer {text}"})
 
 
-def test_a_program_learns_whom_it_acts_for(actor: Any) -> None:
+def test_a_token_shows_its_member_and_organisation(actor: Any) -> None:
     leader = actor("team_leader", name="Lena")
     body = call(token_of(leader)).json()
     assert (body["name"], body["role"], body["token"], body["read_only"]) == (
@@ -64,7 +64,7 @@ def test_a_made_up_token_is_refused(text: str) -> None:
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_token_is_held_to_the_lesser_role(actor: Any) -> None:
+def test_a_token_has_the_lesser_role_of_its_own_and_its_members(actor: Any) -> None:
     boss = actor("administrator")
     assert call(token_of(boss, role=Role.READER), "/api/v1/people").status_code == 403
     assert call(token_of(boss), "/api/v1/people").status_code == 200
@@ -78,7 +78,7 @@ def test_a_read_only_token_changes_nothing(actor: Any) -> None:
     assert call(token_of(actor("administrator"), read_only=False), method="POST").status_code == 405
 
 
-def test_a_session_that_changes_something_must_prove_where_it_comes_from(actor: Any) -> None:
+def test_a_session_needs_a_csrf_token_to_change_something(actor: Any) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.get(pk=actor("administrator").user_id))
     assert client.get(ME).json()["token"] is None
@@ -107,7 +107,7 @@ def test_a_token_ends_with_its_owner(actor: Any, end: str) -> None:
     assert call(text).status_code == 401
 
 
-def test_a_hasty_program_is_told_to_wait(actor: Any, settings: Any) -> None:
+def test_a_program_over_its_rate_limit_gets_429(actor: Any, settings: Any) -> None:
     settings.API_REQUESTS_PER_MINUTE = 3
     text = token_of(actor("user"))
     statuses = [call(text).status_code for _ in range(8)]
@@ -119,7 +119,7 @@ def test_a_hasty_program_is_told_to_wait(actor: Any, settings: Any) -> None:
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
 
 
-def test_somebody_elses_token_is_revoked_by_who_manages_people_only(actor: Any) -> None:
+def test_only_people_managers_revoke_tokens_of_others(actor: Any) -> None:
     boss = actor("administrator")
     with organisation_scope(boss.organisation_id):
         firm = Membership.objects.get(pk=boss.membership_id).organisation
@@ -136,7 +136,7 @@ def test_somebody_elses_token_is_revoked_by_who_manages_people_only(actor: Any) 
     assert call(text).status_code == 401
 
 
-def test_the_trail_names_token_person_address_and_door(actor: Any) -> None:
+def test_the_audit_log_names_token_person_address_and_interface(actor: Any) -> None:
     boss = actor("administrator", name="Anna")
     acting = api_tokens.resolve_token_actor(token_of(boss, name="Nightly"), "203.0.113.7")
     with organisation_scope(boss.organisation_id):

@@ -66,7 +66,7 @@ def test_amounts_are_exact_text(actor: Any) -> None:
     assert (balance["differing"], balance["accounts"][0]["stated"]) == (1, "12345678901234567.89")
 
 
-def test_an_unknown_resource_and_a_bad_limit_are_said(actor: Any) -> None:
+def test_an_unknown_resource_and_an_invalid_limit_are_refused(actor: Any) -> None:
     boss = actor("administrator")
     administration = administration_of(boss)
     client = signed_in(boss)

@@ -63,7 +63,7 @@ def test_the_permissions_table_names_the_roles_in_order() -> None:
     assert f"| Permission | {' | '.join(str(role.label) for role in Role)} |" in OPERATIONS
 
 
-def test_every_command_is_written_down() -> None:
+def test_every_command_is_documented() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     command_names = sorted(commands())
     assert "koppel demo-once" in command_names
@@ -91,7 +91,7 @@ def test_every_log_event_of_the_troubleshooting_list_is_logged() -> None:
     assert [event for event in sorted(events) if f'"{event}"' not in code] == []
 
 
-def test_every_knob_of_the_sandbox_is_written_down() -> None:
+def test_every_control_of_the_sandbox_is_documented() -> None:
     code = "\n".join(file.read_text() for file in SANDBOX.rglob("*.py"))
     knobs = {
         (method.upper(), path) for method, path in re.findall(r'web\.(\w+)\(f?"(/__sandbox__/[^"]*)"', code)

@@ -184,7 +184,7 @@ def test_rows_belong_to_an_administration_of_their_organisation_and_go_with_it(
     assert count(application, table) == 0
 
 
-def test_the_trail_of_who_did_what_cannot_be_rewritten(application: Connection) -> None:
+def test_the_audit_log_is_append_only(application: Connection) -> None:
     scope(application, OURS)
     insert(application, "audit_entry", organisation_id=OURS)
     for statement in (

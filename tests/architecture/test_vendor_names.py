@@ -33,7 +33,7 @@ PLANNED_EXCEPTIONS = {
 
 
 @pytest.mark.parametrize(("words", "exceptions"), [(INSTALLED, EXCEPTIONS), (PLANNED, PLANNED_EXCEPTIONS)])
-def test_the_names_stay_at_home(words: list[str], exceptions: set[str]) -> None:
+def test_vendor_names_stay_in_their_packages(words: list[str], exceptions: set[str]) -> None:
     assert words
     files = {file for package in (KOPPEL, SANDBOX) for file in files_with_word(package.parent, words)}
     assert files == exceptions, "An exception that is no longer needed is taken off the list."

@@ -10,7 +10,6 @@ import psycopg
 import pytest
 from django.utils import timezone
 
-from koppel.administrations import restriction
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.audit.services import AuditActor, record
@@ -23,6 +22,7 @@ from koppel.organisations.groups.divisions import create_division
 from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import Division, Organisation
 from koppel.organisations.roles import Actor
+from tests.administrations.factories import restrict
 from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 
@@ -51,7 +51,9 @@ def backdate_entries(addresses: Addresses, name: str, years: int) -> None:
         connection.execute("UPDATE audit_entry SET at = %s WHERE subject_name = %s", [at, name])
 
 
-def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: Any) -> None:
+def test_the_audit_log_is_filtered_by_person_action_interface_period_and_text(
+    boss: Actor, actor: Any
+) -> None:
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
     other = actor("administrator", organisation=firm, name="Bram")
@@ -90,7 +92,7 @@ def test_acts_are_found_by_person_act_door_period_and_words(boss: Actor, actor: 
     assert "<del>N</del> → <ins>Noord</ins>" in client.get(PAGE).content.decode()
 
 
-def test_an_export_is_defused_and_leaves_word_of_itself(boss: Actor) -> None:
+def test_an_export_of_the_audit_log_is_escaped_and_audited(boss: Actor) -> None:
     record_entry(boss, "division.created", "=HYPERLINK(evil)")
     answer = signed_in(boss).get(f"{PAGE}?action=division.created&format=csv")
     rows = list(csv.reader(io.StringIO(b"".join(answer).decode("utf-8-sig")), delimiter=";"))
@@ -104,11 +106,11 @@ def test_an_export_is_defused_and_leaves_word_of_itself(boss: Actor) -> None:
 
 
 @pytest.mark.parametrize("role", ["team_leader", "user"])
-def test_the_trail_is_for_administrators(actor: Any, role: str) -> None:
+def test_only_administrators_read_the_audit_log(actor: Any, role: str) -> None:
     assert signed_in(actor(role)).get(PAGE).status_code == 403
 
 
-def test_what_is_older_than_is_kept_goes_and_word_of_it_stays(
+def test_expired_entries_are_deleted_and_the_deletion_is_audited(
     boss: Actor, database_addresses: Addresses
 ) -> None:
     record_entry(boss, "division.created", "Ancient")
@@ -125,7 +127,7 @@ def test_what_is_older_than_is_kept_goes_and_word_of_it_stays(
         assert AuditEntry.objects.get(action="audit.expired").details == {"count": 1, "years": 3}
 
 
-def test_the_application_cannot_make_the_trail_shorter_than_a_year(
+def test_the_application_cannot_delete_entries_younger_than_a_year(
     boss: Actor, actor: Any, database_addresses: Addresses
 ) -> None:
     """Whatever the application writes into the setting, and for nobody but the organisation it names."""
@@ -146,7 +148,7 @@ def test_the_application_cannot_make_the_trail_shorter_than_a_year(
         assert AuditEntry.objects.filter(subject_name="Old").exists()
 
 
-def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor: Any) -> None:
+def test_entries_about_restricted_administrations_are_hidden(boss: Actor, actor: Any) -> None:
     """Nor what was written before it was restricted, nor by searching, nor in the file."""
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
@@ -175,7 +177,7 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
             ConnectionAction.COMPANIES_SHARED,
             details={"companies": [secret.name, other.name]},
         )
-        restriction.set_access(boss, secret.pk, restricted=True, membership_ids=[named.membership_id])
+        restrict(boss, secret.pk, [named.membership_id])
 
     def read(person: Actor, query: str) -> str:
         answer = signed_in(person).get(f"{PAGE}?{query}")
@@ -193,7 +195,7 @@ def test_what_is_restricted_is_not_read_from_the_trail_either(boss: Actor, actor
     assert "<td>…</td>" not in read(boss, "q=zorgen"), "no search tells that it is one of these"
 
 
-def test_what_changed_is_told_in_the_readers_words(boss: Actor) -> None:
+def test_changes_are_rendered_in_the_readers_language(boss: Actor) -> None:
     """Fields by their labels, divisions and companies by name, dates
     as dates; what is gone is called removed."""
     with organisation_scope(boss.organisation_id):
@@ -233,5 +235,5 @@ def test_what_changed_is_told_in_the_readers_words(boss: Actor) -> None:
     assert "division_id" not in page
 
 
-def test_a_person_acts_through_a_door(boss: Actor) -> None:
+def test_an_entry_names_the_interface(boss: Actor) -> None:
     assert (boss.audit.kind, boss.audit.interface) == (ActorKind.PERSON, Interface.WEB)

@@ -14,11 +14,11 @@ import pytest
 from django.test import Client
 from typer.testing import CliRunner
 
-from koppel.administrations import restriction
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.audit_log.commands import app as audit_commands
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.inputs import PredecessorInput
 from koppel.administrations.lifecycle import predecessors
 from koppel.administrations.models import Administration, Assignment
 from koppel.audit.models import AuditEntry
@@ -28,6 +28,7 @@ from koppel.notifications.audience import preferences
 from koppel.organisations.groups import divisions, settings_templates
 from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
 from koppel.organisations.roles import Actor
+from tests.administrations.factories import restrict
 from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 
@@ -83,7 +84,7 @@ def change_in_bulk(firm: CollidingFirm, **parameters: Any) -> int:
         return int(operation.pk)
 
 
-def test_who_was_assigned_is_named_and_so_is_who_was_taken_off(firm: CollidingFirm) -> None:
+def test_added_and_removed_people_are_named(firm: CollidingFirm) -> None:
     operation = change_in_bulk(firm, add=[firm.id], division=firm.id, template=firm.id)
     read = firm.activity()
     assert "Jansma B.V. – → " in read.replace("Division: –; Template: – →", "– →")
@@ -102,14 +103,14 @@ def test_who_was_assigned_is_named_and_so_is_who_was_taken_off(firm: CollidingFi
     assert ": nee" not in read
 
 
-def test_the_history_of_an_administration_says_what_changed_there(firm: CollidingFirm) -> None:
+def test_the_history_of_an_administration_shows_its_changes(firm: CollidingFirm) -> None:
     change_in_bulk(firm, add=[firm.id], division=firm.id)
     page = text_of(firm.browser().get(f"/administrations/{firm.id}/history/").content.decode())
     assert "People: Lars Leider added" in page
     assert "Division: – → Zuid" in page
 
 
-def test_a_file_the_api_and_the_shell_name_them_too(firm: CollidingFirm) -> None:
+def test_export_rest_and_command_line_name_people(firm: CollidingFirm) -> None:
     change_in_bulk(firm, add=[firm.id], division=firm.id)
     answer = b"".join(firm.browser().get(f"{ACTIVITY}?action=administrations.assigned&format=csv")).decode(
         "utf-8-sig"
@@ -189,16 +190,16 @@ def test_each_action_resolves_its_ids_by_what_its_fields_mean(
         assert expected.replace("COUNT", str(firm.id)) in read, read
 
 
-def test_what_the_product_itself_records_is_named(firm: CollidingFirm) -> None:
+def test_recorded_actions_are_rendered_with_names(firm: CollidingFirm) -> None:
     """Actions through their use cases, so that a field that gets another shape is noticed here."""
     boss, same = firm.boss, firm.id
     with organisation_scope(boss.organisation_id):
         divisions.set_people(boss, firm.other_division, [same])
         divisions.merge(boss, firm.other_division, same)
         settings_templates.merge(boss, firm.other_template, same)
-        predecessors.set_predecessor(boss, firm.other_administration, same)
+        predecessors.set_predecessor(boss, firm.other_administration, PredecessorInput(administration=same))
         preferences.update_delivery_settings(boss, digest=False, stand_in=same, away_until=None)
-        restriction.set_access(boss, same, restricted=True, membership_ids=[same, boss.membership_id])
+        restrict(boss, same, [same, boss.membership_id])
     read = firm.activity()
     for expected in (
         "People – → Lars Leider",
@@ -210,7 +211,7 @@ def test_what_the_product_itself_records_is_named(firm: CollidingFirm) -> None:
         assert expected in read, read
 
 
-def test_what_was_erased_is_called_removed_and_never_by_the_name_of_another(firm: CollidingFirm) -> None:
+def test_an_erased_object_is_shown_as_removed(firm: CollidingFirm) -> None:
     change_in_bulk(firm, add=[firm.id], division=firm.id, template=firm.id)
     with organisation_scope(firm.boss.organisation_id):
         Assignment.objects.all().delete()
@@ -240,7 +241,7 @@ def test_a_restricted_administration_stays_hidden_and_hides_no_person_of_its_num
             firm.boss, "change", {"add": [firm.id]}, Selection(ids=[firm.other_administration, firm.id])
         )
         operations.start_operation(firm.boss, operation.pk)
-        restriction.set_access(firm.boss, firm.id, restricted=True, membership_ids=[firm.id])
+        restrict(firm.boss, firm.id, [firm.id])
     read = firm.activity()
     assert "Jansma" not in read
     assert "Oud & Zonen – → People: Lars Leider added" in read

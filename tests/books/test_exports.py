@@ -72,7 +72,7 @@ def test_excel_of_the_trial_balance_has_the_source_beside_it(anna: Actor, ledger
     assert float(rows[1][5]) == pytest.approx(250.1234)
 
 
-def test_all_books_are_one_file_with_what_it_holds(anna: Actor, ledger: Ledger) -> None:
+def test_an_export_of_all_books_is_one_file_with_a_manifest(anna: Actor, ledger: Ledger) -> None:
     content = fetch(anna, f"/administrations/{ledger.administration.pk}/books/export/?format=csv")
     archive = zipfile.ZipFile(io.BytesIO(content))
     manifest = json.loads(archive.read("manifest.json"))
@@ -82,7 +82,7 @@ def test_all_books_are_one_file_with_what_it_holds(anna: Actor, ledger: Ledger) 
     assert "'=Omzet" in archive.read("accounts.csv").decode()
 
 
-def test_somebody_to_whom_it_is_not_assigned_gets_nothing(anna: Actor, ledger: Ledger, actor: Any) -> None:
+def test_a_person_without_assignment_gets_nothing(anna: Actor, ledger: Ledger, actor: Any) -> None:
     with organisation_scope(anna.organisation_id):
         firm = Organisation.objects.get(pk=anna.organisation_id)
     reader = actor("reader", organisation=firm)
@@ -99,7 +99,9 @@ def koppel(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=cwd, env=os.environ, capture_output=True, text=True, check=False)
 
 
-def test_from_the_shell_under_ones_own_name(anna: Actor, ledger: Ledger, tmp_path: Path) -> None:
+def test_an_export_from_the_command_line_is_audited_under_the_persons_name(
+    anna: Actor, ledger: Ledger, tmp_path: Path
+) -> None:
     email = User.objects.get(pk=anna.user_id).email
     words = ("export", "resource", str(ledger.administration.pk), "accounts", "--as", email, "--json")
     done = koppel(*words, cwd=tmp_path)
@@ -124,7 +126,7 @@ def test_from_the_shell_under_ones_own_name(anna: Actor, ledger: Ledger, tmp_pat
         ),
     ],
 )
-def test_a_command_that_cannot_work_says_one_sentence(
+def test_a_failing_export_prints_one_sentence(
     anna: Actor, ledger: Ledger, tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     email = User.objects.get(pk=anna.user_id).email
@@ -136,11 +138,11 @@ def test_a_command_that_cannot_work_says_one_sentence(
 
 
 @pytest.mark.parametrize("path", ["export/", "accounts/"])
-def test_a_table_that_is_too_long_for_excel_is_said_and_not_cut_off(
+def test_a_table_too_long_for_excel_is_refused_and_not_truncated(
     anna: Actor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr("koppel.kit.tabular.writers.EXCEL_ROWS_MAX", 0)
     answer = signed_in(anna).get(
         f"/administrations/{ledger.administration.pk}/books/{path}?format=xlsx", follow=True
     )
-    assert "An Excel sheet is too small" in answer.content.decode()
+    assert "This table is too large for Excel" in answer.content.decode()

@@ -22,11 +22,11 @@ BARE = re.compile(r">[^<]*\b20\d{4}\b")
 @pytest.mark.parametrize(
     ("period", "text"), [("202611", "2026-11"), ("202613", "2026-13"), ("", ""), ("P11", "P11")]
 )
-def test_a_period_is_its_year_and_its_number(period: str, text: str) -> None:
+def test_a_period_is_formatted_as_year_and_number(period: str, text: str) -> None:
     assert format_period(period) == text
 
 
-def test_every_page_writes_it_so_and_every_file_and_answer_does_not(actor: Any) -> None:
+def test_every_page_formats_periods_and_files_and_rest_do_not(actor: Any) -> None:
     boss = actor()
     administration = administration_of(boss)
     ledger = Ledger(administration)

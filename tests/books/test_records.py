@@ -59,7 +59,7 @@ def test_a_copy_is_complete_and_brought_up_to_date_by_what_changed(connected: Ma
     assert {one["entry"] for one in lines.values() if one["deleted_at"]} == gone
 
 
-def test_what_is_committed_late_is_not_missed(actor: Any) -> None:
+def test_a_page_committed_late_is_not_missed(actor: Any) -> None:
     """Its page was read before the copy was made and committed after it."""
     boss = actor("administrator")
     ledger = Ledger(administration_of(boss))
@@ -77,7 +77,7 @@ def test_what_is_committed_late_is_not_missed(actor: Any) -> None:
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1001", "changed_since=yesterday", "changed_since=2026-01-01T00:00:00"]
 )
-def test_what_cannot_be_asked_is_said(actor: Any, query: str) -> None:
+def test_invalid_parameters_are_refused(actor: Any, query: str) -> None:
     boss = actor("administrator")
     administration = administration_of(boss)
     client = signed_in(boss)

@@ -107,7 +107,7 @@ PATHS = ("pg_temp, public, pg_catalog", "public, pg_temp", "pg_catalog, public")
 
 @pytest.mark.parametrize("schema", ["pg_temp", "public"])
 @pytest.mark.parametrize("shadow", SHADOWS.values(), ids=SHADOWS)
-def test_a_reader_who_may_create_objects_reads_no_other_firm(
+def test_a_reader_who_may_create_objects_reads_no_other_organisation(
     reader: str, books: dict[str, Ledger], everybody_may: Any, shadow: str, schema: str
 ) -> None:
     everybody_may(TEMPORARY, OBJECTS)
@@ -126,7 +126,7 @@ def test_a_reader_who_may_create_objects_reads_no_other_firm(
                 assert connection.execute("SELECT count(*) FROM books.entries").fetchone() == (1,)
 
 
-def test_a_reader_whom_somebody_renamed_reads_nothing(
+def test_a_renamed_reader_reads_nothing(
     reader: str, books: dict[str, Ledger], database_addresses: Addresses
 ) -> None:
     with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
@@ -142,7 +142,7 @@ def test_a_reader_whom_somebody_renamed_reads_nothing(
 
 
 @pytest.mark.parametrize("right", [TEMPORARY, CONNECT, SCHEMAS, OBJECTS])
-def test_no_reader_is_made_where_everybody_may_too_much(
+def test_no_reader_is_created_while_public_has_excess_rights(
     anna: Actor, books: dict[str, Ledger], everybody_may: Any, database_addresses: Addresses, right: str
 ) -> None:
     everybody_may(right)
@@ -170,7 +170,7 @@ def check(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return {"readers": [one for one in findings if one["topic"] == "sql readers"], "all": findings}
 
 
-def test_the_check_says_what_readers_may_too_much(
+def test_the_check_reports_excess_rights_of_readers(
     reader: str, books: dict[str, Ledger], everybody_may: Any, tmp_path: Path
 ) -> None:
     (well,) = check(tmp_path)["readers"]
@@ -182,7 +182,7 @@ def test_the_check_says_what_readers_may_too_much(
     assert "REVOKE CREATE ON SCHEMA public FROM PUBLIC" in wrong["text"]
 
 
-def test_the_check_names_a_reader_who_may_more_than_the_others(
+def test_the_check_names_a_reader_with_more_rights_than_the_others(
     reader: str, books: dict[str, Ledger], everybody_may: Any, tmp_path: Path
 ) -> None:
     everybody_may(TEMPORARY, to="koppel_reader_bi")
@@ -191,7 +191,7 @@ def test_the_check_names_a_reader_who_may_more_than_the_others(
     assert "The role koppel_reader_bi may make temporary tables" in wrong["text"]
 
 
-def test_without_readers_nothing_is_asked_of_the_database(
+def test_without_readers_the_check_runs_no_queries(
     anna: Actor, books: dict[str, Ledger], everybody_may: Any, tmp_path: Path
 ) -> None:
     everybody_may(TEMPORARY, OBJECTS)
@@ -203,7 +203,7 @@ def test_without_readers_nothing_is_asked_of_the_database(
     assert User.objects.filter(pk=anna.user_id).exists()
 
 
-def test_of_our_own_server_no_database_but_one_is_open(reader: str) -> None:
+def test_the_embedded_server_has_only_one_open_database(reader: str) -> None:
     host = psycopg.conninfo.conninfo_to_dict(reader)
     for name in ("postgres", "template1"):
         with pytest.raises(psycopg.OperationalError, match="permission denied"):

@@ -60,7 +60,9 @@ def ask(url: str, question: str) -> list[tuple[Any, ...]]:
         return connection.execute(question.encode()).fetchall()
 
 
-def test_it_sees_the_books_of_its_firm_but_no_restricted_ones(reader: str, books: dict[str, Ledger]) -> None:
+def test_a_reader_sees_the_books_of_its_organisation_but_no_restricted_ones(
+    reader: str, books: dict[str, Ledger]
+) -> None:
     assert ask(reader, "SELECT administration_id, name FROM books.administrations") == [
         (books["open"].administration.pk, "Bakkerij De Haan B.V.")
     ]
@@ -82,7 +84,9 @@ def test_every_resource_has_its_view(reader: str, resource: str) -> None:
         "SET row_security = off",
     ],
 )
-def test_what_it_sets_changes_nothing(reader: str, books: dict[str, Ledger], trick: str) -> None:
+def test_settings_of_a_reader_do_not_widen_its_scope(
+    reader: str, books: dict[str, Ledger], trick: str
+) -> None:
     with psycopg.connect(reader, autocommit=True) as connection:
         connection.execute(trick.format(theirs=books["theirs"].administration.organisation_id).encode())
         try:
@@ -107,7 +111,7 @@ def test_what_it_sets_changes_nothing(reader: str, books: dict[str, Ledger], tri
         "CREATE FUNCTION books.leak() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     ],
 )
-def test_it_may_do_nothing_else(reader: str, statement: str) -> None:
+def test_a_reader_may_only_read_views(reader: str, statement: str) -> None:
     with psycopg.connect(reader, autocommit=True) as connection:
         connection.execute("SET default_transaction_read_only = off")
         with pytest.raises(
@@ -116,7 +120,7 @@ def test_it_may_do_nothing_else(reader: str, statement: str) -> None:
             connection.execute(statement.encode())
 
 
-def test_it_may_run_no_function_that_acts_as_the_owner(reader: str) -> None:
+def test_a_reader_cannot_run_functions_of_the_owner(reader: str) -> None:
     question = (
         "SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
         " WHERE p.prosecdef AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
@@ -127,7 +131,7 @@ def test_it_may_run_no_function_that_acts_as_the_owner(reader: str) -> None:
 
 
 @pytest.mark.parametrize("hidden", ["restricted", "theirs"])
-def test_a_question_that_stumbles_over_hidden_rows_does_not_meet_them(
+def test_an_expression_that_raises_is_not_evaluated_on_hidden_rows(
     reader: str, books: dict[str, Ledger], hidden: str
 ) -> None:
     """An expression that raises on a row would tell that the row exists, if it ran before the filter."""
@@ -139,7 +143,7 @@ def test_a_question_that_stumbles_over_hidden_rows_does_not_meet_them(
     assert ask(reader, question) == [(1,)]
 
 
-def test_a_removed_reader_is_out_at_once(
+def test_removing_a_reader_ends_its_sessions(
     anna: Actor, books: dict[str, Ledger], database_addresses: Addresses
 ) -> None:
     administrator = database_addresses.superuser_url
@@ -163,7 +167,7 @@ def test_a_name_that_cannot_be_one_is_refused(anna: Actor, name: str) -> None:
         readers.add_reader(anna, name)
 
 
-def test_where_the_owner_may_not_make_roles_it_says_what_to_do(anna: Actor, books: dict[str, Ledger]) -> None:
+def test_an_owner_who_may_not_create_roles_gets_instructions(anna: Actor, books: dict[str, Ledger]) -> None:
     with organisation_scope(anna.organisation_id), pytest.raises(ReaderRefused, match="--administrator-url"):
         readers.add_reader(anna, "bi")
     with (

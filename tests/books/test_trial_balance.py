@@ -114,7 +114,7 @@ def test_subaccounts_of_an_account_add_up(ledger: Ledger, bank: str) -> None:
         assert bank not in dict(differing_accounts(ledger.administration.pk).get("2026", []))
 
 
-def test_a_line_on_an_account_that_the_chart_lacks_is_not_hidden(ledger: Ledger) -> None:
+def test_lines_on_an_undeclared_account_are_shown(ledger: Ledger) -> None:
     ledger.entry("5", "202602", ("9999", "1", "0"), ("1000", "0", "1"))
     assert read(ledger)["9999"].closing == Decimal("1")
     assert read(ledger)["9999"].name == ""
@@ -129,7 +129,7 @@ def test_years_periods_and_result(ledger: Ledger) -> None:
         assert (income, cost) == ((Decimal("250"), Decimal("0")), (Decimal("0"), Decimal("50")))
 
 
-def test_the_card_of_an_account_runs_from_its_opening_balance(ledger: Ledger) -> None:
+def test_an_account_ledger_starts_from_the_opening_balance(ledger: Ledger) -> None:
     with organisation_scope(ledger.administration.organisation_id):
         card = queries.account_ledger(ledger.administration.pk, "1000", "2026", opening=Decimal("100"))
         assert [(line.number, line.balance) for line in card.lines] == [

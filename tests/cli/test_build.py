@@ -43,7 +43,7 @@ print(*(static(name) for name in names))
 """
 
 
-def test_what_changed_goes_by_its_plain_name_until_it_is_built_again(tmp_path: Path) -> None:
+def test_a_changed_file_is_served_without_hash_until_the_next_build(tmp_path: Path) -> None:
     code = copy_package("koppel", tmp_path) / "src"
     environment = python_environment(tmp_path, PYTHONPATH=str(code), **COMPILES_NOTHING)
     static, collected = code / "koppel/web/static/koppel", code / "koppel/web/staticfiles"

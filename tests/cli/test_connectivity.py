@@ -36,7 +36,7 @@ def address_findings(
     return list(addresses(port))
 
 
-def test_an_address_that_fits_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_correct_public_address_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     (result,) = address_findings(monkeypatch, "https://koppel.firm.example", KOPPEL_PROXIES="1")
     assert (result.is_well, result.is_advice) == (True, False)
 
@@ -44,7 +44,7 @@ def test_an_address_that_fits_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "url", ["koppel.firm.example", "https://", "https://firm.example/koppel", "http://firm.example"]
 )
-def test_an_address_that_cannot_serve_is_wrong(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_an_unusable_public_address_fails(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     assert not address_findings(monkeypatch, url)[0].is_well
 
 
@@ -57,16 +57,14 @@ def test_this_machine_alone_and_an_unknown_proxy_are_advice(monkeypatch: pytest.
     assert "KOPPEL_PROXIES" in proxy.text
 
 
-def test_an_address_where_something_else_listens_is_told(
-    monkeypatch: pytest.MonkeyPatch, free_port: int
-) -> None:
+def test_an_address_of_another_program_is_reported(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     with mail_server() as server:  # something listens on the web's port, and nothing at the address
         (result,) = address_findings(monkeypatch, f"http://localhost:{free_port}", server.port)
     assert not result.is_well
     assert "does not answer from here" in result.text
 
 
-def test_a_mail_server_is_tried(settings: Any) -> None:
+def test_the_mail_server_is_checked(settings: Any) -> None:
     settings.SENDS_MAIL, settings.EMAIL_HOST = True, "127.0.0.1"
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     with mail_server() as server:
@@ -117,7 +115,7 @@ def test_an_address_of_a_mail_server_is_read(url: str, expected: str) -> None:
     assert done.stdout.strip() == expected
 
 
-def test_the_first_lines_say_what_to_type_and_where() -> None:
+def test_the_first_lines_say_what_to_do() -> None:
     facts = {"KOPPEL_DATA_DIR": "/srv/my data", "KOPPEL_MAIL_DIR": "/srv/my data/mail"}
     lines = "\n".join(first_steps.lines("empty", facts))
     assert "KOPPEL_DATA_DIR='/srv/my data' " in lines

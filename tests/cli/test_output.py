@@ -11,7 +11,7 @@ from koppel.kit.cli.output import print_rows
 
 
 @pytest.mark.parametrize("name", ["Jansen [oud] B.V.", "Bakkerij [/] Zoon", "[red]Rood[/red]"])
-def test_a_name_with_brackets_is_printed_as_it_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_with_brackets_is_printed_verbatim(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_rows([{"name": name}], ("name",), as_json=False)
     assert name in capsys.readouterr().out
 
@@ -27,7 +27,7 @@ def test_a_name_with_brackets_is_printed_as_it_is(name: str, capsys: pytest.Capt
         ("host=one user=koppel_app password=hush", "set"),
     ],
 )
-def test_a_support_bundle_shows_where_an_address_leads_and_no_more(
+def test_a_support_bundle_reduces_urls_to_their_host(
     address: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_database: None
 ) -> None:
     monkeypatch.setenv("KOPPEL_SMTP_URL", address)

@@ -102,7 +102,7 @@ def invoke(command: Any, *words: str) -> str:
     return printed.getvalue()
 
 
-def test_the_table_says_who_may_give_a_command(world: World, shell: None) -> None:
+def test_permissions_of_commands_match_the_table(world: World, shell: None) -> None:
     written = {row["command"]: row["who"] for row in ROW.finditer(TABLE.read_text())}
     there = dict(commands())
     assert sorted(written.keys() ^ there.keys()) == [], "A command without a row, or a row without a command."
@@ -150,7 +150,7 @@ def test_a_stranger_gets_nothing_and_changes_nothing(
     assert dict(fingerprints(database_addresses, world.boss.organisation_id)) == before
 
 
-def test_what_is_named_with_organisation_is_meant(world: World, actor: Any) -> None:
+def test_the_organisation_option_selects_the_organisation(world: World, actor: Any) -> None:
     """Whose membership there has ended acts there no more, and in no other one instead."""
     elsewhere = actor(Role.ADMINISTRATOR)
     with organisation_scope(elsewhere.organisation_id):

@@ -147,7 +147,7 @@ def test_without_any_database_the_two_ways_to_one_are_named(shell: Shell, comman
     assert "`koppel up`" in said
 
 
-def test_a_second_machine_makes_no_secrets_of_its_own(shell: Shell, database_addresses: Addresses) -> None:
+def test_a_second_machine_does_not_generate_secrets(shell: Shell, database_addresses: Addresses) -> None:
     said = sentence(shell.koppel("worker", DATABASE_URL=database_addresses.app_url))
     assert "KOPPEL_SECRET_KEY and KOPPEL_VAULT_KEYS are not set" in said
     assert not (shell.home / "data" / "secrets.json").exists()
@@ -230,14 +230,14 @@ def test_a_number_that_no_installation_can_have_is_refused(
     assert sentence(shell.koppel("migrate", **settings)) == SENTENCE
 
 
-def test_help_needs_nothing(shell: Shell) -> None:
+def test_help_works_without_settings(shell: Shell) -> None:
     done = shell.koppel("--help")
     assert done.returncode == 0
     assert done.stderr == ""
     assert {"up", "web", "worker", "migrate", "check", "sandbox", "demo-once"} <= set(done.stdout.split())
 
 
-def test_where_the_sandbox_is_not_installed_one_reads_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_sandbox_is_reported_with_the_way_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     require_sandbox()
     monkeypatch.setattr("koppel.cli.demo.sandbox.find_spec", lambda _name: None)
     with pytest.raises(CommandError, match=r"`pip install 'koppel\[demo\]'` brings it"):

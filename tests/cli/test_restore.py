@@ -88,7 +88,7 @@ def test_the_embedded_server_is_restored_beside_the_one_it_came_from(
             )
 
 
-def test_a_server_of_ones_own_is_restored_into_a_new_database(
+def test_an_external_server_is_restored_into_a_new_database(
     firm: World,
     database_addresses: Addresses,
     tmp_path: Path,

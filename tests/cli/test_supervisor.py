@@ -28,7 +28,7 @@ with Unfinished(home / "calls").at_work():
 """A program that waits for a token, and for the one only."""
 
 
-def test_a_program_that_fails_for_days_does_not_bring_down_what_keeps_it_running() -> None:
+def test_a_program_that_keeps_failing_does_not_stop_the_supervisor() -> None:
     supervisor = Supervisor(None)
     program = Program("fails", [sys.executable, "-c", "raise SystemExit(1)"], {})
     supervisor.start(program)
@@ -56,7 +56,7 @@ def begun(supervisor: Supervisor, home: Path) -> Program:
     return program
 
 
-def test_a_stop_waits_for_a_token_that_is_on_its_way(tmp_path: Path, hurried: None) -> None:
+def test_a_stop_waits_for_a_token_call(tmp_path: Path, hurried: None) -> None:
     supervisor = Supervisor(None, tmp_path / "calls")
     begun(supervisor, tmp_path)
     with ThreadPoolExecutor(1) as threads:
@@ -71,7 +71,7 @@ def test_a_stop_waits_for_a_token_that_is_on_its_way(tmp_path: Path, hurried: No
 @pytest.mark.parametrize(
     ("file", "seconds"), [("calls", 0.0), ("nobody", 900.0)], ids=["its limit", "nothing to wait for"]
 )
-def test_a_stop_waits_no_longer_than_for_that(
+def test_a_stop_does_not_wait_for_other_work(
     tmp_path: Path, hurried: None, file: str, seconds: float
 ) -> None:
     supervisor = Supervisor(None, tmp_path / file, seconds)

@@ -106,7 +106,7 @@ def test_the_sandbox_alone_plays_the_accounting_system(sandbox_alone: Installati
         assert len(sandbox.companies()) == 2
 
 
-def test_koppel_alone_runs_and_says_how_to_get_the_sandbox(koppel_alone: Installation) -> None:
+def test_koppel_without_the_sandbox_says_how_to_install_it(koppel_alone: Installation) -> None:
     assert_complete(koppel_alone, "koppel", setup=SET_UP_DJANGO)
     assert (
         "No module named 'koppel_sandbox'" in koppel_alone.run("python", "-c", "import koppel_sandbox").stderr

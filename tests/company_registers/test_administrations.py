@@ -120,9 +120,7 @@ def test_a_company_that_is_renamed_in_the_register_is_an_issue_and_keeps_its_nam
     assert administration.name == "Bakkerij De Haan"
 
 
-def test_a_number_that_the_register_does_not_know_looks_doubtful_and_one_that_it_knows_does_not(
-    anna: Actor, bakery: Administration, registers: Sandbox
-) -> None:
+def test_an_unregistered_number_is_doubtful(anna: Actor, bakery: Administration, registers: Sandbox) -> None:
     unknown = administration_of(anna, "Typo", country="NL", number="17052456")
     with organisation_scope(anna.organisation_id):
         Administration.objects.filter(pk=bakery.pk).update(number_note="looks_mistyped")
@@ -154,7 +152,7 @@ def test_everything_is_checked_once_a_year_and_new_numbers_within_the_hour(
     assert set(issues(anna, bakery)) == {"company_closed"}
 
 
-def test_what_may_be_completed_later_is_listed_and_completed(
+def test_incomplete_identities_are_listed_and_completed(
     anna: Actor, browser: Client, registers: Sandbox
 ) -> None:
     administration = administration_of(anna, "Imported at night", country="NL")
@@ -188,7 +186,7 @@ def test_a_made_up_number_proposes_the_reason(anna: Actor, browser: Client, regi
     assert '<option value="test_demo" selected>' in text
 
 
-def test_a_sole_traders_number_is_masked_in_the_trail_and_no_register_hears_it(
+def test_a_sole_traders_number_is_masked_and_never_sent_to_a_register(
     anna: Actor, browser: Client, registers: Sandbox
 ) -> None:
     administration = administration_of(anna, "Enskild firma", country="SE")
@@ -201,13 +199,13 @@ def test_a_sole_traders_number_is_masked_in_the_trail_and_no_register_hears_it(
     assert "3234" not in browser.get("/administrations/").content.decode()
 
 
-def test_the_type_ahead_answers_in_the_readers_language(browser: Client) -> None:
+def test_suggestions_are_in_the_readers_language(browser: Client) -> None:
     sectors = browser.get("/registers/sectors?q=bakker", headers={"accept-language": "nl"}).json()["sectors"]
     assert sectors[0]["text"] == "C – Industrie"
     assert len(browser.get("/registers/sectors").json()["sectors"]) == 22
 
 
-def test_numbers_that_no_register_knows_do_not_stand_before_the_others(
+def test_unknown_numbers_do_not_delay_other_look_ups(
     anna: Actor, registers: Sandbox, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(recheck, "BATCH_SIZE", 2)

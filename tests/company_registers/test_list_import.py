@@ -58,7 +58,7 @@ def test_reason_and_sector_come_along() -> None:
     assert lines == [PastedLine(0, "Van Dam Holding", "", "", "test / demo", "Telecom en IT")]
 
 
-def test_every_line_is_told_what_became_of_it() -> None:
+def test_every_line_has_a_result() -> None:
     twins = [*COMPANIES, Candidate(14, "Fjordheim A.S.")]
     text = "Fjordheim AS;923609016\nNobody Ltd;1234567\nVan Dam Holding;68750110\nVan Dam Holding;69599084"
     text += "\nBakkerij De Haan BV;"
@@ -101,7 +101,7 @@ def test_a_quotation_mark_that_is_never_closed_takes_no_line_away() -> None:
 
 
 @given(st.text(max_size=400))
-def test_nothing_that_is_pasted_raises(text: str) -> None:
+def test_pasted_text_never_raises(text: str) -> None:
     for matched in match_lines(read_lines(text), COMPANIES):
         assert (matched.id is not None) == (matched.status in (MatchStatus.MATCHED, MatchStatus.TWICE))
 

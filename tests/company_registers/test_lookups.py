@@ -95,7 +95,7 @@ def test_each_country_is_asked_at_its_own_register(
 
 
 @pytest.mark.parametrize(("country", "value"), [("NL", "33031431"), ("NO", "923609016"), ("FI", "2077474-0")])
-def test_a_closed_company_is_told_from_an_unknown_one(
+def test_closed_and_unknown_companies_are_distinguished(
     registers: Sandbox, boss: Actor, country: str, value: str
 ) -> None:
     query = number(country, value)
@@ -210,7 +210,7 @@ def test_a_register_that_is_down_is_never_a_company_that_does_not_exist(
         assert cached_results(boss.organisation_id, [query])[query].outcome is LookupOutcome.FOUND
 
 
-def test_what_was_known_stays_while_the_register_is_down(registers: Sandbox, boss: Actor) -> None:
+def test_known_data_is_kept_while_the_register_is_down(registers: Sandbox, boss: Actor) -> None:
     registers.control(
         "registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"}
     )
@@ -247,7 +247,7 @@ def peace(boss: Actor) -> None:
         Lookup.objects.exclude(due_at=None).update(due_at=timezone.now())
 
 
-def test_an_answer_is_not_asked_for_twice_within_a_month(registers: Sandbox, boss: Actor) -> None:
+def test_a_result_is_cached_for_a_month(registers: Sandbox, boss: Actor) -> None:
     registers.control(
         "registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"}
     )
@@ -262,9 +262,7 @@ def test_an_answer_is_not_asked_for_twice_within_a_month(registers: Sandbox, bos
     assert len(registers.calls("/registers/kvk")) == 1
 
 
-def test_hundreds_are_asked_in_one_job_and_another_organisation_sees_none_of_it(
-    registers: Sandbox, boss: Actor, actor: Any
-) -> None:
+def test_one_job_looks_up_hundreds_for_one_organisation(registers: Sandbox, boss: Actor, actor: Any) -> None:
     queries = [number("NL", f"{50_000_000 + place}") for place in range(110)]
     results = ask(boss, *queries)
     assert {one.outcome for one in results.values()} == {LookupOutcome.NOT_FOUND}
@@ -274,9 +272,7 @@ def test_hundreds_are_asked_in_one_job_and_another_organisation_sees_none_of_it(
         assert cached_results(stranger.organisation_id, queries) == {}
 
 
-def test_no_call_is_made_in_a_transaction_and_no_persons_number_leaves_the_house(
-    registers: Sandbox, boss: Actor
-) -> None:
+def test_calls_are_outside_transactions_and_without_personal_numbers(registers: Sandbox, boss: Actor) -> None:
     assert build_query("SE", "640823-3234") is None
     assert build_query("NL", "12345678", "", "Dummy") is None
     assert build_query("US", "123456") is None
@@ -290,7 +286,7 @@ def test_no_call_is_made_in_a_transaction_and_no_persons_number_leaves_the_house
     assert registers.calls("/registers/") == []
 
 
-def test_switched_off_registers_are_not_asked(settings: Any) -> None:
+def test_disabled_registers_are_not_called(settings: Any) -> None:
     settings.REGISTERS = [""]
     assert build_query("NO", "923609016") is None
     settings.REGISTERS = ["kvk", "brreg"]
@@ -314,7 +310,7 @@ def test_the_budget_counts_all_workers_together(registers: Sandbox, boss: Actor)
     assert all(3000 < one <= 3600 for one in waits if one)
 
 
-def test_what_a_dead_worker_held_is_handed_out_again(registers: Sandbox, boss: Actor) -> None:
+def test_look_ups_of_a_dead_worker_are_leased_again(registers: Sandbox, boss: Actor) -> None:
     query = number("NL", "69599084")
     with organisation_scope(boss.organisation_id):
         request_lookups(boss.organisation_id, [query])
@@ -354,9 +350,7 @@ def test_only_a_real_difference_of_names_is_shown(register_name: str, book_name:
     assert result.has_different_name(book_name) is differs
 
 
-def test_an_answer_that_cannot_be_stored_is_a_trouble_of_that_company_alone(
-    registers: Sandbox, boss: Actor
-) -> None:
+def test_a_result_that_cannot_be_stored_affects_only_its_company(registers: Sandbox, boss: Actor) -> None:
     registers.control("registers", {"country": "NL", "number": "69599084", "name": "A\0B"})
     ask(
         boss,

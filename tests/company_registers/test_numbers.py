@@ -218,7 +218,7 @@ TYPED = st.one_of(
 
 
 @given(TYPED, COUNTRIES)
-def test_nothing_that_is_typed_raises_and_a_problem_always_has_its_sentence(typed: str, country: str) -> None:
+def test_typed_text_never_raises_and_every_problem_has_a_sentence(typed: str, country: str) -> None:
     number_check = check_number(typed, country)
     assert bool(number_check.note) == bool(str(number_check.message))
     assert (number_check.status is NumberStatus.VALID) == (number_check.note == "")

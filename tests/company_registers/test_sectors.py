@@ -52,7 +52,7 @@ def test_a_code_leads_to_its_sector_by_way_of_its_revision(
         ("99999x", "x"),
     ],
 )
-def test_where_the_code_cannot_say_nobody_guesses(code: str, scheme: str) -> None:
+def test_an_ambiguous_code_gives_no_sector(code: str, scheme: str) -> None:
     assert sector_of(code, scheme) is None
 
 
@@ -62,7 +62,7 @@ def test_the_dutch_register_says_its_revision_by_length_and_date() -> None:
     assert sbi_scheme("62010", date(2025, 9, 7)) == "SBI-2025"
 
 
-def test_a_register_that_names_no_revision_is_told_by_the_class() -> None:
+def test_a_missing_revision_is_derived_from_the_class() -> None:
     assert national_scheme("NO", "62.010") == "SN-2007"
     assert national_scheme("NO", "96.210") == "SN-2025"
     assert {len(pair) for pair in NATIONAL.values()} == {2}

@@ -23,7 +23,7 @@ def anna(connected: MakeConnected) -> Connected:
     return firm
 
 
-def test_a_program_watches_and_repairs(anna: Connected) -> None:
+def test_connections_are_watched_and_repaired_over_rest(anna: Connected) -> None:
     with organisation_scope(anna.actor.organisation_id):
         _token, secret = api_tokens.create_token(
             anna.actor, name="watch", days=30, role=None, read_only=False
@@ -55,7 +55,9 @@ def test_a_program_watches_and_repairs(anna: Connected) -> None:
     assert statuses(anna) == {"deactivated"}
 
 
-def test_the_shell_does_the_same(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_watched_and_repaired_from_the_command_line(
+    anna: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.actor.user_id).email)
     number = str(anna.connection.pk)
 

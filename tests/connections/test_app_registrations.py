@@ -47,7 +47,7 @@ def test_an_administrator_registers_an_app_and_its_secret_never_comes_out(
     client = browser(anna, sandbox)
     page = client.post(PAGE, NEW, follow=True)
     app = own_app(anna)
-    assert "Test it before you sign in with it" in page_text(page)
+    assert "Test it before signing in" in page_text(page)
     assert CLIENT_SECRET not in page_text(page)
     assert app.base_urls == sandbox.addresses(), "a sandbox elsewhere is found where the installation says"
     with organisation_scope(anna.organisation_id):
@@ -57,7 +57,7 @@ def test_an_administrator_registers_an_app_and_its_secret_never_comes_out(
 
 
 @pytest.mark.parametrize("mode", list(CLIENTS))
-def test_testing_an_app_asks_the_vendor(actor: Any, sandbox: Sandbox, mode: str) -> None:
+def test_testing_an_app_calls_the_vendor(actor: Any, sandbox: Sandbox, mode: str) -> None:
     register_app(sandbox, "company_list")
     anna = actor("administrator")
     client = browser(anna, sandbox)
@@ -71,9 +71,7 @@ def test_testing_an_app_asks_the_vendor(actor: Any, sandbox: Sandbox, mode: str)
 
 @pytest.mark.parametrize("language", ["en", "nl"])
 @pytest.mark.parametrize("case", ["secret", "scope", "redirect", "down"])
-def test_a_test_that_fails_says_what_to_correct(
-    actor: Any, sandbox: Sandbox, case: str, language: str
-) -> None:
+def test_a_failed_test_says_what_to_correct(actor: Any, sandbox: Sandbox, case: str, language: str) -> None:
     app = register_app(sandbox)
     if case == "secret":
         sandbox.client(CLIENTS["company_list"], secret="changed")
@@ -92,12 +90,12 @@ FAILURES = {
         "en": "does not accept Koppel's client secret",
         "nl": "accepteert het client secret van Koppel niet",
     },
-    "scope": {"en": "adds the missing scope", "nl": "voegt de ontbrekende scope toe"},
+    "scope": {"en": "lacks a scope that Koppel needs", "nl": "mist een scope die Koppel nodig heeft"},
     "redirect": {
-        "en": "does not know the redirect address",
-        "nl": "kent het redirect-adres van deze app niet",
+        "en": "does not accept the redirect address",
+        "nl": "accepteert het redirect-adres van deze app niet",
     },
-    "down": {"en": "does not answer properly just now", "nl": "antwoordt op dit moment niet goed"},
+    "down": {"en": "is not responding properly", "nl": "reageert niet goed"},
 }
 
 
@@ -124,17 +122,17 @@ def test_a_new_secret_frees_the_grants_that_the_old_one_failed(connected: MakeCo
         )
 
 
-def test_what_is_missing_or_twice_is_said_at_the_field(actor: Any, sandbox: Sandbox) -> None:
+def test_missing_and_duplicate_values_are_errors_at_their_field(actor: Any, sandbox: Sandbox) -> None:
     anna = actor("administrator")
     client = browser(anna, sandbox)
     page = client.post(
         PAGE, {**NEW, "client_secret": "", "consent_option": "visma_net/production/company_list"}
     )
     assert page.status_code == 422
-    assert "does not exist in this environment" in page_text(page)
+    assert "is not available in this environment" in page_text(page)
     assert "Enter the client secret" in page_text(page)
     client.post(PAGE, NEW)
-    assert "registered here already" in page_text(client.post(PAGE, NEW))
+    assert "already registered" in page_text(client.post(PAGE, NEW))
 
 
 def test_the_retired_way_is_offered_in_the_sandbox_alone_and_says_so(actor: Any, sandbox: Sandbox) -> None:
@@ -179,7 +177,7 @@ def test_app_registrations_are_for_administrators(actor: Any, sandbox: Sandbox, 
     assert browser(actor(role, organisation=firm), sandbox).get(PAGE).status_code == 403
 
 
-def test_another_organisations_app_is_not_there(actor: Any, sandbox: Sandbox) -> None:
+def test_an_app_of_another_organisation_does_not_exist(actor: Any, sandbox: Sandbox) -> None:
     anna, eve = actor("administrator"), actor("administrator")
     browser(anna, sandbox).post(PAGE, NEW)
     assert browser(eve, sandbox).post(f"{PAGE}{own_app(anna).pk}/test").status_code == 404

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from koppel.administrations import restriction
 from koppel.connections.companies import company_rows
 from koppel.connections.companies.changes import mark_unreachable
 from koppel.connections.companies.company_rows import list_company_rows
@@ -15,6 +14,7 @@ from koppel.connector.errors import NotConsented
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor
+from tests.administrations.factories import restrict
 from tests.connections.factories import import_first, reload_connection
 from tests.fixtures.stack import Connected, MakeConnected
 
@@ -37,7 +37,7 @@ def browser_of(person: Actor) -> Client:
     return browser
 
 
-def test_of_many_the_troubled_ones_are_shown(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_companies_with_problems_are_shown_first(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred fit the page; the one that needs somebody is the last by name."""
     monkeypatch.setattr(company_rows, "ROWS_MAX", 2)
     import_first(anna, 4)
@@ -60,9 +60,7 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
     (secret,) = import_first(anna, 1)
     organisation_id = anna.actor.organisation_id
     with organisation_scope(organisation_id):
-        restriction.set_access(
-            anna.actor, secret.pk, restricted=True, membership_ids=[anna.actor.membership_id]
-        )
+        restrict(anna.actor, secret.pk, [anna.actor.membership_id])
         RemoteCompany.objects.exclude(pk=secret.remote_company_id).update(is_listed=False)
         name = RemoteCompany.objects.get(pk=secret.remote_company_id).name
     root = f"/connections/{anna.connection.pk}/"
@@ -77,7 +75,7 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
         start_timeline_event(reload_connection(anna), "partly_lost", {"companies": f"{name}, Known B.V."})
     for person, sees in ((anna.actor, True), (piet, False)):
         page = browser_of(person).get(root).content.decode()
-        assert ("No access to" in page) is sees
+        assert ("Lost access to" in page) is sees
         assert "Known B.V." in page
         assert ("1 company" in page) is sees, "counts leave it out too"
         assert (name in page) is sees

@@ -155,7 +155,7 @@ def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "DUPLICATE_REQUEST_WAIT_SECONDS", 1)
 
 
-def test_a_sign_in_whose_process_died_with_the_code_keeps_nobody_waiting(
+def test_a_sign_in_whose_process_died_does_not_block_others(
     anna: Connected,
 ) -> None:
     """It was killed between the code and the answer: nobody has the lock any more."""
@@ -189,9 +189,7 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
     assert reload_connection(anna).state == "paused"
 
 
-def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(
-    anna: Connected, bert: Actor
-) -> None:
+def test_an_earlier_job_does_not_revoke_a_renewed_consent(anna: Connected, bert: Actor) -> None:
     """Bert's account reached too little, so what he signed in with is to be withdrawn; before a worker comes
     to it he has the missing role, and signs in with the same account."""
     import_first(anna, 3)
@@ -213,7 +211,7 @@ def test_a_consent_that_was_given_anew_is_not_withdrawn_by_the_job_of_before(
 @pytest.mark.parametrize(
     "fault", [{"status": 503}, {"status": 429}, {"status": 400, "body": '{"error": "invalid_client"}'}]
 )
-def test_a_vendor_that_does_not_withdraw_is_asked_again(anna: Connected, fault: dict[str, Any]) -> None:
+def test_a_failed_revocation_is_retried(anna: Connected, fault: dict[str, Any]) -> None:
     within(
         anna,
         lifecycle.remove_connection,
@@ -232,9 +230,7 @@ def test_a_vendor_that_does_not_withdraw_is_asked_again(anna: Connected, fault: 
     assert event_kinds(anna)[-1] == "revoked"
 
 
-def test_a_sync_under_way_goes_on_with_the_new_account_after_a_take_over(
-    anna: Connected, bert: Actor
-) -> None:
+def test_a_running_sync_continues_with_the_new_account(anna: Connected, bert: Actor) -> None:
     """It began on the old account, whose consent was given back: that is no loss of the connection."""
     administration, *_others = import_first(anna, 3)
     organisation_id = anna.actor.organisation_id
@@ -286,7 +282,7 @@ def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(
     assert open_issues(anna) == set()
 
 
-def test_what_was_the_matter_before_a_pause_is_over_when_it_is_resumed(anna: Connected) -> None:
+def test_resuming_a_connection_clears_earlier_problems(anna: Connected) -> None:
     record_failure(anna.actor.organisation_id, anna.connection.pk, None, "No answer.", connection_wide=True)
     with organisation_scope(anna.actor.organisation_id):
         Connection.objects.update(degraded_since=timezone.now() - timedelta(days=2))
@@ -298,7 +294,7 @@ def test_what_was_the_matter_before_a_pause_is_over_when_it_is_resumed(anna: Con
     assert open_issues(anna) == set(), "if it is still silent, that shows anew"
 
 
-def test_an_owner_who_may_sign_in_again_is_no_issue_any_more(anna: Connected) -> None:
+def test_the_issue_ends_when_the_owner_regains_access(anna: Connected) -> None:
     with organisation_scope(anna.actor.organisation_id):
         Membership.objects.filter(pk=anna.actor.membership_id).update(is_active=False)
     notify_expiring_and_review_owners()

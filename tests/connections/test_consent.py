@@ -55,7 +55,7 @@ def test_one_sign_in_lists_every_company_and_a_worker_describes_them(connected: 
     assert companies_of(firm)[0].country == firm.sandbox.companies()[0]["country"]
 
 
-def test_the_sandbox_begins_anew_for_each_test(sandbox: Sandbox) -> None:
+def test_the_sandbox_is_reset_for_each_test(sandbox: Sandbox) -> None:
     before = sandbox.companies()
     sandbox.control(f"companies/{before[0]['id']}", {"name": "Renamed"})
     sandbox.fault("/connect/token")
@@ -73,14 +73,14 @@ def test_anna_allows_and_comes_back_to_the_list(anna: Newcomer, sandbox: Sandbox
     assert "8 administrations found" in words_of(page)
 
 
-def test_the_answer_may_come_in_the_address_too(anna: Newcomer, sandbox: Sandbox) -> None:
+def test_the_callback_may_use_the_query_string(anna: Newcomer, sandbox: Sandbox) -> None:
     page = anna.answered(sandbox.sign_in(anna.begin(register_app(sandbox).pk)), by="get")
     assert path_of(page) == f"{anna.flow}choose"
 
 
 @pytest.mark.parametrize(
     ("language", "sentence"),
-    [("en", "You did not allow access, so nothing was connected."), ("nl", "U hebt Uitgeschakeld gegeven")],
+    [("en", "You did not allow access. Nothing was connected"), ("nl", "U hebt Uitgeschakeld gegeven")],
 )
 def test_cancel_instead_of_allow_connects_nothing_and_may_be_tried_again(
     actor: Any, sandbox: Sandbox, language: str, sentence: str
@@ -113,7 +113,7 @@ def test_a_replayed_answer_changes_nothing_and_its_code_is_sent_once(
 
 @pytest.mark.parametrize(
     ("language", "sentence"),
-    [("en", "used before, or it took too long"), ("nl", "Deze aanmelding is al gebruikt")],
+    [("en", "already been used or has expired"), ("nl", "Deze aanmelding is al gebruikt")],
 )
 def test_a_code_of_another_sign_in_does_not_fit(
     actor: Any, sandbox: Sandbox, language: str, sentence: str
@@ -141,17 +141,17 @@ def test_a_token_that_claims_to_live_for_ever_connects_all_the_same(anna: Newcom
     assert connections_of(anna.actor) == 1
 
 
-def test_an_answer_that_nobody_thought_of_is_a_sentence_not_a_fault(anna: Newcomer, sandbox: Sandbox) -> None:
+def test_an_unexpected_callback_is_answered_with_a_sentence(anna: Newcomer, sandbox: Sandbox) -> None:
     sandbox.fault(
         "/connect/token", kind="replace", old=": 3600", body=': 3600, "deep": ' + "[" * 20_000, times=1
     )
     page = anna.connect(register_app(sandbox).pk)
-    assert (page.status_code, "did not understand the accounting system" in words_of(page)) == (200, True)
+    assert (page.status_code, "could not read the accounting system" in words_of(page)) == (200, True)
     assert connections_of(anna.actor) == 0
 
 
 @pytest.mark.parametrize("sub", [None, "", "s" * 201, "with a \0", 7])
-def test_a_signed_answer_that_names_nobody_is_refused_with_a_sentence(
+def test_a_signed_response_without_subject_is_refused(
     anna: Newcomer, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, sub: object
 ) -> None:
     verified = visma_net_consent._verify_token
@@ -178,7 +178,7 @@ def test_a_colleague_cannot_use_annas_sign_in(anna: Newcomer, actor: Any, sandbo
 def test_a_sign_in_is_finished_in_the_browser_it_began_in(anna: Newcomer, sandbox: Sandbox) -> None:
     inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
     elsewhere = newcomer(anna.actor, sandbox)
-    assert "began in another browser" in words_of(elsewhere.answered(inbound))
+    assert "was started in another browser" in words_of(elsewhere.answered(inbound))
     assert connections_of(anna.actor) == 0
     anna.answered(inbound)
     assert connections_of(anna.actor) == 1
@@ -235,7 +235,7 @@ def test_a_code_of_another_app_registration_does_not_fit(anna: Newcomer, sandbox
     registration, other = register_app(sandbox), register_app(sandbox, "company_per_sign_in")
     stolen = sandbox.sign_in(anna.begin(registration.pk))["code"]
     page = anna.answered({**sandbox.sign_in(anna.begin(other.pk)), "code": stolen})
-    assert "used before, or it took too long" in words_of(page)
+    assert "already been used or has expired" in words_of(page)
     assert connections_of(anna.actor) == 0
 
 
@@ -266,9 +266,7 @@ def test_an_answer_that_comes_too_late_starts_again(anna: Newcomer, sandbox: San
 
 @pytest.mark.parametrize("language", ["en", "nl"])
 @pytest.mark.parametrize("case", ["secret", "scope_asked", "scope_given", "role", "down", "page"])
-def test_what_goes_wrong_at_the_vendor_is_a_sentence(
-    actor: Any, sandbox: Sandbox, case: str, language: str
-) -> None:
+def test_failures_at_the_vendor_are_explained(actor: Any, sandbox: Sandbox, case: str, language: str) -> None:
     anna, user = newcomer(actor(), sandbox, language), "demo@sandbox.example"
     if case == "secret":
         sandbox.client(APP, secret="changed")
@@ -295,14 +293,14 @@ SENTENCES = {
         "en": "enters the new one under App registrations",
         "nl": "vult het nieuwe in bij App-registraties",
     },
-    "scope_asked": {"en": "adds the missing scope", "nl": "voegt de ontbrekende scope toe"},
+    "scope_asked": {"en": "lacks a scope that Koppel needs", "nl": "mist een scope die Koppel nodig heeft"},
     "scope_given": {"en": "lacks a permission (scope)", "nl": "ontbreekt een recht (scope)"},
     "role": {
         "en": "it takes 10 to 15 minutes to work",
         "nl": "het duurt 10 tot 15 minuten voordat die werkt",
     },
-    "down": {"en": "does not answer properly just now", "nl": "antwoordt op dit moment niet goed"},
-    "page": {"en": "does not answer properly just now", "nl": "antwoordt op dit moment niet goed"},
+    "down": {"en": "is not responding properly", "nl": "reageert niet goed"},
+    "page": {"en": "is not responding properly", "nl": "reageert niet goed"},
 }
 
 

@@ -107,7 +107,7 @@ def test_no_command_exports_what_is_not_imported(anna: Connected, monkeypatch: p
     assert [one.subject_id for one in refusals(anna.actor.organisation_id)] == [administration.pk + 1]
 
 
-def test_a_run_of_another_firm_cannot_be_claimed(anna: Connected, connected: MakeConnected) -> None:
+def test_a_run_of_another_organisation_cannot_be_claimed(anna: Connected, connected: MakeConnected) -> None:
     """Nor one that never was: a worker claims a run within the scope of one organisation."""
     bert = connected()
     theirs = import_first(bert, 1, sync=False)[0]

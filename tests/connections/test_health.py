@@ -101,7 +101,7 @@ def test_a_token_endpoint_that_is_down_for_long_is_one_line_and_no_mail(anna: Co
     assert notices(anna) == []
 
 
-def test_one_company_that_fails_among_others_is_not_the_connections_trouble(anna: Connected) -> None:
+def test_one_failing_company_does_not_degrade_the_connection(anna: Connected) -> None:
     """The first failure comes straight after an answer, and others are answered before the second."""
     first, second = import_first(anna, 2)
     where = (anna.actor.organisation_id, anna.connection.pk, first.remote_company_id)
@@ -143,7 +143,7 @@ def test_a_dead_consent_asks_its_owner_once_and_signing_in_again_heals_it(anna: 
     ]
 
 
-def test_a_consent_that_is_about_to_end_is_told_once(anna: Connected) -> None:
+def test_an_expiring_consent_is_announced_once(anna: Connected) -> None:
     ends = datetime.now(UTC) + timedelta(days=6)
     assert notify_expiring_and_review_owners() == 0
     change(anna, Grant, refresh_expires_at=ends)
@@ -154,9 +154,7 @@ def test_a_consent_that_is_about_to_end_is_told_once(anna: Connected) -> None:
     assert issues(anna) == set()
 
 
-def test_an_end_is_told_to_the_stand_in_of_an_owner_who_is_away_and_is_over_once_signed_in(
-    anna: Connected, actor: Any
-) -> None:
+def test_an_expiring_consent_is_announced_to_the_owners_stand_in(anna: Connected, actor: Any) -> None:
     with organisation_scope(anna.actor.organisation_id):
         ben = actor("user", organisation=Organisation.objects.get(), name="Ben")
         DeliverySettings.objects.create(
@@ -176,7 +174,7 @@ def test_an_end_is_told_to_the_stand_in_of_an_owner_who_is_away_and_is_over_once
         assert notice.recovered_at
 
 
-def test_consents_that_were_given_together_and_end_together_are_told_of_once(
+def test_consents_that_expire_together_are_announced_once(
     connected: MakeConnected,
 ) -> None:
     """One company per sign-in: eight of them within eight minutes.
@@ -197,7 +195,7 @@ def test_consents_that_were_given_together_and_end_together_are_told_of_once(
     assert (sum(counts), notices(anna), issues(anna)) == (1, ["consent_expiring"], set())
 
 
-def test_what_degraded_or_lay_idle_is_probed_by_itself(anna: Connected) -> None:
+def test_degraded_and_idle_connections_are_probed_automatically(anna: Connected) -> None:
     change(anna, Connection, state="degraded", next_probe_at=datetime.now(UTC), last_contact_at=None)
     run_maintenance(anna)
     assert reload_connection(anna).state == "active"
@@ -216,7 +214,7 @@ def test_what_degraded_or_lay_idle_is_probed_by_itself(anna: Connected) -> None:
     assert len(anna.sandbox.calls()) == 1
 
 
-def test_a_fault_at_one_connection_does_not_silence_what_is_about_to_end_at_the_others(
+def test_an_error_at_one_connection_does_not_stop_announcements_of_others(
     connected: MakeConnected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one whose probe breaks stays due, each minute anew: nobody would be told of an end for as long."""
@@ -232,7 +230,7 @@ def test_a_fault_at_one_connection_does_not_silence_what_is_about_to_end_at_the_
     assert issues(ending) == {"consent_expiring"}
 
 
-def test_a_worker_that_died_before_it_could_say_that_all_is_well_leaves_nobody_asked_for(
+def test_a_worker_that_died_after_a_renewal_leaves_no_sign_in_request(
     anna: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client secret was changed at the vendor and put right; the

@@ -56,7 +56,7 @@ BUTTONS = [
 
 
 @pytest.mark.parametrize(("button", "form", "sentence"), BUTTONS)
-def test_a_button_with_a_value_that_is_none_says_so_and_changes_nothing(
+def test_a_button_with_an_invalid_value_is_refused(
     anna: Connected, button: str, form: dict[str, Any], sentence: str
 ) -> None:
     page, browser = f"/connections/{anna.connection.pk}/", signed_in(anna.actor)
@@ -89,7 +89,7 @@ def test_the_removal_page_shows_again_what_was_chosen(anna: Connected) -> None:
     address, browser = f"/connections/{anna.connection.pk}/remove/", signed_in(anna.actor)
     stale = browser.post(address, {"policy": "deactivate", "fingerprint": "7-0"})
     assert stale.status_code == 200
-    assert "Meanwhile the administrations of this connection have changed." in text_of(stale)
+    assert "The administrations of this connection have changed since." in text_of(stale)
     assert 'value="deactivate" checked' in text_of(stale)
     for policy, sentence in (
         ("", "Choose what happens to the administrations."),
@@ -101,7 +101,7 @@ def test_the_removal_page_shows_again_what_was_chosen(anna: Connected) -> None:
     assert reload_connection(anna).state == "active"
 
 
-def test_handing_over_says_at_the_field_who_cannot_take_over(anna: Connected, actor: Any) -> None:
+def test_an_invalid_new_owner_is_an_error_at_the_field(anna: Connected, actor: Any) -> None:
     with organisation_scope(anna.actor.organisation_id):
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     reader, bert = actor("reader", organisation=firm, name="Lars"), actor("administrator", organisation=firm)
@@ -109,7 +109,7 @@ def test_handing_over_says_at_the_field_who_cannot_take_over(anna: Connected, ac
     for member, sentence in (
         ("", "Choose a colleague"),
         ("Bert", "“Bert” is not one of the options."),
-        (str(reader.membership_id), "Only an Administrator or a Team leader"),
+        (str(reader.membership_id), "Only an active Administrator or Team leader"),
     ):
         page = browser.post(address, {"membership": member})
         error = text_of(page).partition('id="membership-error">')[2].partition("</span>")[0]

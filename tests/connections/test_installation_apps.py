@@ -28,7 +28,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: object, secret: str = CLIENT_
     return json.loads(printed.getvalue().splitlines()[-1])
 
 
-def test_it_serves_every_organisation_and_is_really_tried(
+def test_an_app_of_the_installation_serves_every_organisation_and_is_tested(
     actor: Any, sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SANDBOX_URL = sandbox.url
@@ -47,7 +47,7 @@ def test_it_serves_every_organisation_and_is_really_tried(
         assert bytes(AppRegistration.objects.get().client_secret) == b""
 
 
-def test_a_wrong_secret_is_told(
+def test_a_wrong_secret_is_reported(
     clean_database: None, sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SANDBOX_URL = sandbox.url
@@ -62,22 +62,22 @@ def test_a_wrong_secret_is_told(
     [
         (("create", "visma_net/moon/x", "--client-id", "x"), "s", TARGET),
         (ADD, "", "Enter the client secret"),
-        (("test", 987654), "", "no such app registration"),
-        (("delete", 987654), "", "no such app registration"),
+        (("test", 987654), "", "App registration not found"),
+        (("delete", 987654), "", "App registration not found"),
     ],
 )
-def test_what_cannot_be_is_said(
+def test_invalid_input_is_reported(
     clean_database: None, monkeypatch: pytest.MonkeyPatch, words: Any, secret: str, sentence: str
 ) -> None:
     with pytest.raises(KoppelError, match=sentence):
         typed(monkeypatch, *words, secret=secret)
 
 
-def test_one_that_is_used_stays_and_none_is_kept_twice(
+def test_a_used_app_is_not_removed_and_none_is_registered_twice(
     connected: MakeConnected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = connected().app
     with pytest.raises(KoppelError, match="Connections use this app"):
         typed(monkeypatch, "delete", used.pk)
-    with pytest.raises(KoppelError, match="registered here already"):
+    with pytest.raises(KoppelError, match="already registered"):
         typed(monkeypatch, *ADD)

@@ -74,7 +74,7 @@ def test_idle_leases_are_given_back_and_those_in_use_renewed(leases: LeaseCache)
     assert leases.due_reports(20.0) == ([], [KEY])
 
 
-def test_a_lease_with_unreported_calls_is_not_forgotten(leases: LeaseCache) -> None:
+def test_a_lease_with_unreported_calls_is_kept(leases: LeaseCache) -> None:
     leases.take_call(KEY, 11.0)
     leases.drop_unused(KEY)
     leases.record_answer(KEY, 200, [], 12.0)

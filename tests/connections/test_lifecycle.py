@@ -87,7 +87,7 @@ def page(firm: Connected, path: str = "", *, by: Actor | None = None, **form: st
 
 
 @pytest.mark.usefixtures("worker")
-def test_paused_means_nothing_is_read_and_resuming_loses_nothing(anna: Connected) -> None:
+def test_a_paused_connection_reads_nothing_and_resuming_loses_nothing(anna: Connected) -> None:
     (administration,) = import_first(anna, sync=True)
     wait_until(lambda: run_states(anna) == {"succeeded"})
     assert [page(anna, "pause").status_code for _twice in range(2)] == [302, 302]
@@ -196,7 +196,7 @@ def test_signing_in_again_withdraws_the_tokens_that_it_replaces_and_no_others(
 
 
 @pytest.mark.usefixtures("worker")
-def test_what_is_replaced_stays_where_revoking_may_end_the_new_consent_too(anna: Connected) -> None:
+def test_replaced_tokens_are_kept_if_revoking_may_end_the_new_consent(anna: Connected) -> None:
     """Nobody knows of this vendor whether it would."""
     sign_in(anna, "reconnect")
     assert not ProcrastinateJob.objects.filter(task_name="connections.revoke_unused_consent").exists()
@@ -255,7 +255,7 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
 def test_removing_a_connection_of_many_needs_an_administrator(anna: Connected, colleague: Any) -> None:
     import_first(anna, 4)
     bert = colleague()
-    assert "Only an Administrator may remove it" in page(anna, "remove/", by=bert).content.decode()
+    assert "Only an Administrator can remove it" in page(anna, "remove/", by=bert).content.decode()
     with pytest.raises(Refused):
         within(
             anna,
@@ -335,7 +335,7 @@ def test_a_new_owner_takes_over_by_signing_in_and_not_before(anna: Connected, co
 
 def test_the_present_owner_is_no_choice_but_takes_a_request_back(anna: Connected, colleague: Any) -> None:
     choice = '<option value="{}"'.format
-    assert "Nobody else may take it over" in page(anna).content.decode()
+    assert "No other user can take it over" in page(anna).content.decode()
     bert = colleague()
     text = page(anna).content.decode()
     assert choice(bert.membership_id) in text
@@ -401,7 +401,7 @@ def test_the_account_that_it_runs_on_may_stay_while_its_owner_changes(
     )
 
 
-def test_who_was_asked_before_gives_back_what_was_signed_in(anna: Connected, colleague: Any) -> None:
+def test_the_previous_candidate_loses_their_sign_in(anna: Connected, colleague: Any) -> None:
     import_first(anna, 1)
     bert, carl = colleague(), colleague(name="Carl Bos")
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
@@ -452,9 +452,7 @@ def test_where_each_sign_in_is_for_one_company_a_take_over_ends_with_the_last(
         assert set(living.values_list("account", flat=True)) == {"none@sandbox.example"}
 
 
-def test_who_needs_an_account_for_each_company_takes_over_with_both(
-    connected: MakeConnected, actor: Any
-) -> None:
+def test_a_take_over_may_use_one_account_per_company(connected: MakeConnected, actor: Any) -> None:
     """One of Bert's accounts reaches the first company only, the other the second."""
     anna = connected("company_per_sign_in")
     tenants = [one["tenant_id"] for one in anna.sandbox.companies()[:2]]
@@ -499,7 +497,7 @@ def test_a_service_connection_has_a_new_owner_at_once(anna: Connected, colleague
         assert (now.owner_id, now.pending_owner_id, now.state) == (bert.membership_id, None, "active")
 
 
-def test_what_two_tabs_send_at_the_same_moment_is_one_connection(anna: Connected) -> None:
+def test_concurrent_submissions_create_one_connection(anna: Connected) -> None:
     """Two sign-ins of one new account, and a list of ids that is sent twice."""
     app = register_app(anna.sandbox, "service")
     tenants = [one["tenant_id"] for one in anna.sandbox.companies()]
@@ -539,7 +537,7 @@ def test_an_account_that_was_given_back_connects_anew(anna: Connected, colleague
     }
 
 
-def test_nobody_takes_over_unasked(anna: Connected, colleague: Any) -> None:
+def test_only_the_chosen_person_takes_over(anna: Connected, colleague: Any) -> None:
     with pytest.raises(ConsentRefused, match="not asked"):
         sign_in(anna, "transfer", by=colleague(), user="small@sandbox.example")
     with pytest.raises(Refused):
@@ -550,7 +548,7 @@ def test_nobody_takes_over_unasked(anna: Connected, colleague: Any) -> None:
         within(anna, lifecycle.pause_connection, colleague("user_plus", "Carl"), anna.connection.pk)
 
 
-def test_when_somebody_leaves_everything_is_handed_over_in_one_act(anna: Connected, colleague: Any) -> None:
+def test_a_leaving_owner_hands_over_all_connections_at_once(anna: Connected, colleague: Any) -> None:
     import_first(anna, 2)
     bert = colleague("administrator")
     with organisation_scope(anna.actor.organisation_id):
@@ -571,7 +569,7 @@ def test_when_somebody_leaves_everything_is_handed_over_in_one_act(anna: Connect
     assert event_kinds(anna).count("transfer_requested") == 1
 
 
-def test_others_import_what_is_released(anna: Connected, colleague: Any) -> None:
+def test_colleagues_import_released_companies(anna: Connected, colleague: Any) -> None:
     bert = colleague("user_plus")
 
     def seen(by: Actor) -> int:

@@ -26,7 +26,7 @@ def test_another_spelling_is_the_same_name(first: str, second: str) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [("АБВ", "ГДЕ"), ("", ""), ("-", "*"), ("69599084", "")])
-def test_nothing_is_never_the_same_number(first: str, second: str) -> None:
+def test_empty_numbers_are_never_equal(first: str, second: str) -> None:
     assert not same_number(first, second, "NL", "SE")
 
 

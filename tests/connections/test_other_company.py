@@ -219,7 +219,7 @@ def test_a_probe_keeps_nothing_of_another_company(connected: MakeConnected) -> N
     assert now_of(anna, administration).remote_company.legal_name == administration.name
 
 
-def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeConnected) -> None:
+def test_confirming_on_the_page_continues_many_administrations(connected: MakeConnected) -> None:
     anna = connected()
     first, second = synced(anna, 2)
     rotate(anna, first, second)
@@ -247,7 +247,9 @@ def test_yes_on_the_page_lets_many_go_on_as_what_they_are_now(connected: MakeCon
     assert "Is this the same company?" not in browser.get(page).content.decode()
 
 
-def test_no_over_rest_keeps_it_stopped_until_the_confirmed_company_is_back(connected: MakeConnected) -> None:
+def test_denying_over_rest_keeps_it_stopped_until_the_confirmed_company_returns(
+    connected: MakeConnected,
+) -> None:
     anna = connected()
     first, second = synced(anna, 2)
     before = books(anna)
@@ -287,7 +289,9 @@ def test_no_over_rest_keeps_it_stopped_until_the_confirmed_company_is_back(conne
     assert (issues(anna, first), status_of(anna, first)) == ({}, ("active", ""))
 
 
-def test_the_shell_settles_many_at_once(connected: MakeConnected, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_confirms_many_at_once(
+    connected: MakeConnected, monkeypatch: pytest.MonkeyPatch
+) -> None:
     anna = connected()
     shifted = synced(anna, 3)
     rotate(anna, *shifted)
@@ -307,7 +311,7 @@ def test_the_shell_settles_many_at_once(connected: MakeConnected, monkeypatch: p
     assert [perform_open(anna, one) for one in shifted] == [GOES_ON] * 3
 
 
-def test_activating_what_waits_for_an_answer_leaves_it_stopped(connected: MakeConnected) -> None:
+def test_activating_an_unconfirmed_administration_leaves_it_stopped(connected: MakeConnected) -> None:
     anna = connected()
     first, second = synced(anna, 2)
     rotate(anna, first, second)
@@ -369,7 +373,7 @@ def test_a_blank_half_lets_no_other_company_in(connected: MakeConnected, said: d
     assert (set(issues(anna, administration)), books(anna)) == ({"other_company"}, before)
 
 
-def test_what_counts_is_what_was_confirmed_and_not_what_was_said_last(connected: MakeConnected) -> None:
+def test_identity_is_compared_with_the_confirmed_one(connected: MakeConnected) -> None:
     """Renamed today, renumbered tomorrow: nobody said that it is the same company."""
     anna = connected()
     renamed, settled = synced(anna, 2)
@@ -458,7 +462,7 @@ def open_runs(connected: Connected, administration: Administration) -> bool:
         return Run.objects.filter(administration=administration, state__in=["queued", "running"]).exists()
 
 
-def test_what_was_confirmed_goes_along_to_another_connection(connected: MakeConnected) -> None:
+def test_the_confirmed_identity_applies_to_another_connection(connected: MakeConnected) -> None:
     """The connection is removed; the company that the next one lists under the same id is another one."""
     anna = connected()
     first, second = synced(anna, 2)
@@ -505,13 +509,13 @@ def test_a_page_that_does_not_say_when_it_was_opened_decides_nothing(
     browser, page = signed_in(anna.actor), f"/connections/{anna.connection.pk}/"
     form = {"code": "other_company", "accept": "1", "administration": [first.pk]}
     said = browser.post(f"{page}change", form | {"viewed_at": viewed_at}, follow=True).content.decode()
-    assert "Please look again." in said
+    assert "Please check again." in said
     assert set(issues(anna, first)) == {"other_company"}
     browser.post(f"{page}change", form | {"viewed_at": timezone.now().isoformat()})
     assert issues(anna, first) == {}
 
 
-def test_who_withdraws_it_may_import_the_other_company_as_a_new_one(connected: MakeConnected) -> None:
+def test_after_a_withdrawal_the_other_company_can_be_imported(connected: MakeConnected) -> None:
     anna = connected()
     first, second = synced(anna, 2)
     rotate(anna, first, second)

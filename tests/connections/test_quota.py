@@ -159,7 +159,7 @@ def test_a_company_that_fails_and_fails_is_left_alone_for_a_minute() -> None:
     kills=st.integers(0, 2),
     organisations=st.integers(1, 3),
 )
-def test_whoever_shares_and_dies_no_call_is_over_quota(
+def test_no_call_exceeds_the_quota_whatever_workers_do(
     minute: int, hour: int, count: int, kills: int, organisations: int
 ) -> None:
     vendor = Vendor({"1": (minute, 5.0), "4": (hour, 60.0)})

@@ -222,7 +222,7 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
     in_workers(story, 2)
 
 
-def test_who_asks_while_an_idle_slice_is_given_back_gets_another(
+def test_a_request_during_the_return_of_an_idle_slice_gets_another(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database is slow over the report that gives it back;

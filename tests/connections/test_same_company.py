@@ -128,7 +128,7 @@ def test_a_consent_of_another_company_reads_nothing(connected: MakeConnected, al
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_new_name_and_then_a_new_number_are_told_and_stop_nothing(connected: MakeConnected) -> None:
+def test_a_new_name_and_then_a_new_number_are_reported_and_stop_nothing(connected: MakeConnected) -> None:
     anna = connected()
     (administration,) = import_first(anna)
     assert sync(anna, administration) == "succeeded"
@@ -166,7 +166,7 @@ def test_a_new_name_and_then_a_new_number_are_told_and_stop_nothing(connected: M
     assert issue_messages(anna, administration) == {}
 
 
-def test_a_number_that_is_taken_over_settles_who_the_company_is(connected: MakeConnected) -> None:
+def test_an_adopted_number_confirms_the_company(connected: MakeConnected) -> None:
     """It was imported without one; its first number comes from the accounting system."""
     anna = connected()
     (administration,) = import_first(anna)
@@ -191,7 +191,7 @@ def test_a_number_that_is_taken_over_settles_who_the_company_is(connected: MakeC
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_name_that_comes_back_needs_nobody(connected: MakeConnected) -> None:
+def test_a_restored_name_needs_no_confirmation(connected: MakeConnected) -> None:
     anna = connected()
     (administration,) = import_first(anna)
     assert sync(anna, administration) == "succeeded"
@@ -203,7 +203,7 @@ def test_a_name_that_comes_back_needs_nobody(connected: MakeConnected) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_company_that_the_account_no_longer_reaches_is_told_and_comes_back(
+def test_an_unreachable_company_is_reported_and_recovers(
     connected: MakeConnected,
 ) -> None:
     """The client takes the role away from the user, and gives it back."""

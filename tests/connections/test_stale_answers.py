@@ -54,7 +54,7 @@ def is_open(connected: Connected) -> bool:
 
 
 @pytest.mark.parametrize("accept", ["1", "0"])
-def test_the_page_settles_nothing_that_it_did_not_show(connected: MakeConnected, accept: str) -> None:
+def test_an_answer_on_a_stale_page_confirms_nothing(connected: MakeConnected, accept: str) -> None:
     anna = connected()
     (administration,) = import_first(anna)
     page, browser = f"/connections/{anna.connection.pk}/", signed_in(anna.actor)
@@ -73,7 +73,7 @@ def test_the_page_settles_nothing_that_it_did_not_show(connected: MakeConnected,
 
     text = browser.get(page).content.decode()
     says(anna, administration, "Evil Corp")
-    assert "Meanwhile the accounting system says something else" in answer()
+    assert "The accounting system has changed since" in answer()
     assert (confirmed_name(anna, administration), is_open(anna)) == (before, True)
     text = browser.get(page).content.decode()
     assert "Evil Corp" in text
@@ -82,7 +82,7 @@ def test_the_page_settles_nothing_that_it_did_not_show(connected: MakeConnected,
 
 
 @pytest.mark.parametrize("interface", ["rest", "shell"])
-def test_a_program_settles_nothing_that_it_did_not_read(
+def test_a_stale_answer_over_rest_confirms_nothing(
     connected: MakeConnected, monkeypatch: pytest.MonkeyPatch, interface: str
 ) -> None:
     anna = connected()

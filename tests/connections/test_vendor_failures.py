@@ -94,7 +94,7 @@ def test_a_licence_that_ended_blocks_its_company_and_no_other(firm: Connected) -
     assert "licence" not in sentences(firm, "en")
 
 
-def test_a_company_that_was_closed_is_said_to_be_gone_and_its_books_stay(firm: Connected) -> None:
+def test_a_closed_company_is_reported_and_its_books_are_kept(firm: Connected) -> None:
     firm.sandbox.control(f"companies/{company(firm)}", {"closed": True})
     sync_company_list(firm.actor, firm.connection.pk)
     assert both(firm, "no longer reaches", "bereikt")
@@ -102,7 +102,7 @@ def test_a_company_that_was_closed_is_said_to_be_gone_and_its_books_stay(firm: C
     assert statuses(firm)[1] == "active"
 
 
-def test_a_new_name_or_a_new_number_is_told_and_stops_nothing(firm: Connected) -> None:
+def test_a_new_name_or_a_new_number_is_reported_and_stops_nothing(firm: Connected) -> None:
     firm.sandbox.control(f"companies/{company(firm)}", {"name": "Nieuwe Naam B.V."})
     firm.sandbox.control(f"companies/{company(firm, 1)}", {"number": "69599084"})
     sync(firm)
@@ -126,7 +126,7 @@ def test_a_storm_of_401_renews_the_token_once_and_ends_in_a_sentence(firm: Conne
     sync(firm)
     assert len(firm.sandbox.calls("/connect/token")) <= 2
     blocked = next(one.pk for one in administrations(firm) if one.status == "blocked")
-    assert "with a fresh token" in sentences(firm, "en", key=blocked)
+    assert "even with a new token" in sentences(firm, "en", key=blocked)
     assert "met een nieuw token" in sentences(firm, "nl", key=blocked)
     firm.sandbox.control("faults", method="DELETE")
     sync(firm)
@@ -153,7 +153,7 @@ def test_a_secret_that_was_changed_is_put_right_under_app_registrations(firm: Co
         assert word in page.content.decode()
 
 
-def test_a_token_endpoint_that_is_down_keeps_everything_waiting_and_says_so(firm: Connected) -> None:
+def test_runs_wait_for_a_token_endpoint_that_is_down(firm: Connected) -> None:
     firm.sandbox.fault("/connect/token", kind="down", status=503, times=10_000)
     with organisation_scope(firm.actor.organisation_id):
         Grant.objects.update(expires_at=now())
@@ -170,7 +170,7 @@ def test_a_token_endpoint_that_is_down_keeps_everything_waiting_and_says_so(firm
     )
     administration_id = administrations(firm)[0].pk
     for language, word in (
-        ("en", "Koppel goes on trying; nothing is lost"),
+        ("en", "Koppel keeps trying; no data is lost"),
         ("nl", "Koppel blijft het proberen"),
     ):
         browser = newcomer(firm.actor, firm.sandbox, language).client

@@ -66,7 +66,7 @@ def test_every_resource_keeps_the_rules_of_reading_and_normalising(imported: Syn
         ({"status": 400, "body": '{"message":"no such thing"}'}, {UnexpectedResponse}),
     ],
 )
-def test_what_the_vendor_does_becomes_an_error_of_the_contract(
+def test_vendor_failures_become_errors_of_the_contract(
     imported: Synced, fault: dict[str, Any], expected: set[Any]
 ) -> None:
     imported.sandbox.fault("/v1/account", times=3, **fault)
@@ -147,7 +147,7 @@ def test_no_limit_has_a_name_that_cannot_be_stored(policy: str) -> None:
         RateLimitStatus(10, 5, 1.0, policy)
 
 
-def test_every_rule_names_who_answers_for_it() -> None:
+def test_every_rule_names_who_is_responsible() -> None:
     assert [rule.key for rule in conformance.RULES] == [f"C{number}" for number in range(1, 19)]
     assert {rule.responsible for rule in conformance.RULES} == {"connector", "hub", "nobody"}
 

@@ -140,7 +140,7 @@ def test_a_step_goes_forward_or_back_to_the_first_page(cursor: Cursor, answer: A
 
 
 @given(CURSORS, ANSWERS)
-def test_a_part_of_which_something_is_odd_or_missing_proves_nothing(cursor: Cursor, answer: Answer) -> None:
+def test_an_incomplete_part_proves_nothing(cursor: Cursor, answer: Answer) -> None:
     step = advance(cursor, answer)
     if not isinstance(step, PartEnd):
         return

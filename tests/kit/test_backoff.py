@@ -43,6 +43,6 @@ def test_jitter_spreads_a_pause_by_a_fifth_at_most(policy: Backoff, failures: in
         assert pause * (1 - JITTER) * 0.999 <= jittered <= pause * (1 + JITTER) * 1.001
 
 
-def test_those_who_failed_together_do_not_come_back_together() -> None:
+def test_jitter_separates_simultaneous_failures() -> None:
     policy = Backoff(5, 60)
     assert len({policy.jittered_seconds(3) for _ in range(50)}) > 25

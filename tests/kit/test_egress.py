@@ -11,7 +11,7 @@ from koppel.kit.http.egress import EgressPolicy
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "１２７.0.0.1", "127。0。0。1", "[::1]", "localhost", "0x7f.1"]
 )
-def test_no_way_to_write_an_address_within_gets_past_the_guard(host: str) -> None:
+def test_no_spelling_of_an_internal_address_passes_the_egress_policy(host: str) -> None:
     url = f"http://{host}:1/"
 
     async def call() -> None:

@@ -27,7 +27,7 @@ from koppel.organisations.email_domains import is_public, normalised
         "voo.be",
     ],
 )
-def test_anybody_may_have_an_address_there(domain: str) -> None:
+def test_public_mail_domains_are_recognised(domain: str) -> None:
     assert is_public(domain)
 
 

@@ -67,9 +67,7 @@ def test_a_killed_server_comes_back_on_the_same_address_with_its_rows(server: Em
 
 
 @pytest.mark.kill
-def test_a_server_that_has_much_to_recover_is_not_stopped_over_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recovering_server_is_not_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crash it says for minutes that it is starting up; stopped and
     started anew, it would begin all over again."""
     connect, seconds = psycopg.connect, [0, 50, 100, 150]
@@ -112,7 +110,7 @@ def test_a_server_whose_koppel_was_killed_is_taken_over(tmp_path: Path) -> None:
         assert stored_words(heir) == [("ledger",)]
 
 
-def test_a_stale_pid_file_that_names_a_living_stranger_does_not_stop_the_start(tmp_path: Path) -> None:
+def test_a_stale_pid_file_of_a_foreign_process_does_not_stop_the_start(tmp_path: Path) -> None:
     with EmbeddedPostgres(tmp_path / "postgres") as server:
         store_word(server)
     stale = tmp_path / "postgres" / "cluster" / "postmaster.pid"
@@ -174,7 +172,7 @@ def test_neither_role_can_look_past_row_security(server: EmbeddedPostgres) -> No
             connection.execute("CREATE TABLE public.mine (line int)")
 
 
-def test_the_door_is_shut_to_wrong_passwords_and_the_files_to_others(server: EmbeddedPostgres) -> None:
+def test_wrong_passwords_and_other_users_are_refused(server: EmbeddedPostgres) -> None:
     forged = server.addresses.app_url.replace("koppel_app:", "koppel_app:x")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(forged)
@@ -189,7 +187,7 @@ def test_a_command_finds_the_server_that_another_process_runs(server: EmbeddedPo
     assert running_addresses(server.data_dir) is None
 
 
-def test_a_port_that_was_chosen_is_not_chosen_again_before_anybody_listens_on_it() -> None:
+def test_a_chosen_port_is_not_chosen_again() -> None:
     few = range(25_432, 25_442)
     ports = [choose_free_port(few) for _each in range(5)]
     assert len(set(ports)) == 5

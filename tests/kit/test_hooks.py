@@ -22,7 +22,7 @@ def test_an_exception_of_a_listener_ends_the_call() -> None:
     assert heard == []
 
 
-def test_the_first_true_answer_is_the_last_question() -> None:
+def test_the_first_true_result_ends_the_call() -> None:
     hook = Hook[[int], int]()
     for listener in (lambda number: number - 5, lambda number: number, lambda number: 1 // 0):
         hook.register(listener)
@@ -46,7 +46,7 @@ def test_without_a_default_a_missing_listener_is_an_error() -> None:
         SingleHook[[int], str]()(5)
 
 
-def test_a_key_stands_for_one_value() -> None:
+def test_a_key_has_one_value() -> None:
     registry = Registry[str]()
     registry.register_all({"first": "one", "second": "two"})
     registry.register("first", registry["first"])
@@ -55,7 +55,7 @@ def test_a_key_stands_for_one_value() -> None:
         registry.register("first", "three")
 
 
-def test_what_a_test_replaces_comes_back() -> None:
+def test_replaced_listeners_are_restored() -> None:
     hook, single, registry = Hook[[int], str](), SingleHook[[int], str](str), Registry[int]()
     hook.register(str)
     registry.register("five", 5)

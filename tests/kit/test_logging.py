@@ -260,7 +260,7 @@ LONG = "x" * 1_000_000
         {"error": ValueError(LONG)},
     ],
 )
-def test_a_line_stays_short_whoever_filled_it(lines: Any, facts: dict[str, Any]) -> None:
+def test_a_long_event_is_shortened(lines: Any, facts: dict[str, Any]) -> None:
     configure(human=False)
     structlog.get_logger().warning("refused", **facts)
     (line,) = lines()
@@ -268,7 +268,7 @@ def test_a_line_stays_short_whoever_filled_it(lines: Any, facts: dict[str, Any])
     assert len(json.dumps(line)) < 200_000
 
 
-def test_what_refers_to_itself_is_written_down_too(lines: Any) -> None:
+def test_recursive_values_are_logged(lines: Any) -> None:
     configure(human=False)
     loop: dict[str, Any] = {"access_token": "hunter2-hunter2"}
     loop["again"] = [loop]

@@ -126,7 +126,7 @@ def run_and_kill(addresses: Addresses, first: str, begin: Callable[[], object]) 
         assert worker.returncode == -signal.SIGKILL
 
 
-def test_what_is_rolled_back_is_not_delivered(
+def test_a_rolled_back_row_is_not_delivered(
     anna: Actor, webhook_id: int, program: Receiver, mailoutbox: Any
 ) -> None:
     with organisation_scope(anna.organisation_id):
@@ -239,7 +239,7 @@ def test_two_workers_never_have_one_row(
     assert len(leased) == len(set(leased)) == 5 * BATCH_SIZE
 
 
-def test_who_lost_the_lease_stores_nothing(anna: Actor, webhook_id: int) -> None:
+def test_a_worker_without_lease_stores_nothing(anna: Actor, webhook_id: int) -> None:
     open_events(anna, 1)
     slow = WEBHOOK_OUTBOX.claim(webhook_lane(anna, webhook_id))
     end_leases(anna, WebhookDelivery)
@@ -320,7 +320,9 @@ def test_a_job_that_waits_already_is_not_enqueued_and_the_transaction_goes_on(an
 @pytest.mark.parametrize(
     "row_outbox", [EMAIL_OUTBOX, WEBHOOK_OUTBOX, LOOKUP_OUTBOX], ids=lambda one: one.task_name
 )
-def test_what_was_left_is_found(row_outbox: Outbox, anna: Actor, webhook_id: int, registers: Sandbox) -> None:
+def test_abandoned_rows_are_enqueued_again(
+    row_outbox: Outbox, anna: Actor, webhook_id: int, registers: Sandbox
+) -> None:
     open_events(anna, 2)
     with organisation_scope(anna.organisation_id):
         queries = [RegisterQuery("NO", QueryKind.NUMBER, "923609016")]
@@ -362,7 +364,7 @@ def test_a_mail_that_breaks_our_code_after_it_was_given_is_not_sent_again(
     assert mails(anna) == ["uncertain"]
 
 
-def test_what_meets_an_outage_stays_leased(anna: Actor, webhook_id: int) -> None:
+def test_rows_stay_leased_during_an_outage(anna: Actor, webhook_id: int) -> None:
     open_events(anna, 1)
 
     async def deliver(claim: Claim) -> BatchResult:

@@ -32,7 +32,7 @@ def has_privilege(addresses: Addresses, table: str, right: str) -> bool:
     return row == (True,)
 
 
-def test_a_migration_that_was_killed_before_it_granted_is_made_up_for_by_the_next(
+def test_the_next_migration_grants_what_a_killed_one_did_not(
     database_addresses: Addresses,
 ) -> None:
     with psycopg.connect(database_addresses.owner_url) as owner:
@@ -49,7 +49,9 @@ def test_a_migration_that_was_killed_before_it_granted_is_made_up_for_by_the_nex
         assert answer.fetchone() == (True,)
 
 
-def test_a_process_that_dies_while_it_grants_leaves_the_trail_closed(database_addresses: Addresses) -> None:
+def test_a_process_killed_while_granting_leaves_the_audit_log_append_only(
+    database_addresses: Addresses,
+) -> None:
     with patch.object(privileges.append_only_models, "_values", Killed()), pytest.raises(SystemError):
         privileges.grant_to_application_role("owner")
     assert not has_privilege(database_addresses, "audit_entry", "DELETE")
@@ -79,7 +81,7 @@ SELECT p.oid::regprocedure::text, p.proname,
 """
 
 
-def test_no_function_looks_for_names_where_its_caller_says(database_addresses: Addresses) -> None:
+def test_every_function_has_a_fixed_search_path(database_addresses: Addresses) -> None:
     with psycopg.connect(database_addresses.owner_url) as owner:
         functions = owner.execute(_FUNCTIONS).fetchall()
     paths = {signature: path for signature, _name, path, _is_called_for_others in functions}
@@ -106,4 +108,4 @@ def test_an_upgrade_of_the_queue_is_pinned_by_the_next_migration(database_addres
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("ALTER FUNCTION procrastinate_unregister_worker_v1(bigint) RESET ALL")
     preparation.migrate()
-    test_no_function_looks_for_names_where_its_caller_says(database_addresses)
+    test_every_function_has_a_fixed_search_path(database_addresses)

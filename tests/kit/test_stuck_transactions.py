@@ -71,9 +71,7 @@ def test_a_session_that_only_waits_between_statements_keeps_its_time(session: FR
     assert not is_ended(session)
 
 
-def test_who_keeps_somebody_waiting_without_a_word_is_ended(
-    session: FROZEN, organisation: MakeOrganisation
-) -> None:
+def test_an_idle_session_that_blocks_others_is_ended(session: FROZEN, organisation: MakeOrganisation) -> None:
     organisation()
     session.execute(_LOCKED)
     waited = threading.Event()

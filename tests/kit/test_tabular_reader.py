@@ -94,7 +94,7 @@ def test_our_own_exports_are_read_back(table: list[list[str]]) -> None:
 @example('a;b\n"', True)
 @example('"\x1e', True)
 @example("\x1e\n\x1f", False)
-def test_nothing_that_is_pasted_raises_another_error(text: str, has_quotes: bool) -> None:
+def test_pasted_text_raises_only_table_errors(text: str, has_quotes: bool) -> None:
     rows, error = rows_or_error(
         text, Limits(size=500, rows=9, columns=5, cell_characters=20), has_quotes=has_quotes
     )

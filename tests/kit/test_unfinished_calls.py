@@ -8,7 +8,9 @@ import structlog
 from koppel.kit.http import unfinished_calls
 
 
-def test_work_that_no_stop_can_see_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_lock_file_is_warned_about_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file belongs to another account; a directory in its place refuses whoever runs this test too."""
     path = tmp_path / "token-calls.lock"
     path.mkdir()

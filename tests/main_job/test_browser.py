@@ -8,7 +8,7 @@ import pytest
 from koppel.cli.demo.http_browser import Browser
 
 
-def test_an_answer_that_broke_off_in_the_middle_is_no_answer() -> None:
+def test_a_truncated_response_is_retried() -> None:
     """The web was killed while it sent a page: who asked may ask again."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 

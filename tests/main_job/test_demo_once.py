@@ -179,7 +179,7 @@ def test_generated_companies_are_active_too(outcome: dict[str, Any]) -> None:
     assert [one["issues"] for one in generated] == [[]] * GENERATED
 
 
-def test_what_does_not_add_up_is_said_and_not_hidden(outcome: dict[str, Any]) -> None:
+def test_differences_in_real_ledgers_are_reported(outcome: dict[str, Any]) -> None:
     issues = {one["source"]: one["issues"] for one in outcome["administrations"]}
     assert any(issue.startswith("29 accounts differ") for issue in issues["fortnox.si"])
     unbalanced = issues["avendo-one-voucher-unbalanced.se"]

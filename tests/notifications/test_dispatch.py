@@ -84,7 +84,7 @@ def test_many_failing_ones_of_a_living_connection_are_one_mail_that_names_them(f
     assert mails(firm.ben) == ["waiting"]
 
 
-def test_those_that_trouble_reaches_later_are_told_together_once_a_day(firm: Firm) -> None:
+def test_later_failures_are_sent_together_once_a_day(firm: Firm) -> None:
     open_test_event(firm.ben, TROUBLE, administrations=administration_payload(1))
     pass_quarter_hour(firm.ben)
     for number in (1, 2, 3):
@@ -100,7 +100,7 @@ def test_those_that_trouble_reaches_later_are_told_together_once_a_day(firm: Fir
     assert len(screen_messages(firm.ben)) == 2, "of each once, however long it lasts"
 
 
-def test_what_was_well_in_between_is_told_again(firm: Firm) -> None:
+def test_a_failure_after_a_recovery_is_sent_again(firm: Firm) -> None:
     for number in (1, 2):
         open_test_event(firm.ben, TROUBLE, administrations=administration_payload(number))
     pass_quarter_hour(firm.ben)
@@ -112,13 +112,13 @@ def test_what_was_well_in_between_is_told_again(firm: Firm) -> None:
     assert screen_messages(firm.ben) == ["Trouble at 2: Company 1, Company 2", "Trouble at Company 2: locked"]
 
 
-def test_a_single_one_is_told_with_its_reason(firm: Firm) -> None:
+def test_a_single_failure_is_sent_with_its_reason(firm: Firm) -> None:
     open_test_event(firm.ben, TROUBLE, administrations=administration_payload(7, "locked"))
     pass_quarter_hour(firm.ben)
     assert screen_messages(firm.ben) == ["Trouble at Company 7: locked"]
 
 
-def test_trouble_that_heals_itself_is_never_told(firm: Firm) -> None:
+def test_a_recovered_failure_is_never_sent(firm: Firm) -> None:
     open_test_event(firm.ben, TROUBLE)
     close_test_event(firm.ben, TROUBLE)
     pass_quarter_hour(firm.ben)
@@ -134,20 +134,20 @@ def test_a_mail_that_waits_is_dropped_when_the_trouble_is_over_and_the_next_one_
         assert Event.objects.filter(state="closed").count() == 2
 
 
-def test_what_is_rolled_back_is_not_told(firm: Firm) -> None:
+def test_a_rolled_back_event_is_not_sent(firm: Firm) -> None:
     with transaction.atomic():
         open_test_event(firm.ben)
         transaction.set_rollback(True)
     assert (screen_messages(firm.ben), mails(firm.ben)) == ([], [])
 
 
-def test_the_same_news_is_told_once_even_much_later(firm: Firm) -> None:
+def test_the_same_event_is_sent_once(firm: Firm) -> None:
     for _time in range(3):
         open_test_event(firm.ben, NEWS, "import 7", administrations=administration_payload(1))
     assert screen_messages(firm.ben) == ["News of Company 1"]
 
 
-def test_somebody_who_left_is_replaced_by_an_administrator(firm: Firm) -> None:
+def test_a_former_member_is_replaced_by_an_administrator(firm: Firm) -> None:
     change(firm.ben, is_active=False)
     open_test_event(firm.ben, administrations=administration_payload(1))
     change(firm.ben, is_active=True, expires_at=timezone.now() - timedelta(days=1))
@@ -156,7 +156,7 @@ def test_somebody_who_left_is_replaced_by_an_administrator(firm: Firm) -> None:
     assert screen_messages(firm.anna) == ["News of Company 1", "News of Company 2"]
 
 
-def test_somebody_who_is_away_is_replaced_by_the_chosen_stand_in(firm: Firm) -> None:
+def test_an_absent_member_is_replaced_by_the_stand_in(firm: Firm) -> None:
     arrangement = {"stand_in_id": firm.cleo.membership_id, "away_until": timezone.localdate()}
     with organisation_scope(firm.ben.organisation_id):
         delivery_settings = DeliverySettings.objects.create(
@@ -184,13 +184,13 @@ def test_two_who_stand_in_for_each_other_and_are_away_leave_it_to_an_administrat
     assert screen_messages(firm.anna) == ["News of Company 1"]
 
 
-def test_a_person_may_silence_mail_but_is_told_on_screen(firm: Firm) -> None:
+def test_muted_mail_still_notifies_on_screen(firm: Firm) -> None:
     set_preferences(firm.ben, NEWS, mail="none")
     open_test_event(firm.ben, administrations=administration_payload(1))
     assert (screen_messages(firm.ben), mails(firm.ben)) == (["News of Company 1"], [])
 
 
-def test_being_assigned_subscribes_nobody_and_asking_does(firm: Firm) -> None:
+def test_assignment_does_not_subscribe_but_opting_in_does(firm: Firm) -> None:
     administration = administration_of(firm.ben, "Bakkerij De Haan")
     assign(firm.cleo, administration)
     touched = {administration.pk: {"name": administration.name}}
@@ -201,7 +201,7 @@ def test_being_assigned_subscribes_nobody_and_asking_does(firm: Firm) -> None:
     assert (screen_messages(firm.cleo), mails(firm.cleo)) == (["News of Bakkerij De Haan"], [])
 
 
-def test_favourites_and_divisions_narrow_what_a_colleague_is_told(firm: Firm) -> None:
+def test_favourites_and_divisions_filter_notifications(firm: Firm) -> None:
     favourite, shared, other = (
         administration_of(firm.ben, name) for name in ("Favourite", "Shared", "Other")
     )
@@ -237,7 +237,7 @@ def test_favourites_and_divisions_narrow_what_a_colleague_is_told(firm: Firm) ->
     assert len(screen_messages(firm.cleo)) == 1
 
 
-def test_a_restricted_administration_is_not_named_to_whom_it_does_not_exist(firm: Firm) -> None:
+def test_a_restricted_administration_is_not_named_to_others(firm: Firm) -> None:
     """Ben is responsible for its connection but not named on it: Cleo is, and is told instead."""
     hidden, other = (
         administration_of(firm.ben, "Hidden", restricted=True),
@@ -259,14 +259,14 @@ def test_a_restricted_administration_is_not_named_to_whom_it_does_not_exist(firm
     assert screen_messages(firm.ben)[-1] == "News of Hidden"
 
 
-def test_named_people_are_told_once_however_often_they_are_named(firm: Firm) -> None:
+def test_named_people_are_notified_once(firm: Firm) -> None:
     with organisation_scope(firm.anna.organisation_id):
         member = firm.ben.membership_id
         notify_members(firm.anna.organisation_id, NEWS, [member, member, 987654], {"name": "X"}, "/issues/")
     assert (screen_messages(firm.ben), mails(firm.ben)) == (["News of X"], ["waiting"])
 
 
-def test_a_lost_connection_is_told_to_its_owner_once(firm: Firm) -> None:
+def test_a_lost_connection_is_sent_to_its_owner_once(firm: Firm) -> None:
     administration = administration_of(firm.ben, "Bakkerij De Haan")
     with organisation_scope(firm.ben.organisation_id):
         Connection.objects.filter(pk=administration.connection_id).update(
@@ -280,7 +280,7 @@ def test_a_lost_connection_is_told_to_its_owner_once(firm: Firm) -> None:
     assert mails(firm.ben) == ["waiting"]
 
 
-def test_new_issues_are_one_notice_and_what_was_put_right_is_left_out(firm: Firm) -> None:
+def test_new_issues_are_one_notification_without_resolved_ones(firm: Firm) -> None:
     first, second = administration_of(firm.ben, "First"), administration_of(firm.ben, "Second")
     organisation_id = firm.ben.organisation_id
     with organisation_scope(organisation_id):
@@ -306,7 +306,7 @@ def test_new_issues_are_one_notice_and_what_was_put_right_is_left_out(firm: Firm
     assert screen_messages(firm.anna) == []
 
 
-def test_a_single_issue_is_told_in_its_own_words(firm: Firm) -> None:
+def test_a_single_issue_is_sent_with_its_own_text(firm: Firm) -> None:
     administration = administration_of(firm.ben, "First")
     organisation_id = firm.ben.organisation_id
     with organisation_scope(organisation_id):
@@ -323,7 +323,7 @@ def test_a_single_issue_is_told_in_its_own_words(firm: Firm) -> None:
     ]
 
 
-def test_the_settings_of_an_administration_say_who_is_told_of_its_troubles(firm: Firm, actor: Any) -> None:
+def test_settings_of_an_administration_choose_the_recipients(firm: Firm, actor: Any) -> None:
     """Daan is assigned by choice, Cleo is of the division, Eva only by default. Ben is responsible."""
     with organisation_scope(firm.anna.organisation_id):
         organisation = Organisation.objects.get(pk=firm.anna.organisation_id)
@@ -364,7 +364,7 @@ def test_the_settings_of_an_administration_say_who_is_told_of_its_troubles(firm:
     )
 
 
-def test_what_the_organisation_tells_nobody_of_is_told_nobody(firm: Firm) -> None:
+def test_events_disabled_by_the_organisation_are_not_sent(firm: Firm) -> None:
     administration = administration_of(firm.anna, "Stil")
     with organisation_scope(administration.organisation_id):
         Organisation.objects.update(settings={"notify": {"sync_failing": "nobody"}})
@@ -387,7 +387,7 @@ def test_what_the_organisation_tells_nobody_of_is_told_nobody(firm: Firm) -> Non
     assert len(screen_messages(firm.anna)) == 1, "who asked is told anyway"
 
 
-def test_forgetting_one_administration_keeps_what_was_told_of_another_whose_name_begins_alike(
+def test_erasing_an_administration_keeps_notifications_of_similar_names(
     actor: Any,
 ) -> None:
     anna = actor("administrator", name="Anna")
@@ -404,7 +404,7 @@ def test_forgetting_one_administration_keeps_what_was_told_of_another_whose_name
     assert screen_messages(anna) == ["News of Bakker Noord"]
 
 
-def test_what_cannot_be_told_keeps_nobody_else_uninformed(firm: Firm, actor: Any) -> None:
+def test_an_event_that_fails_does_not_block_others(firm: Firm, actor: Any) -> None:
     """A fault of ours at one event: neither its firm's other news nor
     the firms after it wait for a new version."""
 

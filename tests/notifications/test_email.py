@@ -76,7 +76,7 @@ def links(text: str) -> list[str]:
     return re.findall(r"http://\S+", text)
 
 
-def test_a_mail_is_plain_and_html_with_one_link_and_a_way_out(
+def test_a_mail_is_plain_and_html_with_one_link_and_an_unsubscribe_link(
     anna: Actor, mailoutbox: list[EmailMessage], client: Client
 ) -> None:
     open_news_event(anna)
@@ -117,9 +117,7 @@ def test_a_mail_speaks_the_receivers_language(anna: Actor, mailoutbox: list[Emai
     assert '<html lang="nl">' in html
 
 
-def test_the_way_out_needs_no_sign_in_and_works_by_one_click(
-    anna: Actor, mailoutbox: list[EmailMessage]
-) -> None:
+def test_unsubscribing_needs_one_click_and_no_sign_in(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
     open_news_event(anna)
     send(anna)
     way_out = (
@@ -165,7 +163,7 @@ def test_the_next_digest_is_this_mornings_or_tomorrows() -> None:
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "END"])
-def test_a_server_that_cannot_just_now_is_asked_again(anna: Actor, post: MailServer, command: str) -> None:
+def test_a_temporary_failure_of_the_server_is_retried(anna: Actor, post: MailServer, command: str) -> None:
     post.answers[command] = ["451 try again later"]
     open_news_event(anna)
     assert send(anna) == 0
@@ -176,9 +174,7 @@ def test_a_server_that_cannot_just_now_is_asked_again(anna: Actor, post: MailSer
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
-def test_a_server_that_hangs_up_before_the_text_is_asked_again(
-    anna: Actor, post: MailServer, command: str
-) -> None:
+def test_a_disconnect_before_the_message_is_retried(anna: Actor, post: MailServer, command: str) -> None:
     post.answers[command] = [None]
     open_news_event(anna)
     send(anna)
@@ -190,7 +186,7 @@ def test_a_server_that_hangs_up_before_the_text_is_asked_again(
     assert (len(post.accepted), mails(anna)) == (1, ["sent"])
 
 
-def test_a_server_that_hangs_up_after_the_text_does_not_get_it_again(anna: Actor, post: MailServer) -> None:
+def test_a_disconnect_after_the_message_is_not_retried(anna: Actor, post: MailServer) -> None:
     post.answers["END"] = [None]
     open_news_event(anna)
     send(anna)
@@ -224,9 +220,7 @@ def test_a_server_that_is_down_delays_all_and_loses_none(anna: Actor, settings: 
     stop()
 
 
-def test_what_healed_before_its_mail_was_sent_is_not_mailed(
-    anna: Actor, mailoutbox: list[EmailMessage]
-) -> None:
+def test_a_problem_resolved_before_sending_is_not_mailed(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
     open_test_event(anna, "test_worse", context={"account": "x"})
     close_test_event(anna, "test_worse")
     assert send(anna) == 0
@@ -348,7 +342,7 @@ def test_what_is_left_of_a_digest_is_sent_when_a_part_of_it_went_meanwhile(
 
 
 @pytest.mark.parametrize("awakes", ["250 ok", "451 later"])
-def test_who_was_taken_over_changes_nothing_of_what_the_other_found_out(
+def test_a_worker_that_was_taken_over_does_not_change_the_outcome(
     anna: Actor, post: MailServer, monkeypatch: Any, awakes: str
 ) -> None:
     """One worker slept before it could reach the server; the other took

@@ -54,7 +54,7 @@ def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client
     assert 'class="count"' not in page(browser)
 
 
-def test_a_notice_of_somebody_else_is_not_there(anna: Actor, browser: Client, actor: Any) -> None:
+def test_a_notification_of_another_person_does_not_exist(anna: Actor, browser: Client, actor: Any) -> None:
     with organisation_scope(anna.organisation_id):
         firm = Organisation.objects.get(pk=anna.organisation_id)
     open_test_event(
@@ -79,9 +79,7 @@ def test_a_page_past_the_end_is_the_last_one(browser: Client) -> None:
     assert browser.get("/notices/?page=99999999").status_code == 200
 
 
-def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(
-    anna: Actor, browser: Client, actor: Any
-) -> None:
+def test_notification_preferences_are_stored_and_audited(anna: Actor, browser: Client, actor: Any) -> None:
     with organisation_scope(anna.organisation_id):
         firm = Organisation.objects.get(pk=anna.organisation_id)
     ben = actor("user", organisation=firm, name="Ben")
@@ -114,7 +112,7 @@ def test_what_a_person_is_told_is_chosen_and_kept_in_the_trail(
 def test_a_stranger_cannot_stand_in(anna: Actor, browser: Client, actor: Any) -> None:
     stranger = actor("administrator", name="Vreemde")
     text = browser.post("/notices/preferences/", {"stand_in": stranger.membership_id}).content.decode()
-    assert "Nothing was stored" in text
+    assert "Nothing was saved" in text
     with organisation_scope(anna.organisation_id):
         assert not DeliverySettings.objects.exists()
 
@@ -126,7 +124,7 @@ def sign_in(anna: Actor, agent: str, address: str = "192.0.2.10") -> None:
     assert client.get("/notices/").status_code == 200
 
 
-def test_a_sign_in_from_a_new_browser_is_told_and_a_known_one_is_not(anna: Actor) -> None:
+def test_only_a_sign_in_from_a_new_browser_is_notified(anna: Actor) -> None:
     sign_in(anna, FIREFOX)
     sign_in(anna, FIREFOX.replace("150", "151"), "192.0.2.77")
     assert screen_messages(anna) == []
@@ -139,7 +137,7 @@ def test_a_sign_in_from_a_new_browser_is_told_and_a_known_one_is_not(anna: Actor
     ]
 
 
-def test_behind_a_proxy_a_sign_in_is_told_with_the_persons_own_address(anna: Actor, settings: Any) -> None:
+def test_behind_a_proxy_a_sign_in_shows_the_clients_address(anna: Actor, settings: Any) -> None:
     settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
     email = User.objects.get(pk=anna.user_id).email
     for seen in ("198.51.100.4", "203.0.113.9"):
@@ -155,9 +153,7 @@ def test_browsers_are_named_as_people_name_them() -> None:
     assert browser_of("") == "–"
 
 
-def test_what_came_after_the_page_was_opened_is_not_marked_as_read_with_the_rest(
-    anna: Actor, browser: Client
-) -> None:
+def test_marking_as_read_skips_newer_notifications(anna: Actor, browser: Client) -> None:
     open_test_event(anna, NEWS, administrations={1: {"name": "First"}})
     form = form_of(page(browser))
     open_test_event(anna, NEWS, "two", administrations={2: {"name": "Second"}})

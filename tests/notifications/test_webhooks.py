@@ -101,7 +101,7 @@ def make_due(anna: Actor, **failing: timedelta) -> None:
             WebhookEndpoint.objects.update(failing_since=timezone.now() - failing["since"])
 
 
-def test_a_program_is_told_what_began_and_that_it_is_over(
+def test_a_webhook_receives_begin_and_end_of_an_event(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
     created = create_webhook(browser, program.url, TROUBLE)
@@ -134,7 +134,7 @@ def test_a_program_is_told_what_began_and_that_it_is_over(
     ]
 
 
-def test_trouble_that_heals_itself_is_never_told_to_a_program(
+def test_a_recovered_failure_is_not_sent_to_a_webhook(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
     created = create_webhook(browser, program.url)
@@ -149,7 +149,9 @@ def test_trouble_that_heals_itself_is_never_told_to_a_program(
     ]
 
 
-def test_what_is_restricted_is_told_to_no_program(anna: Actor, browser: Client, program: Receiver) -> None:
+def test_restricted_administrations_are_not_sent_to_webhooks(
+    anna: Actor, browser: Client, program: Receiver
+) -> None:
     create_webhook(browser, program.url)
     hidden, visible = administration_of(anna, "Hidden", restricted=True), administration_of(anna, "Shown")
     both = {one.pk: {"name": one.name, "reason": f"reason of {one.name}"} for one in (hidden, visible)}
@@ -208,12 +210,12 @@ def test_some_divisions_are_never_taken_for_all(anna: Actor, browser: Client) ->
         Division.objects.create(organisation_id=anna.organisation_id, name="Zuid")
     form = {"name": "x", "url": "https://example.test/hook"}
     page = browser.post("/organisation/webhooks/", {**form, "where": "some"})
-    assert "Choose divisions that exist" in page.content.decode()
+    assert "Choose at least one division" in page.content.decode()
     answer = browser.post(API, {**form, "divisions": [987654]}, content_type="application/json")
     assert (answer.status_code, browser.get(API).json()) == (409, [])
 
 
-def test_a_sign_in_is_the_persons_own_business(anna: Actor, browser: Client, program: Receiver) -> None:
+def test_sign_ins_are_not_sent_to_webhooks(anna: Actor, browser: Client, program: Receiver) -> None:
     create_webhook(browser, program.url)
     refused = browser.post(
         API, {"name": "x", "url": program.url, "events": ["new_sign_in"]}, content_type="application/json"
@@ -223,7 +225,7 @@ def test_a_sign_in_is_the_persons_own_business(anna: Actor, browser: Client, pro
     assert send(anna) == 0
 
 
-def test_what_is_not_accepted_is_tried_again_later_and_later(
+def test_a_refused_message_is_retried_with_growing_pauses(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
     created = create_webhook(browser, program.url)
@@ -252,7 +254,7 @@ def test_what_is_not_accepted_is_tried_again_later_and_later(
     assert len({got["body"] for got in program.got}) == 1
 
 
-def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_told(
+def test_a_webhook_failing_for_days_is_disabled_and_its_creator_notified(
     anna: Actor, browser: Client, program: Receiver
 ) -> None:
     created = create_webhook(browser, program.url)
@@ -293,9 +295,7 @@ def test_a_program_that_accepts_nothing_for_days_is_switched_off_and_its_maker_t
     }
 
 
-def test_a_program_that_is_gone_is_switched_off_at_once(
-    anna: Actor, browser: Client, program: Receiver
-) -> None:
+def test_a_webhook_answering_410_is_disabled_at_once(anna: Actor, browser: Client, program: Receiver) -> None:
     create_webhook(browser, program.url)
     program.answers = [(410, {})]
     open_test_event(anna, NEWS)
@@ -316,7 +316,7 @@ def test_a_program_that_is_gone_is_switched_off_at_once(
         "https://0.0.0.0/",
     ],
 )
-def test_an_address_within_is_not_called(anna: Actor, browser: Client, url: str) -> None:
+def test_an_internal_address_is_not_called(anna: Actor, browser: Client, url: str) -> None:
     """By number, by name, and by ways to write a number that only the system's own look-up understands."""
     answer = browser.post(API, {"name": "x", "url": url}, content_type="application/json")
     if answer.status_code == 409:
@@ -457,7 +457,7 @@ def test_a_refused_webhook_of_some_events_is_not_shown_as_one_of_all(anna: Actor
         assert not WebhookEndpoint.objects.exists()
 
 
-def test_the_shell_does_what_the_pages_do(anna: Actor, program: Receiver) -> None:
+def test_webhooks_are_managed_from_the_command_line(anna: Actor, program: Receiver) -> None:
     def koppel(*words: str) -> Any:
         email = User.objects.get(pk=anna.user_id).email
         outcome = CliRunner().invoke(app, [*words, "--as", email, "--json"])
@@ -498,7 +498,7 @@ def test_what_is_on_its_way_when_it_is_switched_off_fails_and_waits_for_nothing(
     assert browser.get(f"{API}").json()[0]["failing_since"] is None
 
 
-def test_that_it_began_does_not_arrive_after_that_it_is_over(
+def test_the_begin_of_an_event_does_not_arrive_after_its_end(
     anna: Actor, browser: Client, program: Receiver, monkeypatch: Any
 ) -> None:
     create_webhook(browser, program.url)

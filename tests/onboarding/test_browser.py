@@ -32,7 +32,7 @@ WORDS = {
         "fill": "Fill in",
         "apply": "Apply to",
         "finish": "Finish import",
-        "complete": "The import is complete",
+        "complete": "Import complete",
         "only": "only rows that need attention",
     },
     "nl": {
@@ -132,7 +132,7 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
     for page in open_page(browser, koppel_url, boss, 390, "en", "light"):
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
-        expect(page.locator(".banner:visible")).to_contain_text("Sign in with a service account of your firm")
+        expect(page.locator(".banner:visible")).to_contain_text("Use a service account of your firm")
         look(page, "collect-2-sign-in")
         click_twice(page, "main .card button.button-primary")
         allow(page, names[0])
@@ -170,7 +170,7 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
         assert set(RemoteCompany.objects.values_list("name", flat=True)) == {*names[:2], *names[3:5]}
 
 
-def test_a_button_stays_under_the_finger_when_all_is_known_of_a_list(
+def test_a_button_does_not_move_while_it_is_pressed(
     browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
     """The notice that numbers are still being asked for goes away between pressing and letting go."""
@@ -193,7 +193,7 @@ def test_a_button_stays_under_the_finger_when_all_is_known_of_a_list(
         page.wait_for_selector("#username")
 
 
-def test_what_is_typed_last_counts_however_late_the_first_is_stored(
+def test_the_last_input_wins_over_a_late_earlier_one(
     browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
     register_app(sandbox, "company_per_sign_in")
@@ -222,7 +222,7 @@ def test_what_is_typed_last_counts_however_late_the_first_is_stored(
         expect(page.locator("input[data-column]")).to_have_value("69599084")
 
 
-def test_an_answer_that_fails_is_not_the_last_that_is_asked_for(
+def test_the_page_polls_again_after_a_failed_response(
     browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
     """The server restarts while a list is open: the page asks again, and stores what it could not store."""
@@ -257,7 +257,7 @@ def test_an_answer_that_fails_is_not_the_last_that_is_asked_for(
         expect(page.locator("input[data-column]")).to_have_value("69599084")
 
 
-def test_what_was_not_ticked_is_not_ticked_by_the_page_itself(
+def test_the_page_does_not_select_companies_itself(
     browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
     """Companies named by their ids: the list is shown anew when each has been asked about."""
@@ -353,7 +353,7 @@ def test_an_empty_cell_of_a_pasted_column_keeps_its_place(browser: Browser) -> N
     page.close()
 
 
-def test_rows_are_found_by_what_stands_in_their_fields_not_by_what_could(browser: Browser) -> None:
+def test_rows_are_found_by_their_values_and_not_by_their_options(browser: Browser) -> None:
     """Every row offers the same reasons; and how many are shown is said, also when it is none."""
     page = browser.new_page()
     reasons = "<select><option value=''>–</option><option value='t'>Test / demo</option></select>"

@@ -134,7 +134,7 @@ def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -
     assert row_state(anna, first)[2] is False
     assert f'name="number-{first}" value=""' in words(anna.client.get(f"{anna.flow}identify"))
     identify(anna, {first: {"number": DERIVED}})
-    assert "You said that this is another company" in row_state(anna, first)[1]
+    assert "You marked this as a different company" in row_state(anna, first)[1]
 
 
 def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(anna: Newcomer) -> None:

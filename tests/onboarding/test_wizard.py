@@ -17,7 +17,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from koppel.administrations import restriction
 from koppel.administrations.models import Administration, Assignment
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connector.registry import connectors
@@ -26,6 +25,7 @@ from koppel.onboarding.models import Flow, Import
 from koppel.organisations.models import Division, Organisation, Template
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
+from tests.administrations.factories import restrict
 from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.first_steps import Newcomer, newcomer, path_of
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app
@@ -97,7 +97,7 @@ def to_assign(person: Newcomer, count: int = 2) -> list[int]:
     return ids
 
 
-def test_from_new_connection_to_administrations_in_the_queue(listed: Newcomer) -> None:
+def test_the_wizard_leads_from_a_new_connection_to_queued_administrations(listed: Newcomer) -> None:
     ids = to_assign(listed, 3)
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
     assert "Import of 3 administrations started." in words(page)
@@ -111,18 +111,14 @@ def test_from_new_connection_to_administrations_in_the_queue(listed: Newcomer) -
     assert f"?import={imported_administrations[0].import_id}" in page.redirect_chain[-1][0]
 
 
-def test_a_restricted_administration_is_not_on_the_list_of_who_is_not_named(
-    listed: Newcomer, actor: Any
-) -> None:
+def test_a_restricted_administration_is_not_listed_for_others(listed: Newcomer, actor: Any) -> None:
     """Neither through the connection it was imported by, nor through
     an account of one's own, by screen or REST."""
     ids = to_assign(listed, 1)
     listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids})
     (secret,) = imported(listed.actor)
     with organisation_scope(listed.actor.organisation_id):
-        restriction.set_access(
-            listed.actor, secret.pk, restricted=True, membership_ids=[listed.actor.membership_id]
-        )
+        restrict(listed.actor, secret.pk, [listed.actor.membership_id])
         total = RemoteCompany.objects.count()
         company = RemoteCompany.objects.get(pk=secret.remote_company_id)
     piet = colleague_of(listed, actor, "administrator")
@@ -225,10 +221,10 @@ def test_a_flow_that_was_left_for_a_day_says_so_and_imports_nothing(listed: Newc
         Flow.objects.update(expires_at=timezone.now())
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish"})
     assert (page.status_code, imported(listed.actor)) == (410, [])
-    assert "left for more than a day" in words(page)
+    assert "This import has expired" in words(page)
 
 
-def test_a_flow_in_which_somebody_types_is_not_left(listed: Newcomer) -> None:
+def test_a_flow_with_recent_input_does_not_expire(listed: Newcomer) -> None:
     first, _second = to_assign(listed)
     with organisation_scope(listed.actor.organisation_id):
         Flow.objects.update(expires_at=timezone.now() + timedelta(minutes=5))
@@ -298,7 +294,7 @@ def test_a_flow_belongs_to_one_person(listed: Newcomer, actor: Any) -> None:
 
 def test_stop_drops_the_flow_and_keeps_the_connection(listed: Newcomer) -> None:
     page = post_and_confirm(listed.client, f"{listed.flow}abandon", follow=True)
-    assert "This import was dropped" in words(page)
+    assert "Import discarded" in words(page)
     assert listed.client.get(f"{listed.flow}choose").status_code == 404
     with organisation_scope(listed.actor.organisation_id):
         assert Connection.objects.count() == 1
@@ -330,7 +326,7 @@ def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -
     assert "Ask an Administrator or a Team leader to sign in with another account" in seen
 
 
-def test_who_may_not_release_cannot(listed: Newcomer, actor: Any) -> None:
+def test_only_permitted_members_release_companies(listed: Newcomer, actor: Any) -> None:
     uma = colleague_of(listed, actor, "user_plus")
     flow = path_of(uma.client.get("/connections/new/import", follow=True))
     assert (
@@ -404,7 +400,7 @@ def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:
         division.archived_at = timezone.now()
         division.save()
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
-    assert "Nothing was imported yet" in words(page)
+    assert "Nothing was imported" in words(page)
     assert imported(listed.actor) == []
     with organisation_scope(listed.actor.organisation_id):
         assert (Import.objects.count(), Run.objects.count()) == (0, 0)
@@ -414,10 +410,10 @@ def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:
     ("language", "missing", "wrong"),
     [
         ("en", "still needs a number", "A COC number has 8 digits"),
-        ("nl", "of uw antwoord nodig", "8 cijfers"),
+        ("nl", "of uw antwoord", "8 cijfers"),
     ],
 )
-def test_next_says_what_is_missing_and_keeps_what_is_right(
+def test_next_reports_missing_values_and_keeps_valid_ones(
     actor: Any, sandbox: Sandbox, language: str, missing: str, wrong: str
 ) -> None:
     anna = newcomer(actor(), sandbox, language)
@@ -436,7 +432,7 @@ def test_next_says_what_is_missing_and_keeps_what_is_right(
     )
 
 
-def test_a_pasted_list_finds_its_rows_and_says_what_it_did_not(listed: Newcomer) -> None:
+def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> None:
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.update(country="NL", number="", vat_number="")
     first, second = companies(listed)[:2]
@@ -460,7 +456,7 @@ def test_companies_are_collected_one_sign_in_after_the_other(anna: Newcomer, san
     app, sandbox_companies = register_app(sandbox, "company_per_sign_in"), sandbox.companies()
     page = anna.connect(app.pk, tenant=sandbox_companies[0]["tenant_id"])
     assert "1 administration found" in words(page)
-    assert "Sign in with a service account of your firm" in words(anna.client.get(f"{anna.flow}sign-in"))
+    assert "Use a service account of your firm" in words(anna.client.get(f"{anna.flow}sign-in"))
     page = anna.answered(
         sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), tenant=sandbox_companies[1]["tenant_id"])
     )
@@ -489,9 +485,7 @@ def test_companies_are_collected_one_sign_in_after_the_other(anna: Newcomer, san
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("language", ["en", "nl"])
-def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(
-    actor: Any, sandbox: Sandbox, language: str
-) -> None:
+def test_tenant_ids_are_probed_with_a_result_per_line(actor: Any, sandbox: Sandbox, language: str) -> None:
     from tests.fixtures.stack import wait_until
 
     anna, app, sandbox_companies = (
@@ -530,7 +524,7 @@ def test_tenant_ids_are_probed_and_each_line_says_what_came_of_it(
     page = anna.client.post(location, {"app": app.pk, **typed}, follow=True)
     assert path_of(page) == f"{anna.flow}choose"
     assert ("4 ids found. 1 duplicate skipped." if language == "en" else "4 id’s gevonden") in words(page)
-    assert ("No id was recognised in" if language == "en" else "Geen id herkend in") in words(page)
+    assert ("No id found in" if language == "en" else "Geen id gevonden in") in words(page)
     wait_until(lambda: all(one.described_at for one in companies(anna)))
     page = words(anna.client.get(f"{anna.flow}choose"))
     assert sandbox_companies[0]["name"] in page

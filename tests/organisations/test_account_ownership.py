@@ -97,7 +97,7 @@ def notices_of(person: Actor) -> list[str]:
         return list(notifications.order_by("pk").values_list("event_type", flat=True))
 
 
-def test_a_provider_joins_nobody_who_has_an_account(eve: Actor, ada: Actor, idp: Idp) -> None:
+def test_a_provider_cannot_add_an_existing_account(eve: Actor, ada: Actor, idp: Idp) -> None:
     """Eve invites Ada, and signs in at her own provider as Ada. Then
     Ada signs in with her password, as always."""
     configure(eve, idp)
@@ -116,7 +116,7 @@ def test_a_provider_joins_nobody_who_has_an_account(eve: Actor, ada: Actor, idp:
 
 
 @pytest.mark.parametrize("spelling", [str.upper, str.title])
-def test_another_spelling_of_the_address_joins_nobody_either(
+def test_a_provider_cannot_add_an_account_by_another_spelling(
     eve: Actor, ada: Actor, idp: Idp, spelling: Any
 ) -> None:
     configure(eve, idp)
@@ -127,7 +127,7 @@ def test_another_spelling_of_the_address_joins_nobody_either(
     assert User.objects.filter(email__iexact=email_of(ada)).count() == 1
 
 
-def test_who_accepts_is_a_member_is_told_and_still_begins_at_home(eve: Actor, ada: Actor) -> None:
+def test_accepting_an_invitation_keeps_the_home_organisation(eve: Actor, ada: Actor) -> None:
     path = invited(eve, email_of(ada))
     browser = by_password(email_of(ada))
     browser.post(path)
@@ -149,12 +149,12 @@ def test_a_session_that_a_provider_opened_accepts_no_invitation(
     link(eve, ada)
     vouched = walk(eve).client
     path = invited(third, email_of(ada))
-    assert "cannot accept an invitation" in vouched.get(path).content.decode()
+    assert "cannot accept invitations" in vouched.get(path).content.decode()
     assert vouched.post(path).status_code == 403
     assert third.organisation_id not in memberships_of(ada)
 
 
-def test_a_provider_makes_nobody_work_elsewhere(eve: Actor, ada: Actor, actor: Any, idp: Idp) -> None:
+def test_a_provider_cannot_accept_invitations_of_others(eve: Actor, ada: Actor, actor: Any, idp: Idp) -> None:
     """Eve invites somebody before Ada does, and lets her provider make
     the account. The person knows nothing of it."""
     configure(eve, idp)
@@ -181,7 +181,7 @@ def test_a_provider_makes_nobody_work_elsewhere(eve: Actor, ada: Actor, actor: A
     assert "works elsewhere" in signed_in(eve).post(reset, follow=True).content.decode()
 
 
-def test_a_firm_that_somebody_joins_later_weakens_nothing_at_home(eve: Actor, ada: Actor, idp: Idp) -> None:
+def test_joining_another_organisation_does_not_weaken_the_account(eve: Actor, ada: Actor, idp: Idp) -> None:
     """Ada's provider made Noor's account, and she has worked there since. Then Eve invites her."""
     configure(ada, idp)
     email = "noor@example.test"
@@ -221,7 +221,7 @@ def test_access_that_home_gives_back_is_still_protected_from_others(
     assert "works elsewhere" in signed_in(eve).post(reset, follow=True).content.decode()
 
 
-def test_access_that_a_firm_gives_back_leads_nobody_there(eve: Actor, ada: Actor) -> None:
+def test_restored_access_does_not_change_the_current_organisation(eve: Actor, ada: Actor) -> None:
     """Ada once worked for Eve, and chose that firm last. Eve lets her in again without asking her."""
     by_password(email_of(ada)).post(invited(eve, email_of(ada)))
     by_password(email_of(ada)).post("/account/organisations/", {"organisation": eve.organisation_id})
@@ -255,7 +255,7 @@ def test_a_password_sign_in_opens_the_organisation_that_was_chosen_last(
     assert opens(by_password(email_of(ada))) == ada.organisation_id
 
 
-def test_a_choice_in_the_browser_moves_no_program_at_the_shell(eve: Actor, ada: Actor) -> None:
+def test_switching_in_the_browser_does_not_affect_the_command_line(eve: Actor, ada: Actor) -> None:
     by_password(email_of(ada)).post(invited(eve, email_of(ada)))
     by_password(email_of(ada)).post("/account/organisations/", {"organisation": eve.organisation_id})
     with redirect_stdout(io.StringIO()) as printed:
@@ -266,7 +266,7 @@ def test_a_choice_in_the_browser_moves_no_program_at_the_shell(eve: Actor, ada: 
     assert [row["email"] for row in json.loads(printed.getvalue().splitlines()[-1])] == [email_of(ada)]
 
 
-def test_whoever_has_no_password_has_one_mailed_and_links_with_it(ada: Actor, idp: Idp) -> None:
+def test_an_account_without_password_gets_one_by_mail_and_links(ada: Actor, idp: Idp) -> None:
     """The provider made the account; then the firm moves to another one, where the person is not linked."""
     configure(ada, idp)
     email = "nieuw@example.test"
@@ -319,13 +319,13 @@ def test_a_provider_changes_nothing_that_holds_for_the_account_elsewhere(
     assert "koppel_browser" not in vouched.cookies, "Its browser is not one in which Ada typed her password."
 
 
-def test_a_link_is_told_to_the_person_by_mail_and_on_screen(eve: Actor, ada: Actor, idp: Idp) -> None:
+def test_linking_notifies_the_person_by_mail_and_on_screen(eve: Actor, ada: Actor, idp: Idp) -> None:
     configure(ada, idp)
     idp.says(sub="ada")
     link(ada, ada)
     assert notices_of(ada) == ["sign_in_linked"]
     asyncio.run(delivery.send_due(ada.organisation_id))
-    assert [(message.to, "may sign you in" in message.body) for message in mail.outbox] == [
+    assert [(message.to, "can now sign you in" in message.body) for message in mail.outbox] == [
         ([email_of(ada)], True)
     ]
 

@@ -88,7 +88,7 @@ def test_handing_over_says_first_exactly_what_moves_and_leaves_access_alone(offi
     assert office.may_sign_in()
 
 
-def test_taking_away_access_with_it_says_what_ends(office: Office) -> None:
+def test_removing_access_lists_what_ends(office: Office) -> None:
     at_work = signed_in(office.rosa)
     assert at_work.get("/").status_code == 200
     with organisation_scope(office.boss.organisation_id):
@@ -108,14 +108,14 @@ def test_taking_away_access_with_it_says_what_ends(office: Office) -> None:
     assert at_work.get("/").status_code == 302
 
 
-def test_an_answer_to_what_was_is_refused_and_what_is_now_is_asked(office: Office) -> None:
+def test_a_stale_confirmation_is_refused_and_asked_again(office: Office) -> None:
     browser = signed_in(office.boss)
     question = browser.post(office.page + "hand-over", office.hand_over()).content.decode()
     assign(office.rosa, administration_of(office.boss, "Nieuwkomer"))
     answer = browser.post(office.page + "hand-over", answers_on(question))
     assert answer.status_code == 409
     page = answer.content.decode()
-    assert "Something has changed since you looked" in page
+    assert "The data changed after you opened this page" in page
     assert "Nieuwkomer" in page
     assert office.holds(office.hugo) == []
     browser.post(office.page + "hand-over", answers_on(page))
@@ -136,7 +136,7 @@ def test_a_second_click_does_nothing_more(office: Office) -> None:
     answers = answers_on(browser.post(office.page + "hand-over", office.hand_over()).content.decode())
     for _click in range(2):
         page = browser.post(office.page + "hand-over", answers, follow=True)
-    assert "Nothing is left to hand over" in page.content.decode()
+    assert "Nothing left to transfer" in page.content.decode()
     assert office.holds(office.hugo) == ["Bakkerij B.V.", "Garage Smit"]
 
 
@@ -146,10 +146,10 @@ def test_who_cannot_take_over_is_refused_before_the_question(office: Office, act
     reader = actor("reader", organisation=firm, name="Lars")
     form = {"to": str(reader.membership_id)}
     answer = signed_in(office.boss).post(office.page + "hand-over", form, follow=True).content.decode()
-    assert "Only an Administrator or a Team leader" in answer
+    assert "Only an active Administrator or Team leader" in answer
 
 
-def test_a_persons_form_asks_before_it_shuts_somebody_out(office: Office) -> None:
+def test_removing_access_needs_a_confirmation(office: Office) -> None:
     browser = signed_in(office.boss)
     question = browser.post(office.page, {"role": "user"}).content.decode()
     assert "Revoke the access of Rosa Lezer?" in question

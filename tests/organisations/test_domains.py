@@ -68,7 +68,7 @@ def leads_to(email: str) -> str:
     return "Eve" if "Eve&#x27;s provider" in page else "Ada" if "Ada&#x27;s provider" in page else ""
 
 
-def test_a_domain_that_a_firm_only_names_leads_nobody_there(ada: Actor, eve: Actor) -> None:
+def test_an_unconfirmed_domain_does_not_lead_to_a_provider(ada: Actor, eve: Actor) -> None:
     page = names(eve, "example.test")
     assert "Not confirmed yet: example.test" in page
     assert leads_to(email_of(ada)) == ""
@@ -78,7 +78,7 @@ def test_a_domain_that_a_firm_only_names_leads_nobody_there(ada: Actor, eve: Act
     "domain",
     ["gmail.com", "GMAIL.com.", "outlook.com", "hotmail.nl", "yahoo.co.uk", "ziggo.nl", "ｇmail.com"],
 )
-def test_a_public_mail_service_is_nobodys_domain(eve: Actor, domain: str) -> None:
+def test_a_public_mail_domain_is_refused(eve: Actor, domain: str) -> None:
     assert "public mail service" in names(eve, f"firm.test, {domain}")
     with organisation_scope(eve.organisation_id):
         assert Organisation.objects.get().email_domains == []
@@ -86,7 +86,7 @@ def test_a_public_mail_service_is_nobodys_domain(eve: Actor, domain: str) -> Non
         shell("confirm-domain", eve.organisation_id, domain)
 
 
-def test_a_public_domain_that_was_named_before_leads_nobody_anywhere(actor: Any, running: Idp) -> None:
+def test_an_earlier_public_domain_does_not_lead_to_a_provider(actor: Any, running: Idp) -> None:
     """The only organisation, from before the rule."""
     boss = actor("administrator")
     running.reset()
@@ -96,7 +96,7 @@ def test_a_public_domain_that_was_named_before_leads_nobody_anywhere(actor: Any,
     assert (leads_to("x@gmail.com"), leads_to("x@firm.test")) == ("", "Eve")
 
 
-def test_whoever_runs_koppel_confirms_a_domain_and_takes_that_back(ada: Actor, eve: Actor) -> None:
+def test_an_operator_confirms_a_domain_and_revokes_it(ada: Actor, eve: Actor) -> None:
     names(eve, "firm.test")
     assert shell("confirm-domain", eve.organisation_id, "@Firm.test.") == {
         "domain": "firm.test",

@@ -85,7 +85,7 @@ def test_from_an_empty_installation_to_the_first_administrator(clean_database: N
     )
 
 
-def test_the_trail_names_the_account_of_the_shell(clean_database: None) -> None:
+def test_the_audit_log_names_the_operating_system_account(clean_database: None) -> None:
     result = run_json_command(organisations.app, *MAKE)
     page = accept(result["link"]).get("/organisation/activity/").content.decode()
     assert "created the organisation" in page
@@ -141,7 +141,7 @@ def test_a_member_becomes_administrator_from_the_shell(actor: Any) -> None:
         assert AuditEntry.objects.get(action="person.changed").actor_kind == ActorKind.OPERATOR
 
 
-def test_whoever_is_locked_out_gets_in_by_a_link_from_the_shell(actor: Any) -> None:
+def test_a_locked_out_person_gets_a_link_from_the_command_line(actor: Any) -> None:
     anna: Actor = actor("administrator", name="Anna")
     email = User.objects.get(pk=anna.user_id).email
     Authenticator.objects.create(user_id=anna.user_id, type=Authenticator.Type.TOTP, data={})
@@ -169,8 +169,8 @@ def test_a_link_for_who_was_invited_replaces_the_older_one(clean_database: None)
     accept(result["link"])
 
 
-def test_nobody_in_particular_gets_no_link(actor: Any) -> None:
-    with pytest.raises(KoppelError, match=r"nobody is invited with it"):
+def test_an_unknown_address_gets_no_link(actor: Any) -> None:
+    with pytest.raises(KoppelError, match=r"No active user or open invitation"):
         run_command(people.app, "recovery-link", "stranger@example.test")
 
 

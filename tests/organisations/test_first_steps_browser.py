@@ -46,7 +46,7 @@ def test_from_an_empty_installation_to_two_active_administrations(browser: Brows
     look(page, "first-5-tested")
     page.click(".banner-ok >> text=New connection")
     connect(page)
-    page.wait_for_selector("text=The import is complete")
+    page.wait_for_selector("text=Import complete")
     look(page, "first-6-active")
     page.context.close()
     assert [one for one in complaints if koppel_url in one] == []

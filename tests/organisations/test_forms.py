@@ -115,12 +115,12 @@ def test_a_session_that_cannot_be_understood_does_not_mean_all_others(boss: Acto
     elsewhere = signed_in(boss)
     assert elsewhere.get("/").status_code == 200
     page = signed_in(boss).post("/account/sessions/", {"id": text})
-    assert "is not one of the choices" in page.content.decode()
+    assert "is not one of the options" in page.content.decode()
     assert elsewhere.get("/").status_code == 200
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "99999"])
-def test_nobody_acts_in_an_organisation_that_they_do_not_belong_to(boss: Actor, text: str) -> None:
+def test_only_members_act_in_an_organisation(boss: Actor, text: str) -> None:
     browser = signed_in(boss)
     page = browser.post("/account/organisations/", {"organisation": text})
     assert (page.status_code, "banner-bad" in page.content.decode()) == (200, True)
@@ -181,16 +181,16 @@ def test_an_operator_enters_no_organisation_that_does_not_let_them(boss: Actor, 
     User.objects.filter(pk=boss.user_id).update(is_operator=True)
     browser = signed_in(boss)
     page = browser.post("/operator/enter", {"organisation": text})
-    assert (page.status_code, "does not let operators in" in page.content.decode()) == (403, True)
+    assert (page.status_code, "does not grant support access" in page.content.decode()) == (403, True)
     assert "operator_in" not in browser.session
 
 
 @pytest.mark.usefixtures("boss")
 def test_an_address_that_cannot_be_read_finds_no_identity_provider() -> None:
     page = refused(Client(), "/sign-in/", {"email": "x\0@kantoor.nl"}, "email")
-    assert "No single sign-on is set up" not in page
+    assert "Single sign-on is not set up" not in page
     page = refused(Client(), "/sign-in/", {"email": "anna@kantoor.nl"})
-    assert "No single sign-on is set up" in page
+    assert "Single sign-on is not set up" in page
     assert 'value="anna@kantoor.nl"' in page
 
 
@@ -206,7 +206,7 @@ ACCESS = [
 
 
 @pytest.mark.parametrize(("strange", "field"), ACCESS)
-def test_somebodys_access_is_not_changed_by_what_cannot_be_read(
+def test_invalid_input_does_not_change_access(
     boss: Actor, actor: Any, strange: Mapping[str, Any], field: str
 ) -> None:
     with organisation_scope(boss.organisation_id):
@@ -223,14 +223,14 @@ def test_somebodys_access_is_not_changed_by_what_cannot_be_read(
         assert (membership.role, membership.is_active, membership.expires_at) == ("user", True, None)
 
 
-def test_a_person_whom_nobody_can_take_over_from_is_left_as_is(boss: Actor, actor: Any) -> None:
+def test_a_hand_over_without_valid_successor_changes_nothing(boss: Actor, actor: Any) -> None:
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
     ben, browser = actor("user", organisation=firm, name="Ben"), signed_in(boss)
     path = f"/organisation/people/{ben.membership_id}/"
     for to, sentence in (
         ("", "Choose a colleague"),
-        ("x", "is not one of the choices"),
+        ("x", "is not one of the options"),
         ("99999", "not a member"),
     ):
         answer = browser.post(f"{path}hand-over", {"to": to, "deactivate": "1"})
@@ -252,9 +252,7 @@ INVITED = [
 
 
 @pytest.mark.parametrize(("strange", "field"), INVITED)
-def test_nobody_is_invited_with_what_cannot_be_read(
-    boss: Actor, strange: Mapping[str, str], field: str
-) -> None:
+def test_invalid_input_sends_no_invitation(boss: Actor, strange: Mapping[str, str], field: str) -> None:
     with organisation_scope(boss.organisation_id):
         division = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
     form = {
@@ -278,12 +276,12 @@ def test_a_list_that_cannot_be_read_stays_to_be_put_right(boss: Actor) -> None:
     page = refused(browser, "/organisation/people/invite/many/", {"text": "a\0b@kantoor.nl"}, "text")
     assert "@kantoor.nl</textarea>" in page
     page = refused(browser, "/organisation/people/invite/many/", {"text": ";\n", "confirmed": "1"})
-    assert "There is no line" in page
+    assert "No line contains an e-mail address" in page
     with organisation_scope(boss.organisation_id):
         assert not Invitation.objects.exists()
 
 
-def test_who_accepts_reads_at_each_field_what_is_wrong(boss: Actor) -> None:
+def test_accepting_with_invalid_input_shows_errors_at_the_fields(boss: Actor) -> None:
     with organisation_scope(boss.organisation_id):
         path = invitations.link_of(invitations.invite(boss, InvitationInput(email="ben@kantoor.nl")))
     path = "/" + path.split("/", 3)[3]

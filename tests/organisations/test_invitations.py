@@ -87,18 +87,18 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
     assert Client().get(link).status_code == 410, "A link works once."
 
 
-def test_two_who_invite_the_same_colleague_at_the_same_moment_read_that_it_is_done(actor: Any) -> None:
+def test_concurrent_invitations_of_one_person_are_reported(actor: Any) -> None:
     boss = actor("administrator")
     outcome = at_the_same_moment(
         boss, lambda: invitations.invite(boss, InvitationInput(email="nieuw@example.test"))
     )
     assert isinstance(outcome, Refused)
-    assert "is invited already" in str(outcome)
+    assert "is already invited" in str(outcome)
     with organisation_scope(boss.organisation_id):
         assert Invitation.objects.count() == 1
 
 
-def test_two_who_make_the_same_division_at_the_same_moment_read_that_it_exists(actor: Any) -> None:
+def test_concurrent_creation_of_one_division_is_reported(actor: Any) -> None:
     boss = actor("administrator")
     outcome = at_the_same_moment(boss, lambda: create_division(boss, DivisionInput(name="Zuid")))
     assert isinstance(outcome, Refused)
@@ -133,7 +133,7 @@ def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any)
     assert Client().get(link[:-3] + "xyz/").status_code == 410
 
 
-def test_who_leaves_has_no_administrator_behind_the_door(actor: Any, settings: Any) -> None:
+def test_an_administrator_invitation_ends_with_its_sender(actor: Any, settings: Any) -> None:
     """An invitation of an Administrator ends with the access of who
     sent it, unless another one sends it again."""
     boss = actor()
@@ -206,7 +206,7 @@ def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(
     assert not User.objects.filter(email="nieuw@example.test").exists()
     page = signed_in(boss).get("/organisation/people/").content.decode()
     assert "nieuw@example.test" in page
-    assert "not accepted any more" in page
+    assert "no longer allowed" in page
     (listed,) = signed_in(boss).get("/api/v1/people/invitations").json()
     assert listed["is_outside_domains"]
     again = signed_in(boss).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
@@ -269,7 +269,7 @@ def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settin
         "an earlier line",
         "is not a role",
         "no division",
-        "lies in the past",
+        "end date in the future",
     ):
         assert words in page, words
     assert deliver(settings) == []
@@ -279,7 +279,7 @@ def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settin
     with organisation_scope(boss.organisation_id):
         ada = Invitation.objects.get(email="a@example.test")
         assert (ada.role, len(ada.divisions)) == (Role.TEAM_LEADER, 1)
-    assert "invited already" in client.post(MANY, {"text": LINES}).content.decode()
+    assert "is already invited" in client.post(MANY, {"text": LINES}).content.decode()
 
 
 def test_a_list_is_read_in_any_encoding_and_by_any_delimiter(actor: Any) -> None:

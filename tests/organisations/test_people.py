@@ -41,7 +41,7 @@ def membership(person: Actor) -> Membership:
         return Membership.objects.get(pk=person.membership_id)
 
 
-def test_role_divisions_and_end_are_changed_and_told_before_and_after(boss: Actor, actor: Any) -> None:
+def test_role_divisions_and_end_are_changed_and_audited(boss: Actor, actor: Any) -> None:
     user = actor("user", organisation=firm_of(boss), name="Bram")
     with organisation_scope(boss.organisation_id):
         north, south = (
@@ -121,7 +121,7 @@ def test_a_team_leader_neither_makes_nor_changes_an_administrator(boss: Actor, a
     assert (membership(boss).is_active, membership(user).role) == (True, "user")
 
 
-def test_who_is_shut_out_is_out_at_once(boss: Actor, actor: Any) -> None:
+def test_removing_access_takes_effect_at_once(boss: Actor, actor: Any) -> None:
     user = actor("user", organisation=firm_of(boss))
     at_work = signed_in(user)
     assert at_work.get("/").status_code == 200
@@ -139,7 +139,7 @@ def test_access_ends_by_itself_on_its_day(boss: Actor, actor: Any) -> None:
     assert "Expired" in signed_in(boss).get("/organisation/people/?access=expired").content.decode()
 
 
-def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> None:
+def test_a_leaving_member_hands_everything_over_at_once(boss: Actor, actor: Any) -> None:
     firm = firm_of(boss)
     leaver, heir = (
         actor("user", organisation=firm, name="Lotte"),
@@ -177,10 +177,10 @@ def test_a_leaver_hands_everything_over_in_one_act(boss: Actor, actor: Any) -> N
             ("Mine of Lotte", heir.membership_id),
         }
         assert AuditEntry.objects.get(action="person.ownership_transferred").details["to"] == "Hugo"
-    assert "Nothing stops" in signed_in(boss).get(page_of(leaver)).content.decode()
+    assert "No connection uses the account" in signed_in(boss).get(page_of(leaver)).content.decode()
 
 
-def test_handing_over_opens_nothing_to_who_may_not_look_in(boss: Actor, actor: Any) -> None:
+def test_handing_over_does_not_disclose_restricted_administrations(boss: Actor, actor: Any) -> None:
     """Restricted books go along by who is named on them, or when nobody else is
     left; a number tells nobody that they exist."""
     firm = firm_of(boss)
@@ -212,12 +212,12 @@ def test_what_an_administrator_holds_is_not_a_team_leaders_to_take(boss: Actor, 
     answer = signed_in(boss).post(
         page_of(boss) + "hand-over", {"to": heir.membership_id, "deactivate": "1"}, follow=True
     )
-    assert "cannot take away your own access" in answer.content.decode()
+    assert "cannot revoke your own access" in answer.content.decode()
     with organisation_scope(boss.organisation_id):
         assert list(Assignment.objects.values_list("membership_id", flat=True)) == [boss.membership_id]
 
 
-def test_nothing_is_handed_to_a_stranger(boss: Actor, actor: Any) -> None:
+def test_only_members_take_over(boss: Actor, actor: Any) -> None:
     user, stranger = actor("user", organisation=firm_of(boss)), actor("administrator")
     answer = signed_in(boss).post(page_of(user) + "hand-over", {"to": stranger.membership_id}, follow=True)
     assert "not a member" in answer.content.decode()
@@ -260,7 +260,7 @@ def test_saving_a_persons_page_leaves_what_it_does_not_show(boss: Actor, actor: 
         assert people_services.terms_of(membership(user)).divisions == {old.pk}
 
 
-def test_handing_over_makes_nobody_responsible_who_was_not_and_keeps_who_was(boss: Actor, actor: Any) -> None:
+def test_handing_over_preserves_default_and_chosen_assignments(boss: Actor, actor: Any) -> None:
     """Being on it by default is no choice of anybody; being chosen for
     it is, also for who was on it by default."""
     firm = firm_of(boss)

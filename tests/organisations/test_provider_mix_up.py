@@ -194,7 +194,7 @@ def test_an_announced_iss_must_be_there_and_be_the_providers_own(ada: Actor, hon
     assert refusals_of(ada) == ["unnamed_answer" if fault == "no iss" else "other_provider"]
 
 
-def test_an_iss_that_nobody_announced_is_compared_all_the_same(ada: Actor, honest: Idp) -> None:
+def test_an_unannounced_iss_is_compared_too(ada: Actor, honest: Idp) -> None:
     honest.control(fault="other iss")
     assert walk(ada).status_code == 403
     assert refusals_of(ada) == ["other_provider"]
@@ -262,7 +262,7 @@ def test_no_page_leaves_for_a_provider_without_the_persons_own_click(ada: Actor,
     )
 
 
-def test_answers_that_nobody_asked_for_do_not_fill_another_firms_trail(
+def test_unsolicited_responses_do_not_fill_the_audit_log_of_others(
     ada: Actor, eve: Actor, honest: Idp, hostile: Idp
 ) -> None:
     """Eve's own attempts are answered at Ada's address, again and again."""

@@ -184,7 +184,7 @@ def test_a_strangers_guesses_lock_out_the_stranger_alone(actor: Any) -> None:
     assert "Too many" in forged.post(LOGIN, right).content.decode()
 
 
-def test_a_sign_in_is_in_the_trail(actor: Any) -> None:
+def test_a_sign_in_is_audited(actor: Any) -> None:
     user = actor("user")
     with_password(user)
     with organisation_scope(user.organisation_id):
@@ -310,7 +310,7 @@ def test_support_ends_by_itself_and_by_leaving(actor: Any, operator: Actor) -> N
     assert client.get("/organisation/people/").status_code == 403
 
 
-def test_the_operators_door_is_not_there_for_others(actor: Any) -> None:
+def test_the_operator_pages_do_not_exist_for_others(actor: Any) -> None:
     boss = actor("administrator")
     signed_in(boss).post(SECURITY + "support", {"hours": "2"})
     other = signed_in(actor("administrator"))
@@ -318,7 +318,7 @@ def test_the_operators_door_is_not_there_for_others(actor: Any) -> None:
     assert other.post("/operator/enter", {"organisation": boss.organisation_id}).status_code == 404
 
 
-def test_opening_a_restricted_administrations_books_is_in_the_trail(actor: Any) -> None:
+def test_opening_restricted_books_is_audited(actor: Any) -> None:
     from tests.books.factories import assign
 
     boss = actor("administrator")
@@ -386,7 +386,7 @@ def test_a_form_opened_as_operator_changes_nothing_in_the_operators_own_organisa
         assert Organisation.objects.get(pk=otto.organisation_id).name != "Theirs"
 
 
-def test_a_link_for_an_address_that_nobody_has_is_asked_for_like_any_other(clean_database: None) -> None:
+def test_a_link_for_an_unknown_address_gets_the_same_response(clean_database: None) -> None:
     answer = Client().post("/accounts/password/reset/", {"email": "nobody@example.test"})
     assert (answer.status_code, answer.headers["Location"]) == (302, "/accounts/password/reset/done/")
     assert mail.outbox == []

@@ -61,7 +61,7 @@ def boss(actor: Any) -> Actor:
 
 def test_a_member_signs_in_and_is_known_by_subject_from_then_on(boss: Actor, idp: Idp) -> None:
     idp.says()
-    assert "knows Koppel" in configure(boss, idp)
+    assert "The identity provider works" in configure(boss, idp)
     idp.says(sub="7", email=email_of(boss).upper(), email_verified=True)
     assert "From now on Inlog signs you in" in link(boss, boss).content.decode()
     idp.says(sub="7", email="renamed@example.test", email_verified=False)
@@ -71,7 +71,7 @@ def test_a_member_signs_in_and_is_known_by_subject_from_then_on(boss: Actor, idp
 
 
 @pytest.mark.parametrize("verified", [True, False, "true", None])
-def test_an_address_links_nobody_whoever_says_that_it_is_proved(boss: Actor, idp: Idp, verified: Any) -> None:
+def test_a_verified_address_alone_links_no_account(boss: Actor, idp: Idp, verified: Any) -> None:
     idp.says()
     configure(boss, idp)
     idp.says(sub="8", email=email_of(boss), email_verified=verified)
@@ -149,12 +149,12 @@ def test_a_second_subject_is_not_the_same_person(boss: Actor, actor: Any, idp: I
     link(boss, boss)
     idp.says(sub="second", email=email_of(boss), email_verified=True)
     assert walk(boss).status_code == 403
-    assert "linked to another person" in link(boss, boss).content.decode()
+    assert "already linked to another identity" in link(boss, boss).content.decode()
     link(boss, colleague)
     assert walk(boss).client.get("/api/v1/me").json()["role"] == "user"
 
 
-def test_the_provider_of_one_firm_opens_nothing_of_another(boss: Actor, actor: Any, idp: Idp) -> None:
+def test_a_provider_gives_no_access_to_other_organisations(boss: Actor, actor: Any, idp: Idp) -> None:
     """Somebody works for two firms. The provider of one vouches for them there, and only there."""
     idp.says()
     configure(boss, idp)
@@ -184,7 +184,7 @@ def test_the_provider_of_one_firm_opens_nothing_of_another(boss: Actor, actor: A
     assert walk(boss).status_code == 403
 
 
-def test_the_provider_of_one_firm_makes_nobody_an_operator_nor_sees_where_else_they_work(
+def test_a_provider_cannot_grant_operator_rights_or_see_other_memberships(
     boss: Actor, actor: Any, idp: Idp
 ) -> None:
     other_firm, operator = actor("administrator"), actor("user", name="Otto")
@@ -267,7 +267,7 @@ def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_ei
         "huge keys",
     ],
 )
-def test_a_proof_that_does_not_hold_signs_in_nobody(boss: Actor, idp: Idp, fault: str) -> None:
+def test_an_invalid_proof_is_refused(boss: Actor, idp: Idp, fault: str) -> None:
     idp.says()
     configure(boss, idp)
     idp.says(sub="7", email=email_of(boss), email_verified=True)
@@ -316,7 +316,7 @@ def test_two_tabs_on_their_way_at_once_both_come_back(boss: Actor, idp: Idp) -> 
         assert not AuditEntry.objects.filter(action="sign_in.refused").exists()
 
 
-def test_a_page_says_where_the_sign_in_leads_before_anybody_leaves(boss: Actor, idp: Idp) -> None:
+def test_a_page_shows_the_provider_before_the_redirect(boss: Actor, idp: Idp) -> None:
     idp.says()
     configure(boss, idp)
     with organisation_scope(boss.organisation_id):
@@ -342,12 +342,12 @@ def test_the_redirect_address_is_there_before_anything_else_is_known(boss: Actor
     assert "not set" in page
     assert client.get(f"/sign-in/{provider_id(boss)}/").status_code == 404
     assert (
-        "Fill in the identity provider first"
+        "Complete the identity provider settings first"
         in client.post(SECURITY + "provider/test", follow=True).content.decode()
     )
     form = {"name": "Inlog", "issuer": idp.issuer, "client_id": CLIENT_ID}
-    assert "are needed" in client.post(SECURITY + "provider", form, follow=True).content.decode()
-    assert "knows Koppel" in configure(boss, idp)
+    assert "are required" in client.post(SECURITY + "provider", form, follow=True).content.decode()
+    assert "The identity provider works" in configure(boss, idp)
     idp.control(redirect_uris=[settings.PUBLIC_URL + address])
     idp.says(sub="7")
     assert walk(boss).status_code == 403, "The provider accepted the address, and nobody is linked yet."
@@ -360,8 +360,8 @@ def test_the_address_that_all_providers_shared_is_gone(client: Client, clean_dat
 @pytest.mark.parametrize(
     ("fault", "changed", "words"),
     [
-        ("issuer", {}, "calls itself by another address"),
-        ("", {"client_secret": "wrong"}, "does not know this client id"),
+        ("issuer", {}, "uses a different address"),
+        ("", {"client_secret": "wrong"}, "does not accept this client id"),
         ("", {"issuer": "http://127.0.0.1:9/"}, "cannot be reached"),
     ],
 )
@@ -407,7 +407,7 @@ def test_switching_off_ends_the_sessions_that_began_so_and_no_others(
     walk(boss, by_provider)
     page = signed_in(boss).get(SECURITY).content.decode()
     assert "1 session began through it" in page
-    assert "Yours is one of them" not in page
+    assert "Your session is one of them" not in page
     page = signed_in(boss).post(SECURITY + "provider/off", follow=True).content.decode()
     assert "1 session that it began has ended" in page
     assert [one.get("/").status_code for one in (by_provider, by_password, other_firm)] == [302, 200, 200]
@@ -421,7 +421,7 @@ def test_who_switches_off_what_let_them_in_signs_in_anew(boss: Actor, idp: Idp) 
     idp.says(sub="7", email=email_of(boss), email_verified=True)
     link(boss, boss)
     client = walk(boss).client
-    assert "Yours is one of them" in client.get(SECURITY).content.decode()
+    assert "Your session is one of them" in client.get(SECURITY).content.decode()
     last = client.post(SECURITY + "provider/off", follow=True)
     assert last.redirect_chain[-1][0].startswith("/accounts/login/")
 
@@ -438,7 +438,7 @@ def test_another_provider_keeps_no_session_of_the_one_before(boss: Actor, idp: I
     assert client.get("/").status_code == 302
 
 
-def test_a_provider_that_is_switched_off_on_the_way_back_lets_nobody_in(
+def test_a_provider_disabled_during_the_sign_in_is_refused(
     boss: Actor, idp: Idp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Off between the provider's answer and the session."""
@@ -515,5 +515,5 @@ def test_a_provider_that_describes_itself_in_nonsense_is_refused_with_a_sentence
     boss: Actor, idp: Idp, fault: str
 ) -> None:
     idp.says(fault)
-    assert "does not describe itself" in configure(boss, idp)
+    assert "No configuration found at this address" in configure(boss, idp)
     idp.says()

@@ -100,7 +100,7 @@ def test_a_sync_under_way_goes_back_to_the_queue_and_on_after_the_end(
         assert "quarantine_off" in programs.said("worker")
 
 
-def test_a_run_that_is_performed_meanwhile_asks_nothing_and_has_no_strike(connected: MakeConnected) -> None:
+def test_a_run_during_the_quarantine_makes_no_calls_and_counts_no_failure(connected: MakeConnected) -> None:
     synced = import_company(connected())
     koppel_quarantine("on")
     synced.sandbox.forget_calls()
@@ -141,7 +141,7 @@ def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(
     assert token_calls(sandbox) == 1
 
 
-def test_a_grant_does_not_know_that_it_was_not_renewed(granted: GrantedAccess, sandbox: Sandbox) -> None:
+def test_a_skipped_renewal_does_not_change_the_grant(granted: GrantedAccess, sandbox: Sandbox) -> None:
     koppel_quarantine("on")
     for _attempt in range(2):
         with pytest.raises(Quarantined):
@@ -174,7 +174,7 @@ def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
     assert token_calls(sandbox) == 0
 
 
-def test_mail_and_messages_of_before_are_not_sent_those_of_meanwhile_are(
+def test_only_mail_and_messages_created_during_the_quarantine_are_sent(
     anna: Actor, program: Receiver, mailoutbox: list[EmailMessage]
 ) -> None:
     with organisation_scope(anna.organisation_id):

@@ -65,7 +65,7 @@ def provider_of(world: World) -> int:
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
-def test_a_person_reads_why_nothing_happens_and_who_ends_it(quarantined: World, language: str) -> None:
+def test_pages_explain_the_quarantine_and_who_ends_it(quarantined: World, language: str) -> None:
     administration, client = quarantined.active, quarantined.client("administrator", language)
     acts = [
         reverse("sync:now", args=[administration.pk]),
@@ -90,9 +90,7 @@ def main_of(answer: Any) -> str:
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
-def test_whoever_signs_in_through_an_identity_provider_or_forgot_the_password_reads_it_too(
-    quarantined: World, language: str
-) -> None:
+def test_single_sign_on_and_password_reset_explain_the_quarantine(quarantined: World, language: str) -> None:
     provider = provider_of(quarantined)
     visitor = Client()
     visitor.cookies["koppel_language"] = language
@@ -177,7 +175,7 @@ def test_a_sign_in_that_was_begun_before_is_finished_after(connected: MakeConnec
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
-def test_every_page_of_everybody_says_it(quarantined: World, language: str) -> None:
+def test_every_page_shows_the_quarantine_banner(quarantined: World, language: str) -> None:
     looked_at = 0
     doors = RouteProbe(quarantined)
     for route in sorted(one for one in routes() if one.method == "GET" and not NOT_PAGES.search(one.path)):
@@ -207,7 +205,7 @@ def test_every_page_of_everybody_says_it(quarantined: World, language: str) -> N
     assert (forged.status_code, "koppel quarantine off" in forged.content.decode()) == (403, True)
 
 
-def test_a_page_that_fails_says_it_too(quarantined: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_pages_show_the_quarantine_banner(quarantined: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_args: Any) -> None:
         raise ZeroDivisionError
 
@@ -219,7 +217,7 @@ def test_a_page_that_fails_says_it_too(quarantined: World, monkeypatch: pytest.M
     assert "koppel quarantine off" in answer.content.decode()
 
 
-def test_no_page_says_it_before_or_after(world: World) -> None:
+def test_no_page_shows_the_banner_outside_a_quarantine(world: World) -> None:
     client = world.client("administrator")
     assert "quarantine" not in client.get("/").content.decode()
     koppel_quarantine("on")
@@ -228,14 +226,14 @@ def test_no_page_says_it_before_or_after(world: World) -> None:
     assert "quarantine" not in client.get("/").content.decode()
 
 
-def test_health_stays_well_and_says_it(quarantined: World) -> None:
+def test_the_health_check_passes_and_reports_the_quarantine(quarantined: World) -> None:
     answer = Client().get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "quarantined": True})
     koppel_quarantine("off")
     assert Client().get("/healthz").json() == {"status": "ok", "quarantined": False}
 
 
-def test_check_says_it_and_tries_neither_mail_server_nor_public_address(
+def test_check_reports_the_quarantine_and_makes_no_calls(
     quarantined: World, settings: Any, monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
     server = MailServer()
@@ -261,7 +259,7 @@ def test_check_says_it_and_tries_neither_mail_server_nor_public_address(
     assert "quarantine" in mail_finding().text
 
 
-def test_who_turned_it_on_and_off_stands_in_the_trail(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_begin_and_end_of_a_quarantine_are_audited(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "olga")
     assert koppel_quarantine("status")["quarantine"] == "off"
     on = koppel_quarantine("on")
@@ -277,7 +275,7 @@ def test_who_turned_it_on_and_off_stands_in_the_trail(world: World, monkeypatch:
         ]
 
 
-def test_mail_becomes_no_file_either(quarantined: World, settings: Any, tmp_path: Path) -> None:
+def test_mail_is_not_written_to_files_either(quarantined: World, settings: Any, tmp_path: Path) -> None:
     settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = (
         "koppel.kit.quarantine.email_backends.FileBackend",
         str(tmp_path),
@@ -287,7 +285,7 @@ def test_mail_becomes_no_file_either(quarantined: World, settings: Any, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bulk_work_says_why_no_sync_begins(quarantined: World) -> None:
+def test_bulk_actions_explain_why_no_sync_starts(quarantined: World) -> None:
     client = signed_in(quarantined.boss)
     draft = client.post("/administrations/bulk/preview", {"action": "sync", "id": [quarantined.active.pk]})
     assert "koppel quarantine off" in main_of(client.get(draft.headers["Location"]))

@@ -137,7 +137,7 @@ def test_a_quarantined_copy_takes_nothing_from_the_original(
     assert programs.said("worker").count("quarantine_on") == 1
 
 
-def test_without_the_quarantine_it_would(
+def test_without_quarantine_the_copy_uses_the_originals_token(
     firm: Connected, copy: Addresses, mail_server: MailServer, tmp_path: Path
 ) -> None:
     """What the test above would see: a copy that is let loose uses the original's token up."""
@@ -147,7 +147,7 @@ def test_without_the_quarantine_it_would(
         wait_until(lambda: len(mail_server.accepted) >= 2)
 
 
-def test_what_waited_goes_on_by_itself_after_the_end(
+def test_pending_work_continues_after_the_end(
     firm: Connected, copy: Addresses, mail_server: MailServer, program: Receiver, tmp_path: Path
 ) -> None:
     """But what the original has sent already is not sent again, and the operator reads that."""

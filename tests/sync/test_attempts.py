@@ -23,7 +23,7 @@ def clear_faults(synced: Synced) -> None:
     synced.sandbox.control("faults", method="DELETE")
 
 
-def test_what_an_earlier_attempt_could_not_read_is_not_forgotten_by_the_next(synced: Synced) -> None:
+def test_unreadable_resources_of_an_earlier_attempt_are_remembered(synced: Synced) -> None:
     """The accounts broke the contract, then the journal was down: whoever goes
     on with the journal has not seen the first."""
     synced.sandbox.fault("/v1/account$", status=404)
@@ -39,7 +39,7 @@ def test_what_an_earlier_attempt_could_not_read_is_not_forgotten_by_the_next(syn
     assert synced.administration_status() == "active"
 
 
-def test_a_read_whose_place_is_gone_at_the_source_begins_anew(synced: Synced) -> None:
+def test_a_read_whose_cursor_is_gone_starts_again(synced: Synced) -> None:
     """A dimension was deleted between the list and its values: asking
     for it again would be refused for ever."""
     gone = {"path": "/v1/dimension/", "status": 404}
@@ -111,9 +111,7 @@ def test_a_page_that_came_through_makes_up_for_what_failed_before_a_crash(
 
 
 @pytest.mark.parametrize("same", [False, True])
-def test_what_came_by_its_stamp_and_what_the_comparison_found_are_logged_once_each(
-    synced: Synced, same: bool
-) -> None:
+def test_changes_and_comparison_in_one_commit_are_logged_once_each(synced: Synced, same: bool) -> None:
     """The comparison's first page is committed together with what changed:
     of one resource, and perhaps of one entry."""
     synced.sync()
@@ -135,9 +133,7 @@ def test_what_came_by_its_stamp_and_what_the_comparison_found_are_logged_once_ea
     assert synced.sync(full=True).state == "succeeded", "the connection still stages"
 
 
-def test_a_deletion_that_comes_alone_is_not_overlooked(
-    synced: Synced, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_deletion_without_other_changes_is_noticed(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing changed, one entry is gone: an answer without records is not one without news."""
     synced.sync()
     gone = synced.rows("entries")[2].external_id

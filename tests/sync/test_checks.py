@@ -27,7 +27,7 @@ def an_entry_that_loses_a_line(synced: Synced) -> str:
     return str(batch["number"])
 
 
-def test_an_entry_that_does_not_balance_is_told_until_it_is_gone(synced: Synced) -> None:
+def test_an_unbalanced_entry_is_an_issue_until_it_is_gone(synced: Synced) -> None:
     synced.sync()
     assert open_values(synced, "entry_unbalanced") == set()
     number = an_entry_that_loses_a_line(synced)
@@ -70,7 +70,7 @@ def test_what_a_run_wrote_before_it_was_stopped_is_checked_by_the_next_one(
     assert open_values(synced, "entry_unbalanced") == {number}
 
 
-def test_a_run_that_brought_only_what_cannot_be_understood_says_so(synced: Synced) -> None:
+def test_a_run_with_only_rejected_records_raises_an_issue(synced: Synced) -> None:
     synced.sync()
     number = synced.batches()[3]["number"]
     synced.change(edit={number: "Corrected at the source"})

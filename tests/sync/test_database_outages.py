@@ -66,7 +66,9 @@ def strikes(run: Run) -> tuple[str, str, int, int]:
 
 
 @pytest.mark.parametrize("state", OUTAGES)
-def test_an_outage_costs_no_strike(synced: Synced, database_addresses: Addresses, state: str) -> None:
+def test_an_outage_does_not_count_as_a_failure(
+    synced: Synced, database_addresses: Addresses, state: str
+) -> None:
     with answering_with(database_addresses, state):
         run = synced.sync()
     assert strikes(run) == ("queued", "database", 0, 0)
@@ -145,9 +147,7 @@ def test_a_limit_of_time_that_strikes_is_an_outage(
     assert synced.perform(run.pk).state == "succeeded"
 
 
-def test_a_crash_after_each_page_is_not_repeated_for_ever(
-    synced: Synced, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_crashes_after_committed_pages_are_limited(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
     read, left = VismaNet.read_page, 0
 
     async def reading(self: VismaNet, *how: Any) -> Page:
@@ -215,7 +215,7 @@ def state_of(synced: Synced) -> tuple[str, int, int]:
 
 
 @pytest.mark.parametrize("state", OUTAGES)
-def test_a_job_that_met_an_outage_is_done_again_however_often(state: str) -> None:
+def test_a_job_is_repeated_after_any_number_of_outages(state: str) -> None:
     """Bulk work, mail, look-ups: also when Django, or the queue itself, wrapped what PostgreSQL said."""
     error = wrapped(lookup(state)("not now"))
     assert decided(RetryAfterOutage(), error, attempts=100)
@@ -230,7 +230,7 @@ def test_no_connection_at_all_is_an_outage_for_jobs_too(error: Exception) -> Non
 
 
 @pytest.mark.parametrize("state", FAULTS)
-def test_a_job_with_a_fault_is_not_done_for_ever(state: str) -> None:
+def test_a_failing_job_is_repeated_a_limited_number_of_times(state: str) -> None:
     error = wrapped(lookup(state)("a fault of ours"))
     assert not decided(RetryAfterOutage(), error, attempts=0)
     assert decided(RetryAfterOutage(RetryStrategy(max_attempts=3)), error, attempts=2)

@@ -160,7 +160,7 @@ def test_each_change_keeps_what_was_and_what_is(synced: Synced) -> None:
     assert change.period == first.period  # type: ignore[attr-defined]
 
 
-def test_a_change_in_a_period_that_is_closed_is_told_and_goes_with_time(synced: Synced) -> None:
+def test_a_change_in_a_closed_period_is_an_issue_for_a_month(synced: Synced) -> None:
     """The sandbox has closed last year: who filed accounts on it wants to know."""
     synced.sync()
     closed = next(period for period in synced.rows("periods") if period.closed).period  # type: ignore[attr-defined]
@@ -324,8 +324,8 @@ def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None
     assert synced.is_exact()
 
 
-def test_a_part_is_synced_alone_once_all_of_it_was_there(synced: Synced) -> None:
-    refused = pytest.raises(SyncNotAllowed, match="The first sync reads everything")
+def test_single_resources_are_synced_after_a_complete_sync(synced: Synced) -> None:
+    refused = pytest.raises(SyncNotAllowed, match="The first sync reads all data")
     with organisation_scope(synced.actor.organisation_id), refused:
         request_run(synced.actor, synced.administration_id, SyncInput(resources=["accounts"]))
     synced.sync()
@@ -347,7 +347,7 @@ def test_a_part_is_synced_alone_once_all_of_it_was_there(synced: Synced) -> None
         request_run(synced.actor, synced.administration_id, SyncInput(resources=["accounts", "contacts"]))
 
 
-def test_what_is_no_longer_wanted_does_not_hold_completeness_back(synced: Synced) -> None:
+def test_disabled_resources_do_not_affect_completeness(synced: Synced) -> None:
     synced.sync()
     synced.settings(resources=["company_details", "accounts"])
     synced.sync()
@@ -355,9 +355,7 @@ def test_what_is_no_longer_wanted_does_not_hold_completeness_back(synced: Synced
         assert synced.administration.complete_as_of == synced.checkpoint("company_details").complete_as_of
 
 
-def test_a_run_that_was_taken_over_at_its_end_decides_nothing(
-    synced: Synced, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_taken_over_at_its_end_changes_nothing(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its worker slept between the last page and the end; meanwhile somebody stopped the import."""
     decide = run_completion.succeed
 
@@ -371,7 +369,7 @@ def test_a_run_that_was_taken_over_at_its_end_decides_nothing(
     assert synced.administration_status() == "failed"
 
 
-def test_what_is_refused_in_the_middle_of_a_list_is_said_and_the_rest_goes_on(synced: Synced) -> None:
+def test_a_refused_list_is_reported_and_the_others_are_read(synced: Synced) -> None:
     """The first part of the list was as known, and waits for others to be
     committed with: it does not undo the refusal."""
     synced.sync()
@@ -389,7 +387,7 @@ def test_what_is_refused_in_the_middle_of_a_list_is_said_and_the_rest_goes_on(sy
     assert synced.checkpoint("contacts").available
 
 
-def test_a_deletion_that_the_source_tells_takes_the_lines_with_it_and_is_logged_once(
+def test_a_reported_deletion_includes_the_lines_and_is_logged_once(
     synced: Synced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Visma.net tells of none; other accounting systems do, and tell

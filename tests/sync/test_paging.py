@@ -100,7 +100,7 @@ def test_an_answer_that_broke_off_is_asked_for_again(synced: Synced, kind: str) 
 
 
 @pytest.mark.parametrize("amount", ['"NaN"', "1e400", '"Infinity"', "-1e18"])
-def test_what_is_no_amount_is_kept_as_evidence_and_the_rest_goes_on(synced: Synced, amount: str) -> None:
+def test_an_invalid_amount_is_rejected_and_the_rest_is_read(synced: Synced, amount: str) -> None:
     lines = len(synced.rows("entry_lines"))
     synced.sandbox.fault(
         JOURNAL, kind="replace", old='"creditAmount":0.0000', body=f'"creditAmount":{amount}', skip=2
@@ -174,7 +174,7 @@ def test_raw_is_what_the_vendor_sent(synced: Synced) -> None:
         ("customer", "contacts", '"number":"', '"number":{},"was":"'),
     ],
 )
-def test_a_page_that_cannot_be_understood_proves_nothing_absent(
+def test_an_unreadable_page_proves_no_deletion(
     synced: Synced, path: str, resource: str, old: str, broken: str
 ) -> None:
     """Neither its own rows nor those of the pages around it; the totals that

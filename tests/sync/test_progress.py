@@ -223,7 +223,7 @@ def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one
     assert (body["counts"]["queued"], body["pages"], len(body["administrations"])) == (2001, 1001, 2)
 
 
-def test_how_long_an_import_takes_is_told_by_its_pace(firm: tuple[Actor, list[Administration]]) -> None:
+def test_the_remaining_time_of_an_import_follows_its_pace(firm: tuple[Actor, list[Administration]]) -> None:
     anna, (_done, reading, _waiting) = firm
     run = run_of(reading, "running", started_at=now() - timedelta(seconds=60), attempt=2)
     part_of(run, "accounts", "done", 1.0, mode="full", rows=100)
@@ -238,7 +238,7 @@ def test_how_long_an_import_takes_is_told_by_its_pace(firm: tuple[Actor, list[Ad
     assert "2 minutes left" in listed
 
 
-def test_rest_tells_the_same(firm: tuple[Actor, list[Administration]]) -> None:
+def test_rest_shows_the_same_progress(firm: tuple[Actor, list[Administration]]) -> None:
     anna, (done, reading, _waiting) = firm
     part_of(
         run_of(reading, "running", started_at=now()),
@@ -315,7 +315,7 @@ def test_the_page_starts_single_resources_and_keeps_what_is_known_of_the_others(
     assert "nothing is not one of the available choices" in answer
 
 
-def test_the_shell_starts_tells_retries_and_stops(
+def test_syncs_are_started_shown_retried_and_cancelled_from_the_command_line(
     firm: tuple[Actor, list[Administration]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anna, (done, _reading, waiting) = firm
@@ -337,7 +337,7 @@ def test_the_shell_starts_tells_retries_and_stops(
     assert [one["state"] for one in output("watch", str(done.pk))] == ["cancelled"]
 
 
-def test_what_is_told_of_fifty_runs_takes_no_more_queries_than_of_one(
+def test_progress_of_fifty_runs_takes_as_many_queries_as_of_one(
     actor: MakeActor, django_assert_max_num_queries: Any
 ) -> None:
     anna, companies = firm_with(actor, 50)

@@ -81,7 +81,7 @@ def claimed_by(
     return asyncio.run(looks())
 
 
-def test_a_small_firm_is_not_held_up_by_a_large_import(actor: MakeActor) -> None:
+def test_a_large_import_does_not_delay_a_small_organisation(actor: MakeActor) -> None:
     _large, many = firm_with(actor, 40)
     small, few = firm_with(actor, 3)
     queued_runs(many, "import")
@@ -110,7 +110,7 @@ def test_a_run_that_had_its_turn_waits_for_those_that_had_none(actor: MakeActor)
     assert [[run.id for run in look] for look in claimed_by(2, 2)] == [small, large]
 
 
-def test_what_waits_for_the_vendor_or_with_its_connection_is_left_alone(actor: MakeActor) -> None:
+def test_runs_waiting_for_the_vendor_or_a_paused_connection_are_not_claimed(actor: MakeActor) -> None:
     firm, companies = firm_with(actor, 2)
     queued_runs(companies[:1], not_before=now() + timedelta(minutes=5))
     assert claimed_by(10) == [[]]
@@ -123,7 +123,7 @@ def test_what_waits_for_the_vendor_or_with_its_connection_is_left_alone(actor: M
     assert [len(look) for look in claimed_by(10)] == [1]
 
 
-def test_what_a_dead_worker_left_is_taken_over_and_nothing_is_taken_twice(actor: MakeActor) -> None:
+def test_runs_of_a_dead_worker_are_claimed_once(actor: MakeActor) -> None:
     firm, companies = firm_with(actor, 3)
     queued_runs(companies)
     (first,) = claimed_by(3, worker="dead")
@@ -134,7 +134,7 @@ def test_what_a_dead_worker_left_is_taken_over_and_nothing_is_taken_twice(actor:
     assert [(run.id, run.attempt) for run in again] == [(first[0].id, 2)]
 
 
-def test_a_worker_that_stops_gives_its_runs_back_and_only_its_own(actor: MakeActor) -> None:
+def test_a_stopping_worker_requeues_only_its_own_runs(actor: MakeActor) -> None:
     _firm, companies = firm_with(actor, 4)
     queued_runs(companies)
     claimed_by(2, worker="stops")

@@ -100,7 +100,7 @@ def scheduled(actor_organisation: int) -> list[Run]:
         return list(Run.objects.filter(trigger="schedule").order_by("administration_id"))
 
 
-def test_the_schedule_of_a_firm_whose_server_was_off_for_a_week(actor: MakeActor) -> None:
+def test_one_run_catches_up_after_a_week_without_server(actor: MakeActor) -> None:
     firm, companies = firm_with(actor, 12)
     with organisation_scope(firm.organisation_id):
         Administration.objects.filter(pk=companies[0].pk).update(settings={"schedule": "off"})
@@ -145,7 +145,7 @@ def test_a_connection_that_does_not_work_schedules_nothing(actor: MakeActor, sta
     assert request_due_runs() == count
 
 
-def test_the_number_of_queries_does_not_grow_with_the_firm(actor: MakeActor) -> None:
+def test_scheduling_takes_a_constant_number_of_queries(actor: MakeActor) -> None:
     counts = []
     for size in (3, 60):
         firm_with(actor, size)

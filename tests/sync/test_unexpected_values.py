@@ -45,7 +45,7 @@ def test_a_stamp_that_is_no_moment_is_not_followed(synced: Synced, path: str, st
     ],
 )
 @pytest.mark.parametrize("has_full_read", [False, True])
-def test_what_postgresql_cannot_hold_is_kept_as_evidence_and_the_rest_goes_on(
+def test_a_value_that_postgresql_cannot_store_is_rejected_and_the_rest_is_read(
     synced: Synced, path: str, old: str, odd: str, has_full_read: bool
 ) -> None:
     if has_full_read:

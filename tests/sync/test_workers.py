@@ -69,7 +69,7 @@ def all_active(firm: Connected) -> bool:
         return not Administration.objects.exclude(status="active").exists()
 
 
-def test_a_sync_asked_for_is_announced_to_a_worker_that_does_not_look_by_itself(
+def test_a_requested_sync_notifies_the_worker(
     connected: MakeConnected, database_addresses: Addresses
 ) -> None:
     anna = connected()
@@ -82,7 +82,7 @@ def test_a_sync_asked_for_is_announced_to_a_worker_that_does_not_look_by_itself(
         assert worker.poll() is None
 
 
-def test_what_was_asked_for_before_a_worker_listened_is_found_when_it_does(
+def test_runs_requested_before_listen_are_claimed(
     connected: MakeConnected, database_addresses: Addresses
 ) -> None:
     """It looked before that, and looks by itself only much later."""
@@ -95,7 +95,7 @@ def test_what_was_asked_for_before_a_worker_listened_is_found_when_it_does(
 
 
 @pytest.mark.kill
-def test_a_killed_worker_is_replaced_by_another_as_soon_as_its_silence_is_noticed(
+def test_another_worker_takes_over_when_the_heartbeat_expires(
     connected: MakeConnected, start_worker: Callable[[], Worker]
 ) -> None:
     """Nobody tells the other one. The promise of 30 s is measured by `bench/H2_two_hosts.py`."""
@@ -111,7 +111,7 @@ def test_a_killed_worker_is_replaced_by_another_as_soon_as_its_silence_is_notice
     wait_until(lambda: all_active(anna))
 
 
-def test_a_stopped_worker_hands_its_runs_on_at_a_page(
+def test_a_stopping_worker_requeues_its_runs_after_a_page(
     connected: MakeConnected, start_worker: Callable[[], Worker]
 ) -> None:
     anna = connected()
@@ -169,9 +169,7 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
     assert frozen.poll() is None, "it lives on and does other work"
 
 
-def test_a_run_that_was_taken_in_the_moment_of_a_pause_goes_back(
-    connected: MakeConnected, worker: Worker
-) -> None:
+def test_a_run_claimed_during_a_pause_is_requeued(connected: MakeConnected, worker: Worker) -> None:
     """The pause did not see it: to the one who paused, nobody held it yet."""
     anna = connected()
     import_first(anna, 1, sync=True)
@@ -188,7 +186,7 @@ def test_a_run_that_was_taken_in_the_moment_of_a_pause_goes_back(
 
 
 @pytest.mark.kill
-def test_a_database_that_crashes_in_the_middle_costs_a_page_and_nobody_has_to_act(
+def test_a_database_crash_costs_one_page_and_needs_no_action(
     connected: MakeConnected, start_worker: Callable[[], Worker], database_addresses: Addresses
 ) -> None:
     """One of its processes is killed, so PostgreSQL starts anew and forgets all that was not committed."""

@@ -119,7 +119,7 @@ def test_a_rotation_that_was_stopped_goes_on(
 
 
 @pytest.mark.kill
-def test_a_rotation_that_is_never_finished_stands_in_the_trail_too(
+def test_an_unfinished_rotation_is_audited(
     granted: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who changed how an organisation's secrets are sealed is said with the change, not after all of it."""
@@ -164,7 +164,7 @@ def test_a_rotation_that_was_killed_goes_on_where_it_was(
 @pytest.mark.parametrize(
     "ring", [key("new"), key("test", b"x")], ids=["a lost key", "a wrong key of the same name"]
 )
-def test_a_lost_or_wrong_key_is_told_in_a_sentence_and_destroys_nothing(
+def test_a_lost_or_wrong_key_is_reported_and_destroys_nothing(
     granted: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, ring: str
 ) -> None:
     before = [bytes(one.row().access_token) for one in granted]
@@ -249,8 +249,8 @@ def assert_key_warning(granted: GrantedAccess, sandbox: Sandbox) -> None:
         f"/connections/apps/{app}/test",
     )
     for language, words in (
-        ("en", "its key is missing or another one"),
-        ("nl", "de sleutel ontbreekt of een andere"),
+        ("en", "its key is missing or wrong"),
+        ("nl", "de sleutel ontbreekt of niet klopt"),
     ):
         anna = newcomer(owner, sandbox, language)
         for button in buttons:

@@ -31,9 +31,7 @@ def counts(sandbox: Sandbox) -> dict[str, Any]:
     return summary
 
 
-def test_four_processes_want_the_same_hundred_tokens_and_each_is_asked_for_once(
-    sandbox: Sandbox, app: Any, actor: Any
-) -> None:
+def test_four_processes_refresh_each_of_a_hundred_tokens_once(sandbox: Sandbox, app: Any, actor: Any) -> None:
     sandbox.client(CLIENT, grace_seconds=0, token_seconds=0.3)
     granted = give(sandbox, connection_of(actor(), app), 100)
     with programs(4, granted) as started:

@@ -88,7 +88,7 @@ def test_an_answer_after_sixty_five_seconds_is_stored_and_asked_for_once(
     assert refreshes(sandbox) == {"refresh_token": 1}
 
 
-def test_meanwhile_nobody_asks_again_and_everybody_hears_that_it_is_slow(
+def test_a_slow_call_is_not_repeated_and_callers_are_informed(
     granted: GrantedAccess, sandbox: Sandbox, impatient: None
 ) -> None:
     """Two workers, their callers and their keepers, while the answer is ten minutes away."""
@@ -184,7 +184,7 @@ def test_a_process_killed_ten_minutes_into_a_call_leaves_a_token_that_is_tried_a
 
 
 @pytest.mark.kill
-def test_a_worker_that_is_told_to_stop_waits_for_the_answer(
+def test_a_stopping_worker_waits_for_the_response(
     granted: GrantedAccess, sandbox: Sandbox, database_addresses: Any
 ) -> None:
     """Its keeper had begun; by the time of the answer everything else of the worker is over."""
@@ -251,9 +251,7 @@ def test_a_page_says_that_it_is_slow_and_the_answer_is_stored_after_it(
     assert check_connection(firm.actor, firm.connection.pk).answered
 
 
-def test_a_run_goes_back_to_the_queue_without_a_strike_and_succeeds_later(
-    connected: MakeConnected, impatient: None
-) -> None:
+def test_a_run_is_requeued_without_counting_a_failure(connected: MakeConnected, impatient: None) -> None:
     firm = connected()
     synced = import_company(firm)
     granted = expired(firm)
@@ -273,9 +271,7 @@ def test_a_run_goes_back_to_the_queue_without_a_strike_and_succeeds_later(
 
 
 @pytest.mark.kill
-def test_a_web_process_that_is_told_to_stop_waits_for_the_answer(
-    connected: MakeConnected, free_port: int
-) -> None:
+def test_a_stopping_web_process_waits_for_the_response(connected: MakeConnected, free_port: int) -> None:
     """A script of Anna's tests the connection over REST; meanwhile an operator stops the web."""
     firm = connected()
     granted, secret = expired(firm), rest_token(firm)

@@ -161,7 +161,7 @@ def test_a_grant_without_any_way_to_renew_it_asks_for_a_person_when_it_ends(gran
 @pytest.mark.parametrize(
     "fault", [{"status": 503}, {"kind": "html", "status": 502}, {"kind": "truncate"}], ids=str
 )
-def test_a_token_endpoint_that_is_down_is_nobodys_job_and_not_stormed(
+def test_an_unavailable_token_endpoint_is_retried_with_backoff(
     granted: GrantedAccess, sandbox: Sandbox, fault: dict[str, Any]
 ) -> None:
     sandbox.client(CLIENT, grace_seconds=LONG)
@@ -277,7 +277,7 @@ def _punctual(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 3], ids=["at once", "after the machine stood still"])
-def test_losing_the_lock_connection_during_a_call_makes_nobody_call_again(
+def test_losing_the_lock_connection_does_not_repeat_the_call(
     granted: GrantedAccess, sandbox: Sandbox, database_addresses: Any, seconds: int
 ) -> None:
     """While the endpoint thinks, every lock connection is cut; then another process wants the token."""
@@ -355,7 +355,7 @@ def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(
     assert within(meanwhile) == Secret(fresh["access_token"])
 
 
-def test_the_keeper_renews_what_nobody_uses(granted: GrantedAccess, sandbox: Sandbox) -> None:
+def test_the_keeper_renews_unused_grants(granted: GrantedAccess, sandbox: Sandbox) -> None:
     """Half the vendor's limit has passed, the connection is paused, nothing is due."""
     issued = now() - timedelta(hours=13)
     granted.change(

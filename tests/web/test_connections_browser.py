@@ -113,7 +113,7 @@ def event(
 
 
 @pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("nl", "dark")])
-def test_troubled_connections_shut_nobody_out(
+def test_pages_of_failing_connections_are_accessible(
     browser: Browser, world: World, address: str, language: str, scheme: Any
 ) -> None:
     page = opened(browser, color_scheme=scheme, locale=language)

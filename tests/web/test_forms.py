@@ -103,8 +103,8 @@ def test_a_button_that_is_refused_leads_back_to_its_page_which_says_why(actor: A
     path = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
     for into, sentence in (
         ("", "Choose the one to keep."),
-        ("x", "is not one of the choices"),
-        ("77", "no such division"),
+        ("x", "is not one of the options"),
+        ("77", "Division not found"),
     ):
         answer = browser.post(f"{path}merge", {"into": into})
         assert answer.headers["Location"] == path

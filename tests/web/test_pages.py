@@ -67,7 +67,7 @@ def test_every_page_answers_every_role(world: World, role: str, language: str) -
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
-def test_pages_for_anybody(clean_database: None, language: str) -> None:
+def test_public_pages(clean_database: None, language: str) -> None:
     client = Client()
     client.cookies["koppel_language"] = language
     for address in FOR_ANYBODY:
@@ -99,14 +99,14 @@ def test_a_stranger_is_asked_to_sign_in(clean_database: None) -> None:
     assert Client().get("/administrations/").headers["Location"] == "/accounts/login/?next=/administrations/"
 
 
-def test_an_administration_of_others_does_not_exist_here(world: World, actor: Any) -> None:
+def test_an_unassigned_administration_does_not_exist(world: World, actor: Any) -> None:
     hidden = administration_of(actor("administrator"))
     for name in OF_ONE:
         text = reads(world.client("administrator"), reverse(name, args=[hidden.pk]), "en", 404)
         assert hidden.name not in text
 
 
-def test_a_person_without_organisation_is_told_so(world: World) -> None:
+def test_a_person_without_organisation_gets_an_explanation(world: World) -> None:
     with organisation_scope(world.boss.organisation_id):
         Membership.objects.filter(pk=world.people["reader"].membership_id).update(is_active=False)
     assert "No organisation" in reads(world.client("reader"), "/", "en", 403)
@@ -144,7 +144,7 @@ def test_an_import_is_followed_in_the_list(world: World) -> None:
     assert 'hx-trigger="every 2s"' in text
     finish(world)
     text = reads(world.client("user"), f"/administrations/rows/?import={IMPORT}", "en")
-    assert "The import is complete" in text
+    assert "Import complete" in text
     assert "hx-trigger" not in text
 
 
@@ -166,7 +166,7 @@ def finish(world: World) -> None:
 def run_bulk_operation(client: Client, form_data: dict[str, Any]) -> None:
     """Preview it, then start what was previewed."""
     draft = client.post("/administrations/bulk/preview", form_data).headers["Location"]
-    assert "Nothing has changed yet" in client.get(draft).content.decode()
+    assert "No changes yet" in client.get(draft).content.decode()
     client.post(f"{draft}start")
 
 
@@ -234,7 +234,7 @@ def test_settings_out_of_range_are_refused_with_a_sentence(world: World) -> None
     assert 'name="fiscal_years_back" value="99"' in page, "what was typed stays"
 
 
-def test_history_tells_acts_in_words(world: World) -> None:
+def test_the_history_describes_actions(world: World) -> None:
     client = world.client("administrator")
     run_bulk_operation(
         client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]}

@@ -90,7 +90,7 @@ def test_every_route_has_its_row_and_every_row_its_route() -> None:
     assert sorted(f"{one.method} {one.path}" for one in written - there) == [], f"Without a route. {HOW}"
 
 
-def test_the_table_says_who_comes_in(world: World) -> None:
+def test_permissions_of_pages_match_the_table(world: World) -> None:
     written = rows(TABLE.read_text())
     probe = RouteProbe(world)
     wrong = [
@@ -101,7 +101,7 @@ def test_the_table_says_who_comes_in(world: World) -> None:
     assert not wrong + probe.broken, "\n".join(wrong + probe.broken)
 
 
-def test_who_may_not_come_in_learns_nothing_of_the_body(world: World) -> None:
+def test_permissions_are_checked_before_the_body(world: World) -> None:
     """Not even which fields there are: 403 comes before 422."""
     probe = RouteProbe(world)
     wrong = [
@@ -115,7 +115,7 @@ def test_who_may_not_come_in_learns_nothing_of_the_body(world: World) -> None:
     assert not wrong, "Put `@needs(permission)` on the operation.\n" + "\n".join(wrong)
 
 
-def test_nothing_of_another_organisation_is_there(
+def test_objects_of_another_organisation_do_not_exist(
     world: World, actor: Any, database_addresses: Addresses
 ) -> None:
     stranger = actor("administrator", name="Vreemde")

@@ -134,7 +134,7 @@ def test_a_link_that_no_longer_works_stands_in_no_line(
     assert [part for part in secret_parts(token) if part in written] == []
 
 
-def test_a_line_that_cannot_be_written_is_not_told_elsewhere(
+def test_a_failed_log_line_is_not_printed_elsewhere(
     actor: MakeActor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full, or who read the log has gone: Python's own

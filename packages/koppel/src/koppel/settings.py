@@ -155,6 +155,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "koppel.web.context.frame",
             ],
+            "builtins": ["koppel.web.templatetags.components"],
         },
     }
 ]
@@ -262,6 +263,9 @@ WEBHOOK_NETWORKS = tuple(
 
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
 """Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""
+
+STYLEGUIDE = os.environ.get("KOPPEL_STYLEGUIDE", "") == "1"
+"""Whether `/styleguide` shows the components of pages; the demo sets it."""
 
 _twin = os.environ.get("KOPPEL_REGISTERS_URL", "").rstrip("/")
 REGISTERS = os.environ.get("KOPPEL_REGISTERS", "kvk,brreg,prh,vies").replace(" ", "").split(",")

@@ -12,8 +12,9 @@ from koppel.administrations.audit_actions import AdministrationAction, BulkAudit
 from koppel.administrations.bulk import PlannedChange
 from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.identity.services import handle_import, record_confirmed
+from koppel.administrations.inputs import AdministrationInput, SettingsInput
 from koppel.administrations.models import Administration, Assignment, ConfirmedIdentity, Favourite, Status
-from koppel.administrations.scope import audited_not_found, get_locked
+from koppel.administrations.scope import administration_for, audited_not_found, get_locked
 from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.companies.same_company import confirm_identity, same_name
@@ -78,9 +79,21 @@ def import_companies(
     return sorted(ids.values())
 
 
-def change_settings(actor: Actor, administration_id: int, values: Mapping[str, Any]) -> None:
-    """Store own values; None resets a key to what template or organisation say. Raises `Refused`."""
+def change_administration(actor: Actor, administration_id: int, data: AdministrationInput) -> None:
+    """Assign and set as a bulk operation on one administration, which is audited and can be undone.
+
+    Raises `NoSuchAdministration` and `Refused`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    administration_for(actor, administration_id)
+    params = data.dict(exclude_unset=True)
+    draft = bulk.preview(actor, "change", params, bulk.Selection(ids=[administration_id]))
+    bulk.start_operation(actor, draft.pk)
+
+
+def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -> None:
+    """Store own values; None gives a setting back to template or organisation. Raises `Refused`."""
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    values = data.values
     validate_settings({key: value for key, value in values.items() if value is not None})
     administration = get_locked(actor, administration_id)
     before = dict(administration.settings)

@@ -70,7 +70,7 @@ def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
 def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[TimelineEvent]:
     """Return the newest first, without what happened to companies that do not exist for the actor.
 
-    Renewals of tokens are one line, made from what the grants know: how often, and when last."""
+    All token refreshes are one event at the end, counted from the grants."""
     events_of_connection = connection.events.in_organisation(connection.organisation_id)
     hidden = _hidden_names(actor, connection)
     events = [
@@ -116,8 +116,8 @@ def _without(event: TimelineEvent, names: set[str]) -> TimelineEvent:
 
 
 def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
-    """Return all that the connection lists and exists for the actor, by name: for whoever decides what is
-    released."""
+    """Return all that the connection lists and exists for the actor, by name: for the person who decides what
+    is released."""
     companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(
         connection=connection, is_listed=True
     )

@@ -14,6 +14,7 @@ from koppel.notifications.inbox.queries import unread_count
 from koppel.organisations.models import Organisation
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
+from koppel.web.issues import open_count
 
 
 @dataclass(frozen=True)
@@ -24,27 +25,50 @@ class NavItem:
     label: str | Promise
     url_name: str
     permission: Permission
+    icon: str
+    query: str = ""
 
     @property
     def url(self) -> str:
-        return reverse(self.url_name)
+        return reverse(self.url_name) + (f"?{self.query}" if self.query else "")
 
 
 MAIN = (
-    NavItem("dashboard", _("Dashboard"), "web:dashboard", Permission.VIEW),
-    NavItem("administrations", _("Administrations"), "administrations:list", Permission.VIEW),
-    NavItem("issues", _("Issues"), "issues:list", Permission.VIEW),
+    NavItem("dashboard", _("Dashboard"), "web:dashboard", Permission.VIEW, "layout-dashboard"),
+    NavItem("administrations", _("Administrations"), "administrations:list", Permission.VIEW, "building-2"),
+    NavItem("issues", _("Issues"), "issues:list", Permission.VIEW, "circle-alert"),
+    NavItem(
+        "changes",
+        _("Recent changes"),
+        "administrations:list",
+        Permission.VIEW,
+        "git-compare-arrows",
+        "changed=1",
+    ),
 )
 ORGANISATION = (
-    NavItem("connections", _("Connections"), "connections:list", Permission.IMPORT_ADMINISTRATIONS),
-    NavItem("people", _("People"), "organisations:people", Permission.MANAGE_PEOPLE),
-    NavItem("divisions", _("Divisions"), "organisations:divisions", Permission.MANAGE_PEOPLE),
-    NavItem("templates", _("Templates"), "organisations:templates", Permission.MANAGE_PEOPLE),
-    NavItem("activity", _("Activity"), "web:activity", Permission.MANAGE_ORGANISATION),
-    NavItem("security", _("Security"), "organisations:security", Permission.MANAGE_ORGANISATION),
-    NavItem("webhooks", _("Webhooks"), "webhooks:list", Permission.MANAGE_ORGANISATION),
-    NavItem("settings", _("Settings"), "organisations:settings", Permission.MANAGE_ORGANISATION),
+    NavItem("connections", _("Connections"), "connections:list", Permission.IMPORT_ADMINISTRATIONS, "plug"),
+    NavItem("people", _("People"), "organisations:people", Permission.MANAGE_PEOPLE, "users"),
+    NavItem("divisions", _("Divisions"), "organisations:divisions", Permission.MANAGE_PEOPLE, "network"),
+    NavItem(
+        "templates", _("Templates"), "organisations:templates", Permission.MANAGE_PEOPLE, "sliders-horizontal"
+    ),
+    NavItem("activity", _("Activity"), "web:activity", Permission.MANAGE_ORGANISATION, "scroll-text"),
+    NavItem(
+        "security", _("Security"), "organisations:security", Permission.MANAGE_ORGANISATION, "shield-check"
+    ),
+    NavItem("webhooks", _("Webhooks"), "webhooks:list", Permission.MANAGE_ORGANISATION, "webhook"),
+    NavItem("settings", _("Settings"), "organisations:settings", Permission.MANAGE_ORGANISATION, "settings"),
 )
+
+
+@dataclass(frozen=True)
+class NavGroup:
+    """Entries under one heading; those that the member may open."""
+
+    key: str
+    label: str | Promise
+    items: list[NavItem]
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -52,8 +76,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     context: dict[str, Any] = {
         "actor": actor,
         "languages": settings.LANGUAGES,
-        "nav_items": (),
-        "organisation_nav_items": (),
+        "nav_groups": (),
         "sends_mail": settings.SENDS_MAIL,
         "quarantine": SimpleLazyObject(quarantine.last_known),
         "help_url": help_url(request.resolver_match.view_name if request.resolver_match else ""),
@@ -65,8 +88,11 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
         "unread_notices": SimpleLazyObject(lambda: unread_count(actor)),
-        "nav_items": [item for item in MAIN if actor.can(item.permission)],
-        "organisation_nav_items": [item for item in ORGANISATION if actor.can(item.permission)],
+        "open_issues": SimpleLazyObject(lambda: open_count(actor)),
+        "nav_groups": [
+            NavGroup("work", _("Work"), [item for item in MAIN if actor.can(item.permission)]),
+            NavGroup("manage", _("Manage"), [item for item in ORGANISATION if actor.can(item.permission)]),
+        ],
         "may": {permission.value: actor.can(permission) for permission in Permission},
     }
 

@@ -32,6 +32,10 @@ def page_of(actor: Actor, *, search_text: str = "", number: int = 1) -> Page:
     return Page(_with_subject_names(page), page.paginator.count, page.number, page.paginator.num_pages)
 
 
+def open_count(actor: Actor) -> int:
+    return _open(actor).count()
+
+
 def newest(actor: Actor, count: int) -> list[Named]:
     return _with_subject_names(_newest_first(_open(actor))[:count])
 

@@ -5,6 +5,7 @@ from django.urls import path
 from koppel.web import views
 from koppel.web.audit.views import activity
 from koppel.web.help.views import help_image, help_index, help_page
+from koppel.web.styleguide import show_styleguide
 
 app_name = "web"
 urlpatterns = [
@@ -14,4 +15,5 @@ urlpatterns = [
     path("help/<slug:name>/", help_page, name="help_page"),
     path("search/", views.search, name="search"),
     path("organisation/activity/", activity, name="activity"),
+    path("styleguide/", show_styleguide, name="styleguide"),
 ]

@@ -6,8 +6,8 @@ from ninja import Router, Schema
 
 from koppel.administrations import services
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
+from koppel.administrations.inputs import SettingsInput
 from koppel.administrations.scope import administration_for
-from koppel.kit.web.schemas import Input
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Actor, Permission
 
@@ -32,19 +32,13 @@ def get_settings(request: AuthenticatedRequest, administration_id: int) -> Setti
     return _settings(request.actor, administration_id)
 
 
-class SettingsIn(Input):
-    """Own values; null gives a setting back to template or organisation."""
-
-    values: dict[str, Any]
-
-
 @router.patch("/{int:administration_id}/settings", response=SettingsOut)
 @needs(Permission.CHANGE_ADMINISTRATIONS)
 def change_settings(
-    request: AuthenticatedRequest, administration_id: int, payload: SettingsIn
+    request: AuthenticatedRequest, administration_id: int, payload: SettingsInput
 ) -> SettingsOut:
     """Set here, or give back to template or organisation."""
-    services.change_settings(request.actor, administration_id, payload.values)
+    services.change_settings(request.actor, administration_id, payload)
     return _settings(request.actor, administration_id)
 
 

@@ -1,6 +1,6 @@
-"""Bulk changes from a CSV: the first column says which administration, every other column what it gets.
+"""Bulk changes from a CSV: the first column names the administration, every other column a new value.
 
-An empty cell leaves things as they are, a dash takes away. Headings are understood in both languages.
+An empty cell changes nothing, a dash removes the value. Headings may be in English or Dutch.
 """
 
 import re
@@ -62,20 +62,19 @@ HEADINGS = {
     "division": "division",
     "afdeling": "division",
     "template": "template",
-    "instellingensjabloon": "template",
     "sjabloon": "template",
     "sector": "sector",
     "branche": "sector",
     "reason": "reason",
-    "no number because": "reason",
     "reden": "reason",
-    "geen nummer omdat": "reason",
     "add": "add",
     "add people": "add",
-    "personen erbij": "add",
+    "toevoegen": "add",
+    "gebruikers toevoegen": "add",
     "remove": "remove",
-    "take people off": "remove",
-    "personen eraf": "remove",
+    "remove people": "remove",
+    "verwijderen": "remove",
+    "gebruikers verwijderen": "remove",
 }
 OF_LIST = {
     "name": "name",
@@ -96,10 +95,8 @@ CLEAR = "-"
 
 @dataclass
 class CsvChanges:
-    """`values_by_id`: what every administration gets. `problems`: (line,
-    text of the line, why it cannot be followed).
-
-    `unread`: headings of an exported list's columns that no file changes."""
+    """`values_by_id`: the new values of each administration. `problems`: (line number, its text, why it is
+    left out). `unread`: headings of an exported list's columns that no file changes."""
 
     values_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
@@ -107,14 +104,13 @@ class CsvChanges:
 
 
 class _Problem(Exception):
-    """Why one line cannot be followed."""
+    """The reason why one line is left out."""
 
 
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
-    """Read what every administration gets. Raises `TableError`, and
-    `Refused` when the heading line is not understood.
+    """Read the new values of each administration. Raises `TableError`, and `Refused` for unknown headings.
 
-    `names_only`: the first column says which administrations are meant, and the others are left out."""
+    `names_only`: read the first column alone."""
     rows = _rows(text)
     if len(rows) < 2:
         raise Refused(_("The file has no lines below the headings."))
@@ -213,7 +209,7 @@ def _current(actor: Actor) -> Iterator[_Current]:
 
 
 class _LineParser:
-    """Looks up what lines name, from lists read once."""
+    """Resolves the names in lines, from lists that are read once."""
 
     def __init__(self, actor: Actor, headings: Sequence[str]) -> None:
         self.actor, self.headings = actor, headings
@@ -231,7 +227,7 @@ class _LineParser:
         }
         members = Membership.objects.for_actor(actor).select_related("user")
         self.people = {member.user.email.lower(): member.pk for member in members}
-        self.makers: Mapping[str, Callable[[str], Any]] = {
+        self.parsers: Mapping[str, Callable[[str], Any]] = {
             "number": lambda text: "" if text == CLEAR else text,
             "client_number": lambda text: "" if text == CLEAR else text,
             "division": lambda text: (
@@ -253,12 +249,12 @@ class _LineParser:
         named = [pair for pair in zip(self.headings, cells, strict=False) if pair[1]]
         current = self._administration(cells[0], named)
         values = {
-            key: self.makers[key](text)
+            key: self.parsers[key](text)
             for key, text in named[1:]
-            if key in self.makers and not current.shows(key, text)
+            if key in self.parsers and not current.shows(key, text)
         }
         try:
-            # What it names was found in our own lists.
+            # Ids need no second look-up: they come from the lists above.
             return current.id, dict(actions_assign.validate_values(self.actor, values))
         except Refused as refusal:
             raise _Problem(str(refusal)) from None
@@ -301,11 +297,11 @@ class _LineParser:
         return reason
 
     def _members(self, text: str) -> list[int]:
-        mails = [word.strip().lower() for word in text.replace(",", " ").split()]
-        unknown = [mail for mail in mails if mail not in self.people]
+        emails = [word.strip().lower() for word in text.replace(",", " ").split()]
+        unknown = [email for email in emails if email not in self.people]
         if unknown:
             raise _Problem(_("Not a member: %s.") % ", ".join(unknown))
-        return [self.people[mail] for mail in mails]
+        return [self.people[email] for email in emails]
 
 
 def _normalize(text: str) -> str:

@@ -11,6 +11,7 @@ from koppel.administrations import bulk, restriction, services
 from koppel.administrations.bulk import Selection, parse_bulk_filter
 from koppel.administrations.commands.arguments import AdministrationId, DryRun, Everything, Ids, Matching
 from koppel.administrations.commands.list import settings_row
+from koppel.administrations.inputs import RestrictionInput, SettingsInput
 from koppel.administrations.models import BulkItem, BulkOperation
 from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
@@ -140,7 +141,7 @@ def restrict(
 ) -> None:
     """Restrict an administration to the members named, whatever their role."""
     with acting_as(person, organisation) as actor:
-        restriction.set_access(actor, administration_id, restricted=True, membership_ids=people)
+        restriction.set_access(actor, administration_id, RestrictionInput(restricted=True, people=people))
     print_record({"id": administration_id, "restricted": True, "members": people}, as_json=as_json)
 
 
@@ -153,7 +154,7 @@ def unrestrict(
 ) -> None:
     """Open a restricted administration to all whose role or division gives access."""
     with acting_as(person, organisation) as actor:
-        restriction.set_access(actor, administration_id, restricted=False, membership_ids=[])
+        restriction.set_access(actor, administration_id, RestrictionInput(restricted=False))
     print_record({"id": administration_id, "restricted": False}, as_json=as_json)
 
 
@@ -201,7 +202,7 @@ def change_settings(
     changes = dict(_parse_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
     with acting_as(person, organisation) as actor:
         if changes:
-            services.change_settings(actor, administration_id, changes)
+            services.change_settings(actor, administration_id, SettingsInput(values=changes))
         row = {"id": administration_id, **settings_row(administration_for(actor, administration_id))}
     print_record(row, as_json=as_json)
 

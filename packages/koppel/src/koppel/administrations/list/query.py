@@ -1,5 +1,5 @@
 """What the address bar asks of the list: filters, search, sorting, columns, page. What it does not know is
-kept in `unknown`, and whoever looks for administrations with it is refused (`filter_checks`).
+kept in `unknown`, and a search for administrations with it is refused (`filter_checks`).
 
 One type for the page, the export, bulk work on "all that match", saved views, REST and the shell.
 """
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 NONE = "none"
-"""In a filter: those that have no division, no template, no sector, nobody chosen."""
+"""In a filter: administrations without division, template, sector or person."""
 FRESHNESSES = ("fresh", "stale", "old", "never")
 ISSUES = ("any", NONE)
 NUMBERS = ("missing", "incomplete", "doubtful", "duplicate")
@@ -123,7 +123,7 @@ class ListQuery:
         return bool(self.multi or self.single)
 
     def to_query_string(self) -> str:
-        """Return the address bar's text, without the page; '' when nothing is asked."""
+        """Return the address bar's text, without the page; '' without filters."""
         return "&".join(part for part in (self.filter(), self.arrangement()) if part)
 
     def filter(self) -> str:

@@ -68,7 +68,7 @@ def search(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
 
 
 def get_page(actor: Actor, query: ListQuery) -> ListPage:
-    """Read the page asked for, else the last one there is. Raises `UnknownParameter`.
+    """Read the requested page, else the last one. Raises `UnknownParameter`.
 
     Ids are ordered first and rows fetched for one page only: sorting whole rows with
     their four parents costs five times as much."""

@@ -8,11 +8,12 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from koppel.administrations import bulk, queries, restriction, services
+from koppel.administrations import queries, restriction, services
 from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.administrations.effective_settings import RESOURCES, effective_settings
 from koppel.administrations.forms import AUDIENCE_PREFIX, AdministrationForm, FavouriteForm, SettingsPageForm
 from koppel.administrations.hooks import ordered_cards, progress_of
+from koppel.administrations.inputs import AdministrationInput, RestrictionInput
 from koppel.administrations.lifecycle import predecessors
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
@@ -172,15 +173,15 @@ def _save(actor: Actor, administration: Administration, form: AdministrationForm
         if member_ids is None:
             params |= {"add": sorted(added), "remove": sorted(removed)}
     if any(value != [] for value in params.values()):
-        draft = bulk.preview(actor, "change", params, bulk.Selection(ids=[administration.pk]))
-        bulk.start_operation(actor, draft.pk)
+        services.change_administration(actor, administration.pk, AdministrationInput(**params))
     if member_ids is not None:
         restricted = form.values["access"] == "restricted"
-        restriction.set_access(actor, administration.pk, restricted=restricted, membership_ids=member_ids)
+        data = RestrictionInput(restricted=restricted, people=sorted(member_ids))
+        restriction.set_access(actor, administration.pk, data)
 
 
 def _changed_members(administration: Administration, form: AdministrationForm) -> tuple[set[int], set[int]]:
-    """Return who was ticked and who was unticked; nobody on a page from before it had these boxes."""
+    """Return the members who were ticked and those who were unticked; none for a page without these boxes."""
     ticked, listed = set(form.values["people"]), set(form.values["listed"])
     if form.values["was_access"]:
         before = set(form.values["was_people"])

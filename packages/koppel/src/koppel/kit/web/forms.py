@@ -61,6 +61,7 @@ class Form(forms.Form, Generic[InputT]):
     """A form whose cleaned values make one input of a use case."""
 
     input_type: ClassVar[type[Input]] = Input
+    """A form whose use case has none says why in its docstring: `No input type: …`."""
     use_required_attribute = False
 
     @classmethod
@@ -286,7 +287,7 @@ def _parse(field: forms.Field, text: str, parse: Callable[[str], ValueT | None])
 
 
 class ReturnForm(Form[Input]):
-    """The page to which a button leads back."""
+    """The page to which a button leads back. No input type: only pages have such buttons."""
 
     next = TextField(max_length=2000)
 

@@ -1,7 +1,4 @@
-"""⑤ Hand them out, or skip; then Finish."""
-
-from collections.abc import Mapping
-from typing import Any
+"""⑤ Assign the companies, or skip; then finish the import."""
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
@@ -12,6 +9,7 @@ from django.utils.translation import ngettext
 from koppel.administrations.queries import assignment_choices
 from koppel.onboarding import services
 from koppel.onboarding.forms import AssignForm
+from koppel.onboarding.inputs import AssignInput
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Complete
 from koppel.onboarding.steps import assign as assign_step
@@ -41,32 +39,32 @@ def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    values = AssignForm.of(request).values_or_refusal()
-    if values["action"] == "apply":
-        _apply(request, flow, values, announce=True)
+    form = AssignForm.of(request)
+    action, data = form.values_or_refusal()["action"], form.input_or_refusal()
+    if action == "apply":
+        _apply(request, flow, data, announce=True)
         return HttpResponseRedirect(request.path)
-    if values["action"] == "clear":
-        count = assign_step.clear(flow, values["company"])
+    if action == "clear":
+        count = assign_step.clear(flow, data.companies)
         text = ngettext(
             "Cleared for %(count)d administration.", "Cleared for %(count)d administrations.", count
         )
         messages.success(request, text % {"count": count})
         return HttpResponseRedirect(request.path)
-    if values["action"] == "finish":
-        _apply(request, flow, values, announce=False)
+    if action == "finish":
+        _apply(request, flow, data, announce=False)
     return _finish(request, flow)
 
 
-def _apply(request: AuthenticatedRequest, flow: Flow, values: Mapping[str, Any], *, announce: bool) -> None:
+def _apply(request: AuthenticatedRequest, flow: Flow, data: AssignInput, *, announce: bool) -> None:
     """Apply what was chosen. Finish applies what was chosen but not applied yet: the person saw it chosen."""
-    division_id, template_id, users = values["division"], values["template"], values["users"]
-    if not (division_id or template_id or users):
+    if not (data.division or data.template or data.users):
         if announce:
             messages.warning(request, _("Choose a division, users or a template first."))
         return
-    services.assign(flow, values["company"], division_id=division_id, template_id=template_id, users=users)
+    services.assign(flow, data)
     if announce:
-        count = len(values["company"])
+        count = len(data.companies)
         text = ngettext(
             "Assigned to %(count)d administration.", "Assigned to %(count)d administrations.", count
         )

@@ -44,7 +44,7 @@ def invite_person(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def invite_people(request: AuthenticatedRequest) -> HttpResponse:
-    """Invite a list of people: show first what would become of each line, then what did."""
+    """Invite a list of people: preview the result of each line, then send the invitations."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     form = InvitationListForm.of(request)
     context: dict[str, Any] = {"nav_section": "people", "form": form, "text": form["text"].value() or ""}
@@ -107,7 +107,7 @@ def _page(
         "is_sso_session": is_sso_session,
         "refusal": invitations.rejection_reason(invitation),
     }
-    # An organisation's identity provider vouches for nobody outside
+    # An organisation's identity provider vouches for no account outside
     # it; the person accepts by their own proof.
     is_forbidden = context["refusal"] or (is_sso_session and is_post)
     if is_post and not is_forbidden:
@@ -142,7 +142,7 @@ def _invite_lines(request: AuthenticatedRequest, *, text: str, file: str, confir
 
 
 def _add_sent_message(request: AuthenticatedRequest, message: str, email: str) -> None:
-    """Say what the mail does; without a mail server, that there is none."""
+    """Add the message about the mail; without a mail server, a warning."""
     if settings.SENDS_MAIL:
         messages.success(request, message)
     else:

@@ -56,7 +56,7 @@ def prepare_provider(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("organisations:security")
 def switch_off_provider(request: AuthenticatedRequest) -> HttpResponse:
-    """Let nobody sign in through the identity provider any more."""
+    """Switch off sign-in through the identity provider."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     count = single_sign_on.switch_off(request.actor)
     message = ngettext(
@@ -93,7 +93,7 @@ def grant_support(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("organisations:security")
 def withdraw_support(request: AuthenticatedRequest) -> HttpResponse:
-    """Let nobody from outside look in any more."""
+    """End the operators' access."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     security_policy.withdraw_operator_access(request.actor)
     messages.success(request, _("Support access ended."))

@@ -5,6 +5,7 @@ Part of an installation and of the wheel's build. Running programs write nothing
 
 import fcntl
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ import django
 from koppel.web.build.built import COLLECTED, SOURCE, is_built, record, recorded_digests
 from koppel.web.build.static_files import HashedStaticFiles, content, current_digests, sources
 from koppel.web.build.translations import compile_all
+
+STYLESHEET = "koppel/koppel.css"
+IMPORT = re.compile(r'@import url\("(?P<path>[^"]+)"\) layer\((?P<layer>\w+)\);')
 
 
 def build() -> None:
@@ -50,9 +54,22 @@ def _collect(folder: Path) -> None:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content(storage, path))
-    for name, _hashed, outcome in HashedStaticFiles(location=folder).post_process(paths):
+    stylesheet = folder / STYLESHEET
+    stylesheet.write_text(bundled(stylesheet))
+    collected = HashedStaticFiles(location=folder)
+    for name, _hashed, outcome in collected.post_process({name: (collected, name) for name in paths}):
         if isinstance(outcome, Exception):
             raise ValueError(f"{name} cannot be collected: {outcome}") from outcome
+
+
+def bundled(stylesheet: Path) -> str:
+    """Return the stylesheet with what it imports inlined, each in its layer, so that a page loads one file.
+    References in imported files are relative to the stylesheet's folder, or data."""
+
+    def inlined(match: re.Match[str]) -> str:
+        return f"@layer {match['layer']} {{\n{(stylesheet.parent / match['path']).read_text()}}}"
+
+    return IMPORT.sub(inlined, stylesheet.read_text())
 
 
 @contextmanager

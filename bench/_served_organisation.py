@@ -1,5 +1,4 @@
-"""A firm with thousands of administrations on an embedded PostgreSQL
-of its own, served by a real `koppel web`."""
+"""An organisation with thousands of administrations on an embedded PostgreSQL, served by `koppel web`."""
 
 import contextlib
 import http.client
@@ -20,10 +19,10 @@ PEOPLE = 12
 
 
 @dataclass(frozen=True)
-class ServedFirm:
-    """`get` answers with status and body over one kept connection, signed in as an Administrator."""
+class ServedOrganisation:
+    """A served organisation. `get` requests a page over a kept connection, signed in as an Administrator."""
 
-    firm: Any
+    organisation: Any
     port: int
     cookie: str
 
@@ -31,7 +30,7 @@ class ServedFirm:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def get(self, connection: http.client.HTTPConnection, path: str) -> bytes:
-        """Raises `RuntimeError` unless the answer is 200."""
+        """Return the body of a page. Raises `RuntimeError` unless the status is 200."""
         connection.request("GET", path, headers={"Cookie": self.cookie, "Host": f"localhost:{self.port}"})
         answer = connection.getresponse()
         body = answer.read()
@@ -41,26 +40,26 @@ class ServedFirm:
 
 
 @contextlib.contextmanager
-def firm_in_database(count: int) -> Iterator[Any]:
-    """Django set up as the application role, with a firm of `count` administrations; statistics are fresh."""
+def organisation_in_database(count: int) -> Iterator[Any]:
+    """Set Django up with an organisation of `count` administrations and fresh statistics."""
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         home = Path(folder)
         with EmbeddedPostgres(home / "postgres") as server:
             migrate_database(server.addresses, home)
             from django.db import connections
 
-            firm = _firm(count)
+            organisation = _create_organisation(count)
             with connections["owner"].cursor() as cursor:
                 cursor.execute("ANALYZE")
             try:
-                yield firm
+                yield organisation
             finally:
                 connections.close_all()
 
 
 @contextlib.contextmanager
-def served_firm(count: int) -> Iterator[ServedFirm]:
-    with firm_in_database(count) as firm:
+def served_organisation(count: int) -> Iterator[ServedOrganisation]:
+    with organisation_in_database(count) as organisation:
         port = choose_free_port()
         command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
         process = subprocess.Popen(
@@ -68,13 +67,13 @@ def served_firm(count: int) -> Iterator[ServedFirm]:
         )
         try:
             _wait_for(port)
-            yield ServedFirm(firm, port, _signed_in(firm.boss.user_id))
+            yield ServedOrganisation(organisation, port, _signed_in(organisation.boss.user_id))
         finally:
             process.terminate()
             process.wait(20)
 
 
-def _firm(count: int) -> Any:
+def _create_organisation(count: int) -> Any:
     from koppel.kit.tenancy import installation_scope
     from koppel.organisations.models import Membership, Organisation, User
     from koppel.organisations.roles import Actor, Role

@@ -1,0 +1,64 @@
+"""Sentences whose values were stored without a language are read in the reader's language."""
+
+from decimal import Decimal
+
+import pytest
+from django.utils.translation import override
+
+from koppel.issues.queries import render_issue_message
+from koppel.kit.web.money import format_money
+from koppel.notifications.event_types import render_message
+
+LOST = {"account": "demo@kantoor.example", "reason": "The consent at Visma has expired or was withdrawn."}
+
+
+@pytest.mark.parametrize(
+    ("language", "currency", "text"),
+    [
+        ("en", "EUR", "−€21,410.83"),
+        ("nl", "EUR", "−€\u00a021.410,83"),
+        ("nl", "NOK", "−NOK\u00a021.410,83"),
+        ("en", "", "−21,410.83"),
+    ],
+)
+def test_an_amount_follows_the_locale(language: str, currency: str, text: str) -> None:
+    with override(language):
+        assert format_money(Decimal("-21410.8300"), currency) == text
+
+
+def test_an_issue_names_its_entry_and_amount_in_dutch() -> None:
+    context = {"journal": "AR", "number": "000738", "difference": "-21410.83", "currency": "EUR"}
+    with override("nl"):
+        sentence = render_issue_message("entry_unbalanced", context)
+    assert sentence == "Boeking AR 000738 sluit niet: verschil €\u00a021.410,83."
+
+
+@pytest.mark.parametrize(("count", "verb"), [(1, "entry or line"), (3, "entries or lines")])
+def test_counts_choose_singular_or_plural(count: int, verb: str) -> None:
+    context = {"count": count, "period": "202611", "system": "Visma.net"}
+    with override("en"):
+        sentence = render_issue_message("closed_period_changed", context)
+    assert sentence.startswith(f"{count} {verb} of the closed period 2026-11")
+    assert sentence.endswith("changed in Visma.net.")
+
+
+def test_a_notice_holds_no_english_in_dutch() -> None:
+    with override("nl"):
+        sentence = render_message("connection_lost", LOST)
+    assert sentence.endswith("opnieuw inloggen: De toestemming bij Visma is verlopen of ingetrokken.")
+
+
+def test_a_notice_of_an_import_and_of_a_day() -> None:
+    with override("en"):
+        done = render_message("import_finished", {"total": 1, "active": 1, "others": 0})
+    with override("nl"):
+        ends = render_message("consent_expiring", {"account": "a", "day": "2027-03-12"})
+    assert done == "The import of 1 administration is complete. Active: 1. Needing attention: 0."
+    assert "2027-03-12" not in ends
+    assert "2027" in ends
+
+
+def test_a_name_with_a_full_stop_ends_the_sentence_once() -> None:
+    with override("en"):
+        sentence = render_issue_message("sync_failed", {"reason": "Visma.net shows no data of Bakker B.V.."})
+    assert sentence.endswith("Bakker B.V.")
