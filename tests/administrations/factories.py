@@ -1,4 +1,4 @@
-"""A firm with many administrations, made in a few statements: for lists, bulk work and measurements."""
+"""Creates an organisation with many administrations: for lists, bulk actions and benchmarks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,8 +54,10 @@ class Firm:
 
 
 def firm_of(boss: Actor, count: int, members: Sequence[int] = (), *, status: str = "") -> Firm:
-    """`count` administrations of every kind; each assigned to the boss by
-    default and to one of `members` by choice."""
+    """Create `count` administrations of every kind.
+
+    Each is assigned to the administrator by default, and to one of `members` by choice.
+    """
     with organisation_scope(boss.organisation_id):
         tenant = {"organisation_id": boss.organisation_id}
         divisions = [

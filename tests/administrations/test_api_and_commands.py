@@ -1,4 +1,4 @@
-"""What the screens do, over REST and in the shell."""
+"""Administrations over REST and from the command line."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Bulk work: previewed, started once, performed in chunks by whoever is there, undone for a day."""
+"""Bulk actions: previewed, started once, processed in chunks by any worker, undoable for a day."""
 
 import threading
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The life after the import: cancelled, withdrawn, left by its client, erased; and what came before."""
+"""The life cycle after the import: cancelled, withdrawn, deactivated, erased, and predecessors."""
 
 from datetime import timedelta
 from typing import Any
@@ -40,7 +40,7 @@ NOT_ERASED = {"audit_entry"}
 
 
 def fill(boss: Actor, administration: Administration) -> None:
-    """Something in every table that keeps what belongs to an administration."""
+    """Insert a row into every table with data of an administration."""
     ledger = Ledger(administration)
     ledger.account("1000", "Kas")
     ledger.entry("1", "202601", ("1000", "10.00", "0"), ("8000", "0", "10.00"))
@@ -63,7 +63,7 @@ def fill(boss: Actor, administration: Administration) -> None:
 
 
 def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
-    """Every table with a column `administration_id` in which this one still stands."""
+    """Return every table with a column `administration_id` that contains this one."""
     with psycopg.connect(addresses.superuser_url) as server:
         tables = server.execute(
             "SELECT c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"

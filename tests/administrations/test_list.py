@@ -1,4 +1,4 @@
-"""The list people live in: what its address bar asks for, its saved views, and what it exports."""
+"""The administration list: filters, saved views and exports."""
 
 import contextlib
 import io
@@ -35,7 +35,7 @@ def browser_of(actor: Actor) -> Client:
 
 
 def content(answer: Any) -> bytes:
-    """Of an answer that streams a file, which is closed."""
+    """Return the body of a streamed file, which is closed."""
     with contextlib.closing(answer):
         return b"".join(answer.streaming_content)
 

@@ -1,4 +1,4 @@
-"""A restricted administration exists for the people named on it and for nobody else, whatever their role."""
+"""A restricted administration is visible only to the people named on it, whatever their role."""
 
 from typing import Any
 

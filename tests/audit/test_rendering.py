@@ -1,7 +1,8 @@
-"""The audit log names people as people: an id is resolved by what its field means, never by the number alone.
+"""The audit log names people by the meaning of a field, not by its id alone.
 
-In this firm all ids collide: the person, the division, the template
-and the administration have the same one."""
+In this organisation all ids collide: the person, the division, the template and the administration have the
+same one.
+"""
 
 import csv
 import html
@@ -115,7 +116,7 @@ def test_export_rest_and_command_line_name_people(firm: CollidingFirm) -> None:
     answer = b"".join(firm.browser().get(f"{ACTIVITY}?action=administrations.assigned&format=csv")).decode(
         "utf-8-sig"
     )
-    details = [row[-1] for row in csv.reader(io.StringIO(answer), delimiter=";")][1]
+    details = [row[-1] for row in csv.reader(io.StringIO(answer))][1]
     assert "Jansma B.V." in details
     assert "Lars Leider added" in details
     assert "Division: Zuid" in details

@@ -1,4 +1,4 @@
-"""The one rule: a number, or a reason and a sector."""
+"""An identity is a number, or a reason and a sector."""
 
 import pytest
 

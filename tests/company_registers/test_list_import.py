@@ -1,4 +1,4 @@
-"""Lists as bookkeepers have them: out of a spreadsheet, out of another program, with and without a header."""
+"""Pasted and uploaded lists from spreadsheets and other programs, with and without a header."""
 
 from pathlib import Path
 

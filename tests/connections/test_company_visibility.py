@@ -1,4 +1,4 @@
-"""What a connection's page, REST and the shell show of its companies, and to whom."""
+"""Which companies of a connection the page, REST and the command line show, and to whom."""
 
 from typing import Any
 

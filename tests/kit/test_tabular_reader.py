@@ -1,5 +1,4 @@
-"""Tables as people have them: out of any program, in any of its delimiters,
-cell by cell; and what is no table at all."""
+"""Tables from any program, with any delimiter, and inputs that are not tables."""
 
 import csv
 import io

@@ -1,7 +1,6 @@
-"""The main job as a newcomer runs it: `koppel demo-once` on real ledgers, while
-somebody keeps killing its worker, and its web.
+"""`koppel demo-once` on real ledgers, while its worker and its web process are killed.
 
-What the files hold is counted here anew, line by line, by nothing that Koppel or its sandbox uses.
+The test counts the files' contents itself, line by line, without code of Koppel or its sandbox.
 """
 
 import contextlib

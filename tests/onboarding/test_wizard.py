@@ -1,5 +1,4 @@
-"""The wizard as its people meet it, page by page: what it keeps, what it
-refuses, and that nothing is imported twice."""
+"""The wizard page by page: what it stores, what it refuses, and that nothing is imported twice."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""Somebody is asked by mail, opens the link, and is a member: the whole way, as the browser walks it."""
+"""Invitations by mail, from sending to membership."""
 
 import re
 from datetime import timedelta

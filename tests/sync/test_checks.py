@@ -1,5 +1,4 @@
-"""After a sync the books are checked, whoever wrote what changed, and
-what is wrong stays told until it is right."""
+"""Consistency checks after a sync, and issues that stay open until resolved."""
 
 from typing import Any
 

@@ -122,7 +122,7 @@ def resolve_issues_bulk(
 def resolve_issues(
     organisation_id: int, subject: Subject, *codes: IssueCode, detail_key: str | None = None
 ) -> int:
-    """Close the subject's open issues (of these codes, of this detail). How many were open."""
+    """Resolve the subject's open issues, of these codes and this detail when given. Returns their number."""
     with connection.cursor() as cursor:
         cursor.execute(
             _RESOLVE,

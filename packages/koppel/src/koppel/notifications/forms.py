@@ -1,4 +1,4 @@
-"""Forms of notices, preferences and webhooks."""
+"""Forms of notifications, preferences and webhooks."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -90,7 +90,7 @@ class PreferencesForm(Form[Input]):
         # The form does not offer to hide anything from the screen.
         scopes = {
             Channel.SCREEN: [scope.value for scope in SCREEN_SCOPES],
-            Channel.MAIL: PreferenceScope.values,
+            Channel.EMAIL: PreferenceScope.values,
         }
         for event in self._events:
             for channel, values in scopes.items():

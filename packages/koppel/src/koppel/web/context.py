@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.kit import quarantine
 from koppel.notifications.inbox.queries import unread_count
 from koppel.organisations.models import Organisation
+from koppel.organisations.people.preferences import preferences_of
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
 from koppel.web.issues import open_count
@@ -87,7 +88,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     return {
         **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
-        "unread_notices": SimpleLazyObject(lambda: unread_count(actor)),
+        "preferences": SimpleLazyObject(lambda: preferences_of(actor)),
+        "unread_notifications": SimpleLazyObject(lambda: unread_count(actor)),
         "open_issues": SimpleLazyObject(lambda: open_count(actor)),
         "nav_groups": [
             NavGroup("work", _("Work"), [item for item in MAIN if actor.can(item.permission)]),

@@ -54,7 +54,7 @@ class AccessForm(Form[AccessInput]):
 
     @property
     def fields_to_confirm(self) -> dict[str, str | list[str]]:
-        """Return what the page that asks once more sends again. Raises `Invalid`."""
+        """Return the fields that the confirmation page submits again. Raises `Invalid`."""
         values = self.values
         divisions = [str(division_id) for division_id in values["divisions"]]
         tick = {"is_active": "1"} if values["is_active"] else {}

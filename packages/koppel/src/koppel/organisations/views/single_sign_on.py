@@ -121,7 +121,7 @@ def _complete(request: HttpRequest, provider_id: int, attempt: LoginAttempt, ans
     user = links.admit(provider, identity, client_ip(request))
     if user is None:
         return _unlinked_response(request, provider, UnlinkedIdentity.of(provider, identity))
-    with single_sign_on.switched_on(provider):
+    with single_sign_on.locked_active_provider(provider):
         _sign_in(request, user, provider.organisation_id)
     return redirect(settings.LOGIN_REDIRECT_URL)
 
