@@ -60,14 +60,16 @@ def pages(world: World) -> dict[str, str]:
         "api": "/account/api/",
         "password": "/accounts/password/change/",
         "two-steps": "/accounts/2fa/",
+        "styleguide": "/styleguide/",
         "not-found": NOWHERE,
     }
 
 
 @pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("nl", "dark")])
 def test_every_page_is_accessible(
-    browser: Browser, world: World, address: str, language: str, scheme: Any
+    browser: Browser, world: World, address: str, language: str, scheme: Any, settings: Any
 ) -> None:
+    settings.STYLEGUIDE = True
     page = opened(browser, color_scheme=scheme, locale=language)
     complaints = listen(page)
     for name in ("accounts/login", "accounts/password/reset", "sign-in"):

@@ -6,6 +6,8 @@ The embedded server has neither ICU nor unaccent, so the letters of the supporte
 from django.db.models import Func, Value
 from django.db.models.functions import Concat, Lower
 
+from koppel.kit.database.text import compose
+
 ACCENTED = "àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸŠŽ"
 PLAIN = "aaaaaaaceeeeiiiinooooooouuuuyysz" * 2
 _TABLE = str.maketrans(ACCENTED, PLAIN)
@@ -13,7 +15,7 @@ _TABLE = str.maketrans(ACCENTED, PLAIN)
 
 def normalize_search(text: str) -> str:
     """Return a search text in the form that `Folded` stores."""
-    return text.lower().translate(_TABLE)
+    return compose(text).lower().translate(_TABLE)
 
 
 def Folded(*names: str) -> Func:
