@@ -1,6 +1,7 @@
 """Template context of every page's frame."""
 
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit import quarantine
 from koppel.notifications.inbox.queries import unread_count
-from koppel.organisations.models import Organisation
+from koppel.organisations.organisation_settings.branding import branding_of
 from koppel.organisations.people.preferences import preferences_of
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
@@ -87,7 +88,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     # Used by the frame only: pages of refusal are rendered without a scope.
     return {
         **context,
-        "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
+        **_branding_context(actor),
         "preferences": SimpleLazyObject(lambda: preferences_of(actor)),
         "unread_notifications": SimpleLazyObject(lambda: unread_count(actor)),
         "open_issues": SimpleLazyObject(lambda: open_count(actor)),
@@ -99,5 +100,19 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _name_of(actor: Actor) -> str:
-    return Organisation.objects.values_list("name", flat=True).get(pk=actor.organisation_id)
+def _branding_context(actor: Actor) -> dict[str, Any]:
+    """Return name, logo and colour of the organisation: one query, and none where no page shows them."""
+    branding = cache(partial(branding_of, actor))
+    return {
+        "organisation_name": SimpleLazyObject(lambda: branding().name),
+        "organisation_logo_url": SimpleLazyObject(
+            lambda: _url_or_nothing("organisations:logo", branding().logo_digest)
+        ),
+        "organisation_colour_url": SimpleLazyObject(
+            lambda: _url_or_nothing("organisations:colour", branding().colour.removeprefix("#"))
+        ),
+    }
+
+
+def _url_or_nothing(url_name: str, part: str) -> str:
+    return reverse(url_name, args=[part]) if part else ""
