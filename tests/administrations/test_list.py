@@ -188,9 +188,9 @@ def test_the_shown_list_is_exported_escaped_and_audited(actor: Any) -> None:
     lines = content(answer).decode("utf-8-sig").splitlines()
     with organisation_scope(boss.organisation_id):
         names_ = [one.name for one in search(boss, parse_query_string(query))]
-    assert lines[0] == "Name;Client number;Issues"
+    assert lines[0] == "Name,Client number,Issues"
     assert len(lines) == 1 + len(names_) < len(firm.ids)
-    assert any(line.startswith("'=HYPERLINK(1);'+31;") for line in lines)
+    assert any(line.startswith("'=HYPERLINK(1),'+31,") for line in lines)
     sheet = load_workbook(io.BytesIO(content(client.get(f"/administrations/export.xlsx?{query}")))).active
     cells = [[cell.value for cell in row] for row in sheet.iter_rows()]
     assert [row[0] for row in cells[1:]] == names_
