@@ -51,7 +51,8 @@ def test_search_finds_names_numbers_client_numbers_and_codes_in_any_spelling(act
     administration_of(boss, "Holding Smit", number="923609016", country="NO")
     with organisation_scope(boss.organisation_id):
         type(cafe.remote_company).objects.filter(pk=cafe.remote_company_id).update(code="V7781")
-    for typed in ("cafe", "oberg", "ÖBERG café", "69599084", "6959", "k-100", "v7781"):
+    numbers = ("69599084", "6959", "695 990 84", "69.599.084", "NL69599084")
+    for typed in ("cafe", "oberg", "ÖBERG café", "k-100", "v7781", *numbers):
         assert names(boss, f"q={typed}") == ["Café Öberg B.V."], typed
     assert names(boss, "q=923 609 016") == ["Holding Smit"]
     assert names(boss, "q=smit&status=active&status=failed") == ["Holding Smit"]

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.administrations.models import Administration
 from koppel.company_registers.numbers import mask_number
 from koppel.kit.database.text import clean_text
-from koppel.kit.database.text_search import normalize_search
+from koppel.kit.database.text_search import search_condition
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.context import MAIN, ORGANISATION, NavItem
@@ -51,8 +51,7 @@ def search(actor: Actor, text: str) -> list[SearchResult]:
 
 def _administrations(actor: Actor, text: str) -> list[SearchResult]:
     queryset = Administration.objects.visible_to(actor)
-    for word in normalize_search(text).split()[:8]:
-        queryset = queryset.filter(search_key__contains=word)
+    queryset = queryset.filter(search_condition(text, lambda word: Q(search_key__contains=word)))
     rows = queryset.order_by("sort_name", "pk").values_list("pk", "name", "number", "country")[:RESULTS_SHOWN]
     kind = _("Administration")
     return [

@@ -8,7 +8,7 @@ function shownBoxes(name) {
 
 function countBoxes() {
   every("[data-count-of]", (counter) => {
-    const boxes = [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(counter.dataset.countOf)}"]:checked`)];
+    const boxes = [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(counter.dataset.countOf)}"]:checked:not(:disabled)`)];
     counter.textContent = boxes.length.toLocaleString(document.documentElement.lang);
     const button = counter.closest("button");
     if (button && button.dataset.needsSome !== undefined) button.disabled = boxes.length === 0;
@@ -21,22 +21,39 @@ function countBoxes() {
   });
 }
 
+// As the server's search: without case and accents.
+const LETTERS = { "æ": "a", "œ": "o", "ø": "o" };
+function folded(text) {
+  return text.toLocaleLowerCase().normalize("NFD").replace(/\p{M}/gu, "").replace(/[æœø]/g, (letter) => LETTERS[letter]);
+}
+
+// A number is found however it is typed: 580 615 68, 58.061.568 and NL58061568 are also 58061568.
+function isFound(search, text) {
+  const words = folded(search).trim().split(/\s+/);
+  const where = folded(text);
+  if (words.every((word) => where.includes(word))) return true;
+  const digits = folded(search).trim().match(/^(?:[a-z]{2}[ .-]?)?(\d[\d .\-/]*\d)$/)?.[1].replace(/\D/g, "") ?? "";
+  return digits.length >= 7 && where.replace(/[ .\-/]/g, "").includes(digits);
+}
+
 // What stands in a row: what is typed into its fields too, but not all that could be chosen in it.
 function wordsOf(row) {
   const fields = [...row.querySelectorAll("input:not([type=checkbox]), select")];
-  if (!fields.length) return row.textContent.toLocaleLowerCase();
+  if (!fields.length) return row.textContent;
   const copy = row.cloneNode(true);
   every("select", (select) => select.remove(), copy);
   const chosen = fields.map((field) => (field.selectedOptions ? field.value && field.selectedOptions[0].text : field.value));
-  return [copy.textContent, ...chosen].join(" ").toLocaleLowerCase();
+  return [copy.textContent, ...chosen].join(" ");
 }
 
 function filterRows(input) {
-  const words = input.value.trim().toLocaleLowerCase();
+  const words = input.value.trim();
   const only = [...document.querySelectorAll(`[data-only-rows="${input.dataset.filterRows}"]:checked`)].map((box) => box.value);
   every(`${input.dataset.filterRows} tbody tr`, (row) => {
-    row.hidden = (words && !wordsOf(row).includes(words)) || only.some((mark) => !row.dataset.marks?.includes(mark));
+    row.hidden = (words && !isFound(words, wordsOf(row))) || only.some((mark) => !row.dataset.marks?.includes(mark));
   });
+  // What is not seen is not applied, where a button acts on the ticked rows at once.
+  if (input.dataset.skipHidden !== undefined) every(`${input.dataset.filterRows} tbody input[type=checkbox]`, (box) => { box.disabled = box.closest("tr").hidden; });
   countBoxes();
   every(`[data-shown-rows="${input.dataset.filterRows}"]`, (counter) => showRowCount(counter, words || only.length));
 }
