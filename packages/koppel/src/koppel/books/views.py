@@ -18,7 +18,6 @@ from koppel.books.export import Exported
 from koppel.books.models import Account
 from koppel.books.read import labels, queries
 from koppel.books.report_export import ReportTable
-from koppel.books.reports import result_chart as chart
 from koppel.books.reports.period_selection import fiscal_years, require_period, require_year
 from koppel.books.reports.period_totals import movement_by_period, result_by_period
 from koppel.books.reports.trial_balance import AccountBalance, trial_balance
@@ -224,7 +223,6 @@ def result_chart(request: AuthenticatedRequest, administration_id: int) -> HttpR
         "administration": administration,
         "year": year,
         "results": results,
-        "chart": chart.layout(results),
     }
     return render(request, "books/result_chart.html", context)
 

@@ -17,6 +17,7 @@ from koppel.company_registers.models import Lookup
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.company_registers.sectors.activities import Activity
+from koppel.kit.database.text import compose
 from koppel.kit.tenancy import organisation_scope
 
 FRESH_FOR = timedelta(days=30)
@@ -141,7 +142,7 @@ def _columns(result: RegisterResult) -> Mapping[str, Any]:
         "outcome": result.outcome,
         "source": result.source,
         "number": result.number[:60],
-        "legal_name": result.legal_name[:400],
+        "legal_name": compose(result.legal_name)[:400],
         "closed_on": result.closed_on,
         "activity_code": activity.code[:20] if activity else "",
         "activity_scheme": activity.scheme if activity else "",

@@ -13,6 +13,7 @@ from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.email_domains import domain_of, normalised
+from koppel.organisations.preferences import Preferences
 from koppel.organisations.roles import Role
 
 
@@ -109,6 +110,7 @@ class Membership(TenantModel):
     created_at = models.DateTimeField(auto_now_add=True)
     joined_at = models.DateTimeField(null=True, default=timezone.now)
     access_restored_at = models.DateTimeField(null=True)
+    preferences = TypedJSONField(Preferences, default=dict)
 
     class Meta:
         db_table = "organisations_membership"

@@ -8,6 +8,7 @@ from koppel.organisations.views import (
     invitations,
     organisation,
     people,
+    preferences,
     security,
     templates,
     tokens,
@@ -52,6 +53,7 @@ urlpatterns = [
 ]
 account_urlpatterns = [
     path("sessions/", account.list_sessions, name="sessions"),
+    path("preferences", preferences.save_preferences, name="preferences"),
     path("organisations/", account.choose_organisation, name="organisations"),
     path("second-step/", account.require_second_step, name="second_step_needed"),
     path("tokens/", tokens.list_tokens, name="tokens"),

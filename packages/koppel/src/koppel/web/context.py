@@ -15,6 +15,7 @@ from koppel.notifications.inbox.queries import unread_count
 from koppel.onboarding.flow import open_flows
 from koppel.onboarding.models import Flow
 from koppel.organisations.models import Organisation
+from koppel.organisations.people.preferences import preferences_of
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
 from koppel.web.issues import open_count
@@ -93,6 +94,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     return {
         **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
+        "preferences": SimpleLazyObject(lambda: preferences_of(actor)),
         "unread_notifications": SimpleLazyObject(lambda: unread_count(actor)),
         "unfinished_imports": _unfinished_imports(request, actor),
         "open_issues": SimpleLazyObject(lambda: open_count(actor)),

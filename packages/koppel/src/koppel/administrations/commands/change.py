@@ -110,6 +110,8 @@ def import_csv(
         if changes.problems:
             lines = "; ".join(f"line {number}: {problem}" for number, _text, problem in changes.problems[:20])
             raise CommandError(f"Nothing was changed. {lines}")
+        if changes.unread:
+            typer.echo(f"A file does not change these columns: {', '.join(changes.unread)}.", err=True)
         selection = Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
         _run_action(actor, "change", {"per_item": True}, selection, dry_run=dry_run, as_json=as_json)
 

@@ -149,6 +149,9 @@ def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpRe
     selection = bulk.Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
     draft = bulk.preview(request.actor, action.key, params, selection)
     BulkOperation.objects.filter(pk=draft.pk).update(params={**draft.params, **extra_params})
+    if changes.unread:
+        columns = {"columns": ", ".join(changes.unread)}
+        messages.info(request, _("A file does not change these columns: %(columns)s.") % columns)
     return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
 
 

@@ -21,7 +21,7 @@ from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.audit.subjects import SubjectKind
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.queries import open_issues
-from koppel.kit.web.decorators import action_of
+from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.forms import return_url
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import audience_events
@@ -63,6 +63,27 @@ def show_administration(request: AuthenticatedRequest, administration_id: int) -
         "can_withdraw": administration.client_left_on is None,
     }
     return render(request, "administrations/overview.html", context)
+
+
+@query_parameters()
+def peek_administration(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    """Show status, facts, open issues and actions as a fragment, for the panel beside the list."""
+    administration = get_administration_or_404(request.actor, administration_id)
+    people = administration.assignments.filter(
+        organisation_id=administration.organisation_id, automatic=False
+    )
+    issues = open_issues(administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk])
+    progress = progress_of(administration.organisation_id, [administration.pk])
+    context = page_context(request, administration, "overview") | {
+        "issues": issues.get(administration.pk, []),
+        "people": [
+            assignment.membership
+            for assignment in people.select_related("membership__user").order_by("membership__user__name")
+        ],
+        "progress": progress.get(administration.pk),
+        "sector_name": SECTIONS.get(administration.sector, administration.sector),
+    }
+    return render(request, "administrations/peek.html", context)
 
 
 def edit_administration(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:

@@ -32,6 +32,12 @@ def amount(value: Decimal | None) -> str:
 
 
 @register.filter
+def exact(value: Decimal) -> str:
+    """Format an amount for scripts: plain digits with a point."""
+    return f"{value:f}"
+
+
+@register.filter
 def amount_or_blank(value: Decimal | None) -> str:
     return amount(value) if value else ""
 

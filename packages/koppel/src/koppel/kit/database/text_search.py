@@ -11,6 +11,8 @@ from operator import and_, or_
 from django.db.models import Func, Q, Value
 from django.db.models.functions import Concat, Lower
 
+from koppel.kit.database.text import compose
+
 ACCENTED = "àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸŠŽ"
 PLAIN = "aaaaaaaceeeeiiiinooooooouuuuyysz" * 2
 _TABLE = str.maketrans(ACCENTED, PLAIN)
@@ -22,7 +24,7 @@ _NO_DIGITS = re.compile(r"\D")
 
 def normalize_search(text: str) -> str:
     """Return a search text in the form that `Folded` stores."""
-    return text.lower().translate(_TABLE)
+    return compose(text).lower().translate(_TABLE)
 
 
 def search_alternatives(text: str) -> list[list[str]]:

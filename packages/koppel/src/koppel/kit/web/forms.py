@@ -28,6 +28,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
+from koppel.kit.database.text import compose
 from koppel.kit.errors import KoppelError, sentence_of
 from koppel.kit.tabular.reader import decode
 from koppel.kit.web.parameters import day_of, id_of, shorten
@@ -155,6 +156,11 @@ class TextField(forms.CharField):
 
     def __init__(self, *, max_length: int = TEXT_LENGTH_MAX, required: bool = False, **options: Any) -> None:
         super().__init__(max_length=max_length, required=required, **options)
+
+    def to_python(self, value: Any) -> Any:
+        """Return the text composed (NFC)."""
+        text = super().to_python(value)
+        return compose(text) if isinstance(text, str) else text
 
 
 class IdField(forms.CharField):
