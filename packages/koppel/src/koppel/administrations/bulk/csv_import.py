@@ -266,8 +266,8 @@ class _LineParser:
             raise _Problem(_("No administration found with this name, number or code."))
         if len(matches) > 1:
             others = [(key, cell) for key, cell in named[1:] if key in IDENTIFYING]
-            told = [one for one in matches if others and all(one.shows(key, cell) for key, cell in others)]
-            matches = told or matches
+            narrowed = [one for one in matches if others and all(one.shows(key, cell) for key, cell in others)]
+            matches = narrowed or matches
         if len(matches) > 1:
             raise _Problem(_("More than one administration matches."))
         return matches[0]
