@@ -17,7 +17,7 @@ from tests.fixtures.stack import PATIENCE_SECONDS
 from tests.web.browsing import HEIGHT, listen
 
 ORIGIN = "http://components.test"
-PAGE = """<!doctype html><html lang="{language}"<head><meta charset="utf-8"><title>Component</title>
+PAGE = """<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>Component</title>
 <link rel="stylesheet" href="/static/vendor/uplot/uPlot.min.css">
 <link rel="stylesheet" href="/static/koppel/behaviour.css">
 <link rel="stylesheet" href="/static/koppel/koppel.css">
