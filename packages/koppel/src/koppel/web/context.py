@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.kit import quarantine
 from koppel.notifications.inbox.queries import unread_count
 from koppel.organisations.models import Organisation
-from koppel.organisations.people.preferences import preferences_of
+from koppel.organisations.people.page_preferences import preferences_of
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
 from koppel.web.issues import open_count

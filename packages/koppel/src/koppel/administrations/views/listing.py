@@ -20,7 +20,7 @@ from koppel.administrations.list.export import export_list
 from koppel.administrations.list.filter_checks import unknown_in
 from koppel.administrations.list.filter_menu import SINGLE_LABELS, chips, menus
 from koppel.administrations.list.page_rows import render_rows
-from koppel.administrations.list.query import ListQuery, parse_query_string, read_query
+from koppel.administrations.list.query import ListQuery, chooses_columns, parse_query_string, read_query
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.list.row_context import load_row_context
 from koppel.administrations.models import SavedView, Status
@@ -28,7 +28,7 @@ from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import UnknownPart, first_parts, removal_links
-from koppel.organisations.people.preferences import preferences_of
+from koppel.organisations.people.page_preferences import preferences_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
@@ -159,7 +159,7 @@ def list_hidden(request: AuthenticatedRequest) -> HttpResponse:
 def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[str, Any]:
     actor = request.actor
     layout = preferences_of(actor).layout(LIST_NAME)
-    visible = list_query if "columns" in request.GET else list_query.with_columns(layout.columns)
+    visible = list_query if chooses_columns(request) else list_query.with_columns(layout.columns)
     page = get_page(actor, list_query)
     row_context = load_row_context(actor, page.rows, visible.columns)
     import_id = list_query.single.get("import")

@@ -12,7 +12,7 @@ from koppel.kit.web.parameters import id_of
 from koppel.organisations.roles import Actor
 from koppel.web.search import commands, records
 from koppel.web.search.commands import ACTION_KIND, PAGE_KIND, Command
-from koppel.web.search.results import ResultGroup, SearchResult
+from koppel.web.search.search_result import ResultGroup, SearchResult
 
 LETTERS_MIN = 2
 RECENT_MAX = 6

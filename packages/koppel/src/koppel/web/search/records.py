@@ -22,7 +22,7 @@ from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.database.text_search import Folded, normalize_search
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor, Permission
-from koppel.web.search.results import SearchResult
+from koppel.web.search.search_result import SearchResult
 
 RESULTS_SHOWN = 8
 WORDS_MAX = 8
