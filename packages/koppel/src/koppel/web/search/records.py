@@ -158,7 +158,8 @@ def find_accounts(actor: Actor, administration: Administration, text: str) -> li
     condition = Q()
     for word in normalize_search(text).split()[:WORDS_MAX]:
         condition &= Q(search_text__contains=word)
-    accounts = accounts.annotate(search_text=Folded("name")).filter(condition | Q(code__startswith=text))
+    accounts = accounts.annotate(label=Cast("name", CharField())).annotate(search_text=Folded("label"))
+    accounts = accounts.filter(condition | Q(code__startswith=text))
     return [
         SearchResult(
             key="",
