@@ -301,7 +301,7 @@ def test_a_list_of_the_cases_is_read(actor: Any, shared_reference: Path, name: s
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("Naam;Rol;E-mailadres\nBo Ek;lezer;bo@example.test", ("1 person will be invited", "Bo Ek")),
+        ("Naam;Rol;E-mailadres\nBo Ek;Alleen lezen;bo@example.test", ("1 person will be invited", "Bo Ek")),
         ("Bo Ek;bo@example.test;reader\n", ("1 person will be invited", "Bo Ek")),
         ("\n\nE-MAIL:;Name;;\nbo@example.test;Bo Ek;;\n", ("1 person will be invited", "Bo Ek")),
         ("E-mail;Colour\nbo@example.test;red", ("Unknown headings: Colour.",)),

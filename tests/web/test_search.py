@@ -12,7 +12,7 @@ def world(actor: Any) -> World:
     return build_world(actor)
 
 
-def found(world: World, text: str, role: str = "administrator", **parameters: Any) -> str:
+def results(world: World, text: str, role: str = "administrator", **parameters: Any) -> str:
     response = world.client(role).get("/search/", {"q": text, **parameters})
     assert response.status_code == 200
     return response.content.decode()
@@ -31,14 +31,14 @@ def found(world: World, text: str, role: str = "administrator", **parameters: An
     ],
 )
 def test_it_is_found_by_the_words_in_use(world: World, text: str, label: str) -> None:
-    assert label in found(world, text)
+    assert label in results(world, text)
 
 
 def test_the_open_administration_adds_its_pages_and_actions(world: World) -> None:
-    assert "Trial balance" in found(world, "trial balance", administration=world.active.pk)
-    assert "Trial balance" not in found(world, "trial balance")
+    assert "Trial balance" in results(world, "trial balance", administration=world.active.pk)
+    assert "Trial balance" not in results(world, "trial balance")
 
 
 def test_a_role_finds_only_what_it_may_open(world: World) -> None:
     for text in ("new connection", "invite", "webhooks", "sync bakkerij"):
-        assert 'role="option"' not in found(world, text, role="reader"), text
+        assert 'role="option"' not in results(world, text, role="reader"), text

@@ -161,8 +161,8 @@ def _headings(cells: Sequence[str], *, names_only: bool) -> list[str]:
 
 
 def _list_headings() -> dict[str, str]:
-    """Return the headings of an exported list, in every language."""
-    headings: dict[str, str] = {}
+    """Return the headings of an exported list: for people in every language, and the keys for programs."""
+    headings = {key: OF_LIST.get(key, UNREAD) for key in COLUMNS}
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
             headings |= {
