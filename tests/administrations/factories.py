@@ -1,4 +1,4 @@
-"""A firm with many administrations, made in a few statements: for lists, bulk work and measurements."""
+"""Creates an organisation with many administrations: for lists, bulk actions and benchmarks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from koppel.administrations import restriction
+from koppel.administrations.inputs import RestrictionInput
 from koppel.administrations.models import Administration, Assignment
 from koppel.connections.models import AppRegistration, Connection, Grant, RemoteCompany
 from koppel.issues.models import Issue
@@ -52,8 +54,10 @@ class Firm:
 
 
 def firm_of(boss: Actor, count: int, members: Sequence[int] = (), *, status: str = "") -> Firm:
-    """`count` administrations of every kind; each assigned to the boss by
-    default and to one of `members` by choice."""
+    """Create `count` administrations of every kind.
+
+    Each is assigned to the administrator by default, and to one of `members` by choice.
+    """
     with organisation_scope(boss.organisation_id):
         tenant = {"organisation_id": boss.organisation_id}
         divisions = [
@@ -175,3 +179,9 @@ def _assign(boss: Actor, ids: Sequence[int], members: Sequence[int]) -> None:
         ignore_conflicts=True,
         batch_size=5000,
     )
+
+
+def restrict(actor: Actor, administration_id: int, membership_ids: Sequence[int]) -> None:
+    """Restrict an administration to these people."""
+    data = RestrictionInput(restricted=True, people=list(membership_ids))
+    restriction.set_access(actor, administration_id, data)

@@ -1,4 +1,4 @@
-"""What the screens do, over REST and in the shell."""
+"""Administrations over REST and from the command line."""
 
 import json
 from pathlib import Path
@@ -168,7 +168,7 @@ def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> Non
     assert run(boss, "deactivate", "--all", "--reason", "Dicht")["changed"] == 12
     assert run(boss, "activate", administration_id)["changed"] == 1
     assert "--all if you mean all" in run(boss, "activate", code=1)
-    assert "Say --yes" in run(boss, "withdraw", administration_id, code=1)
+    assert "--yes" in run(boss, "withdraw", administration_id, code=1)
     with organisation_scope(boss.organisation_id):
         assert AuditEntry.objects.filter(action="administrations.deactivated", interface="cli").exists()
 

@@ -1,4 +1,4 @@
-"""Bulk work: previewed, started once, performed in chunks by whoever is there, undone for a day."""
+"""Bulk actions: previewed, started once, processed in chunks by any worker, undoable for a day."""
 
 import threading
 from datetime import timedelta
@@ -148,7 +148,7 @@ def test_undo_is_refused_after_a_day_and_for_other_actions(firm: Firm) -> None:
         BulkOperation.objects.update(finished_at=timezone.now() - timedelta(hours=25))
         with pytest.raises(Refused):
             operations.undo(boss, draft.pk)
-        draft = operations.preview(boss, "deactivate", {}, Selection(ids=firm.ids))
+        draft = operations.preview(boss, "add_favourite", {}, Selection(ids=firm.ids))
         operations.start_operation(boss, draft.pk)
         with pytest.raises(Refused):
             operations.undo(boss, draft.pk)

@@ -1,5 +1,4 @@
-"""Bulk work as a person does it in a real browser: ticks, all that match,
-preview, progress, results, undo; and a file."""
+"""Bulk actions in a real browser: selection, all matching, preview, progress, results, undo, and a file."""
 
 import re
 from collections.abc import Iterator
@@ -44,7 +43,7 @@ def results(page: Page) -> list[str]:
 
 
 def names_by_keyboard(page: Page) -> list[str]:
-    """Of every page of the results, turned with the Enter key."""
+    """Return the names on every page of the results, turned with the Enter key."""
     names = page.locator("#bulk-state tbody a").all_inner_texts()
     while page.locator("#bulk-state a[rel=next]").count():
         page.focus("#bulk-state a[rel=next]")

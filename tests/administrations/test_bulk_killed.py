@@ -1,4 +1,4 @@
-"""A worker that is killed in the middle of bulk work: another one goes on, and nothing is done twice."""
+"""A worker killed during a bulk action: another one continues, and nothing is done twice."""
 
 import os
 import signal

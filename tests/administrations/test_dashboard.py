@@ -1,4 +1,4 @@
-"""The dashboard answers four questions, and every number leads to the list behind it."""
+"""Every number on the dashboard links to the list behind it."""
 
 import re
 from datetime import timedelta

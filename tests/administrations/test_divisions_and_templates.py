@@ -1,5 +1,4 @@
-"""Divisions and templates: made, renamed, filled, merged, archived; and what a
-template's change does, told before it does."""
+"""Divisions and templates: created, renamed, filled, merged, archived, with previews of template changes."""
 
 from typing import Any
 

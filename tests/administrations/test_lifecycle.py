@@ -1,4 +1,4 @@
-"""The life after the import: cancelled, withdrawn, left by its client, erased; and what came before."""
+"""The life cycle after the import: cancelled, withdrawn, deactivated, erased, and predecessors."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from psycopg import sql
 
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.hooks import stop_syncs
+from koppel.administrations.inputs import OffboardingInput, PredecessorInput, WithdrawalInput
 from koppel.administrations.lifecycle import erasure, offboarding, predecessors
 from koppel.administrations.models import Administration, Favourite
 from koppel.administrations.tasks import erase, process_due_dates
@@ -39,7 +40,7 @@ NOT_ERASED = {"audit_entry"}
 
 
 def fill(boss: Actor, administration: Administration) -> None:
-    """Something in every table that keeps what belongs to an administration."""
+    """Insert a row into every table with data of an administration."""
     ledger = Ledger(administration)
     ledger.account("1000", "Kas")
     ledger.entry("1", "202601", ("1000", "10.00", "0"), ("8000", "0", "10.00"))
@@ -62,7 +63,7 @@ def fill(boss: Actor, administration: Administration) -> None:
 
 
 def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
-    """Every table with a column `administration_id` in which this one still stands."""
+    """Return every table with a column `administration_id` that contains this one."""
     with psycopg.connect(addresses.superuser_url) as server:
         tables = server.execute(
             "SELECT c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
@@ -121,7 +122,7 @@ def test_a_queued_import_is_cancelled(actor: Any) -> None:
         in browser_of(boss).get(f"/administrations/{administration.pk}/offboarding/").content.decode()
     )
     with organisation_scope(boss.organisation_id):
-        offboarding.withdraw(boss, administration.pk)
+        offboarding.withdraw(boss, administration.pk, WithdrawalInput(name=administration.name))
         assert (
             AuditEntry.objects.filter(action="administration.import_cancelled", subject_name="").count() == 1
         )
@@ -242,9 +243,8 @@ def test_a_reactivated_client_is_not_erased(actor: Any) -> None:
     administration = administration_of(boss)
     today = timezone.localdate()
     with organisation_scope(boss.organisation_id):
-        offboarding.offboard_client(
-            boss, administration.pk, client_left_on=today, erase_on=today + timedelta(days=1)
-        )
+        data = OffboardingInput(client_left_on=today, erase_on=today + timedelta(days=1))
+        offboarding.offboard_client(boss, administration.pk, data)
     browser_of(boss).post(f"/administrations/{administration.pk}/cancel-offboarding")
     with organisation_scope(boss.organisation_id):
         assert Administration.objects.get(pk=administration.pk).erase_on is None
@@ -290,8 +290,12 @@ def test_concurrent_predecessor_changes_cannot_form_a_cycle(actor: Any) -> None:
     administration, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
     outcome = at_the_same_moment(
         boss,
-        lambda: predecessors.set_predecessor(boss, administration.pk, other.pk),
-        lambda: predecessors.set_predecessor(boss, other.pk, administration.pk),
+        lambda: predecessors.set_predecessor(
+            boss, administration.pk, PredecessorInput(administration=other.pk)
+        ),
+        lambda: predecessors.set_predecessor(
+            boss, other.pk, PredecessorInput(administration=administration.pk)
+        ),
     )
     assert isinstance(outcome, Refused)
 
@@ -311,4 +315,4 @@ def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -
     assert "Oud B.V." in page
     assert "Nieuw B.V." in browser.get(f"/administrations/{old.pk}/").content.decode()
     with organisation_scope(boss.organisation_id), pytest.raises(Refused):
-        predecessors.set_predecessor(boss, old.pk, new.pk)
+        predecessors.set_predecessor(boss, old.pk, PredecessorInput(administration=new.pk))

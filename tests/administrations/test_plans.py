@@ -1,5 +1,4 @@
-"""No filter, search or sorting of the list, and nothing on the
-dashboard, reads other firms' rows to find its own."""
+"""List filters, searches, sortings and the dashboard do not read the rows of other organisations."""
 
 from typing import Any
 
@@ -35,7 +34,7 @@ def test_every_list_query_uses_an_index(actor: Any, database_addresses: Addresse
 
 
 def others(stranger: Actor, addresses: Addresses) -> None:
-    """Another firm's rows, many of them, and statistics that know it: who reads them all pays for it."""
+    """Create many rows of another organisation, with fresh statistics: reading them all is slow."""
     firm_of(stranger, 1500)
     with organisation_scope(stranger.organisation_id):
         connection_ = Connection.objects.filter(organisation_id=stranger.organisation_id)[0]

@@ -1,4 +1,4 @@
-"""A restricted administration exists for the people named on it and for nobody else, whatever their role."""
+"""A restricted administration is visible only to the people named on it, whatever their role."""
 
 from typing import Any
 
@@ -17,6 +17,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, DivisionMember, Membership, Template
 from koppel.organisations.roles import Actor
+from tests.administrations.factories import restrict
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of, content, names
 from tests.books.factories import Ledger, administration_of, assign
@@ -87,7 +88,7 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
     boss, named = people["administrator"], people["reader"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[named.membership_id])
+        restrict(boss, administration.pk, [named.membership_id])
     text = browser_of(boss).get("/administrations/?all=1").content.decode()
     assert "1 restricted administration hidden" in text
     page = browser_of(boss).get("/administrations/restricted/").content.decode()
@@ -105,8 +106,8 @@ def test_a_restricted_administration_keeps_at_least_one_person(people: dict[str,
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         with pytest.raises(Refused):
-            restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[])
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+            restrict(boss, administration.pk, [])
+        restrict(boss, administration.pk, [boss.membership_id])
         draft = operations.preview(
             boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk])
         )
@@ -123,7 +124,7 @@ def test_an_administrator_takes_over_a_restricted_administration_without_people(
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[named.membership_id])
+        restrict(boss, administration.pk, [named.membership_id])
         with pytest.raises(Refused):
             restriction.reassign_orphaned(boss, administration.pk, boss.membership_id)
         Membership.objects.filter(pk=named.membership_id).update(is_active=False)
@@ -135,7 +136,7 @@ def test_lifting_the_restriction_restores_access(people: dict[str, Actor]) -> No
     boss = people["administrator"]
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     assert names(people["team_leader"], "") == []
     form = {"access": "open", "people": [boss.membership_id], "client_number": "K1"}
     browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
@@ -178,9 +179,7 @@ def test_bulk_results_over_rest_hide_restricted_administrations(people: dict[str
     for administration_ in (administration, other):
         assign(named, administration_)
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(
-            named, administration.pk, restricted=True, membership_ids=[named.membership_id]
-        )
+        restrict(named, administration.pk, [named.membership_id])
         params = {"number": "69599084", "client_number": "K-SECRET", "add": [people["user"].membership_id]}
         draft = operations.preview(named, "change", params, Selection(ids=[administration.pk, other.pk]))
         operations.start_operation(named, draft.pk)
@@ -199,7 +198,7 @@ def test_the_last_named_person_must_be_able_to_sign_in(people: dict[str, Actor])
     administration = administration_of(boss, SECRET)
     with organisation_scope(boss.organisation_id):
         both = [boss.membership_id, gone.membership_id]
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=both)
+        restrict(boss, administration.pk, both)
         Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
         draft = operations.preview(
             boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk])
@@ -219,7 +218,7 @@ def test_undo_keeps_a_named_person_and_grants_no_access(people: dict[str, Actor]
         params = {"add": [boss.membership_id], "remove": [other.membership_id]}
         draft = operations.preview(boss, "change", params, Selection(ids=[administration.pk]))
         operations.start_operation(boss, draft.pk)
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
         operations.undo(boss, draft.pk)
         item = BulkItem.objects.get(operation=draft)
         assert (item.state, item.reason_code) == ("kept", "changed_since")
@@ -234,7 +233,7 @@ def test_a_stale_page_does_not_lift_the_restriction(people: dict[str, Actor]) ->
     administration = administration_of(boss, SECRET)
     page = browser_of(boss).get(f"/administrations/{administration.pk}/edit/").content.decode()
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     form = {**form_of(page), "client_number": "K1"}
     browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
     with organisation_scope(boss.organisation_id):
@@ -274,7 +273,7 @@ def test_a_page_that_refers_to_a_deleted_object_is_not_saved(people: dict[str, A
         division = Division.objects.create(
             organisation_id=boss.organisation_id, name="Zuid", archived_at=timezone.now()
         )
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     form = {
         "access": "restricted",
         "people": [boss.membership_id, named.membership_id],
@@ -326,7 +325,7 @@ def test_access_changed_by_another_user_is_shown_as_stored(people: dict[str, Act
     browser, path = browser_of(boss), f"/administrations/{administration.pk}/edit/"
     typed = form_of(browser.get(path).content.decode()) | {"client_number": ["K1"]}
     with organisation_scope(boss.organisation_id):
-        restriction.set_access(boss, administration.pk, restricted=True, membership_ids=[boss.membership_id])
+        restrict(boss, administration.pk, [boss.membership_id])
     page = browser.post(path, typed).content.decode()
     assert "after you opened this page" in page
     fields = form_of(page)

@@ -1,5 +1,4 @@
-"""A number that the register calls otherwise is stored only when
-somebody says that it is the same company."""
+"""A number with another name in the register is only stored after a confirmation."""
 
 from typing import Any
 

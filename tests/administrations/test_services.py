@@ -8,6 +8,7 @@ from koppel.administrations import services
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.effective_settings import Source, effective_settings, problems_with
+from koppel.administrations.inputs import SettingsInput
 from koppel.administrations.models import Administration, Assignment, Status
 from koppel.administrations.services import NewAdministration
 from koppel.audit.models import AuditEntry
@@ -125,7 +126,7 @@ def test_a_setting_comes_from_the_nearest_place(actor: Any) -> None:
     administration = administration_of(boss)
     with organisation_scope(boss.organisation_id):
         administration.template = Template(settings={"fiscal_years_back": 5, "schedule": "night"})
-        services.change_settings(boss, administration.pk, {"fiscal_years_back": 2})
+        services.change_settings(boss, administration.pk, SettingsInput(values={"fiscal_years_back": 2}))
         administration.settings = Administration.objects.get(pk=administration.pk).settings
         administration.organisation.settings = {"resources": ["accounts", "entries"], "schedule": "hourly_8"}
         settings = effective_settings(administration)

@@ -1,5 +1,4 @@
-"""A filter that does not exist never means everything: by REST, in
-the shell, on the page and in saved views."""
+"""An unknown filter never means everything: over REST, on the command line, on pages and in saved views."""
 
 import json
 from typing import Any

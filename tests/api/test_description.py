@@ -1,5 +1,4 @@
-"""The published description of REST, held against the API itself:
-schemathesis makes calls from it, sensible and not."""
+"""The OpenAPI description, tested against the API: schemathesis makes valid and invalid calls."""
 
 import json
 from collections import Counter
@@ -27,7 +26,7 @@ CHECKS = [checks.not_a_server_error, response_schema_conformance, content_type_c
 
 @dataclass(frozen=True)
 class Program:
-    """Somebody's program with an Administrator's token."""
+    """A client program with an Administrator's token."""
 
     schema: Any
     headers: dict[str, str]

@@ -1,4 +1,4 @@
-"""The page about the API: what the published description says, to be read and searched by a person."""
+"""The API reference page: the published description, readable and searchable."""
 
 import json
 import shlex

@@ -1,5 +1,4 @@
-"""What a short request costs: the answer to a refused one stays
-small, and nothing runs before it is refused."""
+"""A refused request is cheap: its response is short, and nothing runs before the refusal."""
 
 import json
 from typing import Any
@@ -29,7 +28,7 @@ def post(client: Client, path: str, body: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "path", ["/notices/", "/administrations/", "/administrations/rows/", "/issues/", "/account/api/"]
+    "path", ["/notifications/", "/administrations/", "/administrations/rows/", "/issues/", "/account/api/"]
 )
 def test_a_query_of_many_unknown_names_gets_a_short_response(world: World, path: str) -> None:
     answer = world.client("reader").get(f"{path}?{MANY_NAMES}")
@@ -39,13 +38,13 @@ def test_a_query_of_many_unknown_names_gets_a_short_response(world: World, path:
 
 def test_of_many_refused_parts_ten_are_named_and_the_others_counted(world: World) -> None:
     names = "&".join(f"x{number}=1" for number in range(40))
-    page = world.client("reader").get(f"/notices/?{names}").content.decode()
+    page = world.client("reader").get(f"/notifications/?{names}").content.decode()
     assert (page.count("is not a filter") // 2, "And 30 more." in page, len(page) < BYTES_MAX) == (
         10,
         True,
         True,
     )
-    detail = world.client("reader").get(f"/api/v1/notices?{names}").json()["detail"]
+    detail = world.client("reader").get(f"/api/v1/notifications?{names}").json()["detail"]
     assert (len(detail), detail[-1]["msg"], detail[-1]["more"]) == (11, "And 30 more.", 30)
 
 
@@ -90,7 +89,7 @@ def test_an_operation_does_not_run_before_its_unknown_parameter_is_refused(world
 
 
 def queries_of(client: Client, path: str, status: int) -> int:
-    """How many statements the request needed; the answer has this status."""
+    """Return the number of queries of the request, whose response has this status."""
     with CaptureQueriesContext(connection) as captured:
         assert client.get(path).status_code == status
     return len(captured)

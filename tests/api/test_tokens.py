@@ -1,5 +1,4 @@
-"""Programs with a token of a member: what they may, what they may not,
-and what is left of them in the audit log."""
+"""API tokens of a member: permissions, limits, and entries in the audit log."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What an operation of REST does not declare is refused by name, whichever operation it is."""
+"""Every REST operation refuses undeclared parameters by name."""
 
 import json
 import re
@@ -12,8 +12,8 @@ from django.test import Client
 from tests.web.factories import IMPORT, World, build_world
 
 BODIES: dict[str, Any] = {
-    "PUT /api/v1/notices/preferences": [
-        {"event": "sync_failing", "channel": "mail", "scope": "mine", "colour": "red"}
+    "PUT /api/v1/notifications/preferences": [
+        {"event": "sync_failing", "channel": "email", "scope": "mine", "colour": "red"}
     ],
 }
 """Those that are not one object."""
@@ -171,8 +171,8 @@ def refs_in(part: Any) -> set[str]:
         ("/activity?interface=roof", "interface", "roof"),
         ("/activity?person=987654", "person", "987654"),
         ("/activity?since=yesterday", "since", "yesterday"),
-        ("/notices?unread=maybe", "unread", "maybe"),
-        ("/notices?page=0", "page", "0"),
+        ("/notifications?unread=maybe", "unread", "maybe"),
+        ("/notifications?page=0", "page", "0"),
         ("/imports/{import}?status=elsewhere", "status", "elsewhere"),
         ("/imports/{import}?limit=100000", "limit", "100000"),
         ("/administrations/{one}/sync/runs?limit=0", "limit", "0"),

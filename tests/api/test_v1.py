@@ -1,4 +1,4 @@
-"""REST as a program meets it: over HTTP requests through every middleware."""
+"""REST requests through every middleware."""
 
 from typing import Any
 

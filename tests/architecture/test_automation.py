@@ -1,4 +1,4 @@
-"""Hosted CI, the project's own check and the hooks before a commit call make, and only targets that exist."""
+"""Hosted CI, the project's own check and the pre-commit hooks only call make targets that exist."""
 
 import re
 import subprocess

@@ -1,5 +1,4 @@
-"""Codes of audit actions, issues and events are members of an app's
-enum: declared, labelled, translated, used."""
+"""Codes of audit actions, issues and events are enum members: declared, labelled, translated and used."""
 
 import ast
 import importlib

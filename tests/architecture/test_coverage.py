@@ -1,4 +1,4 @@
-"""`make coverage` counts what other processes do: those that tests start and end, such as workers."""
+"""`make coverage` counts the code of other processes that tests start and end, such as workers."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What can be set, allowed or typed is written down."""
+"""Settings, permissions, commands and log events are documented."""
 
 import ast
 import importlib

@@ -2,6 +2,7 @@
 its page, and leaves refusals to one place."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,59 @@ def _caught(tree: ast.AST) -> Iterator[str]:
         else:
             continue
         yield from (ast.unparse(error).rpartition(".")[2] for error in types)
+
+
+def _forms() -> Iterator[tuple[str, ast.ClassDef, str]]:
+    """Each form with its name and what its docstring and that of its module say."""
+    for name, _path, tree in _sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and any("Form[" in ast.unparse(base) for base in node.bases):
+                text = f"{ast.get_docstring(tree)}\n{ast.get_docstring(node)}"
+                yield f"{name}:{node.name}", node, " ".join(text.split())
+
+
+def _input_type(form: ast.ClassDef) -> str:
+    """Return the input type of a form; '' without one."""
+    assignments = (node for node in form.body if isinstance(node, ast.Assign))
+    return next(
+        (ast.unparse(node.value) for node in assignments if ast.unparse(node.targets[0]) == "input_type"),
+        "",
+    )
+
+
+def test_a_form_has_an_input_type_or_says_why_not() -> None:
+    """A base that leaves the input to its subclasses is generic, and no page shows it."""
+    unexplained = [
+        name
+        for name, form, text in _forms()
+        if not _input_type(form)
+        and not re.search("No input types?: ", text)
+        and not any("InputT]" in ast.unparse(base) for base in form.bases)
+    ]
+    assert unexplained == []
+
+
+def test_the_input_type_of_a_form_is_that_of_its_declaration() -> None:
+    """mypy reads the one in brackets, `input` makes the other."""
+    declared = {
+        name: (ast.unparse(form.bases[0]).partition("[")[2].rstrip("]"), _input_type(form))
+        for name, form, _text in _forms()
+        if _input_type(form)
+    }
+    assert {name: types for name, types in declared.items() if types[0] != types[1]} == {}
+
+
+def test_an_input_of_several_interfaces_is_declared_beside_none_of_them() -> None:
+    """In `inputs.py`, not in a REST module: a page and a command take it too."""
+    used_by_forms = {_input_type(form) for _name, form, _text in _forms()} - {""}
+    declared_in = {
+        node.name: name
+        for name, _path, tree in _sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and node.name in used_by_forms
+    }
+    assert declared_in.keys() == used_by_forms
+    assert {key: name for key, name in declared_in.items() if not name.endswith("inputs.py")} == {}
 
 
 def test_the_errors_that_are_looked_for_are_all_subclasses() -> None:

@@ -21,8 +21,10 @@ SHORT_SCOPES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.L
 
 
 def vague_names(source: str) -> Iterator[tuple[int, str]]:
-    """Line and name of each definition that is called by a vague word. A
-    one-line comprehension or lambda may use them."""
+    """Line and name of each definition that is called by a vague word.
+
+    A one-line comprehension or lambda may use them.
+    """
     tree = ast.parse(source)
     exempt = {
         part

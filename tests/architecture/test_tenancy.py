@@ -231,8 +231,11 @@ def count(connection: Connection, table: str) -> int:
 
 
 def insert(connection: Connection, table: str, **column_values: int) -> None:
-    """A row with something in every column that needs it. Keys are checked at commit only, and we never
-    commit; those that are checked once per statement want their parent."""
+    """A row with something in every column that needs it.
+
+    Keys are checked at commit only, and we never commit; those that are checked once per statement want their
+    parent.
+    """
     if table in PARENT_FIRST:
         parent = {"id": 1, "organisation_id": column_values["organisation_id"]}
         exists = "SELECT 1 FROM administrations_administration WHERE id = 1"

@@ -1,7 +1,8 @@
-"""The audit log names people as people: an id is resolved by what its field means, never by the number alone.
+"""The audit log names people by the meaning of a field, not by its id alone.
 
-In this firm all ids collide: the person, the division, the template
-and the administration have the same one."""
+In this organisation all ids collide: the person, the division, the template and the administration have the
+same one.
+"""
 
 import csv
 import html
@@ -14,11 +15,11 @@ import pytest
 from django.test import Client
 from typer.testing import CliRunner
 
-from koppel.administrations import restriction
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.audit_log.commands import app as audit_commands
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
+from koppel.administrations.inputs import PredecessorInput
 from koppel.administrations.lifecycle import predecessors
 from koppel.administrations.models import Administration, Assignment
 from koppel.audit.models import AuditEntry
@@ -28,6 +29,7 @@ from koppel.notifications.audience import preferences
 from koppel.organisations.groups import divisions, settings_templates
 from koppel.organisations.models import Division, DivisionMember, Membership, Organisation, Template, User
 from koppel.organisations.roles import Actor
+from tests.administrations.factories import restrict
 from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 
@@ -114,7 +116,7 @@ def test_export_rest_and_command_line_name_people(firm: CollidingFirm) -> None:
     answer = b"".join(firm.browser().get(f"{ACTIVITY}?action=administrations.assigned&format=csv")).decode(
         "utf-8-sig"
     )
-    details = [row[-1] for row in csv.reader(io.StringIO(answer), delimiter=";")][1]
+    details = [row[-1] for row in csv.reader(io.StringIO(answer))][1]
     assert "Jansma B.V." in details
     assert "Lars Leider added" in details
     assert "Division: Zuid" in details
@@ -196,9 +198,9 @@ def test_recorded_actions_are_rendered_with_names(firm: CollidingFirm) -> None:
         divisions.set_people(boss, firm.other_division, [same])
         divisions.merge(boss, firm.other_division, same)
         settings_templates.merge(boss, firm.other_template, same)
-        predecessors.set_predecessor(boss, firm.other_administration, same)
+        predecessors.set_predecessor(boss, firm.other_administration, PredecessorInput(administration=same))
         preferences.update_delivery_settings(boss, digest=False, stand_in=same, away_until=None)
-        restriction.set_access(boss, same, restricted=True, membership_ids=[same, boss.membership_id])
+        restrict(boss, same, [same, boss.membership_id])
     read = firm.activity()
     for expected in (
         "People – → Lars Leider",
@@ -240,7 +242,7 @@ def test_a_restricted_administration_stays_hidden_and_hides_no_person_of_its_num
             firm.boss, "change", {"add": [firm.id]}, Selection(ids=[firm.other_administration, firm.id])
         )
         operations.start_operation(firm.boss, operation.pk)
-        restriction.set_access(firm.boss, firm.id, restricted=True, membership_ids=[firm.id])
+        restrict(firm.boss, firm.id, [firm.id])
     read = firm.activity()
     assert "Jansma" not in read
     assert "Oud & Zonen – → People: Lars Leider added" in read

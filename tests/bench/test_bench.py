@@ -1,4 +1,4 @@
-"""The command that runs benchmarks; what each measures is not tested here."""
+"""The command that runs benchmarks."""
 
 import json
 import subprocess

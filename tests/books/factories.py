@@ -1,4 +1,4 @@
-"""A small ledger written straight into the tables, so that reads can be tested without a sync."""
+"""Writes a small ledger directly into the tables, so that reads can be tested without a sync."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,7 +14,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def administration_of(actor: Actor, name: str = "Bakkerij De Haan B.V.", **fields: Any) -> Administration:
-    """An imported administration with everything beneath it. Assigned to nobody."""
+    """Create an imported administration with its connection, assigned to no one."""
     with organisation_scope(actor.organisation_id):
         common = {"organisation_id": actor.organisation_id}
         app = AppRegistration.objects.create(

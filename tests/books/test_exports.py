@@ -1,4 +1,4 @@
-"""An accountant takes the books out: from a page, and from the shell."""
+"""Exports of the books from pages and from the command line."""
 
 import io
 import json
@@ -107,7 +107,7 @@ def test_an_export_from_the_command_line_is_audited_under_the_persons_name(
     done = koppel(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     file = tmp_path / json.loads(done.stdout)["file"]
-    assert file.read_text(encoding="utf-8-sig").splitlines()[1].startswith("1000;Bank")
+    assert file.read_text(encoding="utf-8-sig").splitlines()[1].startswith("1000,Bank")
     assert audited(anna) == [{"resources": ["accounts"], "format": "csv"}]
 
 
@@ -117,7 +117,7 @@ def test_an_export_from_the_command_line_is_audited_under_the_persons_name(
         (("counts", "1"), "Say who acts: --as with a member's e-mail address, or KOPPEL_AS."),
         (
             ("counts", "1", "--as", "nobody@example.test"),
-            "nobody@example.test is not a member who Active here.",
+            "nobody@example.test is not a member who may sign in here.",
         ),
         (("counts", "987654", "--as", "{anna}"), "No such administration, or the actor may not see it"),
         (
@@ -141,7 +141,7 @@ def test_a_failing_export_prints_one_sentence(
 def test_a_table_too_long_for_excel_is_refused_and_not_truncated(
     anna: Actor, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr("koppel.kit.tabular.writers.EXCEL_ROWS_MAX", 0)
+    monkeypatch.setattr("koppel.kit.tabular.excel.ROWS_MAX", 0)
     answer = signed_in(anna).get(
         f"/administrations/{ledger.administration.pk}/books/{path}?format=xlsx", follow=True
     )

@@ -1,4 +1,4 @@
-"""A program that keeps a copy of the books over REST: all records page by page, then what changed since."""
+"""Copies of the books over REST: all records page by page, then the changes since."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from tests.sync.factories import import_company
 
 
 def read(client: Client, root: str, **params: Any) -> tuple[dict[str, dict[str, Any]], str]:
-    """Every page: the records by key, and the moment to ask from the next time."""
+    """Return every page's records by key, and the moment to use for the next update."""
     records: dict[str, dict[str, Any]] = {}
     as_of, after = "", ""
     while True:

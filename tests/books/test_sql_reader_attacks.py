@@ -1,8 +1,7 @@
-"""A reader who may create objects lays names in the way of Koppel's
-own. It reads its own firm's books all the same.
+"""A SQL reader who shadows names of Koppel's objects still reads only its own organisation.
 
-PostgreSQL lets everybody create temporary objects, and up to version 14
-objects in `public`, unless that is taken away.
+PostgreSQL lets every role create temporary objects, and up to version 14 objects in `public`, unless the
+right is revoked.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""A program reads the books by SQL: its own firm's, never the raw tables, whatever it sets."""
+"""SQL readers read the books of their own organisation, never the tables, whatever they set."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A Koppel that runs from other files than those of this checkout, and what its pages load."""
+"""Runs Koppel from files outside this checkout, and lists what its pages load."""
 
 import http.client
 import os
@@ -60,7 +60,8 @@ class Site:
 def copy_package(name: str, folder: Path) -> Path:
     """Copy the sources of a package, without what is built of them, and `docs/`, which its wheel brings.
 
-    The copy is at `packages/<name>` of `folder`, as in the repository. Returns its path."""
+    The copy is at `packages/<name>` of `folder`, as in the repository. Returns its path.
+    """
     target = folder / "packages" / name
     target.mkdir(parents=True)
     shutil.copytree(REPOSITORY / "docs", folder / "docs")

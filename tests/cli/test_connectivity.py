@@ -1,5 +1,4 @@
-"""Whether people reach Koppel, and its mail them: what `koppel check`
-says, and what `koppel up` says first."""
+"""Checks of the public address and the mail server, by `koppel check` and `koppel up`."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What commands print is what is stored: names of clients are no instructions for the terminal."""
+"""Commands print stored names verbatim."""
 
 import os
 import zipfile

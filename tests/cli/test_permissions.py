@@ -1,7 +1,7 @@
-"""Every command about a firm's data, given as everybody and compared
-with docs/permissions.md; and as a stranger.
+"""Every command on an organisation's data, run in every role and as a stranger.
 
-A new command fails here until its row says who may give it."""
+The results are compared with docs/permissions.md. A new command fails here until the table has its row.
+"""
 
 import importlib
 import io

@@ -1,5 +1,4 @@
-"""Whoever types a command that cannot work reads one sentence: what
-is wrong and what to do. Never a traceback."""
+"""A command that fails prints one sentence with the problem and the remedy, never a traceback."""
 
 import os
 import socket
@@ -178,7 +177,8 @@ def test_a_setting_that_cannot_be_read_is_named(
 class Unworded(KoppelError):
     """Nothing of that kind.
 
-    What is more is not for the reader."""
+    What is more is not for the reader.
+    """
 
 
 class Numbered(BaseModel):

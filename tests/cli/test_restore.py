@@ -1,4 +1,4 @@
-"""A backup made by the commands of docs/operations.md is put back by its commands, and nothing is missing."""
+"""Backup and restore by the commands of docs/operations.md preserve everything."""
 
 import os
 import re
@@ -222,8 +222,10 @@ def _debian() -> Binaries:
 
 
 def _fill(target: Addresses, source: Addresses) -> None:
-    """The firm's database on an older PostgreSQL, by the programs of
-    the newer one. It has no such setting."""
+    """The firm's database on an older PostgreSQL, by the programs of the newer one.
+
+    It has no such setting.
+    """
     programs = find_binaries()
     commands = (
         f"{programs.program('pg_dump')} -d {source.superuser_url} | sed '/^SET transaction_timeout/d'"

@@ -1,4 +1,4 @@
-"""What is kept running is kept running for as long as it takes."""
+"""The supervisor keeps programs running, and stops them without losing tokens."""
 
 import sys
 import time
@@ -44,7 +44,7 @@ def test_a_program_that_keeps_failing_does_not_stop_the_supervisor() -> None:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stop that waits for no more than what is told to wait for."""
+    """Shorten every wait of a stop except the one under test."""
     monkeypatch.setattr(supervisor_module, "STOP_SECONDS", 0)
     monkeypatch.setattr(supervisor_module, "STORE_SECONDS", 0)
 

@@ -1,4 +1,4 @@
-"""Registers to ask."""
+"""Fixtures of the simulated registers."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,5 +1,4 @@
-"""An administration and its register: checked at import, when
-somebody changes it, and once a year. Anna acts."""
+"""Register checks of an administration: at import, after a change, and once a year."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The one rule: a number, or a reason and a sector."""
+"""An identity is a number, or a reason and a sector."""
 
 import pytest
 
@@ -6,11 +6,11 @@ from koppel.company_registers.numbers.identity import Identity, check_identity, 
 
 
 def test_a_number_is_enough() -> None:
-    assert check_identity(country="NL", number="6959 9084") == Identity("69599084", "0106")
+    assert check_identity(country="NL", number="6959 9084").identity == Identity("69599084", "0106")
 
 
 def test_a_doubtful_number_is_taken_with_its_note() -> None:
-    assert check_identity(country="SE", number="112233-4567") == Identity(
+    assert check_identity(country="SE", number="112233-4567").identity == Identity(
         "112233-4567", "0007", "looks_mistyped"
     )
 
@@ -27,23 +27,22 @@ def test_a_doubtful_number_is_taken_with_its_note() -> None:
 def test_without_a_number_a_reason_and_a_sector_are_both_needed(
     reason: str, sector: str, fields: set[str]
 ) -> None:
-    identity = check_identity(country="NL", reason=reason, sector=sector)
-    assert isinstance(identity, list)
-    assert {one.field for one in identity} == fields
-    assert all(str(one.message) for one in identity)
+    check = check_identity(country="NL", reason=reason, sector=sector)
+    assert (check.is_valid, check.identity) == (False, Identity())
+    assert {problem.field for problem in check.problems} == fields
+    assert all(str(problem.message) for problem in check.problems)
 
 
 def test_a_sector_is_never_stored_without_its_revision() -> None:
-    identity = check_identity(country="NL", reason="test_demo", sector="K")
+    identity = check_identity(country="NL", reason="test_demo", sector="K").identity
     assert identity == Identity(no_number_reason="test_demo", sector="K", sector_scheme="NACE-2.1")
 
 
 def test_an_unattended_import_may_omit_but_not_falsify_the_identity() -> None:
     nothing = check_identity(country="NL", allow_incomplete=True)
-    assert isinstance(nothing, Identity)
-    assert not nothing.is_complete
-    assert isinstance(check_identity(country="NL", number="123", allow_incomplete=True), list)
-    assert isinstance(check_identity(country="NL", reason="test_demo", allow_incomplete=True), list)
+    assert (nothing.is_valid, nothing.identity.is_complete) == (True, False)
+    assert not check_identity(country="NL", number="123", allow_incomplete=True).is_valid
+    assert not check_identity(country="NL", reason="test_demo", allow_incomplete=True).is_valid
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
-"""An import that nobody attends: what has no identity comes in all the same,
-and is listed until somebody completes it."""
+"""An unattended import accepts companies without identity and lists them until completed."""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""Lists as bookkeepers have them: out of a spreadsheet, out of another program, with and without a header."""
+"""Pasted and uploaded lists from spreadsheets and other programs, with and without a header."""
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -129,3 +131,63 @@ def test_each_company_gets_its_own_number_whatever_the_order(
     candidates = [Candidate(at, name) for at, name in enumerate(names)]
     matched = match_lines(read_lines(text), candidates)
     assert {names[one.id]: one.line.number for one in matched if one.id is not None} == numbers
+
+
+def placed(name: str, shared_reference: Path, candidates: list[Candidate]) -> list[tuple[int | None, str]]:
+    text = decode((shared_reference / "cases" / "csv" / name).read_bytes())
+    return [(match.id, match.line.number) for match in match_lines(read_lines(text), candidates)]
+
+
+def test_a_heading_with_a_label_is_understood(shared_reference: Path) -> None:
+    companies = [Candidate(7, "Drukkerij Brouwer B.V.")]
+    assert placed("paste-kvk-nr.csv", shared_reference, companies) == [(7, "69599084")]
+
+
+def test_thousands_in_a_code_are_no_decimals(shared_reference: Path) -> None:
+    companies = [Candidate(1, "One", ("1",)), Candidate(2, "Thousand", ("1000",))]
+    assert placed("paste-code-thousands.csv", shared_reference, companies) == [(2, "69599084")]
+
+
+@pytest.mark.parametrize(
+    ("code", "row"),
+    [
+        ("1", 1),
+        ("1.0", 1),
+        ("1,00", 1),
+        ("1.000", 2),
+        ("1,000", 2),
+        ("1000.000", 2),
+        ("1000.0", 2),
+        ("01", None),
+    ],
+)
+def test_a_code_is_read_as_spreadsheets_write_it(code: str, row: int | None) -> None:
+    companies = [Candidate(1, "One", ("1",)), Candidate(2, "Thousand", ("1000",))]
+    (match,) = match_lines(read_lines(f"Code;KvK\n{code};69599084"), companies)
+    assert match.id == row
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "KvK-nr",
+        "KvK-nr.",
+        "KVK NR",
+        "kvk_nummer",
+        "KvK nummer:",
+        "CoC-number",
+        "Org.nr",
+        "Org. nr.",
+        "Y-tunnus",
+    ],
+)
+def test_headings_of_a_number_in_any_spelling(heading: str) -> None:
+    (line,) = read_lines(f"Naam;{heading}\nVan Dam Holding;69599084")
+    assert (line.name, line.number) == ("Van Dam Holding", "69599084")
+
+
+def test_decomposed_names_are_the_same_names() -> None:
+    (match,) = match_lines(
+        read_lines("Naam;KvK\nCafe\u0301 Zu\u0308rich;69599084"), [Candidate(3, "Café Zürich")]
+    )
+    assert match.id == 3

@@ -1,5 +1,4 @@
-"""Registers over real HTTP: the sandbox answers in their published shapes,
-the job asks, what is known is read back."""
+"""Register look-ups over HTTP against the sandbox's published formats."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta

@@ -1,5 +1,7 @@
-"""Numbers as bookkeepers really type them. Vectors are those of the
-reference page; properties hold for every country."""
+"""Numbers as bookkeepers really type them.
+
+Vectors are those of the reference page; properties hold for every country.
+"""
 
 import pytest
 from hypothesis import given

@@ -1,5 +1,4 @@
-"""What happens in an accounting firm between a sign-in and a test's
-question: companies are imported, runs asked for."""
+"""Helpers for connections: import companies, request syncs, read the timeline."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def companies(firm: Connected) -> list[RemoteCompany]:
-    """What the connection lists, in the sandbox's own order."""
+    """Return the companies of the connection in the sandbox's own order."""
     with organisation_scope(firm.actor.organisation_id):
         return list(RemoteCompany.objects.filter(connection_id=firm.connection.pk).order_by("pk"))
 
 
 def import_first(firm: Connected, count: int = 1, *, sync: bool = False) -> "list[Administration]":
-    """The first `count` companies become administrations; with `sync` their first runs are queued."""
+    """Import the first `count` companies; with `sync`, queue their first runs."""
     from koppel.administrations.models import Administration
     from koppel.administrations.services import NewAdministration, import_companies
     from koppel.company_registers.sectors.sections import SCHEME

@@ -1,4 +1,4 @@
-"""Connections by program and by shell: the same acts as on the pages."""
+"""Connections over REST and from the command line, with the same actions as on the pages."""
 
 import json
 from typing import Any

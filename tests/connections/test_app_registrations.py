@@ -1,5 +1,4 @@
-"""App registrations as an Administrator keeps them: the secret goes in, the
-vendor is really asked, what is used stays."""
+"""App registrations: the secret is write-only, tests call the vendor, used ones are not removed."""
 
 from typing import Any
 

@@ -1,11 +1,10 @@
-"""What a connection's page, REST and the shell show of its companies, and to whom."""
+"""Which companies of a connection the page, REST and the command line show, and to whom."""
 
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from koppel.administrations import restriction
 from koppel.connections.companies import company_rows
 from koppel.connections.companies.changes import mark_unreachable
 from koppel.connections.companies.company_rows import list_company_rows
@@ -15,6 +14,7 @@ from koppel.connector.errors import NotConsented
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor
+from tests.administrations.factories import restrict
 from tests.connections.factories import import_first, reload_connection
 from tests.fixtures.stack import Connected, MakeConnected
 
@@ -60,9 +60,7 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
     (secret,) = import_first(anna, 1)
     organisation_id = anna.actor.organisation_id
     with organisation_scope(organisation_id):
-        restriction.set_access(
-            anna.actor, secret.pk, restricted=True, membership_ids=[anna.actor.membership_id]
-        )
+        restrict(anna.actor, secret.pk, [anna.actor.membership_id])
         RemoteCompany.objects.exclude(pk=secret.remote_company_id).update(is_listed=False)
         name = RemoteCompany.objects.get(pk=secret.remote_company_id).name
     root = f"/connections/{anna.connection.pk}/"

@@ -1,5 +1,4 @@
-"""What somebody else did meanwhile: a connection changes hands, is paused or
-removed while a sign-in or a job is under way."""
+"""Concurrent changes: a connection is handed over, paused or removed during a sign-in or a job."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,5 +1,4 @@
-"""Signing in at the vendor: through the sandbox's real forms, as the person
-and as somebody with bad intentions meet it."""
+"""Sign-in at the vendor through the sandbox's real forms, by the person and by attackers."""
 
 from html import unescape
 from typing import Any
@@ -218,8 +217,10 @@ def test_an_answer_of_another_issuer_is_refused(anna: Newcomer, sandbox: Sandbox
 def test_an_answer_for_one_app_registration_is_never_used_for_another(
     anna: Newcomer, sandbox: Sandbox, names_issuer: bool
 ) -> None:
-    """All systems answer at one address. The sign-in began at the other
-    environment's registration, with its own issuer."""
+    """All systems answer at one address.
+
+    The sign-in began at the other environment's registration, with its own issuer.
+    """
     here, there = register_app(sandbox), register_elsewhere(sandbox)
     began_there = anna.begin(there.pk)
     answer = sandbox.sign_in(anna.begin(here.pk))

@@ -1,5 +1,7 @@
-"""What was not ticked cannot be read: Anna imported one of the companies that her sign-in reaches, and every
-door to the others stays shut. Each attempt is in the audit trail."""
+"""Companies that were not imported cannot be read, although the sign-in reaches them.
+
+Every interface is tested, and each attempt is in the audit log.
+"""
 
 import asyncio
 import re

@@ -1,5 +1,4 @@
-"""A connection's health as its owner sees it: the vendor fails and
-comes back, a consent dies, a probe tells."""
+"""The health of a connection: vendor failures and recovery, lost consents, probes."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -178,7 +177,9 @@ def test_consents_that_expire_together_are_announced_once(
     connected: MakeConnected,
 ) -> None:
     """One company per sign-in: eight of them within eight minutes.
-    Anna signs in again for one after the other."""
+
+    Anna signs in again for one after the other.
+    """
     anna = connected("company_per_sign_in")
     tenants = [one["tenant_id"] for one in anna.sandbox.companies()]
     for tenant in tenants[1:]:

@@ -1,4 +1,4 @@
-"""What cannot be understood on the pages of connections is said where it was typed, and changes nothing."""
+"""Invalid input on the pages of connections is an error at its field and changes nothing."""
 
 from html import unescape
 from typing import Any

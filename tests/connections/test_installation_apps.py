@@ -1,4 +1,4 @@
-"""App registrations that serve every organisation, kept from the shell by whoever runs Koppel."""
+"""App registrations of the installation, which operators manage from the command line."""
 
 import io
 import json

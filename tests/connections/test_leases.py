@@ -1,4 +1,4 @@
-"""What one process holds of the vendors' quotas: no clock, no database."""
+"""Leases of the vendors' quotas within one process, without clock or database."""
 
 import pytest
 

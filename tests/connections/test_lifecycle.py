@@ -1,4 +1,4 @@
-"""Repair: what a firm does when people leave, accounts change, and connections should stop or end."""
+"""Repairing connections: people leave, accounts change, connections are paused and removed."""
 
 import dataclasses
 import time

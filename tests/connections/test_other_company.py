@@ -1,5 +1,4 @@
-"""Whose books: a company whose name and number became another's is read
-only after a person said that it is the same."""
+"""A company whose name and number changed is only read after a confirmation."""
 
 import asyncio
 import json

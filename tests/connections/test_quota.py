@@ -1,5 +1,4 @@
-"""The arithmetic of budgets against a vendor that counts in fixed windows
-and states only the one nearest to its end."""
+"""The arithmetic of budgets against a vendor with fixed windows that states only the nearest one."""
 
 import math
 import random
@@ -21,9 +20,12 @@ from koppel.connections.rate_limits.quota import (
 
 @dataclass
 class Vendor:
-    """Fixed windows that begin with their first call. `over` counts calls that it had to refuse.
+    """Fixed windows that begin with their first call.
 
-    It states the window with the fewest calls left, of several the one that ends last."""
+    `over` counts calls that it had to refuse.
+
+    It states the window with the fewest calls left, of several the one that ends last.
+    """
 
     windows: dict[str, tuple[int, float]]
     counts: dict[str, tuple[float, int]] = field(default_factory=dict)

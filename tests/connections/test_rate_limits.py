@@ -1,5 +1,4 @@
-"""Quotas in PostgreSQL, between the rate limiters of processes and the real
-sandbox over HTTP. The firm's worker acts."""
+"""Quotas in PostgreSQL between the rate limiters of several processes and the sandbox."""
 
 import asyncio
 import json

@@ -1,5 +1,4 @@
-"""Same company: another account or company changes nothing and is named;
-what changed about the right one is told."""
+"""Another account or company is refused and named; changes of the right company are reported."""
 
 from typing import Any
 

@@ -1,5 +1,4 @@
-"""An answer about a change holds for the old and new that were shown,
-and for nothing that was said meanwhile."""
+"""A confirmation applies only to the values that were shown."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Many companies are due at once through one consent: what one call learns of it, the others need not try."""
+"""Many companies of one consent are due at once: one call probes a rejected token for all."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,9 @@ from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, wai
 @pytest.fixture
 def firm(connected: MakeConnected, monkeypatch: pytest.MonkeyPatch) -> Connected:
     """Eight administrations whose access token lives for an hour, and a process that has not called yet.
-    Whoever waits for the first call has more patience than a slow machine needs."""
+
+    Whoever waits for the first call has more patience than a slow machine needs.
+    """
     monkeypatch.setattr(token_probe, "PATIENCE_SECONDS", PATIENCE_SECONDS)
     connected_firm = connected()
     import_first(connected_firm, 8)

@@ -1,7 +1,7 @@
-"""What the vendor does to us while books are kept, each with the
-sentence that a person reads, in both languages.
+"""Failures of the vendor during syncs, each with a sentence for the reader in both languages.
 
-Consent denied, a code used twice, scopes and roles at sign-in are in test_consent.py."""
+Denied consents, used codes, and scopes and roles at sign-in are in test_consent.py.
+"""
 
 import time
 from functools import partial

@@ -1,5 +1,4 @@
-"""The connector keeps the contract's rules against its sandbox, page
-sizes small so that reads have many pages."""
+"""The connector passes the conformance suite against its sandbox, with small pages."""
 
 import asyncio
 import time

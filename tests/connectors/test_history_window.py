@@ -1,5 +1,4 @@
-"""Which periods a read covers: the fiscal years are the company's
-own, as `/v1/financialPeriod` lists them."""
+"""The periods of a read: fiscal years are the company's own, from `/v1/financialPeriod`."""
 
 import asyncio
 import json

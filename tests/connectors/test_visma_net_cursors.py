@@ -1,5 +1,4 @@
-"""The course of a read, without a vendor: whatever the answers state, a read ends, misses nothing of a list
-that holds still, and proves nothing of one that moves."""
+"""The state machine of a read: it ends, is complete for a stable list, and proves nothing of a moving one."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""An issue is raised once, refreshed, and resolved; its words survive missing facts."""
+"""An issue is raised once, refreshed and resolved; its text survives missing facts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Pauses between attempts grow, never beyond their cap, however often something fails."""
+"""Pauses grow up to their cap, after any number of failures."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Addresses that a person typed are judged as they are called."""
+"""The egress policy checks addresses at the time of the call."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Domains of e-mail addresses: those of everybody, and the one spelling in which two are compared."""
+"""Domains of e-mail addresses: public ones, and the normal form for comparisons."""
 
 import pytest
 

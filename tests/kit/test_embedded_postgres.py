@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL keeps its promises: private, one owner, nothing lost when it is killed."""
+"""The embedded PostgreSQL: private, one owner, durable when killed."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What a lower app calls, higher apps have registered: all of them, one of them, or a value under a key."""
+"""Hooks and registries: several listeners, one listener, values by key."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is logged can be read by machines, carries its context, and never contains a secret."""
+"""Log lines are machine-readable, carry their context, and never contain a secret."""
 
 import json
 import logging
@@ -81,7 +81,7 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJIVU5URVIyIn0.HUNTER2HUNTER2"
     [
         f"Forbidden (CSRF cookie not set.): /invitation/{SIGNED}/",
         f"Not Found: https://koppel.example/invitation//{SIGNED}/more?x=1",
-        "GET /notices/unsubscribe/HUNTER2:HUNTER2:HUNTER2 HTTP/1.1",
+        "GET /notifications/unsubscribe/HUNTER2:HUNTER2:HUNTER2 HTTP/1.1",
         "/accounts/password/reset/key/2-d4f3ab-HUNTER2/",
         "/accounts/login/?next=%2Finvitation%2FHUNTER2%3AHUNTER2%2F",
         "the key 2-d4f3ab-0123456789abcdef0123456789HUNTER is spent".replace("HUNTER", "abcdef"),

@@ -1,5 +1,4 @@
-"""A database of a Koppel before 0.2, whose migrations are gone, is
-refused with a sentence and stays as it is."""
+"""A database from before Koppel 0.2 is refused with a sentence and left unchanged."""
 
 import contextlib
 import os

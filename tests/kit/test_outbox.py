@@ -1,5 +1,4 @@
-"""Deliveries: created with what they are about, leased to one worker at
-a time, in turns that stop nobody else's."""
+"""The outbox: rows created with their cause, leased to one worker at a time, in turns."""
 
 import asyncio
 import signal

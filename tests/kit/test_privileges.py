@@ -1,4 +1,4 @@
-"""What the application role may do, when the process that migrated died before or while it granted it."""
+"""The rights of the application role, also after a migration was killed while granting them."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The fixtures that all other tests stand on."""
+"""The fixtures of the session's database."""
 
 import psycopg
 import pytest

@@ -1,5 +1,4 @@
-"""Who stops in the middle of a transaction does not hold its locks for ever;
-a session that harms nobody is left alone."""
+"""Sessions of suspended processes lose their locks; harmless sessions are kept."""
 
 import asyncio
 import contextlib

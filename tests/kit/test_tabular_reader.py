@@ -1,5 +1,4 @@
-"""Tables as people have them: out of any program, in any of its delimiters,
-cell by cell; and what is no table at all."""
+"""Tables from any program, with any delimiter, and inputs that are not tables."""
 
 import csv
 import io
@@ -198,3 +197,14 @@ def test_headings_are_known_by_any_of_their_names() -> None:
 def test_what_is_escaped_for_a_spreadsheet_is_read_without() -> None:
     text = "".join(csv_lines(["a", "b"], [["=1+1", "'s-Gravenhage"]]))
     assert [unescape_formula(cell) for cell in cells_of(text)[1]] == ["=1+1", "'s-Gravenhage"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["e-mail;naam\r\na@x.example;Šárka Łoś\r\n", "Naam\r\nÅngström\r\n"])
+def test_utf_16_without_its_mark_is_seen(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding)) == text
+
+
+def test_letters_are_composed() -> None:
+    assert decode("Cafe\u0301".encode()) == "Caf\xe9"
+    assert [row.cells for row in read_rows("Cafe\u0301;b")] == [("Caf\xe9", "b")]

@@ -1,4 +1,4 @@
-"""Work that others wait for: where they cannot see it, that is told."""
+"""Unfinished work that other processes cannot see is warned about."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The browser for machines that does the main job."""
+"""The scripted browser of the main job."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""The job without a person, where the page changes between a look and an answer."""
+"""The unattended main job, when a page changes between reading and answering it."""
 
 import threading
 from collections.abc import Iterator

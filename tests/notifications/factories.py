@@ -1,4 +1,4 @@
-"""A firm with people, and short ways to say what happens to it."""
+"""An organisation with people, and shortcuts for events."""
 
 from datetime import timedelta
 from typing import Any

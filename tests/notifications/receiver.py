@@ -1,4 +1,4 @@
-"""A program of the firm's own that takes webhooks: it keeps what it got, and answers as it is told."""
+"""A webhook receiver that records messages and answers as configured."""
 
 import base64
 import hashlib
@@ -16,8 +16,10 @@ from tests.fixtures.stack import PATIENCE_SECONDS
 
 @dataclass
 class Receiver:
-    """`answers` are the next statuses, with headers; 200 when there
-    are none. `holds` keeps it from answering."""
+    """`answers` are the next statuses, with headers; 200 when there are none.
+
+    `holds` keeps it from answering.
+    """
 
     url: str = ""
     got: list[dict[str, Any]] = field(default_factory=list)

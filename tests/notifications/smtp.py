@@ -1,4 +1,4 @@
-"""A mail server of our own: it keeps what it accepted, and can be told to refuse, to wait and to hang up."""
+"""A mail server that records messages, and can refuse, wait and disconnect."""
 
 import socketserver
 import threading
@@ -13,8 +13,11 @@ from tests.fixtures.stack import PATIENCE_SECONDS
 
 @dataclass
 class MailServer:
-    """`accepted` are texts that were received whole. `answers` replaces the next answer to a command (MAIL,
-    RCPT, DATA, END) with a line; None hangs up. `holds` makes the answer to END wait until it is set."""
+    """`accepted` are texts that were received whole.
+
+    `answers` replaces the next answer to a command (MAIL, RCPT, DATA, END) with a line; None hangs up.
+    `holds` makes the answer to END wait until it is set.
+    """
 
     port: int = 0
     accepted: list[Message] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A member's notices over REST."""
+"""A member's notifications over REST."""
 
 from typing import Any
 
@@ -14,18 +14,20 @@ def test_notices_are_listed_read_and_chosen_over_rest(actor: Any) -> None:
     client.force_login(User.objects.get(pk=anna.user_id))
     for key in ("one", "two"):
         open_test_event(anna, NEWS, key, administrations={1: {"name": key}})
-    listing = client.get("/api/v1/notices?unread=true").json()
+    listing = client.get("/api/v1/notifications?unread=true").json()
     assert [one["message"] for one in listing["items"]] == ["News of two", "News of one"]
     first = listing["items"][0]["id"]
-    read = client.post("/api/v1/notices/read", {"ids": [first]}, content_type="application/json").json()
+    read = client.post("/api/v1/notifications/read", {"ids": [first]}, content_type="application/json").json()
     assert read == {"read": 1}
-    assert client.get("/api/v1/notices?unread=true").json()["total"] == 1
-    preferences = [{"event": NEWS, "channel": "mail", "scope": "none"}]
-    strange = [*preferences, {"event": "x", "channel": "mail", "scope": "all"}]
-    refused = client.put("/api/v1/notices/preferences", strange, content_type="application/json")
+    assert client.get("/api/v1/notifications?unread=true").json()["total"] == 1
+    preferences = [{"event": NEWS, "channel": "email", "scope": "none"}]
+    strange = [*preferences, {"event": "x", "channel": "email", "scope": "all"}]
+    refused = client.put("/api/v1/notifications/preferences", strange, content_type="application/json")
     assert (refused.status_code, refused.json()["detail"][0]["value"]) == (422, "x")
-    before = client.get("/api/v1/notices/preferences").json()
-    assert {"event": NEWS, "channel": "mail", "scope": "mine"} in before, "nothing of it is stored"
-    chosen = client.put("/api/v1/notices/preferences", preferences, content_type="application/json").json()
-    assert {"event": NEWS, "channel": "mail", "scope": "none"} in chosen
+    before = client.get("/api/v1/notifications/preferences").json()
+    assert {"event": NEWS, "channel": "email", "scope": "mine"} in before, "nothing of it is stored"
+    chosen = client.put(
+        "/api/v1/notifications/preferences", preferences, content_type="application/json"
+    ).json()
+    assert {"event": NEWS, "channel": "email", "scope": "none"} in chosen
     assert {"event": NEWS, "channel": "screen", "scope": "mine"} in chosen

@@ -1,5 +1,7 @@
-"""Who is told of what, once. The firm: Anna is an Administrator, Ben
-owns the connection, Cleo is a colleague."""
+"""Who is notified of what, once.
+
+In this organisation Anna is an Administrator, Ben owns the connection, and Cleo is a colleague.
+"""
 
 import asyncio
 from collections.abc import Collection

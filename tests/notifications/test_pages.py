@@ -1,4 +1,4 @@
-"""The page of notices and the page of what a person is told, as the person uses them."""
+"""The pages of notifications and of notification preferences."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def browser(anna: Actor) -> Client:
     return signed_in(anna)
 
 
-def page(browser: Client, address: str = "/notices/") -> str:
+def page(browser: Client, address: str = "/notifications/") -> str:
     return browser.get(address).content.decode()
 
 
@@ -42,15 +42,15 @@ def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client
     close_test_event(anna, "test_worse", "two")
     assert 'class="count">2<' in page(browser)
     assert "resolved" in page(browser)
-    assert "First" not in page(browser, "/notices/?event=test_worse")
+    assert "First" not in page(browser, "/notifications/?event=test_worse")
     with organisation_scope(anna.organisation_id):
         first = Notification.objects.get(event_type=NEWS)
-    browser.post("/notices/read", {"id": first.pk, "query": "show=unread"})
-    assert "First" not in page(browser, "/notices/?show=unread")
+    browser.post("/notifications/read", {"id": first.pk, "query": "show=unread"})
+    assert "First" not in page(browser, "/notifications/?show=unread")
     assert 'class="count">1<' in page(browser)
-    browser.post("/notices/read", {"unread": first.pk})
+    browser.post("/notifications/read", {"unread": first.pk})
     assert 'class="count">2<' in page(browser)
-    browser.post("/notices/read")
+    browser.post("/notifications/read")
     assert 'class="count"' not in page(browser)
 
 
@@ -62,8 +62,8 @@ def test_a_notification_of_another_person_does_not_exist(anna: Actor, browser: C
     )
     with organisation_scope(anna.organisation_id):
         notice = Notification.objects.get()
-    assert browser.get(f"/notices/{notice.pk}/").status_code == 404
-    browser.post("/notices/read", {"id": notice.pk})
+    assert browser.get(f"/notifications/{notice.pk}/").status_code == 404
+    browser.post("/notifications/read", {"id": notice.pk})
     with organisation_scope(anna.organisation_id):
         notice.refresh_from_db()
         assert notice.read_at is None
@@ -72,11 +72,11 @@ def test_a_notification_of_another_person_does_not_exist(anna: Actor, browser: C
 
 @pytest.mark.parametrize("query", ["page=0", "event=%00", "show=x", "page=²"])
 def test_an_unknown_filter_of_notices_is_refused(browser: Client, query: str) -> None:
-    assert browser.get(f"/notices/?{query}").status_code == 422
+    assert browser.get(f"/notifications/?{query}").status_code == 422
 
 
 def test_a_page_past_the_end_is_the_last_one(browser: Client) -> None:
-    assert browser.get("/notices/?page=99999999").status_code == 200
+    assert browser.get("/notifications/?page=99999999").status_code == 200
 
 
 def test_notification_preferences_are_stored_and_audited(anna: Actor, browser: Client, actor: Any) -> None:
@@ -85,25 +85,29 @@ def test_notification_preferences_are_stored_and_audited(anna: Actor, browser: C
     ben = actor("user", organisation=firm, name="Ben")
     form_data = {
         f"screen-{NEWS}": "all",
-        f"mail-{NEWS}": "none",
+        f"email-{NEWS}": "none",
         "digest": "daily",
         "stand_in": ben.membership_id,
         "away_until": "2026-12-24",
     }
-    hidden = browser.post("/notices/preferences/", form_data | {f"screen-{TROUBLE}": "none"}).content.decode()
+    hidden = browser.post(
+        "/notifications/preferences/", form_data | {f"screen-{TROUBLE}": "none"}
+    ).content.decode()
     assert "none is not one of the available choices" in hidden
     assert 'value="2026-12-24"' in hidden, "what was typed stays"
     with organisation_scope(anna.organisation_id):
         assert not Preference.objects.exists()
-    text = browser.post("/notices/preferences/", form_data, follow=True).content.decode()
+    text = browser.post("/notifications/preferences/", form_data, follow=True).content.decode()
     assert "Notification settings saved." in text
     with organisation_scope(anna.organisation_id):
         chosen = {(one.event_type, one.channel): one.scope for one in Preference.objects.all()}
-        assert chosen == {(NEWS, "screen"): "all", (NEWS, "mail"): "none"}
+        assert chosen == {(NEWS, "screen"): "all", (NEWS, "email"): "none"}
         arrangement = DeliverySettings.objects.get()
         assert (arrangement.digest, arrangement.stand_in_id) == (True, ben.membership_id)
         assert AuditEntry.objects.filter(action="notifications.delivery_settings_changed").count() == 2
-    browser.post("/notices/preferences/", {f"screen-{NEWS}": "mine", f"mail-{NEWS}": "mine", "digest": "now"})
+    browser.post(
+        "/notifications/preferences/", {f"screen-{NEWS}": "mine", f"email-{NEWS}": "mine", "digest": "now"}
+    )
     with organisation_scope(anna.organisation_id):
         assert not Preference.objects.exists()
         assert DeliverySettings.objects.get().stand_in_id is None
@@ -111,7 +115,7 @@ def test_notification_preferences_are_stored_and_audited(anna: Actor, browser: C
 
 def test_a_stranger_cannot_stand_in(anna: Actor, browser: Client, actor: Any) -> None:
     stranger = actor("administrator", name="Vreemde")
-    text = browser.post("/notices/preferences/", {"stand_in": stranger.membership_id}).content.decode()
+    text = browser.post("/notifications/preferences/", {"stand_in": stranger.membership_id}).content.decode()
     assert "Nothing was saved" in text
     with organisation_scope(anna.organisation_id):
         assert not DeliverySettings.objects.exists()
@@ -121,7 +125,7 @@ def sign_in(anna: Actor, agent: str, address: str = "192.0.2.10") -> None:
     client = Client(headers={"user-agent": agent}, REMOTE_ADDR=address)
     email = User.objects.get(pk=anna.user_id).email
     client.post("/accounts/login/", {"login": email, "password": PASSWORD})
-    assert client.get("/notices/").status_code == 200
+    assert client.get("/notifications/").status_code == 200
 
 
 def test_only_a_sign_in_from_a_new_browser_is_notified(anna: Actor) -> None:
@@ -157,7 +161,7 @@ def test_marking_as_read_skips_newer_notifications(anna: Actor, browser: Client)
     open_test_event(anna, NEWS, administrations={1: {"name": "First"}})
     form = form_of(page(browser))
     open_test_event(anna, NEWS, "two", administrations={2: {"name": "Second"}})
-    browser.post("/notices/read", {"query": "", "newest": form.get("newest", [""])[0]})
-    unread = page(browser, "/notices/?show=unread")
+    browser.post("/notifications/read", {"query": "", "newest": form.get("newest", [""])[0]})
+    unread = page(browser, "/notifications/?show=unread")
     assert "Second" in unread
     assert "First" not in unread

@@ -1,5 +1,4 @@
-"""The firm's own program is told: signed, tried again, never called at a
-private address, never about what is restricted."""
+"""Webhooks: signed, retried, never sent to private addresses or about restricted administrations."""
 
 import asyncio
 import json

@@ -1,18 +1,16 @@
-"""The nine steps clicked through in a real browser, with the played vendor and a real worker behind it.
+"""The nine steps of the wizard in a real browser, with the simulated vendor and a real worker.
 
-Screenshots of every step stay in `test-output/`; axe-core looks at each.
+Screenshots of every step are stored in `test-output/`; axe-core checks each.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connections
 from playwright.sync_api import Browser, CDPSession, Page, Route, expect
 
-import koppel.web
 from koppel.administrations.models import Administration
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
@@ -22,6 +20,7 @@ from koppel.organisations.groups.settings_templates import create_template
 from koppel.organisations.models import Organisation
 from tests.fixtures.stack import SANDBOX_PASSWORD, SANDBOX_USER, Sandbox, register_app
 from tests.web.browsing import address, browser, click_twice, listen, look, opened, sign_in
+from tests.web.components import open_component
 
 __all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
@@ -343,10 +342,8 @@ def identify(page: Page, boss: Any, words: dict[str, str], mark: str) -> None:
 
 def test_an_empty_cell_of_a_pasted_column_keeps_its_place(browser: Browser) -> None:
     """Or the number of the next company would be given to this one."""
-    page = browser.new_page()
     rows = "".join(f'<tr><td><input data-column value="{old}"></td></tr>' for old in ("", "guess", "", ""))
-    page.set_content(f"<table>{rows}</table>")
-    page.add_script_tag(path=Path(koppel.web.__file__).parent / "static/koppel/koppel.js")
+    page, _complaints, _posted = open_component(browser, f"<table>{rows}</table>")
     fields = page.locator("input")
     paste(page, fields.first, "69599084\r\n\r\n17052456\r\n")
     assert [one.input_value() for one in fields.all()] == ["69599084", "guess", "17052456", ""]
@@ -355,18 +352,17 @@ def test_an_empty_cell_of_a_pasted_column_keeps_its_place(browser: Browser) -> N
 
 def test_rows_are_found_by_their_values_and_not_by_their_options(browser: Browser) -> None:
     """Every row offers the same reasons; and how many are shown is said, also when it is none."""
-    page = browser.new_page()
     reasons = "<select><option value=''>–</option><option value='t'>Test / demo</option></select>"
     rows = "".join(
         f"<tr><td>{name}</td><td><input value='{number}'>{reasons}</td></tr>"
         for name, number in (("Bakkerij", "69599084"), ("Smederij", "17052456"))
     )
-    page.set_content(
-        "<html lang=en><input id=search data-filter-rows='#t'>"
+    page, _complaints, _posted = open_component(
+        browser,
+        "<input id=search data-filter-rows='#t'>"
         "<span id=told data-shown-rows='#t' data-of=of data-none='Nothing matches.'></span>"
-        f"<table id=t><tbody>{rows}</tbody></table>"
+        f"<table id=t><tbody>{rows}</tbody></table>",
     )
-    page.add_script_tag(path=Path(koppel.web.__file__).parent / "static/koppel/koppel.js")
     for words, visible_count, announcement in (
         ("bakker", 1, "1 of 2"),
         ("1705", 1, "1 of 2"),

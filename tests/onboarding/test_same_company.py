@@ -1,5 +1,4 @@
-"""“Is this the same company?”: where the accounting system and the register
-differ, a person answers before the import."""
+"""The confirmation “Is this the same company?” when accounting system and register differ."""
 
 import re
 from typing import Any

@@ -1,5 +1,4 @@
-"""The wizard as its people meet it, page by page: what it keeps, what it
-refuses, and that nothing is imported twice."""
+"""The wizard page by page: what it stores, what it refuses, and that nothing is imported twice."""
 
 import re
 import threading
@@ -17,7 +16,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from koppel.administrations import restriction
 from koppel.administrations.models import Administration, Assignment
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connector.registry import connectors
@@ -26,6 +24,7 @@ from koppel.onboarding.models import Flow, Import
 from koppel.organisations.models import Division, Organisation, Template
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
+from tests.administrations.factories import restrict
 from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.first_steps import Newcomer, newcomer, path_of
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app
@@ -118,9 +117,7 @@ def test_a_restricted_administration_is_not_listed_for_others(listed: Newcomer, 
     listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids})
     (secret,) = imported(listed.actor)
     with organisation_scope(listed.actor.organisation_id):
-        restriction.set_access(
-            listed.actor, secret.pk, restricted=True, membership_ids=[listed.actor.membership_id]
-        )
+        restrict(listed.actor, secret.pk, [listed.actor.membership_id])
         total = RemoteCompany.objects.count()
         company = RemoteCompany.objects.get(pk=secret.remote_company_id)
     piet = colleague_of(listed, actor, "administrator")

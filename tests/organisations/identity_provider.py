@@ -1,10 +1,12 @@
-"""A small OpenID Connect provider, run as a process of its own:
-`python identity_provider.py`. Prints its port.
+"""A small OpenID Connect provider, run as a process of its own: `python identity_provider.py`.
+
+Prints its port.
 
 Signs in whoever `POST /__control__` says, with the faults it names. It knows one client, and the redirect
 addresses that `redirect_uris` names (None: any). With `leads_to` it is hostile: its sign-in page sends the
 browser on to that address, at another provider, with the state that it was given. `GET /__received__` has the
-codes that its token endpoint was sent."""
+codes that its token endpoint was sent.
+"""
 
 import base64
 import hashlib

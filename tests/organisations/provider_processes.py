@@ -1,5 +1,4 @@
-"""Identity providers as processes of their own, and a browser that
-walks from Koppel over one of them and back."""
+"""Identity providers as processes, and a browser that signs in from Koppel through one of them."""
 
 import json
 import subprocess

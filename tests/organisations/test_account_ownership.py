@@ -1,5 +1,8 @@
-"""An account belongs to its person: what one firm, or its identity provider, says of somebody changes nothing
-for that person elsewhere, joins them to nothing, and is told to them."""
+"""An account belongs to its person.
+
+What one organisation or its identity provider states about a person changes nothing elsewhere, adds no
+membership, and is notified.
+"""
 
 import asyncio
 import io
@@ -98,8 +101,10 @@ def notices_of(person: Actor) -> list[str]:
 
 
 def test_a_provider_cannot_add_an_existing_account(eve: Actor, ada: Actor, idp: Idp) -> None:
-    """Eve invites Ada, and signs in at her own provider as Ada. Then
-    Ada signs in with her password, as always."""
+    """Eve invites Ada, and signs in at her own provider as Ada.
+
+    Then Ada signs in with her password, as always.
+    """
     configure(eve, idp)
     invited(eve, email_of(ada), language="nl")
     idp.says(sub="ada", email=email_of(ada), email_verified=True, name="Ada")
@@ -134,7 +139,7 @@ def test_accepting_an_invitation_keeps_the_home_organisation(eve: Actor, ada: Ac
     assert memberships_of(ada) == {ada.organisation_id, eve.organisation_id}
     assert opens(browser) == eve.organisation_id, "Accepted in this session."
     assert notices_of(ada) == ["membership_began"], "Told where she works."
-    assert "a member of" in by_password(email_of(ada)).get("/notices/").content.decode()
+    assert "a member of" in by_password(email_of(ada)).get("/notifications/").content.decode()
     assert opens(by_password(email_of(ada))) == ada.organisation_id
 
 
@@ -155,8 +160,10 @@ def test_a_session_that_a_provider_opened_accepts_no_invitation(
 
 
 def test_a_provider_cannot_accept_invitations_of_others(eve: Actor, ada: Actor, actor: Any, idp: Idp) -> None:
-    """Eve invites somebody before Ada does, and lets her provider make
-    the account. The person knows nothing of it."""
+    """Eve invites somebody before Ada does, and lets her provider make the account.
+
+    The person knows nothing of it.
+    """
     configure(eve, idp)
     email = "nieuw@example.test"
     invited(eve, email)
@@ -304,8 +311,10 @@ def test_the_organisation_that_was_joined_first_goes_before_the_lower_number(eve
 def test_a_provider_changes_nothing_that_holds_for_the_account_elsewhere(
     eve: Actor, ada: Actor, idp: Idp
 ) -> None:
-    """Ada works for both and linked Eve's provider. Whoever signs in
-    there as Ada speaks for Eve's firm only."""
+    """Ada works for both and linked Eve's provider.
+
+    Whoever signs in there as Ada speaks for Eve's firm only.
+    """
     by_password(email_of(ada)).post(invited(eve, email_of(ada)))
     configure(eve, idp)
     idp.says(sub="ada")

@@ -1,5 +1,4 @@
-"""People, divisions, templates and the audit log, from the shell and over REST:
-what their pages do, with the same limits."""
+"""People, divisions, templates and the audit log over REST and from the command line."""
 
 import io
 import json

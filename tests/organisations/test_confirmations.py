@@ -1,5 +1,4 @@
-"""What cannot be taken back with one click is asked once more, with what it does;
-an answer to something else does nothing."""
+"""Irreversible actions need a confirmation that lists their effects and applies only to these."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which identity provider the sign-in page leads an address to: nobody's people are led to another firm's."""
+"""Which identity provider an e-mail address leads to; never that of another organisation."""
 
 import io
 import json

@@ -1,5 +1,7 @@
-"""Whoever has a bare server makes an organisation from the shell; its Administrator opens the link and is at
-work. And whom no mail reaches gets a link from the shell."""
+"""The first organisation is created from the command line, and its Administrator opens a link.
+
+People who receive no mail get a link from the command line.
+"""
 
 import io
 import json

@@ -1,6 +1,8 @@
-"""The first hour of a firm in a real browser: the sign-in page of an empty installation, the
-link, an app registration, two administrations that become active. Screenshots of each page stay
-in `test-output/`; axe-core looks at each."""
+"""The first hour of an organisation in a real browser, up to two active administrations.
+
+It starts at the sign-in page of an empty installation. Screenshots of each page are stored in `test-output/`;
+axe-core checks each.
+"""
 
 import io
 import json

@@ -1,5 +1,4 @@
-"""Forms of the organisation: what is refused stands at its field,
-with what was typed, and nothing is stored."""
+"""Forms of the organisation: errors at their fields, typed values kept, nothing stored."""
 
 from collections.abc import Mapping
 from typing import Any

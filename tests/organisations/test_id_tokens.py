@@ -1,5 +1,4 @@
-"""ID tokens that an identity provider, or somebody who pretends to be one, may
-send. None but the honest one is accepted."""
+"""Genuine and forged ID tokens; only the genuine one is accepted."""
 
 import base64
 import json

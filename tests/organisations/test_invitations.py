@@ -1,7 +1,8 @@
-"""Somebody is asked by mail, opens the link, and is a member: the whole way, as the browser walks it."""
+"""Invitations by mail, from sending to membership."""
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -288,6 +289,31 @@ def test_a_list_is_read_in_any_encoding_and_by_any_delimiter(actor: Any) -> None
     upload = SimpleUploadedFile("people.txt", text.encode("utf-16"))
     page = client.post(MANY, {"file": upload}).content.decode()
     assert ("1 person will be invited" in page, "Møller; Sønn" in page) == (True, True)
+
+
+@pytest.mark.parametrize("name", ["invite-utf16.csv", "invite-utf16-no-heading.csv"])
+def test_a_list_of_the_cases_is_read(actor: Any, shared_reference: Path, name: str) -> None:
+    content = (shared_reference / "cases" / "csv" / name).read_bytes()
+    page = signed_in(actor()).post(MANY, {"file": SimpleUploadedFile("p.csv", content)}).content.decode()
+    assert ("1 person will be invited" in page, "Šárka Łoś" in page, "ÿþ" in page) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Naam;Rol;E-mailadres\nBo Ek;Alleen lezen;bo@example.test", ("1 person will be invited", "Bo Ek")),
+        ("Bo Ek;bo@example.test;reader\n", ("1 person will be invited", "Bo Ek")),
+        ("\n\nE-MAIL:;Name;;\nbo@example.test;Bo Ek;;\n", ("1 person will be invited", "Bo Ek")),
+        ("E-mail;Colour\nbo@example.test;red", ("Unknown headings: Colour.",)),
+        ("Name;Role\nBo;reader", ("No column has the heading",)),
+        ("bo@example.test;Bo Ek;reader;;;surplus", ("The value “surplus” is below no heading.",)),
+    ],
+)
+def test_columns_are_known_by_their_headings_or_by_the_address(
+    actor: Any, text: str, words: tuple[str, ...]
+) -> None:
+    page = signed_in(actor()).post(MANY, {"text": text}).content.decode()
+    assert [word in page for word in words] == [True] * len(words), page
 
 
 def test_a_line_that_cannot_be_read_is_named(actor: Any) -> None:

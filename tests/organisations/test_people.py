@@ -1,4 +1,4 @@
-"""Who may change whom, the last Administrator, and leaving with everything handed over."""
+"""Who may change whom, the last Administrator, and leaving with a hand-over."""
 
 import threading
 from datetime import timedelta

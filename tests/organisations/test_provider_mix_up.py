@@ -1,5 +1,4 @@
-"""Two firms, each with an identity provider of its own, one of them hostile: no
-answer of one is ever taken for the other's."""
+"""Two organisations with identity providers, one hostile: responses are never mixed up."""
 
 from collections.abc import Iterator
 from typing import Any

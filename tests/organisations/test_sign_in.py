@@ -1,5 +1,4 @@
-"""Signing in: the second step, passkeys, sessions, throttling, switching between
-organisations, and operators who look in."""
+"""Sign-in: second factor, passkeys, sessions, throttling, switching organisations, operators."""
 
 from datetime import timedelta
 from typing import Any
@@ -89,7 +88,7 @@ def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: 
     client.post(SECURITY, {"requires_mfa": "1", "audit_years": "7"})
     assert client.get("/").status_code == 200
     member = with_password(user)
-    for page in ("/", "/administrations/", "/account/tokens/", "/notices/"):
+    for page in ("/", "/administrations/", "/account/tokens/", "/notifications/"):
         assert member.get(page).headers["Location"] == NEEDED, page
     answer = member.get("/api/v1/me")
     assert (answer.status_code, answer.json()) == (403, {"error": "second_step_needed"})

@@ -1,5 +1,4 @@
-"""A firm's own identity provider, a process of its own: it signs in the
-firm's people, to the firm, and nobody else."""
+"""Single sign-on with an organisation's own identity provider, a separate process."""
 
 import re
 import threading
@@ -451,7 +450,7 @@ def test_a_provider_disabled_during_the_sign_in_is_refused(
     def admit_and_go_off(*arguments: Any) -> User | None:
         user = admit(*arguments)
         with organisation_scope(boss.organisation_id):
-            single_sign_on.switch_off(boss)
+            single_sign_on.disable_provider(boss)
         return user
 
     monkeypatch.setattr(links, "admit", admit_and_go_off)

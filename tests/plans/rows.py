@@ -1,5 +1,4 @@
-"""Rows of fifty organisations, by SQL alone: enough of them that a table
-read from end to end is seen in the plan."""
+"""Rows of fifty organisations, by SQL alone: enough that a full scan shows in the plan."""
 
 from typing import Any
 

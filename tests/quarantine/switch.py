@@ -1,4 +1,4 @@
-"""The operator at the shell, who puts the installation into quarantine and ends it."""
+"""The operator who starts and ends a quarantine from the command line."""
 
 import json
 import os

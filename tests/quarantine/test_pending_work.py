@@ -1,5 +1,7 @@
-"""What is under way when the quarantine begins, and what waits for its end:
-nothing is lost, nothing counts as a failure."""
+"""Work in progress when a quarantine begins, and work that waits for its end.
+
+Nothing is lost, and nothing counts as a failure.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -187,9 +189,9 @@ def test_only_mail_and_messages_created_during_the_quarantine_are_sent(
     assert (mailoutbox, program.got) == ([], [])
     assert states(anna) == ([("waiting", 0)] * 2, [("waiting", 0)] * 2)
     assert screen_messages(anna) == ["News of before", "News of meanwhile"]
-    assert koppel_quarantine("status")["mails_from_before"] == 1
+    assert koppel_quarantine("status")["emails_from_before"] == 1
     ended = koppel_quarantine("off")
-    assert (ended["mails_not_sent"], ended["webhook_messages_not_sent"]) == (1, 1)
+    assert (ended["emails_not_sent"], ended["webhook_messages_not_sent"]) == (1, 1)
     assert send_all(anna) == (1, 1)
     assert [one.subject for one in mailoutbox] == ["News of meanwhile"]
     assert [one["message"]["en"] for one in program.messages()] == ["News of meanwhile"]
@@ -198,7 +200,7 @@ def test_only_mail_and_messages_created_during_the_quarantine_are_sent(
 def test_the_operator_may_have_what_waited_sent(anna: Actor, mailoutbox: list[EmailMessage]) -> None:
     open_test_event(anna, NEWS, "before", context={"name": "before"})
     koppel_quarantine("on")
-    assert koppel_quarantine("off", "--send-pending")["mails_not_sent"] == 0
+    assert koppel_quarantine("off", "--send-pending")["emails_not_sent"] == 0
     assert send_all(anna) == (1, 0)
     assert [one.subject for one in mailoutbox] == ["News of before"]
 

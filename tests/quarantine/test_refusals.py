@@ -1,5 +1,4 @@
-"""In quarantine, what would leave the installation is refused with one
-sentence, by every way in, and every page says so."""
+"""In quarantine, outgoing work is refused with one sentence on every interface."""
 
 import json
 import re

@@ -1,5 +1,4 @@
-"""A copy of the installation beside the original, as after a restore: it
-reaches nobody, and the original loses nothing."""
+"""A restored copy beside the original calls no one, and the original loses nothing."""
 
 import os
 import socket

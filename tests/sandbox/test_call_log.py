@@ -1,4 +1,4 @@
-"""The sandbox's memory of calls: what one test left under way is not told to the next."""
+"""The sandbox's log of calls: unfinished calls of one test do not affect the next."""
 
 import socket
 import threading

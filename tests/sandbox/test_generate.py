@@ -1,4 +1,4 @@
-"""The companies that the sandbox makes up."""
+"""Generated companies of the sandbox."""
 
 from datetime import date
 

@@ -1,5 +1,4 @@
-"""Every answer of the played ERP API has the shape that the vendor
-publishes: nothing is missing, nothing is invented."""
+"""Every response of the simulated ERP API matches the vendor's published description."""
 
 import gzip
 import json

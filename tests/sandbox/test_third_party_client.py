@@ -1,5 +1,4 @@
-"""An OAuth client that knows nothing of Koppel or its sandbox
-(Authlib) signs in, refreshes, revokes and reads."""
+"""An independent OAuth client (Authlib) signs in, refreshes, revokes and reads."""
 
 import secrets
 from typing import Any

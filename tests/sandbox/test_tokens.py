@@ -1,4 +1,4 @@
-"""The sandbox's token endpoint, as a client that knows nothing of Koppel meets it."""
+"""The sandbox's token endpoint, called by an independent client."""
 
 import json
 from typing import Any

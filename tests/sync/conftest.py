@@ -1,5 +1,4 @@
-"""An imported administration whose syncs are performed in this
-process, against the real sandbox over HTTP."""
+"""An imported administration whose syncs run in this process, against the sandbox over HTTP."""
 
 import pytest
 

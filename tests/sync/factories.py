@@ -1,5 +1,4 @@
-"""Imports a company of the sandbox and performs its runs in this process: the
-engine is the worker's, its loop is ours."""
+"""Imports a company of the sandbox and executes its runs in this process with the worker's engine."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +35,7 @@ class Synced:
     sandbox: Sandbox
 
     def sync(self, *, full: bool = False) -> Run:
-        """Ask for a run and perform it until it ends or waits. The run as it stands then."""
+        """Request a run and execute it until it ends or waits; return the run."""
         with organisation_scope(self.actor.organisation_id):
             if self.administration.activated_at is None and not Run.objects.exists():
                 request_first_runs(self.actor, [self.administration_id])
@@ -137,8 +136,10 @@ class Synced:
 
 
 def import_company(connected: Connected, index: int = 0) -> Synced:
-    """The company at `place` in the sandbox's list. Its weekly full
-    comparison is days away, also when midnight passes."""
+    """The company at `place` in the sandbox's list.
+
+    Its weekly full comparison is days away, also when midnight passes.
+    """
     company_id = str(connected.sandbox.companies()[index]["id"])
     actor = connected.actor
     with organisation_scope(actor.organisation_id):

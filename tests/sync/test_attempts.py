@@ -1,4 +1,4 @@
-"""What one attempt of a run knew, the next one knows too; what two pages of one commit do is done once."""
+"""State carried from one attempt of a run to the next, and pages that share a commit."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,5 +1,4 @@
-"""Our own database answers with errors: what passes by itself is waited for
-without a strike, every other error is a crash."""
+"""Errors of our own database: outages are waited out, every other error is a crash."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -173,8 +172,10 @@ def test_crashes_after_committed_pages_are_limited(synced: Synced, monkeypatch: 
 def test_a_worker_waits_for_a_database_that_is_read_only_for_a_while(
     connected: MakeConnected, database_addresses: Addresses
 ) -> None:
-    """As after a failover to a standby: the worker can record nothing,
-    not even that it waits. Nobody restarts it."""
+    """As after a failover to a standby: the worker can record nothing, not even that it waits.
+
+    Nobody restarts it.
+    """
     synced = import_company(connected())
     with run_worker(database_addresses.superuser_url) as worker:
         synced.sandbox.hold("journaltransaction")

@@ -1,4 +1,4 @@
-"""Anna imports a company; Koppel reads all of it, and a second sync of an unchanged ledger writes nothing."""
+"""The first sync reads everything; a second sync of an unchanged ledger writes nothing."""
 
 from decimal import Decimal
 

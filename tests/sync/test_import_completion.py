@@ -1,4 +1,4 @@
-"""An import is over when its last administration was read, failed or was stopped; later syncs are none."""
+"""An import ends when its last administration was read, failed or was stopped."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What a sync costs and finds when little has changed at the source, and what a full comparison proves."""
+"""Incremental syncs: their cost, what they find, and what a full comparison proves."""
 
 import asyncio
 import json
@@ -198,8 +198,10 @@ def test_an_entry_that_left_a_closed_period_changed_it_and_its_lines_no_longer_d
 
 
 def numbers_in_open_periods(synced: Synced) -> set[str]:
-    """Of entries; none in a closed period has the same number. In the first
-    days of January there may be none at all."""
+    """Of entries; none in a closed period has the same number.
+
+    In the first days of January there may be none at all.
+    """
     closed = {row.period for row in synced.rows("periods", closed=True)}  # type: ignore[attr-defined]
     where: dict[str, set[bool]] = {}
     for row in synced.rows("entries"):

@@ -1,5 +1,4 @@
-"""Each trap of the real API's paging, set by the sandbox: afterwards the
-books hold exactly what the source holds."""
+"""Pitfalls of the real API's paging, simulated by the sandbox; the books must equal the source."""
 
 import json
 from decimal import Decimal

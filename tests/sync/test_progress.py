@@ -1,4 +1,4 @@
-"""What people see of a run under way: on screen, over REST and in the shell. Anna watches an import."""
+"""The progress of runs on pages, over REST and from the command line."""
 
 import json
 from collections.abc import Iterator

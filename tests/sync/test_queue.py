@@ -1,4 +1,4 @@
-"""Who comes next when there is more to sync than workers have room for. Firms wait; a worker takes."""
+"""The order of the queue when more runs wait than workers have room for."""
 
 import asyncio
 from collections import Counter
@@ -56,7 +56,7 @@ def queued_runs(administrations: list[Administration], trigger: str = "schedule"
 
 
 async def look(database: Database, worker: str, room: int) -> list[ClaimedRun]:
-    """What a worker takes whose heart beats on, however long it is until the next look."""
+    """Claim runs for a worker whose heartbeat continues."""
     async with database.installation_transaction() as connection:
         runs = (await queue.claim_next(connection, worker, room)).runs
         await connection.execute(

@@ -1,5 +1,7 @@
-"""Which reads a resource gets, without a database or a vendor: changes before the comparison, a full read
-whenever one is due, and never more than two."""
+"""Which reads a resource gets, without database or vendor.
+
+Changes come before the comparison, a full read whenever one is due, and never more than two reads.
+"""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Who is due when: by the wall clock, spread, caught up once, paused with the connection."""
+"""Schedules: local time, spread, caught up once, paused with the connection."""
 
 import contextlib
 from datetime import UTC, datetime, timedelta

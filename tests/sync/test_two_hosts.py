@@ -1,5 +1,4 @@
-"""Workers on two hosts, one of which loses its network: bench/H2_two_hosts.py with
-network namespaces and PostgreSQL on TCP."""
+"""Workers on two hosts, one of which loses its network, as in `bench/H2_two_hosts.py`."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""One odd value of the vendor's costs at most its record: everything else is read, and the run ends well."""
+"""An unexpected value of the vendor's costs at most its record; the run succeeds."""
 
 import asyncio
 import json

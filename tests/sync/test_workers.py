@@ -1,5 +1,4 @@
-"""Real workers that are killed, stopped and told: Anna's import goes on
-without her. The sandbox is slow on purpose."""
+"""Real workers that are killed, stopped and notified during an import. The sandbox is slowed down."""
 
 import os
 import signal
@@ -212,8 +211,10 @@ def test_a_database_crash_costs_one_page_and_needs_no_action(
 
 
 def crash(url: str) -> None:
-    """Kills a process of PostgreSQL; returns when PostgreSQL has
-    noticed. Until then it still lets people in."""
+    """Kills a process of PostgreSQL; returns when PostgreSQL has noticed.
+
+    Until then it still lets people in.
+    """
     with psycopg.connect(url, autocommit=True) as watching:
         query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'koppel worker' LIMIT 1"
         row = watching.execute(query).fetchone()

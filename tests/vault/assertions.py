@@ -1,4 +1,4 @@
-"""Everything that the commands of `koppel` say: as a table, as JSON, and when they refuse or fail."""
+"""Collects all output of the commands of `koppel`: tables, JSON, refusals and failures."""
 
 import io
 import os

@@ -1,5 +1,4 @@
-"""Many consents at once: the sandbox gives them as if in the browser, and they
-are stored as a sign-in would store them."""
+"""Creates many consents at once, stored as a sign-in would store them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -54,8 +53,10 @@ def give(
     mode: str = "company_list",
     expired: bool = True,
 ) -> list[GrantedAccess]:
-    """`count` consents of one connection. `expired`: their access
-    tokens end now, so the next use renews them."""
+    """`count` consents of one connection.
+
+    `expired`: their access tokens end now, so the next use renews them.
+    """
     payload = {"client_id": CLIENTS[mode], "count": count}
     answers = sandbox.control("grants", payload)["grants"]
     granted = []

@@ -1,4 +1,4 @@
-"""Starts programs with a vault, talks to them, kills them."""
+"""Starts processes with a vault, communicates with them, and kills them."""
 
 import json
 import os

@@ -1,5 +1,4 @@
-"""A secret of any app is a ciphertext in the database, bound to its row, and
-found by key rotation without registration."""
+"""Secrets of any app are stored as ciphertexts bound to their row, and found by key rotation."""
 
 from collections.abc import Iterator
 from typing import Any

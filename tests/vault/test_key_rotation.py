@@ -1,4 +1,4 @@
-"""The operator changes the vault's keys, loses one, mixes one up. Tokens stay what they are."""
+"""The operator rotates, loses or mixes up the vault's keys; tokens survive."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""One owner for every token: many real processes at once, and killed at every step of a refresh."""
+"""One refresh per token: many real processes at once, killed at every step."""
 
 from collections import Counter
 from typing import Any

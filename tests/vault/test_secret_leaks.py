@@ -1,5 +1,4 @@
-"""A firm connects, imports, syncs, loses its consent. Then all that Koppel wrote,
-sent or answered is searched for secrets."""
+"""An organisation connects, imports, syncs and loses its consent; then all output is searched for secrets."""
 
 import json
 import os
@@ -112,8 +111,10 @@ MAY_BE_EMPTY = ("a mail",)
 
 
 def _through_the_web(firm: Connected, log: Path, port: int) -> tuple[str, str]:
-    """A real web process gets codes and tokens in addresses, forms and
-    headers. What it wrote down, and answered."""
+    """A real web process gets codes and tokens in addresses, forms and headers.
+
+    What it wrote down, and answered.
+    """
     command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
     answers = []
     with log.open("wb") as words:
@@ -184,7 +185,7 @@ def _answers(firm: Connected) -> Iterator[str]:
         f"/connections/{firm.connection.pk}/",
         "/administrations/",
         "/activity/",
-        "/notices/",
+        "/notifications/",
     ]
     for path in [*(one for one in described if "{" not in one), *pages]:
         answer = client.get(path, follow=True)

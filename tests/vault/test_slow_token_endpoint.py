@@ -1,8 +1,7 @@
-"""A token endpoint that answers after minutes: nobody asks it twice,
-nobody waits that long, and no consent is lost.
+"""A token endpoint that answers after minutes: one call, no long waits, no lost consent.
 
-Minutes are told by holding the answer back until the test lets it go;
-what counts in seconds is scaled down."""
+The response is held until the test releases it; durations in seconds are scaled down.
+"""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What the vault does with each kind of grant, and with everything a token endpoint can answer."""
+"""The vault with each kind of grant, and with every response of a token endpoint."""
 
 import asyncio
 import time

@@ -1,7 +1,6 @@
-"""A real browser at pages that this process serves: what it complains
-about, what axe-core finds, what sticks out.
+"""A real browser on pages that this process serves: errors, axe-core, overflow.
 
-Screenshots stay in `test-output/`.
+Screenshots are stored in `test-output/`.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""A firm in the middle of its work: two administrations, an issue, a notice, a division, a template."""
+"""An organisation with two administrations, an issue, a notification, a division and a template."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,13 +1,12 @@
-"""The frame's pages in a real browser: nothing for axe-core to find,
-nothing that the security policy stops."""
+"""The pages in a real browser: no findings of axe-core, no violations of the security policy."""
 
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, expect
 
 from koppel.kit.tenancy import organisation_scope
-from tests.web.browsing import NOWHERE, address, browser, listen, look, look_at_widths, opened, sign_in
+from tests.web.browsing import NOWHERE, address, browser, listen, look_at_widths, opened, sign_in
 from tests.web.factories import IMPORT, World, build_world
 
 __all__ = ["address", "browser"]
@@ -33,9 +32,9 @@ def pages(world: World) -> dict[str, str]:
         "sync": f"{administration_path}/sync/",
         "sync-run": f"{administration_path}/sync/runs/{world.run_id}/",
         "issues": "/issues/",
-        "notices": "/notices/",
-        "notices-unread": "/notices/?show=unread",
-        "notices-preferences": "/notices/preferences/",
+        "notices": "/notifications/",
+        "notices-unread": "/notifications/?show=unread",
+        "notices-preferences": "/notifications/preferences/",
         "people": "/organisation/people/",
         "divisions": "/organisation/divisions/",
         "division": f"/organisation/divisions/{world.division.pk}/",
@@ -61,14 +60,16 @@ def pages(world: World) -> dict[str, str]:
         "api": "/account/api/",
         "password": "/accounts/password/change/",
         "two-steps": "/accounts/2fa/",
+        "styleguide": "/styleguide/",
         "not-found": NOWHERE,
     }
 
 
 @pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("nl", "dark")])
 def test_every_page_is_accessible(
-    browser: Browser, world: World, address: str, language: str, scheme: Any
+    browser: Browser, world: World, address: str, language: str, scheme: Any, settings: Any
 ) -> None:
+    settings.STYLEGUIDE = True
     page = opened(browser, color_scheme=scheme, locale=language)
     complaints = listen(page)
     for name in ("accounts/login", "accounts/password/reset", "sign-in"):
@@ -117,69 +118,6 @@ def test_a_pressed_button_is_not_replaced(browser: Browser, world: World, addres
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
     page.wait_for_selector("text=Import complete: 2 administrations are active.")
     page.context.close()
-
-
-def test_the_search_is_one_keystroke_away(browser: Browser, world: World, address: str) -> None:
-    page = opened(browser)
-    sign_in(page, address, world.boss)
-    page.keyboard.press("Control+k")
-    page.keyboard.type("bakkerij")
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{address}/administrations/?q=bakkerij")
-    assert page.locator("#rows-body tr").count() == 1
-    page.context.close()
-
-
-def test_the_search_finds_administrations_people_and_pages_by_keyboard(
-    browser: Browser, world: World, address: str
-) -> None:
-    page = opened(browser)
-    sign_in(page, address, world.boss)
-    page.keyboard.press("Control+k")
-    page.keyboard.type("bakk")
-    page.wait_for_selector("#hits >> text=Bakkerij De Haan B.V.")
-    look(page, "search-wide-en")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{address}/administrations/{world.active.pk}/")
-    page.keyboard.press("Control+k")
-    page.keyboard.type("verbinding")
-    page.wait_for_selector("#hits >> text=Connections")
-    page.keyboard.press("Escape")
-    assert page.locator("#hits a").count() == 0
-    page.keyboard.press("Control+a")
-    page.keyboard.type("no such thing")
-    page.wait_for_selector("#hits >> text=No results for “no such thing”.")
-    page.context.close()
-
-
-def test_an_answer_of_the_search_that_comes_late_opens_nothing(
-    browser: Browser, world: World, address: str
-) -> None:
-    page, routes, over = opened(browser), list[Route](), list[str]()
-    for outcome in (
-        "requestfinished",
-        "requestfailed",
-    ):  # the empty field may have been asked about in its place
-        page.on(outcome, lambda one: over.append(one.url))
-    sign_in(page, address, world.boss)
-    page.route("**/search/?q=verbinding", lambda route: routes.append(route))  # noqa: PLW0108 - it wants a Python function
-    page.keyboard.press("Control+k")
-    page.keyboard.type("verbinding")
-    while not routes:
-        page.wait_for_timeout(50)
-    page.keyboard.press("Escape")
-    routes[0].continue_()
-    while routes[0].request.url not in over:
-        page.wait_for_timeout(50)
-    page.evaluate(A_WHILE)
-    assert page.locator("#hits a").count() == 0
-    page.context.close()
-
-
-A_WHILE = "() => new Promise((done) => setTimeout(done, 300))"
-"""So long that whatever the page does with an answer it has done. A
-slow machine makes the test easier, not fail."""
 
 
 def test_enter_in_the_settings_saves_and_never_resets(browser: Browser, world: World, address: str) -> None:

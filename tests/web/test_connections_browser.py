@@ -1,5 +1,4 @@
-"""The pages of connections in a real browser, in a firm where things go wrong: one connection waits for a
-sign-in, one is degraded and has a company that was renamed, somebody is to take over, somebody left."""
+"""The pages of connections in a real browser, with failing and disputed connections."""
 
 from datetime import timedelta
 from typing import Any

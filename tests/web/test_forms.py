@@ -1,5 +1,4 @@
-"""What is typed and cannot be: at its field on a page, with its name over
-REST, with its sentence on the command line."""
+"""Invalid input: an error at its field on a page, by name over REST, a sentence on the command line."""
 
 from typing import Any
 

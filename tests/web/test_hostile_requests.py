@@ -1,4 +1,4 @@
-"""Somebody sends what is dear to look through. Everybody else is answered, and so are they."""
+"""Requests that are expensive to parse are refused, and others are still answered."""
 
 import http.client
 import os

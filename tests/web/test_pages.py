@@ -1,4 +1,4 @@
-"""Every page of the frame, for every role, in both languages."""
+"""Every page, for every role, in both languages."""
 
 import re
 from typing import Any
@@ -23,7 +23,7 @@ OF_THE_FRAME = {
     "/administrations/?q=bakkerij&status=active&sort=-complete&freshness=stale&favourites=1": Permission.VIEW,
     f"/administrations/rows/?import={IMPORT}": Permission.VIEW,
     "/issues/": Permission.VIEW,
-    "/notices/": Permission.VIEW,
+    "/notifications/": Permission.VIEW,
     "/organisation/people/": Permission.MANAGE_PEOPLE,
     "/organisation/divisions/": Permission.MANAGE_PEOPLE,
     "/organisation/templates/": Permission.MANAGE_PEOPLE,
@@ -81,7 +81,7 @@ def reads(client: Client, address: str, language: str, status: int = 200) -> str
     response = client.get(address, follow=address.startswith("/accounts/"))
     text = response.content.decode()
     assert response.status_code == status, f"{address}: {response.status_code}"
-    assert f'<html lang="{language}">' in text or 'id="rows"' in text, address
+    assert f'<html lang="{language}"' in text or 'id="rows"' in text, address
     assert not re.search(
         r"<style|<script(?![^>]*(?:\ssrc=|application/json))|\sstyle=|\son[a-z]+=|javascript:|(?:src|action)=\"https?:",
         text,
@@ -287,16 +287,16 @@ def test_a_division_is_renamed_and_a_name_is_used_once(world: World) -> None:
 
 def test_notices_are_counted_and_marked_as_read(world: World) -> None:
     client = world.client("user")
-    assert 'class="count">1<' in reads(client, "/notices/", "en")
-    client.post("/notices/read")
-    assert 'class="count"' not in reads(client, "/notices/", "en")
+    assert 'class="count count-new">1<' in reads(client, "/notifications/", "en")
+    client.post("/notifications/read")
+    assert 'class="count count-new"' not in reads(client, "/notifications/", "en")
 
 
 def test_the_language_follows_the_person(world: World) -> None:
     client = world.client("user")
-    response = client.post("/language", {"language": "nl", "next": "/notices/"})
-    assert response.headers["Location"] == "/notices/"
-    assert "Meldingen" in reads(client, "/notices/", "nl")
+    response = client.post("/language", {"language": "nl", "next": "/notifications/"})
+    assert response.headers["Location"] == "/notifications/"
+    assert "Meldingen" in reads(client, "/notifications/", "nl")
     assert (
         client.post("/language", {"language": "en", "next": "https://elsewhere.test/"}).headers["Location"]
         == "/"

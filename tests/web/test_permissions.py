@@ -1,7 +1,8 @@
-"""Every route of the web, opened as everybody and compared with
-docs/permissions.md; and as a stranger from elsewhere.
+"""Every route in every role, and as a member of another organisation.
 
-A new route fails here until its row says who may come in: CONTRIBUTING.md tells how to add one."""
+The results are compared with docs/permissions.md. A new route fails here until the table has its row;
+CONTRIBUTING.md describes how to add it.
+"""
 
 import json
 import re
@@ -40,8 +41,10 @@ def world(actor: Any) -> World:
 
 
 def samples(world: World) -> dict[str, Any]:
-    """What stands in an address for each `{word}`. A word that is not
-    here gets a number or text of nothing."""
+    """What stands in an address for each `{word}`.
+
+    A word that is not here gets a number or text of nothing.
+    """
     return {
         "administration_id": world.active.pk,
         "connection_id": world.active.connection_id,

@@ -1,5 +1,4 @@
-"""On paper nothing is lost: every row and column of a page, within the width
-of the sheet, with what it is at the head."""
+"""Printed pages contain every row and column within the sheet's width, and a heading."""
 
 from typing import Any
 

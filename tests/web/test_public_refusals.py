@@ -1,4 +1,4 @@
-"""A page for people who are not signed in shows every refusal, as those behind the sign-in do."""
+"""Public pages show every refusal, as pages behind the sign-in do."""
 
 import pytest
 from django.test import Client

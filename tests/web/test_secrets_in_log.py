@@ -1,4 +1,4 @@
-"""What opens something stands in no line of the log, whatever becomes of the request that carries it."""
+"""URLs that grant access never appear in the log, whatever becomes of the request."""
 
 import io
 import json
@@ -53,7 +53,7 @@ def live_links(anna: Actor) -> dict[str, tuple[str, str]]:
     key = f"{user_pk_to_url_str(user)}-{default_token_generator.make_token(user)}"
     return {
         "invitation": (invited, invited.split("/")[2]),
-        "unsubscribe": (f"/notices/unsubscribe/{way_out}", way_out),
+        "unsubscribe": (f"/notifications/unsubscribe/{way_out}", way_out),
         "reset": (f"/accounts/password/reset/key/{key}/", key),
     }
 
@@ -168,7 +168,9 @@ def text_routes(resolver: URLResolver | None = None, before: str = "/") -> Itera
 
 def test_every_address_with_a_word_of_its_own_hides_it() -> None:
     routes = [(path, part) for path, part in text_routes() if not path.startswith("/accounts/2fa/")]
-    assert {"/invitation/QtokenQ7f3/", "/notices/unsubscribe/QtokenQ7f3"} <= {path for path, _part in routes}
+    assert {"/invitation/QtokenQ7f3/", "/notifications/unsubscribe/QtokenQ7f3"} <= {
+        path for path, _part in routes
+    }
     assert any(path.startswith("/connections/new/") for path, _part in routes)
     readable = [
         path for path, part in routes if part in json.dumps(redacted({"event": f"Not Found: {path}"}))

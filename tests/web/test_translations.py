@@ -1,4 +1,4 @@
-"""What a person reads is there in Dutch too."""
+"""Every text has a Dutch translation."""
 
 import shutil
 

@@ -1,5 +1,4 @@
-"""Pages that take filters: an unknown one is refused with a banner and no
-rows; every link of Koppel's own is accepted."""
+"""Pages refuse unknown filters with a banner and no rows; all of Koppel's own links are accepted."""
 
 import re
 from collections.abc import Iterator
@@ -42,7 +41,7 @@ def pages_with_filters(world: World) -> list[str]:
         "/issues/",
         "/search/",
         "/organisation/activity/",
-        "/notices/",
+        "/notifications/",
         "/organisation/people/",
         "/organisation/divisions/",
         "/organisation/templates/",

@@ -45,7 +45,7 @@ urlpatterns = [
     path("account/api/", include("koppel.api.urls")),
     path("account/", include((account_urlpatterns, "account"))),
     path("registers/", include("koppel.company_registers.urls")),
-    path("notices/", include("koppel.notifications.urls")),
+    path("notifications/", include("koppel.notifications.urls")),
     path("issues/", include(([path("", views.issues_page, name="list")], "issues"))),
     path("", include("koppel.web.urls")),
 ]

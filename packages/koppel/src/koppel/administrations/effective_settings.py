@@ -70,7 +70,7 @@ class EffectiveSettings:
     audience_sources: Mapping[str, Source] = field(default_factory=dict)
     """Of each event of `notify`, who says it: these are set one by one."""
     silenced_events: frozenset[str] = frozenset()
-    """Events that the organisation tells nobody of, whatever is set below it."""
+    """Events of which the organisation notifies no member, whatever templates and administrations set."""
 
 
 COMPARED_KEYS = ("resources", "fiscal_years_back", "schedule", "full_comparison_weekday", "notify")

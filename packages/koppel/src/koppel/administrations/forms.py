@@ -8,6 +8,14 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.bulk import bulk_actions
 from koppel.administrations.effective_settings import DEFAULTS, EffectiveSettings
+from koppel.administrations.inputs import (
+    AdministrationInput,
+    BulkInput,
+    IdentityInput,
+    OffboardingInput,
+    SettingsInput,
+    WithdrawalInput,
+)
 from koppel.administrations.list.query import NONE
 from koppel.administrations.models import Administration
 from koppel.company_registers.numbers.reasons import REASONS
@@ -38,9 +46,13 @@ class QueryField(forms.CharField):
         super().__init__(required=False, strip=False)
 
 
-class AdministrationForm(Form[Input]):
-    """What a person changes on one administration. `was_…` is what the page showed: asked for is what differs
-    from it, since somebody else may have been at work meanwhile."""
+class AdministrationForm(Form[AdministrationInput]):
+    """The fields of one administration. `was_…` is what the page showed: a change is what differs from it,
+    because a colleague may have changed other fields meanwhile.
+
+    `changes` and the view make two inputs of it: an `AdministrationInput` and a `RestrictionInput`."""
+
+    input_type = AdministrationInput
 
     client_number = TextField(max_length=60)
     was_client_number = TextField(max_length=60)
@@ -69,7 +81,7 @@ class AdministrationForm(Form[Input]):
 
     def shown_values(self, administration: Administration, assigned_ids: Iterable[int]) -> dict[str, Any]:
         """Return what the page shows in each field: what was sent when that was refused, else what is
-        stored. Access that somebody else changed meanwhile is shown as it is now, with its people:
+        stored. Access that a colleague changed meanwhile is shown as it is now, with its people:
         saving again must not take that back unseen."""
         access = "restricted" if administration.restricted else "open"
         stored: dict[str, Any] = {
@@ -100,14 +112,20 @@ def _id_text(row_id: int | None) -> str:
     return "" if row_id is None else str(row_id)
 
 
-class SettingsPageForm(SettingsForm[Input]):
+class SettingsPageForm(SettingsForm[SettingsInput]):
     """Settings of one administration; `reset` names one that is given back to template or organisation."""
+
+    input_type = SettingsInput
 
     reset = TextField(max_length=80)
 
-    def changes(self, administration: Administration, in_force: EffectiveSettings) -> dict[str, Any]:
-        """Return what to store: values that are not in force yet, and
-        None for one given back. Raises `Invalid`."""
+    def changes(self, administration: Administration, in_force: EffectiveSettings) -> SettingsInput:
+        """Return what to store: values that are not in force yet, and None for one given back. Raises
+        `Invalid`.
+        """
+        return SettingsInput(values=self._changed_values(administration, in_force))
+
+    def _changed_values(self, administration: Administration, in_force: EffectiveSettings) -> dict[str, Any]:
         if key := self.values["reset"]:
             return _reset(administration, key)
         requested = {**self.settings_values(), "resources": self.values["resources"]}
@@ -150,13 +168,15 @@ def _is_in_force(in_force: EffectiveSettings, key: str, value: Any) -> bool:
 
 
 class FavouriteForm(Form[Input]):
-    """Whether it is a favourite."""
+    """Whether it is a favourite. No input type: REST and commands have a verb for each of the two."""
 
     is_favourite = FlagField()
 
 
-class IdentityForm(Form[Input]):
+class IdentityForm(Form[IdentityInput]):
     """A number; or a reason and a sector (its letter, name or an example)."""
+
+    input_type = IdentityInput
 
     number = TextField(max_length=60)
     reason = ChoiceField(choices=lambda: list(REASONS.items()))
@@ -169,13 +189,17 @@ class IdentityForm(Form[Input]):
 
 
 class RegisterCheckForm(Form[Input]):
-    """Ask the register again, or take note of what it says."""
+    """Repeat the look-up in the register, or acknowledge its result. No input type: only this page offers
+    it.
+    """
 
     action = ChoiceField(choices=[("again", "again"), ("seen", "seen")])
 
 
-class OffboardingForm(Form[Input]):
-    """When the client left, and until when its books are kept."""
+class OffboardingForm(Form[OffboardingInput]):
+    """The day on which the client left, and the day on which its books are erased."""
+
+    input_type = OffboardingInput
 
     client_left_on = DayField(
         required=True, error_messages={"required": _("Enter the date on which the client left.")}
@@ -185,26 +209,32 @@ class OffboardingForm(Form[Input]):
     )
 
 
-class WithdrawalForm(Form[Input]):
+class WithdrawalForm(Form[WithdrawalInput]):
     """The administration's name, so that no other one is erased."""
+
+    input_type = WithdrawalInput
 
     name = TextField()
 
 
 class PredecessorForm(Form[Input]):
-    """A name, number or id of the one that this continues; '' takes the link away."""
+    """The predecessor by name, number or id; '' removes the link.
+
+    No input type: a person types a name, from which `resolve_reference` finds the id of the input."""
 
     predecessor = TextField()
 
 
 class ReassignForm(Form[Input]):
-    """Who is to be named on a restricted administration."""
+    """The member to name on a restricted administration. No input type: only this page offers it."""
 
     member = IdField(required=True, error_messages={"required": _("Choose at least one user.")})
 
 
 class SavedViewForm(Form[Input]):
-    """A view of the list: to save, to open the list with, or to remove. `query` is what the list shows."""
+    """A view of the list: to save, to open the list with, or to remove. `query` is what the list shows.
+
+    No input type: views exist on the list's page alone."""
 
     action = ChoiceField(choices=[(key, key) for key in ("save", "default", "no_default", "remove")])
     id = IdField()
@@ -213,10 +243,12 @@ class SavedViewForm(Form[Input]):
     is_default = FlagField()
 
 
-class BulkForm(Form[Input]):
+class BulkForm(Form[BulkInput]):
     """The bar below the list: an action with its values, on the ticked rows or on all that match `query`.
 
-    Empty fields ask for nothing; `none` takes a division, a template or a sector away."""
+    An empty field changes nothing; `none` removes a division, a template or a sector."""
+
+    input_type = BulkInput
 
     action = ChoiceField(required=True, choices=lambda: [(key, key) for key in bulk_actions])
     all = FlagField()
@@ -240,6 +272,15 @@ class BulkForm(Form[Input]):
     def _row_or_none(self, name: str) -> int | str | None:
         text: str = self.cleaned_data[name]
         return text if text in ("", NONE) else IdField().clean(text)
+
+    def input_values(self) -> Mapping[str, Any]:
+        values = self.values
+        return {
+            "action": values["action"],
+            "params": self.params(),
+            "ids": [] if values["all"] else values["id"],
+            "filter": values["query"] if values["all"] else None,
+        }
 
     def params(self) -> Mapping[str, Any]:
         """Return the parameters of the action. Raises `Invalid`."""

@@ -27,7 +27,7 @@ class Status(models.TextChoices):
 
 class ConfirmedIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
     """The name and number that a person confirmed to be the same company, who (a
-    membership) and when. `at` '': nobody did."""
+    membership) and when. `at` '': not confirmed."""
 
     name: str = ""
     number: str = ""

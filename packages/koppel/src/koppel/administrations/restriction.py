@@ -1,5 +1,5 @@
 """Restricted administrations: they exist for the people named on them
-and for nobody else, whatever their role.
+and for no other member, whatever their role.
 
 An Administrator sees that such administrations exist: how many, in which state,
 who is named. Neither name, number nor books.
@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NoSuchAdministration
+from koppel.administrations.inputs import RestrictionInput
 from koppel.administrations.models import Administration, Assignment
 from koppel.administrations.scope import get_locked
 from koppel.audit.services import record
@@ -31,24 +32,22 @@ class HiddenAdministration:
     status: str
     people: Sequence[str]
     is_orphaned: bool
-    """Nobody named on it may sign in any more."""
+    """No person who is named on it may sign in any more."""
 
 
-def set_access(
-    actor: Actor, administration_id: int, *, restricted: bool, membership_ids: Collection[int]
-) -> None:
-    """Restrict it to exactly these people, or open it and add these.
+def set_access(actor: Actor, administration_id: int, data: RestrictionInput) -> None:
+    """Restrict an administration to exactly these people, or open it and add them.
 
-    Raises `NoSuchAdministration`, `NotAllowed`, and `Refused` when nobody would be left who may sign in."""
+    Raises `NoSuchAdministration`, `NotAllowed`, and `Refused` when none of them may sign in."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
-    members = _get_members(actor, membership_ids)
+    members = _get_members(actor, data.people)
     before = sorted(
         administration.assignments.filter(organisation_id=administration.organisation_id).values_list(
             "membership_id", flat=True
         )
     )
-    if restricted:
+    if data.restricted:
         if not any(_is_live(member) for member in members):
             raise Refused(
                 _("Choose at least one active user; otherwise this administration is hidden from all users.")
@@ -57,10 +56,10 @@ def set_access(
             membership__in=members
         ).delete()
     _add_members(administration, members)
-    if administration.restricted != restricted:
-        administration.restricted = restricted
+    if administration.restricted != data.restricted:
+        administration.restricted = data.restricted
         administration.save(update_fields=["restricted"])
-    action = AdministrationAction.RESTRICTED if restricted else AdministrationAction.UNRESTRICTED
+    action = AdministrationAction.RESTRICTED if data.restricted else AdministrationAction.UNRESTRICTED
     details = {"before": before, "after": sorted(member.pk for member in members)}
     record(
         actor.organisation_id,

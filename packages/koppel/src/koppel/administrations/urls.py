@@ -21,6 +21,7 @@ urlpatterns = [
     path("bulk/<int:operation_id>/undo", bulk.undo_operation, name="bulk_undo"),
     path("bulk/<int:operation_id>/discard", bulk.discard_operation, name="bulk_discard"),
     path("<int:administration_id>/", detail.show_administration, name="detail"),
+    path("<int:administration_id>/peek", detail.peek_administration, name="peek"),
     path("<int:administration_id>/edit/", detail.edit_administration, name="edit"),
     path("<int:administration_id>/identity/", identity.edit_identity, name="identity"),
     path("<int:administration_id>/identity/card", identity.show_register_card, name="register_card"),

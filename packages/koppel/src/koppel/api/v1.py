@@ -20,7 +20,7 @@ from koppel.books.api import router as books
 from koppel.connections.api import router as connections
 from koppel.kit.errors import KoppelError
 from koppel.kit.web.parameters import UnknownParameter
-from koppel.notifications.inbox.api import router as notices
+from koppel.notifications.inbox.api import router as notifications
 from koppel.notifications.webhooks.api import router as webhooks
 from koppel.onboarding.api import router as onboarding
 from koppel.organisations.api.groups import router as groups
@@ -54,7 +54,7 @@ for router in (administrations, administration, administration_settings, adminis
 api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])
 api.add_router("/imports", sync_imports, tags=["sync"])
-api.add_router("/notices", notices, tags=["notices"])
+api.add_router("/notifications", notifications, tags=["notifications"])
 api.add_router("/webhooks", webhooks, tags=["webhooks"])
 
 

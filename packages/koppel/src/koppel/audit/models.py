@@ -35,7 +35,7 @@ class AuditEntry(models.Model):
     `details` holds `before` and `after`, never a secret.
 
     `actor_id` is the person, also for an action of one of their API tokens; the
-    token's name then stands in `actor_name`."""
+    token's name is then in `actor_name`."""
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.BigIntegerField()

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from django.utils import translation
 
 from koppel.administrations.scope import administration_for
 from koppel.books import export
 from koppel.books.read import queries
 from koppel.books.sql_access import readers as sql_readers
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.cli.output import AsJson, print_record, print_rows
+from koppel.kit.cli.output import AsJson, InLanguage, Language, print_record, print_rows
 from koppel.kit.database.embedded_postgres import administrator_url
 from koppel.kit.tabular.writers import Format
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
@@ -24,7 +25,7 @@ Administration = Annotated[
 OutputFile = Annotated[
     Path | None, typer.Option("--out", help="File to write; default: a file in the working directory.")
 ]
-FileFormat = Annotated[Format, typer.Option("--format", help="csv, xlsx or parquet.")]
+FileFormat = Annotated[Format, typer.Option("--format", help="csv, xlsx, parquet or plain-csv.")]
 
 
 @app.command("resource")
@@ -35,12 +36,13 @@ def export_resource(
     ],
     file_format: FileFormat = Format.CSV,
     out: OutputFile = None,
+    language: InLanguage = Language.ENGLISH,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """Export one resource of an administration as a file."""
-    with acting_as(person, organisation) as actor:
+    with acting_as(person, organisation) as actor, translation.override(language):
         target = administration_for(actor, administration)
         _write_file(export.export_resource(actor, target, resource, file_format), out, as_json=as_json)
 
@@ -50,12 +52,13 @@ def export_books(
     administration: Administration,
     file_format: FileFormat = Format.PARQUET,
     out: OutputFile = None,
+    language: InLanguage = Language.ENGLISH,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """Export all books of an administration as one ZIP with a manifest."""
-    with acting_as(person, organisation) as actor:
+    with acting_as(person, organisation) as actor, translation.override(language):
         target = administration_for(actor, administration)
         _write_file(export.export_all(actor, target, file_format), out, as_json=as_json)
 

@@ -18,6 +18,7 @@ from koppel.books.errors import UnknownResource
 from koppel.books.fields import Amount
 from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
 from koppel.books.read import labels, queries
+from koppel.connector.period_format import format_period
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tabular.writers import Cell, Column, ColumnType, Format, temporary_file, write_table
 from koppel.organisations.roles import Actor, Permission
@@ -75,9 +76,10 @@ def export_resource(
     Raises `UnknownResource` and `TooManyRows`.
     """
     actor.require(Permission.VIEW)
-    content = write_table(file_format, columns_of(resource), _rows(administration.pk, resource, search))
+    rows = _rows(administration.pk, resource, search)
+    content = write_table(file_format, columns_of(resource), rows, title=str(labels.RESOURCES[resource]))
     record_export(actor, administration, [resource], file_format)
-    return Exported(f"{file_stem(administration)}-{resource}.{file_format}", content)
+    return Exported(f"{file_stem(administration)}-{resource}.{file_format.extension}", content)
 
 
 def export_all(actor: Actor, administration: Administration, file_format: Format) -> Exported:
@@ -91,8 +93,10 @@ def export_all(actor: Actor, administration: Administration, file_format: Format
         for resource in EXPORTED:
             rows = _count_rows(_rows(administration.pk, resource, ""), counts, resource)
             with (
-                write_table(file_format, columns_of(resource), rows) as table,
-                archive.open(f"{resource}.{file_format}", "w", force_zip64=True) as member,
+                write_table(
+                    file_format, columns_of(resource), rows, title=str(labels.RESOURCES[resource])
+                ) as table,
+                archive.open(f"{resource}.{file_format.extension}", "w", force_zip64=True) as member,
             ):
                 while chunk := table.read(1 << 20):
                     member.write(chunk)
@@ -139,10 +143,17 @@ def _count_rows(
         yield row
 
 
+def labelled_column(name: str, column_type: ColumnType = ColumnType.TEXT) -> Column:
+    """Return a column of the books with the accountant's words for its title and its values."""
+    display = format_period if name == "period" else labels.value_label if name in labels.CODED else None
+    return Column(name, str(labels.COLUMNS.get(name, name)), column_type, display)
+
+
 def _column(model: type[models.Model], name: str) -> Column:
     field: models.Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]
-    kind = next((kind for cls, kind in _KINDS if isinstance(field, cls)), ColumnType.TEXT)
-    return Column(name, str(labels.COLUMNS.get(name, name)), kind)
+    return labelled_column(
+        name, next((kind for cls, kind in _KINDS if isinstance(field, cls)), ColumnType.TEXT)
+    )
 
 
 def _manifest(administration: Administration, counts: Counter[str]) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """Pages of one administration's books. All are read-only."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,17 +12,17 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
-from koppel.books import export
+from koppel.books import export, report_export
 from koppel.books.access_log import open_books_or_404
 from koppel.books.export import Exported
 from koppel.books.models import Account
 from koppel.books.read import labels, queries
-from koppel.books.reports import result_chart as chart
+from koppel.books.report_export import ReportTable
 from koppel.books.reports.period_selection import fiscal_years, require_period, require_year
 from koppel.books.reports.period_totals import movement_by_period, result_by_period
-from koppel.books.reports.trial_balance import TrialBalance, trial_balance
+from koppel.books.reports.trial_balance import AccountBalance, trial_balance
 from koppel.connector.period_format import format_period
-from koppel.kit.tabular.writers import MEDIA_TYPES, Cell, Column, ColumnType, Format, TooManyRows, write_table
+from koppel.kit.tabular.writers import MEDIA_TYPES, Format, TooManyRows, write_table
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import PAGE, TEXT, one_of
 from koppel.organisations.requests import AuthenticatedRequest
@@ -31,14 +30,17 @@ from koppel.organisations.requests import AuthenticatedRequest
 FORMAT = one_of(*Format)
 
 
-@query_parameters(q=TEXT, year=TEXT, until=TEXT, page=PAGE)
-def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+@query_parameters(q=TEXT, year=TEXT, until=TEXT, page=PAGE, format=FORMAT)
+def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
     """Show the accounts with their balances."""
     administration = open_books_or_404(request.actor, administration_id)
     year, to_period = _year_and_period(request, administration)
     report = trial_balance(administration.pk, year, to_period)
     search = (request.parameters["q"] or "").strip()
     balances = {row.code: row for row in report.accounts}
+    if file_format := _requested_format(request):
+        table = report_export.accounts_table(administration.pk, search, year, balances)
+        return _table_response(request, administration, table, file_format)
     listing = queries.list_rows(administration.pk, "accounts", search=search, page=_page_number(request))
     rows = [(account, balances.get(account.code)) for account in listing.rows]
     return _render(
@@ -50,12 +52,12 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
         rows=rows,
         search=search,
         year=year,
-        accounts_path=reverse("books:table", args=[administration.pk, "accounts"]),
+        export_query=_export_query(request),
     )
 
 
-@query_parameters(q=TEXT, year=TEXT, page=PAGE)
-def account(request: AuthenticatedRequest, administration_id: int, code: str) -> HttpResponse:
+@query_parameters(q=TEXT, year=TEXT, page=PAGE, format=FORMAT)
+def account(request: AuthenticatedRequest, administration_id: int, code: str) -> HttpResponseBase:
     """Show the lines of an account in a fiscal year, with a running balance."""
     administration = open_books_or_404(request.actor, administration_id)
     year, _until = _year_and_period(request, administration)
@@ -66,6 +68,12 @@ def account(request: AuthenticatedRequest, administration_id: int, code: str) ->
         raise Http404
     search = (request.parameters["q"] or "").strip()
     opening = row_of_account.opening if row_of_account else Decimal(0)
+    if file_format := _requested_format(request):
+        ledger = queries.account_ledger(
+            administration.pk, code, year, opening=opening, search=search, page_size=None
+        )
+        table = report_export.lines_table(code, year, ledger.lines)
+        return _table_response(request, administration, table, file_format)
     lines = queries.account_ledger(
         administration.pk, code, year, opening=opening, search=search, page=_page_number(request)
     )
@@ -81,6 +89,7 @@ def account(request: AuthenticatedRequest, administration_id: int, code: str) ->
         opening=opening,
         search=search,
         year=year,
+        export_query=_export_query(request),
     )
 
 
@@ -116,15 +125,15 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
     administration = open_books_or_404(request.actor, administration_id)
     year, to_period = _year_and_period(request, administration)
     report = trial_balance(administration.pk, year, to_period)
-    if file_format := _requested_format(request):
-        content = write_table(file_format, _trial_balance_columns(), _trial_balance_rows(report))
-        name = f"{export.file_stem(administration)}-trial-balance-{year}.{file_format}"
-        export.record_export(request.actor, administration, ["trial_balance"], file_format)
-        return _file_response(Exported(name, content), file_format)
     by_period = request.parameters["view"] is not None
-    periods, movements = _per_period(administration.pk, year, report) if by_period else ([], [])
     only = request.parameters["only"] is not None
     rows = report.differing if only else report.accounts
+    periods, movements = _per_period(administration.pk, year, to_period, rows) if by_period else ([], [])
+    if file_format := _requested_format(request):
+        table = report_export.trial_balance_table(year, rows)
+        if by_period:
+            table = report_export.movements_table(year, periods, movements)
+        return _table_response(request, administration, table, file_format)
     totals = {key: report.total(key) for key in ("opening", "debit", "credit", "movement", "closing")}
     return _render(
         request,
@@ -140,7 +149,7 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
         periods=periods,
         movements=movements,
         by_period=by_period,
-        export_query=f"year={year}&",
+        export_query=_export_query(request),
     )
 
 
@@ -178,12 +187,14 @@ def show_table(request: AuthenticatedRequest, administration_id: int, resource: 
         rows=rows,
         search=search,
         is_entries=resource == "entries",
-        export_query=f"{urlencode({'q': search})}&" if search else "",
+        export_query=_export_query(request),
     )
 
 
 def _cell_of(row: object, name: str) -> object:
     value = getattr(row, name)
+    if name in labels.CODED:
+        return labels.value_label(value)
     return format_period(value) if name == "period" else value
 
 
@@ -212,7 +223,6 @@ def result_chart(request: AuthenticatedRequest, administration_id: int) -> HttpR
         "administration": administration,
         "year": year,
         "results": results,
-        "chart": chart.layout(results),
     }
     return render(request, "books/result_chart.html", context)
 
@@ -246,42 +256,35 @@ def _page_number(request: AuthenticatedRequest) -> int:
 
 
 def _per_period(
-    administration_id: int, year: str, report: TrialBalance
+    administration_id: int, year: str, until: str, accounts: Sequence[AccountBalance]
 ) -> tuple[list[str], list[tuple[str, str, list[Decimal | None]]]]:
     moves = movement_by_period(administration_id, year)
-    periods = sorted({period for _account, period in moves})
+    periods = sorted({period for _account, period in moves if period <= until})
     rows = [
         (account.code, account.name, [moves.get((account.code, period)) for period in periods])
-        for account in report.accounts
+        for account in accounts
     ]
     return periods, rows
 
 
-def _trial_balance_columns() -> list[Column]:
-    texts = [Column(key, str(labels.COLUMNS[key])) for key in ("account", "name")]
-    amounts = [
-        Column(key, str(labels.COLUMNS[key]), ColumnType.AMOUNT)
-        for key in ("opening", "debit", "credit", "closing")
-    ]
-    stated = [
-        Column("stated", _("According to the source"), ColumnType.AMOUNT),
-        Column("difference", _("Difference"), ColumnType.AMOUNT),
-    ]
-    return texts + amounts + stated
+def _export_query(request: AuthenticatedRequest) -> str:
+    """Return the query string of this page for its export: all that chooses rows, without page and format."""
+    query = request.GET.copy()
+    for name in ("page", "format"):
+        query.pop(name, None)
+    return f"{query.urlencode()}&" if query else ""
 
 
-def _trial_balance_rows(report: TrialBalance) -> Iterable[list[Cell]]:
-    for row in report.accounts:
-        yield [
-            row.code,
-            row.name,
-            row.opening,
-            row.debit,
-            row.credit,
-            row.closing,
-            row.stated,
-            row.difference,
-        ]
+def _table_response(
+    request: AuthenticatedRequest, administration: Administration, table: ReportTable, file_format: Format
+) -> HttpResponseBase:
+    try:
+        content = write_table(file_format, table.columns, table.rows, title=table.title)
+    except TooManyRows:
+        return _too_many_rows(request, request.path)
+    export.record_export(request.actor, administration, [table.name], file_format)
+    name = f"{export.file_stem(administration)}-{table.name}.{file_format.extension}"
+    return _file_response(Exported(name, content), file_format)
 
 
 def _requested_format(request: AuthenticatedRequest) -> Format | None:

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class CompanyRegistersConfig(AppConfig):
-    """Tells connections how registration numbers and names of companies are compared."""
+    """Company numbers, sectors and look-ups at public registers."""
 
     name = "koppel.company_registers"
     label = "company_registers"

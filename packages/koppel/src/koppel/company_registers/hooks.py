@@ -5,4 +5,4 @@ from koppel.kit.hooks import Hook
 
 lookup_answered = Hook[[int, LookupResult, LookupResult], None]()
 """Called with an organisation and what was known before and after an answer, in scope and in the transaction
-that keeps the answer: with a listener's exception the register is asked again later."""
+that keeps the answer: after a listener's exception the register is queried again later."""

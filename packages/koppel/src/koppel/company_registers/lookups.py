@@ -1,5 +1,5 @@
-"""Use cases of register look-ups: ask, read what is known, take in an
-answer. Nobody waits for a register on a page."""
+"""Use cases of register look-ups: request them, read known results and store an answer. No page waits for a
+register."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -17,17 +17,18 @@ from koppel.company_registers.models import Lookup
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.company_registers.sectors.activities import Activity
+from koppel.kit.database.text import compose
 from koppel.kit.tenancy import organisation_scope
 
 FRESH_FOR = timedelta(days=30)
-"""A younger answer is not asked for again when the same company turns up once more."""
+"""A younger answer is not requested again when the same company occurs once more."""
 
 
 def build_query(country: str, number: str = "", vat_number: str = "", name: str = "") -> RegisterQuery | None:
-    """Return the query for a company of which this is stated; None when no register can say anything.
+    """Return the query for a company with these details; None when no register can answer it.
 
-    A good or doubtful number is asked itself; a Dutch RSIN, typed or within the VAT number, leads to it;
-    without either the name is searched for, which only ever proposes."""
+    A valid or doubtful number is looked up itself; a Dutch RSIN, typed or within the VAT number, leads to
+    it; without either the name is searched for, which only proposes candidates."""
     country = {"UK": "GB"}.get(country.upper(), country.upper())
     query = _build_query(country, number.strip(), vat_number.strip(), name.strip())
     return query if query and register_for(query) else None
@@ -37,7 +38,7 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
     """Request these look-ups in the caller's transaction and scope; a job makes them after commit. Returns
     how many.
 
-    What was answered lately is not asked again, unless `refresh`."""
+    Recent answers are not requested again, unless `refresh`."""
     unique_queries = list(dict.fromkeys(queries))
     known_results = cached_results(organisation_id, unique_queries)
     now = timezone.now()
@@ -117,8 +118,8 @@ def _build_query(country: str, number: str, vat_number: str, name: str) -> Regis
 
 
 def _rsin(number: str, vat_number: str) -> str:
-    """Return an RSIN that was typed, or the nine digits of a legal entity's VAT number. A sole trader's leads
-    nowhere."""
+    """Return an RSIN that was typed, or the nine digits of a legal entity's VAT number. A sole trader's VAT
+    number has no RSIN."""
     for text in (number, re.sub(r"[^A-Z0-9]", "", vat_number.upper())):
         if match := re.fullmatch(r"(?:NL)?(\d{9})(?:B\d{2})?", text):
             return match[1]
@@ -126,8 +127,8 @@ def _rsin(number: str, vat_number: str) -> str:
 
 
 def _rows(organisation_id: int, queries: list[RegisterQuery]) -> "QuerySet[Lookup]":
-    """Return the rows of these queries. Values of different kinds do not meet, so one list of values is
-    enough."""
+    """Return the rows of these queries. The values of different kinds never coincide, so one
+    list of values is enough."""
     return Lookup.objects.in_organisation(organisation_id).filter(
         country__in={query.country for query in queries},
         kind__in={query.kind for query in queries},
@@ -141,7 +142,7 @@ def _columns(result: RegisterResult) -> Mapping[str, Any]:
         "outcome": result.outcome,
         "source": result.source,
         "number": result.number[:60],
-        "legal_name": result.legal_name[:400],
+        "legal_name": compose(result.legal_name)[:400],
         "closed_on": result.closed_on,
         "activity_code": activity.code[:20] if activity else "",
         "activity_scheme": activity.scheme if activity else "",

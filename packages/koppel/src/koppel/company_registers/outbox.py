@@ -1,4 +1,4 @@
-"""Look-ups that wait for a register. An organisation's are one lane."""
+"""The outbox of register look-ups. Each organisation has one lane."""
 
 from datetime import timedelta
 

@@ -37,7 +37,7 @@ RATE_LIMIT_WAIT_SECONDS_MAX = 5.0
 waits in the table instead of in a worker."""
 
 SINGLE_LOOKUP_ERRORS = ("status_500", "unexpected_answer", "crashed")
-"""Troubles that say nothing about the register's other answers."""
+"""Errors of one look-up that say nothing about the register itself."""
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +107,7 @@ async def _store(
         await run_in_thread(lambda: store_result(claim.organisation_id, lookup.pk, result))
     except Exception as error:
         if is_outage(error):
-            raise  # the answer is asked for again when the lease is over
+            raise  # the look-up is due again when the lease is over
         log.exception("register_result_not_stored", register=register.name)
         return RegisterUnavailable("crashed", 600)
     return None
@@ -123,7 +123,7 @@ async def _query_register(
     except Quarantined:
         raise
     except Exception:
-        # A fault of ours in one answer must not stop the questions beside it.
+        # An error of ours in one look-up must not stop the others of the batch.
         log.exception("register_client_failed", register=register.name)
         return RegisterUnavailable("crashed", 600)
 
@@ -164,5 +164,5 @@ def _source(register: Register) -> Mapping[str, Any]:
 
 
 def _unless_answered(column: str, value: str) -> Case:
-    """Keep what an earlier answer said."""
+    """Return the value, or the column's own when the look-up was answered before."""
     return Case(When(answered_at=None, then=Value(value)), default=F(column))

@@ -1,4 +1,4 @@
-"""Tells connections how registration numbers and names of companies are compared.
+"""Register how connections compare registration numbers and names of companies.
 
 Imported once, by `AppConfig.ready`."""
 

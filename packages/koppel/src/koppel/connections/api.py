@@ -84,7 +84,7 @@ class ConnectionCheckOut(Schema):
 class CompanyChangeOut(Schema):
     """What a person has yet to settle about an imported company. `code` is company_renamed,
     company_code_changed, company_number_changed, company_number_missing, or other_company: name and number
-    are both different from what was confirmed, and nothing is read. `other_company_confirmed`: somebody said
+    are both different from what was confirmed, and nothing is read. `other_company_confirmed`: a person said
     that it is another company. The numbers are '' but for these two."""
 
     administration: int

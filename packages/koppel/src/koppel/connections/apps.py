@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class ConnectionsConfig(AppConfig):
-    """Tells issues and notices the words of connections."""
+    """Tells issues and notifications the words of connections."""
 
     name = "koppel.connections"
     label = "connections"

@@ -51,7 +51,9 @@ class SecretField(TextField):
 
 
 class ReconnectForm(Form[Input]):
-    """`since`: when a round of signing in again began, to which this sign-in leads back."""
+    """`since`: when a round of signing in again began, to which this sign-in leads back.
+
+    No input type: REST and commands print the address of one sign-in, without a round."""
 
     since = MomentField()
 
@@ -97,7 +99,7 @@ class ChangeForm(Form[ChangeResolution]):
     viewed_at = MomentField(error_messages={"invalid": _("This page is out of date. Please reload it.")})
 
     def clean(self) -> dict[str, Any]:
-        """Require of another company when its page was opened: without it nobody knows what was answered."""
+        """Require for other companies the time at which the page was opened: later claims are refused."""
         values = super().clean() or {}
         if values.get("code") == ConnectionIssue.OTHER_COMPANY and not values.get("viewed_at", True):
             field = self.fields["viewed_at"]
@@ -159,7 +161,9 @@ class AppRegistrationForm(Form[AppRegistrationInput]):
 
 
 class CallbackForm(Form[Input]):
-    """The vendor's answer to a sign-in. Which parameters it has is the connector's matter."""
+    """The vendor's answer to a sign-in; each connector defines its parameters. No input type: the answer
+    arrives in a browser only.
+    """
 
     @property
     def inbound(self) -> dict[str, str]:

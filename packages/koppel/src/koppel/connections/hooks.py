@@ -1,4 +1,4 @@
-"""What stands on a connection without this app knowing it: administrations, their runs, and the rules of
+"""What depends on a connection without this app knowing it: administrations, their runs, and the rules of
 company registers.
 
 All are called in the caller's transaction and scope, and an exception of a listener undoes what was begun,
@@ -56,7 +56,7 @@ restricted_company_ids = SingleHook[[Actor], Any]()
 reads. No default: without a listener nothing may be shown."""
 
 connection_reconnected = Hook[[Actor, int], object]()
-"""Called with the connection's id after somebody signed in again and its companies were listed: waiting syncs
+"""Called with the connection's id after a person signed in again and its companies were listed: waiting syncs
 go on. When a listener fails, that is undone and the new consent stays."""
 
 connection_recovered = Hook[[int, int], object]()
@@ -75,7 +75,7 @@ attach_waiting = SingleHook[[Actor, int], int](lambda *_: 0)
 through this one. How many."""
 
 block_administrations = Hook[[int, Sequence[int], str], object]()
-"""Called with organisation, administrations and a message: another company stands there, so that nothing is
+"""Called with organisation, administrations and a message: another company is there, so that nothing is
 read."""
 
 unblock_administrations = Hook[[int, Sequence[int], str], object]()

@@ -10,7 +10,7 @@ from koppel.kit.web.schemas import Input
 
 class ChangeResolution(Input):
     """`accept`: take the change over, or leave the administration as it is; for other_company: it is the same
-    company, or it is not. `viewed_at`: when you read the changes; what is said or claimed since then is
+    company, or it is not. `viewed_at`: when you read the changes; changes after that time are
     refused. `fingerprints`: those of the changes that you read; when what is there now has another
     fingerprint, nothing is resolved. For other_company `viewed_at` must be given."""
 
@@ -29,7 +29,7 @@ class RemovalInput(Input):
 
 
 class TransferInput(Input):
-    """The id of the member who is to take over."""
+    """The id of the member who takes over."""
 
     member: int
 
@@ -43,7 +43,7 @@ class ImportPolicyInput(Input):
 
 class AppRegistrationInput(Input):
     """What a person enters. `client_secret` None keeps the one that is there; `refresh_token_days` as chosen
-    in the vendor's portal, None = unknown, and then nobody is told before a consent ends."""
+    in the vendor's portal, None = unknown, and then no notice is sent before a consent ends."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 

@@ -118,7 +118,7 @@ class Grant(TenantModel):
 
     `generation` counts stored token answers. `refresh_started_at` is the committed intent of a refresh whose
     answer is not stored yet; `refresh_error` says why it is not: '' while the call is under way, and after a
-    crash. `refresh_token` NULL: none was given. `failures` counts failed calls in a row that nobody has to
+    crash. `refresh_token` NULL: none was given. `failures` counts failed calls in a row that no person has to
     act on; no other is made before `retry_at`. `maintain_at` is when token maintenance should look at it,
     NULL = never. `last_forced_refresh_at`: when an access token was last renewed because the vendor refused
     it. `invalid_since` NULL = it gives tokens; `invalid_reason` is `code: message`.
@@ -339,8 +339,8 @@ RateLimitState = dict[str, Any]
 
 class RateLimit(models.Model):
     """How many calls are left for one company through one app registration, for all workers and organisations
-    together: the vendor counts per company and client, whoever asks. `company` '' = the app registration as a
-    whole (errors only), `token endpoint` = its token endpoint (pauses only).
+    together: the vendor counts per company and client, for all callers. `company` '' = the app registration
+    as a whole (errors only), `token endpoint` = its token endpoint (pauses only).
 
     `state` is a `koppel.connections.rate_limits.quota.QuotaState`. Of the installation: only its scope sees
     these rows."""

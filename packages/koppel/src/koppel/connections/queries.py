@@ -24,6 +24,7 @@ from koppel.connections.models import (
 from koppel.connections.vendor_http import base_urls_of
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
+from koppel.kit.database.text_search import Folded
 from koppel.kit.http.client import origin_of
 from koppel.organisations.roles import Actor
 
@@ -70,7 +71,7 @@ def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
 def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[TimelineEvent]:
     """Return the newest first, without what happened to companies that do not exist for the actor.
 
-    Renewals of tokens are one line, made from what the grants know: how often, and when last."""
+    All token refreshes are one event at the end, counted from the grants."""
     events_of_connection = connection.events.in_organisation(connection.organisation_id)
     hidden = _hidden_names(actor, connection)
     events = [
@@ -116,15 +117,15 @@ def _without(event: TimelineEvent, names: set[str]) -> TimelineEvent:
 
 
 def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
-    """Return all that the connection lists and exists for the actor, by name: for whoever decides what is
-    released."""
+    """Return all that the connection lists and exists for the actor, by name: for the person who decides what
+    is released."""
     companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(
         connection=connection, is_listed=True
     )
     return (
         exclude_restricted(actor, companies)
         .annotate(is_imported=Exists(companies.filter(pk=OuterRef("pk"), administrations__isnull=False)))
-        .order_by("name", "pk")
+        .order_by(Folded("name"), "pk")
     )
 
 
@@ -134,7 +135,7 @@ def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompan
     companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection, is_listed=True)
     if connection.owner_id != actor.membership_id:
         companies = companies.filter(importable_by_others=True)
-    return companies.order_by("name", "pk")
+    return companies.order_by(Folded("name"), "pk")
 
 
 def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:

@@ -1,5 +1,5 @@
 """Issues: what a person must fix, with the button that fixes it.
 
 Begin with `services`: an issue is raised once, refreshed while it lasts, and resolved by what raised it. The
-words of each code come from the app that raises it (`issue_types`).
+texts of each code come from the app that raises it (`issue_types`).
 """

@@ -1,4 +1,4 @@
-"""The words and the button of every issue code.
+"""The text and the button of every issue code.
 
 An app declares its codes and their types in its `issue_types` and registers them in its `wiring`."""
 
@@ -22,7 +22,7 @@ class IssueCode(StrEnum):
 @dataclass(frozen=True)
 class IssueType:
     """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact
-    that counts. `link` gives the path of the button. `localize` returns facts whose words depend on the
+    that counts. `link` gives the path of the button. `localize` returns facts whose text depends on the
     reader's language."""
 
     code: IssueCode

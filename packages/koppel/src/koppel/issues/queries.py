@@ -1,4 +1,4 @@
-"""Reads of open issues, with their words."""
+"""Queries of open issues, with their texts."""
 
 import re
 from collections.abc import Callable, Iterable

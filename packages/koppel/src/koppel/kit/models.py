@@ -26,7 +26,7 @@ class Installation(models.Model):
 class Quarantine(models.Model):
     """A period in which nothing leaves the installation; the open one has no `ended_at`.
 
-    See `koppel.kit.quarantine`. `sends_pending`: mail and webhook messages from before are sent after all.
+    See `koppel.kit.quarantine`. `sends_pending`: email and webhook messages from before are sent after all.
     Names are operating system accounts.
     """
 

@@ -1,5 +1,5 @@
-"""Notifications: an event becomes notices, mails and calls of webhooks.
+"""Notifications: an event becomes notifications on screen, emails and webhook messages.
 
-Begin with `events.services` (`open_event`, `close_event`) and `events.dispatch`; `audience` finds the
-receivers. The texts of each event come from the app that opens it (`event_types`).
+Begin with `events.services` (`open_event`, `close_event`) and `events.dispatch`; `audience` chooses the
+recipients. The app that opens an event registers its texts (`event_types`).
 """

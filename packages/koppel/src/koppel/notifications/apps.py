@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class NotificationsConfig(AppConfig):
-    """Tells of sign-ins, of memberships, of new issues and of webhooks that were switched off."""
+    """Events, notifications, emails and webhooks."""
 
     name = "koppel.notifications"
     label = "notifications"

@@ -1,4 +1,4 @@
-"""The words of every event.
+"""The types of events, with their texts.
 
 An app declares its codes and their types in its `event_types` and registers them in its `wiring`."""
 
@@ -41,16 +41,18 @@ class _UnknownEvent(EventCode):
 
 @dataclass(frozen=True)
 class EventType:
-    """`message` is filled with the notice's facts (`%(name)s`); `plural_message` when more than one
-    administration is touched (`%(count)s`, `%(names)s`). `label` names it on the page of preferences; an
-    event without one is not shown there.
+    """The properties of all events of one type.
 
-    `count_key`: the fact that says how many there are. `localize(facts)` adds facts whose words depend on the
-    reader's language. `confirm_seconds`: trouble that is over by then was never told. `superseded_by`: events
-    with the same key that say more. `covers_issues`: issue codes for which this event tells people already.
-    `is_momentary`: told, it is over; the next announcement with its key is news. `is_private`: nobody's
-    business but the person's; webhooks are not told. `by_administration`: the settings of the administrations
-    that it touches say who is told."""
+    Texts: `message`, with placeholders for the event's context (`%(name)s`); `plural_message`, used when the
+    context's `count_key` is above one; `label`, the name in the table of preferences, where a type without a
+    label is not listed. `localize(context)` returns further placeholders in the active language.
+
+    `confirm_seconds`: members are notified only when the event is still open after this delay.
+    `superseded_by`: event types that include this one, when open under the same key.
+    `covers_issues`: codes of issues that need no notification of their own besides this event.
+    `is_momentary`: the event is closed as soon as members are notified, so the next one is new.
+    `is_private`: it concerns one person only, and is never sent to webhooks.
+    `by_administration`: the settings of the affected administrations choose further recipients."""
 
     code: EventCode
     message: StrOrPromise

@@ -1,4 +1,4 @@
-"""Forms of notices, preferences and webhooks."""
+"""Forms of notifications, preferences and webhooks."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ from koppel.kit.web.schemas import Input
 from koppel.notifications.audience.preferences import SCREEN_SCOPES, PreferenceRow
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import Channel, PreferenceScope
-from koppel.notifications.webhooks.inputs import NAME_LENGTH_MAX, WebhookInput
+from koppel.notifications.webhooks.inputs import NAME_LENGTH_MAX, RedeliverInput, WebhookInput
 
 ALL_OR_SOME = [("all", "all"), ("some", "some")]
 
@@ -53,15 +53,21 @@ class WebhookForm(Form[WebhookInput]):
         }
 
 
-class RedeliverForm(Form[Input]):
+class RedeliverForm(Form[RedeliverInput]):
     """One message to send again; without an id all that failed."""
 
+    input_type = RedeliverInput
     id = IdField()
+
+    def input_values(self) -> Mapping[str, Any]:
+        return {"ids": [self.values["id"]] if self.values["id"] else None}
 
 
 class ReadForm(Form[Input]):
     """A notice to mark as read or as unread; without either all up to the newest
-    that the page showed. `query` leads back."""
+    that the page showed. `query` leads back.
+
+    No input type: REST marks the notices that it names, without a page that shows the newest."""
 
     id = IdField()
     unread = IdField()
@@ -70,7 +76,9 @@ class ReadForm(Form[Input]):
 
 
 class PreferencesForm(Form[Input]):
-    """Scopes by channel and event, in fields named for both; the digest; the stand-in with an end."""
+    """Scopes by channel and event, in fields named for both; the digest; the stand-in with an end.
+
+    No input type: the table has a field for each pair, and REST a list of pairs."""
 
     digest = ChoiceField(choices=[("now", "now"), ("daily", "daily")])
     stand_in = IdField()
@@ -82,7 +90,7 @@ class PreferencesForm(Form[Input]):
         # The form does not offer to hide anything from the screen.
         scopes = {
             Channel.SCREEN: [scope.value for scope in SCREEN_SCOPES],
-            Channel.MAIL: PreferenceScope.values,
+            Channel.EMAIL: PreferenceScope.values,
         }
         for event in self._events:
             for channel, values in scopes.items():

@@ -1,4 +1,4 @@
-"""Events, the notifications that members get of them, and their delivery by mail and webhook."""
+"""Events, the notifications that members get of them, and their delivery by email and webhook."""
 
 from collections.abc import Mapping
 
@@ -17,8 +17,8 @@ from koppel.organisations.models import Membership
 
 
 class EventState(models.TextChoices):
-    """PENDING: nobody was notified yet, it may end silently. NOTIFIED: members know. CLOSED: the next one is
-    a new event. RECOVERED: ended before anybody was notified.
+    """PENDING: not dispatched yet. NOTIFIED: members were notified. CLOSED: over; the next event with the
+    same key is a new one. RECOVERED: over before it was dispatched.
     """
 
     PENDING = "pending"
@@ -28,8 +28,8 @@ class EventState(models.TextChoices):
 
 
 class IssueReference(msgspec.Struct, frozen=True):
-    """The first of the issues that an event is about: the issue
-    itself may be gone when somebody reads of it."""
+    """The first of the issues that an event is about. A copy, because the issue may be deleted before the
+    notification is read."""
 
     code: str
     facts: MessageContext = {}
@@ -39,11 +39,11 @@ EventContext = dict[str, MessageValue | IssueReference]
 """What fills the placeholders of an event's message, by their names,
 and the first issue under the name issue."""
 EventFacts = Mapping[str, MessageValue | IssueReference]
-"""The same, for who only reads it."""
+"""The same, read-only."""
 
 
 class Event(TenantModel):
-    """One event, however often and for however many administrations it is announced while it lasts.
+    """Something that happened, which members are notified of once however often it is opened.
 
     `key` says which announcements are the same event. `administrations` maps the ids of those
     it touches to what is said of each (`name`, `reason` …); `notified_administrations` are
@@ -106,7 +106,7 @@ class Notification(TenantModel):
     """One notification of one member. `event_type` has its text in
     `notifications.event_types`; `link` is a path within Koppel.
 
-    `on_screen` False: by mail alone. `recovered_at`: the event is closed. `round`: the event's first is of
+    `on_screen` False: by email alone. `recovered_at`: the event is closed. `round`: the event's first is of
     all that it touched then, a later one of what it reached since."""
 
     membership = models.ForeignKey(
@@ -135,7 +135,7 @@ class Notification(TenantModel):
             ),
         ]
         indexes = [
-            models.Index(fields=["organisation", "membership", "-created_at"], name="notices_of_person")
+            models.Index(fields=["organisation", "membership", "-created_at"], name="notifications_of_member")
         ]
 
     def __str__(self) -> str:
@@ -143,8 +143,8 @@ class Notification(TenantModel):
 
 
 class DeliveryState(models.TextChoices):
-    """SENDING is stored before the mail server is given the text: a process that dies there leaves a mail of
-    which nobody can say whether it was accepted. It becomes UNCERTAIN and is not sent again."""
+    """SENDING is stored right before the text is sent to the mail server. When the process dies then, the
+    server may have accepted the email, so it becomes UNCERTAIN and is not sent again."""
 
     WAITING = "waiting"
     CLAIMED = "claimed"
@@ -156,7 +156,7 @@ class DeliveryState(models.TextChoices):
 
 
 class EmailReason(models.TextChoices):
-    """Why a mail was not sent, or may not have been, where Koppel itself
+    """Why an email was not sent, or may not have been, where Koppel itself
     knows; else the mail server's words are stored."""
 
     RECOVERED = "recovered"
@@ -167,7 +167,7 @@ class EmailReason(models.TextChoices):
 
 
 class EmailDelivery(TenantModel):
-    """A notice on its way by mail: by itself, or with others in a person's daily digest."""
+    """A notification on its way by email: by itself, or with others in a person's daily digest."""
 
     notification = models.ForeignKey(
         Notification, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries"
@@ -185,7 +185,7 @@ class EmailDelivery(TenantModel):
 
     class Meta:
         db_table = "notifications_email_delivery"
-        constraints = [models.UniqueConstraint(fields=["organisation", "notification"], name="mailed_once")]
+        constraints = [models.UniqueConstraint(fields=["organisation", "notification"], name="emailed_once")]
         indexes = [
             models.Index(
                 fields=["organisation", "due_at"],
@@ -200,7 +200,7 @@ class EmailDelivery(TenantModel):
 
 class Channel(models.TextChoices):
     SCREEN = "screen", _("On screen")
-    MAIL = "mail", _("By e-mail")
+    EMAIL = "email", _("By e-mail")
 
 
 class PreferenceScope(models.TextChoices):
@@ -238,7 +238,7 @@ class Preference(TenantModel):
 
 
 class DeliverySettings(TenantModel):
-    """How a person receives mail: at once or in one daily digest; and
+    """How a person receives email: at once or in one daily digest; and
     the stand-in while the person is away."""
 
     membership = models.ForeignKey(
@@ -261,7 +261,7 @@ class DeliverySettings(TenantModel):
 
 
 class KnownDevice(TenantModel):
-    """A browser from which a person signed in before, as a fingerprint: another one is worth a notice."""
+    """The fingerprint of a browser from which a member signed in. A sign-in from another one is notified."""
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
@@ -316,11 +316,10 @@ class WebhookEndpoint(TenantModel):
 
 
 class WebhookDelivery(TenantModel):
-    """One message to one webhook, and what became of it. `body` is the text
-    that is signed and sent, each time the same.
+    """One message to one webhook, and its outcome. `body` is the text that is signed and sent, the same in
+    every attempt.
 
-    It is claimed, then SENT when the other side answered 2xx. It may arrive
-    twice: the receiver knows it by `message_id`."""
+    It is SENT once the receiver answered 2xx. It may arrive twice; `message_id` identifies it."""
 
     webhook = models.ForeignKey(
         WebhookEndpoint, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries"

@@ -1,7 +1,7 @@
 """Use cases of the operator: put the installation into quarantine, and end it.
 
-What waited for the mail server or a webhook when the quarantine began is not sent after its end, unless the
-operator says so: the installation that this one is a copy of has sent it. What came up since is sent."""
+Emails and webhook messages that waited when the quarantine began are cancelled at its end, unless the
+operator has them sent: a restored copy must not repeat what the original has sent. Later ones are sent."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,14 +24,14 @@ UNDER_WAY = (DeliveryState.WAITING, DeliveryState.CLAIMED)
 
 @dataclass(frozen=True)
 class Pending:
-    """Mails and webhook messages that wait."""
+    """Numbers of waiting emails and webhook messages."""
 
-    mails: int
+    emails: int
     messages: int
 
 
 def begin(operator: Actor) -> bool:
-    """Begin a quarantine: from now on nothing leaves. Returns False when one is on already."""
+    """Begin a quarantine: nothing leaves the installation. Returns False when one has begun already."""
     with installation_scope("quarantine"):
         began = periods.begin(operator.name)
         if began:
@@ -41,21 +41,21 @@ def begin(operator: Actor) -> bool:
 
 
 def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
-    """End the quarantine. Returns what of before it is not sent any more; None when there was none."""
+    """End the quarantine. Returns the numbers of cancelled messages; None when there was no quarantine."""
     with installation_scope("quarantine"):
         period = periods.end(operator.name, sends_pending=sends_pending)
         if period is None:
             return None
         dropped = Pending(0, 0) if sends_pending else _drop_before(period.began_at)
-        # The days of silence were ours, not the receiver's.
+        # The receivers are not to blame for the days without an accepted message.
         WebhookEndpoint.objects.exclude(failing_since=None).update(failing_since=None)
-        _record(operator, QuarantineAction.ENDED, mails=dropped.mails, messages=dropped.messages)
+        _record(operator, QuarantineAction.ENDED, emails=dropped.emails, messages=dropped.messages)
     quarantine.forget()
     return dropped
 
 
 def pending_since_before(began_at: datetime) -> Pending:
-    """Return what `end` would not send."""
+    """Return the numbers of messages that `end` would cancel."""
     with installation_scope("quarantine"):
         return Pending(_emails(began_at).count(), _messages(began_at).count())
 
@@ -80,6 +80,6 @@ def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
 
 
 def _record(operator: Actor, action: QuarantineAction, **details: object) -> None:
-    """Write to the audit log of every organisation: it concerns the work of all."""
+    """Write to the audit log of every organisation: a quarantine affects them all."""
     for organisation_id in Organisation.objects.order_by("pk").values_list("pk", flat=True):
         record(organisation_id, operator.audit, action, details=details)

@@ -1,4 +1,4 @@
-"""Jobs of notifications: send mail and webhooks, notify of what is due, requeue what dead workers left."""
+"""Jobs of notifications: send emails and webhook messages, dispatch due events, delete what is old."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -60,8 +60,8 @@ async def send_webhooks(organisation_id: int, webhook_id: int) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(name="notifications.run_maintenance")
 async def run_maintenance(timestamp: int) -> None:
-    """Notify of what is due, every minute, and have what is due delivered. In quarantine notices appear on
-    screen only."""
+    """Dispatch due events every minute, and defer jobs for due deliveries. In quarantine notifications appear
+    on screen only."""
     for organisation_id in await run_in_thread(_organisations_with_work):
         for step in STEPS:
             try:
@@ -79,13 +79,13 @@ async def run_maintenance(timestamp: int) -> None:
 @app.periodic(cron="17 3 * * *")
 @app.task(name="notifications.delete_old")
 async def delete_old(timestamp: int) -> None:
-    """Delete old notices with their mails and events; unread ones are kept longer."""
+    """Delete old notifications with their emails and events; unread ones are kept longer."""
     await run_in_thread(_delete_old)
 
 
 def _organisations_with_work() -> list[int]:
     now = timezone.now()
-    with installation_scope("notices that wait"):
+    with installation_scope("due notifications"):
         events = Event.objects.filter(state=EventState.PENDING, due_at__lte=now)
         issues = Issue.objects.filter(resolved_at=None, notified_at=None, raised_at__lt=now - SETTLE_TIME)
         organisation_ids = {
@@ -103,7 +103,7 @@ def _run_step(step: Callable[[int], object], organisation_id: int) -> None:
 
 def _delete_old() -> None:
     now = timezone.now()
-    with installation_scope("old notices"):
+    with installation_scope("old notifications"):
         old = Notification.objects.filter(
             Q(read_at__lt=now - READ_RETENTION)
             | Q(created_at__lt=now - UNREAD_RETENTION)

@@ -1,4 +1,4 @@
-"""Addresses below `/notices/`."""
+"""Addresses below `/notifications/`."""
 
 from django.urls import path
 
@@ -6,9 +6,9 @@ from koppel.notifications.inbox import views
 
 app_name = "notifications"
 urlpatterns = [
-    path("", views.list_notices, name="list"),
-    path("read", views.mark_notices, name="read"),
+    path("", views.list_notifications, name="list"),
+    path("read", views.mark_notifications, name="read"),
     path("preferences/", views.edit_preferences, name="preferences"),
     path("unsubscribe/<str:token>", views.unsubscribe, name="unsubscribe"),
-    path("<int:notice_id>/", views.open_notice, name="open"),
+    path("<int:notification_id>/", views.open_notification, name="open"),
 ]

@@ -9,12 +9,11 @@ from django.urls import reverse
 from ninja import Router, Schema
 
 from koppel.connections.queries import apps_for
-from koppel.connector.registry import connectors
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
-from koppel.kit.web.schemas import Input
 from koppel.onboarding import flow as flows
 from koppel.onboarding import services
-from koppel.onboarding.errors import StepNotReached, UnknownSystem
+from koppel.onboarding.errors import StepNotReached
+from koppel.onboarding.inputs import AssignInput, ChooseInput, FlowInput, IdentifyInput, SignInInput
 from koppel.onboarding.models import Flow, FlowState, Step
 from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, StepResult
 from koppel.onboarding.steps import choose as choose_step
@@ -49,7 +48,7 @@ class StepResultOut(Schema):
 
 
 class ConsentOptionOut(Schema):
-    """A way to sign in. `by_company_id`: nobody signs in, company ids are given."""
+    """A way to sign in. `by_company_id`: company ids are given in place of a sign-in."""
 
     app: int
     title: str
@@ -69,20 +68,6 @@ class FlowOut(Schema):
     consent_options: list[ConsentOptionOut]
 
 
-class FlowIn(Input):
-    """Either a `system` for a new connection, or the id of a `connection` that exists."""
-
-    system: str = ""
-    connection: int | None = None
-
-
-class SignInIn(Input):
-    """`company_ids`: any text with ids in it, for a way that takes them."""
-
-    app: int = 0
-    company_ids: str = ""
-
-
 class CompanyChoiceOut(Schema):
     """`state` is new, imported or unreachable; `reason` says why not."""
 
@@ -97,27 +82,9 @@ class CompanyChoiceOut(Schema):
     is_described: bool
 
 
-class ChooseIn(Input):
-    companies: list[int] = []
-
-
-class IdentityIn(Input):
-    """A number; or a reason and a sector (letter, name or code). What is
-    not given stays as it stands; '' takes it away.
-
-    `same_company` answers the question of a row whose name or number
-    differs: true, the same; false, another."""
-
-    company: int
-    number: str | None = None
-    reason: str | None = None
-    sector: str | None = None
-    same_company: bool | None = None
-
-
 class IdentityOut(Schema):
-    """What stands there now, typed or guessed; `tone` ok, warn, bad,
-    busy or '' with a message about the number.
+    """The present identity, typed or guessed. `tone` is ok, warn, bad, busy or '' for the `message` about the
+    number.
 
     `needs_confirmation`: names or numbers differ (`differences`), and nothing
     is imported before `same_company` is given."""
@@ -136,28 +103,11 @@ class IdentityOut(Schema):
     differences: list[str]
 
 
-class IdentifyIn(Input):
-    identities: list[IdentityIn] = []
-
-
-class AssignIn(Input):
-    """Users are added; division and template replace."""
-
-    companies: list[int] = []
-    division: int | None = None
-    template: int | None = None
-    users: list[int] = []
-
-
 @router.post("/flows", response=FlowOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def start(request: AuthenticatedRequest, payload: FlowIn) -> FlowOut:
+def start(request: AuthenticatedRequest, payload: FlowInput) -> FlowOut:
     """Start a flow. The company list of an existing connection is the one last fetched."""
-    if payload.connection is not None:
-        return _flow_out(request, flows.start_import(request.actor, payload.connection))
-    if payload.system not in connectors():
-        raise UnknownSystem
-    return _flow_out(request, flows.start_flow(request.actor, payload.system))
+    return _flow_out(request, services.start(request.actor, payload))
 
 
 @router.get("/flows/{token}", response=FlowOut)
@@ -177,9 +127,9 @@ def abandon(request: AuthenticatedRequest, token: UUID) -> StepResultOut:
 
 @router.post("/flows/{token}/sign-in", response=StepResultOut)
 @needs(Permission.MANAGE_CONNECTIONS)
-def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInIn) -> StepResultOut:
+def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInInput) -> StepResultOut:
     """Store company ids for a way to sign in that takes them; else return the URL where a person signs in."""
-    return _out(services.sign_in(request.actor, _flow(request, token), payload.app, payload.company_ids))
+    return _out(services.sign_in(request.actor, _flow(request, token), payload))
 
 
 @router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
@@ -206,14 +156,14 @@ def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceO
 
 @router.post("/flows/{token}/choose", response=StepResultOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseIn) -> StepResultOut:
+def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseInput) -> StepResultOut:
     """Choose the companies to import: exactly those in the request."""
     flow = _flow(request, token, Step.CHOOSE)
     _require_companies(
         payload.companies,
         (choice.company.pk for choice in choose_step.list_company_choices(request.actor, flow)),
     )
-    return _out(services.choose(request.actor, flow, payload.companies))
+    return _out(services.choose(request.actor, flow, payload))
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
@@ -243,42 +193,20 @@ def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
 
 @router.post("/flows/{token}/identify", response=StepResultOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyIn) -> StepResultOut:
+def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyInput) -> StepResultOut:
     """Store numbers, or reasons and sectors. Only what differs from the present values need be given."""
-    flow_ = _flow(request, token, Step.IDENTIFY)
-    payload_by_company = {identity.company: identity for identity in payload.identities}
-    _require_companies(payload_by_company, flow_.chosen_company_ids)
-    existing = identify_step.list_answers(flow_, list(payload_by_company))
-    by_company = {
-        answer.company.pk: _merge_identity(answer, payload_by_company[answer.company.pk])
-        for answer in existing
-    }
-    identify_step.save_answers(flow_, by_company)
-    for same in (True, False):
-        answered_companies = [
-            identity.company for identity in payload.identities if identity.same_company is same
-        ]
-        identify_step.confirm(request.actor, flow_, answered_companies, same=same)
-    for company in (identity.company for identity in payload.identities if identity.same_company is False):
-        by_company.pop(company, None)
-    return _out(services.identify(flow_, by_company))
+    flow = _flow(request, token, Step.IDENTIFY)
+    _require_companies((identity.company for identity in payload.identities), flow.chosen_company_ids)
+    return _out(services.identify(request.actor, flow, payload))
 
 
 @router.post("/flows/{token}/assign", response=StepResultOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def assign(request: AuthenticatedRequest, token: UUID, payload: AssignIn) -> StepResultOut:
+def assign(request: AuthenticatedRequest, token: UUID, payload: AssignInput) -> StepResultOut:
     """Assign a division, people and a template to some or all of the chosen companies."""
     flow = _flow(request, token, Step.ASSIGN)
     _require_companies(payload.companies, flow.chosen_company_ids)
-    return _out(
-        services.assign(
-            flow,
-            payload.companies,
-            division_id=payload.division,
-            template_id=payload.template,
-            users=payload.users,
-        )
-    )
+    return _out(services.assign(flow, payload))
 
 
 @router.post("/flows/{token}/finish", response=StepResultOut)
@@ -287,7 +215,7 @@ def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = Fa
     """Import the chosen companies, once: called again it returns the same import.
 
     `complete_later` imports administrations without number or reason too; each
-    becomes an issue until somebody completes it."""
+    has an issue until a person completes it."""
     flow = flows.get_flow(request.actor, token)
     needed = Step.IDENTIFY if complete_later else Step.ASSIGN
     if flow.state == FlowState.OPEN and not flows.has_reached(flow, needed):
@@ -299,14 +227,6 @@ def _require_companies(company_ids: Iterable[int], offered: Iterable[int]) -> No
     """Raise `UnknownParameter` for a company that the flow does not reach, or that was not chosen."""
     if strange := sorted(set(company_ids) - set(offered)):
         raise UnknownParameter([unknown_value("companies", str(key)) for key in strange])
-
-
-def _merge_identity(existing: identify_step.IdentityAnswer, payload: IdentityIn) -> dict[str, str]:
-    """Merge an answer into the values of a company. A reason means that there is
-    no number, so a suggested one is dropped."""
-    number = "" if existing.is_guessed and payload.reason else existing.number
-    values = {"number": number, "reason": existing.reason, "sector": existing.sector}
-    return values | {name: text[:60] for name in values if (text := getattr(payload, name)) is not None}
 
 
 def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:

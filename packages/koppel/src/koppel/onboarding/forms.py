@@ -1,6 +1,6 @@
 """Forms of the wizard's steps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -11,11 +11,17 @@ from django.utils.translation import gettext_lazy as _
 from koppel.connector.registry import connectors
 from koppel.kit.web.forms import ChoiceField, FlagField, Form, IdField, IdsField, TextField, TextFileField
 from koppel.kit.web.parameters import id_of
-from koppel.kit.web.schemas import Input
+from koppel.onboarding.inputs import (
+    IDENTITY_LENGTH_MAX,
+    AssignInput,
+    ChooseInput,
+    FlowInput,
+    IdentifyInput,
+    SignInInput,
+)
 from koppel.onboarding.steps.identify import FIELDS
 
 UPLOAD_BYTES_MAX = 2 * 1024 * 1024
-TYPED_LENGTH_MAX = 60
 ACTION_SEPARATOR = "-"
 
 
@@ -25,15 +31,20 @@ def list_file_field() -> TextFileField:
     return TextFileField(bytes_max=UPLOAD_BYTES_MAX, too_large=too_large)
 
 
-class SystemForm(Form[Input]):
+class SystemForm(Form[FlowInput]):
     """Step ①: the key of an installed connector."""
 
+    input_type = FlowInput
     connector = ChoiceField(required=True, choices=lambda: [(key, key) for key in connectors()])
 
+    def input_values(self) -> Mapping[str, Any]:
+        return {"system": self.values["connector"]}
 
-class SignInForm(Form[Input]):
+
+class SignInForm(Form[SignInInput]):
     """Step ②: a way to sign in, or company ids in any text and in a file."""
 
+    input_type = SignInInput
     app = IdField(required=True)
     another = FlagField()
     company_ids = forms.CharField(required=False, strip=False)
@@ -44,33 +55,48 @@ class SignInForm(Form[Input]):
         values["text"] = "\n".join(filter(None, [values.get("company_ids"), values.get("file")]))
         return values
 
+    def input_values(self) -> Mapping[str, Any]:
+        return {"app": self.values["app"], "company_ids": self.values["text"]}
 
-class ChooseForm(Form[Input]):
+
+class ChooseForm(Form[ChooseInput]):
     """Step ③: the ticked companies, and the button that was pressed."""
 
+    input_type = ChooseInput
     action = ChoiceField(
         choices=[(key, key) for key in ("next", "release", "withhold", "retry", "remove_unreachable")]
     )
     company = IdsField()
 
+    def input_values(self) -> Mapping[str, Any]:
+        return {"companies": self.values["company"]}
 
-class AssignForm(Form[Input]):
-    """Step ⑤: what the ticked companies get, and the button that was pressed."""
 
+class AssignForm(Form[AssignInput]):
+    """Step ⑤: the assignments of the ticked companies, and the button that was pressed."""
+
+    input_type = AssignInput
     action = ChoiceField(required=True, choices=[(key, key) for key in ("apply", "clear", "skip", "finish")])
     division = IdField()
     template = IdField()
     users = IdsField()
     company = IdsField()
+    q = TextField()
+
+    def input_values(self) -> Mapping[str, Any]:
+        values = self.values
+        names = ("division", "template", "users")
+        return {"companies": values["company"]} | {name: values[name] for name in names}
 
 
-class IdentifyForm(Form[Input]):
+class IdentifyForm(Form[IdentifyInput]):
     """Step ④: a number, or a reason and a sector, for each row that the page
     showed (`number-7`, `reason-7`, `sector-7`).
 
     `action` is `next`, `fill`, `same` for the ticked rows, or `same-7` and `other-7` for one. `answers` holds
     the typed values by company id; rows that the page did not show are not in it."""
 
+    input_type = IdentifyInput
     action = TextField()
     discrepancy = IdsField()
     discrepancies = TextField(max_length=100_000)
@@ -82,7 +108,7 @@ class IdentifyForm(Form[Input]):
         self._chosen_ids = list(company_ids)
         self._company_ids = [key for key in self._chosen_ids if f"number-{key}" in data]
         for key in self._company_ids:
-            self.fields |= {f"{name}-{key}": TextField(max_length=TYPED_LENGTH_MAX) for name in FIELDS}
+            self.fields |= {f"{name}-{key}": TextField(max_length=IDENTITY_LENGTH_MAX) for name in FIELDS}
 
     @property
     def answers(self) -> dict[int, dict[str, str]]:
@@ -92,6 +118,9 @@ class IdentifyForm(Form[Input]):
             key: {name: self.cleaned_data.get(f"{name}-{key}", "") for name in FIELDS}
             for key in self._company_ids
         }
+
+    def input_values(self) -> Mapping[str, Any]:
+        return {"identities": [{"company": key, **typed} for key, typed in self.answers.items()]}
 
     @property
     def ticked_ids(self) -> list[int] | None:

@@ -1,4 +1,4 @@
-"""How a step of the wizard ends. Screen, REST and command line answer the same steps and get one of these."""
+"""The results of a step of the wizard, the same for pages and REST."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """The wizard's steps, for pages and REST alike: each takes the answer to
 a step and returns an outcome (`results`)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import transaction
@@ -11,8 +11,18 @@ from django.utils.translation import gettext as _
 from koppel.administrations.errors import NoSuchAdministration
 from koppel.connections.consent.service_companies import IDS_MAX, add_companies, parse_ids
 from koppel.connections.queries import AppChoice, apps_for
+from koppel.connector.registry import connectors
 from koppel.kit import quarantine
-from koppel.onboarding.flow import abandon, add_connection, get_flow
+from koppel.onboarding.errors import UnknownSystem
+from koppel.onboarding.flow import abandon, add_connection, get_flow, start_flow, start_import
+from koppel.onboarding.inputs import (
+    AssignInput,
+    ChooseInput,
+    CompanyIdentityInput,
+    FlowInput,
+    IdentifyInput,
+    SignInInput,
+)
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, FieldError, ShowErrors
 from koppel.onboarding.steps import assign as assign_step
@@ -27,19 +37,27 @@ def consent_option(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
     return next((option for option in apps_for(actor, flow.connector) if option.app.pk == app_id), None)
 
 
-def sign_in(
-    actor: Actor, flow: Flow, app_id: int, company_ids: str = ""
-) -> Advance | ShowErrors | ExternalStep:
-    """Take step ②. By company id: store the ids in `company_ids` (any
-    text). Else the person signs in at the vendor."""
+def start(actor: Actor, data: FlowInput) -> Flow:
+    """Start a flow for a new connection, or for one that exists. Raises `UnknownSystem`."""
+    if data.connection is not None:
+        return start_import(actor, data.connection)
+    if data.system not in connectors():
+        raise UnknownSystem
+    return start_flow(actor, data.system)
+
+
+def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | ShowErrors | ExternalStep:
+    """Take step ②: store the company ids for a way to sign in that takes them; else the person signs in at
+    the vendor.
+    """
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
-    option = consent_option(actor, flow, app_id)
+    option = consent_option(actor, flow, data.app)
     if option is None:
         return ShowErrors(Step.SIGN_IN, (FieldError("unknown_app", _("Choose a sign-in method."), "app"),))
     if not option.mode.by_company_id:
         return ExternalStep(reverse("onboarding:sign_in", args=[flow.token]))
-    read = parse_ids(option.mode, company_ids)
+    read = parse_ids(option.mode, data.company_ids)
     if not read.ids:
         message = _("No id found in this text. Ids look like 0a1b2c3d-1234-5678-9abc-0123456789ab.")
         return ShowErrors(Step.SIGN_IN, (FieldError("no_ids", message, "company_ids"),))
@@ -54,9 +72,9 @@ def sign_in(
     return Advance(Step.CHOOSE)
 
 
-def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> Advance | ShowErrors:
+def choose(actor: Actor, flow: Flow, data: ChooseInput) -> Advance | ShowErrors:
     """Take step ③: store which companies to import."""
-    if choose_step.choose(actor, flow, company_ids):
+    if choose_step.choose(actor, flow, data.companies):
         identify_step.ask_registers(flow)
         return Advance(Step.IDENTIFY)
     return ShowErrors(
@@ -64,9 +82,20 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> Advance | Sh
     )
 
 
-def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> Advance | ShowErrors:
-    """Take step ④: store a number, or a reason and a sector, for each company."""
-    identity_answers = identify_step.identify(flow, typed_by_company)
+def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | ShowErrors:
+    """Take step ④: store numbers, or reasons and sectors, and whether companies are the same ones. Returns
+    the problems of each company that is still incomplete.
+    """
+    identities = {identity.company: identity for identity in data.identities}
+    typed = {
+        answer.company.pk: _merge_identity(answer, identities[answer.company.pk])
+        for answer in identify_step.list_answers(flow, list(identities))
+    }
+    identify_step.save_answers(flow, typed)
+    for same in (True, False):
+        answered = [key for key, identity in identities.items() if identity.same_company is same]
+        identify_step.confirm(actor, flow, answered, same=same)
+    identity_answers = identify_step.complete(flow)
     errors = tuple(
         FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
         for answer in identity_answers
@@ -75,8 +104,17 @@ def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> A
     return ShowErrors(Step.IDENTIFY, errors) if errors or not identity_answers else Advance(Step.ASSIGN)
 
 
+def _merge_identity(existing: identify_step.IdentityAnswer, data: CompanyIdentityInput) -> dict[str, str]:
+    """Return the values of a company after this input. A reason means that there is no number, and replaces a
+    suggested one.
+    """
+    number = "" if existing.is_guessed and data.reason else existing.number
+    values = {"number": number, "reason": existing.reason, "sector": existing.sector}
+    return values | {name: text for name in values if (text := getattr(data, name)) is not None}
+
+
 def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -> tuple[FieldError, ...]:
-    """Return an error for each company that nobody has confirmed to be the one of its number."""
+    """Return an error for each company whose number is not confirmed to be its own."""
     return tuple(
         FieldError(
             "same_company",
@@ -89,16 +127,11 @@ def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -
     )
 
 
-def assign(
-    flow: Flow,
-    company_ids: Iterable[int],
-    *,
-    division_id: int | None,
-    template_id: int | None,
-    users: Iterable[int],
-) -> Advance:
-    """Take step ⑤: store the assignments of these companies. May be called any number of times."""
-    assign_step.assign(flow, company_ids, division_id=division_id, template_id=template_id, users=users)
+def assign(flow: Flow, data: AssignInput) -> Advance:
+    """Take step ⑤: store the assignments of these companies. May be called any number of times. Raises
+    `UnknownParameter`.
+    """
+    assign_step.assign(flow, data)
     return Advance(Step.ASSIGN)
 
 

@@ -1,4 +1,4 @@
-"""What the operator does from the shell before anybody can sign in, and when a person cannot any more.
+"""What the operator does from the shell before the first sign-in, or for a person who cannot sign in.
 
 The organisation's audit log records these actions under the account of the shell.
 """
@@ -85,7 +85,7 @@ def installation_state() -> InstallationState:
     """
     if User.objects.exists():
         return InstallationState.READY
-    with installation_scope("is anybody here"):
+    with installation_scope("first organisation"):
         return InstallationState.WAITING if Organisation.objects.exists() else InstallationState.EMPTY
 
 

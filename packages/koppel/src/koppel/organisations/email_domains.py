@@ -321,6 +321,6 @@ def domain_of(email: str) -> str:
 
 
 def is_public(domain: str) -> bool:
-    """Tell whether anybody can have an address there, so that it says nothing about an employer."""
+    """Return whether the domain offers addresses to the public, so that it does not identify an employer."""
     name = normalised(domain)
     return name in PUBLIC_DOMAINS or PUBLIC_SERVICES.fullmatch(name) is not None

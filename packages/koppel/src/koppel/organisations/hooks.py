@@ -32,7 +32,7 @@ resource_labels = Registry[str | Promise]()
 """What a person calls each kind of record that can be read, by its key."""
 
 audience_events = SingleHook[[], Mapping[str, str | Promise]](dict)
-"""Events of administrations, by name with their labels: settings say who is told of each. Touches no
+"""Events of administrations, by name with their labels: settings choose the recipients of each. Touches no
 database."""
 
 account_tabs = Registry[AccountTab]()

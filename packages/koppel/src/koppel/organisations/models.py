@@ -13,6 +13,7 @@ from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.email_domains import domain_of, normalised
+from koppel.organisations.preferences import Preferences
 from koppel.organisations.roles import Role
 
 
@@ -54,7 +55,7 @@ class User(AbstractUser):
 
 class SettingsMap(TypedDict, total=False):
     """Settings as they are stored: a key that is not there is not
-    set. `settings_schema` says what they may be."""
+    set. `settings_schema` defines their values."""
 
     resources: list[str]
     fiscal_years_back: int
@@ -86,7 +87,7 @@ class Organisation(models.Model):
         return self.name
 
     def accepts(self, email: str) -> bool:
-        """Tell whether people may have an address of this domain."""
+        """Return whether people may have an address of this domain."""
         return not self.email_domains or domain_of(email) in map(normalised, self.email_domains)
 
 
@@ -109,6 +110,7 @@ class Membership(TenantModel):
     created_at = models.DateTimeField(auto_now_add=True)
     joined_at = models.DateTimeField(null=True, default=timezone.now)
     access_restored_at = models.DateTimeField(null=True)
+    preferences = TypedJSONField(Preferences, default=dict)
 
     class Meta:
         db_table = "organisations_membership"
@@ -211,9 +213,9 @@ class ApiToken(TenantModel):
 
 
 class Invitation(TenantModel):
-    """A person invited by mail to become a member.
+    """A person invited by email to become a member.
 
-    `sends` counts the mails: only the link of the last one is valid. `invited_by` None: sent by the operator
+    `sends` counts the emails: only the link of the last one is valid. `invited_by` None: sent by the operator
     from the shell, so that an organisation gets its first Administrator.
     """
 

@@ -53,9 +53,9 @@ DEFAULTS: dict[str, Any] = {
     "full_comparison_weekday": 6,
     "notify": {},
 }
-"""Koppel's own, where nobody sets anything. `full_comparison_weekday` counts from Monday =
+"""Koppel's defaults. `full_comparison_weekday` counts from Monday =
 0, `fiscal_years_back` from the current one. `notify` maps events to audiences; one that it
-does not name is told to who is responsible."""
+does not name is notified to the responsible person."""
 AUDIENCE_DEFAULT = "responsible"
 
 

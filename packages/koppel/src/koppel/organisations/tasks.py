@@ -1,4 +1,4 @@
-"""Jobs of the firm: mail to invited people, and deleting the oldest audit entries."""
+"""Jobs of the firm: email to invited people, and deleting the oldest audit entries."""
 
 import smtplib
 
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
     retry=RetryAfterOutage(RetryStrategy(max_attempts=ATTEMPTS, exponential_wait=5)),
 )
 def send_invitation(context: JobContext, *, organisation_id: int, invitation_id: int, sends: int) -> None:
-    """Send the mail with the link, in the sender's language. When it cannot be delivered, the list of people
+    """Send the email with the link, in the sender's language. When it cannot be delivered, the list of people
     says so.
     """
     with organisation_scope(organisation_id):

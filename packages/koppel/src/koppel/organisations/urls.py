@@ -8,6 +8,7 @@ from koppel.organisations.views import (
     invitations,
     organisation,
     people,
+    preferences,
     security,
     templates,
     tokens,
@@ -44,7 +45,7 @@ urlpatterns = [
     path("security/", security.show_security, name="security"),
     path("security/provider", security.configure_provider, name="provider"),
     path("security/provider/prepare", security.prepare_provider, name="prepare_provider"),
-    path("security/provider/off", security.switch_off_provider, name="switch_off_provider"),
+    path("security/provider/off", security.disable_provider, name="disable_provider"),
     path("security/provider/test", security.test_provider, name="test_provider"),
     path("security/support", security.grant_support, name="support"),
     path("security/support/withdraw", security.withdraw_support, name="withdraw_support"),
@@ -52,6 +53,7 @@ urlpatterns = [
 ]
 account_urlpatterns = [
     path("sessions/", account.list_sessions, name="sessions"),
+    path("preferences", preferences.save_preferences, name="preferences"),
     path("organisations/", account.choose_organisation, name="organisations"),
     path("second-step/", account.require_second_step, name="second_step_needed"),
     path("tokens/", tokens.list_tokens, name="tokens"),

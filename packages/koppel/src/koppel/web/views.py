@@ -15,14 +15,14 @@ from django.views.decorators.http import require_POST
 from koppel.kit import quarantine
 from koppel.kit.web.decorators import public, query_parameters
 from koppel.kit.web.forms import return_url
-from koppel.kit.web.parameters import PAGE, TEXT
+from koppel.kit.web.parameters import IDENTIFIER, PAGE, TEXT, Parameter
 from koppel.organisations.access.memberships import is_used_elsewhere
 from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest
-from koppel.web import search as site_search
 from koppel.web.dashboard import load_dashboard
 from koppel.web.forms import LanguageForm
 from koppel.web.issues import page_of as issues_page_of
+from koppel.web.search import queries as search_queries
 
 
 @public
@@ -79,15 +79,16 @@ def dashboard(request: AuthenticatedRequest) -> HttpResponse:
     )
 
 
-@query_parameters(q=TEXT)
+@query_parameters(q=TEXT, administration=IDENTIFIER, recent=Parameter(is_multiple=True))
 def search(request: AuthenticatedRequest) -> HttpResponse:
-    """Return the results so far, for the list below the search field."""
+    """Return the palette's results for a text, or what it offers before one is typed."""
     text = (request.parameters["q"] or "")[:100].strip()
-    context = {
-        "hits": site_search.search(request.actor, text),
-        "query": text if len(text) >= site_search.LETTERS_MIN else "",
-    }
-    return render(request, "web/parts/search_results.html", context)
+    administration_id = request.parameters["administration"]
+    if text:
+        groups = search_queries.search(request.actor, text, administration_id)
+    else:
+        groups = search_queries.suggestions(request.actor, request.parameters["recent"], administration_id)
+    return render(request, "web/parts/palette_results.html", {"groups": groups})
 
 
 @query_parameters(q=TEXT, page=PAGE)

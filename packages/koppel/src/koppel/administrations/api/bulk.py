@@ -7,8 +7,8 @@ from ninja import Query, Router, Schema, Status
 
 from koppel.administrations import bulk
 from koppel.administrations.bulk import Selection, get_action, parse_bulk_filter
+from koppel.administrations.inputs import BulkInput
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkValues, ItemState
-from koppel.kit.web.schemas import Input
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor
 
@@ -28,7 +28,7 @@ class OperationOut(Schema):
     """`state`: draft, queued, running, done, undoing, undone.
     `can_undo`: for 24 hours, assignments and settings.
 
-    `params` is without a number, which may be a person's: each item tells it."""
+    `params` is without a number, which may be a person's: each item has its own."""
 
     id: int
     action: str
@@ -43,18 +43,6 @@ class OperationOut(Schema):
     finished_at: datetime | None
 
 
-class OperationIn(Input):
-    """`action`: change, activate, deactivate, sync, add_favourite, remove_favourite, with `params` of its
-    own. On `ids`, or with `filter` (the list's address bar; '' is everything) on all that match. An unknown
-    filter or value is refused, and a part that narrows nothing down. `start` false: only a preview."""
-
-    action: str
-    params: dict[str, Any] = {}
-    ids: list[int] = []
-    filter: str | None = None
-    start: bool = False
-
-
 @router.get("", response=list[OperationOut])
 def list_operations(request: AuthenticatedRequest) -> list[OperationOut]:
     """List the bulk operations that were started, newest first;
@@ -63,7 +51,7 @@ def list_operations(request: AuthenticatedRequest) -> list[OperationOut]:
 
 
 @router.post("", response={201: OperationOut})
-def preview_operation(request: AuthenticatedRequest, payload: OperationIn) -> Status[OperationOut]:
+def preview_operation(request: AuthenticatedRequest, payload: BulkInput) -> Status[OperationOut]:
     """Preview a bulk operation: nothing changes before it is started."""
     bulk.get_allowed_action(request.actor, payload.action)
     selection = Selection(
@@ -141,7 +129,7 @@ def start_operation(request: AuthenticatedRequest, operation_id: int) -> Operati
 
 @router.post("/{int:operation_id}/undo", response=OperationOut)
 def undo_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
-    """Take back what nobody has changed since."""
+    """Undo the operation, except for values that were changed since."""
     bulk.undo(request.actor, operation_id)
     return _again(request.actor, operation_id)
 

@@ -4,14 +4,13 @@ from datetime import date, datetime
 
 from ninja import Router, Schema, Status
 
-from koppel.administrations import bulk, restriction, services
-from koppel.administrations.bulk import Selection
+from koppel.administrations import restriction, services
+from koppel.administrations.inputs import AdministrationInput, RestrictionInput
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open, open_issues
-from koppel.kit.web.schemas import Input
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Actor, Permission
 
@@ -53,47 +52,31 @@ def get_administration(request: AuthenticatedRequest, administration_id: int) ->
     return get_administration_out(request.actor, administration_id)
 
 
-class Changes(Input):
-    """Absent fields stay as they are. `division` and `template` null: none. `add` and `remove` are ids of
-    memberships.
-    """
+class ChangedAdministrationOut(AdministrationOut):
+    """`changed` names the fields that the request changed; it is empty when all were set already."""
 
-    division: int | None = None
-    template: int | None = None
-    add: list[int] = []
-    remove: list[int] = []
-    sector: str | None = None
-    number: str | None = None
-    client_number: str | None = None
+    changed: list[str]
 
 
-@router.patch("/{int:administration_id}", response=AdministrationOut)
+@router.patch("/{int:administration_id}", response=ChangedAdministrationOut)
 @needs(Permission.CHANGE_ADMINISTRATIONS)
 def change_administration(
-    request: AuthenticatedRequest, administration_id: int, changes: Changes
-) -> AdministrationOut:
-    """Assign and set, as bulk work on one administration: undone like it, under the id in the audit log."""
-    administration_for(request.actor, administration_id)
-    params = changes.dict(exclude_unset=True)
-    draft = bulk.preview(request.actor, "change", params, Selection(ids=[administration_id]))
-    bulk.start_operation(request.actor, draft.pk)
-    return get_administration_out(request.actor, administration_id)
-
-
-class AccessIn(Input):
-    """`people` are ids of memberships: when restricted exactly these, else these are added."""
-
-    restricted: bool
-    people: list[int] = []
+    request: AuthenticatedRequest, administration_id: int, payload: AdministrationInput
+) -> ChangedAdministrationOut:
+    """Assign and set, as bulk work on one administration: undone like it, under the id in the audit log. What
+    is wrong is refused, and then nothing changes."""
+    changed = services.change_administration(request.actor, administration_id, payload)
+    administration = get_administration_out(request.actor, administration_id)
+    return ChangedAdministrationOut(**administration.dict(), changed=changed)
 
 
 @router.put("/{int:administration_id}/access", response={204: None})
 @needs(Permission.IMPORT_ADMINISTRATIONS)
-def set_access(request: AuthenticatedRequest, administration_id: int, payload: AccessIn) -> Status[None]:
+def set_access(
+    request: AuthenticatedRequest, administration_id: int, payload: RestrictionInput
+) -> Status[None]:
     """Restrict it to the people named, whatever their role, or open it again."""
-    restriction.set_access(
-        request.actor, administration_id, restricted=payload.restricted, membership_ids=payload.people
-    )
+    restriction.set_access(request.actor, administration_id, payload)
     return Status(204, None)
 
 

@@ -6,8 +6,8 @@ from ninja import Router, Schema
 
 from koppel.administrations import services
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
+from koppel.administrations.inputs import SettingsInput
 from koppel.administrations.scope import administration_for
-from koppel.kit.web.schemas import Input
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Actor, Permission
 
@@ -32,20 +32,20 @@ def get_settings(request: AuthenticatedRequest, administration_id: int) -> Setti
     return _settings(request.actor, administration_id)
 
 
-class SettingsIn(Input):
-    """Own values; null gives a setting back to template or organisation."""
+class ChangedSettingsOut(SettingsOut):
+    """`changed` names the settings that this request changed; none when all had these values already."""
 
-    values: dict[str, Any]
+    changed: list[str]
 
 
-@router.patch("/{int:administration_id}/settings", response=SettingsOut)
+@router.patch("/{int:administration_id}/settings", response=ChangedSettingsOut)
 @needs(Permission.CHANGE_ADMINISTRATIONS)
 def change_settings(
-    request: AuthenticatedRequest, administration_id: int, payload: SettingsIn
-) -> SettingsOut:
+    request: AuthenticatedRequest, administration_id: int, payload: SettingsInput
+) -> ChangedSettingsOut:
     """Set here, or give back to template or organisation."""
-    services.change_settings(request.actor, administration_id, payload.values)
-    return _settings(request.actor, administration_id)
+    changed = services.change_settings(request.actor, administration_id, payload)
+    return ChangedSettingsOut(**_settings(request.actor, administration_id).dict(), changed=changed)
 
 
 def _settings(actor: Actor, administration_id: int) -> SettingsOut:

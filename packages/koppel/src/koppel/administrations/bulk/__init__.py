@@ -2,9 +2,8 @@
 
 It guarantees that what is done is what the preview showed, and to nothing the actor may not change; that an
 operation which is killed goes on where it stopped, without doing anything twice; and that an undo changes
-back only what nobody changed since. Begin with `operations`; `execution` carries out, `reversal` plans the
-undo, `actions` says what an action is.
-"""
+back only values that were not changed since. Begin with `operations`; `execution` carries out, `reversal`
+plans the undo, `actions` says what an action is."""
 
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, bulk_actions, get_action
 from koppel.administrations.bulk.csv_import import read_changes

@@ -68,7 +68,7 @@ part of the operation: with an exception that part is not done."""
 
 
 def get_action(key: str) -> BulkAction:
-    """Return the action of a key. Raises `Refused` for one that nobody registered."""
+    """Return the action of a key. Raises `Refused` for an unknown key."""
     if key not in bulk_actions:
         raise Refused(
             f"There is no bulk action {shorten(key)!r}; there are: {', '.join(sorted(bulk_actions))}."

@@ -38,8 +38,7 @@ def validate_item(actor: Actor, params: Values) -> BulkParameters:
 
 
 def validate_values(actor: Actor, params: Values) -> BulkParameters:
-    """Return the values of `ASSIGN_KEYS` and `SET_KEYS` that were
-    given; division and template None take it away.
+    """Return the given values of `ASSIGN_KEYS` and `SET_KEYS`; None removes a division or a template.
 
     Looks nothing up, as a file has thousands of lines. Raises `Refused`."""
     values = {key: _parse_value(key, params[key]) for key in (*ASSIGN_KEYS, *SET_KEYS) if key in params}

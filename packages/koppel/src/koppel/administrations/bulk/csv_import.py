@@ -1,16 +1,22 @@
-"""Bulk changes from a CSV: the first column says which administration, every other column what it gets.
+"""Bulk changes from a CSV: the first column names the administration, every other column a new value.
 
-An empty cell leaves things as they are, a dash takes away. Headings are understood in both languages.
+An empty cell changes nothing, a dash removes the value. Headings may be in English or Dutch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from koppel.administrations.bulk import actions_assign
+from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.models import Administration
+from koppel.company_registers.numbers import mask_number
+from koppel.company_registers.numbers.labels import strip_labels
 from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.database.text_search import normalize_search
@@ -23,22 +29,42 @@ HEADINGS = {
     "id": "id",
     "name": "name",
     "naam": "name",
+    "administration": "name",
+    "administratie": "name",
+    "company": "name",
+    "company name": "name",
+    "bedrijf": "name",
+    "bedrijfsnaam": "name",
     "number": "number",
     "nummer": "number",
     "coc number": "number",
-    "kvk-nummer": "number",
+    "kvk": "number",
+    "kvknummer": "number",
+    "kvk nummer": "number",
+    "kvk nr": "number",
+    "org nr": "number",
+    "orgnr": "number",
+    "cvr": "number",
+    "cvr nr": "number",
+    "y tunnus": "number",
+    "company number": "number",
     "registration number": "number",
     "registratienummer": "number",
     "client number": "client_number",
+    "client no": "client_number",
     "klantnummer": "client_number",
+    "klantnr": "client_number",
+    "clientnummer": "client_number",
     "code at source": "code",
     "code in bron": "code",
     "code": "code",
+    "administratiecode": "code",
     "division": "division",
     "afdeling": "division",
     "template": "template",
     "sjabloon": "template",
     "sector": "sector",
+    "branche": "sector",
     "reason": "reason",
     "reden": "reason",
     "add": "add",
@@ -50,36 +76,50 @@ HEADINGS = {
     "verwijderen": "remove",
     "gebruikers verwijderen": "remove",
 }
+OF_LIST = {
+    "name": "name",
+    "number": "number",
+    "client": "client_number",
+    "code": "code",
+    "division": "division",
+    "template": "template",
+    "sector": "sector",
+}
+"""The keys of the list's columns that a file may name. Another column of an exported list is not read."""
 KEYS = ("id", "name", "number", "client_number", "code")
 VALUES = ("number", "reason", "client_number", "division", "template", "sector", "add", "remove")
+IDENTIFYING = ("name", "number", "client_number", "code")
+UNREAD = "unread"
 CLEAR = "-"
 
 
 @dataclass
 class CsvChanges:
-    """`values_by_id`: what every administration gets. `problems`: (line,
-    text of the line, why it cannot be followed)."""
+    """`values_by_id`: the new values of each administration. `problems`: (line number, its text, why it is
+    left out). `unread`: headings of an exported list's columns that no file changes."""
 
     values_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
 
 class _Problem(Exception):
-    """Why one line cannot be followed."""
+    """The reason why one line is left out."""
 
 
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
-    """Read what every administration gets. Raises `TableError`, and
-    `Refused` when the heading line is not understood.
+    """Read the new values of each administration. Raises `TableError`, and `Refused` for unknown headings.
 
-    `names_only`: the first column says which administrations are meant, and the others are left out."""
+    `names_only`: read the first column alone."""
     rows = _rows(text)
     if len(rows) < 2:
         raise Refused(_("The file has no lines below the headings."))
     width = 1 if names_only else None
-    key, values = _headings(rows[0].cells[:width], names_only=names_only)
-    parser = _LineParser(actor, key, values)
-    changes = CsvChanges()
+    headings = _headings(rows[0].cells[:width], names_only=names_only)
+    parser = _LineParser(actor, headings)
+    changes = CsvChanges(
+        unread=[cell for cell, key in zip(rows[0].cells, headings, strict=False) if key == UNREAD]
+    )
     for row in rows[1:]:
         try:
             administration_id, row_values = parser.parse_line(row.cells[:width])
@@ -96,32 +136,86 @@ def _rows(text: str) -> list[Row]:
     return [Row(row.number, tuple(unescape_formula(cell.strip()) for cell in row.cells)) for row in rows]
 
 
-def _headings(cells: Sequence[str], *, names_only: bool) -> tuple[str, list[str]]:
-    understood = heading_keys(cells, HEADINGS)
-    unknown = [cell for cell, key in zip(cells, understood, strict=True) if not key]
+def _headings(cells: Sequence[str], *, names_only: bool) -> list[str]:
+    """Return the key of each column; '' for one without a heading. Raises `Refused`."""
+    understood = heading_keys(cells, {**_list_headings(), **HEADINGS})
+    unknown = [cell for cell, key in zip(cells, understood, strict=True) if cell and not key]
     if unknown:
         raise Refused(_("Unknown headings: %s.") % ", ".join(unknown)[:200])
-    key, *values = understood
-    if key not in KEYS:
+    twice = [
+        cell
+        for cell, key in zip(cells, understood, strict=True)
+        if key in VALUES and understood.count(key) > 1
+    ]
+    if twice:
+        raise Refused(_("Two columns have the same meaning: %s.") % ", ".join(twice)[:200])
+    if understood[0] not in KEYS:
         raise Refused(
             _("The first column must identify the administration: id, name, number, client number or code.")
         )
-    if not (values or names_only) or any(value not in VALUES for value in values):
+    if not names_only and not any(key in VALUES for key in understood[1:]):
         raise Refused(
             _("The other columns must name what to set: division, template, sector, number and so on.")
         )
-    return key, values
+    return understood
+
+
+def _list_headings() -> dict[str, str]:
+    """Return the headings of an exported list: for people in every language, and the keys for programs."""
+    headings = {key: OF_LIST.get(key, UNREAD) for key in COLUMNS}
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            headings |= {
+                str(column.label).lower(): OF_LIST.get(key, UNREAD) for key, column in COLUMNS.items()
+            }
+    return headings
+
+
+@dataclass(frozen=True)
+class _Current:
+    """What an administration has, as an exported list shows it."""
+
+    id: int
+    name: str
+    number: str
+    client_number: str
+    code: str
+    division: str
+    template: str
+    sector: str
+
+    def shows(self, key: str, text: str) -> bool:
+        """Return whether the list shows this text for it: then the file changes nothing."""
+        if key == "sector":
+            return bool(self.sector) and text.split(" ", 1)[0].upper() == self.sector
+        return key in OF_LIST.values() and _normalize(text) == _normalize(str(getattr(self, key)))
+
+
+def _current(actor: Actor) -> Iterator[_Current]:
+    rows = Administration.objects.visible_to(actor).values_list(
+        "pk",
+        "name",
+        "number",
+        "country",
+        "client_number",
+        "remote_company__code",
+        "division__name",
+        "template__name",
+        "sector",
+    )
+    for pk, name, number, country, client_number, code, division, template, sector in rows:
+        masked = mask_number(number, country) if number else ""
+        yield _Current(pk, name, masked, client_number, code, division or "", template or "", sector)
 
 
 class _LineParser:
-    """Looks up what lines name, from lists read once."""
+    """Resolves the names in lines, from lists that are read once."""
 
-    def __init__(self, actor: Actor, key: str, values: Sequence[str]) -> None:
-        self.actor, self.key, self.values = actor, key, values
-        column = {"id": "pk", "name": "sort_name", "code": "remote_company__code"}.get(key, key)
-        self.administrations: dict[str, list[int]] = {}
-        for name, pk in Administration.objects.visible_to(actor).values_list(column, "pk"):
-            self.administrations.setdefault(_normalize(str(name)), []).append(pk)
+    def __init__(self, actor: Actor, headings: Sequence[str]) -> None:
+        self.actor, self.headings = actor, headings
+        self.administrations: dict[str, list[_Current]] = {}
+        for current in _current(actor):
+            self.administrations.setdefault(self._key(str(getattr(current, headings[0]))), []).append(current)
         self.administrations.pop("", None)
         self.divisions = {
             _normalize(division.name): division.pk
@@ -133,7 +227,7 @@ class _LineParser:
         }
         members = Membership.objects.for_actor(actor).select_related("user")
         self.people = {member.user.email.lower(): member.pk for member in members}
-        self.makers: Mapping[str, Callable[[str], Any]] = {
+        self.parsers: Mapping[str, Callable[[str], Any]] = {
             "number": lambda text: "" if text == CLEAR else text,
             "client_number": lambda text: "" if text == CLEAR else text,
             "division": lambda text: (
@@ -149,21 +243,40 @@ class _LineParser:
         }
 
     def parse_line(self, cells: Sequence[str]) -> tuple[int, dict[str, Any]]:
-        if len(cells) > len(self.values) + 1:
-            raise _Problem(_("This line has more cells than there are headings."))
-        matches = self.administrations.get(_normalize(cells[0]), [])
+        for index, text in enumerate(cells):
+            if text and (index >= len(self.headings) or not self.headings[index]):
+                raise _Problem(_("The value “%s” is below no heading.") % text[:60])
+        named = [pair for pair in zip(self.headings, cells, strict=False) if pair[1]]
+        current = self._administration(cells[0], named)
+        values = {
+            key: self.parsers[key](text)
+            for key, text in named[1:]
+            if key in self.parsers and not current.shows(key, text)
+        }
+        try:
+            # Ids need no second look-up: they come from the lists above.
+            return current.id, dict(actions_assign.validate_values(self.actor, values))
+        except Refused as refusal:
+            raise _Problem(str(refusal)) from None
+
+    def _administration(self, text: str, named: Sequence[tuple[str, str]]) -> _Current:
+        """Return the administration of a line. Of several with one name the line's number or code tells."""
+        matches = self.administrations.get(self._key(text), [])
         if not matches:
             raise _Problem(_("No administration found with this name, number or code."))
         if len(matches) > 1:
+            others = [(key, cell) for key, cell in named[1:] if key in IDENTIFYING]
+            told = [one for one in matches if others and all(one.shows(key, cell) for key, cell in others)]
+            matches = told or matches
+        if len(matches) > 1:
             raise _Problem(_("More than one administration matches."))
-        values = {
-            key: self.makers[key](text) for key, text in zip(self.values, cells[1:], strict=False) if text
-        }
-        try:
-            # What it names was found in our own lists.
-            return matches[0], dict(actions_assign.validate_values(self.actor, values))
-        except Refused as refusal:
-            raise _Problem(str(refusal)) from None
+        return matches[0]
+
+    def _key(self, text: str) -> str:
+        """Return a text of the first column for comparison: a number without its label and separators."""
+        if self.headings[0] != "number":
+            return _normalize(text)
+        return re.sub(r"[^A-Z0-9*]", "", strip_labels(text.upper()))
 
     def _id_by_name(self, ids_by_name: Mapping[str, int], text: str, kind: str) -> int:
         if _normalize(text) not in ids_by_name:
@@ -184,11 +297,11 @@ class _LineParser:
         return reason
 
     def _members(self, text: str) -> list[int]:
-        mails = [word.strip().lower() for word in text.replace(",", " ").split()]
-        unknown = [mail for mail in mails if mail not in self.people]
+        emails = [word.strip().lower() for word in text.replace(",", " ").split()]
+        unknown = [email for email in emails if email not in self.people]
         if unknown:
             raise _Problem(_("Not a member: %s.") % ", ".join(unknown))
-        return [self.people[mail] for mail in mails]
+        return [self.people[email] for email in emails]
 
 
 def _normalize(text: str) -> str:

@@ -70,11 +70,11 @@ def get_allowed_action(actor: Actor, key: str) -> BulkAction:
 def preview(
     actor: Actor, action_key: str, params: Values, selection: Selection, *, query: str = ""
 ) -> BulkOperation:
-    """Make a draft that says of each administration what would change, or why nothing would.
+    """Create a draft with the change of each administration, or the reason why there is none.
 
     Raises `Refused`, `NoSuchAdministration`, `UnknownParameter`.
 
-    `query` says where the selection comes from, for whoever reads it later."""
+    `query` is the list's query string from which the selection was made; it is stored for display."""
     action = get_allowed_action(actor, action_key)
     if selection.ids and selection.query is not None:
         raise Refused(_("Specify administrations either by id or by a filter."))
@@ -187,7 +187,7 @@ def discard(actor: Actor, operation_id: int) -> None:
 
 
 def delete_stale_drafts() -> int:
-    """Delete previews that nobody started. In the installation's scope."""
+    """Delete previews that were never started. In the installation's scope."""
     old = BulkOperation.objects.filter(
         state=BulkState.DRAFT, created_at__lt=timezone.now() - timedelta(hours=DRAFT_HOURS)
     )
@@ -195,7 +195,7 @@ def delete_stale_drafts() -> int:
 
 
 def _delete_drafts(drafts: "QuerySet[BulkOperation]") -> int:
-    """Delete drafts with their items. They are locked first, so that nobody starts one meanwhile."""
+    """Delete drafts with their items. They are locked first, so that none is started meanwhile."""
     ids = list(drafts.select_for_update(no_key=True).values_list("pk", flat=True))
     BulkItem.objects.filter(operation__in=ids).delete()
     return BulkOperation.objects.filter(pk__in=ids).delete()[0]

@@ -1,4 +1,4 @@
-"""Taking back what bulk work did, as far as nobody has changed it since."""
+"""The undo of bulk work: values return to what they were, unless they were changed since."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ def _may_restore_people(
     live_members: Collection[int],
 ) -> bool:
     """Return whether a restricted administration was restricted then too,
-    and somebody who may sign in stays named on it.
+    and at least one person who may sign in stays named on it.
 
     When it was restricted since, whom it is for was decided anew."""
     moves = {int(member): automatic for member, automatic in people.items()}

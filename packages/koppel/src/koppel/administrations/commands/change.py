@@ -11,6 +11,7 @@ from koppel.administrations import bulk, restriction, services
 from koppel.administrations.bulk import Selection, parse_bulk_filter
 from koppel.administrations.commands.arguments import AdministrationId, DryRun, Everything, Ids, Matching
 from koppel.administrations.commands.list import settings_row
+from koppel.administrations.inputs import RestrictionInput, SettingsInput
 from koppel.administrations.models import BulkItem, BulkOperation
 from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
@@ -109,6 +110,8 @@ def import_csv(
         if changes.problems:
             lines = "; ".join(f"line {number}: {problem}" for number, _text, problem in changes.problems[:20])
             raise CommandError(f"Nothing was changed. {lines}")
+        if changes.unread:
+            typer.echo(f"A file does not change these columns: {', '.join(changes.unread)}.", err=True)
         selection = Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
         _run_action(actor, "change", {"per_item": True}, selection, dry_run=dry_run, as_json=as_json)
 
@@ -138,7 +141,7 @@ def restrict(
 ) -> None:
     """Restrict an administration to the members named, whatever their role."""
     with acting_as(person, organisation) as actor:
-        restriction.set_access(actor, administration_id, restricted=True, membership_ids=people)
+        restriction.set_access(actor, administration_id, RestrictionInput(restricted=True, people=people))
     print_record({"id": administration_id, "restricted": True, "members": people}, as_json=as_json)
 
 
@@ -151,7 +154,7 @@ def unrestrict(
 ) -> None:
     """Open a restricted administration to all whose role or division gives access."""
     with acting_as(person, organisation) as actor:
-        restriction.set_access(actor, administration_id, restricted=False, membership_ids=[])
+        restriction.set_access(actor, administration_id, RestrictionInput(restricted=False))
     print_record({"id": administration_id, "restricted": False}, as_json=as_json)
 
 
@@ -199,7 +202,7 @@ def change_settings(
     changes = dict(_parse_setting(text) for text in values or ()) | dict.fromkeys(reset or ())
     with acting_as(person, organisation) as actor:
         if changes:
-            services.change_settings(actor, administration_id, changes)
+            services.change_settings(actor, administration_id, SettingsInput(values=changes))
         row = {"id": administration_id, **settings_row(administration_for(actor, administration_id))}
     print_record(row, as_json=as_json)
 

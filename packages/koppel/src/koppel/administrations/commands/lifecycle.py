@@ -1,4 +1,4 @@
-"""`koppel administrations`: which one another continues, the client left, a wrong import."""
+"""`koppel administrations`: predecessors, clients who left, and imports withdrawn."""
 
 from datetime import date
 from typing import Annotated
@@ -6,11 +6,14 @@ from typing import Annotated
 import typer
 
 from koppel.administrations.commands.arguments import AdministrationId
+from koppel.administrations.inputs import OffboardingInput, PredecessorInput, WithdrawalInput
 from koppel.administrations.lifecycle import offboarding, predecessors
+from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+from koppel.organisations.roles import Permission
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -27,7 +30,7 @@ def set_predecessor(
 ) -> None:
     """Set the administration that this one continues: renamed, merged, or moved to another system."""
     with acting_as(person, organisation) as actor:
-        predecessors.set_predecessor(actor, administration_id, predecessor)
+        predecessors.set_predecessor(actor, administration_id, PredecessorInput(administration=predecessor))
     print_record({"id": administration_id, "predecessor": predecessor}, as_json=as_json)
 
 
@@ -41,9 +44,11 @@ def offboard(
     as_json: AsJson = False,
 ) -> None:
     """Offboard a client: syncing stops, books are kept until a day and then erased."""
-    left_on, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day of whoever types it
+    left_on, end = _day(client_left_on) if client_left_on else date.today(), _day(erase_on)  # noqa: DTZ011 - the day at the person's shell
     with acting_as(person, organisation) as actor:
-        offboarding.offboard_client(actor, administration_id, client_left_on=left_on, erase_on=end)
+        offboarding.offboard_client(
+            actor, administration_id, OffboardingInput(client_left_on=left_on, erase_on=end)
+        )
     print_record({"id": administration_id, "client_left_on": left_on, "erase_on": end}, as_json=as_json)
 
 
@@ -58,10 +63,13 @@ def withdraw(
     """Cancel an import that waits, or erase a wrong one."""
     if not sure:
         raise CommandError(
-            "Everything that was read of it is erased and nothing brings it back. Say --yes if you mean it."
+            "This erases everything that was read of the administration and cannot be undone. "
+            "Confirm with --yes."
         )
     with acting_as(person, organisation) as actor:
-        offboarding.withdraw(actor, administration_id)
+        actor.require(Permission.IMPORT_ADMINISTRATIONS)
+        name = administration_for(actor, administration_id).name
+        offboarding.withdraw(actor, administration_id, WithdrawalInput(name=name))
     print_record({"id": administration_id, "withdrawn": True}, as_json=as_json)
 
 

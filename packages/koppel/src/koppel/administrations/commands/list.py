@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from django.utils import translation
 
 from koppel.administrations.commands.arguments import AdministrationId
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
@@ -15,7 +16,7 @@ from koppel.administrations.list.queryset import search
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.cli.output import AsJson, print_record, print_rows
+from koppel.kit.cli.output import AsJson, InLanguage, Language, print_record, print_rows
 from koppel.kit.tabular.writers import Format
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
@@ -64,8 +65,11 @@ def export_administrations(
     matching: Annotated[
         str, typer.Option("--filter", help="As in the list's address bar, columns too.")
     ] = "",
-    file_format: Annotated[Format, typer.Option("--format", help="csv, xlsx or parquet.")] = Format.CSV,
+    file_format: Annotated[
+        Format, typer.Option("--format", help="csv, xlsx, parquet or plain-csv.")
+    ] = Format.CSV,
     out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("administrations.csv"),
+    language: InLanguage = Language.ENGLISH,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
@@ -73,6 +77,7 @@ def export_administrations(
     """Write the list to a file."""
     with (
         acting_as(person, organisation) as actor,
+        translation.override(language),
         export_list(actor, parse_query_string(matching), file_format) as content,
     ):
         try:

@@ -25,10 +25,10 @@ SELECT a.country, a.number FROM administrations_administration a
 
 
 def recheck_batch(organisation_id: int) -> int:
-    """Ask about those that were never asked about or not for a year,
+    """Look up those that were never looked up or not for a year,
     oldest first. Returns how many. In scope.
 
-    A number that was changed in bulk is asked about here as well. What is
+    A number that was changed in bulk is looked up here as well. What is
     deactivated, or whose client left, is left alone."""
     with connection.cursor() as cursor:
         cursor.execute(_DUE, [organisation_id, Status.DEACTIVATED, RECHECK_AFTER_DAYS])

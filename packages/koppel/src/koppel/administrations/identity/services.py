@@ -1,5 +1,5 @@
-"""Who an administration is, after its import: changed by a person,
-checked with the register at once and every year.
+"""The identity of an administration after its import: changed by a person, and looked up in the register at
+once and every year.
 
 The register's answer fills in the sector where there is none, withdraws a doubt about the number, and raises
 an issue when the company was closed or renamed. It never changes a number or a name.
@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.audit_actions import AdministrationAction
+from koppel.administrations.inputs import IdentityInput
 from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Administration, ConfirmedIdentity
 from koppel.administrations.scope import audited_not_found, get_locked
@@ -26,7 +27,7 @@ from koppel.company_registers.lookups import (
     request_lookups,
 )
 from koppel.company_registers.numbers import mask_number
-from koppel.company_registers.numbers.identity import Identity, IdentityProblem, check_identity
+from koppel.company_registers.numbers.identity import IdentityProblem, check_identity
 from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_bulk
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
@@ -38,30 +39,25 @@ COLUMNS = ("number", "number_scheme", "number_note", "no_number_reason", "sector
 DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
 
 
-def identify(
-    actor: Actor,
-    administration_id: int,
-    *,
-    number: str,
-    reason: str = "",
-    sector: str = "",
-    same_company: bool = False,
-) -> Identity | list[IdentityProblem]:
-    """Store who it is and have its register asked. Returns the problems when it is incomplete or wrong.
+def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
+    """Store the identity and enqueue its look-up. Returns the problems, and then stores nothing.
 
-    Raises `NoSuchAdministration`. A new number that the register is known to call otherwise needs
-    `same_company`: somebody says that it is the same one."""
+    A new number that the register knows by another name needs `same_company`. Raises
+    `NoSuchAdministration`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
-    identity = check_identity(country=administration.country, number=number, reason=reason, sector=sector)
-    if isinstance(identity, list):
-        return identity
+    check = check_identity(
+        country=administration.country, number=data.number, reason=data.reason, sector=data.sector
+    )
+    if check.problems:
+        return check.problems
+    identity = check.identity
     register_name = (
         other_name(administration, identity.number) if identity.number != administration.number else ""
     )
-    if register_name and not same_company:
+    if register_name and not data.same_company:
         message = _("In the register this number belongs to “%(register)s”. Is this the same company?")
-        return [IdentityProblem("same_company", "same_company", message % {"register": register_name})]
+        return (IdentityProblem("same_company", "same_company", message % {"register": register_name}),)
     if register_name:
         confirm(actor, administration, register_name, identity.number)
     before = {name: getattr(administration, name) for name in COLUMNS}
@@ -89,11 +85,11 @@ def identify(
             AdministrationIssue.IDENTITY_INCOMPLETE,
         )
     request_register_check(actor, [administration.pk])
-    return identity
+    return ()
 
 
 def handle_number_change(actor: Actor, administration: Administration) -> None:
-    """Drop what was said of the old number, or of none, and have the register asked about the new one."""
+    """Resolve the issues of the old number, and enqueue the look-up of the new one."""
     resolve_issues(
         administration.organisation_id,
         Subject(SubjectKind.ADMINISTRATION, administration.pk),
@@ -105,17 +101,17 @@ def handle_number_change(actor: Actor, administration: Administration) -> None:
 
 
 def request_register_check(actor: Actor, administration_ids: Sequence[int], *, refresh: bool = False) -> int:
-    """Have the registers asked about these by a worker; what is known already is applied now.
+    """Enqueue look-ups of these administrations in the registers; cached results are applied now.
 
-    Returns how many will be asked. Raises `Quarantined`."""
+    Returns the number of look-ups. Raises `Quarantined`."""
     quarantine.refuse()
     administrations = list(Administration.objects.visible_to(actor).filter(pk__in=administration_ids))
     return _request_lookups(actor.organisation_id, administrations, refresh=refresh)
 
 
 def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """Raise issues for what may be completed later, and have registers asked
-    about the others, in the import's transaction."""
+    """Raise issues for incomplete identities, and enqueue look-ups of the others, in the import's
+    transaction."""
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     administrations = list(queryset)
     for administration in administrations:
@@ -150,7 +146,7 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
 
 def other_name(administration: Administration, number: str) -> str:
     """Return the register's name of this number where it differs from ours;
-    '' when a person said that it is the same."""
+    '' when a person confirmed that it is the same."""
     return (
         other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
         if number
@@ -190,7 +186,7 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
 
 
 def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
-    """Return whether a person has said of exactly this name and number that it is the same company."""
+    """Return whether a person has confirmed exactly this name and number to be the same company."""
     confirmed = administration.confirmed_identity
     is_same_number = confirmed.number == administration.number
     return bool(confirmed and finding and is_same_number and not finding.has_different_name(confirmed.name))
@@ -200,7 +196,7 @@ def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[st
     """Update the issues on completeness, and on companies they no longer are,
     after identities of many were set or set back.
 
-    `columns`: those that changed. Their registers are asked within the hour, as after an import."""
+    `columns`: those that changed. Their look-ups follow within the hour, as after an import."""
     touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
     administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=touched)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
@@ -229,7 +225,7 @@ def is_complete(administration: Administration) -> bool:
 
 
 def register_query(administration: Administration) -> RegisterQuery | None:
-    """Return what its register can be asked; None without a number, or where no register answers."""
+    """Return the query for its register; None without a number, or where no register answers."""
     return build_query(administration.country, administration.number) if administration.number else None
 
 
@@ -239,8 +235,9 @@ def cached_register_result(administration: Administration) -> LookupResult | Non
 
 
 def acknowledge_changes(actor: Actor, administration_id: int) -> int:
-    """Record that the company was seen to be closed or renamed: nobody is asked
-    again until the register says something new."""
+    """Record that the actor has seen that the company is closed or renamed. The issues return only when the
+    register has a new result.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = Administration.objects.visible_to(actor).filter(pk=administration_id).first()
     if administration is None:

@@ -1,6 +1,7 @@
 """What falls due by itself: planned deactivations, and the end of what may be erased.
 
-Books first, the row itself last; then the audit log names nobody any more. Restartable at any moment."""
+Books are erased first and the row itself last; then the audit log has no names any more. Restartable at any
+moment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def deactivate_planned(organisation_id: int) -> int:
 def erase_batch(organisation_id: int, administration_id: int) -> bool:
     """Erase a part of what was withdrawn or kept long enough. True while there may be more.
 
-    Books first, the row itself last; then the audit log names nobody any more, its older
+    Books first, the row itself last; then the audit log has no names any more, its older
     entries neither. Restartable at any moment."""
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     over = Q(withdrawn_at__isnull=False) | Q(erase_on__lte=timezone.localdate(), client_left_on__isnull=False)

@@ -1,16 +1,15 @@
-"""How the firm parts with an administration: an import taken back, a
-client who left, and a client who came back.
+"""The end of an administration: an import withdrawn, a client who left, and a client who came back.
 
 Nothing is deleted here: `erasure` does that, a part at a time."""
 
 from collections.abc import Mapping
-from datetime import date
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.hooks import stop_syncs
+from koppel.administrations.inputs import OffboardingInput, WithdrawalInput
 from koppel.administrations.models import Status
 from koppel.administrations.scope import get_locked
 from koppel.audit.services import record
@@ -23,13 +22,15 @@ KEEP_YEARS = 7
 """How long a Dutch firm must keep a client's books; proposed, not imposed."""
 
 
-def withdraw(actor: Actor, administration_id: int) -> None:
-    """Take back an import: cancel one that still waits, or erase what
-    was read. It is gone for everybody at once.
+def withdraw(actor: Actor, administration_id: int, data: WithdrawalInput) -> None:
+    """Withdraw an import: cancel one that still waits, or erase what was read. It disappears for all members
+    at once, and the remote company can be imported again.
 
-    The remote company can be imported again. Raises `NoSuchAdministration`."""
+    Raises `NoSuchAdministration`, and `Refused` for another name than the administration's."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
+    if data.name.strip().casefold() != administration.name.strip().casefold():
+        raise Refused(_("Type the name of the administration to withdraw it."), field="name")
     is_queued = administration.status == Status.QUEUED and administration.activated_at is None
     administration.withdrawn_at, administration.status = timezone.now(), Status.DEACTIVATED
     administration.save(update_fields=["withdrawn_at", "status"])
@@ -44,10 +45,12 @@ def withdraw(actor: Actor, administration_id: int) -> None:
     )
 
 
-def offboard_client(actor: Actor, administration_id: int, *, client_left_on: date, erase_on: date) -> None:
-    """Stop syncing; siblings on the same connection go on. On
-    `erase_on` everything is erased. Raises `Refused`."""
+def offboard_client(actor: Actor, administration_id: int, data: OffboardingInput) -> None:
+    """Stop syncing this administration, not others of its connection. On `erase_on` everything is erased.
+    Raises `Refused`.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    client_left_on, erase_on = data.client_left_on, data.erase_on
     administration = get_locked(actor, administration_id)
     if erase_on <= timezone.localdate():
         raise Refused(_("Choose a future date. To erase now, withdraw the administration."))

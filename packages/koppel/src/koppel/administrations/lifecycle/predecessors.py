@@ -4,6 +4,7 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NoSuchAdministration
+from koppel.administrations.inputs import PredecessorInput
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import get_locked
 from koppel.audit.services import record
@@ -13,13 +14,14 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
 
-def set_predecessor(actor: Actor, administration_id: int, predecessor_id: int | None) -> None:
-    """Say which administration this one continues (renamed, merged, moved to another system); None: none.
+def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput) -> None:
+    """Set the administration that this one continues, because it was renamed, merged or moved to another
+    system.
 
     Raises `NoSuchAdministration`, and `Refused` for itself or a circle."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     lock_until_commit(LockName.PREDECESSORS, actor.organisation_id)
-    administration = get_locked(actor, administration_id)
+    administration, predecessor_id = get_locked(actor, administration_id), data.administration
     if (
         predecessor_id is not None
         and not Administration.objects.visible_to(actor).filter(pk=predecessor_id).exists()

@@ -154,7 +154,9 @@ def sector_cell(administration: Administration, page: PageContext) -> SafeString
     if not administration.sector:
         return DASH
     return format_html(
-        '<span title="{}">{}</span>', SECTIONS.get(administration.sector, ""), sector_title(administration)
+        '<span title="{}">{}</span>',
+        SECTIONS.get(administration.sector, ""),
+        sector_title(administration.sector),
     )
 
 

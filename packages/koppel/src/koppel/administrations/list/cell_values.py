@@ -22,9 +22,8 @@ def template_name(administration: Administration) -> str:
     return administration.template.name if administration.template else ""
 
 
-def sector_title(administration: Administration) -> str:
+def sector_title(letter: str) -> str:
     """Return the letter with its name, such as `G · Trade`."""
-    letter = administration.sector
     return f"{letter} · {SECTIONS[letter]}" if letter in SECTIONS else letter
 
 

@@ -37,6 +37,7 @@ class Column:
     has_nulls: bool = False
     is_default: bool = False
     is_figure: bool = False
+    display: Callable[[Any], Cell] | None = None
 
 
 def text_column(
@@ -114,7 +115,8 @@ _COLUMNS = (
         "status",
         _("Status"),
         "status",
-        value=lambda administration, rows: str(Status(administration.status).label),
+        value=lambda administration, rows: administration.status,
+        display=lambda code: str(Status(code).label),
         html=cell_markup.status_cell,
         is_default=True,
     ),
@@ -156,7 +158,8 @@ _COLUMNS = (
         "sector",
         _("Sector"),
         "sector",
-        value=lambda administration, rows: cell_values.sector_title(administration),
+        value=lambda administration, rows: administration.sector,
+        display=cell_values.sector_title,
         html=cell_markup.sector_cell,
     ),
     text_column("country", _("Country"), "country", lambda administration: administration.country),

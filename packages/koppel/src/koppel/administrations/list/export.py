@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import IO
 
+from django.utils.translation import gettext as _
+
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.list.columns import COLUMNS, Column
 from koppel.administrations.list.filter_checks import require_known
@@ -23,8 +25,10 @@ def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes
     require_known(actor, query)
     columns = [COLUMNS[key] for key in query.columns]
     counted = _Counted(_rows(actor, query, columns))
-    file_columns = [writers.Column(column.key, str(column.label), column.type) for column in columns]
-    written = write_table(file_format, file_columns, counted)
+    file_columns = [
+        writers.Column(column.key, str(column.label), column.type, column.display) for column in columns
+    ]
+    written = write_table(file_format, file_columns, counted, title=_("Administrations"))
     record(
         actor.organisation_id,
         actor.audit,

@@ -1,5 +1,5 @@
 """What the address bar asks of the list: filters, search, sorting, columns, page. What it does not know is
-kept in `unknown`, and whoever looks for administrations with it is refused (`filter_checks`).
+kept in `unknown`, and a search for administrations with it is refused (`filter_checks`).
 
 One type for the page, the export, bulk work on "all that match", saved views, REST and the shell.
 """
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 NONE = "none"
-"""In a filter: those that have no division, no template, no sector, nobody chosen."""
+"""In a filter: administrations without division, template, sector or person."""
 FRESHNESSES = ("fresh", "stale", "old", "never")
 ISSUES = ("any", NONE)
 NUMBERS = ("missing", "incomplete", "doubtful", "duplicate")
@@ -101,9 +101,10 @@ _PARAMETERS: Mapping[str, Parameter] = {
     "page": PAGE,
     "all": FLAG,
     "done": Parameter(parse=id_of, may_be_blank=False),
+    "peek": Parameter(parse=id_of, may_be_blank=False),
 }
 """`all`: the whole list, where a default view would show otherwise.
-`done`: bulk work that the page offers to undo."""
+`done`: bulk work that the page offers to undo. `peek`: the administration whose panel is open."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class ListQuery:
         return bool(self.multi or self.single)
 
     def to_query_string(self) -> str:
-        """Return the address bar's text, without the page; '' when nothing is asked."""
+        """Return the address bar's text, without the page; '' without filters."""
         return "&".join(part for part in (self.filter(), self.arrangement()) if part)
 
     def filter(self) -> str:
@@ -139,6 +140,10 @@ class ListQuery:
         if self.columns != DEFAULT_COLUMNS:
             pairs.append(("columns", ".".join(self.columns)))
         return urlencode(pairs)
+
+    def with_columns(self, keys: Iterable[str]) -> "ListQuery":
+        """Return it with these columns, in this order; none: the default ones. Unknown keys are left out."""
+        return replace(self, columns=_columns(keys))
 
     def sorted_by(self, sort: str) -> "ListQuery":
         return replace(self, sort=sort, page=1)
@@ -203,6 +208,6 @@ def _strip_values(params: QueryDict) -> QueryDict:
 
 
 def _columns(keys: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns in the catalogue's order; the name is always there."""
-    selected = {key for key in keys if key in COLUMNS}
-    return tuple(key for key in COLUMNS if key in selected | {"name"}) if selected else DEFAULT_COLUMNS
+    """Return the columns in the order given; the name is always there, and first."""
+    selected = [key for key in keys if key in COLUMNS]
+    return tuple(dict.fromkeys(("name", *selected))) if selected else DEFAULT_COLUMNS

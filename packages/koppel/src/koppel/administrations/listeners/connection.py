@@ -16,7 +16,7 @@ from koppel.administrations.lifecycle.blocked_status import (
 )
 from koppel.administrations.models import Administration, Status
 from koppel.audit.services import record
-from koppel.company_registers.numbers.identity import Identity, check_identity
+from koppel.company_registers.numbers.identity import check_identity
 from koppel.connections.companies.same_company import VendorIdentity, apply_guard, inherit_identity
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ConnectionState, RemoteCompany
@@ -130,13 +130,13 @@ def accept_change(actor: Actor, administration_id: int, field: str, value: str) 
         administration.name = value[:300]
         administration.save(update_fields=["name"])
     elif field == "number":
-        checked = check_identity(country=administration.country, number=value)
-        if not isinstance(checked, Identity):
-            return str(checked[0].message)
+        check = check_identity(country=administration.country, number=value)
+        if check.problems:
+            return str(check.problems[0].message)
         administration.number, administration.number_scheme, administration.number_note = (
-            checked.number,
-            checked.number_scheme,
-            checked.number_note,
+            check.identity.number,
+            check.identity.number_scheme,
+            check.identity.number_note,
         )
         administration.no_number_reason = ""
         administration.save(update_fields=["number", "number_scheme", "number_note", "no_number_reason"])

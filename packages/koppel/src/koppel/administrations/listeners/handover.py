@@ -33,7 +33,7 @@ def _list_assignments(actor: Actor, membership_id: int) -> list[OwnedItem]:
 
 
 def _sole_assignments(assignments: "QuerySet[Assignment]", membership_id: int) -> "QuerySet[Assignment]":
-    """Return the assignments on whose administration nobody else is named who may sign in."""
+    """Return the assignments whose administration has no other member who may sign in."""
     live = Q(membership__expires_at=None) | Q(membership__expires_at__gt=timezone.now())
     other_assignments = Assignment.objects.filter(
         live,

@@ -19,7 +19,7 @@ def describe_subject(organisation_id: int, administration_id: int) -> SubjectDes
     """Describe an administration with its responsible person: the one whom a colleague assigned, else the
     importer, else the owner of its connection.
 
-    An automatic assignment at import makes nobody responsible.
+    An automatic assignment at import makes no member responsible.
     """
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     administration = queryset.select_related("connection").first()

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 from koppel.administrations import bulk
 from koppel.administrations.bulk import bulk_actions, get_action, parse_bulk_filter
 from koppel.administrations.forms import BulkForm, BulkTableForm
+from koppel.administrations.inputs import BulkInput
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
@@ -27,7 +28,7 @@ from koppel.organisations.roles import Actor, Permission
 
 PAGE_SIZE = 200
 ATTENTION_STATES = (ItemState.SKIPPED, ItemState.KEPT)
-"""What may need somebody stands before the rest."""
+"""The states that may need a person come first."""
 OPEN_STATES = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
 
 
@@ -37,25 +38,26 @@ def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
     refusal leads back to the list as it was."""
     form = BulkForm.of(request)
     with form.refusals():
-        action = form.values["action"]
-        bulk.get_allowed_action(request.actor, action)
-        draft = bulk.preview(
-            request.actor, action, form.params(), _selection(request, form), query=_query_of(form)
-        )
-        if action in ("add_favourite", "remove_favourite"):
+        data = form.input
+        bulk.get_allowed_action(request.actor, data.action)
+        selection = _selection(request, data, form.values["query"])
+        draft = bulk.preview(request.actor, data.action, data.params, selection, query=_query_of(form))
+        if data.action in ("add_favourite", "remove_favourite"):
             return _start(request, draft)
         return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
     messages.warning(request, form.error_text)
     return redirect_back(request)
 
 
-def _selection(request: AuthenticatedRequest, form: BulkForm) -> bulk.Selection:
-    """Return what is ticked, or all that match. Raises `UnknownParameter`, also
-    for a list that was refused, and `Invalid`."""
-    text = form.values["query"]
-    query = parse_bulk_filter(text) if form.values["all"] else parse_query_string(text)
+def _selection(request: AuthenticatedRequest, data: BulkInput, shown_query: str) -> bulk.Selection:
+    """Return the ticked administrations, or all that match. Raises `UnknownParameter`, also for ticks in a
+    list whose own query was refused."""
+    if data.filter is None:
+        require_known(request.actor, parse_query_string(shown_query))
+        return bulk.Selection(ids=data.ids)
+    query = parse_bulk_filter(data.filter)
     require_known(request.actor, query)
-    return bulk.Selection(query=query) if form.values["all"] else bulk.Selection(ids=form.values["id"])
+    return bulk.Selection(query=query)
 
 
 def _query_of(form: BulkForm) -> str:
@@ -88,7 +90,7 @@ def start_operation(request: AuthenticatedRequest, operation_id: int) -> HttpRes
 
 @action_of("administrations:bulk_detail", "operation_id")
 def undo_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    """Undo what was done, where nobody changed it since."""
+    """Undo the operation, except for values that were changed since."""
     operation = bulk.get_operation(request.actor, operation_id)
     if not bulk.undo(request.actor, operation.pk):
         messages.info(request, _("This is already being undone."))
@@ -147,6 +149,9 @@ def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpRe
     selection = bulk.Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
     draft = bulk.preview(request.actor, action.key, params, selection)
     BulkOperation.objects.filter(pk=draft.pk).update(params={**draft.params, **extra_params})
+    if changes.unread:
+        columns = {"columns": ", ".join(changes.unread)}
+        messages.info(request, _("A file does not change these columns: %(columns)s.") % columns)
     return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
 
 
@@ -230,8 +235,8 @@ def _differences(item: BulkItem, administration: Administration | None, names: b
     """Return nothing of an administration that the reader may not see."""
     if administration is None:
         return []
+    before, after = (bulk.mask_values(values, administration.country) for values in (item.before, item.after))
+    # What was undone has gone back: the last thing that happened is shown.
     return bulk.describe_changes(
-        bulk.mask_values(item.before, administration.country),
-        bulk.mask_values(item.after, administration.country),
-        names,
+        *((after, before) if item.state == ItemState.UNDONE else (before, after)), names
     )

@@ -8,11 +8,12 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from koppel.administrations import bulk, queries, restriction, services
+from koppel.administrations import queries, restriction, services
 from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.administrations.effective_settings import RESOURCES, effective_settings
 from koppel.administrations.forms import AUDIENCE_PREFIX, AdministrationForm, FavouriteForm, SettingsPageForm
 from koppel.administrations.hooks import ordered_cards, progress_of
+from koppel.administrations.inputs import AdministrationInput, RestrictionInput
 from koppel.administrations.lifecycle import predecessors
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
@@ -20,7 +21,7 @@ from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.audit.subjects import SubjectKind
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.queries import open_issues
-from koppel.kit.web.decorators import action_of
+from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.forms import return_url
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import audience_events
@@ -62,6 +63,27 @@ def show_administration(request: AuthenticatedRequest, administration_id: int) -
         "can_withdraw": administration.client_left_on is None,
     }
     return render(request, "administrations/overview.html", context)
+
+
+@query_parameters()
+def peek_administration(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    """Show status, facts, open issues and actions as a fragment, for the panel beside the list."""
+    administration = get_administration_or_404(request.actor, administration_id)
+    people = administration.assignments.filter(
+        organisation_id=administration.organisation_id, automatic=False
+    )
+    issues = open_issues(administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk])
+    progress = progress_of(administration.organisation_id, [administration.pk])
+    context = page_context(request, administration, "overview") | {
+        "issues": issues.get(administration.pk, []),
+        "people": [
+            assignment.membership
+            for assignment in people.select_related("membership__user").order_by("membership__user__name")
+        ],
+        "progress": progress.get(administration.pk),
+        "sector_name": SECTIONS.get(administration.sector, administration.sector),
+    }
+    return render(request, "administrations/peek.html", context)
 
 
 def edit_administration(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
@@ -172,15 +194,15 @@ def _save(actor: Actor, administration: Administration, form: AdministrationForm
         if member_ids is None:
             params |= {"add": sorted(added), "remove": sorted(removed)}
     if any(value != [] for value in params.values()):
-        draft = bulk.preview(actor, "change", params, bulk.Selection(ids=[administration.pk]))
-        bulk.start_operation(actor, draft.pk)
+        services.change_administration(actor, administration.pk, AdministrationInput(**params))
     if member_ids is not None:
         restricted = form.values["access"] == "restricted"
-        restriction.set_access(actor, administration.pk, restricted=restricted, membership_ids=member_ids)
+        data = RestrictionInput(restricted=restricted, people=sorted(member_ids))
+        restriction.set_access(actor, administration.pk, data)
 
 
 def _changed_members(administration: Administration, form: AdministrationForm) -> tuple[set[int], set[int]]:
-    """Return who was ticked and who was unticked; nobody on a page from before it had these boxes."""
+    """Return the members who were ticked and those who were unticked; none for a page without these boxes."""
     ticked, listed = set(form.values["people"]), set(form.values["listed"])
     if form.values["was_access"]:
         before = set(form.values["was_people"])

@@ -21,7 +21,7 @@ from koppel.organisations.roles import Permission
 
 
 def edit_identity(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Change who it is, with what is wrong said at the field; see what the register says."""
+    """Change the identity, with each problem at its field; show the register's result."""
     administration = get_administration_or_404(request.actor, administration_id)
     form = IdentityForm.of(request)
     if request.method == "POST":
@@ -46,16 +46,16 @@ def edit_identity(request: AuthenticatedRequest, administration_id: int) -> Http
 
 
 def _identify(request: AuthenticatedRequest, administration: Administration, form: IdentityForm) -> None:
-    """Store who it is. Raises `Invalid`: the form then has the problems at their fields."""
-    identity_or_problems = identity.identify(request.actor, administration.pk, **form.values)
-    if isinstance(identity_or_problems, list):
-        for problem in identity_or_problems:
-            form.show_error(str(problem.message), problem.field)
+    """Store the identity. Raises `Invalid`: the form then has the problems at their fields."""
+    problems = identity.identify(request.actor, administration.pk, form.input)
+    for problem in problems:
+        form.show_error(str(problem.message), problem.field)
+    if problems:
         raise Invalid
 
 
 def _field_values(form: IdentityForm, administration: Administration) -> dict[str, str]:
-    """Return what the fields show: what was typed, else what is stored; a sector with its name."""
+    """Return the shown value of each field: the typed one, else the stored one; a sector with its name."""
     if form.is_bound:
         typed = {name: str(form[name].value() or "").strip() for name in ("number", "reason", "sector")}
         values = typed | {"sector": form.cleaned_data.get("sector") or typed["sector"]}
@@ -70,7 +70,7 @@ def _field_values(form: IdentityForm, administration: Administration) -> dict[st
 
 
 def show_register_card(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show what the register says, on the Overview; looks again while it is being asked."""
+    """Show the register's result on the Overview; the card reloads while a look-up runs."""
     administration = get_administration_or_404(request.actor, administration_id)
     context = {
         "administration": administration,
@@ -82,7 +82,7 @@ def show_register_card(request: AuthenticatedRequest, administration_id: int) ->
 
 @action_of("administrations:identity", "administration_id")
 def request_check(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Ask the register again, or take note of what it says."""
+    """Repeat the look-up in the register, or acknowledge its result."""
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = get_administration_or_404(request.actor, administration_id)
     if RegisterCheckForm.of(request).values_or_refusal()["action"] == "seen":

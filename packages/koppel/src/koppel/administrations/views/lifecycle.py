@@ -17,12 +17,12 @@ from koppel.administrations.forms import (
     ReassignForm,
     WithdrawalForm,
 )
+from koppel.administrations.inputs import PredecessorInput
 from koppel.administrations.lifecycle import offboarding, predecessors
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.administrations.views.detail import page_context
 from koppel.kit.web.decorators import action_of
-from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
@@ -46,7 +46,7 @@ def offboard(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     """Record that the client left; books are kept until a day, then erased."""
     administration = _get_administration(request, administration_id)
     offboarding.offboard_client(
-        request.actor, administration.pk, **OffboardingForm.of(request).values_or_refusal()
+        request.actor, administration.pk, OffboardingForm.of(request).input_or_refusal()
     )
     messages.success(request, _("Syncing has stopped. Export the books to keep a copy outside Koppel."))
     return _redirect_to(administration)
@@ -64,10 +64,7 @@ def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) ->
 def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Withdraw it for everybody at once, when its name was typed; a job erases its data."""
     administration = _get_administration(request, administration_id)
-    typed_name = WithdrawalForm.of(request).values_or_refusal()["name"]
-    if typed_name.casefold() != administration.name.strip().casefold():
-        raise Refused(_("Type the name of the administration to withdraw it."), field="name")
-    offboarding.withdraw(request.actor, administration.pk)
+    offboarding.withdraw(request.actor, administration.pk, WithdrawalForm.of(request).input_or_refusal())
     messages.success(request, _("The administration was withdrawn. Its data is being erased."))
     return HttpResponseRedirect(reverse("administrations:list"))
 
@@ -80,7 +77,9 @@ def set_predecessor(request: AuthenticatedRequest, administration_id: int) -> Ht
     predecessor = (
         queries.resolve_reference(request.actor, reference, administration.pk) if reference else None
     )
-    predecessors.set_predecessor(request.actor, administration.pk, predecessor)
+    predecessors.set_predecessor(
+        request.actor, administration.pk, PredecessorInput(administration=predecessor)
+    )
     messages.success(request, _("Saved."))
     return _redirect_to(administration)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
-from django.http import FileResponse, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -28,20 +28,26 @@ from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import UnknownPart, first_parts, removal_links
+from koppel.organisations.people.preferences import preferences_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 NAV_SECTION = "administrations"
+LIST_NAME = "administrations"
+"""Of the layout among a person's preferences."""
 
 
 @dataclass(frozen=True)
 class ColumnHeading:
-    """A column's head: a link that sorts by it, the other way when it is sorted by it already."""
+    """A column's head: a link that sorts by it, the other way when it is sorted by it already. `width` in
+    pixels, None when the person has not resized it."""
 
+    key: str
     label: str | Promise
     query: str
     direction: str
     is_figure: bool
+    width: int | None
 
 
 def show_list(request: AuthenticatedRequest) -> HttpResponse:
@@ -67,12 +73,16 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
         "menus": menus(list_query, choices),
         "chips": chips(list_query, choices),
         "more_filters": _single_filters(list_query),
-        "all_columns": [(key, column.label, key in list_query.columns) for key, column in COLUMNS.items()],
         "hidden_count": restriction.count_hidden(request.actor),
         "has_connection": bool(choices["connections"]),
         "views": views,
         "view": next((view for view in views if view.query == query), None),
-        "formats": [(Format.CSV, "CSV"), (Format.EXCEL, "Excel")],
+        "formats": [
+            (Format.CSV, "CSV"),
+            (Format.EXCEL, "Excel"),
+            (Format.PARQUET, "Parquet"),
+            (Format.PLAIN_CSV, _("CSV for programs")),
+        ],
         "done_id": list_query.operation_id,
         "today": timezone.localdate().isoformat(),
         **choices,
@@ -108,11 +118,13 @@ def show_rows(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def export_administrations(request: AuthenticatedRequest, file_format: str) -> HttpResponse | FileResponse:
-    """Export what the list shows, all of it that matches, as CSV or Excel."""
+    """Export what the list shows, all of it that matches, in one of the formats."""
     request.actor.require(Permission.VIEW)
-    chosen_format = Format.EXCEL if file_format == "xlsx" else Format.CSV
+    if file_format not in set(Format):
+        raise Http404
+    chosen_format = Format(file_format)
     content = export_list(request.actor, read_query(request), chosen_format)
-    name = f"{_('administrations')}-{timezone.localdate().isoformat()}.{chosen_format.value}"
+    name = f"{_('administrations')}-{timezone.localdate().isoformat()}.{chosen_format.extension}"
     return FileResponse(content, as_attachment=True, filename=name, content_type=MEDIA_TYPES[chosen_format])
 
 
@@ -146,8 +158,10 @@ def list_hidden(request: AuthenticatedRequest) -> HttpResponse:
 
 def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[str, Any]:
     actor = request.actor
+    layout = preferences_of(actor).layout(LIST_NAME)
+    shown = list_query if "columns" in request.GET else list_query.with_columns(layout.columns)
     page = get_page(actor, list_query)
-    row_context = load_row_context(actor, page.rows, list_query.columns)
+    row_context = load_row_context(actor, page.rows, shown.columns)
     import_id = list_query.single.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(row_context.progress.values()) if state else []
@@ -157,11 +171,15 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "nav_section": NAV_SECTION,
         "list_query": list_query,
         "query": list_query.to_query_string(),
+        "shown_query": shown.to_query_string(),
+        "columns": _column_choices(shown.columns),
+        "columns_next": f"{request.path}?{list_query.with_columns(()).to_query_string() or 'all=1'}",
+        "is_sized": bool(layout.widths),
         "page": page,
         "first": (page.number - 1) * PAGE_SIZE + 1,
         "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
-        "headings": _headings(list_query),
-        "rows": render_rows(page.rows, list_query.columns, row_context),
+        "headings": _headings(list_query, shown.columns, layout.widths),
+        "rows": render_rows(page.rows, shown.columns, row_context),
         "state": state,
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,
@@ -170,16 +188,26 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
     }
 
 
-def _headings(list_query: ListQuery) -> Sequence[ColumnHeading]:
+def _column_choices(shown: Sequence[str]) -> Sequence[tuple[str, str | Promise, bool]]:
+    """Return (key, label, is shown) of every column: those shown in their order, then the others."""
+    keys = dict.fromkeys((*shown, *COLUMNS))
+    return [(key, COLUMNS[key].label, key in shown) for key in keys]
+
+
+def _headings(
+    list_query: ListQuery, columns: Sequence[str], widths: Mapping[str, int]
+) -> Sequence[ColumnHeading]:
     now, descending = list_query.sort.removeprefix("-"), list_query.sort.startswith("-")
     return [
         ColumnHeading(
+            key,
             COLUMNS[key].label,
             list_query.sorted_by(f"-{key}" if key == now and not descending else key).to_query_string(),
             ("descending" if descending else "ascending") if key == now else "",
             COLUMNS[key].is_figure,
+            widths.get(key),
         )
-        for key in list_query.columns
+        for key in columns
     ]
 
 

@@ -89,3 +89,10 @@ VALUES = {
     "active": _("Active"),
 }
 """Labels of values that are the same for every source; other values are shown as the source wrote them."""
+CODED = frozenset({"kind", "status", "direction", "balance_type"})
+"""Columns that hold such words. A name or a description may be the same text, and stays as it is."""
+
+
+def value_label(value: str | None) -> str:
+    """Return a word of the books in the active language; an unknown one as the source wrote it."""
+    return str(VALUES.get(value or "", value or ""))

@@ -156,6 +156,7 @@ def account_ledger(
     opening: Decimal,
     search: str = "",
     page: int = 1,
+    page_size: int | None = PAGE_SIZE,
 ) -> AccountLedger:
     """Return the account's lines in a fiscal year, oldest first, with a balance running from `opening`."""
     values: dict[str, Any] = {
@@ -166,8 +167,8 @@ def account_ledger(
         "actual": ACTUAL,
         "pattern": f"%{_escape_like(search)}%",
         "search": search,
-        "limit": PAGE_SIZE,
-        "offset": (max(page, 1) - 1) * PAGE_SIZE,
+        "limit": page_size,
+        "offset": (max(page, 1) - 1) * (page_size or 0),
     }
     with connection.cursor() as cursor:
         cursor.execute(_SQL["list_account_lines"], values)

@@ -9,7 +9,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext
 
 from koppel.administrations.models import Administration
-from koppel.books.read.labels import VALUES
+from koppel.books.read.labels import value_label
 from koppel.connector.period_format import format_period
 from koppel.connector.registry import system_title
 
@@ -32,6 +32,12 @@ def amount(value: Decimal | None) -> str:
 
 
 @register.filter
+def exact(value: Decimal) -> str:
+    """Format an amount for scripts: plain digits with a point."""
+    return f"{value:f}"
+
+
+@register.filter
 def amount_or_blank(value: Decimal | None) -> str:
     return amount(value) if value else ""
 
@@ -39,7 +45,7 @@ def amount_or_blank(value: Decimal | None) -> str:
 @register.filter
 def word(value: str | None) -> str:
     """Translate a value of the books; an unknown one is shown as the source wrote it."""
-    return str(VALUES.get(value or "", value or ""))
+    return value_label(value)
 
 
 @register.filter
@@ -70,7 +76,7 @@ def cell(value: Any) -> str:
         return amount(value)
     if isinstance(value, date):
         return date_format(value, "SHORT_DATE_FORMAT")
-    return word(value) if isinstance(value, str) else str(value)
+    return str(value)
 
 
 @register.simple_tag(takes_context=True)

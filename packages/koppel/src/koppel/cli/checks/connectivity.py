@@ -39,7 +39,7 @@ def addresses(web_port: int) -> Iterator[Finding]:
         yield advice(ADDRESS, f"Whether Koppel answers at {url} is not tried: it is in quarantine.")
     elif not is_free(web_port) and (reason := _unreachable_reason(url)):
         text = f"KOPPEL_PUBLIC_URL is {url}, but there Koppel does not answer from here: {reason}"
-        yield Finding(ADDRESS, False, f"{text}. Correct it, or what stands between.")
+        yield Finding(ADDRESS, False, f"{text}. Correct it, or the proxy in front of Koppel.")
     elif parts.hostname in THIS_MACHINE:
         text = (
             f"People reach Koppel at {url}: on this machine alone. For others, "
@@ -70,7 +70,7 @@ def mail() -> Finding:
         with get_connection(timeout=ANSWER_SECONDS):
             return Finding(MAIL, True, f"Mail goes out through {server}, as {settings.DEFAULT_FROM_EMAIL}.")
     except (OSError, smtplib.SMTPException) as error:
-        text = f"The mail server {server} of KOPPEL_SMTP_URL does not let Koppel in: {_in_words(error)}"
+        text = f"The mail server {server} of KOPPEL_SMTP_URL does not let Koppel in: {_describe_error(error)}"
         return Finding(MAIL, False, f"{text}. Mail waits, and goes out when it does.")
 
 
@@ -82,7 +82,7 @@ def try_mail(to: str) -> Finding:
     try:
         send_mail("Koppel can send mail", text, None, [to])
     except (OSError, smtplib.SMTPException) as error:
-        return Finding("mail to you", False, f"The mail to {to} was not accepted: {_in_words(error)}.")
+        return Finding("mail to you", False, f"The mail to {to} was not accepted: {_describe_error(error)}.")
     where = (
         "handed to the mail server"
         if settings.SENDS_MAIL
@@ -98,7 +98,7 @@ def _files(directory: str) -> Finding:
     text = (
         f"KOPPEL_SMTP_URL is not set, so no mail is sent: invitations, "
         f"links for a new password and notices become files in"
-        f" {directory} and reach nobody."
+        f" {directory} and reach no recipient."
     )
     is_chosen = Path(directory) != Path(os.environ.get("KOPPEL_DATA_DIR", "")) / "mail"
     is_trial = urlsplit(os.environ.get("KOPPEL_PUBLIC_URL", "")).hostname in THIS_MACHINE
@@ -113,10 +113,11 @@ def _unreachable_reason(url: str) -> str:
     except urllib.error.HTTPError as error:
         return f"the answer is {error.code}"
     except (OSError, ValueError) as error:
-        return _in_words(error)
+        return _describe_error(error)
 
 
-def _in_words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
+    """Return the server's reply, or the reason of the failure, without a full stop."""
     if isinstance(error, smtplib.SMTPResponseException):
         reply = error.smtp_error
         text = reply.decode(errors="replace") if isinstance(reply, bytes) else reply

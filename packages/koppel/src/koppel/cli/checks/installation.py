@@ -138,7 +138,7 @@ def _organisations() -> Iterator[Finding]:
     state = installation_state()
     if state is InstallationState.EMPTY:
         text = (
-            f"There is no organisation yet, so nobody can sign in. Make one: "
+            f"There is no organisation yet, so no user can sign in. Create one: "
             f"{shell_command(CREATE_ORGANISATION, home)}"
         )
         yield Finding("organisations", False, text)

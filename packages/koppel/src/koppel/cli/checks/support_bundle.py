@@ -29,7 +29,7 @@ SETTINGS_IN_BUNDLE = (
 """Settings whose values are no secret. Of the others only whether they are set, and of addresses the host."""
 ADDRESSES = ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL", "KOPPEL_SMTP_URL")
 BUNDLE = Limits(text=20_000, items=5_000, depth=12, values=100_000, total=10_000_000)
-"""Far more than a line of the log: these are tables, written once, and nobody outside chose their size."""
+"""Far more than a line of the log: these are tables, written once, whose size no outsider controls."""
 
 QUERIES = {
     "connections by state": "SELECT connector, state, count(*) FROM connections_connection GROUP BY 1, 2 "

@@ -27,7 +27,7 @@ SendPending = Annotated[
 
 @app.command("on")
 def on(as_json: AsJson = False) -> None:
-    """Begin quarantine: no calls, mail, webhooks or schedule in any process. Queues keep what waits."""
+    """Begin quarantine: no calls, email, webhooks or schedule in any process. Queues keep what waits."""
     began = begin()
     print_record({**_facts(), "changed": began}, as_json=as_json)
 
@@ -38,7 +38,7 @@ def off(send_pending: SendPending = False, as_json: AsJson = False) -> None:
     dropped = notification_quarantine.end(current_shell_operator(), sends_pending=send_pending)
     facts = {**_facts(), "changed": dropped is not None}
     if dropped is not None:
-        facts |= {"mails_not_sent": dropped.mails, "webhook_messages_not_sent": dropped.messages}
+        facts |= {"emails_not_sent": dropped.emails, "webhook_messages_not_sent": dropped.messages}
     print_record(facts, as_json=as_json)
 
 
@@ -48,7 +48,7 @@ def status(as_json: AsJson = False) -> None:
     facts = _facts()
     if (period := quarantine.current()) is not None:
         pending = notification_quarantine.pending_since_before(period.since)
-        facts |= {"mails_from_before": pending.mails, "webhook_messages_from_before": pending.messages}
+        facts |= {"emails_from_before": pending.emails, "webhook_messages_from_before": pending.messages}
     print_record(facts, as_json=as_json)
 
 

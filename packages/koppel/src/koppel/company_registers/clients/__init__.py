@@ -1,4 +1,4 @@
-"""The registers that Koppel asks, and which of them answers a question."""
+"""The clients of registers, and which of them answers a query."""
 
 from django.conf import settings
 
@@ -11,7 +11,7 @@ from koppel.company_registers.clients.vies import Vies
 
 def registers() -> list[Register]:
     """Return the registers that the settings switch on, national ones
-    first: the first that can answer is asked."""
+    first: the first that can answer is queried."""
     urls, enabled = settings.REGISTER_URLS, settings.REGISTERS
     clients: list[Register] = []
     if "kvk" in enabled and settings.KVK_API_KEY:

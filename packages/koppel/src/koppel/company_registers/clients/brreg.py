@@ -47,7 +47,7 @@ class _Page(msgspec.Struct):
 class Brreg:
     name = "brreg"
     rate_limit = RateLimit(calls=10, seconds=1)
-    """No limit is published; this is what a polite neighbour asks."""
+    """No limit is published; this is a considerate one."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/enhetsregisteret/api/enheter"

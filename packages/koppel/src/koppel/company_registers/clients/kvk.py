@@ -132,8 +132,8 @@ class Kvk:
 
 
 def _is_not_found(response: Response) -> bool:
-    """Return whether this is the register's own 404; any other, of an address that moved for instance, says
-    nothing."""
+    """Return True for the register's own "not found" and False for a result. Raises `RegisterUnavailable`
+    for other errors, such as the 404 of an address that moved."""
     if response.status == 200:
         return False
     try:

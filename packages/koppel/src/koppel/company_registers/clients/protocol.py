@@ -86,7 +86,7 @@ class RateLimit:
 
 
 class Register(Protocol):
-    """One register. Stateless: it is given its address, and asks through `http`."""
+    """One register. Stateless: it gets its address, and sends queries through `http`."""
 
     name: str
     rate_limit: RateLimit

@@ -40,5 +40,5 @@ async def acquire(connection: Connection, source: str, limit: RateLimit) -> floa
 
 
 async def back_off(connection: Connection, source: str, seconds: float) -> None:
-    """Pause calls of the register by all workers: it asked for a pause, or is down."""
+    """Pause calls of the register by all workers: it requested a pause, or is down."""
     await connection.execute(_BACK_OFF, {"source": source, "seconds": seconds})

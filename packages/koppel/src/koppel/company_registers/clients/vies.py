@@ -1,4 +1,4 @@
-"""VIES, the European Commission's check of VAT numbers: for countries whose register is not asked itself.
+"""VIES, the European Commission's check of VAT numbers: for countries without a client of their register.
 
 It knows who is registered for VAT, with a name in most countries, and nothing about activities. "Not valid"
 therefore means "not registered for VAT under this number", and every error of a member state means "unknown,

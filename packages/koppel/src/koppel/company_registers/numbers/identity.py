@@ -1,4 +1,4 @@
-"""The one rule of identity, said once: a number, or a reason and a sector."""
+"""The rule of identity: a number, or a reason and a sector."""
 
 from dataclasses import dataclass
 
@@ -43,30 +43,49 @@ class IdentityProblem:
     message: str | Promise
 
 
+@dataclass(frozen=True)
+class IdentityCheck:
+    """The result for one company. `identity` is empty when there are problems."""
+
+    identity: Identity = Identity()
+    problems: tuple[IdentityProblem, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        return not self.problems
+
+
 def check_identity(
     *, country: str, number: str = "", reason: str = "", sector: str = "", allow_incomplete: bool = False
-) -> Identity | list[IdentityProblem]:
+) -> IdentityCheck:
     """Check a number or a reason. A doubtful number is accepted with its note: a wrong check digit must not
-    stop real work. A number beats a reason.
+    stop real work. With a number, the reason is ignored.
 
-    `allow_incomplete`: nobody is there to ask (an unattended import), so nothing at all is accepted as well;
-    what was given must still be right."""
+    `allow_incomplete` also accepts an identity without number and reason, for an import without a person;
+    what is given must still be valid."""
     if number.strip():
         number_check = check_number(number, country)
         if number_check.status is NumberStatus.INVALID:
-            return [IdentityProblem("number", number_check.note, number_check.message)]
+            return IdentityCheck(
+                problems=(IdentityProblem("number", number_check.note, number_check.message),)
+            )
         classification = (sector, SCHEME) if sector in SECTIONS else ("", "")
-        return Identity(number_check.number, number_check.scheme, number_check.note, "", *classification)
+        return IdentityCheck(
+            Identity(number_check.number, number_check.scheme, number_check.note, "", *classification)
+        )
     if not reason and allow_incomplete:
-        return Identity()
+        return IdentityCheck()
     if not reason:
-        return [IdentityProblem("number", "missing", _("Enter a number, or choose a reason and a sector."))]
+        message = _("Enter a number, or choose a reason and a sector.")
+        return IdentityCheck(problems=(IdentityProblem("number", "missing", message),))
     problems = []
     if reason not in REASONS:
         problems.append(IdentityProblem("reason", "unknown", _("Choose a reason.")))
     if sector not in SECTIONS:
         problems.append(IdentityProblem("sector", "missing", _("Choose a sector as well.")))
-    return problems or Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME)
+    if problems:
+        return IdentityCheck(problems=tuple(problems))
+    return IdentityCheck(Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME))
 
 
 def suggest_number(country: str, number: str, vat_number: str) -> tuple[str, NumberCheck | None]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from koppel.kit.database.text import compose
 from koppel.kit.tabular.reader import Limits, Row, TableError, TableProblem, heading_keys, read_rows
 
 LINES_MAX = 5000
@@ -37,6 +38,11 @@ HEADERS = {
         "kvk-nummer",
         "kvknummer",
         "kvk nummer",
+        "kvk nr",
+        "kvknr",
+        "kvk no",
+        "coc nr",
+        "coc no",
         "coc",
         "coc number",
         "coc-number",
@@ -44,6 +50,16 @@ HEADERS = {
         "registratienummer",
         "orgnr",
         "org.nr",
+        "org nummer",
+        "orgnummer",
+        "organisation number",
+        "cvr nr",
+        "cvr nummer",
+        "hrb",
+        "inschrijfnummer",
+        "handelsregisternummer",
+        "reg nr",
+        "registration no",
         "organisasjonsnummer",
         "organisationsnummer",
         "cvr",
@@ -58,6 +74,10 @@ HEADERS = {
         "klantnummer",
         "clientnummer",
         "administratiecode",
+        "code at source",
+        "code in bron",
+        "client no",
+        "klantnr",
         "company id",
         "source id",
     },
@@ -179,7 +199,7 @@ def _index(candidates: Sequence[Candidate], keys: Callable[[Candidate], list[str
 
 def _normalize(text: str) -> str:
     """Normalise a name: `Bakkerij De Haan B.V.` and `bakkerij de haan bv` are one."""
-    return re.sub(r"[\W_]", "", text.casefold())
+    return re.sub(r"[\W_]", "", compose(text).casefold())
 
 
 def _rows(text: str) -> list[list[str]]:
@@ -198,12 +218,15 @@ def _table(text: str) -> list[Row]:
 
 
 def _cell(text: str) -> str:
-    """Strip what spreadsheets wrap around a number: `="01234567"`, an apostrophe in front, `.0` behind."""
+    """Strip what spreadsheets wrap around a number: `="01234567"`, an apostrophe in front, `.0` behind. Three
+    zeros behind at most three digits are thousands: `1.000`."""
     text = text.strip()
     if match := re.fullmatch(r'="?([^"]*)"?', text):
         text = match[1]
     text = text.removeprefix("'").strip()
-    return re.sub(r"^(\d+)[.,]0+$", r"\1", text)
+    return re.sub(
+        r"^(\d+[.,]0{1,2}|\d{4,}[.,]0+|\d+[.,]0{4,})$", lambda match: re.split("[.,]", match[0])[0], text
+    )
 
 
 def _by_header(row: Sequence[str]) -> dict[str, int]:

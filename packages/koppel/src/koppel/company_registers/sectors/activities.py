@@ -46,13 +46,13 @@ NATIONAL = {
 SBI_CHANGED_ON = date(2025, 9, 7)
 """From here on every code of the Dutch register is SBI 2025 and has five digits (docs/registers.md)."""
 DISSOLVED = {"451": "G", "452": "T", "453": "G"}
-"""Where the groups of division 45 went: trade to 46 and 47, repair to 95. 45.4 is both, so nobody can say."""
+"""Where the groups of division 45 went: trade to 46 and 47, repair to 95. 45.4 is both, so it is absent."""
 
 
 @dataclass(frozen=True)
 class Activity:
     """`code` as the register writes it, without dots; `scheme` is a key of
-    `REVISIONS`; `label` the register's own words."""
+    `REVISIONS`; `label` the register's own text."""
 
     code: str
     scheme: str

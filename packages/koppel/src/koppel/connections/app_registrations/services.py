@@ -1,7 +1,7 @@
 """Use cases of app registrations: Koppel's client id and secret at a
 vendor, for one environment and one way to consent.
 
-Those of the installation are kept by whoever runs it and serve every organisation; an Administrator keeps the
+The operator manages those of the installation, which serve every organisation; an Administrator keeps the
 organisation's own. The secret goes in and never comes out.
 """
 

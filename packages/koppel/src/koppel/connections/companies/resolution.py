@@ -161,8 +161,8 @@ def _accept_field(actor: Actor, administration_id: int, field: str, value: str) 
 
 
 def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
-    """Store the name or number as confirmed: taken over or left, the
-    person decided that it is the same company."""
+    """Store the name or number as confirmed. Whether the change was accepted or not, the person decided that
+    it is the same company."""
     is_listed_name = field == "name" and (not company.legal_name or same_name(company.legal_name, value))
     if field == "legal_name" or is_listed_name:
         company.confirmed_name = value[:300]

@@ -1,7 +1,7 @@
 """How a connection is, and what happened to it.
 
-Begin with `states`: who moves a connection from one state to another. The timeline tells people, `expiry`
-warns before a consent ends, `history` shows days, and a `reporter` tells of calls without writing for each.
+Begin with `states`, which moves connections from one state to another. The timeline informs people, `expiry`
+warns before a consent ends, `history` shows days, and a `reporter` counts calls without a write for each.
 """
 
 from koppel.connections.health.expiry import (

@@ -27,7 +27,7 @@ NOTICE = timedelta(days=7)
 """How long before a consent ends its owner is told, once for all that end within a day: many are given one
 after the other."""
 SILENCE = timedelta(days=1)
-"""After this long without an answer of the vendor there is an issue; until then nobody is bothered."""
+"""After this long without an answer of the vendor there is an issue; until then there is no notice."""
 USABLE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
 
 
@@ -40,7 +40,7 @@ class _ExpiringConsent:
 
 def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
     """Return when the first consent of each connection ends; absent
-    where nobody knows. In the caller's scope."""
+    where it is unknown. In the caller's scope."""
     if not connection_ids:
         return {}
     with database.cursor() as cursor:

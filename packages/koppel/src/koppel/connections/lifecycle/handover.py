@@ -39,8 +39,8 @@ def hand_over_question(actor: Actor, departing_member_id: int, new_owner_id: int
 def _connections_to_transfer(
     actor: Actor, departing_member_id: int, new_owner_id: int, _deactivate: bool
 ) -> list[tuple[int, str]]:
-    """Return (id, name) of the connections that the new owner is not asked to take over yet. Raises `Refused`
-    for a member who may not."""
+    """Return (id, name) of the connections whose transfer to the new owner is not requested yet. Raises
+    `Refused` for a member who may not."""
     connections = owned_connections(actor, departing_member_id).connections
     if connections and new_owner_id not in {member.pk for member in possible_owners(actor)}:
         message = _("Only an active Administrator or Team leader can take over a connection.")
@@ -54,7 +54,7 @@ def _connections_to_transfer(
 
 
 def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
-    """Count the person's connections that nobody is asked to take over yet."""
+    """Count the person's connections without a requested transfer."""
     connections = Connection.objects.for_actor(actor).filter(owner_id=membership_id, pending_owner=None)
     count = connections.exclude(state=ConnectionState.REMOVED).count()
     label = ngettext(

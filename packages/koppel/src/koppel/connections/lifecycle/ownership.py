@@ -65,10 +65,10 @@ def possible_owners(actor: Actor) -> list[Membership]:
 
 
 def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bool:
-    """Ask somebody to take a connection over; the owner's own name takes the request back. False when nothing
+    """Ask a member to take a connection over; the owner's own id withdraws the request. False when nothing
     changes.
 
-    Where nobody signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`."""
+    Where no person signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:
@@ -115,7 +115,7 @@ def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
 
 
 def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int:
-    """Ask somebody to take over all connections that run on a person's
+    """Ask a member to take over all connections that run on a person's
     account. Returns how many requests changed."""
     owned = owned_connections(actor, membership_id).connections
     return sum(request_transfer(actor, connection.pk, to_membership_id) for connection in owned)
@@ -124,7 +124,7 @@ def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int
 def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """Store the new owner's consent as pending and return the connection's id. In the caller's transaction.
 
-    Raises `ConsentRefused` when this member is not asked to take over the connection."""
+    Raises `ConsentRefused` without a requested transfer to this member."""
     connection = lock_connection(actor.organisation_id, attempt.connection_id or 0)
     if connection is None or connection.pending_owner_id != actor.membership_id:
         raise _transfer_not_requested()
@@ -235,7 +235,7 @@ def _name_list(names: Sequence[str]) -> str:
 
 
 def _delete_pending_grants(connection: Connection) -> None:
-    """Revoke the pending grants of somebody who was asked before."""
+    """Revoke the pending grants of an earlier candidate."""
     pending = Grant.objects.in_organisation(connection.organisation_id).filter(connection=connection)
     revoke_later(
         connection.organisation_id,

@@ -33,7 +33,7 @@ number must not block a company for ever."""
 
 @dataclass(frozen=True, order=True)
 class QuotaKey:
-    """What a quota is for. `company` is the vendor's id; '' stands for the app registration as a whole."""
+    """What a quota is for. `company` is the vendor's id; '' means the app registration as a whole."""
 
     app_id: int
     company: str

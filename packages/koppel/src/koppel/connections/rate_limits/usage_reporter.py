@@ -82,7 +82,7 @@ class Reporter:
                 for future in requests.values():
                     if not future.done():
                         future.set_exception(error)
-                        future.exception()  # nobody may be waiting any more
+                        future.exception()  # its caller may have stopped waiting
             finally:
                 self._requests_in_exchange = {}
 

@@ -170,7 +170,7 @@ class GrantStore:
     async def record_failure(
         self, grant: GrantSnapshot, failure: tuple[str, str], retry_at: datetime, refresh_error: str | None
     ) -> bool:
-        """Store a failure for which nobody has to act. False when the grant has moved on since.
+        """Store a failure that needs no person. False when the grant has moved on since.
 
         `refresh_error` None: the vendor did nothing, so the intent is withdrawn; else the intent stays, with
         this code."""

@@ -143,7 +143,7 @@ class Vault:
 
         Returns `refused` itself when it was refreshed for a refusal a moment ago: then the token is not the
         reason. Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor),
-        `Unreachable` and other errors for which nobody must act; and `Quarantined` before a refresh, of which
+        `Unreachable` and other errors that need no person; and `Quarantined` before a refresh, of which
         neither the vendor nor the row knows."""
         cached = self._token_cache.get((organisation_id, grant_id))
         if refused is not None:
@@ -210,7 +210,7 @@ class Vault:
     def _refresh_done(self, grant_id: int, task: asyncio.Task[Secret]) -> None:
         self._refreshes.pop(grant_id, None)
         if not task.cancelled():
-            task.exception()  # Its callers may be cancelled; an exception that nobody collects is no error.
+            task.exception()  # Its callers may be cancelled; an exception never retrieved is no error.
 
     def _cache_briefly(self, grant: GrantSnapshot) -> None:
         if len(self._token_cache) >= TOKEN_CACHE_MAX:
@@ -378,7 +378,7 @@ class Vault:
     async def _store_failure(
         self, grant: GrantSnapshot, error: ConnectorError, refused: Secret | None
     ) -> Secret:
-        """Store a failure for which nobody has to act, and back off.
+        """Store a failure that needs no person, and back off.
         Returns the old access token while it is valid."""
         if pause := error.requested_pause_seconds:
             await _retry_on_outage(lambda: self._pauses.add(grant.app.pk, pause))

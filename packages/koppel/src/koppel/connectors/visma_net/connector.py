@@ -32,6 +32,7 @@ from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SER
 from koppel.connectors.visma_net.periods import read_periods
 from koppel.connectors.visma_net.rate_limits import stated_rate_limits
 from koppel.kit.clock import now
+from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
 
@@ -109,7 +110,7 @@ class VismaNet:
             url = f"{session.base_urls['legacy']}/API/resources/v1/context"
             contexts: list[_Context] = parse(require_success(await session.send("GET", url)), list[_Context])
             return [
-                Company(str(context.id), context.name.strip(), str(context.id), {"id": str(context.id)})
+                Company(str(context.id), clean_text(context.name), str(context.id), {"id": str(context.id)})
                 for context in contexts
             ]
         if session.company is None:
@@ -145,7 +146,7 @@ class VismaNet:
             for organization in organizations[1:]
         ]
         return CompanyDescription(
-            name=first.name.strip(),
+            name=clean_text(first.name),
             number=(first.corporateId or "").strip() or None,
             vat_number=(first.vatRegistrationId or "").strip() or None,
             country=first.defaultCountry.code if first.defaultCountry else None,

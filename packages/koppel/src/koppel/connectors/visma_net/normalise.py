@@ -14,6 +14,7 @@ import msgspec
 
 from koppel.connector import rows
 from koppel.connectors.visma_net.periods import period_key
+from koppel.kit.database.text import compose
 
 AMOUNT_MAX = Decimal(10) ** 18
 AMOUNT_MIN = -AMOUNT_MAX
@@ -430,11 +431,13 @@ def _clean(text: str | None) -> str | None:
     """
     if not text:
         return None
-    return (text.replace("\x00", " ") if "\x00" in text else text).strip() or None
+    return compose(text.replace("\x00", " ") if "\x00" in text else text).strip() or None
 
 
 def _dimensions(segments: list[LineSegment]) -> str:
-    return ";".join(f"{each.segmentDescription or ''}={each.segmentValue or ''}" for each in segments)
+    return compose(
+        ";".join(f"{each.segmentDescription or ''}={each.segmentValue or ''}" for each in segments)
+    )
 
 
 def _amount(value: Any) -> Any:

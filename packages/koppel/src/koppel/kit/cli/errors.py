@@ -4,7 +4,7 @@ from koppel.kit.errors import KoppelError
 
 
 class CommandError(KoppelError):
-    """A command failed. The message is one sentence: what is wrong and what to do."""
+    """A command that cannot be carried out. The message is one sentence: the problem and its remedy."""
 
     exit_code = 2
 

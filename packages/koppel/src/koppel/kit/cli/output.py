@@ -6,6 +6,7 @@ import decimal
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+class Language(StrEnum):
+    """The languages of files for people."""
+
+    ENGLISH = "en"
+    DUTCH = "nl"
+
+
+InLanguage = Annotated[Language, typer.Option("--language", help="Language of CSV and Excel: en or nl.")]
 
 
 def print_rows(rows: Sequence[Any], columns: Sequence[str], *, as_json: bool, title: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The outbox: rows that workers deliver outside, such as mails,
+"""The outbox: rows that workers deliver outside, such as emails,
 messages to webhooks and look-ups at registers.
 
 A row is created in the transaction of what it is about, together with a job: what is rolled back is
@@ -28,7 +28,7 @@ from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import installation_scope, organisation_scope
 
 TURN_SECONDS = 20.0
-"""After so long a job gives its place to the jobs that wait, and goes on behind them."""
+"""After this time a job ends and defers another one behind the jobs that wait."""
 BATCHES_MAX = 2
 """So many batches of a lane are under way at once: a receiver that is
 slow, or a worker that died, holds up no more."""
@@ -163,7 +163,7 @@ class Outbox:
 
 @dataclass
 class Claim:
-    """A batch of rows, leased to this worker until `leased_until`, by which the rows know whose they are."""
+    """A batch of rows, leased to this worker until `leased_until`, which also identifies it in the rows."""
 
     outbox: Outbox
     lane: Lane
@@ -194,7 +194,7 @@ class Claim:
         seconds_min: float = 0.0,
         values: Values | None = None,
     ) -> None:
-        """Have it attempted again after the outbox's pause, and not before
+        """Have the rows attempted again after the outbox's pause, and not before
         `seconds_min`; after too many attempts it has failed."""
         with organisation_scope(self.organisation_id):
             attempts = self.rows(ids).aggregate(most=Max("attempts"))["most"]
@@ -217,8 +217,7 @@ class Claim:
             self.settle({"due_at": due_at, **self.outbox.waiting, **changed}, ids=ids)
 
     def retry_broken(self, error: Exception) -> None:
-        """Have attempted again what our own code broke on, except
-        what must not be delivered a second time."""
+        """Retry rows whose delivery failed in our own code, except those that must not be delivered twice."""
         with organisation_scope(self.organisation_id):
             self.outbox.settle_interrupted(self.rows())
             self.retry(type(error).__name__)
@@ -226,7 +225,7 @@ class Claim:
     def put_back(
         self, *, ids: Collection[int] | None = None, seconds: float = 0.0, values: Values | None = None
     ) -> None:
-        """Have it wait again as if it had not been attempted."""
+        """Release the rows as if they had not been attempted."""
         changed = {**self.outbox.waiting, "attempts": F("attempts") - 1, **(values or {})}
         if seconds:
             changed["due_at"] = timezone.now() + timedelta(seconds=seconds)

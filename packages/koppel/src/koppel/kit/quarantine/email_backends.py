@@ -1,4 +1,4 @@
-"""Django's mail backends, disabled during a quarantine."""
+"""Django's email backends, disabled during a quarantine."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ class SmtpBackend(smtp.EmailBackend):
 
 
 class FileBackend(filebased.EmailBackend):
-    """Writes mail to files, except during a quarantine."""
+    """Writes email to files, except during a quarantine."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         quarantine.refuse()

@@ -30,7 +30,7 @@ def end(by: str, *, sends_pending: bool) -> Quarantine | None:
 
 
 def discard_mail_before() -> datetime:
-    """Return the moment before which requested mail is discarded, not sent."""
+    """Return the moment before which requested email is discarded, not sent."""
     ended = Quarantine.objects.filter(ended_at__isnull=False, sends_pending=False)
     last = ended.order_by("-began_at").values_list("began_at", flat=True).first()
     return last or datetime.min.replace(tzinfo=UTC)

@@ -1,12 +1,12 @@
 """Quarantine: while it is on, nothing leaves this installation.
 
-There are no calls to vendors, registers or identity providers, no mail, no webhooks. A restored copy needs
+There are no calls to vendors, registers or identity providers, no email, no webhooks. A restored copy needs
 it: it has the original's tokens and people and must use neither.
 
 The state is a row of the database, so all processes of all machines obey it, and a backup of a quarantined
 copy is quarantined as well. A process caches it for a second.
 
-`refuse` and `refuse_async` are called where calls and mail leave (`kit.http`,
+`refuse` and `refuse_async` are called where calls and email leave (`kit.http`,
 `kit.quarantine.email_backends`), and before actions that would otherwise be done by half.
 """
 

@@ -9,6 +9,7 @@ rows omit their last cells.
 import csv
 import io
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from typing import Literal
 
 from django.utils.translation import gettext as _
 
+from koppel.kit.database.text import compose
+from koppel.kit.database.text_search import normalize_search
 from koppel.kit.errors import KoppelError
-from koppel.kit.tabular.writers import FORMULA_STARTS
+from koppel.kit.tabular.conventions import FORMULA_STARTS
 
 Quoting = Literal[0, 3]
 """The csv constants `QUOTE_MINIMAL` and `QUOTE_NONE`."""
@@ -85,18 +88,33 @@ class TableError(KoppelError):
 
 
 def decode(content: bytes, limits: Limits = Limits()) -> str:
-    """Return the text of a file: UTF-8, UTF-16 with a byte order mark, otherwise cp1252.
+    """Return the text of a file: UTF-8, UTF-16, otherwise cp1252; composed (NFC).
 
     Raises `TableError` when it is too large.
     """
     if len(content) > limits.size:
         raise TableError(TableProblem.TOO_LARGE, limits.size)
+    return compose(_decode(content))
+
+
+def _decode(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
+    if encoding := _utf16_without_mark(content):
+        return content.decode(encoding, errors="replace")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("cp1252", errors="replace")
+
+
+def _utf16_without_mark(content: bytes) -> str:
+    """Return the encoding where nearly all NULs are the upper halves of characters; else ''. Other text has
+    none."""
+    even, odd = content[::2].count(0), content[1::2].count(0)
+    if len(content) % 2 or max(even, odd) * 10 < len(content) or min(even, odd) * 20 > max(even, odd):
+        return ""
+    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def read_rows(
@@ -115,7 +133,7 @@ def read_rows(
     if len(text) > limits.size:
         raise TableError(TableProblem.TOO_LARGE, limits.size)
     quoting: Quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
-    text = CONTROL_CHARACTERS.sub(" ", text.removeprefix("\ufeff").replace("\0", ""))
+    text = CONTROL_CHARACTERS.sub(" ", compose(text).removeprefix("\ufeff").replace("\0", ""))
     if separator_line := SEPARATOR_LINE.match(text):
         text, delimiter = text[separator_line.end() :], separator_line[1]
     else:
@@ -124,12 +142,20 @@ def read_rows(
 
 
 def heading_keys(cells: Sequence[str], names: Mapping[str, str]) -> list[str]:
-    """Return the key of each heading; '' if `names`, which is in lower case, does not have it."""
-    return [names.get(cell.strip().casefold().rstrip(":").rstrip(), "") for cell in cells]
+    """Return the key of each heading; '' if `names` does not have it.
+
+    Case, accents, and signs between words make no difference: `KvK-nr.`, `kvk nr` and `KVK_NR` are one.
+    """
+    keys = {_heading_words(name): key for name, key in names.items()}
+    return [keys.get(_heading_words(cell), "") for cell in cells]
+
+
+def _heading_words(text: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", normalize_search(unicodedata.normalize("NFKC", text))))
 
 
 def unescape_formula(cell: str) -> str:
-    """Remove the apostrophe that `writers.escape_formula` puts before text that begins like a formula."""
+    """Remove the apostrophe that `conventions.escape_formula` puts before text that begins like a formula."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
 
 

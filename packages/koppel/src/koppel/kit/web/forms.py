@@ -28,6 +28,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
+from koppel.kit.database.text import compose
 from koppel.kit.errors import KoppelError, sentence_of
 from koppel.kit.tabular.reader import decode
 from koppel.kit.web.parameters import day_of, id_of, shorten
@@ -60,6 +61,7 @@ class Form(forms.Form, Generic[InputT]):
     """A form whose cleaned values make one input of a use case."""
 
     input_type: ClassVar[type[Input]] = Input
+    """A form whose use case has none says why in its docstring: `No input type: …`."""
     use_required_attribute = False
 
     @classmethod
@@ -154,6 +156,11 @@ class TextField(forms.CharField):
 
     def __init__(self, *, max_length: int = TEXT_LENGTH_MAX, required: bool = False, **options: Any) -> None:
         super().__init__(max_length=max_length, required=required, **options)
+
+    def to_python(self, value: Any) -> Any:
+        """Return the text composed (NFC)."""
+        text = super().to_python(value)
+        return compose(text) if isinstance(text, str) else text
 
 
 class IdField(forms.CharField):
@@ -280,7 +287,7 @@ def _parse(field: forms.Field, text: str, parse: Callable[[str], ValueT | None])
 
 
 class ReturnForm(Form[Input]):
-    """The page to which a button leads back."""
+    """The page to which a button leads back. No input type: only pages have such buttons."""
 
     next = TextField(max_length=2000)
 

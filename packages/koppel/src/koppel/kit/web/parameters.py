@@ -15,7 +15,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.kit.database.text import clean_text
+from koppel.kit.database.text import clean_text, compose
 from koppel.kit.errors import KoppelError
 
 ID_MAX = 2**63 - 1
@@ -120,7 +120,7 @@ def lazy_choices(values: Callable[[], Iterable[str]]) -> Parameter:
     return Parameter(values=values)
 
 
-TEXT = Parameter()
+TEXT = Parameter(parse=compose)
 FLAG = Parameter(values=lambda: ("1",), may_be_blank=False)
 PAGE = Parameter(parse=page_of, may_be_blank=False)
 DAY = Parameter(parse=day_of)

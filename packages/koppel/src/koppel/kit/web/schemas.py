@@ -4,9 +4,10 @@ from datetime import date
 from typing import Annotated, Any
 
 from ninja import Schema
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from koppel.kit.database.text import compose
 from koppel.kit.web.parameters import ID_MAX, day_of
 
 
@@ -33,3 +34,19 @@ class Input(Schema):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _compose_texts(cls, values: Any) -> Any:
+        return _composed(values)
+
+
+def _composed(value: Any) -> Any:
+    """Return the value with every text in it composed (NFC)."""
+    if isinstance(value, str):
+        return compose(value)
+    if isinstance(value, list):
+        return [_composed(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _composed(item) for name, item in value.items()}
+    return value

@@ -25,8 +25,8 @@ class VisibleAdministrations:
 
 @dataclass(frozen=True)
 class Audience:
-    """The people whom an administration's settings notify of an event, besides the responsible person, or
-    nobody at all.
+    """The people whom an administration's settings notify of an event besides the responsible member;
+    `is_silent`: not even that member is notified.
     """
 
     is_silent: bool = False
@@ -35,7 +35,7 @@ class Audience:
 
 @dataclass(frozen=True)
 class SubjectDescription:
-    """The subject of an event, in words, and its one responsible person (None: nobody in particular).
+    """The subject of an event, with its name and its responsible member, if it has one.
 
     `administrations` are those affected, by id, with their names.
     """
@@ -52,28 +52,28 @@ def _nothing(*_: object) -> Mapping[int, Any]:
 visible_administrations_of = SingleHook[
     [int, Subject | None, Collection[int], Collection[int]], Mapping[int, VisibleAdministrations]
 ](_nothing)
-"""Called with organisation, subject, administrations and memberships: what each membership may see; who sees
-nothing is absent."""
+"""Called with organisation, subject, administrations and memberships: what each membership may see.
+Memberships that see nothing are absent."""
 
 unrestricted = SingleHook[[int, Collection[int], Collection[int]], Collection[int]](lambda *_: ())
-"""Called with organisation, administrations and divisions: those of the administrations that are not for
-named people only, and of these divisions, where any are given. A program may be told of them."""
+"""Called with organisation, administrations and divisions: the unrestricted ones among these
+administrations, and with divisions only those of them. Webhooks receive no others."""
 
 fallback_recipients = SingleHook[[int, int, Collection[int]], Mapping[int, int | None]](_nothing)
-"""Called with organisation, membership and administrations: those that do not exist for this member, each
-with somebody for whom it does (None: nobody is left)."""
+"""Called with organisation, membership and administrations: the administrations that this
+member may not see, each with a membership that may (None: there is none)."""
 
 audience_of = SingleHook[[int, str, Collection[int]], Mapping[int, Audience]](_nothing)
-"""Called with organisation, event and administrations: whom the settings of each name; members no more than
-may see it."""
+"""Called with organisation, event and administrations: the members whom the settings of each name, as far
+as they may see it."""
 
 subjects = Registry[Callable[[int, int], SubjectDescription]]()
-"""By kind of thing, what tells about one of that kind by organisation and id."""
+"""By subject kind: the function that describes a subject by organisation and id."""
 
 
 def subject_of(organisation_id: int, subject: Subject | None) -> SubjectDescription:
-    """Return what the event is about. For a kind that no app knows it names nobody, and an Administrator is
-    notified."""
+    """Return what the event is about. For an unregistered kind it has no responsible member, and an
+    Administrator is notified."""
     describe = subjects.get(subject.kind) if subject else None
     if subject is None or subject.id is None or describe is None:
         return SubjectDescription()

@@ -23,7 +23,7 @@ from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor
 
 SCREEN_SCOPES = [scope for scope in PreferenceScope if scope is not PreferenceScope.NONE]
-"""What a person alone is told cannot be hidden from the screen; mail can be silenced."""
+"""Notifications on screen cannot be turned off, emails can."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PreferenceRow:
     event: str
     label: str
     screen: str
-    mail: str
+    email: str
 
 
 def list_preferences(actor: Actor) -> list[PreferenceRow]:
@@ -45,7 +45,7 @@ def list_preferences(actor: Actor) -> list[PreferenceRow]:
             event,
             str(definition.label),
             scopes.get((event, Channel.SCREEN), PreferenceScope.MINE),
-            scopes.get((event, Channel.MAIL), PreferenceScope.MINE),
+            scopes.get((event, Channel.EMAIL), PreferenceScope.MINE),
         )
         for event, definition in event_types.items()
         if definition.label
@@ -54,8 +54,8 @@ def list_preferences(actor: Actor) -> list[PreferenceRow]:
 
 
 def update_preferences(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> None:
-    """Store scopes by (event, channel); a default scope needs no row. Raises `UnknownParameter` and stores
-    nothing then."""
+    """Store scopes by (event, channel); the default scope needs no row. Raises `UnknownParameter` before
+    anything is stored."""
     _require_known(scopes)
     preferences = Preference.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     before = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences}
@@ -101,9 +101,8 @@ def delivery_settings_of(actor: Actor) -> DeliverySettings:
 def update_delivery_settings(
     actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None
 ) -> None:
-    """Store when mail is sent, and the stand-in with an end. Raises `Refused` for a stand-in who cannot sign
-    in.
-    """
+    """Store whether emails come as a daily digest, and who stands in until when. Raises `Refused` for a
+    stand-in who cannot sign in."""
     if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:
         message = _("Choose an active colleague as your substitute. Nothing was saved.")
         raise Refused(message, field="stand_in")

@@ -1,5 +1,5 @@
-"""The receivers of an event: one responsible person or a stand-in, and subscribers. An assignment subscribes
-nobody.
+"""The recipients of an event: the responsible member or a stand-in, members named by settings, and
+subscribers. An assignment is no subscription.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ from koppel.organisations.models import Membership
 from koppel.organisations.roles import Role
 
 STAND_IN_HOPS_MAX = 3
-"""Somebody who stands in may be away as well."""
+"""A stand-in may be away too, and have a stand-in."""
 
 
 @dataclass
@@ -42,8 +42,8 @@ class Recipient:
 
 
 def recipients_of(event: Event) -> list[Recipient]:
-    """Return who is notified: the responsible member first, unless all settings say nobody; then those whom
-    settings name, then subscribers. In scope."""
+    """Return the recipients: the responsible member first, unless the settings of all affected
+    administrations are silent; then the members whom settings name, then subscribers. In scope."""
     organisation_id, event_type = event.organisation_id, event.event_type
     affected = frozenset(int(key) for key in event.administrations)
     audiences = (
@@ -76,7 +76,7 @@ def _responsible(
     """Return the responsible member; for administrations that they cannot see, a person named on them
     instead.
 
-    When nobody is named any more, the responsible member is notified without names, so that nothing is lost.
+    Without such a person the responsible member is notified without names, so that the event is not lost.
     """
     organisation_id, event_type = event.organisation_id, event.event_type
     fallbacks = fallback_recipients(organisation_id, first, affected) if affected else {}
@@ -96,7 +96,7 @@ def _responsible(
 
 
 def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> list[Recipient]:
-    """Return those whom settings name, on screen and by mail; mail that a member turned off stays off."""
+    """Return those whom settings name, on screen and by email; email that a member turned off stays off."""
     by_member: dict[int, set[int]] = {}
     for administration, audience in audiences.items():
         for member in audience.members:
@@ -110,8 +110,8 @@ def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> l
     scopes = scopes_of(event.organisation_id, event.event_type, by_member)
     recipients = []
     for member in active:
-        silenced = scopes.get((member, Channel.MAIL)) == PreferenceScope.NONE
-        channels = {Channel.SCREEN} if silenced else {Channel.SCREEN, Channel.MAIL}
+        silenced = scopes.get((member, Channel.EMAIL)) == PreferenceScope.NONE
+        channels = {Channel.SCREEN} if silenced else {Channel.SCREEN, Channel.EMAIL}
         recipients.append(
             Recipient(member, NotificationReason.SETTINGS, channels, frozenset(by_member[member]))
         )
@@ -121,12 +121,12 @@ def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> l
 def responsible_recipient(
     organisation_id: int, event_type: str, membership_id: int, reason: NotificationReason
 ) -> Recipient:
-    """Return the responsible member as a recipient, always on screen: mail can be turned off, the screen
+    """Return the responsible member as a recipient, always on screen: email can be turned off, the screen
     cannot."""
     scope = scopes_of(organisation_id, event_type, [membership_id]).get(
-        (membership_id, Channel.MAIL), PreferenceScope.MINE
+        (membership_id, Channel.EMAIL), PreferenceScope.MINE
     )
-    channels = {Channel.SCREEN} if scope == PreferenceScope.NONE else {Channel.SCREEN, Channel.MAIL}
+    channels = {Channel.SCREEN} if scope == PreferenceScope.NONE else {Channel.SCREEN, Channel.EMAIL}
     return Recipient(membership_id, reason, channels)
 
 
@@ -164,7 +164,7 @@ def active_members(organisation_id: int) -> "QuerySet[Membership]":
 def scopes_of(
     organisation_id: int, event_type: str, membership_ids: Iterable[int] | None = None
 ) -> dict[tuple[int, str], str]:
-    """Return the chosen scope by (membership, channel); who chose nothing is absent."""
+    """Return the chosen scope by (membership, channel); defaults are absent."""
     preferences = Preference.objects.in_organisation(organisation_id).filter(event_type=event_type)
     if membership_ids is not None:
         preferences = preferences.filter(membership_id__in=list(membership_ids))

@@ -1,1 +1,3 @@
-"""Mails: their content (`messages`), and sending each once (`delivery`, `smtp`)."""
+"""Emails: their content (`composer`), delivery at most once (`outbox`, `delivery`, `smtp`), and the link to
+`unsubscribe`.
+"""

@@ -1,5 +1,5 @@
-"""The content of a mail: in the receiver's language, plain text and simple HTML, with one link and a link to
-unsubscribe.
+"""Compose an email: plain text and simple HTML in the recipient's language, with one link per notification
+and a link to unsubscribe.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ SUBJECT_LENGTH_MAX = 150
 
 @dataclass(frozen=True)
 class EmailItem:
-    """One notice within a mail. `when` is set in a digest."""
+    """One notification within an email. `when` is set in a digest."""
 
     message: str
     link: str
@@ -33,13 +33,13 @@ class EmailItem:
 
 
 def build_email(
-    membership: Membership, notices: Sequence[Notification], *, is_digest: bool
+    membership: Membership, notifications: Sequence[Notification], *, is_digest: bool
 ) -> EmailMultiAlternatives:
-    """Build one mail with these notices. The same notices give the same Message-ID."""
+    """Build one email with these notifications. The same notifications give the same Message-ID."""
     with translation.override(membership.user.language or settings.LANGUAGE_CODE):
-        items = [_build_item(notice, is_digest=is_digest) for notice in notices]
+        items = [_build_item(notification, is_digest=is_digest) for notification in notifications]
         subject = _digest_subject(len(items)) if is_digest else items[0].message
-        reason = "" if is_digest else str(NotificationReason(notices[0].reason).label)
+        reason = "" if is_digest else str(NotificationReason(notifications[0].reason).label)
         context = {
             "items": items,
             "is_digest": is_digest,
@@ -48,22 +48,24 @@ def build_email(
             "preferences": _absolute(reverse("notifications:preferences")),
             "language": translation.get_language(),
         }
-        text, html = _as_text(context), render_to_string("notifications/mail.html", context)
+        text, html = _as_text(context), render_to_string("notifications/email.html", context)
     message = EmailMultiAlternatives(
         subject=" ".join(subject.split())[:SUBJECT_LENGTH_MAX],
         body=text,
         to=[membership.user.email],
-        headers=_headers(membership, notices, is_digest=is_digest),
+        headers=_headers(membership, notifications, is_digest=is_digest),
     )
     message.attach_alternative(html, "text/html")
     return message
 
 
-def _build_item(notice: Notification, *, is_digest: bool) -> EmailItem:
-    # The link goes by way of the notice, which is read when somebody follows it.
-    link = _absolute(reverse("notifications:open", args=[notice.pk]))
-    when = date_format(timezone.localtime(notice.created_at), "SHORT_DATETIME_FORMAT") if is_digest else ""
-    return EmailItem(render_message(notice.event_type, notice.context), link, when)
+def _build_item(notification: Notification, *, is_digest: bool) -> EmailItem:
+    # The link leads through the notification, so that following it marks the notification as read.
+    link = _absolute(reverse("notifications:open", args=[notification.pk]))
+    when = (
+        date_format(timezone.localtime(notification.created_at), "SHORT_DATETIME_FORMAT") if is_digest else ""
+    )
+    return EmailItem(render_message(notification.event_type, notification.context), link, when)
 
 
 def _digest_subject(count: int) -> str:
@@ -81,9 +83,11 @@ def _as_text(context: dict[str, object]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _headers(membership: Membership, notices: Sequence[Notification], *, is_digest: bool) -> dict[str, str]:
+def _headers(
+    membership: Membership, notifications: Sequence[Notification], *, is_digest: bool
+) -> dict[str, str]:
     host = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
-    first = notices[0]
+    first = notifications[0]
     kind = "digest" if is_digest else "notice"
     headers = {
         "Message-ID": f"<koppel.{membership.organisation_id}.{kind}.{first.pk}@{host}>",

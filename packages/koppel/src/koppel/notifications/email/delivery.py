@@ -1,5 +1,6 @@
-"""Sends mails: each is claimed, handed over and settled in transactions of their own, so that a killed
-process neither loses one that was not handed over nor sends one twice."""
+"""Send claimed emails. Each is claimed, sent and settled in separate transactions, so that a killed process
+neither loses an email nor sends it twice.
+"""
 
 from datetime import timedelta
 from functools import partial
@@ -20,14 +21,14 @@ from koppel.organisations.models import Membership
 SENDING_LEASE = timedelta(minutes=5)
 """Longer than a mail server may take to accept a text."""
 SERVER_DOWN = BatchResult(pause_seconds=RETRY_BACKOFF.base_seconds)
-"""The mail server does not take any just now, so the others would fare no better."""
+"""The mail server does not take any just now, so the other emails have to wait too."""
 
 log = structlog.get_logger(__name__)
 
 
 async def send_due(organisation_id: int) -> int:
-    """Send the mails whose time has come; in quarantine none. Returns how
-    many were sent. Opens its own transactions."""
+    """Send the emails that are due; none in quarantine. Returns the number
+    sent. Opens its own transactions."""
     session = SmtpSession()
     try:
         return await take_turn(EMAIL_OUTBOX, {"organisation_id": organisation_id}, partial(_deliver, session))
@@ -46,18 +47,18 @@ def _send(session: SmtpSession, claim: Claim) -> BatchResult:
         claim.retry(str(failure))
         return SERVER_DOWN
     except PermanentFailure as failure:
-        log.warning("mail_refused", reason=str(failure)[:200])
+        log.warning("email_refused", reason=str(failure)[:200])
         _settle(claim, DeliveryState.FAILED, str(failure))
     except UnknownOutcome as failure:
         log.warning(
-            "mail_uncertain", organisation=claim.organisation_id, count=len(claim.ids), reason=str(failure)
+            "email_uncertain", organisation=claim.organisation_id, count=len(claim.ids), reason=str(failure)
         )
         _settle(claim, DeliveryState.UNCERTAIN, str(failure))
     return BatchResult()
 
 
 def _send_claimed(session: SmtpSession, claim: Claim) -> BatchResult:
-    """Build the mail and hand it over. Raises what `SmtpSession.send` raises."""
+    """Build the email and hand it over. Raises what `SmtpSession.send` raises."""
     with organisation_scope(claim.organisation_id):
         # Its trouble may have ended while it was claimed: by a process
         # that died, or could not reach the mail server.
@@ -79,7 +80,7 @@ def _send_claimed(session: SmtpSession, claim: Claim) -> BatchResult:
         message = build_email(
             membership, [delivery.notification for delivery in deliveries], is_digest=deliveries[0].is_digest
         )
-    # False when some of it is no longer ours: then the mail server was told nothing.
+    # False when another worker has taken over some of the rows; then nothing was sent.
     if not session.send(message, lambda: claim.extend(SENDING_LEASE, {"state": DeliveryState.SENDING})):
         claim.put_back()
         return BatchResult()

@@ -1,5 +1,6 @@
-"""Mails that wait. An organisation's are one lane, so that its mails
-share a connection to the mail server."""
+"""The outbox of emails. Each organisation has one lane, so that its emails share a connection to the mail
+server.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -18,8 +19,8 @@ ATTEMPTS_MAX = 40
 log = structlog.get_logger(__name__)
 
 
-def _select_mail(due: "QuerySet[EmailDelivery]") -> list[EmailDelivery]:
-    """Return the rows of one mail: one delivery, or all of one member's digest."""
+def _select_email(due: "QuerySet[EmailDelivery]") -> list[EmailDelivery]:
+    """Return the rows of one email: one delivery, or all of one member's digest."""
     first = due.first()
     if first is None or not first.is_digest:
         return [first] if first else []
@@ -27,10 +28,10 @@ def _select_mail(due: "QuerySet[EmailDelivery]") -> list[EmailDelivery]:
 
 
 def _mark_uncertain(interrupted: "QuerySet[Any]") -> None:
-    """Settle mails that were being handed over: nobody can say whether the server accepted them."""
+    """Settle emails that were being handed over: the mail server may have accepted them."""
     uncertain = {"state": DeliveryState.UNCERTAIN, "reason": EmailReason.INTERRUPTED, "leased_until": None}
     if count := interrupted.filter(state=DeliveryState.SENDING).update(**uncertain):
-        log.warning("mail_uncertain", count=count, reason=EmailReason.INTERRUPTED.value)
+        log.warning("email_uncertain", count=count, reason=EmailReason.INTERRUPTED.value)
 
 
 EMAIL_OUTBOX = Outbox(
@@ -41,7 +42,7 @@ EMAIL_OUTBOX = Outbox(
     lease=timedelta(minutes=2),
     retry_seconds=lambda attempts: RETRY_BACKOFF.seconds(attempts - 1),
     attempts_max=ATTEMPTS_MAX,
-    select=_select_mail,
+    select=_select_email,
     waiting={"state": DeliveryState.WAITING},
     cancelled={"state": DeliveryState.DROPPED},
     leased={"state": DeliveryState.CLAIMED},

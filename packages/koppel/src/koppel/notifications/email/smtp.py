@@ -1,5 +1,6 @@
-"""Hands a mail to the mail server, in steps: what fails before the text is given may be tried again, what
-breaks off after that may have been accepted and must not be."""
+"""Send an email to the mail server step by step: a failure before the message text is sent may be retried;
+after that the server may have accepted the message, so it must not be sent again.
+"""
 
 import smtplib
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from koppel.kit import quarantine
 
 
 class TemporaryFailure(Exception):
-    """Not accepted, and nothing speaks against trying again."""
+    """The mail server did not accept the message now; it may be retried."""
 
 
 class PermanentFailure(Exception):
@@ -22,11 +23,11 @@ class PermanentFailure(Exception):
 
 
 class UnknownOutcome(Exception):
-    """The text was given and no answer came."""
+    """The text was sent, but the connection broke before the mail server answered."""
 
 
 class SmtpSession:
-    """One connection to the mail server, for several mails."""
+    """One connection to the mail server, for several emails."""
 
     def __init__(self) -> None:
         self._backend = get_connection()
@@ -36,9 +37,9 @@ class SmtpSession:
         self._backend.close()
 
     def send(self, message: EmailMultiAlternatives, before_data: Callable[[], bool]) -> bool:
-        """Hand the mail over. `before_data` is called right before the text is sent; when it returns False
+        """Hand the email over. `before_data` is called right before the text is sent; when it returns False
         nothing is sent, and this returns False. Raises the errors above, and `Quarantined` before anything
-        was said to the mail server."""
+        was sent to the mail server."""
         quarantine.refuse()
         if not isinstance(self._backend, EmailBackend):
             if not before_data():
@@ -53,7 +54,7 @@ class SmtpSession:
             reply: tuple[int, bytes | str] = smtp.data(
                 message.message().as_bytes()
             )  # smtplib ends lines as SMTP wants
-        except smtplib.SMTPDataError as refusal:  # it did not want the text at all
+        except smtplib.SMTPDataError as refusal:  # refused before the text
             reply = refusal.smtp_code, refusal.smtp_error
         except (OSError, smtplib.SMTPException) as error:
             self._backend.close()

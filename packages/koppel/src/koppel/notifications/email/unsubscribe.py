@@ -39,7 +39,7 @@ def unsubscribe(unsubscription: Unsubscription) -> None:
         organisation_id=organisation_id,
         membership_id=membership_id,
         event_type=event_type,
-        channel=Channel.MAIL,
+        channel=Channel.EMAIL,
         defaults={"scope": PreferenceScope.NONE},
     )
     deliveries = EmailDelivery.objects.in_organisation(organisation_id)

@@ -1,4 +1,6 @@
-"""Turn an event into notices, and notices into mails, once per event, in whichever process comes first."""
+"""Dispatch events: create notifications, emails and webhook messages, once per event even when several
+processes try.
+"""
 
 from collections.abc import Iterable
 from copy import copy
@@ -71,7 +73,7 @@ def _try_dispatch(organisation_id: int, event_id: int) -> int:
 
 
 def ongoing_events() -> "QuerySet[Event]":
-    """Return events that were dispatched a day ago and opened again since: they may touch more
+    """Return events that were dispatched more than a day ago and opened again since: they may affect further
     administrations."""
     lasting_types = [
         event_type
@@ -118,28 +120,30 @@ def _administration_ids(event: Event) -> list[int]:
 
 
 def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
-    """Create notifications for these people, and mails for those who want them; a job sends the mails after
-    commit."""
+    """Create a notification for each recipient with a channel, and an email delivery for those who receive
+    emails; a job sends the emails after commit. Returns the number of notifications."""
     reachable = [recipient for recipient in recipients if recipient.channels]
-    notices = Notification.objects.bulk_create(
+    notifications = Notification.objects.bulk_create(
         _build_notification(event, recipient) for recipient in reachable
     )
-    mailed = [
-        notice
-        for notice, recipient in zip(notices, reachable, strict=True)
-        if Channel.MAIL in recipient.channels
+    by_email = [
+        notification
+        for notification, recipient in zip(notifications, reachable, strict=True)
+        if Channel.EMAIL in recipient.channels
     ]
-    if mailed:
-        digests = _digest_subscribers(event.organisation_id, [notice.membership_id for notice in mailed])
+    if by_email:
+        digests = _digest_subscribers(
+            event.organisation_id, [notification.membership_id for notification in by_email]
+        )
         EmailDelivery.objects.bulk_create(
-            _build_delivery(notice, notice.membership_id in digests) for notice in mailed
+            _build_delivery(notification, notification.membership_id in digests) for notification in by_email
         )
         EMAIL_OUTBOX.enqueue({"organisation_id": event.organisation_id})
     return len(reachable)
 
 
 def next_digest(now: datetime) -> datetime:
-    """Return when the next morning's digest is due; today's when it is still to come."""
+    """Return when the next daily digest is due: this morning or tomorrow morning."""
     local = timezone.localtime(now)
     today = local.replace(hour=DIGEST_AT.hour, minute=DIGEST_AT.minute, second=0, microsecond=0)
     return today if today > local else today + timedelta(days=1)
@@ -159,12 +163,12 @@ def _build_notification(event: Event, recipient: Recipient) -> Notification:
     )
 
 
-def _build_delivery(notice: Notification, is_digest: bool) -> EmailDelivery:
+def _build_delivery(notification: Notification, is_digest: bool) -> EmailDelivery:
     now = timezone.now()
     return EmailDelivery(
-        organisation_id=notice.organisation_id,
-        notification=notice,
-        membership_id=notice.membership_id,
+        organisation_id=notification.organisation_id,
+        notification=notification,
+        membership_id=notification.membership_id,
         is_digest=is_digest,
         due_at=next_digest(now) if is_digest else now,
     )

@@ -9,7 +9,7 @@ from koppel.notifications.models import EmailDelivery, Event, Notification, Webh
 
 def erase_administration(organisation_id: int, administration_id: int) -> None:
     """Delete the events that are about it alone, with their notifications and
-    mails; in others, remove its name and reason.
+    emails; in others, remove its name and reason.
 
     In the organisation's scope."""
     key = str(administration_id)
@@ -20,20 +20,22 @@ def erase_administration(organisation_id: int, administration_id: int) -> None:
     for event in events.order_by("pk"):
         removed = event.administrations.pop(administration_id, None)
         WebhookDelivery.objects.in_organisation(organisation_id).filter(event=event).delete()
-        notices = Notification.objects.in_organisation(organisation_id).filter(event=event)
+        notifications = Notification.objects.in_organisation(organisation_id).filter(event=event)
         if not event.administrations:
-            EmailDelivery.objects.in_organisation(organisation_id).filter(notification__in=notices).delete()
-            notices.delete()
+            EmailDelivery.objects.in_organisation(organisation_id).filter(
+                notification__in=notifications
+            ).delete()
+            notifications.delete()
             event.delete()
             continue
         event.save(update_fields=["administrations"])
-        for notice in notices:
-            _remove_name(notice, event, str((removed or {}).get("name", "")))
+        for notification in notifications:
+            _remove_name(notification, event, str((removed or {}).get("name", "")))
 
 
-def _remove_name(notice: Notification, event: Event, name: str) -> None:
+def _remove_name(notification: Notification, event: Event, name: str) -> None:
     """Rewrite the notification without the name; it counts no administration that it did not count before."""
-    names = str(notice.context.get("names", ""))
+    names = str(notification.context.get("names", ""))
     if not name or not _is_named(name, names):
         return
     remaining = {
@@ -41,13 +43,15 @@ def _remove_name(notice: Notification, event: Event, name: str) -> None:
         for administration_id, context in event.administrations.items()
         if _is_named(str(context.get("name", "")), names)
     }
-    count = count_in(notice.context, "count", default=1) - 1
+    count = count_in(notification.context, "count", default=1) - 1
     if remaining and count > 0:
-        notice.context = {**visible_context(event, frozenset(remaining)), "count": count}
-        notice.save(update_fields=["context"])
+        notification.context = {**visible_context(event, frozenset(remaining)), "count": count}
+        notification.save(update_fields=["context"])
     else:
-        EmailDelivery.objects.in_organisation(notice.organisation_id).filter(notification=notice).delete()
-        notice.delete()
+        EmailDelivery.objects.in_organisation(notification.organisation_id).filter(
+            notification=notification
+        ).delete()
+        notification.delete()
 
 
 def _is_named(name: str, names: str) -> bool:

@@ -1,4 +1,4 @@
-"""Open and close events, in the caller's transaction: nobody is notified of what is rolled back.
+"""Open and close events, in the caller's transaction: a rollback also undoes the notifications.
 
 Opening with the same event type and key again joins the open event, so that it is notified once.
 """
@@ -60,11 +60,11 @@ def open_event(
     context: EventFacts | None = None,
     link: str = "",
 ) -> None:
-    """Open an event, or join the open one. `administrations`: those it touches, each with its `name` and
-    context of its own. Context is JSON, without secrets.
+    """Open an event, or add to the open event with the same type and key.
 
-    Without `responsible` the subject's is looked up. It is dispatched at
-    once, or after the delay of its event type."""
+    `administrations`: the affected ones by id, each with its `name` and own context. A context has no
+    secrets. Without `responsible`, the member responsible for the subject is looked up. The event is
+    dispatched at once, or after the delay of its type."""
     definition = get_event_type(event_type)
     if _is_superseded(organisation_id, definition, key):
         return
@@ -126,17 +126,17 @@ def notify_members(
 
 
 def close_event(organisation_id: int, event_type: EventCode, key: EventKey) -> int:
-    """Close the event. Nobody is notified of one still pending; waiting mails are
-    dropped; the next opening is a new event."""
+    """Close the event and cancel its waiting emails; a pending event is never dispatched. The next opening
+    with its key is a new event. Returns the number of events closed."""
     now = timezone.now()
     events = Event.objects.in_organisation(organisation_id).filter(event_type=event_type, key=str(key))
     recovered = events.filter(state=EventState.PENDING).update(state=EventState.RECOVERED, closed_at=now)
     notified = list(events.filter(state=EventState.NOTIFIED).values_list("pk", flat=True))
     if notified:
-        notices = Notification.objects.in_organisation(organisation_id).filter(event_id__in=notified)
+        notifications = Notification.objects.in_organisation(organisation_id).filter(event_id__in=notified)
         deliveries = EmailDelivery.objects.in_organisation(organisation_id)
-        EMAIL_OUTBOX.cancel(deliveries.filter(notification__in=notices), EmailReason.RECOVERED)
-        notices.update(recovered_at=now)
+        EMAIL_OUTBOX.cancel(deliveries.filter(notification__in=notifications), EmailReason.RECOVERED)
+        notifications.update(recovered_at=now)
         events.filter(pk__in=notified).update(state=EventState.CLOSED, closed_at=now)
         enqueue_closed(organisation_id, notified)
     return recovered + len(notified)
@@ -178,8 +178,8 @@ def close_event_for(
 
 
 def _is_open(organisation_id: int, event_type: str, key: EventKey) -> bool:
-    """Ask in plain SQL: every successful sync asks, and compiling a
-    queryset would cost more than the query."""
+    """Return whether the event is open. Plain SQL, because this runs after every successful sync, and
+    compiling a queryset would take longer than the query."""
     with connection.cursor() as cursor:
         cursor.execute(_IS_OPEN, [organisation_id, event_type, str(key)])
         return bool(cursor.fetchone()[0])

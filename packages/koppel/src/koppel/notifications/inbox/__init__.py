@@ -1,1 +1,1 @@
-"""The notices of a person on screen."""
+"""The notifications of a person on screen."""

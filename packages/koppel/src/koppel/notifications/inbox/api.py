@@ -16,7 +16,7 @@ router = Router()
 IDS_MAX = 1000
 
 
-class NoticeOut(Schema):
+class NotificationOut(Schema):
     """`event` is a stable code, `message` its text in the caller's language. `link` is a path within Koppel.
     `is_recovered`: the problem is over.
     """
@@ -30,22 +30,22 @@ class NoticeOut(Schema):
     is_recovered: bool
 
 
-class NoticeList(Schema):
-    """A page of notices. `total` counts all that match."""
+class NotificationList(Schema):
+    """A page of notifications. `total` counts all that match."""
 
     total: int
     pages: int
-    items: list[NoticeOut]
+    items: list[NotificationOut]
 
 
 class ReadIn(Input):
-    """The notices to mark; none: all."""
+    """The notifications to mark; none: all."""
 
     ids: list[RowId] | None = None
 
 
 class ReadOut(Schema):
-    """The number of notices that were unread."""
+    """The number of notifications that were unread."""
 
     read: int
 
@@ -58,22 +58,22 @@ class PreferenceIO(Input):
     scope: PreferenceScope
 
 
-@router.get("", response=NoticeList)
-def list_notices(
+@router.get("", response=NotificationList)
+def list_notifications(
     request: AuthenticatedRequest, unread: bool = False, page: Annotated[int, Query(ge=1, le=100_000)] = 1
-) -> NoticeList:
-    """List your notices, newest first, 50 per page."""
+) -> NotificationList:
+    """List your notifications, newest first, 50 per page."""
     result = queries.page_of(request.actor, unread_only=unread, number=page)
     items = [
-        NoticeOut(**{name: getattr(notice, name) for name in NoticeOut.model_fields})
-        for notice in result.notices
+        NotificationOut(**{name: getattr(notification, name) for name in NotificationOut.model_fields})
+        for notification in result.notifications
     ]
-    return NoticeList(total=result.total, pages=result.pages, items=items)
+    return NotificationList(total=result.total, pages=result.pages, items=items)
 
 
 @router.post("/read", response=ReadOut)
-def mark_notices_read(request: AuthenticatedRequest, payload: ReadIn) -> ReadOut:
-    """Mark your notices as read."""
+def mark_notifications_read(request: AuthenticatedRequest, payload: ReadIn) -> ReadOut:
+    """Mark your notifications as read."""
     return ReadOut(read=mark_read(request.actor, payload.ids[:IDS_MAX] if payload.ids is not None else None))
 
 
@@ -83,7 +83,7 @@ def list_preferences(request: AuthenticatedRequest) -> list[PreferenceIO]:
     return [
         PreferenceIO(event=row.event, channel=channel, scope=PreferenceScope(scope))
         for row in preferences.list_preferences(request.actor)
-        for channel, scope in ((Channel.SCREEN, row.screen), (Channel.MAIL, row.mail))
+        for channel, scope in ((Channel.SCREEN, row.screen), (Channel.EMAIL, row.email))
     ]
 
 

@@ -1,4 +1,4 @@
-"""Reads of a person's own notices, with their words."""
+"""Queries of a member's own notifications, with their texts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ PAGE_SIZE = 50
 
 
 @dataclass(frozen=True)
-class NoticeView:
+class NotificationView:
     """`is_recovered`: the trouble is over by itself or was put right."""
 
     id: int
@@ -27,62 +27,65 @@ class NoticeView:
 
 
 @dataclass(frozen=True)
-class NoticePage:
-    notices: list[NoticeView]
+class NotificationPage:
+    notifications: list[NotificationView]
     total: int
     number: int
     pages: int
 
 
-def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number: int = 1) -> NoticePage:
-    """Return a page of the actor's notices, the newest first."""
-    notices = _own_notices(actor)
+def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number: int = 1) -> NotificationPage:
+    """Return a page of the actor's notifications, the newest first."""
+    notifications = _own_notifications(actor)
     if event:
-        notices = notices.filter(event_type=event)
+        notifications = notifications.filter(event_type=event)
     if unread_only:
-        notices = notices.filter(read_at=None)
-    page = Paginator(notices.order_by("-created_at", "-id"), PAGE_SIZE).get_page(number)
-    return NoticePage(
-        [_view(notice) for notice in page], page.paginator.count, page.number, page.paginator.num_pages
+        notifications = notifications.filter(read_at=None)
+    page = Paginator(notifications.order_by("-created_at", "-id"), PAGE_SIZE).get_page(number)
+    return NotificationPage(
+        [_view(notification) for notification in page],
+        page.paginator.count,
+        page.number,
+        page.paginator.num_pages,
     )
 
 
-def notice_for(actor: Actor, notice_id: int) -> Notification | None:
-    """Return the actor's own notice, on screen or not: its mail leads here."""
-    notices = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
-    return notices.filter(pk=notice_id).first()
+def get_notification(actor: Actor, notification_id: int) -> Notification | None:
+    """Return the actor's own notification, on screen or not: its email links here."""
+    notifications = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
+    return notifications.filter(pk=notification_id).first()
 
 
 def newest_id(actor: Actor) -> int:
-    """Return the id of the actor's newest notice; 0 when there is none."""
-    return _own_notices(actor).order_by("-pk").values_list("pk", flat=True).first() or 0
+    """Return the id of the actor's newest notification; 0 when there is none."""
+    return _own_notifications(actor).order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
 def unread_count(actor: Actor) -> int:
-    return _own_notices(actor).filter(read_at=None).count()
+    return _own_notifications(actor).filter(read_at=None).count()
 
 
 def event_types_of(actor: Actor) -> list[tuple[str, str]]:
-    """Return (event, label) of what the actor has notices of, for the filter."""
+    """Return (event, label) of what the actor has notifications of, for the filter."""
     labels = {event: str(definition.label) for event, definition in event_types.items() if definition.label}
-    present = set(_own_notices(actor).order_by().values_list("event_type", flat=True).distinct())
+    present = set(_own_notifications(actor).order_by().values_list("event_type", flat=True).distinct())
     return sorted(
         ((event, labels[event]) for event in present if event in labels),
         key=lambda choice: choice[1].casefold(),
     )
 
 
-def _own_notices(actor: Actor) -> "QuerySet[Notification]":
+def _own_notifications(actor: Actor) -> "QuerySet[Notification]":
     return Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id, on_screen=True)
 
 
-def _view(notice: Notification) -> NoticeView:
-    return NoticeView(
-        id=notice.pk,
-        event=notice.event_type,
-        message=render_message(notice.event_type, notice.context),
-        link=notice.link,
-        created_at=notice.created_at,
-        unread=notice.read_at is None,
-        is_recovered=notice.recovered_at is not None,
+def _view(notification: Notification) -> NotificationView:
+    return NotificationView(
+        id=notification.pk,
+        event=notification.event_type,
+        message=render_message(notification.event_type, notification.context),
+        link=notification.link,
+        created_at=notification.created_at,
+        unread=notification.read_at is None,
+        is_recovered=notification.recovered_at is not None,
     )

@@ -8,17 +8,22 @@ from koppel.notifications.models import Notification
 from koppel.organisations.roles import Actor
 
 
-def mark_read(actor: Actor, notice_ids: Iterable[int] | None = None, *, up_to: int | None = None) -> int:
-    """Mark the actor's own notices as read; all of them when none is
+def mark_read(
+    actor: Actor, notification_ids: Iterable[int] | None = None, *, up_to: int | None = None
+) -> int:
+    """Mark the actor's own notifications as read; all of them when none is
     named, or all that there were `up_to` this one."""
-    notices = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id, read_at=None)
-    if notice_ids is not None:
-        notices = notices.filter(pk__in=list(notice_ids))
+    notifications = Notification.objects.for_actor(actor).filter(
+        membership_id=actor.membership_id, read_at=None
+    )
+    if notification_ids is not None:
+        notifications = notifications.filter(pk__in=list(notification_ids))
     if up_to is not None:
-        notices = notices.filter(pk__lte=up_to)
-    return notices.update(read_at=timezone.now())
+        notifications = notifications.filter(pk__lte=up_to)
+    return notifications.update(read_at=timezone.now())
 
 
-def mark_unread(actor: Actor, notice_id: int) -> int:
-    notices = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
-    return notices.filter(pk=notice_id).update(read_at=None)
+def mark_unread(actor: Actor, notification_id: int) -> int:
+    """Mark the actor's own notification as unread. Returns the number marked: 0 or 1."""
+    notifications = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
+    return notifications.filter(pk=notification_id).update(read_at=None)

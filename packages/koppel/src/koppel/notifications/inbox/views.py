@@ -21,8 +21,8 @@ from koppel.organisations.requests import AuthenticatedRequest
 
 
 @query_parameters(show=one_of("unread"), event=lazy_choices(lambda: event_types), page=PAGE)
-def list_notices(request: AuthenticatedRequest) -> HttpResponse:
-    """Show the notices, the newest first; `?show=unread` and `?event=` narrow them down."""
+def list_notifications(request: AuthenticatedRequest) -> HttpResponse:
+    """Show the notifications, the newest first; `?show=unread` and `?event=` narrow them down."""
     params = request.parameters
     context = {
         "newest": queries.newest_id(request.actor),
@@ -34,14 +34,14 @@ def list_notices(request: AuthenticatedRequest) -> HttpResponse:
         ),
         "kinds": queries.event_types_of(request.actor),
         "filters": params,
-        "nav_section": "notices",
+        "nav_section": "notifications",
     }
     return render(request, "notifications/list.html", context)
 
 
 @action_of("notifications:list")
-def mark_notices(request: AuthenticatedRequest) -> HttpResponse:
-    """Mark one notice as read or unread, or all that the page could show
+def mark_notifications(request: AuthenticatedRequest) -> HttpResponse:
+    """Mark one notification as read or unread, or all that the page could show
     as read: nobody has read what came since."""
     values = ReadForm.of(request).values_or_refusal()
     if values["unread"]:
@@ -52,13 +52,13 @@ def mark_notices(request: AuthenticatedRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{url}?{query}" if query else url)
 
 
-def open_notice(request: AuthenticatedRequest, notice_id: int) -> HttpResponse:
-    """Mark the notice as read and redirect to what it is about."""
-    notice = queries.notice_for(request.actor, notice_id)
-    if notice is None:
+def open_notification(request: AuthenticatedRequest, notification_id: int) -> HttpResponse:
+    """Mark the notification as read and redirect to what it is about."""
+    notification = queries.get_notification(request.actor, notification_id)
+    if notification is None:
         raise Http404
-    mark_read(request.actor, [notice.pk])
-    return redirect(notice.link or "notifications:list")
+    mark_read(request.actor, [notification.pk])
+    return redirect(notification.link or "notifications:list")
 
 
 def edit_preferences(request: AuthenticatedRequest) -> HttpResponse:
@@ -74,12 +74,12 @@ def edit_preferences(request: AuthenticatedRequest) -> HttpResponse:
         "form": form,
         "rows": form.typed_rows(rows) if form.is_bound else rows,
         "screen_scopes": [(scope.value, scope.label) for scope in preferences.SCREEN_SCOPES],
-        "mail_scopes": PreferenceScope.choices,
+        "email_scopes": PreferenceScope.choices,
         "delivery_settings": form.typed_delivery_settings()
         if form.is_bound
         else preferences.delivery_settings_of(actor),
         "colleagues": preferences.colleagues(actor),
-        "nav_section": "notices",
+        "nav_section": "notifications",
     }
     return render(request, "notifications/preferences.html", context)
 
@@ -98,7 +98,7 @@ def _save_preferences(request: AuthenticatedRequest, form: PreferencesForm) -> N
 @csrf_exempt
 @public
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """Turn off mail about an event without signing in: the signed
+    """Turn off email about an event without signing in: the signed
     link is the authority (RFC 8058 posts to it)."""
     unsubscription = email_unsubscribe.read_unsubscribe_token(token)
     if unsubscription is None:

@@ -99,7 +99,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('event_type', models.CharField(max_length=60)),
-                ('channel', models.CharField(choices=[('screen', 'On screen'), ('mail', 'By e-mail')], max_length=10)),
+                ('channel', models.CharField(choices=[('screen', 'On screen'), ('email', 'By e-mail')], max_length=10)),
                 ('scope', models.CharField(choices=[('none', 'None'), ('mine', 'Owner'), ('favourites', 'Owner and my favourites'), ('divisions', 'Owner and my divisions'), ('all', 'Owner and all visible administrations')], max_length=20)),
                 ('membership', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='organisations.membership')),
                 ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
@@ -191,7 +191,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='notification',
-            index=models.Index(fields=['organisation', 'membership', '-created_at'], name='notices_of_person'),
+            index=models.Index(fields=['organisation', 'membership', '-created_at'], name='notifications_of_member'),
         ),
         migrations.AddConstraint(
             model_name='notification',
@@ -203,7 +203,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='emaildelivery',
-            constraint=models.UniqueConstraint(fields=('organisation', 'notification'), name='mailed_once'),
+            constraint=models.UniqueConstraint(fields=('organisation', 'notification'), name='emailed_once'),
         ),
         migrations.AddConstraint(
             model_name='preference',

@@ -22,7 +22,7 @@ from koppel.notifications.events.services import open_event
 from koppel.notifications.models import EventContext, EventFacts, IssueReference
 
 SETTLE_TIME = timedelta(minutes=10)
-"""What the next sync or a colleague puts right by then was never trouble."""
+"""Issues resolved within this time are not notified."""
 BATCH_SIZE = 2000
 
 
@@ -82,7 +82,7 @@ def _open_digest_event(
 
 
 def _localize(facts: EventFacts) -> EventFacts:
-    """Add the first issue's text; the issue itself may be gone by the time the notice is read."""
+    """Add the first issue's text; the issue itself may be gone by the time the notification is read."""
     issue = facts.get("issue")
     if not isinstance(issue, IssueReference):
         return {}

@@ -1,5 +1,5 @@
-"""Notify a person whose account another organisation added, or whom an identity provider may sign in from now
-on: an impostor would not tell them.
+"""Notify a person whose account became a member of another organisation, or was linked to an identity
+provider, in case an impostor did it.
 """
 
 from collections.abc import Mapping

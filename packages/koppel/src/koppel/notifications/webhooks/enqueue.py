@@ -4,6 +4,7 @@ that sends it.
 
 from collections.abc import Collection, Iterable
 from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 
@@ -64,7 +65,8 @@ def enqueue_message(
 
 def _enqueue(event: Event, webhooks: Iterable[WebhookEndpoint], *, is_closing: bool = False) -> None:
     """Build one message for all webhooks of the same divisions; each webhook gets it under its own id."""
-    for divisions, group in groupby(sorted(webhooks, key=_divisions_of), key=_divisions_of):
+    by_divisions = attrgetter("divisions")
+    for divisions, group in groupby(sorted(webhooks, key=by_divisions), key=by_divisions):
         message = build_event_message(event, divisions, is_closing=is_closing)
         if message is None:
             continue
@@ -75,10 +77,6 @@ def _enqueue(event: Event, webhooks: Iterable[WebhookEndpoint], *, is_closing: b
 
 def _enabled_webhooks(organisation_id: int) -> list[WebhookEndpoint]:
     return list(WebhookEndpoint.objects.in_organisation(organisation_id).filter(is_enabled=True))
-
-
-def _divisions_of(webhook: WebhookEndpoint) -> list[int]:
-    return webhook.divisions
 
 
 def _is_subscribed(webhook: WebhookEndpoint, event_type: str) -> bool:

@@ -102,8 +102,8 @@ def remove_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpRespon
 @action_of("webhooks:detail", "webhook_id")
 def redeliver(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Send one message again, or all that failed."""
-    delivery_id = RedeliverForm.of(request).values_or_refusal()["id"]
-    count = delivery_log.redeliver(request.actor, webhook_id, [delivery_id] if delivery_id else None)
+    delivery_ids = RedeliverForm.of(request).input_or_refusal().ids
+    count = delivery_log.redeliver(request.actor, webhook_id, delivery_ids)
     message = ngettext("Resending %(count)d message.", "Resending %(count)d messages.", count)
     messages.success(request, message % {"count": count})
     return _redirect(webhook_id)

@@ -8,6 +8,7 @@ from koppel.administrations.queries import assignment_choices
 from koppel.company_registers.numbers import mask_number
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.onboarding.flow import save_step, save_values
+from koppel.onboarding.inputs import AssignInput
 from koppel.onboarding.models import CompanyAssignment, Flow, Step
 from koppel.onboarding.steps.identify import IdentityAnswer, list_answers
 from koppel.organisations.models import Division, Membership, Template
@@ -24,26 +25,24 @@ class AssignmentRow:
     template: str
     people: tuple[str, ...]
 
+    @property
+    def is_assigned(self) -> bool:
+        return bool(self.division or self.template or self.people)
 
-def assign(
-    flow: Flow,
-    company_ids: Iterable[int],
-    *,
-    division_id: int | None,
-    template_id: int | None,
-    users: Iterable[int],
-) -> int:
-    """Store assignments for the ticked companies; None leaves a value as it is. Returns their number. Raises
-    `UnknownParameter`."""
-    selected = set(company_ids) & set(flow.chosen_company_ids)
-    added = set(users)
-    _require_offered(flow.organisation_id, division_id, template_id, added)
+
+def assign(flow: Flow, data: AssignInput) -> int:
+    """Store assignments of the chosen ones among these companies. Returns their number. Raises
+    `UnknownParameter`.
+    """
+    selected = set(data.companies) & set(flow.chosen_company_ids)
+    added = set(data.users)
+    _require_offered(flow.organisation_id, data.division, data.template, added)
     changed = {}
     for company_id in selected:
         assignment = flow.assignments.get(company_id, CompanyAssignment())
         changed[company_id] = CompanyAssignment(
-            division=assignment.division if division_id is None else division_id,
-            template=assignment.template if template_id is None else template_id,
+            division=assignment.division if data.division is None else data.division,
+            template=assignment.template if data.template is None else data.template,
             users=sorted({*assignment.users, *added}),
         )
     save_values(flow, "assignments", changed)
@@ -54,6 +53,7 @@ def assign(
 def _require_offered(
     organisation_id: int, division_id: int | None, template_id: int | None, users: set[int]
 ) -> None:
+    """Require choices that exist and are not archived. Raises `UnknownParameter` with all others."""
     parts = []
     divisions = Division.objects.in_organisation(organisation_id).filter(archived_at=None)
     if division_id is not None and not divisions.filter(pk=division_id).exists():

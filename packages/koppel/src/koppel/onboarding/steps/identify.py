@@ -1,5 +1,5 @@
 """Step ④: a COC number for each chosen company, or a reason and a sector. What
-is known is filled in; registers are asked."""
+is known is filled in, and registers are queried."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ class IdentityAnswer:
 
     @property
     def question(self) -> Discrepancy | None:
-        """Return the question “is this the same company?” while nobody has answered it."""
+        """Return the question “is this the same company?” while it is unanswered."""
         return (
             self.discrepancy
             if self.discrepancy and self.discrepancy.answer is None and not self.problems
@@ -161,13 +161,11 @@ def _typed_identity(values: Mapping[str, str]) -> TypedIdentity:
     return TypedIdentity(number, reason, resolve_sector(sector) if sector else "")
 
 
-def identify(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[IdentityAnswer]:
-    """Store what was typed, and the next step when every company is complete.
-    Returns all answers, with their problems."""
-    save_answers(flow, typed_by_company)
+def complete(flow: Flow) -> list[IdentityAnswer]:
+    """Store the next step when every company is complete. Returns all answers, with their problems."""
     identity_answers = list_answers(flow)
-    complete = bool(identity_answers) and all(answer.is_complete for answer in identity_answers)
-    save_step(flow, Step.ASSIGN if complete else Step.IDENTIFY)
+    is_complete = bool(identity_answers) and all(answer.is_complete for answer in identity_answers)
+    save_step(flow, Step.ASSIGN if is_complete else Step.IDENTIFY)
     return identity_answers
 
 
@@ -223,7 +221,7 @@ def fill_in(flow: Flow, text: str) -> FillResult:
 
 def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:
     """Return the identity to import; None while something is missing, or
-    nobody has confirmed that it is the same company.
+    it is not confirmed to be the same company.
 
     With `complete_later` an incomplete identity is returned too, without a suggestion that is invalid. With a
     number the sector is the register's, where it gave one."""
@@ -233,14 +231,14 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
     if answer.number and answer.finding and answer.finding.exists and (section := answer.finding.sector):
         sector = section.letter
     number = "" if complete_later and answer.is_guessed and answer.problems else answer.number
-    identity = check_identity(
+    check = check_identity(
         country=answer.company.country,
         number=number,
         reason=answer.reason,
         sector=sector,
         allow_incomplete=complete_later,
     )
-    return identity if isinstance(identity, Identity) else None
+    return check.identity if check.is_valid else None
 
 
 def _reason(text: str) -> str:
@@ -277,14 +275,8 @@ def _answer(
     finding: LookupResult | None,
     confirmed: Mapping[int, Confirmation],
 ) -> IdentityAnswer:
-    identity_or_problems = check_identity(
-        country=company.country, number=number, reason=reason, sector=sector
-    )
-    problems = (
-        {problem.field: problem for problem in identity_or_problems}
-        if isinstance(identity_or_problems, list)
-        else {}
-    )
+    check = check_identity(country=company.country, number=number, reason=reason, sector=sector)
+    problems = {problem.field: problem for problem in check.problems}
     discrepancy = find_discrepancy(company, number, finding, confirmed)
     return IdentityAnswer(
         company, number, reason, sector, is_guessed, number_check, problems, finding, discrepancy

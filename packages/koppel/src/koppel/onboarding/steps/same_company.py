@@ -24,7 +24,7 @@ from koppel.organisations.roles import Actor
 class Discrepancy:
     """`register_name` '' where the names agree; `is_derived` where the number comes from the VAT number.
 
-    `answer` None: nobody has said yet."""
+    `answer` None: not answered yet."""
 
     company: RemoteCompany
     number: str

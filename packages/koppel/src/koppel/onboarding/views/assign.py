@@ -1,7 +1,6 @@
-"""⑤ Hand them out, or skip; then Finish."""
+"""⑤ Assign the companies, or skip; then finish the import."""
 
-from collections.abc import Mapping
-from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
@@ -10,8 +9,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.administrations.queries import assignment_choices
+from koppel.kit.web.decorators import query_parameters
+from koppel.kit.web.parameters import TEXT
 from koppel.onboarding import services
 from koppel.onboarding.forms import AssignForm
+from koppel.onboarding.inputs import AssignInput
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Complete
 from koppel.onboarding.steps import assign as assign_step
@@ -21,6 +23,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Role
 
 
+@query_parameters(q=TEXT)
 @step_page(Step.ASSIGN)
 def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Assign the ticked rows, as often as needed; then finish (step 5)."""
@@ -29,8 +32,13 @@ def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     administrators = Membership.objects.for_actor(request.actor).filter(
         role=Role.ADMINISTRATOR, is_active=True
     )
+    rows = assign_step.list_assignments(request.actor, flow)
+    assigned = sum(row.is_assigned for row in rows)
     context = {
-        "rows": assign_step.list_assignments(request.actor, flow),
+        "rows": rows,
+        "assigned": assigned,
+        "unassigned": len(rows) - assigned,
+        "search": request.parameters["q"] or "",
         "administrators": [
             str(member.user) for member in administrators.select_related("user").order_by("user__name")
         ],
@@ -41,32 +49,34 @@ def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    values = AssignForm.of(request).values_or_refusal()
-    if values["action"] == "apply":
-        _apply(request, flow, values, announce=True)
-        return HttpResponseRedirect(request.path)
-    if values["action"] == "clear":
-        count = assign_step.clear(flow, values["company"])
+    form = AssignForm.of(request)
+    values, data = form.values_or_refusal(), form.input_or_refusal()
+    action = values["action"]
+    here = f"{request.path}?{urlencode({'q': values['q']})}" if values["q"] else request.path
+    if action == "apply":
+        _apply(request, flow, data, announce=True)
+        return HttpResponseRedirect(here)
+    if action == "clear":
+        count = assign_step.clear(flow, data.companies)
         text = ngettext(
             "Cleared for %(count)d administration.", "Cleared for %(count)d administrations.", count
         )
         messages.success(request, text % {"count": count})
-        return HttpResponseRedirect(request.path)
-    if values["action"] == "finish":
-        _apply(request, flow, values, announce=False)
+        return HttpResponseRedirect(here)
+    if action == "finish":
+        _apply(request, flow, data, announce=False)
     return _finish(request, flow)
 
 
-def _apply(request: AuthenticatedRequest, flow: Flow, values: Mapping[str, Any], *, announce: bool) -> None:
+def _apply(request: AuthenticatedRequest, flow: Flow, data: AssignInput, *, announce: bool) -> None:
     """Apply what was chosen. Finish applies what was chosen but not applied yet: the person saw it chosen."""
-    division_id, template_id, users = values["division"], values["template"], values["users"]
-    if not (division_id or template_id or users):
+    if not (data.division or data.template or data.users):
         if announce:
             messages.warning(request, _("Choose a division, users or a template first."))
         return
-    services.assign(flow, values["company"], division_id=division_id, template_id=template_id, users=users)
+    services.assign(flow, data)
     if announce:
-        count = len(values["company"])
+        count = len(data.companies)
         text = ngettext(
             "Assigned to %(count)d administration.", "Assigned to %(count)d administrations.", count
         )

@@ -13,6 +13,7 @@ from koppel.kit.web.parameters import one_of
 from koppel.onboarding import services
 from koppel.onboarding.flow import is_import
 from koppel.onboarding.forms import ChooseForm
+from koppel.onboarding.inputs import ChooseInput
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import ShowErrors
 from koppel.onboarding.steps import choose as choose_step
@@ -26,8 +27,9 @@ from koppel.organisations.requests import AuthenticatedRequest
 def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Show everything that was reached; new companies can be ticked (step 3)."""
     if request.method == "POST":
-        values = ChooseForm.of(request).values_or_refusal()
-        return ACTIONS[values["action"] or "next"](request, flow, values["company"])
+        form = ChooseForm.of(request)
+        action = form.values_or_refusal()["action"] or "next"
+        return ACTIONS[action](request, flow, form.input_or_refusal())
     choices = choose_step.list_company_choices(request.actor, flow)
     visible = _visible_choices(flow, choices)
     request.csp_forms = sign_in_origins(request.actor)
@@ -82,16 +84,16 @@ def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyCh
     return [choice for choice in choices if not choice.is_imported] if is_import(flow) else choices
 
 
-def _next(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> HttpResponse:
-    outcome = services.choose(request.actor, flow, company_ids)
+def _next(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:
+    outcome = services.choose(request.actor, flow, data)
     if isinstance(outcome, ShowErrors):
         messages.warning(request, outcome.errors[0].message)
         return HttpResponseRedirect(request.path)
     return to_step(flow, outcome.step)
 
 
-def _release(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> HttpResponse:
-    count = choose_step.set_companies_importable(request.actor, flow, company_ids, importable=True)
+def _release(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:
+    count = choose_step.set_companies_importable(request.actor, flow, data.companies, importable=True)
     text = ngettext(
         "%(count)d company shared with colleagues.",
         "%(count)d companies shared with colleagues.",
@@ -101,8 +103,8 @@ def _release(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) 
     return HttpResponseRedirect(request.path)
 
 
-def _withhold(request: AuthenticatedRequest, flow: Flow, company_ids: list[int]) -> HttpResponse:
-    count = choose_step.set_companies_importable(request.actor, flow, company_ids, importable=False)
+def _withhold(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:
+    count = choose_step.set_companies_importable(request.actor, flow, data.companies, importable=False)
     text = ngettext(
         "%(count)d company hidden from colleagues.",
         "%(count)d companies hidden from colleagues.",
@@ -112,14 +114,14 @@ def _withhold(request: AuthenticatedRequest, flow: Flow, company_ids: list[int])
     return HttpResponseRedirect(request.path)
 
 
-def _retry(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -> HttpResponse:
+def _retry(request: AuthenticatedRequest, flow: Flow, _data: ChooseInput) -> HttpResponse:
     count = sum(retry_companies(request.actor, connection_id) for connection_id in flow.connection_ids)
     text = ngettext("Looking up %(count)d company again.", "Looking up %(count)d companies again.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 
 
-def _remove_unreachable(request: AuthenticatedRequest, flow: Flow, _company_ids: list[int]) -> HttpResponse:
+def _remove_unreachable(request: AuthenticatedRequest, flow: Flow, _data: ChooseInput) -> HttpResponse:
     choices = choose_step.list_company_choices(request.actor, flow)
     unreachable = [choice.company.pk for choice in choices if choice.state is ChoiceState.UNREACHABLE]
     count = sum(

@@ -1,4 +1,4 @@
-"""④ Identify: a table to type in. Each row is stored when it is left, so that nothing typed is lost."""
+"""④ Identify: a table of inputs. Each row is stored when the cursor leaves it, so that no input is lost."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return HttpResponseRedirect(f"{request.get_full_path()}#row-{company_id}")
     if action == "same":
         return _confirm_ticked(request, flow, form)
-    outcome = services.identify(flow, form.answers)
+    outcome = services.identify(request.actor, flow, form.input_or_refusal())
     if isinstance(outcome, Advance):
         return to_step(flow, outcome.step)
     # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
@@ -172,7 +172,7 @@ def _rows_context(
     request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool
 ) -> dict[str, Any]:
     """Return the rows: by filter, and in pages when there are many. After an
-    attempt to go on: those that need somebody."""
+    attempt to go on: those that need a person."""
     incomplete = [answer for answer in answers if not answer.is_complete]
     unasked = (
         "incomplete" if tried and len(answers) > PAGE_ROWS and request.parameters["show"] is None else ""

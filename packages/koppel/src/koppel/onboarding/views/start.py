@@ -36,8 +36,8 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
     """Choose the accounting system (step 1)."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     if request.method == "POST":
-        connector = SystemForm.of(request).values_or_refusal()["connector"]
-        return to_step(flows.start_flow(request.actor, connector), Step.SIGN_IN)
+        flow = services.start(request.actor, SystemForm.of(request).input_or_refusal())
+        return to_step(flow, Step.SIGN_IN)
     systems = [
         (connector.descriptor, bool(apps_for(request.actor, key))) for key, connector in connectors().items()
     ]
@@ -127,10 +127,11 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -> HttpResponse | None:
     """Redirect to the vendor or to the next step; None when the form shows why not. Raises `Http404`."""
-    app_id, text = form.cleaned_data["app"], form.cleaned_data["text"]
+    data = form.input
+    app_id, text = data.app, data.company_ids
     if services.consent_option(request.actor, flow, app_id) is None:
         raise Http404
-    outcome = services.sign_in(request.actor, flow, app_id, text)
+    outcome = services.sign_in(request.actor, flow, data)
     if isinstance(outcome, ExternalStep):
         purpose = ConsentPurpose.ADD_COMPANY if flow.connection_ids else ConsentPurpose.CONNECT
         return_to, force_sign_in = url_of(flow, Step.CHOOSE), form.cleaned_data["another"]
@@ -147,7 +148,7 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
     """Show a message of how many ids were read; what the vendor says
-    of each stands in the table that follows."""
+    of each is in the table that follows."""
     option = services.consent_option(request.actor, flow, app_id)
     if option is None:
         return

@@ -106,7 +106,7 @@ def get_token(actor: Actor, token_id: int, membership_id: int) -> ApiToken:
 
 
 def revoke_token(actor: Actor, token_id: int) -> None:
-    """Revoke an own token, or anybody's with the permission to manage people. Raises `Refused`."""
+    """Revoke an own token, or any member's with the permission to manage people. Raises `Refused`."""
     token = ApiToken.objects.for_actor(actor).filter(pk=token_id, revoked_at=None).first()
     if token is None:
         raise Refused(_("This token was already revoked."))

@@ -54,7 +54,7 @@ def checked_domain(text: str) -> str:
 
 
 def refuse_public(domain: str) -> None:
-    """Refuse a public domain. Raises `Refused` for a domain at which anybody can have an address."""
+    """Refuse a public domain. Raises `Refused` for a domain that offers addresses to the public."""
     if is_public(domain):
         raise Refused(
             _("%s is a public mail service: anyone can have an address there.") % domain,

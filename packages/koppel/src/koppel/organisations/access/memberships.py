@@ -14,14 +14,14 @@ def active_memberships() -> "QuerySet[Membership]":
 
 
 def is_used_elsewhere(user_id: int, organisation_id: int) -> bool:
-    """Tell whether another organisation than this one uses the account as well."""
+    """Return whether another organisation than this one uses the account as well."""
     with installation_scope("works elsewhere"):
         membership = active_memberships().filter(user_id=user_id, organisation_id=organisation_id).first()
         return membership is None or works_elsewhere(membership)
 
 
 def works_elsewhere(membership: Membership) -> bool:
-    """Tell whether another organisation relies on this person's credentials as well.
+    """Return whether another organisation relies on this person's credentials as well.
 
     It does where the person became a member by their own act: an organisation or identity provider that
     merely claims a person must change nothing here, nor weaken another membership.

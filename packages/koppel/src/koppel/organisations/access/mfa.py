@@ -21,7 +21,7 @@ def has_mfa(user_id: int) -> bool:
 
 
 def must_enrol_mfa(membership: Membership) -> bool:
-    """Tell whether the organisation requires a second step that the person lacks and no identity provider
+    """Return whether the organisation requires a second step that the person lacks and no identity provider
     vouches for.
 
     For callers without a session; within the installation's scope.

@@ -48,43 +48,43 @@ def record_session(
 def touch_session(session_key: str, active_organisation_id: int, address: str) -> None:
     """Record that the session was used, at most every few minutes,
     and when it moved to another organisation."""
-    tracked = UserSession.objects.filter(session_key=session_key)
+    sessions = UserSession.objects.filter(session_key=session_key)
     recently = timezone.now() - TOUCH_INTERVAL
-    tracked.exclude(active_organisation_id=active_organisation_id, last_seen_at__gt=recently).update(
+    sessions.exclude(active_organisation_id=active_organisation_id, last_seen_at__gt=recently).update(
         active_organisation_id=active_organisation_id, address=address, last_seen_at=timezone.now()
     )
 
 
 def sessions_of(user_id: int, active_organisation_id: int | None = None) -> list[UserSession]:
     """Return active sessions, the last seen first; of one organisation when it is given."""
-    tracked = UserSession.objects.filter(user_id=user_id)
+    sessions = UserSession.objects.filter(user_id=user_id)
     if active_organisation_id is not None:
-        tracked = tracked.filter(active_organisation_id=active_organisation_id)
-    alive = _existing_keys([session.session_key for session in tracked])
-    return [session for session in tracked.order_by("-last_seen_at") if session.session_key in alive]
+        sessions = sessions.filter(active_organisation_id=active_organisation_id)
+    active_keys = _existing_keys([session.session_key for session in sessions])
+    return [session for session in sessions.order_by("-last_seen_at") if session.session_key in active_keys]
 
 
 def end_sessions(
     user_id: int, active_organisation_id: int | None, *, except_key: str = "", only: int | None = None
 ) -> int:
     """End sessions of a person: of one organisation when it is given, only `only`, and never `except_key`."""
-    tracked = UserSession.objects.filter(user_id=user_id).exclude(session_key=except_key)
+    sessions = UserSession.objects.filter(user_id=user_id).exclude(session_key=except_key)
     if active_organisation_id is not None:
-        tracked = tracked.filter(active_organisation_id=active_organisation_id)
+        sessions = sessions.filter(active_organisation_id=active_organisation_id)
     if only is not None:
-        tracked = tracked.filter(pk=only)
-    return _end_all(tracked)
+        sessions = sessions.filter(pk=only)
+    return _end_all(sessions)
 
 
-def sso_sessions(organisation_id: int) -> int:
+def count_sso_sessions(organisation_id: int) -> int:
     """Return the number of active sessions that the organisation's identity provider began."""
-    tracked = UserSession.objects.filter(sso_organisation_id=organisation_id)
-    return len(_existing_keys(list(tracked.values_list("session_key", flat=True))))
+    sessions = UserSession.objects.filter(sso_organisation_id=organisation_id)
+    return len(_existing_keys(list(sessions.values_list("session_key", flat=True))))
 
 
 def end_sso_sessions(organisation_id: int) -> int:
     """End every session that the organisation's identity provider began. Return the number of active ones."""
-    count = sso_sessions(organisation_id)
+    count = count_sso_sessions(organisation_id)
     _end_all(UserSession.objects.filter(sso_organisation_id=organisation_id))
     return count
 
@@ -123,12 +123,12 @@ def end_sessions_of(actor: Actor, person: Membership) -> int:
     return count
 
 
-def _end_all(tracked: "QuerySet[UserSession]") -> int:
-    keys = list(tracked.values_list("session_key", flat=True))
+def _end_all(sessions: "QuerySet[UserSession]") -> int:
+    keys = list(sessions.values_list("session_key", flat=True))
     store = _store()
     for key in keys:
         store(key).delete()
-    tracked.delete()
+    sessions.delete()
     return len(keys)
 
 

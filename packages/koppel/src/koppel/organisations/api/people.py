@@ -84,7 +84,7 @@ def _to_schema(membership: Membership) -> PersonOut:
 
 
 class InvitationOut(Schema):
-    """`mail_failed`: the mail could not be delivered. `is_outside_domains`: the
+    """`mail_failed`: the email could not be delivered. `is_outside_domains`: the
     organisation no longer accepts its domain."""
 
     id: int
@@ -117,14 +117,14 @@ def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
 @router.post("/people/invitations", response={201: InvitationOut})
 @needs(Permission.MANAGE_PEOPLE)
 def invite_person(request: AuthenticatedRequest, payload: InvitationInput) -> Status[Invitation]:
-    """Invite a person by mail to become a member."""
+    """Invite a person by email to become a member."""
     return Status(201, invitations.invite(request.actor, payload))
 
 
 @router.post("/people/invitations/{int:invitation_id}/resend", response=InvitationOut)
 @needs(Permission.MANAGE_PEOPLE)
 def resend_invitation(request: AuthenticatedRequest, invitation_id: int) -> Invitation:
-    """Send a new mail; the link in the older one becomes invalid."""
+    """Send a new email; the link in the older one becomes invalid."""
     return invitations.resend(request.actor, invitation_id)
 
 

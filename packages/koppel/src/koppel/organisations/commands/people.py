@@ -1,5 +1,6 @@
 """`koppel people`: the people of the organisation; the same services and limits as the pages."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,16 +106,15 @@ def update_membership(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Change role, divisions (all of them) and access; omitted
-    options stay as they are. Access ends at once."""
+    """Update role, divisions (all of them) and access. What is omitted stays; lost access ends at once."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         terms = people_services.terms_of(people_services.member(actor, member))
         new_terms = MembershipTerms(
             role or terms.role,
             terms.is_active if active is None else active,
-            terms.expires_at if not until else None if until == "never" else parse_end_of_day(until),
-            frozenset() if no_division else frozenset(divisions) if divisions else terms.divisions,
+            _end_of_access(until) if until else terms.expires_at,
+            frozenset(divisions or ()) if divisions or no_division else terms.divisions,
         )
         row = _to_row(people_services.update_membership(actor, member, new_terms))
     print_record(row, as_json=as_json)
@@ -162,6 +162,11 @@ def print_recovery_link(
         print_json(link_as_json(created))
     else:
         print_link(created)
+
+
+def _end_of_access(until: str) -> datetime | None:
+    """Read `--until`: the end of a day, or None for 'never'. Raises `Refused`."""
+    return None if until == "never" else parse_end_of_day(until)
 
 
 def _to_row(membership: Membership) -> dict[str, Any]:

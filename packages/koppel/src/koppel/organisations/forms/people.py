@@ -19,7 +19,7 @@ PASSWORD_LENGTH_MAX = 4096
 
 
 class AccessForm(Form[AccessInput]):
-    """All that somebody may: the fields of `parts/role_and_divisions.html`, and whether they may sign in."""
+    """The access of a person: the fields of `parts/role_and_divisions.html`, and whether they may sign in."""
 
     input_type = AccessInput
     role = ChoiceField(choices=Role.choices, required=True)
@@ -54,7 +54,7 @@ class AccessForm(Form[AccessInput]):
 
     @property
     def fields_to_confirm(self) -> dict[str, str | list[str]]:
-        """Return what the page that asks once more sends again. Raises `Invalid`."""
+        """Return the fields that the confirmation page submits again. Raises `Invalid`."""
         values = self.values
         divisions = [str(division_id) for division_id in values["divisions"]]
         tick = {"is_active": "1"} if values["is_active"] else {}
@@ -87,7 +87,9 @@ class InvitationForm(Form[InvitationInput]):
 
 
 class InvitationListForm(Form[Input]):
-    """Many people at once: lines, or a file of lines. `confirmed`: they were looked at."""
+    """Many people at once: lines, or a file of lines. `confirmed`: the person has seen the preview.
+
+    No input type: page and command pass the text itself, which `csv_import` reads line by line."""
 
     text = forms.CharField(required=False, strip=False, widget=forms.Textarea)
     file = TextFileField(
@@ -97,7 +99,9 @@ class InvitationListForm(Form[Input]):
 
 
 class AcceptForm(Form[Input]):
-    """Name and password of an invited person without an account."""
+    """Name and password of an invited person without an account. No input type: only the page of the link
+    offers it.
+    """
 
     name = TextField()
     password = TextField(max_length=PASSWORD_LENGTH_MAX, strip=False, widget=forms.PasswordInput)

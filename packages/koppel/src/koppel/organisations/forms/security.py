@@ -32,7 +32,9 @@ class NumberChoiceField(forms.TypedChoiceField):
 
 
 class SecurityPolicyForm(Form[Input]):
-    """The rules of sign-in for all members, and the retention of the activity."""
+    """The rules of sign-in for all members, and the retention of the activity. No input type: only this page
+    offers it.
+    """
 
     requires_mfa = FlagField()
     email_domains = TextField(max_length=DOMAINS_LENGTH_MAX)
@@ -56,6 +58,6 @@ class ProviderForm(Form[ProviderInput]):
 
 
 class SupportForm(Form[Input]):
-    """For how long operators may look in."""
+    """The hours for which operators may look in. No input type: only this page offers it."""
 
     hours = NumberChoiceField(OPERATOR_ACCESS_HOURS, NO_HOURS)

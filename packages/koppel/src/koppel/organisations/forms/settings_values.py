@@ -76,7 +76,7 @@ class SettingsForm(Form[InputT]):
 class TemplateForm(SettingsForm[TemplateInput]):
     """A new template, or all that can be changed about one.
 
-    `confirmed`: how many administrations the page said would change."""
+    `confirmed`: the number of administrations of which the page announced a change."""
 
     input_type = TemplateInput
     name = TextField(max_length=NAME_LENGTH_MAX)

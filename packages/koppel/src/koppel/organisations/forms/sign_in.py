@@ -1,4 +1,5 @@
-"""Forms of signing in through an identity provider, and of operators."""
+"""Forms of signing in through an identity provider, and of operators. No input types: a browser alone signs
+in."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -18,8 +19,8 @@ class EmailForm(Form[Input]):
 
 
 class AnswerForm(Form[Input]):
-    """The parameters with which an identity provider sends somebody back. What cannot be read counts as not
-    sent: neither an attempt nor a code is found by it."""
+    """The parameters with which an identity provider sends a person back. An unreadable one counts as absent:
+    it finds neither an attempt nor a code."""
 
     state = TextField()
     code = TextField(max_length=CODE_LENGTH_MAX)

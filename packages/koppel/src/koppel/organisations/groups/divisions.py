@@ -81,7 +81,7 @@ def _save(actor: Actor, division_id: int | None, division: DivisionInput) -> int
 
 def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) -> None:
     """Set its people to these active members of the firm; people without access keep their
-    divisions. Raises `Refused` for anybody else."""
+    divisions. Raises `Refused` for other people."""
     actor.require(Permission.MANAGE_PEOPLE)
     division = get_division(actor, division_id)
     active = set(Membership.objects.for_actor(actor).filter(is_active=True).values_list("pk", flat=True))

@@ -1,4 +1,4 @@
-"""What divisions and templates have in common: a unique name, archived or in use, and merging."""
+"""What divisions and templates have in common: a unique name, archiving and merging."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Group = TypeVar("Group", Division, Template)
 
 
 class Summary(Protocol):
-    """What a list shows of every group."""
+    """The fields of every group in a list."""
 
     @property
     def id(self) -> int: ...

@@ -1,7 +1,8 @@
 """Many invitations at once, pasted or as CSV: `e-mail; name; role;
 divisions; access until`, a result per line."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError as InputError
 
 from koppel.kit.errors import refusal_text
 from koppel.kit.tabular import reader
-from koppel.kit.tabular.reader import Limits
+from koppel.kit.tabular.reader import Limits, Row
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
@@ -22,7 +23,39 @@ from koppel.organisations.roles import Actor, Permission, Role
 
 LINES_MAX = 1000
 LIMITS = Limits(size=1024 * 1024)
-COLUMNS = 5
+FIELDS = ("email", "name", "role", "divisions", "until")
+HEADINGS = {
+    "e mail": "email",
+    "email": "email",
+    "mail": "email",
+    "e mail address": "email",
+    "email address": "email",
+    "e mailadres": "email",
+    "emailadres": "email",
+    "mailadres": "email",
+    "address": "email",
+    "adres": "email",
+    "name": "name",
+    "naam": "name",
+    "full name": "name",
+    "volledige naam": "name",
+    "person": "name",
+    "persoon": "name",
+    "role": "role",
+    "rol": "role",
+    "division": "divisions",
+    "divisions": "divisions",
+    "afdeling": "divisions",
+    "afdelingen": "divisions",
+    "until": "until",
+    "access until": "until",
+    "last day": "until",
+    "tot": "until",
+    "t m": "until",
+    "toegang tot": "until",
+    "toegang tot en met": "until",
+    "laatste dag": "until",
+}
 
 
 @dataclass(frozen=True)
@@ -65,20 +98,55 @@ def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each line, all five; a first line without an address is a heading."""
+    """Yield the cells of each line in the order of `FIELDS`; a first line without an address has headings.
+
+    Without headings the address may stand in any column, and the others follow in their order. Raises
+    `Refused` for a heading that is unknown."""
     # No address has a delimiter in it, and a line may end after the
     # address: one line with more shows which it is.
     rows = [row for row in reader.read_rows(text, LIMITS, split_share=0) if not row.is_blank]
     if rows and "@" not in "".join(rows[0].cells):
-        del rows[0]
+        fields = _headings(rows.pop(0).cells)
+    else:
+        fields = _fields_by_content(rows)
     for row in rows:
         cells = [cell.strip() for cell in row.cells]
-        yield row.number, [*cells, *[""] * COLUMNS][:COLUMNS]
+        by_field = {field: cell for field, cell in zip(fields, cells, strict=False) if field}
+        surplus = [cell for index, cell in enumerate(cells) if cell and not _at(fields, index)]
+        yield row.number, [*(by_field.get(field, "") for field in FIELDS), "; ".join(surplus)]
+
+
+def _headings(cells: Sequence[str]) -> list[str]:
+    fields = reader.heading_keys(cells, HEADINGS)
+    unknown = [cell.strip() for cell, field in zip(cells, fields, strict=True) if cell.strip() and not field]
+    if unknown:
+        raise Refused(_("Unknown headings: %s.") % ", ".join(unknown)[:200])
+    twice = [
+        cell.strip() for cell, field in zip(cells, fields, strict=True) if field and fields.count(field) > 1
+    ]
+    if twice:
+        raise Refused(_("Two columns have the same meaning: %s.") % ", ".join(twice)[:200])
+    if "email" not in fields:
+        raise Refused(_("No column has the heading “e-mail”."))
+    return fields
+
+
+def _fields_by_content(rows: Sequence[Row]) -> list[str]:
+    with_address = Counter(index for row in rows for index, cell in enumerate(row.cells) if "@" in cell)
+    position = with_address.most_common(1)[0][0] if with_address else 0
+    others = list(FIELDS[1:])
+    return [*others[:position], FIELDS[0], *others[position:]]
+
+
+def _at(fields: Sequence[str], index: int) -> str:
+    return fields[index] if index < len(fields) else ""
 
 
 def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -> InvitationRow:
-    email, name, role_word, division_words, last_day = cells
+    email, name, role_word, division_words, last_day, surplus = cells
     try:
+        if surplus:
+            raise Refused(_("The value “%s” is below no heading.") % surplus[:60])
         role = _role(role_word)
         data = InvitationInput(
             email=email,

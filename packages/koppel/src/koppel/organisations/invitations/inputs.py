@@ -6,7 +6,7 @@ from koppel.organisations.roles import Role
 
 
 class InvitationInput(Input):
-    """`divisions` are ids. `until`: access ends by itself then."""
+    """`divisions` are ids. `until`: the day on which access ends."""
 
     email: Email
     name: PersonName = ""

@@ -1,7 +1,7 @@
-"""Invitations: sent by mail, accepted once with a link that expires, sent again or revoked.
+"""Invitations: sent by email, accepted once with a link that expires, sent again or revoked.
 
-The link is signed, not stored: it names the invitation and the mail that carried it, so that only the last
-mail's link is valid.
+The link is signed, not stored: it names the invitation and the email that carried it, so that only the last
+email's link is valid.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ SALT = "koppel.invitation"
 def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invitation:
     """Invite a person by mail. Raises `Refused` with a sentence, also from `validate_invitation`.
 
-    `language` of the mail and the person's pages; '' = the sender's.
+    `language` of the email and the person's pages; '' = the sender's.
     """
     email = validate_invitation(actor, data)
     divisions = Division.objects.for_actor(actor).filter(pk__in=data.divisions)
@@ -98,8 +98,8 @@ def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
 
 
 def is_still_valid(invitation: Invitation) -> bool:
-    """Tell whether the sender may still give this role: a former
-    Administrator makes nobody an Administrator."""
+    """Return whether the sender may still give this role: a former Administrator may not invite
+    Administrators."""
     by = invitation.invited_by
     return (
         by is None or invitation.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
@@ -124,7 +124,7 @@ def rejection_reason(invitation: Invitation) -> str:
 
 
 def resend(actor: Actor, invitation_id: int) -> Invitation:
-    """Send a new mail and link, on behalf of the actor; the older link becomes invalid. Raises `Refused`."""
+    """Send a new email and link, on behalf of the actor; the older link becomes invalid. Raises `Refused`."""
     invitation = _get_open(actor, invitation_id)
     people_services.require_allowed_domain(
         Organisation.objects.get(pk=actor.organisation_id), invitation.email
@@ -153,12 +153,12 @@ def open_invitation(actor: Actor, invitation_id: int) -> Invitation:
 
 
 def last_sent_at(invitation: Invitation) -> datetime:
-    """Return when its last mail was requested."""
+    """Return when its last email was requested."""
     return invitation.valid_until - VALID_FOR
 
 
 def pair_with_links(actor: Actor, invitations: Iterable[Invitation]) -> list[tuple[Invitation, str]]:
-    """Pair each with its link, for its sender to pass on where Koppel sends no mail; '' otherwise.
+    """Pair each with its link, for its sender to pass on where Koppel sends no email; '' otherwise.
 
     A person with the link can choose the password, so it is not shown for a role that the actor cannot give,
     nor where the installation serves other organisations, to which the address would seem verified.
@@ -252,7 +252,7 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
 
 
 def has_account(email: str) -> bool:
-    """Tell whether a person with this address has an account, and so
+    """Return whether a person with this address has an account, and so
     signs in instead of choosing a password."""
     return User.objects.filter(email__iexact=email).exists()
 
@@ -288,7 +288,7 @@ def _get_open(actor: Actor, invitation_id: int) -> Invitation:
 
 
 def _send(invitation: Invitation) -> None:
-    """Let a worker send the mail, so that five hundred invitations do not wait for the mail server one by
+    """Let a worker send the email, so that five hundred invitations do not wait for the mail server one by
     one.
     """
     enqueue(

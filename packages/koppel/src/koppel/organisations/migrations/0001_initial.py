@@ -109,6 +109,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('joined_at', models.DateTimeField(default=django.utils.timezone.now, null=True)),
                 ('access_restored_at', models.DateTimeField(null=True)),
+                ('preferences', models.JSONField(default=dict)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to=settings.AUTH_USER_MODEL)),
                 ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
             ],

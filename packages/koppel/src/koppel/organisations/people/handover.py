@@ -16,8 +16,8 @@ from koppel.organisations.people.inputs import HandOverInput
 from koppel.organisations.people.services import (
     MembershipTerms,
     check_change,
+    lock_access_changes,
     member,
-    one_at_a_time,
     require_grantable_role,
     terms_of,
     update_membership,
@@ -76,8 +76,8 @@ def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
     Raises `Refused`.
     """
     actor.require(Permission.MANAGE_PEOPLE)
-    one_at_a_time(actor)
-    departing_member, successor = _both(actor, membership_id, data.to)
+    lock_access_changes(actor)
+    departing_member, successor = _both_members(actor, membership_id, data.to)
     if data.deactivate:
         check_change(actor, departing_member.pk, _without_access(departing_member))
     moving = [
@@ -109,7 +109,7 @@ def hand_over(
     Raises `Refused`, and then nothing has moved; also when it is not what was confirmed.
     """
     actor.require(Permission.MANAGE_PEOPLE)
-    departing_member, successor = _both(actor, membership_id, data.to)
+    departing_member, successor = _both_members(actor, membership_id, data.to)
     if data.deactivate:
         update_membership(actor, departing_member.pk, _without_access(departing_member))
     moved_counts = {
@@ -134,8 +134,8 @@ def hand_over(
     return moved_counts
 
 
-def _both(actor: Actor, membership_id: int, to_membership_id: int) -> tuple[Membership, Membership]:
-    """Return the giver and the receiver. Raises `NoSuchMember`, `Refused`."""
+def _both_members(actor: Actor, membership_id: int, to_membership_id: int) -> tuple[Membership, Membership]:
+    """Return the departing member and the successor. Raises `NoSuchMember`, `Refused`."""
     departing_member = member(actor, membership_id)
     successor = Membership.objects.for_actor(actor).select_related("user").filter(pk=to_membership_id).first()
     if successor is None:

@@ -11,7 +11,7 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class OwnedItem:
-    """Something that a person holds. `consequence` says what happens when nobody takes it over; '' = nothing
+    """Something that a person holds. `consequence`: what happens when it is not handed over; '' = nothing
     stops.
     """
 

@@ -7,7 +7,7 @@ from koppel.organisations.roles import Role
 
 
 class AccessInput(Input):
-    """All of it: what is left out becomes what stands here. `divisions` are ids."""
+    """A member's whole access: omitted fields get these defaults. `divisions` are ids."""
 
     role: Role
     active: bool = True

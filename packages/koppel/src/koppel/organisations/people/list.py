@@ -62,7 +62,7 @@ def people_of(actor: Actor, filters: MemberFilter) -> "QuerySet[Membership]":
 
 
 def has_division(actor: Actor, division_id: int) -> bool:
-    """Tell whether the list can be filtered by this division: the organisation's, and not archived."""
+    """Return whether the list can be filtered by this division: the organisation's, and not archived."""
     return Division.objects.for_actor(actor).filter(pk=division_id, archived_at=None).exists()
 
 

@@ -51,7 +51,7 @@ def manageable_member(actor: Actor, membership_id: int) -> Membership:
 
 
 def can_grant_role(actor: Actor, role: Role) -> bool:
-    """Tell whether the actor may give or take this role: only
+    """Return whether the actor may give or take this role: only
     Administrators make and change Administrators."""
     return actor.can(Permission.MANAGE_PEOPLE) and (
         role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR
@@ -105,7 +105,7 @@ def check_change(
     Other changes of access wait meanwhile.
     """
     actor.require(Permission.MANAGE_PEOPLE)
-    one_at_a_time(actor)
+    lock_access_changes(actor)
     membership = member(actor, membership_id)
     before = terms_of(membership)
     require_grantable_role(actor, before.role, new_terms.role)
@@ -128,7 +128,7 @@ def check_change(
 
 
 def is_live_with(new_terms: MembershipTerms) -> bool:
-    """Tell whether a person with this access may sign in now."""
+    """Return whether a person with this access may sign in now."""
     return new_terms.is_active and (new_terms.expires_at is None or new_terms.expires_at > timezone.now())
 
 
@@ -190,7 +190,7 @@ def require_allowed_domain(organisation: Organisation, email: str) -> None:
         raise Refused(_("Your organisation only accepts addresses of %s.") % domains, field="email")
 
 
-def one_at_a_time(actor: Actor) -> None:
+def lock_access_changes(actor: Actor) -> None:
     """Serialise changes of access: two Administrators who remove each other's role at once must not both
     succeed.
     """
@@ -221,5 +221,5 @@ def _record(actor: Actor, membership: Membership, action: PersonAction, **detail
 
 
 def save_language(user_id: int, language: str) -> None:
-    """Store the language of the person's own pages and mails."""
+    """Store the language of the person's own pages and emails."""
     User.objects.filter(pk=user_id).update(language=language)

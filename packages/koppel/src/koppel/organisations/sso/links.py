@@ -1,6 +1,6 @@
-"""The account of an identity: the member who is linked to this subject at this issuer, and nobody else.
+"""The account of an identity: the member linked to this subject at this issuer, and no other.
 
-An e-mail address links nobody, even if a provider calls it verified. An existing account is linked by its own
+No account is linked by a verified e-mail address alone. An existing account is linked by its own
 act, in a session that its own password or passkey opened. The provider creates an account only where an
 invited address has none.
 """
@@ -25,10 +25,10 @@ from koppel.organisations.hooks import sign_in_linked
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.models import FederatedIdentity, IdentityProvider, Invitation, Membership, User
 from koppel.organisations.sso.oidc import Identity
-from koppel.organisations.sso.services import switched_on
+from koppel.organisations.sso.services import locked_active_provider
 
 UNLINKED_SECONDS = 30 * 60
-"""How long a browser may wait with an identity that belongs to nobody yet."""
+"""How long a browser may keep an identity that is not linked to an account yet."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, i
         raise Refused(
             _("This organisation requires two-step verification. Set it up first, then link the sign-in.")
         )
-    with switched_on(provider):
+    with locked_active_provider(provider):
         membership = active_memberships().get(pk=actor.membership_id)
         links = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(
             issuer=identity.issuer
@@ -117,8 +117,8 @@ def _note_own(membership: Membership) -> None:
 
 
 def _create_invited_user(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
-    """Create the account of an invited address that has none: nobody else is concerned, so the organisation's
-    word suffices.
+    """Create the account of an invited address that has none: no other organisation uses it, so this one
+    may vouch for the person.
     """
     if not identity.email or invitations.has_account(identity.email):
         # A second tab finds the person that the first one has just made.

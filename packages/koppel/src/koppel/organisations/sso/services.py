@@ -147,7 +147,7 @@ def test(actor: Actor) -> None:
         _record(actor, provider, IdentityProviderAction.ENABLED)
 
 
-def switch_off(actor: Actor) -> int:
+def disable_provider(actor: Actor) -> int:
     """Switch the provider off and end the sessions that it began. Links stay.
 
     Return the number of sessions, the actor's own among them.
@@ -169,8 +169,8 @@ def active_provider(provider_id: int) -> IdentityProvider | None:
 
 
 @contextmanager
-def switched_on(provider: IdentityProvider) -> Iterator[None]:
-    """Lock the provider within the block, so that no session begins while it is switched off. Raises
+def locked_active_provider(provider: IdentityProvider) -> Iterator[None]:
+    """Lock the provider within the block, so that no session begins while it is being disabled. Raises
     `Refused`.
     """
     with organisation_scope(provider.organisation_id):
@@ -230,7 +230,7 @@ def _run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
 
 def audit_refused_sign_in(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:
     """Audit a refused answer in the organisations whose identity providers it concerns: once in ten minutes
-    for each, because anybody can send any number.
+    for each, because an attacker can send any number.
     """
     with installation_scope("sign-in refused"):
         concerned = list(IdentityProvider.objects.filter(pk__in=provider_ids))

@@ -44,7 +44,7 @@ def invite_person(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def invite_people(request: AuthenticatedRequest) -> HttpResponse:
-    """Invite a list of people: show first what would become of each line, then what did."""
+    """Invite a list of people: preview the result of each line, then send the invitations."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     form = InvitationListForm.of(request)
     context: dict[str, Any] = {"nav_section": "people", "form": form, "text": form["text"].value() or ""}
@@ -56,7 +56,7 @@ def invite_people(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("organisations:people")
 def resend_invitation(request: AuthenticatedRequest, invitation_id: int) -> HttpResponse:
-    """Send a new mail; the link in the older one opens nothing any more."""
+    """Send a new email; the link in the older one opens nothing any more."""
     invitation = invitations.resend(request.actor, invitation_id)
     message = _("A new invitation was sent to %s. The previous link no longer works.") % invitation.email
     _add_sent_message(request, message, invitation.email)
@@ -77,7 +77,7 @@ def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Http
 @public
 @shows_refusals_on("organisations/invitation_gone.html", HTTPStatus.GONE)
 def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
-    """Make who is invited a member: signed in already, or with a name and a password chosen here."""
+    """Accept the invitation: signed in already, or with a name and a password chosen here."""
     invitation, organisation = invitations.get_open_invitation(token)
     with translation.override(language := _language(request, invitation)):
         response = _page(request, token, invitation, organisation)
@@ -86,7 +86,7 @@ def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _language(request: HttpRequest, invitation: Invitation) -> str:
-    """Return that of the mail, as the pages behind it will be, until the person chooses another one."""
+    """Return that of the email, as the pages behind it will be, until the person chooses another one."""
     has_chosen = request.user.is_authenticated or settings.LANGUAGE_COOKIE_NAME in request.COOKIES
     return translation.get_language() or "" if has_chosen else invitation.language
 
@@ -107,7 +107,7 @@ def _page(
         "is_sso_session": is_sso_session,
         "refusal": invitations.rejection_reason(invitation),
     }
-    # An organisation's identity provider vouches for nobody outside
+    # An organisation's identity provider vouches for no account outside
     # it; the person accepts by their own proof.
     is_forbidden = context["refusal"] or (is_sso_session and is_post)
     if is_post and not is_forbidden:
@@ -142,7 +142,7 @@ def _invite_lines(request: AuthenticatedRequest, *, text: str, file: str, confir
 
 
 def _add_sent_message(request: AuthenticatedRequest, message: str, email: str) -> None:
-    """Say what the mail does; without a mail server, that there is none."""
+    """Add the message about the mail; without a mail server, a warning."""
     if settings.SENDS_MAIL:
         messages.success(request, message)
     else:

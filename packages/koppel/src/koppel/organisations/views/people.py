@@ -125,7 +125,7 @@ def revoke_token(request: AuthenticatedRequest, membership_id: int, token_id: in
 
 
 def parse_filter(parameters: Mapping[str, Any]) -> MemberFilter:
-    """Return what the address bar asks for."""
+    """Return the filters of the URL."""
     role, access = parameters["role"], parameters["access"]
     return MemberFilter(
         search=(parameters["q"] or "").replace("\0", "").strip(),

@@ -55,10 +55,10 @@ def prepare_provider(request: AuthenticatedRequest) -> HttpResponse:
 
 
 @action_of("organisations:security")
-def switch_off_provider(request: AuthenticatedRequest) -> HttpResponse:
-    """Let nobody sign in through the identity provider any more."""
+def disable_provider(request: AuthenticatedRequest) -> HttpResponse:
+    """Switch off sign-in through the identity provider."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
-    count = single_sign_on.switch_off(request.actor)
+    count = single_sign_on.disable_provider(request.actor)
     message = ngettext(
         "The identity provider is switched off. %(count)d session ended.",
         "The identity provider is switched off. %(count)d sessions ended.",
@@ -93,7 +93,7 @@ def grant_support(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("organisations:security")
 def withdraw_support(request: AuthenticatedRequest) -> HttpResponse:
-    """Let nobody from outside look in any more."""
+    """End the operators' access."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     security_policy.withdraw_operator_access(request.actor)
     messages.success(request, _("Support access ended."))
@@ -122,7 +122,7 @@ def _page(
         "years": security_policy.AUDIT_YEARS,
         "provider": provider,
         "unconfirmed_domains": domains.unconfirmed_domains(organisation),
-        "sso_sessions": sessions.sso_sessions(organisation.pk),
+        "sso_sessions": sessions.count_sso_sessions(organisation.pk),
         "is_sso_session": "sso_organisation_id" in request.session,
         "redirect_uri": single_sign_on.redirect_uri(provider) if provider else "",
         "sign_in_url": settings.PUBLIC_URL + reverse("sign_in_through", args=[provider.pk])

@@ -51,7 +51,7 @@ def choose_provider(request: HttpRequest) -> HttpResponse:
 @public
 @shows_refusals_on(REFUSED_PAGE, HTTPStatus.FORBIDDEN)
 def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
-    """Say where this leads; send the person to the provider only when they want to go there."""
+    """Show the provider's host, and redirect there after the person confirms."""
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
         return _refusal_response(request, _("This organisation has no identity provider."), status=404)
@@ -121,14 +121,14 @@ def _complete(request: HttpRequest, provider_id: int, attempt: LoginAttempt, ans
     user = links.admit(provider, identity, client_ip(request))
     if user is None:
         return _unlinked_response(request, provider, UnlinkedIdentity.of(provider, identity))
-    with single_sign_on.switched_on(provider):
+    with single_sign_on.locked_active_provider(provider):
         _sign_in(request, user, provider.organisation_id)
     return redirect(settings.LOGIN_REDIRECT_URL)
 
 
 def _confirmation(request: HttpRequest, provider: IdentityProvider) -> HttpResponse:
     quarantine.refuse()  # refuse before showing a button that would fail
-    # The provider may lead on to hosts that nobody here knows; browsers hold the whole way against the form.
+    # The provider may lead on to hosts that are unknown here; browsers hold the whole way against the form.
     request.csp_forms = ("https:",) if settings.PUBLIC_URL.startswith("https://") else ("https:", "http:")  # type: ignore[attr-defined]
     return render(request, "organisations/sign_in_confirm.html", {"provider": provider})
 

@@ -102,7 +102,7 @@ def describe_settings(settings: SettingsMap) -> list[tuple[str, str]]:
 
 
 def describe_value(key: str, value: Any) -> str:
-    """Return the value of a setting in words."""
+    """Return the value of a setting as text."""
     if key == "resources":
         if set(value) >= set(RESOURCES):
             return _("everything")
@@ -211,7 +211,7 @@ def _inherited_audience(audience: str | None) -> str:
 
 
 def _inherited_value(key: str, inherited: Mapping[str, Any]) -> str:
-    """Return what holds where a template does not set this, and who says so."""
+    """Return the value that applies where a template does not set this, and its origin."""
     value = describe_value(key, inherited.get(key, DEFAULTS[key]))
     source = _("from the organisation") if key in inherited else _("Koppel default")
     return f"{value} ({source})"

@@ -30,7 +30,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return str(settings.PUBLIC_URL + path.replace("UID-KEY", quote(key)))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send a mail. Raises `Quarantined`, whether or not a person has this address."""
+        """Send an email. Raises `Quarantined`, whether or not a person has this address."""
         quarantine.refuse()
         super().send_mail(template_prefix, email, context)
 

@@ -21,7 +21,8 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
     """`outdated`: groups of files that keep their plain names."""
 
     patterns = (
-        *CompressedManifestStaticFilesStorage.patterns,
+        # Without the maps to sources that scripts of others name: they are not shipped.
+        *(each for each in CompressedManifestStaticFilesStorage.patterns if each[0] != "*.js"),
         # Imports between our own scripts. In those of others, what
         # looks like one may be an example in a comment.
         (f"{OURS}/*.js", CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]),

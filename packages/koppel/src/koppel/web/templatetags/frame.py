@@ -1,12 +1,16 @@
 """Template filters of the frame: figures, durations, resource names."""
 
 from django import template
+from django.contrib.messages.storage.base import Message
 from django.utils.formats import number_format
+from django.utils.html import json_script
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.audit import hooks as audit_hooks
 from koppel.books.read.labels import RESOURCES
+from koppel.kit.web.messages import undo_url_of
 
 register = template.Library()
 
@@ -66,3 +70,29 @@ def browser_name(agent: str) -> str:
     browser = next((name for mark, name in browsers if mark in agent), "")
     system = next((name for mark, name in systems if mark in agent), "")
     return " · ".join(filter(None, (browser, system))) or agent[:60] or _("unknown browser")
+
+
+@register.filter
+def undo_url(message: Message) -> str:
+    """Return where the undo of a message posts to; '' when it has none."""
+    return undo_url_of(str(message.extra_tags or ""))
+
+
+@register.simple_tag
+def script_texts() -> SafeString:
+    """Return the texts of scripts in the reader's language, as JSON that they read."""
+    texts = {
+        "cancel": _("Cancel"),
+        "close": _("Close"),
+        "column_width": _("Width of the column"),
+        "confirm": _("Confirm"),
+        "loading": _("Loading …"),
+        "moved": _("Moved to position {position} of {count}"),
+        "no_results": _("No results"),
+        "remove": _("Remove"),
+        "results_many": _("{count} results"),
+        "results_one": _("1 result"),
+        "type_to_confirm": _("Type {word} to confirm"),
+        "undo": _("Undo"),
+    }
+    return json_script(texts, "script-texts")

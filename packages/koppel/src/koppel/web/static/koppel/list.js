@@ -17,22 +17,9 @@ document.querySelectorAll("[data-filters] details.filter").forEach((menu) => {
   });
 });
 
-document.querySelectorAll("[data-filter-options]").forEach((input) => {
-  input.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
-  input.addEventListener("input", () => {
-    const words = input.value.trim().toLocaleLowerCase();
-    input.closest("fieldset").querySelectorAll("label").forEach((label) => {
-      label.hidden = !label.textContent.toLocaleLowerCase().includes(words);
-    });
-  });
-});
-
-// Names of filters that ask for nothing stay out of the address bar, and columns as they are by default too.
+// Names of filters that ask for nothing stay out of the address bar.
 document.querySelector("[data-filters]")?.addEventListener("formdata", (event) => {
-  const data = event.formData;
-  if (!data.get("q")) data.delete("q");
-  const boxes = [...event.target.querySelectorAll("input[name=columns]:not(:disabled)")];
-  if (boxes.every((box) => box.checked === box.defaultChecked) && !new URLSearchParams(location.search).has("columns")) data.delete("columns");
+  if (!event.formData.get("q")) event.formData.delete("q");
 });
 
 // "All that match" counts for the whole filter, ticks or no ticks.

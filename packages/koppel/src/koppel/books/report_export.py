@@ -1,0 +1,88 @@
+"""Makes tables of what the pages of accounts show, to be exported: balances, the trial balance, movements per
+period, an account's lines."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.utils.translation import gettext as _
+
+from koppel.books.export import labelled_column
+from koppel.books.read import labels, queries
+from koppel.books.read.queries import LedgerLine
+from koppel.books.reports.trial_balance import AccountBalance
+from koppel.connector.period_format import format_period
+from koppel.kit.tabular.writers import Cell, Column, ColumnType
+
+BALANCE_COLUMNS = ("opening", "debit", "credit", "closing")
+LINE_COLUMNS = ("period", "journal", "number", "status", "description", "contact")
+MovementRow = tuple[str, str, Sequence[Decimal | None]]
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """`name` is the end of its file's name and stands in the audit log, `title` is the name of an Excel
+    sheet."""
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Iterable[Sequence[Cell]]
+
+
+def accounts_table(
+    administration_id: int, search: str, year: str, balances: Mapping[str, AccountBalance]
+) -> ReportTable:
+    """Return the accounts that match the search with their balances. One without balances has no amounts."""
+
+    def rows() -> Iterable[Sequence[Cell]]:
+        for code, name, kind, *_rest in queries.all_rows(administration_id, "accounts", search=search):
+            balance = balances.get(code)
+            yield [code, name, kind, *(getattr(balance, key) if balance else None for key in BALANCE_COLUMNS)]
+
+    columns = [*map(labelled_column, ("code", "name", "kind")), *_amounts(*BALANCE_COLUMNS)]
+    return ReportTable(f"accounts-{year}", str(labels.RESOURCES["accounts"]), columns, rows())
+
+
+def trial_balance_table(year: str, accounts: Iterable[AccountBalance]) -> ReportTable:
+    columns = [
+        *map(labelled_column, ("account", "name")),
+        *_amounts(*BALANCE_COLUMNS),
+        Column("stated", _("According to the source"), ColumnType.AMOUNT),
+        Column("difference", _("Difference"), ColumnType.AMOUNT),
+    ]
+    rows = (
+        [row.code, row.name, *(getattr(row, key) for key in BALANCE_COLUMNS), row.stated, row.difference]
+        for row in accounts
+    )
+    return ReportTable(f"trial-balance-{year}", f"{_('Trial balance')} {year}", columns, rows)
+
+
+def movements_table(year: str, periods: Sequence[str], movements: Iterable[MovementRow]) -> ReportTable:
+    """Return the movement of each account with a column for each period."""
+    columns = [
+        *map(labelled_column, ("account", "name")),
+        *(Column(period, format_period(period), ColumnType.AMOUNT) for period in periods),
+    ]
+    rows = ([code, name, *amounts] for code, name, amounts in movements)
+    return ReportTable(f"trial-balance-periods-{year}", f"{_('Trial balance')} {year}", columns, rows)
+
+
+def lines_table(code: str, year: str, lines: Iterable[LedgerLine]) -> ReportTable:
+    """Return the lines of an account with the running balance."""
+    columns = [
+        labelled_column("booked_on", ColumnType.DATE),
+        *map(labelled_column, LINE_COLUMNS),
+        *_amounts("debit", "credit"),
+        Column("balance", _("Balance"), ColumnType.AMOUNT),
+    ]
+    rows = (
+        [line.booked_on, *(getattr(line, key) for key in LINE_COLUMNS), line.debit, line.credit, line.balance]
+        for line in lines
+    )
+    safe_code = "".join(letter if letter.isalnum() else "-" for letter in code)
+    return ReportTable(f"account-{safe_code}-{year}", f"{_('Account')} {code}", columns, rows)
+
+
+def _amounts(*names: str) -> list[Column]:
+    return [labelled_column(name, ColumnType.AMOUNT) for name in names]

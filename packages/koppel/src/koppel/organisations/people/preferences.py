@@ -1,0 +1,37 @@
+"""A member's own preferences: read for every page, changed by the member alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from koppel.organisations.models import Membership
+from koppel.organisations.preferences import DEFAULT_PREFERENCES, ListLayout, Preferences
+from koppel.organisations.roles import Actor
+
+
+def preferences_of(actor: Actor) -> Preferences:
+    """Return the member's preferences; the default ones of an operator, who is no member."""
+    rows = Membership.objects.for_actor(actor).filter(pk=actor.membership_id)
+    return rows.values_list("preferences", flat=True).first() or DEFAULT_PREFERENCES
+
+
+def change_preferences(actor: Actor, changes: Mapping[str, Any]) -> None:
+    """Store the named preferences; the others stay."""
+    _store(actor, msgspec.structs.replace(preferences_of(actor), **changes))
+
+
+def change_layout(
+    actor: Actor, name: str, *, columns: list[str] | None = None, widths: dict[str, int] | None = None
+) -> None:
+    """Store columns or widths of a list; None leaves them."""
+    preferences = preferences_of(actor)
+    layout = preferences.layout(name)
+    changed = ListLayout(
+        layout.columns if columns is None else columns, layout.widths if widths is None else widths
+    )
+    _store(actor, msgspec.structs.replace(preferences, lists={**preferences.lists, name: changed}))
+
+
+def _store(actor: Actor, preferences: Preferences) -> None:
+    Membership.objects.for_actor(actor).filter(pk=actor.membership_id).update(preferences=preferences)

@@ -1,0 +1,35 @@
+"""What a member has chosen for the pages: density, theme, shortcuts, and the layout of lists."""
+
+from typing import Literal
+
+import msgspec
+
+Density = Literal["comfortable", "compact"]
+Theme = Literal["system", "light", "dark"]
+DENSITIES: tuple[Density, ...] = ("comfortable", "compact")
+THEMES: tuple[Theme, ...] = ("system", "light", "dark")
+WIDTH_MIN, WIDTH_MAX = 64, 800
+"""Of a column, in pixels."""
+
+
+class ListLayout(msgspec.Struct, frozen=True):
+    """The columns of a list in their order, [] for the default ones, and the widths in pixels of those that
+    the member has resized."""
+
+    columns: list[str] = []
+    widths: dict[str, int] = {}
+
+
+class Preferences(msgspec.Struct, frozen=True):
+    """`lists`: layouts by the name of the list. `shortcuts`: single keys act in lists."""
+
+    density: Density = "comfortable"
+    theme: Theme = "system"
+    shortcuts: bool = True
+    lists: dict[str, ListLayout] = {}
+
+    def layout(self, name: str) -> ListLayout:
+        return self.lists.get(name, ListLayout())
+
+
+DEFAULT_PREFERENCES = Preferences()

@@ -1,0 +1,119 @@
+"""The palette's answers: what matches a text, and without a text what was chosen before."""
+
+from collections.abc import Iterable, Sequence
+
+from django.utils.translation import gettext_lazy as _
+
+from koppel.administrations.models import Administration
+from koppel.administrations.queries import get_visible
+from koppel.kit.database.text import clean_text
+from koppel.kit.database.text_search import normalize_search
+from koppel.kit.web.parameters import id_of
+from koppel.organisations.roles import Actor
+from koppel.web.search import commands, records
+from koppel.web.search.commands import ACTION_KIND, PAGE_KIND, Command
+from koppel.web.search.results import ResultGroup, SearchResult
+
+LETTERS_MIN = 2
+RECENT_MAX = 6
+VERB_RESULTS = 4
+_STATIC = {
+    **{f"{PAGE_KIND}:{command.key}": command for command in commands.PAGES},
+    **{f"{ACTION_KIND}:{command.key}": command for command in commands.ACTIONS},
+}
+
+
+def search(actor: Actor, text: str, administration_id: int | None = None) -> list[ResultGroup]:
+    """Return what matches the text, by kind. `administration_id`: the open one, whose actions, pages and
+    accounts are found too. Nothing for less than two letters."""
+    query = clean_text(text)
+    words = normalize_search(query).replace("-", " ").split()
+    if len(query) < LETTERS_MIN or not words:
+        return []
+    administration = get_visible(actor, administration_id)
+    groups = [
+        ResultGroup(_("Actions"), (*_actions(actor, words, administration), *_actions_by_name(actor, words))),
+        ResultGroup(_("Pages"), tuple(_pages(actor, words, administration))),
+    ]
+    plain_words = normalize_search(query).split()
+    found = [ResultGroup(kind.label, tuple(kind.find(actor, plain_words))) for kind in records.KINDS]
+    accounts = records.find_accounts(actor, administration, query) if administration else []
+    groups += [ResultGroup(_("Accounts"), tuple(accounts)), *found]
+    return _ranked([group for group in groups if group.results], normalize_search(query))
+
+
+def suggestions(
+    actor: Actor, recent_keys: Sequence[str], administration_id: int | None = None
+) -> list[ResultGroup]:
+    """Return what to offer before anything is typed: results chosen before, actions, pages."""
+    administration = get_visible(actor, administration_id)
+    here = (
+        [
+            commands.result_of(command, ACTION_KIND, administration)
+            for command in commands.offered(actor, commands.ADMINISTRATION_ACTIONS)
+        ]
+        if administration
+        else []
+    )
+    actions = [
+        commands.result_of(command, ACTION_KIND) for command in commands.offered(actor, commands.ACTIONS)
+    ]
+    pages = [commands.result_of(command, PAGE_KIND) for command in commands.offered(actor, commands.PAGES)]
+    groups = [
+        ResultGroup(_("Recent"), tuple(_recent(actor, recent_keys[:RECENT_MAX]))),
+        ResultGroup(_("Actions"), (*here, *actions)),
+        ResultGroup(_("Pages"), tuple(pages)),
+    ]
+    return [group for group in groups if group.results]
+
+
+def _scored(
+    offered: Iterable[Command], words: list[str], kind: str, administration: Administration | None
+) -> list[SearchResult]:
+    scored = [(command.score(words), command) for command in offered]
+    best_first = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
+    return [commands.result_of(command, kind, administration) for _score, command in best_first]
+
+
+def _actions(actor: Actor, words: list[str], administration: Administration | None) -> list[SearchResult]:
+    here = commands.ADMINISTRATION_ACTIONS if administration else ()
+    return _scored(commands.offered(actor, (*here, *commands.ACTIONS)), words, ACTION_KIND, administration)
+
+
+def _pages(actor: Actor, words: list[str], administration: Administration | None) -> list[SearchResult]:
+    here = commands.ADMINISTRATION_PAGES if administration else ()
+    return _scored(commands.offered(actor, (*here, *commands.PAGES)), words, PAGE_KIND, administration)
+
+
+def _actions_by_name(actor: Actor, words: list[str]) -> list[SearchResult]:
+    """Return actions on administrations: "sync bakkerij" syncs those that are called so."""
+    results: list[SearchResult] = []
+    for command in commands.offered(actor, commands.ADMINISTRATION_ACTIONS):
+        if command.score(words[:1]):
+            rows = records.find_administrations(actor, words[1:], VERB_RESULTS)
+            results += [commands.result_of(command, ACTION_KIND, row) for row in rows]
+    return results
+
+
+def _ranked(groups: list[ResultGroup], text: str) -> list[ResultGroup]:
+    """Put kinds first whose best result is called exactly so or begins with the text; else keep the order."""
+    return sorted(groups, key=lambda group: _distance(group.results[0], text))
+
+
+def _distance(result: SearchResult, text: str) -> int:
+    label = normalize_search(result.label)
+    return 0 if label == text else 1 if label.startswith(text) else 2
+
+
+def _recent(actor: Actor, keys: Sequence[str]) -> list[SearchResult]:
+    """Return the results of the keys that the actor may still open, in their order."""
+    found: dict[str, SearchResult] = {}
+    for kind in records.KINDS:
+        ids = [id_of(key.removeprefix(f"{kind.key}:")) for key in keys if key.startswith(f"{kind.key}:")]
+        rows = kind.chosen_before(actor, [number for number in ids if number])
+        found |= {f"{kind.key}:{number}": result for number, result in rows.items()}
+    for key in keys:
+        command = _STATIC.get(key)
+        if command and list(commands.offered(actor, (command,))):
+            found[key] = commands.result_of(command, key.partition(":")[0])
+    return [found[key] for key in dict.fromkeys(keys) if key in found]

@@ -1,0 +1,25 @@
+"""What a search finds."""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """`key` names it among those chosen before: `kind:id`. `detail` distinguishes equal labels. `posts`: its
+    address takes a POST."""
+
+    key: str
+    label: str
+    detail: str
+    url: str
+    posts: bool = False
+
+
+@dataclass(frozen=True)
+class ResultGroup:
+    """The results of one kind, the best first."""
+
+    label: str | Promise
+    results: tuple[SearchResult, ...]
