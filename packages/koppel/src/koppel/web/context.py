@@ -15,7 +15,7 @@ from koppel.notifications.inbox.queries import unread_count
 from koppel.onboarding.flow import open_flows
 from koppel.onboarding.models import Flow
 from koppel.organisations.models import Organisation
-from koppel.organisations.people.preferences import preferences_of
+from koppel.organisations.people.page_preferences import preferences_of
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
 from koppel.web.issues import open_count
