@@ -15,7 +15,7 @@ from koppel.administrations.models import Administration, Status
 from koppel.administrations.queries import FAILING_STATUSES, ImportState, import_state
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run, RunResource
-from koppel.sync.progress.queries import newest_runs
+from koppel.sync.progress.queries import import_runs, newest_runs
 from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 
 STATUS_GROUPS: Mapping[str, Sequence[str]] = {
@@ -33,9 +33,10 @@ RUNNING_SHOWN_MAX = 100
 
 @dataclass(frozen=True)
 class ImportLine:
-    """An administration of an import, with its current or last run.
+    """An administration of an import, with the run that completed its import, else its newest.
 
-    `rows` were read by that run.
+    `rows` were read by that run. `progress` is that of a run before the import was complete: a later sync
+    does not change the page.
     """
 
     administration: Administration
@@ -45,7 +46,7 @@ class ImportLine:
 
     @property
     def seconds(self) -> int | None:
-        """Return how long the newest run took."""
+        """Return how long the run took."""
         if self.run is None or self.run.started_at is None or self.run.finished_at is None:
             return None
         return max(1, round((self.run.finished_at - self.run.started_at).total_seconds()))
@@ -123,7 +124,9 @@ def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
 
 def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]) -> list[ImportLine]:
     administrations_by_id = Administration.objects.for_actor(actor).in_bulk(ids)
-    runs = newest_runs(actor.organisation_id, ids)
+    completed = import_runs(actor.organisation_id, ids)
+    progress = {key: run for key, run in progress.items() if key not in completed}
+    runs = newest_runs(actor.organisation_id, ids) | completed
     ended = [run.pk for key, run in runs.items() if key not in progress]
     run_resources = RunResource.objects.for_actor(actor).filter(run_id__in=ended).values_list("run_id")
     rows = dict(run_resources.annotate(read=Sum(Greatest("lines", "rows"))).order_by())

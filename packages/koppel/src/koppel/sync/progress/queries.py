@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.hooks import Progress
 from koppel.administrations.models import Administration, Status
 from koppel.connections.queries import reconnect_hint
-from koppel.sync.models import Checkpoint, Run, RunResource
+from koppel.sync.models import Checkpoint, Run, RunResource, RunState, Trigger
 from koppel.sync.progress.run_progress import progress_of_runs
 from koppel.sync.runs.schedule import next_moment, spread_of
 
@@ -22,6 +23,32 @@ class ResourceLine:
     key: str
     checkpoint: Checkpoint | None
     run_resource: RunResource | None
+
+
+@dataclass(frozen=True)
+class RunTotals:
+    """A run with what it did to all resources together."""
+
+    run: Run
+    added: int
+    changed: int
+    deleted: int
+
+    @property
+    def by_person(self) -> str:
+        """Return who asked for the run; '' when the schedule did."""
+        return "" if self.run.trigger == Trigger.SCHEDULE else self.run.requested_by
+
+
+def run_totals(run: Run) -> RunTotals:
+    """Return the totals of a run whose resources were fetched with it."""
+    resources = list(run.run_resources.all())
+    return RunTotals(
+        run,
+        sum(resource.added for resource in resources),
+        sum(resource.changed for resource in resources),
+        sum(resource.deleted for resource in resources),
+    )
 
 
 def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Progress]:
@@ -44,6 +71,19 @@ def newest_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict
     runs = Run.objects.in_organisation(organisation_id).filter(administration_id__in=administration_ids)
     newest = runs.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
     return {run.administration_id: run for run in newest}
+
+
+def import_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Run]:
+    """Return by administration the run that completed its last import: the first that succeeded.
+
+    Administrations whose import was not completed yet are absent.
+    """
+    runs = Run.objects.in_organisation(organisation_id).filter(administration_id__in=administration_ids)
+    started = runs.filter(administration_id=OuterRef("administration_id"), trigger=Trigger.IMPORT)
+    begun = Subquery(started.order_by("-created_at").values("created_at")[:1])
+    completed = runs.filter(state=RunState.SUCCEEDED, created_at__gte=begun)
+    first = completed.order_by("administration_id", "created_at", "pk").distinct("administration_id")
+    return {run.administration_id: run for run in first}
 
 
 def checkpoints_of(administration: Administration) -> dict[str, Checkpoint]:
