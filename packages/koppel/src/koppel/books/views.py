@@ -31,7 +31,14 @@ from koppel.books.reports.trial_balance import AccountBalance, group_by_kind, to
 from koppel.connector.period_format import format_period
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format, TooManyRows, write_table
 from koppel.kit.web.decorators import query_parameters
-from koppel.kit.web.parameters import PAGE, TEXT, UnknownParameter, one_of, unknown_value
+from koppel.kit.web.parameters import (
+    PAGE,
+    TEXT,
+    UnknownParameter,
+    one_of,
+    query_without,
+    unknown_value,
+)
 from koppel.organisations.requests import AuthenticatedRequest
 
 FORMAT = one_of(*Format)
@@ -317,10 +324,7 @@ def _per_period(
 
 def _export_query(request: AuthenticatedRequest) -> str:
     """Return the query string of this page for its export: all that chooses rows, without page and format."""
-    query = request.GET.copy()
-    for name in ("page", "format"):
-        query.pop(name, None)
-    return f"{query.urlencode()}&" if query else ""
+    return query_without(request, "page", "format")
 
 
 def _table_response(

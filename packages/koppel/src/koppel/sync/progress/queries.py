@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.hooks import Progress
 from koppel.administrations.models import Administration, Status
 from koppel.connections.queries import reconnect_hint
-from koppel.sync.models import Checkpoint, Run, RunResource, RunState, Trigger
+from koppel.sync.models import Checkpoint, Run, RunResource, Trigger
 from koppel.sync.progress.run_progress import progress_of_runs
 from koppel.sync.runs.schedule import next_moment, spread_of
 
@@ -66,24 +65,15 @@ def recent_runs(administration: Administration, limit: int = 20) -> list[Run]:
     return list(runs.order_by("-created_at", "-pk").prefetch_related("run_resources")[:limit])
 
 
-def newest_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Run]:
-    """Return the newest run by administration; those without a run are absent."""
+def newest_runs(
+    organisation_id: int, administration_ids: Sequence[int], trigger: Trigger | None = None
+) -> dict[int, Run]:
+    """Return the newest run, or the newest with this trigger, by administration; those without are absent."""
     runs = Run.objects.in_organisation(organisation_id).filter(administration_id__in=administration_ids)
+    if trigger is not None:
+        runs = runs.filter(trigger=trigger)
     newest = runs.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
     return {run.administration_id: run for run in newest}
-
-
-def import_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Run]:
-    """Return by administration the run that completed its last import: the first that succeeded.
-
-    Administrations whose import was not completed yet are absent.
-    """
-    runs = Run.objects.in_organisation(organisation_id).filter(administration_id__in=administration_ids)
-    started = runs.filter(administration_id=OuterRef("administration_id"), trigger=Trigger.IMPORT)
-    begun = Subquery(started.order_by("-created_at").values("created_at")[:1])
-    completed = runs.filter(state=RunState.SUCCEEDED, created_at__gte=begun)
-    first = completed.order_by("administration_id", "created_at", "pk").distinct("administration_id")
-    return {run.administration_id: run for run in first}
 
 
 def checkpoints_of(administration: Administration) -> dict[str, Checkpoint]:
