@@ -1,8 +1,9 @@
 """Template context of every page's frame."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -11,9 +12,12 @@ from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit import quarantine
+from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.queries import unread_count
+from koppel.onboarding.flow import open_flows
+from koppel.onboarding.models import Flow
 from koppel.organisations.organisation_settings.branding import branding_of
-from koppel.organisations.people.preferences import preferences_of
+from koppel.organisations.people.page_preferences import preferences_of
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
 from koppel.web.issues import open_count
@@ -64,6 +68,10 @@ ORGANISATION = (
 )
 
 
+T = TypeVar("T")
+UNFINISHED_SHOWN_ON = frozenset({"web:dashboard", "administrations:list", "connections:list"})
+
+
 @dataclass(frozen=True)
 class NavGroup:
     """Entries under one heading; those that the member may open."""
@@ -89,8 +97,9 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     return {
         **context,
         **_branding_context(actor),
-        "preferences": SimpleLazyObject(lambda: preferences_of(actor)),
+        "preferences": SimpleLazyObject(lambda: _in_scope(actor, preferences_of)),
         "unread_notifications": SimpleLazyObject(lambda: unread_count(actor)),
+        "unfinished_imports": _unfinished_imports(request, actor),
         "open_issues": SimpleLazyObject(lambda: open_count(actor)),
         "nav_groups": [
             NavGroup("work", _("Work"), [item for item in MAIN if actor.can(item.permission)]),
@@ -102,7 +111,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
 
 def _branding_context(actor: Actor) -> dict[str, Any]:
     """Return name, logo and colour of the organisation: one query, and none where no page shows them."""
-    branding = cache(partial(branding_of, actor))
+    branding = cache(partial(_in_scope, actor, branding_of))
     return {
         "organisation_name": SimpleLazyObject(lambda: branding().name),
         "organisation_logo_url": SimpleLazyObject(
@@ -116,3 +125,17 @@ def _branding_context(actor: Actor) -> dict[str, Any]:
 
 def _url_or_nothing(url_name: str, part: str) -> str:
     return reverse(url_name, args=[part]) if part else ""
+
+
+def _unfinished_imports(request: HttpRequest, actor: Actor) -> Sequence[Flow]:
+    """Return the actor's unfinished imports on the pages where work begins, else none."""
+    view_name = request.resolver_match.view_name if request.resolver_match else ""
+    if view_name not in UNFINISHED_SHOWN_ON or not actor.can(Permission.IMPORT_ADMINISTRATIONS):
+        return ()
+    return _in_scope(actor, open_flows)
+
+
+def _in_scope(actor: Actor, read: Callable[[Actor], T]) -> T:
+    """Return what a query finds; a page of refusal is rendered after the scope of its request has ended."""
+    with organisation_scope(actor.organisation_id):
+        return read(actor)
