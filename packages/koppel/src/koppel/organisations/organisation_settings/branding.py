@@ -105,8 +105,10 @@ def _image(data: bytes) -> Image:
             _("This file is not a complete picture. Choose a PNG, JPEG or WebP file, not animated."),
             field="logo",
         ) from None
-    if not (PIXELS_MIN <= min(image.width, image.height) and max(image.width, image.height) <= PIXELS_MAX):
-        message = _("The picture is %(width)s by %(height)s pixels. It must have %(min)s to %(max)s on each side.")
+    if not (min(image.width, image.height) >= PIXELS_MIN and max(image.width, image.height) <= PIXELS_MAX):
+        message = _(
+            "The picture is %(width)s by %(height)s pixels. It must have %(min)s to %(max)s on each side."
+        )
         sizes = {"width": image.width, "height": image.height, "min": PIXELS_MIN, "max": PIXELS_MAX}
         raise Refused(message % sizes, field="logo")
     return image

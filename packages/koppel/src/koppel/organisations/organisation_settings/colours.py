@@ -56,7 +56,9 @@ def _towards(colour: str, end: Channels, grounds: Sequence[str]) -> str:
 
 def _luminance(colour: str) -> float:
     parts = (channel / 255 for channel in _channels(colour))
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 

@@ -52,7 +52,7 @@ def show_logo(request: AuthenticatedRequest, digest: str) -> HttpResponse:
     return HttpResponse(bytes(logo.content), content_type=logo.media_type, headers=headers)
 
 
-def show_colour(request: AuthenticatedRequest, colour: str) -> HttpResponse:  # noqa: ARG001
+def show_colour(request: AuthenticatedRequest, colour: str) -> HttpResponse:
     """Return the stylesheet of a colour. It needs no organisation: the address has the colour."""
     parsed = parse_colour(colour)
     if parsed is None:
