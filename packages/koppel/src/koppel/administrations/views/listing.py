@@ -24,6 +24,7 @@ from koppel.administrations.list.query import ListQuery, parse_query_string, rea
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.list.row_context import load_row_context
 from koppel.administrations.models import SavedView, Status
+from koppel.administrations.views.pager import page_links
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
 from koppel.kit.web.decorators import action_of, query_parameters
@@ -176,6 +177,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "columns_next": f"{request.path}?{list_query.with_columns(()).to_query_string() or 'all=1'}",
         "is_sized": bool(layout.widths),
         "page": page,
+        "pager": page_links(request, page.number, page.pages),
         "first": (page.number - 1) * PAGE_SIZE + 1,
         "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
         "headings": _headings(list_query, shown.columns, layout.widths),
@@ -202,7 +204,7 @@ def _headings(
         ColumnHeading(
             key,
             COLUMNS[key].label,
-            list_query.sorted_by(f"-{key}" if key == now and not descending else key).to_query_string(),
+            list_query.sorted_by(_next_sort(key, list_query.sort)).to_query_string(),
             ("descending" if descending else "ascending") if key == now else "",
             COLUMNS[key].is_figure,
             widths.get(key),
@@ -211,10 +213,16 @@ def _headings(
     ]
 
 
+def _next_sort(key: str, sort: str) -> str:
+    """Return what a click on a column's head sorts by: the other way when it is sorted by it already.
+    Figures begin with the largest."""
+    first, second = (f"-{key}", key) if COLUMNS[key].is_figure else (key, f"-{key}")
+    return second if sort == first else first
+
+
 def _single_filters(list_query: ListQuery) -> Sequence[Mapping[str, Any]]:
     """Return the filters of one value, as one menu."""
     return [
         {"name": key, "value": value, "label": label, "is_chosen": list_query.single.get(key) == value}
         for (key, value), label in SINGLE_LABELS.items()
-        if key != "favourites"
     ]
