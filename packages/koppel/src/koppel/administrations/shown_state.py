@@ -8,7 +8,7 @@ from koppel.connections.models import ConnectionState
 from koppel.organisations.roles import Actor
 
 SYNCED_STATUSES = (Status.QUEUED, Status.CONFIGURING, Status.ACTIVE)
-STOPPED_STATES = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED)
+STOPPED_STATES = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, ConnectionState.REMOVED)
 
 
 def shown_states(actor: Actor, administrations: Sequence[Administration]) -> dict[int, str]:
@@ -23,6 +23,9 @@ def shown_state(actor: Actor, administration: Administration) -> str:
 
 
 def _state(administration: Administration, lost: AbstractSet[int]) -> str:
+    is_removed = administration.connection.state == ConnectionState.REMOVED
+    if is_removed and administration.status == Status.BLOCKED:
+        return ConnectionState.REMOVED.value
     if administration.status not in SYNCED_STATUSES:
         return administration.status
     if administration.connection.state in STOPPED_STATES:

@@ -23,10 +23,10 @@ from koppel.administrations.list.row_context import RowContext
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.shown_state import STOPPED_STATES
 from koppel.company_registers.sectors.sections import SECTIONS
-from koppel.connections.models import ConnectionState
 
 DASH = SafeString('<span class="hint">–</span>')
 SHOWN_PEOPLE = 2
+WARNING_CLASS = "status status-warn status-plain"
 REASON_CHARACTERS = 120
 
 
@@ -51,9 +51,6 @@ def page_context(rows: RowContext) -> PageContext:
         "left": _("Client left"),
         "planned": _("To be deactivated"),
         "progress": _("Progress"),
-        ConnectionState.NEEDS_REAUTH: _("Waits for sign-in"),
-        ConnectionState.PAUSED: _("Connection paused"),
-        ConnectionState.REMOVED: _("Connection removed"),
     }
     states = {
         value: SafeString(render_to_string("administrations/state.html", {"state": value}).strip())
@@ -99,10 +96,12 @@ def number_cell(administration: Administration, page: PageContext) -> SafeString
     if not administration.number_note:
         return format_html("{}", display_number(administration))
     return format_html(
-        '{0} <span class="status status-warn status-plain" title="{1}">{2}<span class="visually-hidden">{1}</span></span>',
+        '{} <span class="{}" title="{}">{}{}</span>',
         display_number(administration),
+        WARNING_CLASS,
         page.labels["doubtful"],
         page.warning,
+        _unseen(page.labels["doubtful"]),
     )
 
 
@@ -113,9 +112,6 @@ def status_cell(administration: Administration, page: PageContext) -> SafeString
         parts.append(_dated_hint(page.labels["left"], administration.client_left_on))
     elif administration.scheduled_deactivation_on:
         parts.append(_dated_hint(page.labels["planned"], administration.scheduled_deactivation_on))
-    if administration.status != Status.DEACTIVATED and administration.connection.state in page.labels:
-        obstacle = '<span class="status status-warn">◆ {}</span>'
-        parts.append(format_html(obstacle, page.labels[administration.connection.state]))
     progress = page.rows.progress.get(administration.pk)
     if progress and progress.percent is not None and administration.status != Status.ACTIVE:
         bar = '{0}% <progress max="100" value="{0}" aria-label="{1}"></progress>'
@@ -160,7 +156,7 @@ def people_cell(administration: Administration, page: PageContext) -> SafeString
 def template_cell(administration: Administration, page: PageContext) -> SafeString:
     if not administration.template:
         return DASH
-    return format_html('<span class="short" title="{0}">{0}</span>', administration.template.name)
+    return format_html("{}", administration.template.name)
 
 
 def sector_cell(administration: Administration, page: PageContext) -> SafeString:
@@ -182,10 +178,16 @@ def issues_cell(administration: Administration, page: PageContext) -> SafeString
     if not count:
         return DASH
     return format_html(
-        '<a class="status status-warn status-plain" href="{}{}/">{} {}<span class="visually-hidden"> {}</span></a>',
+        '<a class="{}" href="{}{}/">{} {}{}</a>',
+        WARNING_CLASS,
         page.list_url,
         str(administration.pk),
         page.warning,
         str(count),
-        administration.name,
+        _unseen(f" {administration.name}"),
     )
+
+
+def _unseen(text: str) -> SafeString:
+    """Write a text for screen readers only."""
+    return format_html('<span class="visually-hidden">{}</span>', text)

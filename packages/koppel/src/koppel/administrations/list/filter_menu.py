@@ -102,15 +102,11 @@ def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) ->
     chip_list = []
     for key, values in query.multi.items():
         if len(values) > CHIPS_PER_FILTER_MAX:
-            chip_list.append(
-                Chip(LABELS[key], str(len(values)), query.without_filter(key).to_query_string())
-            )
+            chip_list.append(Chip(LABELS[key], str(len(values)), query.without_filter(key).to_query_string()))
             continue
         for value in values:
             label = offered[key].get(value, "–")
-            chip_list.append(
-                Chip(LABELS[key], label, query.without_filter(key, value).to_query_string())
-            )
+            chip_list.append(Chip(LABELS[key], label, query.without_filter(key, value).to_query_string()))
     for key, value in query.single.items():
         if key != "q":  # the field beside the chips has it
             chip_list.append(

@@ -30,9 +30,7 @@ def render_rows(
     administrations: Sequence[Administration], columns: Sequence[str], context: RowContext
 ) -> list[ListRow]:
     page = page_context(context)
-    cells = [
-        (_cell_tag(key), COLUMNS[key].html) for key in columns
-    ]
+    cells = [(_cell_tag(key), COLUMNS[key].html) for key in columns]
     return [
         ListRow(
             administration,

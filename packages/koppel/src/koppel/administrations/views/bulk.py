@@ -22,8 +22,8 @@ from koppel.administrations.models import Administration, BulkItem, BulkOperatio
 from koppel.administrations.views.detail import redirect_back
 from koppel.administrations.views.pager import page_links
 from koppel.kit.web.decorators import action_of, query_parameters
-from koppel.kit.web.messages import success_with_undo
 from koppel.kit.web.parameters import PAGE, one_of
+from koppel.kit.web.undo_messages import success_with_undo
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
@@ -159,9 +159,7 @@ def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpRe
     return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
 
 
-def _start(
-    request: AuthenticatedRequest, operation: BulkOperation, *, back: bool = False
-) -> HttpResponse:
+def _start(request: AuthenticatedRequest, operation: BulkOperation, *, back: bool = False) -> HttpResponse:
     """Start it. Few are changed at once, and the next page says what happened: the list as it was, or with
     `back` the page that the form names. Many are followed on their own page."""
     if not bulk.start_operation(request.actor, operation.pk):

@@ -220,13 +220,6 @@ def _headings(
     ]
 
 
-def _next_sort(key: str, sort: str) -> str:
-    """Return what a click on a column's head sorts by: the other way when it is sorted by it already.
-    Figures begin with the largest."""
-    first, second = (f"-{key}", key) if COLUMNS[key].is_figure else (key, f"-{key}")
-    return second if sort == first else first
-
-
 def _single_filters(list_query: ListQuery) -> Sequence[Mapping[str, Any]]:
     """Return the filters of one value, as one menu."""
     return [
