@@ -283,7 +283,7 @@ def test_a_division_is_renamed_and_a_name_is_used_once(world: World) -> None:
     client = world.client("team_leader")
     client.post(f"/organisation/divisions/{world.division.pk}/", {"name": "Zuidwest"})
     response = client.post("/organisation/divisions/", {"name": "zuidwest"}, follow=True)
-    assert "exists already" in response.content.decode()
+    assert "already exists" in response.content.decode()
     with organisation_scope(world.boss.organisation_id):
         assert [one.name for one in Division.objects.all()] == ["Zuidwest"]
 
