@@ -24,6 +24,7 @@ from koppel.connections.models import (
 from koppel.connections.vendor_http import base_urls_of
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
+from koppel.kit.database.text_search import Folded
 from koppel.kit.http.client import origin_of
 from koppel.organisations.roles import Actor
 
@@ -124,7 +125,7 @@ def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCo
     return (
         exclude_restricted(actor, companies)
         .annotate(is_imported=Exists(companies.filter(pk=OuterRef("pk"), administrations__isnull=False)))
-        .order_by("name", "pk")
+        .order_by(Folded("name"), "pk")
     )
 
 
@@ -134,7 +135,7 @@ def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompan
     companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection, is_listed=True)
     if connection.owner_id != actor.membership_id:
         companies = companies.filter(importable_by_others=True)
-    return companies.order_by("name", "pk")
+    return companies.order_by(Folded("name"), "pk")
 
 
 def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
