@@ -61,8 +61,8 @@ def test_preview_and_results_list_changes_and_skipped_administrations_with_reaso
     }
     draft = browser.post("/administrations/bulk/preview", form).headers["Location"]
     page = browser.get(draft).content.decode()
-    assert f"{24 - len(already)} administrations change" in page
-    assert f"{len(already) + 1} stay as they are" in page
+    assert f"{24 - len(already)} administrations will change" in page
+    assert f"{len(already) + 1} will not change" in page
     assert "Already set." in page
     assert "Not found, or you have no access." in page
     assert "Division: Zuid → Noord" in page
@@ -148,7 +148,7 @@ def test_undo_is_refused_after_a_day_and_for_other_actions(firm: Firm) -> None:
         BulkOperation.objects.update(finished_at=timezone.now() - timedelta(hours=25))
         with pytest.raises(Refused):
             operations.undo(boss, draft.pk)
-        draft = operations.preview(boss, "deactivate", {}, Selection(ids=firm.ids))
+        draft = operations.preview(boss, "add_favourite", {}, Selection(ids=firm.ids))
         operations.start_operation(boss, draft.pk)
         with pytest.raises(Refused):
             operations.undo(boss, draft.pk)

@@ -51,7 +51,8 @@ def test_search_finds_names_numbers_client_numbers_and_codes_in_any_spelling(act
     administration_of(boss, "Holding Smit", number="923609016", country="NO")
     with organisation_scope(boss.organisation_id):
         type(cafe.remote_company).objects.filter(pk=cafe.remote_company_id).update(code="V7781")
-    for typed in ("cafe", "oberg", "ÖBERG café", "69599084", "6959", "k-100", "v7781"):
+    numbers = ("69599084", "6959", "695 990 84", "69.599.084", "NL69599084")
+    for typed in ("cafe", "oberg", "ÖBERG café", "k-100", "v7781", *numbers):
         assert names(boss, f"q={typed}") == ["Café Öberg B.V."], typed
     assert names(boss, "q=923 609 016") == ["Holding Smit"]
     assert names(boss, "q=smit&status=active&status=failed") == ["Holding Smit"]
@@ -188,9 +189,9 @@ def test_the_shown_list_is_exported_escaped_and_audited(actor: Any) -> None:
     lines = content(answer).decode("utf-8-sig").splitlines()
     with organisation_scope(boss.organisation_id):
         names_ = [one.name for one in search(boss, parse_query_string(query))]
-    assert lines[0] == "Name;Client number;Issues"
+    assert lines[0] == "Name,Client number,Issues"
     assert len(lines) == 1 + len(names_) < len(firm.ids)
-    assert any(line.startswith("'=HYPERLINK(1);'+31;") for line in lines)
+    assert any(line.startswith("'=HYPERLINK(1),'+31,") for line in lines)
     sheet = load_workbook(io.BytesIO(content(client.get(f"/administrations/export.xlsx?{query}")))).active
     cells = [[cell.value for cell in row] for row in sheet.iter_rows()]
     assert [row[0] for row in cells[1:]] == names_

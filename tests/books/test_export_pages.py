@@ -64,9 +64,9 @@ def table(client: Client, path: str) -> list[list[str]]:
 
 def export_link(client: Client, path: str, file_format: str = "csv") -> str:
     """The link on the page, as its reader follows it."""
-    found = re.search(rf'href="([^"]*)format={file_format}"', client.get(path).content.decode())
-    assert found is not None, path
-    return path.partition("?")[0] + found[1].replace("&amp;", "&") + f"format={file_format}"
+    match = re.search(rf'href="([^"]*)format={file_format}"', client.get(path).content.decode())
+    assert match is not None, path
+    return path.partition("?")[0] + match[1].replace("&amp;", "&") + f"format={file_format}"
 
 
 def test_accounts_are_exported_with_the_four_balances_of_the_page(dutch: Client, ledger: Ledger) -> None:
@@ -74,8 +74,8 @@ def test_accounts_are_exported_with_the_four_balances_of_the_page(dutch: Client,
     assert header == ["Code", "Naam", "Soort", "Beginsaldo", "Debet", "Credit", "Eindsaldo"]
     assert rows[0] == ["1000", "Bank", "Activa", "88781,11", "250,00", "0,00", "89031,11"]
     assert rows[1] == ["1300", "customer", "Activa", "0,00", "-0,11", "0,00", "-0,11"], "a name stays a name"
-    found = table(dutch, export_link(dutch, f"{home(ledger)}?q=omzet"))
-    assert [row[0] for row in found[1:]] == ["8000"]
+    rows = table(dutch, export_link(dutch, f"{home(ledger)}?q=omzet"))
+    assert [row[0] for row in rows[1:]] == ["8000"]
 
 
 def test_entries_have_dutch_dates_periods_and_words(dutch: Client, ledger: Ledger) -> None:
@@ -106,9 +106,9 @@ def test_the_table_per_period_is_exported_per_period(dutch: Client, ledger: Ledg
 
 def test_only_differences_are_exported_where_only_these_are_shown(dutch: Client, ledger: Ledger) -> None:
     page = f"{home(ledger)}trial-balance/?year=2026&only=differences"
-    shown = dutch.get(page).content.decode()
+    html = dutch.get(page).content.decode()
     rows = table(dutch, export_link(dutch, page))
-    assert [row[0] for row in rows[1:]] == re.findall(r"/account/(\d+)/\?year", shown) != []
+    assert [row[0] for row in rows[1:]] == re.findall(r"/account/(\d+)/\?year", html) != []
 
 
 def test_the_account_card_is_exported_with_its_running_balance(dutch: Client, ledger: Ledger) -> None:

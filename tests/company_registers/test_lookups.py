@@ -170,10 +170,10 @@ def test_a_register_that_asks_for_a_pause_is_not_called_before_it_is_over(
     registers.forget_calls()
     queries = [number("NL", value) for value in ("33031431", "17052456", "69599084")]
     ask(boss, queries[0])
-    made = len(registers.calls("/registers/kvk"))
+    call_count = len(registers.calls("/registers/kvk"))
     for query in (*queries, *queries):
         ask(boss, query, again=True)
-    assert len(registers.calls("/registers/kvk")) == made == 1
+    assert len(registers.calls("/registers/kvk")) == call_count == 1
     with installation_scope("pauses"):
         limit = RegisterRateLimit.objects.get(source="kvk")
     assert limit.backoff_until is not None

@@ -79,7 +79,7 @@ def test_the_callback_may_use_the_query_string(anna: Newcomer, sandbox: Sandbox)
 
 @pytest.mark.parametrize(
     ("language", "sentence"),
-    [("en", "You did not allow access. Nothing was connected"), ("nl", "U hebt Uitgeschakeld gegeven")],
+    [("en", "You did not allow access. Nothing was connected"), ("nl", "U heeft geen toegang gegeven")],
 )
 def test_cancel_instead_of_allow_connects_nothing_and_may_be_tried_again(
     actor: Any, sandbox: Sandbox, language: str, sentence: str

@@ -228,7 +228,7 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
         marks = dict(Checkpoint.objects.values_list("pk", "incremental_cursor"))
     anna.sandbox.forget_calls()
     page_text = page(anna, "remove/").content.decode()
-    assert "2 administrations are read through it" in page_text
+    assert "2 administrations use this connection" in page_text
     assert page(anna, "remove/", policy="wait", fingerprint="7-0").status_code == 200, (
         "a page of before an import does nothing"
     )
@@ -309,7 +309,7 @@ def test_a_new_owner_takes_over_by_signing_in_and_not_before(anna: Connected, co
     import_first(anna, 3)
     bert = colleague()
     page(anna, "owner", membership=str(bert.membership_id))
-    assert "Bert Smit is to take over" in page(anna).content.decode()
+    assert "Ownership transfer to Bert Smit requested" in page(anna).content.decode()
     assert reload_connection(anna).owner_id == anna.actor.membership_id
     anna.sandbox.control(
         "settings", {"people": {"small@sandbox.example": {"reach": 3}}, "reach": {"small@sandbox.example": 3}}
@@ -407,7 +407,7 @@ def test_the_previous_candidate_loses_their_sign_in(anna: Connected, colleague: 
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, carl.membership_id)
-    with pytest.raises(ConsentRefused, match="not asked"):
+    with pytest.raises(ConsentRefused, match="not being transferred to you"):
         sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     with organisation_scope(anna.actor.organisation_id):
         assert Grant.objects.get(is_pending_transfer=True).invalid_reason.startswith("retired:")
@@ -464,11 +464,11 @@ def test_a_take_over_may_use_one_account_per_company(connected: MakeConnected, a
     bert = actor("team_leader", firm, "Bert Smit")
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 1, "none@sandbox.example": 2}})
-    assert "yet to sign in" not in page(anna).content.decode()
+    assert "still has to sign in" not in page(anna).content.decode()
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example", tenant=tenants[0])
     assert not ownership.complete_transfer(bert, anna.connection.pk)
     assert (
-        f"Bert Smit still has to sign in for {administrations[1].name},"
+        f"Bert Smit still has to sign in for {administrations[1].name} with"
         in page(anna, by=bert).content.decode()
     )
     sign_in(anna, "transfer", by=bert, user="none@sandbox.example", tenant=tenants[1])
@@ -538,7 +538,7 @@ def test_an_account_that_was_given_back_connects_anew(anna: Connected, colleague
 
 
 def test_only_the_chosen_person_takes_over(anna: Connected, colleague: Any) -> None:
-    with pytest.raises(ConsentRefused, match="not asked"):
+    with pytest.raises(ConsentRefused, match="not being transferred to you"):
         sign_in(anna, "transfer", by=colleague(), user="small@sandbox.example")
     with pytest.raises(Refused):
         within(
@@ -561,7 +561,7 @@ def test_a_leaving_owner_hands_over_all_connections_at_once(anna: Connected, col
     browser = Client()
     browser.force_login(User.objects.get(pk=bert.user_id))
     address = f"/connections/offboarding/{anna.actor.membership_id}/"
-    assert "2 administrations are no longer read" in browser.get(address).content.decode()
+    assert "syncing stops for 2 administrations" in browser.get(address).content.decode()
     post_and_confirm(browser, address, {"membership": str(bert.membership_id)})
     answer = browser.post(address, {"membership": str(bert.membership_id)}, follow=True)
     assert "Nothing left to transfer." in answer.content.decode()

@@ -316,12 +316,12 @@ def test_a_single_issue_is_sent_with_its_own_text(firm: Firm) -> None:
             organisation_id,
             "entry_unbalanced",
             Subject(SubjectKind.ADMINISTRATION, administration.pk),
-            {"number": "7", "difference": "1.00"},
+            {"journal": "GL", "number": "7", "difference": "1.00", "currency": "EUR"},
         )
         Issue.objects.update(raised_at=timezone.now() - timedelta(hours=1))
         notify_new_issues(organisation_id)
     assert screen_messages(firm.ben) == [
-        "First needs your attention: Entry 7 does not balance: difference 1.00."
+        "First needs your attention: Entry GL 7 does not balance: difference €1.00."
     ]
 
 

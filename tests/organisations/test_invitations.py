@@ -102,7 +102,7 @@ def test_concurrent_creation_of_one_division_is_reported(actor: Any) -> None:
     boss = actor("administrator")
     outcome = at_the_same_moment(boss, lambda: create_division(boss, DivisionInput(name="Zuid")))
     assert isinstance(outcome, Refused)
-    assert "exists already" in str(outcome)
+    assert "already exists" in str(outcome)
 
 
 def test_a_weak_password_is_refused_with_the_reason(actor: Any, settings: Any) -> None:
@@ -188,7 +188,7 @@ def test_an_organisation_may_accept_addresses_of_its_own_only(actor: Any) -> Non
     with organisation_scope(boss.organisation_id):
         Organisation.objects.update(email_domains=["kantoor.nl"])
     page = signed_in(boss).post(INVITE, {"email": "x@gmail.test", "role": "user"}).content.decode()
-    assert "kantoor.nl only" in page
+    assert "kantoor.nl" in page
     assert signed_in(boss).post(INVITE, {"email": "X@Kantoor.nl", "role": "user"}).status_code == 302
 
 
@@ -201,7 +201,7 @@ def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(
     signed_in(boss).post("/organisation/security/", rule)
     for answer in (Client().get(link), Client().post(link, {"name": "Bram", "password": CHOSEN})):
         assert answer.status_code == 403
-        assert "addresses of kantoor.nl only" in answer.content.decode()
+        assert "accepts addresses of kantoor.nl" in answer.content.decode()
         assert "Ask Anna" in answer.content.decode()
     assert not User.objects.filter(email="nieuw@example.test").exists()
     page = signed_in(boss).get("/organisation/people/").content.decode()
@@ -210,7 +210,7 @@ def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(
     (listed,) = signed_in(boss).get("/api/v1/people/invitations").json()
     assert listed["is_outside_domains"]
     again = signed_in(boss).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
-    assert "kantoor.nl only" in again.content.decode()
+    assert "kantoor.nl" in again.content.decode()
     signed_in(boss).post("/organisation/security/", rule | {"email_domains": ""})
     assert Client().post(link, {"name": "Bram", "password": CHOSEN}).status_code == 302
 
@@ -264,17 +264,17 @@ def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settin
     page = client.post(MANY, {"text": LINES}).content.decode()
     for words in (
         "2 people will be invited",
-        "5 lines are left out",
+        "5 lines will be skipped",
         "is not an e-mail address",
         "an earlier line",
         "is not a role",
-        "no division",
+        "Division “Elders” not found",
         "end date in the future",
     ):
         assert words in page, words
     assert deliver(settings) == []
     page = client.post(MANY, {"text": LINES, "confirmed": "1"}).content.decode()
-    assert "2 people are invited" in page
+    assert "2 people invited" in page
     assert sorted(one.to[0] for one in deliver(settings)) == ["a@example.test", "b@example.test"]
     with organisation_scope(boss.organisation_id):
         ada = Invitation.objects.get(email="a@example.test")
@@ -301,7 +301,7 @@ def test_a_list_of_the_cases_is_read(actor: Any, shared_reference: Path, name: s
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("Naam;Rol;E-mailadres\nBo Ek;lezer;bo@example.test", ("1 person will be invited", "Bo Ek")),
+        ("Naam;Rol;E-mailadres\nBo Ek;Alleen lezen;bo@example.test", ("1 person will be invited", "Bo Ek")),
         ("Bo Ek;bo@example.test;reader\n", ("1 person will be invited", "Bo Ek")),
         ("\n\nE-MAIL:;Name;;\nbo@example.test;Bo Ek;;\n", ("1 person will be invited", "Bo Ek")),
         ("E-mail;Colour\nbo@example.test;red", ("Unknown headings: Colour.",)),
@@ -319,16 +319,17 @@ def test_columns_are_known_by_their_headings_or_by_the_address(
 def test_a_line_that_cannot_be_read_is_named(actor: Any) -> None:
     text = 'a@example.test;Ada\nb@example.test;"Bo\n'
     assert (
-        "Line 2 cannot be read as a table." in signed_in(actor()).post(MANY, {"text": text}).content.decode()
+        "Line 2 could not be read as a table row."
+        in signed_in(actor()).post(MANY, {"text": text}).content.decode()
     )
 
 
 def test_a_list_of_nothing_is_said(actor: Any) -> None:
-    assert "no line" in signed_in(actor()).post(MANY, {"text": "\n;\n"}).content.decode()
+    assert "No line contains" in signed_in(actor()).post(MANY, {"text": "\n;\n"}).content.decode()
 
 
 @pytest.mark.parametrize("text", ["a@kantoor.test;A\rb@kantoor.test;B\n", 'c@kantoor.test;"' + "x" * 200_000])
 def test_a_list_that_is_no_table_is_refused_with_a_sentence(actor: Any, text: str) -> None:
     answer = signed_in(actor("administrator")).post(MANY, {"text": text})
     assert answer.status_code == 200
-    assert "a@kantoor.test" in answer.content.decode() or "cannot be read" in answer.content.decode()
+    assert "a@kantoor.test" in answer.content.decode() or "could not be read" in answer.content.decode()

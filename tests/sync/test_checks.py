@@ -8,6 +8,7 @@ from django.db import OperationalError
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import run_completion
+from koppel.sync.models import Run
 from tests.sync.factories import Synced
 
 JOURNAL = "journaltransaction"
@@ -78,3 +79,26 @@ def test_a_run_with_only_rejected_records_raises_an_issue(synced: Synced) -> Non
     assert open_values(synced, "records_rejected") == {"entries"}
     synced.sync(full=True)
     assert open_values(synced, "records_rejected") == set()
+
+
+def queued_runs(synced: Synced) -> list[Run]:
+    with organisation_scope(synced.actor.organisation_id):
+        return list(Run.objects.filter(state="queued"))
+
+
+def test_totals_that_begin_to_differ_start_a_full_check_once(synced: Synced) -> None:
+    """Deleted records are announced nowhere: only the totals show that one is missing."""
+    synced.sync()
+    assert queued_runs(synced) == [], "a first read has seen everything"
+    an_entry_that_loses_a_line(synced)
+    gone = synced.batches()[-1]["number"]
+    synced.change(delete=[gone])
+    assert synced.sync().state == "succeeded"
+    assert not synced.is_exact()
+    (check,) = queued_runs(synced)
+    assert (check.full, check.trigger, check.requested_by) == (True, "schedule", "")
+    assert synced.perform(check.pk).state == "succeeded"
+    assert synced.is_exact()
+    assert queued_runs(synced) == []
+    synced.sync()
+    assert queued_runs(synced) == [], "a difference that stays is no reason for another"

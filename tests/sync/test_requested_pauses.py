@@ -73,13 +73,13 @@ def test_no_call_is_made_for_a_company_before_the_pause_of_one_endpoint_is_over(
     assert run.state == "queued"
     assert least - 5 <= seconds_until(run) <= least + 5
     assert calls(synced.sandbox, "journaltransaction") == 1
-    made = calls_for_company(synced)
+    call_count = calls_for_company(synced)
     for _restart in range(3):
         run = synced.perform(run.pk)
         assert run.state == "queued"
         assert least - 60 < seconds_until(run)
     check(synced)
-    assert calls_for_company(synced) == made > 0, "no call by another process or by a person either"
+    assert calls_for_company(synced) == call_count > 0, "no call by another process or by a person either"
     synced.sandbox.release()
     end_pauses()
     assert synced.perform(run.pk).state == "succeeded"

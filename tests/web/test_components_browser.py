@@ -179,12 +179,12 @@ def test_a_menu_stays_inside_the_window_wherever_its_button_is(
     )
     body = FILTER.format(space="", options=options)
     page, complaints, _posted = open_component(browser, body, language, width=width)
-    for place in ("left", "right"):
+    for side in ("left", "right"):
         page.evaluate(
-            "place => { const button = document.getElementById('more');"
+            "side => { const button = document.getElementById('more');"
             " Object.assign(button.style, { position: 'fixed', top: '300px', left: '', right: '' });"
-            " button.style[place] = '4px'; }",
-            place,
+            " button.style[side] = '4px'; }",
+            side,
         )
         page.focus("#more")
         page.keyboard.press("Enter")
@@ -193,7 +193,7 @@ def test_a_menu_stays_inside_the_window_wherever_its_button_is(
             "#menu",
             "menu => { const box = menu.getBoundingClientRect(); return [box.left, innerWidth - box.right, box.top, innerHeight - box.bottom]; }",
         )
-        assert min(box) >= 0, (place, width, box)
+        assert min(box) >= 0, (side, width, box)
         page.keyboard.press("Escape")
         expect(page.locator("#more")).to_be_focused()
     page.context.close()

@@ -12,7 +12,7 @@ from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.clock import now
-from koppel.kit.database.text_search import normalize_search
+from koppel.kit.database.text_search import Folded, normalize_search
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
@@ -87,10 +87,16 @@ def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
         .order_by("user__name", "pk")
     )
     divisions = (
-        Division.objects.for_actor(actor).filter(archived_at=None).order_by("name").values_list("pk", "name")
+        Division.objects.for_actor(actor)
+        .filter(archived_at=None)
+        .order_by(Folded("name"))
+        .values_list("pk", "name")
     )
     templates = (
-        Template.objects.for_actor(actor).filter(archived_at=None).order_by("name").values_list("pk", "name")
+        Template.objects.for_actor(actor)
+        .filter(archived_at=None)
+        .order_by(Folded("name"))
+        .values_list("pk", "name")
     )
     connections = (
         Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED).order_by("account")

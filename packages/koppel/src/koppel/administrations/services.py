@@ -9,17 +9,26 @@ from django.utils import timezone
 
 from koppel.administrations import bulk
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
-from koppel.administrations.bulk import PlannedChange
+from koppel.administrations.bulk import CommonReason, PlannedChange
 from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.identity.services import handle_import, record_confirmed
 from koppel.administrations.inputs import AdministrationInput, SettingsInput
-from koppel.administrations.models import Administration, Assignment, ConfirmedIdentity, Favourite, Status
+from koppel.administrations.models import (
+    Administration,
+    Assignment,
+    BulkItem,
+    ConfirmedIdentity,
+    Favourite,
+    Status,
+)
 from koppel.administrations.scope import administration_for, audited_not_found, get_locked
 from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.company_registers.numbers import check_number
 from koppel.connections.companies.same_company import confirm_identity, same_name
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.json_fields import to_shape
+from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, SettingsMap, Template
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.settings_schema import validate_settings
@@ -79,19 +88,36 @@ def import_companies(
     return sorted(ids.values())
 
 
-def change_administration(actor: Actor, administration_id: int, data: AdministrationInput) -> None:
+def change_administration(actor: Actor, administration_id: int, data: AdministrationInput) -> list[str]:
     """Assign and set as a bulk operation on one administration, which is audited and can be undone.
 
-    Raises `NoSuchAdministration` and `Refused`."""
+    Returns the names of the fields that changed; none when all were already set. Raises
+    `NoSuchAdministration`, and `Refused` for a value that is wrong: then nothing changes."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    administration_for(actor, administration_id)
+    administration = administration_for(actor, administration_id)
     params = data.dict(exclude_unset=True)
     draft = bulk.preview(actor, "change", params, bulk.Selection(ids=[administration_id]))
+    item = BulkItem.objects.for_actor(actor).get(operation=draft)
+    if item.reason_code not in ("", CommonReason.UNCHANGED):
+        raise _refusal(item.reason_code, data, administration.country)
     bulk.start_operation(actor, draft.pk)
+    columns = item.after.get("columns", {})
+    names = {name.removesuffix("_id") for name in columns} & set(AdministrationInput.model_fields)
+    people = item.after.get("people", {}).values()
+    names |= {"remove" if is_automatic is None else "add" for is_automatic in people}
+    return sorted(names)
 
 
-def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -> None:
-    """Store own values; None gives a setting back to template or organisation. Raises `Refused`."""
+def _refusal(reason_code: str, data: AdministrationInput, country: str) -> Refused:
+    """Return why an administration cannot be changed so, and for a number what is wrong with it."""
+    if reason_code.startswith("number_"):
+        return Refused(str(check_number(data.number or "", country).message), field="number")
+    return Refused(bulk.describe_reason(reason_code))
+
+
+def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -> list[str]:
+    """Store own values; None gives a setting back to template or organisation. Returns the keys that changed.
+    Raises `Refused`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     values = data.values
     validate_settings({key: value for key, value in values.items() if value is not None})
@@ -101,8 +127,10 @@ def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -
     administration.settings = to_shape(
         {key: value for key, value in merged.items() if value is not None}, SettingsMap
     )
-    if administration.settings == before:
-        return
+    after = administration.settings
+    changed = sorted(key for key in {**before, **after} if before.get(key) != after.get(key))
+    if not changed:
+        return []
     administration.save(update_fields=["settings"])
     record(
         actor.organisation_id,
@@ -111,6 +139,7 @@ def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -
         subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
         details={"before": before, "after": administration.settings},
     )
+    return changed
 
 
 def set_favourite(actor: Actor, administration_id: int, *, is_favourite: bool) -> None:

@@ -24,7 +24,7 @@ from koppel.books.reports.trial_balance import AccountBalance, trial_balance
 from koppel.connector.period_format import format_period
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format, TooManyRows, write_table
 from koppel.kit.web.decorators import query_parameters
-from koppel.kit.web.parameters import PAGE, TEXT, one_of
+from koppel.kit.web.parameters import PAGE, TEXT, one_of, query_without
 from koppel.organisations.requests import AuthenticatedRequest
 
 FORMAT = one_of(*Format)
@@ -269,10 +269,7 @@ def _per_period(
 
 def _export_query(request: AuthenticatedRequest) -> str:
     """Return the query string of this page for its export: all that chooses rows, without page and format."""
-    query = request.GET.copy()
-    for name in ("page", "format"):
-        query.pop(name, None)
-    return f"{query.urlencode()}&" if query else ""
+    return query_without(request, "page", "format")
 
 
 def _table_response(

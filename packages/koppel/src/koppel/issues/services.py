@@ -1,5 +1,6 @@
 """Raise and resolve. Both join the caller's transaction and scope."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 
 from django.db import connection
@@ -140,3 +141,11 @@ def resolve_issues(
 def _values(codes: Iterable[IssueCode]) -> list[str]:
     """Return the codes as plain text: psycopg dumps no list of members of several enums."""
     return [str(code) for code in codes]
+
+
+def open_contexts(organisation_id: int, subject: Subject, code: IssueCode) -> set[tuple[str, str]]:
+    """Return what the open issues of this code say of the subject: their detail keys with their facts."""
+    issues = Issue.objects.in_organisation(organisation_id).filter(
+        subject_kind=subject.kind, subject_id=subject.id or 0, code=code, resolved_at=None
+    )
+    return {(issue.detail_key, json.dumps(issue.context, sort_keys=True, default=str)) for issue in issues}

@@ -18,7 +18,7 @@ from koppel.onboarding.errors import FlowExpired, NoSuchFlow
 from koppel.onboarding.models import Flow, FlowState, Step
 from koppel.organisations.roles import Actor, Permission
 
-LIFETIME = timedelta(hours=24)
+LIFETIME = timedelta(days=30)
 STEPS = tuple(Step.values)
 FROM_CONNECTION = "from_connection"
 """The `origin` of a flow that was started from an existing connection: only

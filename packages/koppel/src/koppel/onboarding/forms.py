@@ -81,6 +81,7 @@ class AssignForm(Form[AssignInput]):
     template = IdField()
     users = IdsField()
     company = IdsField()
+    q = TextField()
 
     def input_values(self) -> Mapping[str, Any]:
         values = self.values

@@ -13,7 +13,7 @@ from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.email_domains import domain_of, normalised
-from koppel.organisations.preferences import Preferences
+from koppel.organisations.preference_types import Preferences
 from koppel.organisations.roles import Role
 
 

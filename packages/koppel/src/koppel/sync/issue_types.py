@@ -72,8 +72,8 @@ ISSUE_TYPES = (
             "count",
         ),
         _(
-            "Opening balance and entries do not add up to the closing balances of %(system)s. "
-            "The trial balance lists the differences."
+            "Opening balance and entries do not add up to the closing balances of %(system)s. Koppel runs a "
+            "full check, which also finds deleted records. The trial balance lists the differences."
         ),
         _("Show differences"),
         _differences,

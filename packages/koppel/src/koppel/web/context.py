@@ -1,5 +1,6 @@
 """Template context of every page's frame."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,10 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit import quarantine
 from koppel.notifications.inbox.queries import unread_count
+from koppel.onboarding.flow import open_flows
+from koppel.onboarding.models import Flow
 from koppel.organisations.models import Organisation
-from koppel.organisations.people.preferences import preferences_of
+from koppel.organisations.people.page_preferences import preferences_of
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
 from koppel.web.issues import open_count
@@ -63,6 +66,9 @@ ORGANISATION = (
 )
 
 
+UNFINISHED_SHOWN_ON = frozenset({"web:dashboard", "administrations:list", "connections:list"})
+
+
 @dataclass(frozen=True)
 class NavGroup:
     """Entries under one heading; those that the member may open."""
@@ -90,6 +96,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
         "preferences": SimpleLazyObject(lambda: preferences_of(actor)),
         "unread_notifications": SimpleLazyObject(lambda: unread_count(actor)),
+        "unfinished_imports": _unfinished_imports(request, actor),
         "open_issues": SimpleLazyObject(lambda: open_count(actor)),
         "nav_groups": [
             NavGroup("work", _("Work"), [item for item in MAIN if actor.can(item.permission)]),
@@ -97,6 +104,14 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         ],
         "may": {permission.value: actor.can(permission) for permission in Permission},
     }
+
+
+def _unfinished_imports(request: HttpRequest, actor: Actor) -> Sequence[Flow]:
+    """Return the actor's unfinished imports on the pages where work begins, else none."""
+    view_name = request.resolver_match.view_name if request.resolver_match else ""
+    if view_name not in UNFINISHED_SHOWN_ON or not actor.can(Permission.IMPORT_ADMINISTRATIONS):
+        return ()
+    return open_flows(actor)
 
 
 def _name_of(actor: Actor) -> str:

@@ -10,7 +10,7 @@ from koppel.administrations.models import Administration
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.models import Issue
 from koppel.issues.queries import IssueView, view_of
-from koppel.kit.database.text_search import normalize_search
+from koppel.kit.database.text_search import search_condition
 from koppel.organisations.roles import Actor, Permission
 
 PAGE_SIZE = 100
@@ -47,8 +47,7 @@ def _newest_first(issues: "QuerySet[Issue]") -> "QuerySet[Issue]":
 def _open(actor: Actor, search_text: str = "") -> "QuerySet[Issue]":
     """Return open issues; those of connections only for members who may act on them."""
     visible = Administration.objects.visible_to(actor)
-    for word in normalize_search(search_text).split()[:8]:
-        visible = visible.filter(search_key__contains=word)
+    visible = visible.filter(search_condition(search_text, lambda word: Q(search_key__contains=word)))
     condition = Q(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=visible.values("pk"))
     if actor.can(Permission.IMPORT_ADMINISTRATIONS) and not search_text.strip():
         condition |= Q(subject_kind=SubjectKind.CONNECTION)

@@ -52,14 +52,22 @@ def get_administration(request: AuthenticatedRequest, administration_id: int) ->
     return get_administration_out(request.actor, administration_id)
 
 
-@router.patch("/{int:administration_id}", response=AdministrationOut)
+class ChangedAdministrationOut(AdministrationOut):
+    """`changed` names the fields that the request changed; it is empty when all were set already."""
+
+    changed: list[str]
+
+
+@router.patch("/{int:administration_id}", response=ChangedAdministrationOut)
 @needs(Permission.CHANGE_ADMINISTRATIONS)
 def change_administration(
     request: AuthenticatedRequest, administration_id: int, payload: AdministrationInput
-) -> AdministrationOut:
-    """Assign and set, as bulk work on one administration: undone like it, under the id in the audit log."""
-    services.change_administration(request.actor, administration_id, payload)
-    return get_administration_out(request.actor, administration_id)
+) -> ChangedAdministrationOut:
+    """Assign and set, as bulk work on one administration: undone like it, under the id in the audit log. What
+    is wrong is refused, and then nothing changes."""
+    changed = services.change_administration(request.actor, administration_id, payload)
+    administration = get_administration_out(request.actor, administration_id)
+    return ChangedAdministrationOut(**administration.dict(), changed=changed)
 
 
 @router.put("/{int:administration_id}/access", response={204: None})

@@ -32,14 +32,20 @@ def get_settings(request: AuthenticatedRequest, administration_id: int) -> Setti
     return _settings(request.actor, administration_id)
 
 
-@router.patch("/{int:administration_id}/settings", response=SettingsOut)
+class ChangedSettingsOut(SettingsOut):
+    """`changed` names the settings that this request changed; none when all had these values already."""
+
+    changed: list[str]
+
+
+@router.patch("/{int:administration_id}/settings", response=ChangedSettingsOut)
 @needs(Permission.CHANGE_ADMINISTRATIONS)
 def change_settings(
     request: AuthenticatedRequest, administration_id: int, payload: SettingsInput
-) -> SettingsOut:
+) -> ChangedSettingsOut:
     """Set here, or give back to template or organisation."""
-    services.change_settings(request.actor, administration_id, payload)
-    return _settings(request.actor, administration_id)
+    changed = services.change_settings(request.actor, administration_id, payload)
+    return ChangedSettingsOut(**_settings(request.actor, administration_id).dict(), changed=changed)
 
 
 def _settings(actor: Actor, administration_id: int) -> SettingsOut:

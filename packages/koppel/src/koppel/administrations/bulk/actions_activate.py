@@ -74,18 +74,16 @@ def plan_activate(
     }
 
 
-def execute_deactivate(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
-    """Deactivate them; runs that wait or run are stopped at their last page."""
-    snapshot.write(actor.organisation_id, changes)
-    if administration_ids := _with_status(changes, Status.DEACTIVATED):
-        stop_syncs(actor.organisation_id, administration_ids)
+def execute_status_change(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
+    """Activate or deactivate them, or restore what they were before.
 
-
-def execute_activate(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
-    """Activate them; one that was never completely read is queued again for its first sync."""
+    Runs of those that stop end at their last page; one that was never completely read is queued again for its
+    first sync."""
     snapshot.write(actor.organisation_id, changes)
-    if administration_ids := _with_status(changes, Status.QUEUED):
-        queue_first_syncs(actor, administration_ids)
+    if stopped := _with_status(changes, Status.DEACTIVATED):
+        stop_syncs(actor.organisation_id, stopped)
+    if queued := _with_status(changes, Status.QUEUED):
+        queue_first_syncs(actor, queued)
 
 
 def _with_status(changes: Mapping[int, BulkValues], status: Status) -> list[int]:
@@ -150,7 +148,8 @@ ACTIONS = (
         audit_action=BulkAuditAction.ACTIVATED,
         validate=lambda actor, params: {},
         plan=plan_activate,
-        execute=execute_activate,
+        execute=execute_status_change,
+        is_undoable=True,
     ),
     BulkAction(
         key="deactivate",
@@ -160,6 +159,7 @@ ACTIONS = (
         audit_action=BulkAuditAction.DEACTIVATED,
         validate=validate_deactivate,
         plan=plan_deactivate,
-        execute=execute_deactivate,
+        execute=execute_status_change,
+        is_undoable=True,
     ),
 )

@@ -16,7 +16,7 @@ from koppel.administrations.bulk import actions_assign
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.models import Administration
 from koppel.company_registers.numbers import mask_number
-from koppel.company_registers.numbers.labels import strip_labels
+from koppel.company_registers.numbers.number_labels import strip_labels
 from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.database.text_search import normalize_search
@@ -161,8 +161,8 @@ def _headings(cells: Sequence[str], *, names_only: bool) -> list[str]:
 
 
 def _list_headings() -> dict[str, str]:
-    """Return the headings of an exported list, in every language."""
-    headings: dict[str, str] = {}
+    """Return the headings of an exported list: for people in every language, and the keys for programs."""
+    headings = {key: OF_LIST.get(key, UNREAD) for key in COLUMNS}
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
             headings |= {
@@ -266,8 +266,12 @@ class _LineParser:
             raise _Problem(_("No administration found with this name, number or code."))
         if len(matches) > 1:
             others = [(key, cell) for key, cell in named[1:] if key in IDENTIFYING]
-            told = [one for one in matches if others and all(one.shows(key, cell) for key, cell in others)]
-            matches = told or matches
+            narrowed = [
+                current
+                for current in matches
+                if others and all(current.shows(key, cell) for key, cell in others)
+            ]
+            matches = narrowed or matches
         if len(matches) > 1:
             raise _Problem(_("More than one administration matches."))
         return matches[0]

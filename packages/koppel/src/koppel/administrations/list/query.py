@@ -168,6 +168,11 @@ def read_query(request: HttpRequest) -> ListQuery:
     return parse_query(request.GET)
 
 
+def chooses_columns(request: HttpRequest) -> bool:
+    """Tell whether the list's address chooses columns; else the person's own layout applies."""
+    return "columns" in request.GET
+
+
 def parse_query(params: QueryDict) -> ListQuery:
     """Parse the address bar; what is unknown is kept in `unknown`. Raises
     `UnknownParameter` for a filter that is too long."""

@@ -20,7 +20,7 @@ from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
-from koppel.kit.database.text_search import normalize_search
+from koppel.kit.database.text_search import search_condition
 from koppel.organisations.roles import Actor, Role
 
 PAGE_SIZE = 100
@@ -48,9 +48,14 @@ def apply_filters(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
 
 def _matching(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
     queryset = Administration.objects.visible_to(actor)
-    for word in normalize_search(query.single.get("q", "")).split()[:8]:
+    if text := query.single.get("q", ""):
         queryset = queryset.filter(
-            Q(search_key__contains=word) | Q(remote_company_id__in=_companies_with_code(actor, word))
+            search_condition(
+                text,
+                lambda word: (
+                    Q(search_key__contains=word) | Q(remote_company_id__in=_companies_with_code(actor, word))
+                ),
+            )
         )
     for key, values in query.multi.items():
         queryset = queryset.filter(_MULTI_CONDITIONS[key](actor, values))

@@ -7,7 +7,8 @@ from django.utils.functional import Promise
 from koppel.administrations import hooks
 from koppel.administrations.hooks import ordered_tabs
 from koppel.administrations.list.cell_markup import moment
-from koppel.administrations.models import Favourite
+from koppel.administrations.models import Administration, Favourite
+from koppel.connections.queries import reconnect_hint
 from koppel.organisations.roles import Actor
 
 register = template.Library()
@@ -44,6 +45,12 @@ def sync_url(administration_id: int) -> str:
 def start_sync_url(administration_id: int) -> str:
     """Return where a form posts to start a sync; '' when no app can."""
     return hooks.start_sync_url(administration_id)
+
+
+@register.simple_tag
+def sync_obstacle(administration: Administration) -> str:
+    """Return why its connection cannot sync now, such as a sign-in that is needed; '' when it can."""
+    return reconnect_hint(administration.connection, administration.remote_company)
 
 
 @register.simple_tag

@@ -235,8 +235,8 @@ def _differences(item: BulkItem, administration: Administration | None, names: b
     """Return nothing of an administration that the reader may not see."""
     if administration is None:
         return []
+    before, after = (bulk.mask_values(values, administration.country) for values in (item.before, item.after))
+    # What was undone has gone back: the last thing that happened is shown.
     return bulk.describe_changes(
-        bulk.mask_values(item.before, administration.country),
-        bulk.mask_values(item.after, administration.country),
-        names,
+        *((after, before) if item.state == ItemState.UNDONE else (before, after)), names
     )

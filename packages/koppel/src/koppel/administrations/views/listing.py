@@ -20,7 +20,7 @@ from koppel.administrations.list.export import export_list
 from koppel.administrations.list.filter_checks import unknown_in
 from koppel.administrations.list.filter_menu import SINGLE_LABELS, chips, menus
 from koppel.administrations.list.page_rows import render_rows
-from koppel.administrations.list.query import ListQuery, parse_query_string, read_query
+from koppel.administrations.list.query import ListQuery, chooses_columns, parse_query_string, read_query
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.list.row_context import load_row_context
 from koppel.administrations.models import SavedView, Status
@@ -28,7 +28,7 @@ from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import UnknownPart, first_parts, removal_links
-from koppel.organisations.people.preferences import preferences_of
+from koppel.organisations.people.page_preferences import preferences_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
@@ -159,9 +159,9 @@ def list_hidden(request: AuthenticatedRequest) -> HttpResponse:
 def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[str, Any]:
     actor = request.actor
     layout = preferences_of(actor).layout(LIST_NAME)
-    shown = list_query if "columns" in request.GET else list_query.with_columns(layout.columns)
+    visible = list_query if chooses_columns(request) else list_query.with_columns(layout.columns)
     page = get_page(actor, list_query)
-    row_context = load_row_context(actor, page.rows, shown.columns)
+    row_context = load_row_context(actor, page.rows, visible.columns)
     import_id = list_query.single.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(row_context.progress.values()) if state else []
@@ -171,15 +171,15 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "nav_section": NAV_SECTION,
         "list_query": list_query,
         "query": list_query.to_query_string(),
-        "shown_query": shown.to_query_string(),
-        "columns": _column_choices(shown.columns),
+        "shown_query": visible.to_query_string(),
+        "columns": _column_choices(visible.columns),
         "columns_next": f"{request.path}?{list_query.with_columns(()).to_query_string() or 'all=1'}",
         "is_sized": bool(layout.widths),
         "page": page,
         "first": (page.number - 1) * PAGE_SIZE + 1,
         "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
-        "headings": _headings(list_query, shown.columns, layout.widths),
-        "rows": render_rows(page.rows, shown.columns, row_context),
+        "headings": _headings(list_query, visible.columns, layout.widths),
+        "rows": render_rows(page.rows, visible.columns, row_context),
         "state": state,
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,
@@ -188,10 +188,10 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
     }
 
 
-def _column_choices(shown: Sequence[str]) -> Sequence[tuple[str, str | Promise, bool]]:
+def _column_choices(visible_keys: Sequence[str]) -> Sequence[tuple[str, str | Promise, bool]]:
     """Return (key, label, is shown) of every column: those shown in their order, then the others."""
-    keys = dict.fromkeys((*shown, *COLUMNS))
-    return [(key, COLUMNS[key].label, key in shown) for key in keys]
+    keys = dict.fromkeys((*visible_keys, *COLUMNS))
+    return [(key, COLUMNS[key].label, key in visible_keys) for key in keys]
 
 
 def _headings(

@@ -26,6 +26,7 @@ class Form:
 
     action: str
     method: str
+    mode: str = ""
     fields: list[tuple[str, str]] = field(default_factory=list)
     boxes: list[tuple[str, str]] = field(default_factory=list)
     buttons: list[tuple[str, str, str]] = field(default_factory=list)
@@ -41,14 +42,13 @@ class Page:
     forms: list[Form]
     links: list[tuple[str, str]]
 
-    def form(self, *names: str, button: str = "") -> Form:
+    def form(self, *names: str, button: str = "", mode: str = "") -> Form:
         """Return the first form with all these fields, and with a button of this name. Raises
         `UnexpectedPage`.
         """
         for candidate in self.forms:
-            if set(names) <= candidate.names and (
-                not button or any(name == button for name, _v, _t in candidate.buttons)
-            ):
+            has_button = not button or any(name == button for name, _v, _t in candidate.buttons)
+            if set(names) <= candidate.names and has_button and mode in ("", candidate.mode):
                 return candidate
         raise UnexpectedPage(
             f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self.beginning}"
@@ -136,7 +136,11 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self._form = Form(attributes.get("action", ""), attributes.get("method", "get").lower())
+            self._form = Form(
+                attributes.get("action", ""),
+                attributes.get("method", "get").lower(),
+                attributes.get("data-mode", ""),
+            )
             self.forms.append(self._form)
         elif tag == "a" and attributes.get("href"):
             self.links.append((attributes["href"], ""))

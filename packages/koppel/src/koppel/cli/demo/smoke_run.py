@@ -84,7 +84,7 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     )
     page = browser.get(f"{smoke_run.public_url}/connections/new/")
     page = browser.submit(page, page.form(button="connector"), {}, button="connector")
-    page = browser.submit(page, page.form("app"), {})
+    page = browser.submit(page, page.form("app", mode="company_list"), {})
     account = {"username": smoke_run.facts.sandbox_user, "password": smoke_run.facts.sandbox_password}
     page = browser.submit(page, page.form("username", "password"), account)
     page = browser.submit(page, page.form("request", button="answer"), {}, button="answer", value="allow")

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus, doubtful, invalid
 from koppel.company_registers.numbers.country_rules import VALIDATORS
-from koppel.company_registers.numbers.labels import digits_beside_label, strip_labels
+from koppel.company_registers.numbers.number_labels import digits_beside_label, strip_labels
 from koppel.kit.database.text import clean_text
 
 LENGTH_MAX = 60

@@ -61,7 +61,7 @@ def check_german_number(compact_number: str, typed: str) -> NumberCheck:
 def is_known_court(court: str) -> bool:
     """Return whether it is a court's name, also with ue for ü, or longer: Freiburg im Breisgau."""
     plain = _plain(court)
-    return any(plain == known or plain.startswith(f"{known} ") for known in _KNOWN)
+    return any(plain == known or plain.startswith(f"{known} ") for known in _COURT_NAMES)
 
 
 def _register_number(match: re.Match[str]) -> str:
@@ -84,7 +84,7 @@ def _plain(court: str) -> str:
     return " ".join(court.casefold().translate(_PLAIN).split())
 
 
-_KNOWN = frozenset(
+_COURT_NAMES = frozenset(
     name
     for court in handelsregisternummer.GERMAN_COURTS
     for name in (_plain(court), _plain(court.partition(" (")[0]))

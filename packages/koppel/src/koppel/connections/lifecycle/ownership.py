@@ -192,9 +192,7 @@ def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
 
 
 def _transfer_not_requested() -> ConsentRefused:
-    return ConsentRefused(
-        "transfer_not_requested", _("The transfer of this connection to you was cancelled.")
-    )
+    return ConsentRefused("transfer_not_requested", _("This connection is not being transferred to you."))
 
 
 def _reached_by(actor: Actor, grant: Grant) -> set[str]:

@@ -26,19 +26,9 @@ DESCRIPTOR = Descriptor(
     scopes=SCOPES,
     consent_modes=(
         ConsentMode(
-            COMPANY_LIST,
-            _("One sign-in reaches many companies"),  # type: ignore[arg-type]
-            _(  # type: ignore[arg-type]
-                "The classic method, with a list of companies. Visma retired it for new apps in 2025, so "
-                "it works with the sandbox only."
-            ),
-            scopes=SCOPES,
-            advice=SERVICE_ACCOUNT,  # type: ignore[arg-type]
-        ),
-        ConsentMode(
             COMPANY_PER_SIGN_IN,
             _("One company per sign-in"),  # type: ignore[arg-type]
-            _("The current Visma Connect: choose one company at each sign-in, then add the next one."),  # type: ignore[arg-type]
+            _("Choose one company at each sign-in, then add the next one."),  # type: ignore[arg-type]
             collects_many=True,
             scopes=SCOPES,
             advice=SERVICE_ACCOUNT,  # type: ignore[arg-type]
@@ -64,6 +54,16 @@ DESCRIPTOR = Descriptor(
                 "staff leave or change passwords."
             ),
         ),
+        ConsentMode(
+            COMPANY_LIST,
+            _("Company list (sandbox only)"),  # type: ignore[arg-type]
+            _(  # type: ignore[arg-type]
+                "One sign-in reaches all companies of a user. Visma retired this in 2025; it shows the "
+                "product with the sandbox."
+            ),
+            scopes=SCOPES,
+            advice=SERVICE_ACCOUNT,  # type: ignore[arg-type]
+        ),
     ),
     environments=(
         Environment(
@@ -84,7 +84,7 @@ DESCRIPTOR = Descriptor(
                 "api": "http://127.0.0.1:8410",
                 "legacy": "http://127.0.0.1:8410",
             },
-            (COMPANY_LIST, COMPANY_PER_SIGN_IN, SERVICE),
+            (COMPANY_PER_SIGN_IN, SERVICE, COMPANY_LIST),
         ),
     ),
     setup_requirements=_("A Visma.net user with the role “API User” on each company."),  # type: ignore[arg-type]

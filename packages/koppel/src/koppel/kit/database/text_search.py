@@ -3,7 +3,12 @@
 The embedded server has neither ICU nor unaccent, so the letters of the supported countries are listed here.
 """
 
-from django.db.models import Func, Value
+import re
+from collections.abc import Callable
+from functools import reduce
+from operator import and_, or_
+
+from django.db.models import Func, Q, Value
 from django.db.models.functions import Concat, Lower
 
 from koppel.kit.database.text import compose
@@ -11,11 +16,33 @@ from koppel.kit.database.text import compose
 ACCENTED = "àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸŠŽ"
 PLAIN = "aaaaaaaceeeeiiiinooooooouuuuyysz" * 2
 _TABLE = str.maketrans(ACCENTED, PLAIN)
+WORDS_MAX = 8
+NUMBER_DIGITS_MIN = 7
+_NUMBER = re.compile(r"(?:[a-z]{2}[ .-]?)?(\d[\d .\-/]*\d)")
+_NO_DIGITS = re.compile(r"\D")
 
 
 def normalize_search(text: str) -> str:
     """Return a search text in the form that `Folded` stores."""
     return compose(text).lower().translate(_TABLE)
+
+
+def search_alternatives(text: str) -> list[list[str]]:
+    """Return lists of words; a text matches the search when it contains all words of one list.
+
+    A number is found however it was typed: `580 615 68`, `58.061.568` and `NL58061568` are also `58061568`.
+    """
+    folded = normalize_search(text).strip()
+    words = folded.split()[:WORDS_MAX]
+    number = _NUMBER.fullmatch(folded)
+    digits = _NO_DIGITS.sub("", number[1]) if number else ""
+    return [words, [digits]] if len(digits) >= NUMBER_DIGITS_MIN and [digits] != words else [words]
+
+
+def search_condition(text: str, contains: Callable[[str], Q]) -> Q:
+    """Return the condition of a search; `contains` gives that of one word. An empty search finds all."""
+    alternatives = (reduce(and_, map(contains, words), Q()) for words in search_alternatives(text))
+    return reduce(or_, alternatives)
 
 
 def Folded(*names: str) -> Func:

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from koppel.kit.errors import KoppelError
+from koppel.kit.tabular.column_types import Column
 from koppel.kit.tabular.conventions import Cell, Conventions, conventions, to_local
-
-if TYPE_CHECKING:
-    from koppel.kit.tabular.writers import Column
 
 ROWS_MAX = 1_048_575
 DIGITS_EXACT = 15
@@ -35,7 +33,7 @@ class TooManyRows(KoppelError):
 
 
 def write_workbook(
-    target: IO[bytes], title: str, columns: Sequence["Column"], rows: Iterable[Sequence[Cell]]
+    target: IO[bytes], title: str, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]
 ) -> None:
     """Write the table. Raises `TooManyRows`."""
     import xlsxwriter  # noqa: PLC0415 - only who exports pays for it

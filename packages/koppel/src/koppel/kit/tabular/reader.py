@@ -144,7 +144,7 @@ def read_rows(
 def heading_keys(cells: Sequence[str], names: Mapping[str, str]) -> list[str]:
     """Return the key of each heading; '' if `names` does not have it.
 
-    Case, accents, and signs between words make no difference: `KvK-nr.`, `kvk nr` and `KVK_NR` are one.
+    Case, accents, and signs between words make no difference: "KvK-nr.", "kvk nr" and "KVK_NR" are one.
     """
     keys = {_heading_words(name): key for name, key in names.items()}
     return [keys.get(_heading_words(cell), "") for cell in cells]

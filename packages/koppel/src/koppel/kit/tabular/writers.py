@@ -7,14 +7,14 @@ The caller states the type of each column, because an empty table has types too.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import StrEnum
 from itertools import chain, islice
-from typing import IO, Any
+from typing import IO
 
+from koppel.kit.tabular.column_types import Column, ColumnType
 from koppel.kit.tabular.conventions import Cell, conventions, plain_text
 from koppel.kit.tabular.excel import TooManyRows, write_workbook
 
@@ -23,17 +23,6 @@ BYTE_ORDER_MARK = "\ufeff"
 """Without it Excel reads UTF-8 as a code page of its own."""
 PARQUET_ROWS = 20_000
 PARQUET_DIGITS, PARQUET_DECIMALS = 38, 10
-
-
-class ColumnType(StrEnum):
-    """The type of a column's values."""
-
-    TEXT = "text"
-    AMOUNT = "amount"
-    INTEGER = "whole"
-    BOOLEAN = "flag"
-    DATE = "day"
-    DATETIME = "moment"
 
 
 class Format(StrEnum):
@@ -54,16 +43,6 @@ MEDIA_TYPES = {
     Format.PARQUET: "application/vnd.apache.parquet",
     Format.PLAIN_CSV: "text/csv; charset=utf-8",
 }
-
-
-@dataclass(frozen=True)
-class Column:
-    """`key` is its name for programs, `title` for people. `display` makes of a value what people read."""
-
-    key: str
-    title: str
-    type: ColumnType = ColumnType.TEXT
-    display: Callable[[Any], Cell] | None = None
 
 
 def write_table(

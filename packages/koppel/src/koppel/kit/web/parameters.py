@@ -155,6 +155,14 @@ def values_of(query: QueryDict, parameters: Mapping[str, Parameter]) -> dict[str
     return {name: parameter.read(map(str, query.getlist(name))) for name, parameter in parameters.items()}
 
 
+def query_without(request: HttpRequest, *names: str) -> str:
+    """Return the query string of a page without these parameters, ending in `&` unless it is empty."""
+    query = request.GET.copy()
+    for name in names:
+        query.pop(name, None)
+    return f"{query.urlencode()}&" if query else ""
+
+
 def require_bounded(
     query: QueryDict, characters_max: int = QUERY_CHARACTERS_MAX, name: str = "query"
 ) -> None:

@@ -25,6 +25,10 @@ class AssignmentRow:
     template: str
     people: tuple[str, ...]
 
+    @property
+    def is_assigned(self) -> bool:
+        return bool(self.division or self.template or self.people)
+
 
 def assign(flow: Flow, data: AssignInput) -> int:
     """Store assignments of the chosen ones among these companies. Returns their number. Raises

@@ -1,5 +1,7 @@
 """⑤ Assign the companies, or skip; then finish the import."""
 
+from urllib.parse import urlencode
+
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -7,6 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.administrations.queries import assignment_choices
+from koppel.kit.web.decorators import query_parameters
+from koppel.kit.web.parameters import TEXT
 from koppel.onboarding import services
 from koppel.onboarding.forms import AssignForm
 from koppel.onboarding.inputs import AssignInput
@@ -19,6 +23,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Role
 
 
+@query_parameters(q=TEXT)
 @step_page(Step.ASSIGN)
 def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Assign the ticked rows, as often as needed; then finish (step 5)."""
@@ -27,8 +32,13 @@ def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     administrators = Membership.objects.for_actor(request.actor).filter(
         role=Role.ADMINISTRATOR, is_active=True
     )
+    rows = assign_step.list_assignments(request.actor, flow)
+    assigned = sum(row.is_assigned for row in rows)
     context = {
-        "rows": assign_step.list_assignments(request.actor, flow),
+        "rows": rows,
+        "assigned": assigned,
+        "unassigned": len(rows) - assigned,
+        "search": request.parameters["q"] or "",
         "administrators": [
             str(member.user) for member in administrators.select_related("user").order_by("user__name")
         ],
@@ -40,17 +50,19 @@ def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     form = AssignForm.of(request)
-    action, data = form.values_or_refusal()["action"], form.input_or_refusal()
+    values, data = form.values_or_refusal(), form.input_or_refusal()
+    action = values["action"]
+    here = f"{request.path}?{urlencode({'q': values['q']})}" if values["q"] else request.path
     if action == "apply":
         _apply(request, flow, data, announce=True)
-        return HttpResponseRedirect(request.path)
+        return HttpResponseRedirect(here)
     if action == "clear":
         count = assign_step.clear(flow, data.companies)
         text = ngettext(
             "Cleared for %(count)d administration.", "Cleared for %(count)d administrations.", count
         )
         messages.success(request, text % {"count": count})
-        return HttpResponseRedirect(request.path)
+        return HttpResponseRedirect(here)
     if action == "finish":
         _apply(request, flow, data, announce=False)
     return _finish(request, flow)

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.web.forms import ChoiceField, FlagField, Form, TextField
 from koppel.kit.web.schemas import Input
-from koppel.organisations.preferences import DENSITIES, THEMES, WIDTH_MAX, WIDTH_MIN
+from koppel.organisations.preference_types import DENSITIES, THEMES, WIDTH_MAX, WIDTH_MIN
 
 COLUMNS_MAX = 50
 KEY_LENGTH_MAX = 40
@@ -17,7 +17,9 @@ INVALID = _("This layout of a list cannot be read.")
 
 class PreferencesForm(Form[Input]):
     """`list_name` names the list that `columns` (keys in order, separated by points, or one field each) and
-    `widths` (`name:220.status:140`) are for. `reset` gives it its default columns."""
+    `widths` (`name:220.status:140`) are for. `reset` gives it its default columns.
+
+    No input type: only pages save preferences."""
 
     density = ChoiceField(choices=[(density, density) for density in DENSITIES])
     theme = ChoiceField(choices=[(theme, theme) for theme in THEMES])

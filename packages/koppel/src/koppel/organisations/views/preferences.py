@@ -6,7 +6,7 @@ from django.urls import reverse
 from koppel.kit.web.decorators import action_of
 from koppel.kit.web.forms import return_url
 from koppel.organisations.forms.preferences import PreferencesForm
-from koppel.organisations.people.preferences import change_layout, change_preferences
+from koppel.organisations.people.page_preferences import change_layout, change_preferences
 from koppel.organisations.requests import AuthenticatedRequest
 
 

@@ -14,7 +14,7 @@ from koppel.administrations.services import mark_synced, set_status
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.health import require_reauth
 from koppel.connector.errors import ConnectorError
-from koppel.issues.services import raise_issue, resolve_issues
+from koppel.issues.services import open_contexts, raise_issue, resolve_issues
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.keys import EventKey
@@ -27,6 +27,7 @@ from koppel.sync.issue_types import SyncIssue
 from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.import_completion import notify_import_finished
+from koppel.sync.runs.services import request_full_check
 
 _SQL = load_statements("koppel.sync")
 RUN_ISSUES = (
@@ -54,7 +55,12 @@ def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
             claimed.organisation_id, SyncEvent.SYNC_FAILING, _key(claimed), [claimed.administration_id]
         )
         if first or is_due(claimed):
+            differences_before = open_contexts(claimed.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
             check(claimed.organisation_id, claimed.administration_id)
+            differences = open_contexts(claimed.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
+            # Deleted records are announced nowhere: a new difference may be one. A full read has seen it all.
+            if differences - differences_before and not (first or claimed.full):
+                request_full_check(claimed.organisation_id, claimed.administration_id)
         if first:
             notify_import_finished(claimed.organisation_id, claimed.administration_id)
     return True

@@ -135,7 +135,8 @@ def request_for_connection(actor: Actor, connection_id: int) -> int:
     new_ids = list(waiting.filter(activated_at=None).values_list("pk", flat=True))
     waiting.filter(pk__in=new_ids).update(status=Status.QUEUED, status_code="", status_reason="")
     created = _request(actor.organisation_id, new_ids, Trigger.IMPORT, actor.name)
-    return created + _request(actor.organisation_id, imported_ids, Trigger.SCHEDULE, actor.name)
+    # The run makes up for the schedule; nobody asked for it.
+    return created + _request(actor.organisation_id, imported_ids, Trigger.SCHEDULE, "")
 
 
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
@@ -152,6 +153,11 @@ def request_released(organisation_id: int, administration_ids: Sequence[int], re
     created = _request(organisation_id, new_ids, Trigger.IMPORT, requested_by)
     trigger = Trigger.MANUAL if requested_by else Trigger.SCHEDULE
     return created + _request(organisation_id, imported_ids, trigger, requested_by, full=True)
+
+
+def request_full_check(organisation_id: int, administration_id: int) -> bool:
+    """Queue a full check, which also finds deleted records. Returns False when a run is open already."""
+    return _request(organisation_id, [administration_id], Trigger.SCHEDULE, "", full=True) > 0
 
 
 def request_due_runs() -> int:

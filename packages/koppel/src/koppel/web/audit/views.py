@@ -15,11 +15,13 @@ from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_log.reading import Redactor, list_entries, redactor_for
 from koppel.administrations.audit_log.rendering import AuditRenderer
+from koppel.administrations.models import Administration
 from koppel.audit.audit_actions import AuditLogAction
 from koppel.audit.hooks import action_label, audit_actions
 from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter, actors_of
 from koppel.audit.services import record
+from koppel.audit.subjects import SubjectKind
 from koppel.kit.tabular.writers import MEDIA_TYPES, Cell, Column, ColumnType, Format, write_table
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, lazy_choices, one_of
@@ -57,6 +59,8 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
         return _export(request, entries, filters, redactor)
     renderer = AuditRenderer(request.actor)
     page = _CappedPaginator(entries, PAGE_SIZE).get_page(request.parameters["page"])
+    subjects = [entry.subject_id for entry in page if entry.subject_kind == SubjectKind.ADMINISTRATION]
+    visible = Administration.objects.visible_to(request.actor).filter(pk__in=subjects)
     context = {
         "nav_section": "activity",
         "filters": filters,
@@ -66,6 +70,8 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
             (entry, renderer.subject_name(entry), renderer.changes(entry), renderer.other_details(entry))
             for entry in map(redactor.redact, page)
         ],
+        # A withdrawn administration is gone: its entries stay, without a link.
+        "linked": set(visible.values_list("pk", flat=True)),
         "people": actors_of(request.actor.organisation_id),
         "actions": sorted(
             ((code, str(action.label)) for code, action in audit_actions.items()),

@@ -20,7 +20,6 @@ TOPICS: Mapping[str, str] = {
     "organisations": "people",
     "organisations:settings": "administrations#settings",
     "organisations:templates": "administrations#templates",
-    "own": "people#your-account",
     "registers": "registers",
     "sync": "sync",
     "web": "getting-started",

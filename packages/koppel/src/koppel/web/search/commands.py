@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.administrations.models import Administration
 from koppel.kit.database.text_search import normalize_search
 from koppel.organisations.roles import Actor, Permission
-from koppel.web.search.results import SearchResult
+from koppel.web.search.search_result import SearchResult
 
 LANGUAGES = ("en", "nl")
 """A label is found in each of them, whatever the reader's language."""

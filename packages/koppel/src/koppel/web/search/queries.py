@@ -12,7 +12,7 @@ from koppel.kit.web.parameters import id_of
 from koppel.organisations.roles import Actor
 from koppel.web.search import commands, records
 from koppel.web.search.commands import ACTION_KIND, PAGE_KIND, Command
-from koppel.web.search.results import ResultGroup, SearchResult
+from koppel.web.search.search_result import ResultGroup, SearchResult
 
 LETTERS_MIN = 2
 RECENT_MAX = 6
@@ -36,9 +36,9 @@ def search(actor: Actor, text: str, administration_id: int | None = None) -> lis
         ResultGroup(_("Pages"), tuple(_pages(actor, words, administration))),
     ]
     plain_words = normalize_search(query).split()
-    found = [ResultGroup(kind.label, tuple(kind.find(actor, plain_words))) for kind in records.KINDS]
+    groups_found = [ResultGroup(kind.label, tuple(kind.find(actor, plain_words))) for kind in records.KINDS]
     accounts = records.find_accounts(actor, administration, query) if administration else []
-    groups += [ResultGroup(_("Accounts"), tuple(accounts)), *found]
+    groups += [ResultGroup(_("Accounts"), tuple(accounts)), *groups_found]
     return _ranked([group for group in groups if group.results], normalize_search(query))
 
 
@@ -107,13 +107,13 @@ def _distance(result: SearchResult, text: str) -> int:
 
 def _recent(actor: Actor, keys: Sequence[str]) -> list[SearchResult]:
     """Return the results of the keys that the actor may still open, in their order."""
-    found: dict[str, SearchResult] = {}
+    results: dict[str, SearchResult] = {}
     for kind in records.KINDS:
         ids = [id_of(key.removeprefix(f"{kind.key}:")) for key in keys if key.startswith(f"{kind.key}:")]
         rows = kind.chosen_before(actor, [number for number in ids if number])
-        found |= {f"{kind.key}:{number}": result for number, result in rows.items()}
+        results |= {f"{kind.key}:{number}": result for number, result in rows.items()}
     for key in keys:
         command = _STATIC.get(key)
         if command and list(commands.offered(actor, (command,))):
-            found[key] = commands.result_of(command, key.partition(":")[0])
-    return [found[key] for key in dict.fromkeys(keys) if key in found]
+            results[key] = commands.result_of(command, key.partition(":")[0])
+    return [results[key] for key in dict.fromkeys(keys) if key in results]

@@ -22,7 +22,7 @@ from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.database.text_search import Folded, normalize_search
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor, Permission
-from koppel.web.search.results import SearchResult
+from koppel.web.search.search_result import SearchResult
 
 RESULTS_SHOWN = 8
 WORDS_MAX = 8
@@ -158,7 +158,8 @@ def find_accounts(actor: Actor, administration: Administration, text: str) -> li
     condition = Q()
     for word in normalize_search(text).split()[:WORDS_MAX]:
         condition &= Q(search_text__contains=word)
-    accounts = accounts.annotate(search_text=Folded("name")).filter(condition | Q(code__startswith=text))
+    accounts = accounts.annotate(label=Cast("name", CharField())).annotate(search_text=Folded("label"))
+    accounts = accounts.filter(condition | Q(code__startswith=text))
     return [
         SearchResult(
             key="",

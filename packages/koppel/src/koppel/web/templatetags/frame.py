@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from koppel.audit import hooks as audit_hooks
 from koppel.books.read.labels import RESOURCES
-from koppel.kit.web.messages import undo_url_of
+from koppel.kit.web.undo_messages import undo_url_of
 
 register = template.Library()
 

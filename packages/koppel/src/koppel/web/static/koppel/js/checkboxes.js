@@ -18,7 +18,7 @@ export function countBoxes() {
 
 function showCount(counter) {
   const name = CSS.escape(counter.dataset.countOf);
-  const count = document.querySelectorAll(`input[type=checkbox][name="${name}"]:checked`).length;
+  const count = document.querySelectorAll(`input[type=checkbox][name="${name}"]:checked:not(:disabled)`).length;
   counter.textContent = count.toLocaleString(language);
   const button = counter.closest("button");
   if (button && button.dataset.needsSome !== undefined) button.disabled = count === 0;

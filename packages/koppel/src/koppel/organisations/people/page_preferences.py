@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from koppel.organisations.models import Membership
-from koppel.organisations.preferences import DEFAULT_PREFERENCES, ListLayout, Preferences
+from koppel.organisations.preference_types import DEFAULT_PREFERENCES, ListLayout, Preferences
 from koppel.organisations.roles import Actor
 
 

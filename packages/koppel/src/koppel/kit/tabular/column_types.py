@@ -1,0 +1,29 @@
+"""The columns of a table that is exported."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from koppel.kit.tabular.conventions import Cell
+
+
+class ColumnType(StrEnum):
+    """The type of a column's values."""
+
+    TEXT = "text"
+    AMOUNT = "amount"
+    INTEGER = "whole"
+    BOOLEAN = "flag"
+    DATE = "day"
+    DATETIME = "moment"
+
+
+@dataclass(frozen=True)
+class Column:
+    """`key` is its name for programs, `title` for people. `display` makes of a value what people read."""
+
+    key: str
+    title: str
+    type: ColumnType = ColumnType.TEXT
+    display: Callable[[Any], Cell] | None = None

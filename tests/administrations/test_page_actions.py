@@ -1,0 +1,78 @@
+"""What an administration's page offers: activate, deactivate and their undo; why it cannot sync now."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from koppel.administrations.models import Administration, BulkOperation
+from koppel.connections.models import Connection
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.roles import Actor
+from tests.books.factories import NOW, administration_of
+from tests.fixtures.people import signed_in
+
+
+@pytest.fixture
+def boss(actor: Any) -> Actor:
+    return actor("administrator")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def administration(boss: Actor) -> Administration:
+    return administration_of(boss, activated_at=NOW)
+
+
+def status(administration: Administration) -> str:
+    with organisation_scope(administration.organisation_id):
+        return str(Administration.objects.get(pk=administration.pk).status)
+
+
+def press(browser: Client, administration: Administration, action: str) -> int:
+    """The button of the page, then the one of the preview. The operation."""
+    page = browser.get(f"/administrations/{administration.pk}/").content.decode()
+    assert f'value="{action}"' in page
+    answer = browser.post("/administrations/bulk/preview", {"action": action, "id": administration.pk})
+    operation_id = int(answer.headers["Location"].rstrip("/").rsplit("/", 1)[1])
+    browser.post(f"/administrations/bulk/{operation_id}/start")
+    return operation_id
+
+
+def test_deactivating_and_activating_from_the_page_can_be_undone(
+    boss: Actor, administration: Administration
+) -> None:
+    browser = signed_in(boss)
+    for action, then in (("deactivate", "deactivated"), ("activate", "active")):
+        before = status(administration)
+        operation_id = press(browser, administration, action)
+        assert status(administration) == then
+        browser.post(f"/administrations/bulk/{operation_id}/undo")
+        with organisation_scope(boss.organisation_id):
+            assert BulkOperation.objects.get(pk=operation_id).state == "undone"
+        assert status(administration) == before
+        press(browser, administration, action)
+    assert status(administration) == "active"
+
+
+def test_a_deactivated_administration_offers_to_activate_and_not_to_sync(
+    boss: Actor, administration: Administration
+) -> None:
+    browser = signed_in(boss)
+    press(browser, administration, "deactivate")
+    page = browser.get(f"/administrations/{administration.pk}/").content.decode()
+    assert 'value="activate"' in page
+    assert "/sync/now" not in page
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [("paused", "The connection is paused."), ("needs_reauth", "Sign in again to this connection first.")],
+)
+def test_a_dead_connection_is_named_and_sync_now_is_disabled(
+    boss: Actor, administration: Administration, state: str, sentence: str
+) -> None:
+    with organisation_scope(boss.organisation_id):
+        Connection.objects.update(state=state)
+    page = signed_in(boss).get(f"/administrations/{administration.pk}/").content.decode()
+    assert sentence in page
+    assert "disabled title=" in page

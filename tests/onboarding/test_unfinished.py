@@ -1,0 +1,49 @@
+"""An import that was left is offered where work begins, for a month; step Assign keeps what was done."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from koppel.kit.tenancy import organisation_scope
+from koppel.onboarding.models import Flow
+from koppel.organisations.models import Division
+from tests.fixtures.first_steps import Newcomer
+from tests.onboarding.test_wizard import anna, listed, to_assign  # noqa: F401 - fixtures
+
+PAGES = ("/", "/administrations/?all=1", "/connections/")
+
+
+def test_an_unfinished_import_is_offered_where_work_begins(listed: Newcomer) -> None:  # noqa: F811
+    for page in PAGES:
+        text = listed.client.get(page).content.decode()
+        assert "unfinished import" in text, page
+        assert f'href="{listed.flow}"' in text, page
+    with organisation_scope(listed.actor.organisation_id):
+        assert Flow.objects.get().expires_at > timezone.now() + timedelta(days=29)
+        Flow.objects.update(state="abandoned")
+    for page in PAGES:
+        assert "unfinished import" not in listed.client.get(page).content.decode(), page
+
+
+@pytest.mark.parametrize("search", ["", "bakkerij"])
+def test_the_search_stays_and_only_the_rest_is_ticked_after_apply(listed: Newcomer, search: str) -> None:  # noqa: F811
+    ids = to_assign(listed, 3)
+    with organisation_scope(listed.actor.organisation_id):
+        division = Division.objects.create(organisation_id=listed.actor.organisation_id, name="Noord")
+    assert ticked(listed, f"{listed.flow}assign") == set(ids)
+    answer = listed.client.post(
+        f"{listed.flow}assign", {"action": "apply", "company": ids[:1], "division": division.pk, "q": search}
+    )
+    location = answer.headers["Location"]
+    assert location == f"{listed.flow}assign" + (f"?q={search}" if search else "")
+    assert ticked(listed, location) == set(ids[1:])
+    page = listed.client.get(location).content.decode()
+    assert f'name="q" value="{search}"' in page
+    assert "1 of 3 assigned" in page
+
+
+def ticked(person: Newcomer, path: str) -> set[int]:
+    page = person.client.get(path).content.decode()
+    return {int(key) for key in re.findall(r'name="company" value="(\d+)" checked', page)}
