@@ -355,7 +355,7 @@ def test_rows_are_found_by_their_values_and_not_by_their_options(browser: Browse
     reasons = "<select><option value=''>–</option><option value='t'>Test / demo</option></select>"
     rows = "".join(
         f"<tr><td>{name}</td><td><input value='{number}'>{reasons}</td></tr>"
-        for name, number in (("Bakkerij", "69599084"), ("Smederij", "17052456"))
+        for name, number in (("Bakkerij", "69599084"), ("Smëderij", "17052456"))
     )
     page, _complaints, _posted = open_component(
         browser,
@@ -366,6 +366,10 @@ def test_rows_are_found_by_their_values_and_not_by_their_options(browser: Browse
     for words, visible_count, announcement in (
         ("bakker", 1, "1 of 2"),
         ("1705", 1, "1 of 2"),
+        ("170 524 56", 1, "1 of 2"),
+        ("17.052.456", 1, "1 of 2"),
+        ("NL17052456", 1, "1 of 2"),
+        ("smederij", 1, "1 of 2"),
         ("demo", 0, "No results."),
         ("", 2, ""),
     ):

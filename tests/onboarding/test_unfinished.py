@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding.models import Flow
 from koppel.organisations.models import Division
 from tests.fixtures.first_steps import Newcomer
-from tests.onboarding.test_wizard import anna, listed, to_assign  # noqa: F401 - fixtures
+from tests.onboarding.test_wizard import anna, choose, companies, listed, to_assign  # noqa: F401 - fixtures
 
 PAGES = ("/", "/administrations/?all=1", "/connections/")
 
@@ -47,3 +48,20 @@ def test_the_search_stays_and_only_the_rest_is_ticked_after_apply(listed: Newcom
 def ticked(person: Newcomer, path: str) -> set[int]:
     page = person.client.get(path).content.decode()
     return {int(key) for key in re.findall(r'name="company" value="(\d+)" checked', page)}
+
+
+def test_the_figures_of_identify_are_those_of_all_rows(listed: Newcomer) -> None:  # noqa: F811
+    """At hundreds of companies most rows are on other pages, where registers answer too."""
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.update(country="NL", number="", vat_number="")
+    first, second, third = (company.pk for company in companies(listed)[:3])
+    choose(listed, first, second, third)
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.filter(pk=third).update(number="69599084")
+    state = listed.client.get(f"{listed.flow}row-states.json?id={first}").json()
+    assert [row["id"] for row in state["rows"]] == [first]
+    assert (state["complete"], state["incomplete"]) == (1, 2)
+    stored = listed.client.post(
+        f"{listed.flow}row", {f"number-{first}": "17052456", f"reason-{first}": "", f"sector-{first}": ""}
+    ).json()
+    assert (stored["complete"], stored["incomplete"]) == (2, 1)

@@ -404,6 +404,8 @@ def test_a_reported_deletion_includes_the_lines_and_is_logged_once(
         return replace(page, tombstones=[entry, "GL never-seen"]) if resource == "entries" else page
 
     monkeypatch.setattr(VismaNet, "read_page", deleting)
+    # The totals differ then, and a full check would read the entry that the sandbox still has.
+    monkeypatch.setattr(run_completion, "request_full_check", lambda *_ids: False)
     assert synced.part(synced.sync(), "entries").deleted == 1
     assert synced.part(synced.sync(), "entries").deleted == 0
     assert not synced.rows("entries", external_id=entry)

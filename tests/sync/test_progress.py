@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
+from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to, now
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
@@ -163,6 +164,38 @@ def test_the_page_of_an_import_goes_on_until_it_is_over(firm: tuple[Actor, list[
     assert "every 2s" not in page
     assert page.index("No licence.") < page.index("Company 0"), "what needs attention comes first"
     assert browser.get("/imports/999/").status_code == 404
+
+
+def test_later_syncs_do_not_change_what_the_page_of_an_import_says(
+    firm: tuple[Actor, list[Administration]],
+) -> None:
+    anna, (done, _reading, _waiting) = firm
+    imported = run_of(done, "succeeded", started_at=now() - timedelta(seconds=11), finished_at=now())
+    part_of(imported, "entries", "done", 11.0, mode="full", rows=90, lines=1059)
+    later = run_of(done, "succeeded", "schedule", started_at=now() - timedelta(seconds=1), finished_at=now())
+    part_of(later, "entries", "done", 1.0, rows=60)
+    under_way = run_of(done, "running", "manual", started_at=now())
+    part_of(under_way, "entries", "running", 1.0, lines=7, expected_total=77)
+    row = signed_in(anna).get(f"/imports/{IMPORT}/").content.decode().split(done.name)[1].split("</tr>")[0]
+    assert ("1,059" in row, "11 seconds" in row, "progress" in row) == (True, True, False)
+
+
+def test_the_page_of_an_import_counts_administrations_with_open_issues(
+    firm: tuple[Actor, list[Administration]],
+) -> None:
+    anna, (done, _reading, _waiting) = firm
+    browser = signed_in(anna)
+    assert "open issues" not in browser.get(f"/imports/{IMPORT}/").content.decode()
+    with organisation_scope(anna.organisation_id):
+        for detail in ("one", "two"):
+            Issue.objects.create(
+                organisation_id=anna.organisation_id,
+                code="entry_unbalanced",
+                subject_kind="administration",
+                subject_id=done.pk,
+                detail_key=detail,
+            )
+    assert "1 has open issues" in browser.get(f"/imports/{IMPORT}/").content.decode()
 
 
 def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one_does(

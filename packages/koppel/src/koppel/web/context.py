@@ -1,8 +1,8 @@
 """Template context of every page's frame."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -11,6 +11,7 @@ from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit import quarantine
+from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.queries import unread_count
 from koppel.onboarding.flow import open_flows
 from koppel.onboarding.models import Flow
@@ -66,6 +67,7 @@ ORGANISATION = (
 )
 
 
+T = TypeVar("T")
 UNFINISHED_SHOWN_ON = frozenset({"web:dashboard", "administrations:list", "connections:list"})
 
 
@@ -94,7 +96,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     return {
         **context,
         "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
-        "preferences": SimpleLazyObject(lambda: preferences_of(actor)),
+        "preferences": SimpleLazyObject(lambda: _in_scope(actor, preferences_of)),
         "unread_notifications": SimpleLazyObject(lambda: unread_count(actor)),
         "unfinished_imports": _unfinished_imports(request, actor),
         "open_issues": SimpleLazyObject(lambda: open_count(actor)),
@@ -111,7 +113,13 @@ def _unfinished_imports(request: HttpRequest, actor: Actor) -> Sequence[Flow]:
     view_name = request.resolver_match.view_name if request.resolver_match else ""
     if view_name not in UNFINISHED_SHOWN_ON or not actor.can(Permission.IMPORT_ADMINISTRATIONS):
         return ()
-    return open_flows(actor)
+    return _in_scope(actor, open_flows)
+
+
+def _in_scope(actor: Actor, read: Callable[[Actor], T]) -> T:
+    """Return what a query finds; a page of refusal is rendered after the scope of its request has ended."""
+    with organisation_scope(actor.organisation_id):
+        return read(actor)
 
 
 def _name_of(actor: Actor) -> str:

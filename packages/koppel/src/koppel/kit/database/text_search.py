@@ -20,6 +20,7 @@ WORDS_MAX = 8
 NUMBER_DIGITS_MIN = 7
 _NUMBER = re.compile(r"(?:[a-z]{2}[ .-]?)?(\d[\d .\-/]*\d)")
 _NO_DIGITS = re.compile(r"\D")
+_SEPARATORS = re.compile(r"[ .\-/]")
 
 
 def normalize_search(text: str) -> str:
@@ -37,6 +38,15 @@ def search_alternatives(text: str) -> list[list[str]]:
     number = _NUMBER.fullmatch(folded)
     digits = _NO_DIGITS.sub("", number[1]) if number else ""
     return [words, [digits]] if len(digits) >= NUMBER_DIGITS_MIN and [digits] != words else [words]
+
+
+def is_found(search: str, text: str) -> bool:
+    """Return whether a text matches the search, as in the database; a number in it may have separators."""
+    folded = normalize_search(text)
+    compact = _SEPARATORS.sub("", folded)
+    return any(
+        all(word in folded or word in compact for word in words) for words in search_alternatives(search)
+    )
 
 
 def search_condition(text: str, contains: Callable[[str], Q]) -> Q:

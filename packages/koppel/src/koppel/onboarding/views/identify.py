@@ -1,5 +1,6 @@
 """④ Identify: a table of inputs. Each row is stored when the cursor leaves it, so that no input is lost."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS, search
+from koppel.kit.database.text_search import is_found
 from koppel.kit.web.confirmation import Confirmation, Group, unconfirmed
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, one_of
@@ -122,9 +124,7 @@ def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     if form.row_errors:
         return JsonResponse({"error": "invalid", "message": " ".join(form.row_errors)}, status=422)
     identify_step.ask_registers(flow, stored_ids)
-    return JsonResponse(
-        {"rows": [_as_json(answer) for answer in identify_step.list_answers(flow, stored_ids)]}
-    )
+    return _row_states(flow, stored_ids)
 
 
 @query_parameters(id=IDENTIFIERS)
@@ -132,9 +132,7 @@ def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 def list_row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Return what registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
     company_ids = request.parameters["id"][:PAGE_ROWS]
-    return JsonResponse(
-        {"rows": [_as_json(answer) for answer in identify_step.list_answers(flow, company_ids)]}
-    )
+    return _row_states(flow, company_ids)
 
 
 @query_parameters(q=TEXT)
@@ -152,6 +150,24 @@ def list_sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     )
 
 
+def _row_states(flow: Flow, company_ids: Sequence[int]) -> JsonResponse:
+    """Return the states of these rows, and the figures of all: rows of other pages are looked up too."""
+    answers, wanted = identify_step.list_answers(flow), set(company_ids)
+    complete = sum(answer.is_complete for answer in answers)
+    return JsonResponse(
+        {
+            "rows": [_as_json(answer) for answer in answers if answer.company.pk in wanted],
+            "complete": complete,
+            "incomplete": len(answers) - complete,
+            "waiting": sum(_is_waiting(answer) for answer in answers),
+        }
+    )
+
+
+def _is_waiting(answer: IdentityAnswer) -> bool:
+    return bool(answer.finding and answer.finding.is_waiting and answer.finding.outcome is None)
+
+
 def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
     tone, message = answer.badge
     return {
@@ -160,7 +176,7 @@ def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
         "tone": tone,
         "message": message,
         "question": answer.question is not None,
-        "waiting": bool(answer.finding and answer.finding.is_waiting and answer.finding.outcome is None),
+        "waiting": _is_waiting(answer),
         "suggestions": [{"number": number, "name": name} for number, name in answer.suggestions],
         "problems": {
             name: str(problem.message) for name, problem in answer.problems.items() if name != "number"
@@ -180,11 +196,7 @@ def _rows_context(
     only, search_text = request.parameters["show"] or unasked, request.parameters["q"] or ""
     rows = incomplete if only == "incomplete" else answers
     if search_text:
-        rows = [
-            answer
-            for answer in rows
-            if search_text.casefold() in f"{answer.company.name} {answer.number}".casefold()
-        ]
+        rows = [answer for answer in rows if is_found(search_text, f"{answer.company.name} {answer.number}")]
     if len(answers) > PAGE_ROWS:
         rows = sorted(rows, key=lambda row: row.is_complete)
     page = Paginator(rows, PAGE_ROWS).get_page(request.parameters["page"])
@@ -195,6 +207,7 @@ def _rows_context(
         "incomplete": len(incomplete),
         "discrepancy_count": sum(answer.question is not None for answer in answers),
         "complete": len(answers) - len(incomplete),
+        "waiting": sum(_is_waiting(answer) for answer in answers),
         "filter": only,
         "search": search_text,
         "undescribed": sum(answer.company.described_at is None for answer in answers),

@@ -11,10 +11,11 @@ from django.core.paginator import Paginator
 from django.db.models import Case, IntegerField, Sum, Value, When
 from django.db.models.functions import Greatest
 
+from koppel.administrations.list.queryset import ids_with_open_issue
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.queries import FAILING_STATUSES, ImportState, import_state
 from koppel.organisations.roles import Actor
-from koppel.sync.models import Run, RunResource
+from koppel.sync.models import Run, RunResource, Trigger
 from koppel.sync.progress.queries import newest_runs
 from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
 
@@ -33,9 +34,9 @@ RUNNING_SHOWN_MAX = 100
 
 @dataclass(frozen=True)
 class ImportLine:
-    """An administration of an import, with its current or last run.
+    """An administration of an import, with the run that imported or imports it.
 
-    `rows` were read by that run.
+    Later syncs do not change what the page says. `rows` were read by that run.
     """
 
     administration: Administration
@@ -45,7 +46,7 @@ class ImportLine:
 
     @property
     def seconds(self) -> int | None:
-        """Return how long the newest run took."""
+        """Return how long the import took."""
         if self.run is None or self.run.started_at is None or self.run.finished_at is None:
             return None
         return max(1, round((self.run.finished_at - self.run.started_at).total_seconds()))
@@ -66,6 +67,8 @@ class ImportPage:
     pages: int
     percent: int
     seconds_left: int | None
+    with_issues: int
+    """Administrations with an open issue, whatever their status."""
 
     @property
     def is_finished(self) -> bool:
@@ -92,7 +95,11 @@ def import_page(
     start = (page.number - 1) * size
     page_ids = list(_ids(actor, import_id, group)[start : start + size])
     running_ids = list(_ids(actor, import_id, "configuring")[:RUNNING_SHOWN_MAX])
-    progress = progress_of_runs(actor.organisation_id, sorted({*page_ids, *running_ids}))
+    progress = {
+        key: run
+        for key, run in progress_of_runs(actor.organisation_id, sorted({*page_ids, *running_ids})).items()
+        if run.trigger == Trigger.IMPORT
+    }
     running = [progress[key] for key in running_ids if key in progress]
     percent = state.percent(run.percent or 0 for run in running)
     longest = max((run.seconds_left or 0 for run in running), default=0)
@@ -105,6 +112,9 @@ def import_page(
         page.paginator.num_pages,
         percent=percent,
         seconds_left=state.seconds_left(percent, longest),
+        with_issues=Administration.objects.visible_to(actor)
+        .filter(import_id=import_id, pk__in=ids_with_open_issue(actor))
+        .count(),
     )
 
 
@@ -123,7 +133,7 @@ def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
 
 def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]) -> list[ImportLine]:
     administrations_by_id = Administration.objects.for_actor(actor).in_bulk(ids)
-    runs = newest_runs(actor.organisation_id, ids)
+    runs = newest_runs(actor.organisation_id, ids, Trigger.IMPORT)
     ended = [run.pk for key, run in runs.items() if key not in progress]
     run_resources = RunResource.objects.for_actor(actor).filter(run_id__in=ended).values_list("run_id")
     rows = dict(run_resources.annotate(read=Sum(Greatest("lines", "rows"))).order_by())

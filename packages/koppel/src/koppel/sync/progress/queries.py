@@ -10,7 +10,7 @@ from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.hooks import Progress
 from koppel.administrations.models import Administration, Status
 from koppel.connections.queries import reconnect_hint
-from koppel.sync.models import Checkpoint, Run, RunResource
+from koppel.sync.models import Checkpoint, Run, RunResource, Trigger
 from koppel.sync.progress.run_progress import progress_of_runs
 from koppel.sync.runs.schedule import next_moment, spread_of
 
@@ -39,9 +39,13 @@ def recent_runs(administration: Administration, limit: int = 20) -> list[Run]:
     return list(runs.order_by("-created_at", "-pk").prefetch_related("run_resources")[:limit])
 
 
-def newest_runs(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Run]:
-    """Return the newest run by administration; those without a run are absent."""
+def newest_runs(
+    organisation_id: int, administration_ids: Sequence[int], trigger: Trigger | None = None
+) -> dict[int, Run]:
+    """Return the newest run, or the newest with this trigger, by administration; those without are absent."""
     runs = Run.objects.in_organisation(organisation_id).filter(administration_id__in=administration_ids)
+    if trigger is not None:
+        runs = runs.filter(trigger=trigger)
     newest = runs.order_by("administration_id", "-created_at", "-pk").distinct("administration_id")
     return {run.administration_id: run for run in newest}
 

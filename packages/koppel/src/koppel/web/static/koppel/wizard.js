@@ -119,16 +119,13 @@ function showSuggestions(row, suggestions) {
   row.querySelector("[data-suggestions]").replaceChildren(...buttons);
 }
 
-function updateTally() {
-  const before = Number(table.dataset.incomplete ?? 0);
-  const now = table.querySelectorAll('tr[data-marks="incomplete"]').length;
-  table.dataset.incomplete = now;
-  for (const [key, by] of [["incomplete", now - before], ["complete", before - now]]) {
-    const counter = document.querySelector(`[data-tally="${key}"]`);
-    counter.dataset.count = Number(counter.dataset.count) + by;
-    counter.textContent = Number(counter.dataset.count).toLocaleString(document.documentElement.lang);
+// The figures are those of all rows, of other pages too.
+function updateTally(states) {
+  for (const key of ["incomplete", "complete"]) {
+    document.querySelector(`[data-tally="${key}"]`).textContent = states[key].toLocaleString(document.documentElement.lang);
   }
-  const left = Number(document.querySelector('[data-tally="incomplete"]').dataset.count);
+  waiting = states.waiting;
+  const left = states.incomplete;
   const label = document.querySelector("[data-tally-words]");
   label.textContent = left === 1 ? label.dataset.one : label.dataset.many;
   const state = document.querySelector("[data-tally-state]");
@@ -148,30 +145,31 @@ async function storeRows(rows) {
   const answer = await fetchJson(form.dataset.rowUrl, { method: "POST", body: sent, headers: { "X-CSRFToken": token } });
   if (answer === REFUSED) return;
   if (answer === null) return void setTimeout(() => runInSequence(() => storeRows(rows)), 2000); // as they are typed by then
-  showRows(answer.rows);
+  showRows(answer);
   scheduleFetchMarks();
 }
 
-function showRows(rows) {
-  for (const state of rows) {
+function showRows(states) {
+  for (const state of states.rows) {
     const row = table.querySelector(`tr[data-row="${state.id}"]`);
     if (row) showRowState(row, state);
   }
-  updateTally();
+  updateTally(states);
 }
 
 let timer = null;
+let waiting = Number(document.getElementById("tally")?.dataset.waiting ?? 0);
 function scheduleFetchMarks() {
-  if (pendingRows.size && !timer) timer = setTimeout(() => { timer = null; runInSequence(fetchMarks); }, 1500);
+  if ((pendingRows.size || waiting) && !timer) timer = setTimeout(() => { timer = null; runInSequence(fetchMarks); }, 1500);
 }
 
-let turns = 60;
+let turns = 600;
 async function fetchMarks() {
-  if (!table || !pendingRows.size || turns-- <= 0) return;
+  if (!table || !(pendingRows.size || waiting) || turns-- <= 0) return;
   const query = new URLSearchParams([...pendingRows].slice(0, 250).map((id) => ["id", id]));
   const answer = await fetchJson(`${form.dataset.statesUrl}?${query}`);
   if (answer === REFUSED) return;
-  if (answer) showRows(answer.rows);
+  if (answer) showRows(answer);
   scheduleFetchMarks();
 }
 
@@ -220,8 +218,6 @@ async function suggestSectors(field) {
 }
 
 if (table) {
-  table.dataset.incomplete = table.querySelectorAll('tr[data-marks="incomplete"]').length;
-  for (const counter of document.querySelectorAll("[data-tally]")) counter.dataset.count = counter.textContent.replace(/\D/g, "");
   table.addEventListener("keydown", move);
   table.addEventListener("change", changed);
   table.addEventListener("click", (event) => {

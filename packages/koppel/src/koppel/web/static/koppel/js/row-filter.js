@@ -12,7 +12,7 @@ function folded(text) {
 function isFound(search, text) {
   const where = folded(text);
   const typed = folded(search).trim();
-  if (typed.split(/\s+/).every((word) => where.includes(word))) return true;
+  if (where.includes(typed)) return true;
   const digits = typed.match(/^(?:[a-z]{2}[ .-]?)?(\d[\d .\-/]*\d)$/)?.[1].replace(/\D/g, "") ?? "";
   return digits.length >= 7 && where.replace(/[ .\-/]/g, "").includes(digits);
 }
