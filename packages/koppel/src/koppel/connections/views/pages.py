@@ -15,7 +15,7 @@ from koppel.organisations.roles import Permission
 
 GROUPINGS = (
     ("", _("Not grouped")),
-    (Grouping.ACCOUNT, _("Account")),
+    (Grouping.ACCOUNT, _("Sign-in account")),
     (Grouping.OWNER, _("Owner")),
     (Grouping.SYSTEM, _("Accounting system")),
 )
