@@ -13,7 +13,7 @@ MAKEFLAGS += --jobs=2
 TEST_PROCESSES ?= 3
 PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder)
 
-.PHONY: help install demo demo-once test drills check style types imports translations setup-tests coverage hooks bench docs wheel vendor built clean
+.PHONY: help install demo demo-once test drills check style types imports translations setup-tests coverage hooks bench docs wheel release vendor built clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,14 @@ wheel: built ## Build a wheel per package in dist/, Koppel's with compiled texts
 
 vendor: $(READY) ## Fetch fonts, icons and libraries of pages from npm again and verify them (ARGS=--update: new hashes)
 	@$(UV) run --frozen -q --group vendor python .ci/vendor.py $(ARGS)
+
+RELEASE = tests/releases/$(shell sed -n 's/^version = "\(.*\)"/\1/p' packages/koppel/pyproject.toml)
+
+release: built ## Keep the wheels of this version and what they were locked to in tests/releases/
+	@rm -rf dist $(RELEASE) && mkdir -p $(RELEASE)
+	@$(MAKE) --no-print-directory wheel
+	@cp dist/*.whl $(RELEASE)/
+	@$(UV) export --frozen -q --package koppel --extra demo --no-dev --no-emit-workspace --no-header -o $(RELEASE)/requirements.txt >/dev/null
 
 # Compiled texts and collected static files: checked each time, built again when a source has changed.
 built: $(READY)

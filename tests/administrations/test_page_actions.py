@@ -65,14 +65,27 @@ def test_a_deactivated_administration_offers_to_activate_and_not_to_sync(
 
 
 @pytest.mark.parametrize(
-    ("state", "sentence"),
-    [("paused", "The connection is paused."), ("needs_reauth", "Sign in again to this connection first.")],
+    ("state", "sentence", "listed"),
+    [
+        ("paused", "The connection is paused.", "Connection paused"),
+        ("needs_reauth", "Sign in again to this connection first.", "Waits for sign-in"),
+    ],
 )
 def test_a_dead_connection_is_named_and_sync_now_is_disabled(
-    boss: Actor, administration: Administration, state: str, sentence: str
+    boss: Actor, administration: Administration, state: str, sentence: str, listed: str
 ) -> None:
+    assert listed not in signed_in(boss).get("/administrations/?all=1").content.decode()
     with organisation_scope(boss.organisation_id):
         Connection.objects.update(state=state)
     page = signed_in(boss).get(f"/administrations/{administration.pk}/").content.decode()
     assert sentence in page
     assert "disabled title=" in page
+    assert listed in signed_in(boss).get("/administrations/?all=1").content.decode()
+
+
+def test_a_column_of_figures_is_sorted_by_the_largest_first(
+    boss: Actor, administration: Administration
+) -> None:
+    browser = signed_in(boss)
+    assert "sort=-issues" in browser.get("/administrations/?all=1").content.decode()
+    assert "sort=issues" in browser.get("/administrations/?sort=-issues").content.decode()

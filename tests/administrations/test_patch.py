@@ -82,7 +82,7 @@ def test_a_patch_of_settings_says_what_it_changed(firm: Firm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "typed", "stored"),
+    ("index", "typed", "stored"),
     [
         (0, "KvK-nr. 68750110", "68750110"),
         (0, "KvK nummer: 68750110", "68750110"),
@@ -91,8 +91,8 @@ def test_a_patch_of_settings_says_what_it_changed(firm: Firm) -> None:
         (4, "Freiburg im Breisgau HRB 700001", "Freiburg im Breisgau HRB 700001"),
     ],
 )
-def test_a_number_is_stored_without_its_label(firm: Firm, place: int, typed: str, stored: str) -> None:
-    changed = send(browser_of(firm.boss), "PATCH", f"{ROOT}/{firm.ids[place]}", {"number": typed})
+def test_a_number_is_stored_without_its_label(firm: Firm, index: int, typed: str, stored: str) -> None:
+    changed = send(browser_of(firm.boss), "PATCH", f"{ROOT}/{firm.ids[index]}", {"number": typed})
     assert (changed["number"], changed["changed"]) == (stored, ["number"])
 
 

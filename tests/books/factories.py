@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from koppel.administrations.models import Administration, Assignment
-from koppel.books.models import Account, Balance, BookRow, Entry, EntryLine
+from koppel.books.models import Account, Balance, BookRow, Contact, Entry, EntryLine
 from koppel.connections.models import AppRegistration, Connection, Grant, RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
@@ -63,10 +63,19 @@ class Ledger:
     def account(self, code: str, name: str, kind: str = "asset") -> None:
         self._store(Account, code, code=code, name=name, kind=kind, active=True)
 
+    def contact(self, code: str, name: str, kind: str = "customer") -> None:
+        self._store(Contact, f"{kind} {code}", code=code, name=name, kind=kind)
+
     def entry(
-        self, number: str, period: str, *lines: tuple[str, str, str], status: str = "posted", **fields: Any
+        self,
+        number: str,
+        period: str,
+        *lines: tuple[str, str, str],
+        status: str = "posted",
+        contact: str | None = None,
+        **fields: Any,
     ) -> None:
-        """`lines` are (account, debit, credit)."""
+        """`lines` are (account, debit, credit); `contact` is that of each."""
         values = {
             "journal": "GL",
             "module": "GL",
@@ -80,7 +89,7 @@ class Ledger:
         }
         self._store(Entry, f"GL{number}", partition=period, **{**values, **fields})
         for line_number, (account, debit, credit) in enumerate(lines, start=1):
-            amounts = {"debit": Decimal(debit), "credit": Decimal(credit)}
+            amounts = {"debit": Decimal(debit), "credit": Decimal(credit), "contact": contact}
             key = f"GL{number}|{line_number}"
             self._store(
                 EntryLine, key, entry=f"GL{number}", line_number=line_number, account=account, **amounts

@@ -2,20 +2,18 @@
 environment: it brings all that it needs, and nothing of the other. Packages of others come
 from uv's cache, and what is not there from PyPI."""
 
-import os
-import shutil
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
 from http import HTTPStatus
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli.installations import Installation, install
 from tests.cli.sites import HASHED, copy_package, file_states, run_site
-from tests.fixtures.environment import REPOSITORY
 from tests.fixtures.stack import run_sandbox
 
 pytestmark = pytest.mark.drill
@@ -33,25 +31,6 @@ import django, os
 os.environ["DJANGO_SETTINGS_MODULE"] = "koppel.settings"
 django.setup()
 """
-
-
-@dataclass(frozen=True)
-class Installation:
-    """An environment of its own, and an empty home for who uses it."""
-
-    folder: Path
-
-    @property
-    def python(self) -> Path:
-        return self.folder / "environment" / "bin" / "python"
-
-    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A program of this environment, with no settings."""
-        home = self.folder / "home"
-        home.mkdir(exist_ok=True)
-        environment = {"PATH": f"{self.python.parent}:{os.environ['PATH']}", "HOME": str(home)}
-        words = [self.python.parent / program, *arguments]
-        return subprocess.run(words, env=environment, cwd=home, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +72,7 @@ def test_koppels_wheel_brings_compiled_texts_and_collected_files(wheels: Path) -
 def test_a_wheel_holds_one_package_and_its_licence(wheels: Path, distribution: str, package: str) -> None:
     names = names_in_wheel(wheels, distribution)
     assert f"{package}/py.typed" in names
-    metadata = f"{distribution}-0.1.0.dist-info"
+    metadata = f"{distribution}-{version(distribution)}.dist-info"
     assert {name.partition("/")[0] for name in names} == {package, metadata}
     assert f"{metadata}/licenses/LICENSE" in names
 
@@ -154,35 +133,6 @@ def test_an_installed_koppel_writes_nothing_beside_its_code(
 
 def names_in_wheel(wheels: Path, distribution: str) -> set[str]:
     return set(zipfile.ZipFile(next(wheels.glob(f"{distribution}-[0-9]*.whl"))).namelist())
-
-
-def install(distribution: str, wheels: Path, folder: Path, *, extra: str = "") -> Installation:
-    """The packages of others as the lock file has them; then the wheel,
-    whose own metadata may ask for nothing more."""
-    installation = Installation(folder)
-    python, requirements = ("--python", str(installation.python)), folder / "requirements.txt"
-    extras, requirement = (("--extra", extra), f"{distribution}[{extra}]") if extra else ((), distribution)
-    uv("venv", "--python", sys.executable, str(installation.python.parent.parent))
-    lock = ("--frozen", "--package", distribution, *extras, "--no-dev", "--no-emit-workspace")
-    uv("export", *lock, "--project", str(REPOSITORY), "--output-file", str(requirements))
-    uv("pip", "sync", *python, str(requirements))
-    uv("pip", "install", "--no-index", "--find-links", str(wheels), *python, requirement)
-    uv("pip", "check", *python)
-    return installation
-
-
-def uv(*words: str) -> None:
-    """From its cache if it has all that is needed, else from the network."""
-    program = shutil.which("uv", path=f"{REPOSITORY / '.koppel' / 'uv' / 'bin'}:{os.environ['PATH']}")
-    assert program, "There is no uv; `make check` brings it."
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    for mode in ("--offline", "--no-progress"):
-        done = subprocess.run(
-            [program, mode, *words], env=environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode == 0:
-            return
-    pytest.fail(f"uv {' '.join(words)}: {done.stderr}")
 
 
 def assert_complete(installation: Installation, package: str, setup: str = "") -> None:

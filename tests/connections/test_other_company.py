@@ -400,6 +400,7 @@ def test_the_same_name_and_number_written_otherwise_is_no_change(connected: Make
         Administration.objects.filter(pk=administration.pk).delete()
     (administration,) = import_first(anna)
     assert sync(anna, administration) == GOES_ON
+    assert unicodedata.is_normalized("NFC", administration.name), "stored in one normal form"
     change_at_vendor(anna, administration, name="CAFÉ  Zürich BV", number="NL 6959.9084")
     sync_company_list(anna.actor, anna.connection.pk)
     assert sync(anna, administration) == GOES_ON

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from koppel.kit.tenancy import organisation_scope
+from tests.books.factories import Ledger
 from tests.web.browsing import NOWHERE, address, browser, listen, look_at_widths, opened, sign_in
 from tests.web.factories import IMPORT, World, build_world
 
@@ -15,7 +16,17 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def world(actor: Any) -> World:
-    return build_world(actor)
+    """Its books have entries, and an account that differs from what the source states."""
+    new_world = build_world(actor)
+    ledger = Ledger(new_world.active)
+    ledger.account("1000", "Bank")
+    ledger.account("8000", "Omzet", "income")
+    ledger.contact("10", "Bakkerij Vos")
+    ledger.balance("1000", "202602", "0", "12.34")
+    for number, period in enumerate(("202601", "202602"), start=1):
+        lines = (("1000", "1234567.89", "0"), ("8000", "0", "1234567.89"))
+        ledger.entry(str(number), period, *lines, contact="10")
+    return new_world
 
 
 def pages(world: World) -> dict[str, str]:
@@ -29,6 +40,14 @@ def pages(world: World) -> dict[str, str]:
         "settings-of-one": f"{administration_path}/settings/",
         "history": f"{administration_path}/history/",
         "books": f"{administration_path}/books/",
+        "trial-balance": f"{administration_path}/books/trial-balance/",
+        "trial-balance-periods": f"{administration_path}/books/trial-balance/?view=periods",
+        "account": f"{administration_path}/books/account/1000/",
+        "entry": f"{administration_path}/books/entry/GL1/?account=1000",
+        "entries": f"{administration_path}/books/entries/",
+        "contacts": f"{administration_path}/books/contacts/",
+        "books-found-none": f"{administration_path}/books/contacts/?q=zz",
+        "import-progress": f"/imports/{IMPORT}/",
         "sync": f"{administration_path}/sync/",
         "sync-run": f"{administration_path}/sync/runs/{world.run_id}/",
         "issues": "/issues/",

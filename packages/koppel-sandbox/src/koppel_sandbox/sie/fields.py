@@ -14,6 +14,7 @@ _FIELD = re.compile(
     r'|[^ \t\x00"{]+'
 )
 _BLANKS = re.compile("[\\s\u00a0\u2009\u202f\u2007\u2006\u200a]")
+_AS_DESCRIBED = re.compile(r"-?\d{1,12}(\.\d{1,2})?", re.ASCII)
 _EXPONENT = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)[eE][+-]?\d{1,3}", re.ASCII)
 _GROUPED = {
     separator: re.compile(rf"\d{{1,3}}({re.escape(separator)}\d{{3}})+", re.ASCII)
@@ -107,6 +108,8 @@ def read_amount(text: str, sign: DecimalSign = DecimalSign.UNKNOWN) -> Decimal:
     typed = text.strip()
     if not typed:
         raise Unreadable("the amount is empty")
+    if _AS_DESCRIBED.fullmatch(typed):
+        return _decimal(typed, typed)
     plain = _BLANKS.sub("", typed).replace("\u2212", "-").replace("\u2019", "'")
     negative = False
     if plain.startswith("(") and plain.endswith(")"):

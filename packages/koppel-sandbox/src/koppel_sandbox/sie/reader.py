@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 
 from koppel_sandbox.sie.encoding import decode
@@ -25,6 +26,9 @@ from koppel_sandbox.sie.model import NO_DATE, FiscalYear, NotSie, SieFile, SieLi
 SUFFIXES = (".se", ".si", ".sie")
 BYTES_MAX = 512 * 1024 * 1024
 LINE_CHARACTERS_MAX = 100_000
+TEXT_LINES_MAX = 10
+"""Of one text with line breaks. Where a quotation mark is missing no more is lost."""
+AMOUNTS_SAMPLED = 20_000
 YEAR_DAYS_MAX = 732
 """Two years. A fiscal year has 18 months at most; a longer one is mistyped."""
 BALANCES = {"#IB": "opening", "#UB": "closing", "#RES": "result"}
@@ -108,7 +112,7 @@ def _rows(sie_file: SieFile, text: str) -> Iterator[_Row]:
             sie_file.leave_out(at, f"the line has more than {LINE_CHARACTERS_MAX:,} characters")
             continue
         fields, is_open = split_fields(line)
-        while is_open and position < len(lines) and _continues(lines[position]):
+        while is_open and count < TEXT_LINES_MAX and position < len(lines) and _continues(lines[position]):
             line, position = f"{line} {lines[position]}", position + 1
             count += bool(lines[position - 1].strip(" \t\0\x1a"))
             if len(line) > LINE_CHARACTERS_MAX:
@@ -130,7 +134,7 @@ class _Reader:
 
     def __init__(self, sie_file: SieFile, rows: list[_Row]) -> None:
         self.file, self.rows = sie_file, rows
-        self.sign = decimal_sign(_amount_texts(rows))
+        self.sign = decimal_sign(islice(_amount_texts(rows), AMOUNTS_SAMPLED))
         self.voucher: Voucher | None = None
         self.is_in_block = False
         self.is_left_out = False

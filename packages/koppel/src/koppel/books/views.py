@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
+from django.db import models
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -15,19 +16,44 @@ from koppel.administrations.models import Administration
 from koppel.books import export, report_export
 from koppel.books.access_log import open_books_or_404
 from koppel.books.export import Exported
-from koppel.books.models import Account
+from koppel.books.models import MODELS_BY_RESOURCE, Account
 from koppel.books.read import labels, queries
 from koppel.books.report_export import ReportTable
-from koppel.books.reports.period_selection import fiscal_years, require_period, require_year
-from koppel.books.reports.period_totals import movement_by_period, result_by_period
-from koppel.books.reports.trial_balance import AccountBalance, trial_balance
+from koppel.books.reports.period_selection import (
+    PeriodRange,
+    fiscal_years,
+    require_period,
+    require_period_range,
+    require_year,
+)
+from koppel.books.reports.period_totals import movement_by_period, year_result
+from koppel.books.reports.trial_balance import AccountBalance, group_by_kind, totals_of, trial_balance
 from koppel.connector.period_format import format_period
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format, TooManyRows, write_table
 from koppel.kit.web.decorators import query_parameters
-from koppel.kit.web.parameters import PAGE, TEXT, one_of, query_without
+from koppel.kit.web.parameters import (
+    PAGE,
+    TEXT,
+    UnknownParameter,
+    one_of,
+    query_without,
+    unknown_value,
+)
 from koppel.organisations.requests import AuthenticatedRequest
 
 FORMAT = one_of(*Format)
+FIRST_TABLES = ("entries", "contacts", "vat_codes")
+"""Tables that have a tab; the others are in the menu beside them."""
+OPTIONAL_OF_LINES = ("description", "contact", "vat_code", "project", "dimensions")
+"""Columns of an entry's lines that are shown when a line has a value in them."""
+HEADINGS = {
+    "entries": "number",
+    "contacts": "name",
+    "periods": "period",
+    "balances": "account",
+    "company_details": "name",
+}
+"""The column that names a row, by table; of the others it is the code."""
 
 
 @query_parameters(q=TEXT, year=TEXT, until=TEXT, page=PAGE, format=FORMAT)
@@ -50,6 +76,7 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
         "accounts",
         listing=listing,
         rows=rows,
+        has_differences=any(balance and balance.difference for _account, balance in rows),
         search=search,
         year=year,
         export_query=_export_query(request),
@@ -86,6 +113,7 @@ def account(request: AuthenticatedRequest, administration_id: int, code: str) ->
         account=account_row,
         balance=row_of_account,
         lines=lines,
+        contacts=queries.contact_names(administration.pk, (line.contact for line in lines.lines)),
         opening=opening,
         search=search,
         year=year,
@@ -93,61 +121,83 @@ def account(request: AuthenticatedRequest, administration_id: int, code: str) ->
     )
 
 
+@query_parameters(account=TEXT, year=TEXT, q=TEXT, page=PAGE)
 def entry(request: AuthenticatedRequest, administration_id: int, external_id: str) -> HttpResponse:
-    """Show an entry with its lines, and whether its debit and credit differ."""
+    """Show an entry with its lines, and whether its debit and credit differ.
+
+    `account` is the account from whose card it was opened; with it, the query string is that of the card,
+    else that of the list of entries.
+    """
     administration = open_books_or_404(request.actor, administration_id)
     entry_and_lines = queries.entry_with_lines(administration.pk, external_id)
     if entry_and_lines is None:
         raise Http404
     booking, lines = entry_and_lines
-    debit, credit = (
-        sum((line.debit for line in lines), Decimal(0)),
-        sum((line.credit for line in lines), Decimal(0)),
-    )
+    debit = sum((line.debit for line in lines), Decimal(0))
+    credit = sum((line.credit for line in lines), Decimal(0))
     names = dict(Account.objects.filter(administration_id=administration.pk).values_list("code", "name"))
-    named_lines = [(line, names.get(line.account, "")) for line in lines]
+    card = request.parameters["account"] or ""
+    if card and card not in {*names, *(line.account for line in lines)}:
+        raise UnknownParameter([unknown_value("account", card)])
     return _render(
         request,
         administration,
         "books/entry.html",
-        "entries",
+        "accounts" if card else "entries",
         entry=booking,
-        lines=named_lines,
+        lines=[(line, names.get(line.account, "")) for line in lines],
+        contacts=queries.contact_names(administration.pk, (line.contact for line in lines)),
+        used={name for name in OPTIONAL_OF_LINES if any(getattr(line, name) for line in lines)},
         debit=debit,
         credit=credit,
         difference=debit - credit,
+        card=card,
+        card_name=names.get(card, ""),
     )
 
 
-@query_parameters(year=TEXT, until=TEXT, view=one_of("periods"), only=one_of("differences"), format=FORMAT)
+@query_parameters(
+    year=TEXT,
+    since=TEXT,
+    until=TEXT,
+    view=one_of("periods"),
+    only=one_of("differences"),
+    format=FORMAT,
+)
 def trial_balance_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
     """Show the trial balance, with every account checked against the source's closing balance."""
     administration = open_books_or_404(request.actor, administration_id)
-    year, to_period = _year_and_period(request, administration)
-    report = trial_balance(administration.pk, year, to_period)
+    year = require_year(administration.pk, request.parameters["year"] or "")
+    selected = require_period_range(
+        administration.pk, year, request.parameters["since"] or "", request.parameters["until"] or ""
+    )
+    report = trial_balance(administration.pk, year, selected.until, selected.since)
     by_period = request.parameters["view"] is not None
     only = request.parameters["only"] is not None
     rows = report.differing if only else report.accounts
-    periods, movements = _per_period(administration.pk, year, to_period, rows) if by_period else ([], [])
+    periods, movements = _per_period(administration.pk, selected, rows) if by_period else ([], [])
     if file_format := _requested_format(request):
         table = report_export.trial_balance_table(year, rows)
         if by_period:
             table = report_export.movements_table(year, periods, movements)
         return _table_response(request, administration, table, file_format)
-    totals = {key: report.total(key) for key in ("opening", "debit", "credit", "movement", "closing")}
     return _render(
         request,
         administration,
         "books/trial_balance.html",
         "trial_balance",
         balance=report,
-        accounts=rows,
-        totals=totals,
+        groups=[(labels.group_label(group.kind), group) for group in group_by_kind(rows)],
+        totals=totals_of(rows),
         year=year,
-        until=to_period,
+        selected=selected,
+        until=selected.until,
         only_differences=only,
         periods=periods,
-        movements=movements,
+        movements=[
+            (code, name, list(zip(map(format_period, periods), amounts, strict=True)))
+            for code, name, amounts in movements
+        ],
         by_period=by_period,
         export_query=_export_query(request),
     )
@@ -166,13 +216,10 @@ def show_table(request: AuthenticatedRequest, administration_id: int, resource: 
         raise Http404
     columns = queries.COLUMNS[resource]
     listing = queries.list_rows(administration.pk, resource, search=search, page=_page_number(request))
-    rows = [(row, [_cell_of(row, name) for name in columns]) for row in listing.rows]
-    numbers = [
-        any(isinstance(cells[index], Decimal) for _row, cells in rows) for index in range(len(columns))
-    ]
-    header = [
-        (str(labels.COLUMNS.get(name, name)), is_number)
-        for name, is_number in zip(columns, numbers, strict=True)
+    header = [(str(labels.COLUMNS.get(name, name)), name in _numeric(resource)) for name in columns]
+    rows = [
+        (row, [(name, _cell_of(row, name), *column) for name, column in zip(columns, header, strict=True)])
+        for row in listing.rows
     ]
     return _render(
         request,
@@ -182,13 +229,20 @@ def show_table(request: AuthenticatedRequest, administration_id: int, resource: 
         resource=resource,
         title=labels.RESOURCES[resource],
         header=header,
-        columns=columns,
+        heading=HEADINGS.get(resource, "code"),
         listing=listing,
         rows=rows,
         search=search,
         is_entries=resource == "entries",
         export_query=_export_query(request),
     )
+
+
+def _numeric(resource: str) -> set[str]:
+    """Return the columns of a resource that are aligned at the right: amounts and counts."""
+    fields = MODELS_BY_RESOURCE[resource]._meta
+    numeric = (models.DecimalField, models.IntegerField)
+    return {name for name in queries.COLUMNS[resource] if isinstance(fields.get_field(name), numeric)}
 
 
 def _cell_of(row: object, name: str) -> object:
@@ -216,13 +270,11 @@ def export_all(request: AuthenticatedRequest, administration_id: int) -> HttpRes
 def result_chart(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Show income and cost per period of the newest year, as a card of the Overview."""
     administration = open_books_or_404(request.actor, administration_id)
-    years = fiscal_years(administration.pk)
-    year = next(iter(years), "")
-    results = result_by_period(administration.pk, year) if year else []
+    year = next(iter(fiscal_years(administration.pk)), "")
     context = {
         "administration": administration,
         "year": year,
-        "results": results,
+        "result": year_result(administration.pk, year) if year else None,
     }
     return render(request, "books/result_chart.html", context)
 
@@ -230,14 +282,17 @@ def result_chart(request: AuthenticatedRequest, administration_id: int) -> HttpR
 def _render(
     request: HttpRequest, administration: Administration, template: str, active: str, **context: Any
 ) -> HttpResponse:
-    years = fiscal_years(administration.pk)
+    counts = queries.counts(administration.pk)
+    more = [key for key in queries.COLUMNS if key not in ("accounts", *FIRST_TABLES)]
     frame = {
         "administration": administration,
         "tab": "books",
         "books_active": active,
-        "books_tables": [(key, labels.RESOURCES[key]) for key in queries.COLUMNS if key != "accounts"],
-        "years": list(years),
-        "counts": queries.counts(administration.pk),
+        "books_tabs": [(key, labels.RESOURCES[key], counts.get(key, 0)) for key in FIRST_TABLES],
+        "books_more": [(key, labels.RESOURCES[key], counts.get(key, 0)) for key in more],
+        "books_more_label": labels.RESOURCES[active] if active in more else "",
+        "books_more_current": "page" if active in more else False,
+        "years": list(fiscal_years(administration.pk)),
     }
     return render(request, template, {**frame, **context})
 
@@ -256,10 +311,10 @@ def _page_number(request: AuthenticatedRequest) -> int:
 
 
 def _per_period(
-    administration_id: int, year: str, until: str, accounts: Sequence[AccountBalance]
+    administration_id: int, selected: PeriodRange, accounts: Sequence[AccountBalance]
 ) -> tuple[list[str], list[tuple[str, str, list[Decimal | None]]]]:
-    moves = movement_by_period(administration_id, year)
-    periods = sorted({period for _account, period in moves if period <= until})
+    moves = movement_by_period(administration_id, selected.year)
+    periods = sorted({period for _account, period in moves if selected.since <= period <= selected.until})
     rows = [
         (account.code, account.name, [moves.get((account.code, period)) for period in periods])
         for account in accounts

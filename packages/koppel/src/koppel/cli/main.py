@@ -16,6 +16,7 @@ from koppel.cli.checks.command import check
 from koppel.cli.commands import migrate
 from koppel.cli.demo import commands as demo_commands
 from koppel.cli.environment import data_directory, load_installation, load_module, set_up_django
+from koppel.cli.options import Version
 from koppel.kit import logging
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgresError
@@ -124,11 +125,11 @@ def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer
     Django the database.
     """
     app = typer.Typer(
-        help="Koppel links all of a firm's client books.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
     )
+    app.callback()(_root)
     app.command()(servers.up)
     app.command()(servers.web)
     app.command()(servers.worker)
@@ -142,6 +143,10 @@ def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer
     for branch in COMMAND_GROUPS:
         _mount(app, branch, arguments, exit_stack)
     return app
+
+
+def _root(*, version: Version = False) -> None:
+    """Koppel links all of a firm's client books."""
 
 
 def _mount(app: typer.Typer, group: CommandGroup, arguments: Sequence[str], exit_stack: ExitStack) -> None:

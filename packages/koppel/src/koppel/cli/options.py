@@ -1,10 +1,23 @@
 """Options that commands of the installation share."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+
+def print_version(wanted: bool) -> None:
+    """Print the installed version and end, if it is wanted."""
+    if wanted:
+        typer.echo(version("koppel"))
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit."),
+]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Data directory [KOPPEL_DATA_DIR, else ./data].")
 ]

@@ -20,7 +20,7 @@ from koppel.sync.changes import queries as history
 from koppel.sync.forms import SyncForm
 from koppel.sync.models import ChangeKind
 from koppel.sync.progress import import_progress
-from koppel.sync.progress.queries import next_scheduled, recent_runs, resource_lines
+from koppel.sync.progress.queries import next_scheduled, recent_runs, resource_lines, run_totals
 from koppel.sync.progress.run_progress import progress_of_runs
 from koppel.sync.runs.services import cancel_run, request_run
 
@@ -38,12 +38,11 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     context = {
         "administration": administration,
         "tab": "sync",
-        "run": runs[0] if runs else None,
         "progress": progress_of_runs(administration.organisation_id, [administration.pk]).get(
             administration.pk
         ),
         "lines": lines,
-        "runs": runs,
+        "runs": [run_totals(run) for run in runs],
         "reconnect_hint": reconnect_hint(administration.connection, administration.remote_company),
         "choices": [(key, RESOURCES[key]) for key in effective_settings(administration).resources]
         if administration.activated_at
@@ -75,6 +74,7 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
         "administration": administration,
         "tab": "sync",
         "run": run,
+        "by_person": run_totals(run).by_person,
         "run_resources": run_resources,
         "filters": change_filter,
         "listing": history.changes_of(administration, run, change_filter, parameters["page"] or 1),

@@ -22,6 +22,7 @@ from koppel.administrations.list.cell_values import display_number, sector_title
 from koppel.administrations.list.row_context import RowContext
 from koppel.administrations.models import Administration, Status
 from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.connections.models import ConnectionState
 
 DASH = SafeString('<span class="hint">–</span>')
 SHOWN_PEOPLE = 2
@@ -48,6 +49,9 @@ def page_context(rows: RowContext) -> PageContext:
         "left": _("Client left"),
         "planned": _("To be deactivated"),
         "progress": _("Progress"),
+        ConnectionState.NEEDS_REAUTH: _("Waits for sign-in"),
+        ConnectionState.PAUSED: _("Connection paused"),
+        ConnectionState.REMOVED: _("Connection removed"),
     }
     statuses = {
         value: render_to_string("web/parts/status.html", {"status": value}) for value in Status.values
@@ -104,6 +108,9 @@ def status_cell(administration: Administration, page: PageContext) -> SafeString
         parts.append(_dated_hint(page.labels["left"], administration.client_left_on))
     elif administration.scheduled_deactivation_on:
         parts.append(_dated_hint(page.labels["planned"], administration.scheduled_deactivation_on))
+    if administration.status != Status.DEACTIVATED and administration.connection.state in page.labels:
+        obstacle = '<span class="status status-warn">◆ {}</span>'
+        parts.append(format_html(obstacle, page.labels[administration.connection.state]))
     progress = page.rows.progress.get(administration.pk)
     if progress and progress.percent is not None and administration.status != Status.ACTIVE:
         bar = '{0}% <progress max="100" value="{0}" aria-label="{1}"></progress>'

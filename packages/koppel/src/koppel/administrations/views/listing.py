@@ -194,6 +194,13 @@ def _column_choices(visible_keys: Sequence[str]) -> Sequence[tuple[str, str | Pr
     return [(key, COLUMNS[key].label, key in visible_keys) for key in keys]
 
 
+def _next_sort(key: str, sort: str) -> str:
+    """Return what a click on a heading sorts by: the other way, or first by the largest figure."""
+    if key == sort.removeprefix("-"):
+        return key if sort.startswith("-") else f"-{key}"
+    return f"-{key}" if COLUMNS[key].is_figure else key
+
+
 def _headings(
     list_query: ListQuery, columns: Sequence[str], widths: Mapping[str, int]
 ) -> Sequence[ColumnHeading]:
@@ -202,7 +209,7 @@ def _headings(
         ColumnHeading(
             key,
             COLUMNS[key].label,
-            list_query.sorted_by(f"-{key}" if key == now and not descending else key).to_query_string(),
+            list_query.sorted_by(_next_sort(key, list_query.sort)).to_query_string(),
             ("descending" if descending else "ascending") if key == now else "",
             COLUMNS[key].is_figure,
             widths.get(key),

@@ -89,8 +89,21 @@ VALUES = {
     "active": _("Active"),
 }
 """Labels of values that are the same for every source; other values are shown as the source wrote them."""
+GROUPS = {
+    "asset": _("Assets"),
+    "liability": _("Liabilities"),
+    "income": _("Income"),
+    "expense": _("Expenses"),
+    "": _("Other accounts"),
+}
+"""Headings of the groups of a trial balance, by the kind of their accounts."""
 CODED = frozenset({"kind", "status", "direction", "balance_type"})
 """Columns that hold such words. A name or a description may be the same text, and stays as it is."""
+
+
+def group_label(kind: str) -> str:
+    """Return the heading of a group of accounts; of an unknown kind as the source wrote it."""
+    return str(GROUPS.get(kind, kind))
 
 
 def value_label(value: str | None) -> str:

@@ -3,7 +3,7 @@
 The caller has checked that the actor may see the administration (`administrations.scope`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,7 +13,7 @@ from django.core.paginator import Paginator
 from django.db import connection
 from django.db.models import Q, Sum
 
-from koppel.books.models import ACTUAL, MODELS_BY_RESOURCE, POSTED, BookRow, Entry, EntryLine
+from koppel.books.models import ACTUAL, MODELS_BY_RESOURCE, POSTED, BookRow, Contact, Entry, EntryLine
 from koppel.kit.database.sql_files import load_statements
 
 PAGE_SIZE = 200
@@ -146,6 +146,14 @@ def entry_with_lines(administration_id: int, external_id: str) -> tuple[Entry, l
         "line_number", "external_id"
     )
     return entry, list(lines)
+
+
+def contact_names(administration_id: int, codes: Iterable[str | None]) -> dict[str, str]:
+    """Return the names of these contacts by code; unknown ones are absent."""
+    contacts = Contact.objects.filter(
+        administration_id=administration_id, code__in={code for code in codes if code}
+    )
+    return dict(contacts.order_by("deleted_at").values_list("code", "name"))
 
 
 def account_ledger(

@@ -25,6 +25,41 @@ class PeriodResult:
     cost: Decimal
 
 
+@dataclass(frozen=True)
+class YearResult:
+    """Income and cost of a fiscal year by period, and their sums.
+
+    `earlier` is the year before, of the same periods; None without entries in them.
+    """
+
+    year: str
+    periods: Sequence[PeriodResult]
+    earlier: "YearResult | None" = None
+
+    @property
+    def income(self) -> Decimal:
+        return sum((period.income for period in self.periods), Decimal(0))
+
+    @property
+    def cost(self) -> Decimal:
+        return sum((period.cost for period in self.periods), Decimal(0))
+
+    @property
+    def result(self) -> Decimal:
+        return self.income - self.cost
+
+
+def year_result(administration_id: int, fiscal_year: str) -> YearResult:
+    """Return the results of a year beside those of the year before, until the same period."""
+    periods = result_by_period(administration_id, fiscal_year)
+    if not periods or not fiscal_year.isdecimal():
+        return YearResult(fiscal_year, periods)
+    before = f"{int(fiscal_year) - 1:04}"
+    last = periods[-1].period[4:]
+    same = [row for row in result_by_period(administration_id, before) if row.period[4:] <= last]
+    return YearResult(fiscal_year, periods, YearResult(before, same) if same else None)
+
+
 def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[str, str], Decimal]:
     """Return the net movement (debit less credit) by (account code, period)."""
     with connection.cursor() as cursor:

@@ -5,6 +5,7 @@ entries of the actual ledger. That debit equals credit proves little, so the clo
 is compared with the source's. Amounts are in base currency, debit positive.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -50,12 +51,53 @@ class TrialBalance:
     accounts: tuple[AccountBalance, ...]
 
     @property
+    def is_checked(self) -> bool:
+        """Return whether the source states a closing balance of any account."""
+        return any(account.stated is not None for account in self.accounts)
+
+    @property
     def differing(self) -> tuple[AccountBalance, ...]:
         return tuple(account for account in self.accounts if account.difference)
 
     def total(self, column: str) -> Decimal:
         """Return the sum of a column: opening, debit, credit, movement or closing."""
-        return sum((getattr(account, column) for account in self.accounts), ZERO)
+        return total_of(self.accounts, column)
+
+
+@dataclass(frozen=True)
+class AccountGroup:
+    """The accounts of one kind; `kind` '' has those whose kind the source does not state."""
+
+    kind: str
+    accounts: tuple[AccountBalance, ...]
+
+    @property
+    def totals(self) -> dict[str, Decimal]:
+        return totals_of(self.accounts)
+
+
+KINDS = ("asset", "liability", "income", "expense")
+"""The groups of a trial balance, in their order. Kinds that only a source knows follow."""
+TOTALLED = ("opening", "debit", "credit", "closing")
+
+
+def group_by_kind(accounts: Sequence[AccountBalance]) -> list[AccountGroup]:
+    """Return the accounts by kind; accounts keep their order, and accounts without a kind come last."""
+    groups: dict[str, list[AccountBalance]] = {kind: [] for kind in KINDS}
+    for account in accounts:
+        groups.setdefault(account.kind, []).append(account)
+    unknown = groups.pop("", [])
+    return [AccountGroup(kind, tuple(rows)) for kind, rows in (*groups.items(), ("", unknown)) if rows]
+
+
+def totals_of(accounts: Iterable[AccountBalance]) -> dict[str, Decimal]:
+    """Return the sums of the opening, debit, credit and closing columns."""
+    rows = list(accounts)
+    return {column: total_of(rows, column) for column in TOTALLED}
+
+
+def total_of(accounts: Iterable[AccountBalance], column: str) -> Decimal:
+    return sum((getattr(account, column) for account in accounts), ZERO)
 
 
 _SQL = load_statements("koppel.books")
@@ -64,15 +106,18 @@ _DIFFERING_ACCOUNTS = _SQL["list_differing_accounts"].format(series=_SQL["get_se
 _CONSTANTS = {"posted": POSTED, "actual": ACTUAL}
 
 
-def trial_balance(administration_id: int, fiscal_year: str, to_period: str) -> TrialBalance:
-    """Return the trial balance of a fiscal year until the end of `to_period`.
+def trial_balance(
+    administration_id: int, fiscal_year: str, to_period: str, from_period: str = ""
+) -> TrialBalance:
+    """Return the trial balance of a fiscal year, from the start of `from_period` to the end of `to_period`.
 
-    Opening balances are those at the start of `fiscal_year`.
+    Opening balances are those at the start of `from_period`; '' is the start of `fiscal_year`.
     """
     values: dict[str, int | str] = {
         **_CONSTANTS,
         "administration": administration_id,
         "year": fiscal_year,
+        "since": from_period,
         "until": to_period,
     }
     with connection.cursor() as cursor:

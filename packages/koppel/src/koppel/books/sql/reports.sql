@@ -21,7 +21,9 @@ WITH stated AS (
     SELECT DISTINCT ON (account, series) account, closing FROM stated ORDER BY account, series, period DESC
   ) last GROUP BY account
 ), movement AS (
-  SELECT line.account, sum(line.debit) AS debit, sum(line.credit) AS credit
+  SELECT line.account, sum(line.debit) FILTER (WHERE entry.period >= %(since)s) AS debit,
+    sum(line.credit) FILTER (WHERE entry.period >= %(since)s) AS credit,
+    sum(line.debit - line.credit) FILTER (WHERE entry.period < %(since)s) AS earlier
   FROM books_entry_line line
   JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
   WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
@@ -31,7 +33,8 @@ WITH stated AS (
 ), used AS (
   SELECT account FROM opening UNION SELECT account FROM closing UNION SELECT account FROM movement
 )
-SELECT used.account, coalesce(chart.name, ''), coalesce(chart.kind, ''), coalesce(opening.amount, 0),
+SELECT used.account, coalesce(chart.name, ''), coalesce(chart.kind, ''),
+  coalesce(opening.amount, 0) + coalesce(movement.earlier, 0),
   coalesce(movement.debit, 0), coalesce(movement.credit, 0), closing.amount
 FROM used
 LEFT JOIN opening USING (account) LEFT JOIN closing USING (account) LEFT JOIN movement USING (account)

@@ -1,15 +1,18 @@
 """Template filters that format amounts, periods and labels of the books."""
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django import template
 from django.utils.formats import date_format, number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from koppel.administrations.models import Administration
-from koppel.books.read.labels import value_label
+from koppel.books.read.labels import CODED, value_label
 from koppel.connector.period_format import format_period
 from koppel.connector.registry import system_title
 
@@ -38,8 +41,14 @@ def exact(value: Decimal) -> str:
 
 
 @register.filter
-def amount_or_blank(value: Decimal | None) -> str:
-    return amount(value) if value else ""
+def amount_or_dash(value: Decimal | None) -> str:
+    return (amount(value) if value else "") or "–"
+
+
+@register.filter
+def value_of(values: Mapping[str, str], key: str | None) -> str:
+    """Return the value of a key that is only known by a variable; '' when it is absent."""
+    return values.get(key or "", "")
 
 
 @register.filter
@@ -79,9 +88,39 @@ def cell(value: Any) -> str:
     return str(value)
 
 
+@register.filter
+def in_column(value: Any, column: str) -> str:
+    """Format a value of the books as its column does: periods, translated words, dates, amounts."""
+    if column == "period":
+        return format_period(value or "")
+    return value_label(value) if column in CODED else cell(value)
+
+
+@register.simple_tag
+def amount_cell(value: Decimal | None, label: str = "") -> SafeString:
+    """Write an amount as a cell of a table; zero and no amount are a grey dash.
+
+    `label` names it where rows are cards.
+    """
+    text = amount_or_dash(value)
+    return format_html(
+        '<td class="number{}"{}>{}</td>',
+        " zero" if text == "–" else "",
+        format_html(' data-label="{}"', label) if label else "",
+        text,
+    )
+
+
 @register.simple_tag(takes_context=True)
-def with_page(context: Any, page: int) -> str:
-    """Return the query string of this page with another page number."""
+def with_query(context: Any, **values: Any) -> str:
+    """Return this page's address with other values in its query string; '' or None takes one away.
+
+    Without `page` among the values it leads to the first page, whose number stays out.
+    """
     query = context["request"].GET.copy()
-    query["page"] = str(page)
-    return str(query.urlencode())
+    query.pop("page", None)
+    for name, value in values.items():
+        query.pop(name, None)
+        if value not in ("", None) and (name, value) != ("page", 1):
+            query[name] = str(value)
+    return f"?{query.urlencode()}"

@@ -33,12 +33,17 @@ class ChangeFilter:
 
 @dataclass(frozen=True)
 class FieldChange:
-    """The change of one field: `key` is the column, `name` its label. '' means no value."""
+    """The change of one field: `key` is the column, `name` its label.
+
+    `before` and `after` are text for programs, '' without a value; `old` and `new` the values for pages.
+    """
 
     key: str
     name: str
     before: str
     after: str
+    old: object
+    new: object
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,16 @@ def _detail(change: Change, source: Connector) -> ChangeDetail:
     before, after = bytes(change.before or b""), bytes(change.after or b"")
     was, became = _values(change.resource, before, source), _values(change.resource, after, source)
     fields = [
-        FieldChange(name, str(labels.COLUMNS.get(name, name)), was.get(name, ""), became.get(name, ""))
+        FieldChange(
+            name,
+            str(labels.COLUMNS.get(name, name)),
+            _format_value(was.get(name)),
+            _format_value(became.get(name)),
+            was.get(name),
+            became.get(name),
+        )
         for name in dict.fromkeys([*was, *became])
-        if was.get(name, "") != became.get(name, "")
+        if _format_value(was.get(name)) != _format_value(became.get(name))
     ]
     return ChangeDetail(
         change,
@@ -106,8 +118,8 @@ def _detail(change: Change, source: Connector) -> ChangeDetail:
     )
 
 
-def _values(resource: str, raw: bytes, source: Connector) -> dict[str, str]:
-    """Return the typed columns as text.
+def _values(resource: str, raw: bytes, source: Connector) -> dict[str, object]:
+    """Return the typed columns.
 
     Empty when the payload can no longer be normalised: the page then shows the raw payload.
     """
@@ -117,11 +129,7 @@ def _values(resource: str, raw: bytes, source: Connector) -> dict[str, str]:
         row = source.normalise(resource, raw)
     except ValueError:
         return {}
-    return {
-        name: _format_value(getattr(row, name))
-        for name in ROWS[resource].__struct_fields__
-        if name != "entry"
-    }
+    return {name: getattr(row, name) for name in ROWS[resource].__struct_fields__ if name != "entry"}
 
 
 def _format_value(value: object) -> str:

@@ -24,6 +24,32 @@ class ResourceLine:
     run_resource: RunResource | None
 
 
+@dataclass(frozen=True)
+class RunTotals:
+    """A run with what it did to all resources together."""
+
+    run: Run
+    added: int
+    changed: int
+    deleted: int
+
+    @property
+    def by_person(self) -> str:
+        """Return who asked for the run; '' when the schedule did."""
+        return "" if self.run.trigger == Trigger.SCHEDULE else self.run.requested_by
+
+
+def run_totals(run: Run) -> RunTotals:
+    """Return the totals of a run whose resources were fetched with it."""
+    resources = list(run.run_resources.all())
+    return RunTotals(
+        run,
+        sum(resource.added for resource in resources),
+        sum(resource.changed for resource in resources),
+        sum(resource.deleted for resource in resources),
+    )
+
+
 def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Progress]:
     """Return the progress by administration; those without an open run are absent."""
     runs = progress_of_runs(organisation_id, administration_ids)
