@@ -30,8 +30,8 @@ from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import action_of, outside_transaction, query_parameters
 from koppel.kit.web.forms import moment_of
-from koppel.kit.web.undo_messages import success_with_undo
 from koppel.kit.web.parameters import Parameter
+from koppel.kit.web.undo_messages import success_with_undo
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
