@@ -18,7 +18,10 @@ from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
 from tests.books.factories import administration_of
 
-LINKED = re.compile(r'<a href="(/administrations/\?[^"]+)">([\d,]+)(?:<|$)')
+LINKED = re.compile(
+    r'<a href="(/administrations/\?[^"]+)"(?: class="kpi[^>]*>\s*<span class="kpi-label">[^<]*</span>'
+    r'\s*<span class="kpi-value")?>([\d,]+)(?:<|$)'
+)
 
 
 def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
@@ -112,7 +115,7 @@ def test_every_issue_is_reachable_and_a_name_links_to_its_own(actor: Any) -> Non
             {"account": "s.jansen"},
         )
     browser = browser_of(boss)
-    assert ">241<" in browser.get("/").content.decode()
+    assert "Show all 241 issues" in browser.get("/").content.decode()
     seen: list[str] = []
     for number in (1, 2, 3):
         page = browser.get(f"/issues/?page={number}").content.decode()
@@ -120,9 +123,8 @@ def test_every_issue_is_reachable_and_a_name_links_to_its_own(actor: Any) -> Non
         seen += re.findall(r'<tr data-issue="(\w+)">', page)
     assert (len(seen), seen.count("consent_lost")) == (241, 1)
     assert "Page 3 of 3" in page
-    names = re.findall(r">([^<>]+)</a></td><td><span", browser.get("/issues/?q=oberg+123").content.decode())
-    assert names == [name_of(123)]
-    assert "No results" in browser.get("/issues/?q=no+such+name").content.decode()
+    assert named(browser.get("/issues/?q=oberg+123").content.decode()) == [name_of(123)]
+    assert "No issues match these filters" in browser.get("/issues/?q=no+such+name").content.decode()
     organisation = browser_of(user).get("/issues/").content.decode()
     assert '<span class="hint">120</span>' in organisation, "Anna sees those of her own, and no connection's"
     assert [browser.get(f"/issues/?{query}").status_code for query in ("page=99999999", "q=%00")] == [
@@ -130,6 +132,53 @@ def test_every_issue_is_reachable_and_a_name_links_to_its_own(actor: Any) -> Non
         200,
     ]
     assert [browser.get(f"/issues/?{query}").status_code for query in ("page=0", "page=²")] == [422, 422]
+
+
+def named(page: str) -> list[str]:
+    return re.findall(r'<tr data-issue="\w+">\s*<th scope="row">\s*<a [^>]+>([^<>]+)</a>', page)
+
+
+def test_issues_are_grouped_and_filtered_by_kind_client_and_person(actor: Any) -> None:
+    """What stops syncs comes first; by client, the issues of one stand together."""
+    boss = actor("administrator")
+    user = colleague(actor, boss, "user", "Anna Smit")
+    firm = firm_of(boss, 4, [user.membership_id, boss.membership_id])
+    with organisation_scope(boss.organisation_id):
+        Issue.objects.all().delete()
+        for administration_id in firm.ids:
+            subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
+            facts = {"name": "X", "old": "X", "new": "Y", "closed_on": "2026-01-01", "reason": "closed"}
+            for code in ("company_closed", "sync_failed"):
+                raise_issue(boss.organisation_id, code, subject, facts)
+    browser = browser_of(boss)
+    codes = re.findall(r'<tr data-issue="(\w+)">', browser.get("/issues/").content.decode())
+    assert codes == ["sync_failed"] * 4 + ["company_closed"] * 4
+    by_client = browser.get("/issues/?group=client").content.decode()
+    names = named(by_client)
+    assert names == [shown for shown in names[::2] for _issue in range(2)]
+    assert len(set(names)) == 4
+    only_closed = browser.get("/issues/?kind=company_closed").content.decode()
+    assert set(re.findall(r'<tr data-issue="(\w+)">', only_closed)) == {"company_closed"}
+    hers = named(browser.get(f"/issues/?user={user.membership_id}").content.decode())
+    assert 0 < len(hers) < 8
+    assert hers == named(browser_of(user).get("/issues/?user=me").content.decode())
+    refused = [browser.get(f"/issues/?{query}").status_code for query in ("kind=x", "user=x", "group=x")]
+    assert refused == [422, 422, 422]
+
+
+def test_the_dashboard_groups_issues_with_one_button_for_a_kind(actor: Any) -> None:
+    boss = actor("administrator")
+    firm = firm_of(boss, 3)
+    with organisation_scope(boss.organisation_id):
+        Issue.objects.all().delete()
+        for administration_id in firm.ids:
+            facts = {"count": 2, "period": "202503", "run": 7, "system": "Boekpakket"}
+            subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
+            raise_issue(boss.organisation_id, "closed_period_changed", subject, facts)
+    page = browser_of(boss).get("/").content.decode()
+    assert page.count('class="issue-group-title"') == 1
+    assert '<a class="button button-small" href="/issues/?kind=closed_period_changed">' in page
+    assert page.count(f"/administrations/{firm.ids[0]}/sync/runs/7/") == 1, "among the closed periods"
 
 
 def test_the_search_field_hides_the_end_of_a_persons_number(actor: Any) -> None:

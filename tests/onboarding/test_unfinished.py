@@ -10,7 +10,7 @@ from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding.models import Flow
 from koppel.organisations.models import Division
-from tests.fixtures.first_steps import Newcomer
+from tests.fixtures.first_steps import Newcomer, path_of
 from tests.onboarding.test_wizard import anna, choose, companies, listed, to_assign  # noqa: F401 - fixtures
 
 PAGES = ("/", "/administrations/?all=1", "/connections/")
@@ -47,7 +47,7 @@ def test_the_search_stays_and_only_the_rest_is_ticked_after_apply(listed: Newcom
 
 def ticked(person: Newcomer, path: str) -> set[int]:
     page = person.client.get(path).content.decode()
-    return {int(key) for key in re.findall(r'name="company" value="(\d+)" checked', page)}
+    return {int(key) for key in re.findall(r'name="company" value="(\d+)"[^>]* checked', page)}
 
 
 def test_the_figures_of_identify_are_those_of_all_rows(listed: Newcomer) -> None:  # noqa: F811
@@ -65,3 +65,17 @@ def test_the_figures_of_identify_are_those_of_all_rows(listed: Newcomer) -> None
         f"{listed.flow}row", {f"number-{first}": "17052456", f"reason-{first}": "", f"sector-{first}": ""}
     ).json()
     assert (stored["complete"], stored["incomplete"]) == (2, 1)
+
+
+def test_a_later_import_ticks_what_is_new_and_not_what_was_left_out(listed: Newcomer) -> None:  # noqa: F811
+    assert len(ticked(listed, f"{listed.flow}choose")) == len(companies(listed)) == 8
+    to_assign(listed, 3)
+    listed.client.post(f"{listed.flow}assign", {"action": "skip"})
+    again = path_of(listed.client.get("/connections/new/import", follow=True))
+    assert ticked(listed, again) == set()
+    with organisation_scope(listed.actor.organisation_id):
+        new = RemoteCompany.objects.latest("pk")
+        new.pk, new.external_id, new.name, new._state.adding = None, "new", "Nieuw B.V.", True
+        new.save()
+    assert ticked(listed, again) == {new.pk}
+    assert "only new" not in listed.client.get(again).content.decode(), "all that is listed is new"

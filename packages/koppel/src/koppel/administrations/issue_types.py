@@ -29,6 +29,7 @@ ISSUE_TYPES = (
         ),
         _("View"),
         _page,
+        title=_("Deregistered companies"),
     ),
     IssueType(
         AdministrationIssue.LEGAL_NAME_CHANGED,
@@ -36,6 +37,7 @@ ISSUE_TYPES = (
         _("Change the name in the accounting system as well."),
         _("View"),
         _page,
+        title=_("Names that differ from the register"),
     ),
     IssueType(
         AdministrationIssue.IDENTITY_INCOMPLETE,
@@ -43,5 +45,6 @@ ISSUE_TYPES = (
         _("Enter a number, or choose a reason and a sector."),
         _("Complete details"),
         _page,
+        title=_("Incomplete company details"),
     ),
 )

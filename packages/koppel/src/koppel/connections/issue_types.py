@@ -58,6 +58,8 @@ ISSUE_TYPES = (
         _("Syncing is paused and no data is lost. It resumes where it stopped after you sign in."),
         _("Sign in again"),
         _own_url,
+        title=_("Connections that need sign-in"),
+        stops_sync=True,
     ),
     IssueType(
         ConnectionIssue.CONSENT_PARTLY_LOST,
@@ -65,8 +67,17 @@ ISSUE_TYPES = (
         _("Other administrations of this connection are not affected."),
         _("Sign in again"),
         _own_url,
+        title=_("Connections that partly need sign-in"),
+        stops_sync=True,
     ),
-    IssueType(ConnectionIssue.CONSENT_EXPIRING, EXPIRING, "", _("Sign in again"), _own_url),
+    IssueType(
+        ConnectionIssue.CONSENT_EXPIRING,
+        EXPIRING,
+        "",
+        _("Sign in again"),
+        _own_url,
+        title=_("Consents that end soon"),
+    ),
     IssueType(
         ConnectionIssue.OWNER_LEFT,
         _("The connection of %(account)s uses the account of %(owner)s, whose access was revoked."),
@@ -76,6 +87,7 @@ ISSUE_TYPES = (
         ),
         _("Choose a new owner"),
         _own_url,
+        title=_("Connections whose owner left"),
     ),
     IssueType(
         ConnectionIssue.VENDOR_UNRESPONSIVE,
@@ -83,6 +95,8 @@ ISSUE_TYPES = (
         _("Koppel keeps trying. Check the vendor's status page or contact its support."),
         _("Show connection"),
         _own_url,
+        title=_("Accounting system not responding"),
+        stops_sync=True,
     ),
     IssueType(
         ConnectionIssue.COMPANY_UNLISTED,
@@ -90,6 +104,8 @@ ISSUE_TYPES = (
         _("The company was closed, or the user lost access. Synced books remain available."),
         _("Show connection"),
         _companies_url,
+        title=_("Companies no longer reached"),
+        stops_sync=True,
     ),
     IssueType(
         ConnectionIssue.COMPANY_RENAMED,
@@ -97,6 +113,7 @@ ISSUE_TYPES = (
         _("Syncing continues."),
         _("Review name"),
         _companies_url,
+        title=_("Renamed companies"),
     ),
     IssueType(
         ConnectionIssue.COMPANY_CODE_CHANGED,
@@ -104,6 +121,7 @@ ISSUE_TYPES = (
         _("Syncing continues."),
         _("Review name"),
         _companies_url,
+        title=_("Companies with a new code"),
     ),
     IssueType(
         ConnectionIssue.COMPANY_NUMBER_CHANGED,
@@ -111,6 +129,7 @@ ISSUE_TYPES = (
         _("Syncing continues."),
         _("Review name"),
         _companies_url,
+        title=_("Companies with a new number"),
     ),
     IssueType(
         ConnectionIssue.COMPANY_NUMBER_MISSING,
@@ -121,6 +140,7 @@ ISSUE_TYPES = (
         _("Syncing continues."),
         _("Review"),
         _companies_url,
+        title=_("Companies without a number"),
     ),
     IssueType(
         ConnectionIssue.OTHER_COMPANY,
@@ -131,6 +151,8 @@ ISSUE_TYPES = (
         _("Syncing is stopped until you decide."),
         _("Decide"),
         _same_company_url,
+        title=_("Possibly another company"),
+        stops_sync=True,
     ),
     IssueType(
         ConnectionIssue.OTHER_COMPANY_CONFIRMED,
@@ -144,5 +166,7 @@ ISSUE_TYPES = (
         ),
         _("Show connection"),
         _same_company_url,
+        title=_("Another company found"),
+        stops_sync=True,
     ),
 )

@@ -23,7 +23,7 @@ class IssueCode(StrEnum):
 class IssueType:
     """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact
     that counts. `link` gives the path of the button. `localize` returns facts whose text depends on the
-    reader's language."""
+    reader's language. `title` heads the issues of this type; those with `stops_sync` come first."""
 
     code: IssueCode
     message: StrOrPromise
@@ -31,6 +31,8 @@ class IssueType:
     button: StrOrPromise = ""
     link: Callable[[int, MessageFacts], str] | None = None
     localize: Callable[[MessageFacts], MessageFacts] | None = None
+    title: StrOrPromise = ""
+    stops_sync: bool = False
 
 
 issue_types = Registry[IssueType]()
@@ -43,7 +45,9 @@ class _UnknownIssue(IssueCode):
     UNKNOWN = ""
 
 
-_UNKNOWN_ISSUE_TYPE = IssueType(_UnknownIssue.UNKNOWN, _("An issue needs attention (%(code)s)."))
+_UNKNOWN_ISSUE_TYPE = IssueType(
+    _UnknownIssue.UNKNOWN, _("An issue needs attention (%(code)s)."), title=_("Other issues")
+)
 
 
 def get_issue_type(code: str) -> IssueType:

@@ -52,6 +52,7 @@ ISSUE_TYPES = (
         _("Imported unchanged. Correct the entry in %(system)s; the next sync updates it here."),
         _("Show entry"),
         _entry,
+        title=_("Entries that do not balance"),
     ),
     IssueType(
         SyncIssue.CLOSED_PERIOD_CHANGED,
@@ -63,6 +64,7 @@ ISSUE_TYPES = (
         _("Reports on this period may no longer be correct. Koppel applied the changes and lists each one."),
         _("Show changes"),
         _closed_changes,
+        title=_("Changed closed periods"),
     ),
     IssueType(
         SyncIssue.BALANCE_DIFFERS,
@@ -77,6 +79,7 @@ ISSUE_TYPES = (
         ),
         _("Show differences"),
         _differences,
+        title=_("Balances that do not match"),
     ),
     IssueType(
         SyncIssue.RECORDS_REJECTED,
@@ -92,6 +95,7 @@ ISSUE_TYPES = (
         _("Show sync"),
         _sync,
         _name_resource,
+        title=_("Records that could not be read"),
     ),
     IssueType(
         SyncIssue.SETUP_MISSING,
@@ -99,6 +103,8 @@ ISSUE_TYPES = (
         _("Change this there, then retry."),
         _("Retry"),
         _sync,
+        title=_("Access refused"),
+        stops_sync=True,
     ),
     IssueType(
         SyncIssue.NOT_CONSENTED,
@@ -106,6 +112,8 @@ ISSUE_TYPES = (
         _("Give access there, then retry."),
         _("Retry"),
         _sync,
+        title=_("No access to the company"),
+        stops_sync=True,
     ),
     IssueType(
         SyncIssue.UNEXPECTED_RESPONSE,
@@ -113,6 +121,8 @@ ISSUE_TYPES = (
         _("Contact Koppel's developers. Data synced so far is kept."),
         _("Retry"),
         _sync,
+        title=_("Unexpected answers"),
+        stops_sync=True,
     ),
     IssueType(
         SyncIssue.DATABASE_ERRORS,
@@ -120,6 +130,8 @@ ISSUE_TYPES = (
         _("Koppel resumes automatically when the database works again. The cause is in the worker's log."),
         _("Show sync"),
         _sync,
+        title=_("Database errors"),
+        stops_sync=True,
     ),
     IssueType(
         SyncIssue.SYNC_FAILED,
@@ -127,5 +139,7 @@ ISSUE_TYPES = (
         _("Data synced so far is kept."),
         _("Retry"),
         _sync,
+        title=_("Failed syncs"),
+        stops_sync=True,
     ),
 )

@@ -16,7 +16,7 @@ from koppel.notifications.inbox.queries import unread_count
 from koppel.onboarding.flow import open_flows
 from koppel.onboarding.models import Flow
 from koppel.organisations.models import Organisation
-from koppel.organisations.people.page_preferences import preferences_of
+from koppel.organisations.people.page_preferences import preferences_of, theme_of_browser
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
 from koppel.web.issues import open_count
@@ -81,7 +81,9 @@ class NavGroup:
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    actor: Actor | None = getattr(request, "actor", None)
+    """Return what every page needs. Pages about one's own account have a frame without an actor of their
+    request (`ActorMiddleware`)."""
+    actor: Actor | None = getattr(request, "actor", None) or getattr(request, "frame_actor", None)
     context: dict[str, Any] = {
         "actor": actor,
         "languages": settings.LANGUAGES,
@@ -89,17 +91,21 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "sends_mail": settings.SENDS_MAIL,
         "quarantine": SimpleLazyObject(quarantine.last_known),
         "help_url": help_url(request.resolver_match.view_name if request.resolver_match else ""),
+        "theme": theme_of_browser(request),
+        "account_layout": "web/frame.html" if actor else "web/bare.html",
     }
     if actor is None:
         return context
-    # Used by the frame only: pages of refusal are rendered without a scope.
+    # Pages of refusal, and those about one's own account, are rendered without a scope.
+    preferences = SimpleLazyObject(lambda: _in_scope(actor, preferences_of))
     return {
         **context,
-        "organisation_name": SimpleLazyObject(lambda: _name_of(actor)),
-        "preferences": SimpleLazyObject(lambda: _in_scope(actor, preferences_of)),
-        "unread_notifications": SimpleLazyObject(lambda: unread_count(actor)),
+        "organisation_name": SimpleLazyObject(lambda: _in_scope(actor, _name_of)),
+        "preferences": preferences,
+        "theme": SimpleLazyObject(lambda: preferences.theme),
+        "unread_notifications": SimpleLazyObject(lambda: _in_scope(actor, unread_count)),
         "unfinished_imports": _unfinished_imports(request, actor),
-        "open_issues": SimpleLazyObject(lambda: open_count(actor)),
+        "open_issues": SimpleLazyObject(lambda: _in_scope(actor, open_count)),
         "nav_groups": [
             NavGroup("work", _("Work"), [item for item in MAIN if actor.can(item.permission)]),
             NavGroup("manage", _("Manage"), [item for item in ORGANISATION if actor.can(item.permission)]),

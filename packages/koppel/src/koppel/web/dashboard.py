@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations import hooks, restriction
@@ -24,18 +25,31 @@ from koppel.issues.models import Issue
 from koppel.issues.queries import IssueView
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission, Role
-from koppel.web.issues import newest
+from koppel.sync.issue_types import SyncIssue
+from koppel.web.issues import IssueKind, newest_of, open_kinds
 
 ROWS_SHOWN = 7
+CLOSED_SHOWN = 5
+HISTORY_DAYS = 30
+
+
+@dataclass(frozen=True)
+class IssueGroup:
+    """The issues of one kind: the newest, where to see all, and what the button there is called."""
+
+    kind: IssueKind
+    newest: tuple[IssueView, str]
+    url: str
+    button: str
 
 
 @dataclass(frozen=True)
 class IssueSummary:
-    """Open issues: their number, the number of administrations, the newest, and the people responsible."""
+    """Open issues: their number, the number of administrations, by kind, and the people responsible."""
 
     total: int
     administrations: int
-    newest: Sequence[tuple[IssueView, str]]
+    kinds: Sequence["IssueGroup"]
     own_count: int
     by_person: Sequence[tuple[str, int, str]]
     """(name, administrations with an issue, the list behind it)"""
@@ -86,10 +100,18 @@ class Dashboard:
     has_app: bool
     """Whether an app registration exists, without which nobody can sign in at an accounting system."""
     hidden: int
+    closed_periods: Sequence[tuple[IssueView, str]]
+    """Closed periods that changed, the newest first."""
+    growth: Sequence[int]
+    """How many of the administrations there were on each of the last 30 days; [] without any change."""
 
     @property
     def fresh_percent(self) -> int:
         return self.ages[0].percent
+
+    @property
+    def fresh_count(self) -> int:
+        return self.ages[0].count
 
 
 def load_dashboard(actor: Actor) -> Dashboard:
@@ -97,7 +119,8 @@ def load_dashboard(actor: Actor) -> Dashboard:
     to them.
     """
     visible = Administration.objects.visible_to(actor)
-    names = dict(visible.values_list("pk", "name"))
+    rows = list(visible.values_list("pk", "name", "created_at"))
+    names = {key: name for key, name, _created_at in rows}
     by_status = dict(visible.values_list("status").annotate(Count("pk")).order_by())
     changes = _changes(actor, names)
     states = _connections(actor)
@@ -113,7 +136,17 @@ def load_dashboard(actor: Actor) -> Dashboard:
         connection_total=sum(count for _state, count in states),
         has_app=bool(names) or any(apps_for(actor, key) for key in connectors()),
         hidden=restriction.count_hidden(actor),
+        closed_periods=newest_of(actor, SyncIssue.CLOSED_PERIOD_CHANGED, CLOSED_SHOWN),
+        growth=_growth([created_at for _key, _name, created_at in rows]),
     )
+
+
+def _growth(created: Sequence[datetime]) -> list[int]:
+    """Return the number of administrations at the end of each of the last days; [] when it did not change."""
+    now = timezone.now()
+    ends = [now - timedelta(days=days) for days in range(HISTORY_DAYS - 1, -1, -1)]
+    counts = [sum(created_at <= end for created_at in created) for end in ends]
+    return counts if len(set(counts)) > 1 else []
 
 
 def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[str, int]) -> IssueSummary:
@@ -134,7 +167,19 @@ def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[
         if actor.can(Permission.IMPORT_ADMINISTRATIONS)
         else 0
     )
-    return IssueSummary(total, len(counts), newest(actor, ROWS_SHOWN), own_count, by_person, waiting)
+    return IssueSummary(total, len(counts), _groups(actor), own_count, by_person, waiting)
+
+
+def _groups(actor: Actor) -> list[IssueGroup]:
+    """Return the first kinds with one button: a single issue's own, else the list of its kind."""
+    groups = []
+    for kind in open_kinds(actor)[:ROWS_SHOWN]:
+        issue, name = newest_of(actor, kind.code, 1)[0]
+        is_single = kind.count == 1 and issue.link
+        url = issue.link if is_single else f"{reverse('issues:list')}?{urlencode({'kind': kind.code})}"
+        button = issue.button if is_single else gettext("Review")
+        groups.append(IssueGroup(kind, (issue, name), url, button))
+    return groups
 
 
 def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:

@@ -121,7 +121,7 @@ def _ids(column: str, values: Sequence[str]) -> Q:
     return condition | Q(**{f"{column}__isnull": True}) if NONE in values else condition
 
 
-def _people(actor: Actor, values: Sequence[str]) -> Q:
+def worked_on_by(actor: Actor, values: Sequence[str]) -> Q:
     """Return the condition on who works on it. That Administrators
     are on everything by default does not count."""
     on_it = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
@@ -187,7 +187,7 @@ _MULTI_CONDITIONS: dict[str, Callable[[Actor, Sequence[str]], Q]] = {
     "division": lambda actor, values: _ids("division_id", values),
     "template": lambda actor, values: _ids("template_id", values),
     "connection": lambda actor, values: _ids("connection_id", values),
-    "user": _people,
+    "user": worked_on_by,
     "sector": _sectors,
     "freshness": _freshness,
 }

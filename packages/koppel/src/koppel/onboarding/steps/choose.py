@@ -13,8 +13,8 @@ from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import companies_of, connections_of
 from koppel.kit.database.text_search import normalize_search
-from koppel.onboarding.flow import is_import, save_step
-from koppel.onboarding.models import DisplayedIdentity, Flow, Step
+from koppel.onboarding.flow import save_step
+from koppel.onboarding.models import DisplayedIdentity, Flow, FlowState, Step
 from koppel.organisations.roles import Actor, Permission
 
 
@@ -103,13 +103,21 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_many: bool) -> set[int]:
-    """Return the ids that the list shows as ticked: all at first, later those that were chosen.
-    With `collects_many`, where a person adds one company after the other, new ones too. A flow
-    from an existing connection starts with none."""
+    """Return the ids that the list shows as ticked: at first those that no earlier import offered, so all at
+    the first import and none that were left out before; later those that were chosen. With `collects_many`,
+    where a person adds one company after the other, new ones too."""
     fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
     if not (chosen := fresh & set(flow.chosen_company_ids)):
-        return set() if is_import(flow) else fresh
+        return fresh - _offered_before(flow)
     return chosen | (fresh - set(flow.offered_company_ids)) if collects_many else chosen
+
+
+def _offered_before(flow: Flow) -> set[int]:
+    """Return the companies that finished imports of the organisation could have taken."""
+    finished = Flow.objects.in_organisation(flow.organisation_id).filter(
+        state=FlowState.FINISHED, connector=flow.connector
+    )
+    return {key for ids in finished.values_list("offered_company_ids", flat=True) for key in ids}
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:

@@ -39,6 +39,7 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         "company_count": len(choices),
         "imported": sum(choice.is_imported for choice in choices),
         "unreachable": sum(choice.state is ChoiceState.UNREACHABLE for choice in choices),
+        "has_other": any(choice.state is not ChoiceState.NEW for choice in visible),
         "undescribed": sum(choice.company.described_at is None for choice in visible),
         "chosen": choose_step.preselected_ids(
             flow, choices, collects_many=option is not None and option.mode.collects_many

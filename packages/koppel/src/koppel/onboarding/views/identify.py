@@ -152,11 +152,11 @@ def list_sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 def _row_states(flow: Flow, company_ids: Sequence[int]) -> JsonResponse:
     """Return the states of these rows, and the figures of all: rows of other pages are looked up too."""
-    answers, wanted = identify_step.list_answers(flow), set(company_ids)
+    answers, requested_ids = identify_step.list_answers(flow), set(company_ids)
     complete = sum(answer.is_complete for answer in answers)
     return JsonResponse(
         {
-            "rows": [_as_json(answer) for answer in answers if answer.company.pk in wanted],
+            "rows": [_as_json(answer) for answer in answers if answer.company.pk in requested_ids],
             "complete": complete,
             "incomplete": len(answers) - complete,
             "waiting": sum(_is_waiting(answer) for answer in answers),

@@ -4,10 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from django.http import HttpRequest, HttpResponse
 
 from koppel.organisations.models import Membership
-from koppel.organisations.preference_types import DEFAULT_PREFERENCES, ListLayout, Preferences
+from koppel.organisations.preference_types import DEFAULT_PREFERENCES, THEMES, ListLayout, Preferences
 from koppel.organisations.roles import Actor
+
+THEME_COOKIE = "koppel_theme"
+"""The theme chosen last in this browser, for pages without a signed-in member."""
+
+
+def theme_of_browser(request: HttpRequest) -> str:
+    """Return the theme chosen last in this browser, else that of its system."""
+    theme = request.COOKIES.get(THEME_COOKIE, "")
+    return theme if theme in THEMES else DEFAULT_PREFERENCES.theme
+
+
+def remember_theme(response: HttpResponse, theme: str) -> None:
+    """Keep the theme in the browser for pages without a signed-in member."""
+    response.set_cookie(THEME_COOKIE, theme, max_age=365 * 24 * 3600, samesite="Lax", httponly=True)
 
 
 def preferences_of(actor: Actor) -> Preferences:

@@ -6,7 +6,7 @@ from django.urls import reverse
 from koppel.kit.web.decorators import action_of
 from koppel.kit.web.forms import return_url
 from koppel.organisations.forms.preferences import PreferencesForm
-from koppel.organisations.people.page_preferences import change_layout, change_preferences
+from koppel.organisations.people.page_preferences import change_layout, change_preferences, remember_theme
 from koppel.organisations.requests import AuthenticatedRequest
 
 
@@ -20,6 +20,11 @@ def save_preferences(request: AuthenticatedRequest) -> HttpResponse:
     if values["list_name"]:
         columns = [] if values["reset"] else values["columns"]
         change_layout(request.actor, values["list_name"], columns=columns, widths=values["widths"])
-    if request.htmx:
-        return HttpResponse(status=204)
-    return HttpResponseRedirect(return_url(request, reverse("account:sessions")))
+    response = (
+        HttpResponse(status=204)
+        if request.htmx
+        else HttpResponseRedirect(return_url(request, reverse("account:sessions")))
+    )
+    if values["theme"]:
+        remember_theme(response, values["theme"])
+    return response

@@ -101,7 +101,10 @@ class ActorMiddleware:
     ) -> HttpResponseBase | None:
         request.actor = None  # type: ignore[attr-defined]
         if is_public(view):
-            return _refuse_sso_session(request, view) or _no_link_by_mail(request)
+            refusal = _refuse_sso_session(request, view) or _no_link_by_mail(request)
+            if refusal is None and _is_of_allauth(view):
+                request.frame_actor = _frame_actor(request)  # type: ignore[attr-defined]
+            return refusal
         try:
             actor_or_response = _authenticate(request)
         except KoppelError as error:  # an API token that may not come in
@@ -154,6 +157,32 @@ def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
     return (csrf_failure(request) if is_api(request) else None) or actor
 
 
+def _is_of_allauth(view: Callable[..., HttpResponseBase]) -> bool:
+    return getattr(view, "__module__", "").startswith("allauth.")
+
+
+def _frame_actor(request: HttpRequest) -> Actor | None:
+    """Return the member whose navigation surrounds allauth's pages about one's own account.
+
+    These views act on the account and not in an organisation: `request.actor` stays None and they have no
+    scope. None without a member, before a required second step, for an operator inside an organisation,
+    and when the session's organisation is no longer the person's."""
+    session = request.session
+    if not request.user.is_authenticated or session.get("operator_in"):
+        return None
+    organisation_id = session.get("organisation")
+    actor = resolve_actor(
+        request.user.pk,
+        organisation_id,
+        client_ip(request),
+        Interface.WEB,
+        sso_organisation_id=session.get("sso_organisation_id"),
+    )
+    if actor is None or actor.must_enrol_mfa or organisation_id not in (None, actor.organisation_id):
+        return None
+    return actor
+
+
 def _operator_access_ended(request: HttpRequest) -> bool:
     """Tell whether the request may come from a page of an organisation that no longer lets this operator in.
     It must not act in the operator's own organisation.
@@ -169,7 +198,7 @@ def _refuse_sso_session(
     """Keep a session that one organisation's identity provider opened from the credentials that protect
     others.
     """
-    is_about_proof = getattr(view, "__module__", "").startswith("allauth.") and "/logout/" not in request.path
+    is_about_proof = _is_of_allauth(view) and "/logout/" not in request.path
     if (
         not is_about_proof
         or "sso_organisation_id" not in request.session

@@ -10,6 +10,7 @@ from koppel.kit.database.text import clean_text
 from koppel.kit.database.text_search import normalize_search
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.roles import Actor
+from koppel.web.help.documents import search_titles
 from koppel.web.search import commands, records
 from koppel.web.search.commands import ACTION_KIND, PAGE_KIND, Command
 from koppel.web.search.search_result import ResultGroup, SearchResult
@@ -17,6 +18,7 @@ from koppel.web.search.search_result import ResultGroup, SearchResult
 LETTERS_MIN = 2
 RECENT_MAX = 6
 VERB_RESULTS = 4
+HELP_RESULTS = 5
 _STATIC = {
     **{f"{PAGE_KIND}:{command.key}": command for command in commands.PAGES},
     **{f"{ACTION_KIND}:{command.key}": command for command in commands.ACTIONS},
@@ -38,7 +40,11 @@ def search(actor: Actor, text: str, administration_id: int | None = None) -> lis
     plain_words = normalize_search(query).split()
     groups_found = [ResultGroup(kind.label, tuple(kind.find(actor, plain_words))) for kind in records.KINDS]
     accounts = records.find_accounts(actor, administration, query) if administration else []
-    groups += [ResultGroup(_("Accounts"), tuple(accounts)), *groups_found]
+    groups += [
+        ResultGroup(_("Accounts"), tuple(accounts)),
+        *groups_found,
+        ResultGroup(_("Help"), _help(query)),
+    ]
     return _ranked([group for group in groups if group.results], normalize_search(query))
 
 
@@ -93,6 +99,16 @@ def _actions_by_name(actor: Actor, words: list[str]) -> list[SearchResult]:
             rows = records.find_administrations(actor, words[1:], VERB_RESULTS)
             results += [commands.result_of(command, ACTION_KIND, row) for row in rows]
     return results
+
+
+def _help(text: str) -> tuple[SearchResult, ...]:
+    """Return the pages of the help, and their sections, whose title has every word."""
+    return tuple(
+        SearchResult(
+            "", result.title, "" if result.title == result.page_title else result.page_title, result.url
+        )
+        for result in search_titles(text)[:HELP_RESULTS]
+    )
 
 
 def _ranked(groups: list[ResultGroup], text: str) -> list[ResultGroup]:

@@ -203,3 +203,9 @@ def sparkline(values: list[float]) -> str:
     return " ".join(
         f"{index * step:.1f},{22 - 20 * (value - low) / span:.1f}" for index, value in enumerate(values)
     )
+
+
+@register.filter
+def pressed(value: str, choice: str) -> str:
+    """Return `aria-pressed` of the button of a choice."""
+    return "true" if value == choice else "false"

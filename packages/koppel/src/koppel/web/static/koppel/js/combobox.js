@@ -39,6 +39,7 @@ function settings(select) {
     allowEmptyOption: !isMultiple,
     hideSelected: isMultiple,
     closeAfterSelect: !isMultiple,
+    clearAfterSelect: true, // or what is typed next is searched behind the last search
     placeholder: select.dataset.placeholder ?? "",
     valueField: "value",
     labelField: "text",
