@@ -32,7 +32,7 @@ class Redactor:
         return entry.subject_kind == SubjectKind.ADMINISTRATION and entry.subject_id in self.ids
 
     def redact(self, entry: AuditEntry) -> AuditEntry:
-        """Take them out of the entry, in memory."""
+        """Redact hidden administrations in the entry, in memory."""
         if self.hides(entry):
             entry.subject_id, entry.subject_name, entry.details = None, REDACTED, {}
         elif self.ids:

@@ -1,7 +1,7 @@
 """An audit entry in the reader's words: fields by their labels, people and things by name, dates as dates.
 
-`fields` declares what an id is the id of; nothing is guessed from a
-number. The details keep the ids, for programs."""
+`detail_fields` declares which kind of object each id refers to; nothing is guessed from a number. The details
+keep the ids, for programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,8 +51,7 @@ class AuditRenderer:
     actor: Actor
 
     def subject_name(self, entry: AuditEntry) -> str:
-        """Return what it was done to, as it was called then; by its
-        name of today where the entry kept none."""
+        """Return the subject's name at the time of the entry; if none was stored, its current name."""
         kind = SUBJECT_KINDS.get(entry.subject_kind)
         if entry.subject_name or entry.subject_id is None or kind is None:
             return entry.subject_name
@@ -153,15 +152,15 @@ class AuditRenderer:
         return [*([f"{self.label('people')}: {people}"] if people else []), *fields]
 
     def _fields(self, action: str, field: str, value: Mapping[str, Any]) -> str:
-        """Return fields beside each other; `people` by id are moves. What is empty says nothing."""
+        """Return the fields that differ; `people` are assignments by id. Empty values are left out."""
         if field == "people":
             return self._moves(value)
         flat = {key: item for key, item in _flat(value).items() if item not in ([], {})}
         return "; ".join(f"{self.label(key)}: {self.value(action, key, item)}" for key, item in flat.items())
 
     def _moves(self, people: Any) -> str:
-        """Return the people who moved. The flag says whether an assignment
-        was automatic; None that the person is off."""
+        """Return the people added or removed. A flag says whether the assignment is automatic; None:
+        removed."""
         if not isinstance(people, dict):
             return self.value("", "people", people)
         moves = [

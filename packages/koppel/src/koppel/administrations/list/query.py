@@ -183,7 +183,7 @@ def parse_query(params: QueryDict) -> ListQuery:
     single = {key: text for key in SINGLE_FILTERS if (text := query.get(key, "")) and validators[key](text)}
     sort, page = query.get("sort", ""), query.get("page", "")
     columns = dict.fromkeys(part for text in query.getlist("columns") for part in text.split("."))
-    strange = [unknown_value("columns", key, COLUMNS) for key in columns if key not in COLUMNS]
+    unknown = [unknown_value("columns", key, COLUMNS) for key in columns if key not in COLUMNS]
     return ListQuery(
         multi={key: values for key, values in multi.items() if values},
         single=single,
@@ -191,7 +191,7 @@ def parse_query(params: QueryDict) -> ListQuery:
         columns=_columns(columns),
         page=page_of(page) or 1,
         operation_id=id_of(query.get("done", "")),
-        unknown=tuple(first_parts((*unknown_parts(query, _PARAMETERS), *strange))),
+        unknown=tuple(first_parts((*unknown_parts(query, _PARAMETERS), *unknown))),
     )
 
 

@@ -83,7 +83,7 @@ class LeaseCache:
         lease.in_flight += 1
         return True
 
-    def record_answer(
+    def record_response(
         self, key: LeaseKey, status: int, limits: Sequence[RateLimitStatus], now: float
     ) -> None:
         """Count a call that was answered, with whatever status, and
@@ -104,11 +104,11 @@ class LeaseCache:
         self[key].left = 0
         usage.blocked_until = max(usage.blocked_until, now + min(seconds, PAUSE_SECONDS_MAX))
 
-    def record_failure(self, key: LeaseKey, now: float, *, ours: bool) -> None:
+    def record_failure(self, key: LeaseKey, now: float, *, cancelled_by_us: bool) -> None:
         """Count a call that ended without an answer; `ours`: it counts as no error of the vendor."""
         usage = self._end_call(key, now).usage
         usage.unstated += 1
-        usage.errors += not ours
+        usage.errors += not cancelled_by_us
 
     def due_reports(self, now: float) -> tuple[list[LeaseKey], list[LeaseKey]]:
         """Return the idle leases, to be given back, and those in use that must be reported or renewed."""

@@ -142,7 +142,7 @@ def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> A
     The holder's earlier lease must have been reported as done."""
     _remove_expired(now, state)
     leased = sum(lease.calls for lease in state.leases.values())
-    obstacle = _obstacle(now, state, leased)
+    obstacle = _blocked_for(now, state, leased)
     if obstacle is not None:
         return _refuse(now, state, organisation, *obstacle)
     if not state.source_states_limits:
@@ -158,7 +158,7 @@ def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> A
     return _lease(now, state, holder, organisation, calls)
 
 
-def _obstacle(now: float, state: QuotaState, leased: int) -> tuple[float, AllocationReason] | None:
+def _blocked_for(now: float, state: QuotaState, leased: int) -> tuple[float, AllocationReason] | None:
     """Return how many seconds no call is allowed, and why; None when calls are left."""
     if state.blocked_until > now:
         return state.blocked_until - now, AllocationReason.REQUESTED

@@ -143,8 +143,8 @@ class Vault:
 
         Returns `refused` itself when it was refreshed for a refusal a moment ago: then the token is not the
         reason. Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor),
-        `Unreachable` and other errors that need no person; and `Quarantined` before a refresh, of which
-        neither the vendor nor the row knows."""
+        `Unreachable` and other errors that need no person, and `Quarantined` before a refresh begins; then
+        neither the vendor nor the row has changed."""
         cached = self._token_cache.get((organisation_id, grant_id))
         if refused is not None:
             self._token_cache.pop((organisation_id, grant_id), None)
@@ -188,10 +188,10 @@ class Vault:
             raise Unreachable("closing", STOPPING, retry_after_seconds=1)
         return refresh.task.result()
 
-    async def due(self, limit: int, leave_out: Collection[int] = ()) -> list[tuple[int, int]]:
+    async def due_grants(self, limit: int, leave_out: Collection[int] = ()) -> list[tuple[int, int]]:
         """Return (organisation, grant) of the grants that `maintain`
         should refresh, the longest overdue first."""
-        return await self._rows.due(limit, [*leave_out, *self._refreshes])
+        return await self._rows.due_grants(limit, [*leave_out, *self._refreshes])
 
     def _start(
         self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
@@ -284,10 +284,10 @@ class Vault:
         except TimeoutError:
             late = Unreachable("timeout", LATE)
             return await self._store_failure(grant, late, refused)
-        except Exception as surprise:
+        except Exception as error:
             log.exception("token_response_invalid", grant=grant.id)
             broken = UnexpectedResponse(
-                "token_answer", f"Koppel did not understand the answer ({type(surprise).__name__})."
+                "token_response", f"Koppel did not understand the answer ({type(error).__name__})."
             )
             return await self._store_failure(grant, broken, refused)
         was_slow = _loop_seconds() - began > CALLER_SECONDS_MAX
@@ -371,8 +371,11 @@ class Vault:
         return lost
 
     async def _mark_invalid(self, grant: GrantSnapshot, lost: ConsentLost) -> None:
-        facts = (grant.organisation_id, grant.id, grant.generation, lost.code, str(lost))
-        if await self._report(lambda: grant_status.mark_lost(*facts)):
+        if await self._report(
+            lambda: grant_status.mark_lost(
+                grant.organisation_id, grant.id, grant.generation, lost.code, str(lost)
+            )
+        ):
             log.warning("grant_lost", grant=grant.id, code=lost.code)
 
     async def _store_failure(
@@ -404,8 +407,9 @@ class Vault:
         if not isinstance(error, SetupMissing) and (
             not is_usable or grant.failures + 1 >= FAILURES_UNTIL_DEGRADED
         ):
-            facts = (grant.organisation_id, grant.connection_id, str(error))
-            await self._report(lambda: grant_status.mark_degraded(*facts))
+            await self._report(
+                lambda: grant_status.mark_degraded(grant.organisation_id, grant.connection_id, str(error))
+            )
         if is_usable:
             return grant.access_token
         raise error
@@ -438,11 +442,11 @@ def _key_missing() -> Unreachable:
 
 
 async def _call_token_endpoint(http: HttpClient, grant: GrantSnapshot) -> Tokens:
-    app, plain = credentials(grant.app), OriginRestrictedHttp(http, base_urls_of(grant.app))
+    app, token_http = credentials(grant.app), OriginRestrictedHttp(http, base_urls_of(grant.app))
     system, refresh_token = connector(grant.app.connector), grant.refresh_token
     if refresh_token is None:
-        return await system.service_token(plain, app, grant.company_id)
-    return await system.refresh(plain, app, refresh_token)
+        return await system.service_token(token_http, app, grant.company_id)
+    return await system.refresh(token_http, app, refresh_token)
 
 
 async def _retry_on_outage(work: Callable[[], Awaitable[T]]) -> T:

@@ -18,7 +18,6 @@ from koppel.connections.companies import resolution
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.forms import ChangeForm, ImportPolicyForm, ReconnectForm, RemovalForm, TransferForm
-from koppel.connections.inputs import ChangeResolution
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
@@ -158,17 +157,17 @@ def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpRe
 
     For another company: decide whether it is the same one."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    answer = ChangeForm.of(request).input_or_refusal()
-    count = resolution.resolve_changes(request.actor, connection_id, answer)
-    if answer.code != ConnectionIssue.OTHER_COMPANY:
+    data = ChangeForm.of(request).input_or_refusal()
+    count = resolution.resolve_changes(request.actor, connection_id, data)
+    if data.code != ConnectionIssue.OTHER_COMPANY:
         return _redirect_to(connection_id, "#companies")
     if count:
-        _report_decision(request, answer, count)
+        _report_decision(request, count, accepted=data.accept)
     return _redirect_to(connection_id, "#same-company")
 
 
-def _report_decision(request: AuthenticatedRequest, answer: ChangeResolution, count: int) -> None:
-    if answer.accept:
+def _report_decision(request: AuthenticatedRequest, count: int, *, accepted: bool | None) -> None:
+    if accepted:
         text = ngettext("%d administration resumed.", "%d administrations resumed.", count)
         messages.success(request, text % count)
     else:
