@@ -1,11 +1,10 @@
-"""Whether a company is still the one that a person confirmed: one guard
-for listings, descriptions, sign-ins and runs.
+"""Check that a company is still the one that a person confirmed: one guard for listings, descriptions,
+sign-ins and runs.
 
-A name alone or a number alone may change, which raises an issue. When both are another company's, the
-description is not stored and no books are read until a person decides. The comparison is with what a person
-confirmed, at the import or when settling a change, not with what the accounting system said last: so renaming
-a company today and renumbering it tomorrow is noticed too.
-"""
+A name alone or a number alone may change, which raises an issue. If both change, the description is not
+stored and no books are read until a person decides. The comparison is with the identity that a person
+confirmed, at the import or when resolving a change, not with the accounting system's last one: so renaming a
+company today and renumbering it tomorrow is noticed too."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -245,7 +244,8 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Ven
 
 
 def _store_first_description(company: RemoteCompany, described: VendorIdentity) -> None:
-    """Confirm what the first description states, because the company was imported before it was described."""
+    """Confirm the identity in the first description, because the company was imported before it was
+    described."""
     if not company.confirmed_name:
         company.confirmed_name, company.confirmed_number = described.name[:300], described.number[:100]
     is_first = not company.legal_name

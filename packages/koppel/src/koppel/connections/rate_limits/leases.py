@@ -33,7 +33,7 @@ number must not block a company for ever."""
 
 @dataclass(frozen=True, order=True)
 class QuotaKey:
-    """What a quota is for. `company` is the vendor's id; '' means the app registration as a whole."""
+    """The subject of a quota. `company` is the vendor's id; '' means the app registration as a whole."""
 
     app_id: int
     company: str
@@ -61,8 +61,7 @@ class Lease:
 
 
 class LeaseCache:
-    """The leases of one process. What leaves it as a report comes back
-    by `restore` when it could not be stored."""
+    """The leases of one process. A report that could not be stored is put back by `restore`."""
 
     def __init__(self) -> None:
         self._leases: dict[LeaseKey, Lease] = {}

@@ -1,7 +1,6 @@
-"""Is it the same company? Asked where the register's name is another one than the accounting system's, or
-where the number is not the one that the accounting system states.
+"""Ask whether a register's company is the same as the accounting system's if their names or numbers differ.
 
-A row is complete only once a person has answered; the answer holds for exactly what was shown."""
+A row is complete only once a person has answered; the answer applies only to the names and numbers shown."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -102,7 +101,7 @@ def find_discrepancy(
 
 
 def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy], *, same: bool) -> int:
-    """Store the answer with who gave it, when, and about what. Returns the number stored."""
+    """Store the answer with its author, time, names and numbers. Returns the number stored."""
     at = timezone.now().isoformat()
     answers = {
         discrepancy.company.pk: Confirmation(

@@ -108,7 +108,8 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 @step_page(Step.SIGN_IN)
 def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Show what is needed and what Koppel may do; go on to the vendor's own page or to the ids (step 2)."""
+    """Show the requirements and the rights that Koppel will have; continue to the vendor's page or to the ids
+    (step 2)."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     form = SignInForm.of(request)
     if request.method == "POST" and form.is_valid() and (response := _take_sign_in(request, flow, form)):
@@ -147,8 +148,7 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
 
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
-    """Show a message of how many ids were read; what the vendor says
-    of each is in the table that follows."""
+    """Show the number of ids read; the table below shows the vendor's result for each."""
     option = services.consent_option(request.actor, flow, app_id)
     if option is None:
         return
