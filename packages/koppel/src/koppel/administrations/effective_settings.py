@@ -85,8 +85,8 @@ def effective_settings(administration: Administration) -> EffectiveSettings:
 def resolve_settings(
     administration_settings: SettingsMap, template: SettingsMap, organisation: SettingsMap
 ) -> EffectiveSettings:
-    """Resolve each setting, nearest first. What the organisation switched
-    off is off: resources, and syncing itself."""
+    """Resolve each setting, nearest first. What the organisation switched off is off: resources, and syncing
+    itself."""
     resolved = {
         key: _resolve_setting(key, administration_settings, template, organisation) for key in DEFAULTS
     }

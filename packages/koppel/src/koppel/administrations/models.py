@@ -26,8 +26,8 @@ class Status(models.TextChoices):
 
 
 class ConfirmedIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The name and number that a person confirmed to be the same company, who (a
-    membership) and when. `at` '': not confirmed."""
+    """The name and number that a person confirmed to be the same company, who (a membership) and when. `at`
+    '': not confirmed."""
 
     name: str = ""
     number: str = ""
@@ -308,12 +308,12 @@ class BulkValues(TypedDict, total=False):
 
 
 class BulkOperation(TenantModel):
-    """One action on many administrations: previewed as a draft,
-    started once, executed in chunks, perhaps undone.
+    """One action on many administrations: previewed as a draft, started once, executed in chunks, perhaps
+    undone.
 
-    `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's
-    filter that the selection came from. `total` counts its items. `role`: what the person
-    may do at most, however long the job waits."""
+    `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's filter that the selection
+    came from. `total` counts its items. `role`: what the person may do at most, however long the job
+    waits."""
 
     membership = models.ForeignKey(
         Membership,

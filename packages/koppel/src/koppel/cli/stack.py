@@ -1,5 +1,5 @@
-"""A whole Koppel on this machine: database, migrations, sandbox, web, workers.
-`up`, the demo and the browser tests use it."""
+"""A whole Koppel on this machine: database, migrations, sandbox, web, workers. `up`, the demo and the browser
+tests use it."""
 
 import json
 import os

@@ -104,8 +104,8 @@ new_connection_url = SingleHook[[], str](lambda: "")
 """The page on which a person makes a connection."""
 
 import_url = SingleHook[[int | None], str](lambda _connection_id: "")
-"""Called with a connection's id: the page on which its companies are
-imported. None: of one that is chosen there."""
+"""Called with a connection's id: the page on which its companies are imported. None: of one that is chosen
+there."""
 
 administration_url = SingleHook[[int], str](lambda _administration_id: "")
 """Called with an administration's id: its page."""

@@ -14,13 +14,13 @@ from koppel.organisations.models import Membership, Organisation
 
 
 class AppRegistration(models.Model):
-    """Client id and secret at the vendor, for one environment.
-    `organisation` NULL: belongs to the installation.
+    """Client id and secret at the vendor, for one environment. `organisation` NULL: belongs to the
+    installation.
 
-    `base_urls` override the environment's base URLs (a sandbox on another port). `name`
-    is the firm's own word for it, '' where it has none. A removed one stays for the
-    history, without its secret. `refresh_token_days`: how long a refresh token lives,
-    where the app may choose and the vendor does not say."""
+    `base_urls` override the environment's base URLs (a sandbox on another port). `name` is the firm's own
+    word for it, '' where it has none. A removed one stays for the history, without its secret.
+    `refresh_token_days`: how long a refresh token lives, where the app may choose and the vendor does not
+    say."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
@@ -60,8 +60,8 @@ class ImportPolicy(models.TextChoices):
 
 
 class Connection(TenantModel):
-    """An organisation's link to one accounting system, as signed in by
-    `account`. `reason` explains a state to a person.
+    """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state
+    to a person.
 
     `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since
     then, `next_probe_at` is when the next one is due. `pending_owner` takes over by signing in at the

@@ -155,8 +155,8 @@ class DeliveryState(models.TextChoices):
 
 
 class EmailReason(models.TextChoices):
-    """Why an email was not sent, or may not have been, where Koppel itself
-    knows; else the mail server's words are stored."""
+    """Why an email was not sent, or may not have been, where Koppel itself knows; else the mail server's
+    words are stored."""
 
     RECOVERED = "recovered"
     UNSUBSCRIBED = "unsubscribed"
@@ -237,8 +237,8 @@ class Preference(TenantModel):
 
 
 class DeliverySettings(TenantModel):
-    """How a person receives email: at once or in one daily digest; and
-    the stand-in while the person is away."""
+    """How a person receives email: at once or in one daily digest; and the stand-in while the person is
+    away."""
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"

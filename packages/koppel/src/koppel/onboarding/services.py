@@ -1,5 +1,5 @@
-"""The wizard's steps, for pages and REST alike: each takes the answer to
-a step and returns an outcome (`results`)."""
+"""The wizard's steps, for pages and REST alike: each takes the answer to a step and returns an outcome
+(`results`)."""
 
 from collections.abc import Iterable
 from uuid import UUID

@@ -155,8 +155,8 @@ def add_administrator(
 
 
 def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> RecoveryLink:
-    """Create a password-reset link; for a user without one, resend
-    the latest invitation. Raises `Refused`."""
+    """Create a password-reset link; for a user without one, resend the latest invitation. Raises
+    `Refused`."""
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
     with installation_scope("link from the shell"):
         organisations = list(_organisations_of(user)) if user else []

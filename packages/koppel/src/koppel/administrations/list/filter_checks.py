@@ -65,8 +65,8 @@ def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
 
 
 def _is_issue(actor: Actor, code: str) -> bool:
-    """Return whether the code is one of an issue, also of one that an
-    earlier version or another connector raised."""
+    """Return whether the code is one of an issue, also of one that an earlier version or another connector
+    raised."""
     return code in issue_types or Issue.objects.for_actor(actor).filter(code=code).exists()
 
 

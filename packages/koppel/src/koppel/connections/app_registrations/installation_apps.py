@@ -36,8 +36,8 @@ def consent_options() -> list[str]:
 
 
 def list_apps() -> list[AppRegistration]:
-    """Return the apps of the installation, with `connection_count` of
-    live connections in all organisations."""
+    """Return the apps of the installation, with `connection_count` of live connections in all
+    organisations."""
     with installation_scope("apps of the installation"):
         return list(_installation_apps())
 

@@ -31,8 +31,8 @@ def create_app(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create an app registration for all organisations. The secret is
-    prompted for, or read from standard input."""
+    """Create an app registration for all organisations. The secret is prompted for, or read from standard
+    input."""
     if option not in installation_apps.consent_options():
         raise CommandError(
             f"There is no {option}; choose one of {', '.join(installation_apps.consent_options())}."

@@ -128,8 +128,8 @@ def apply_description(
 
 
 def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
-    """Store that the vendor refuses this company. `refusal` None: the call
-    failed, which says nothing about the company."""
+    """Store that the vendor refuses this company. `refusal` None: the call failed, which says nothing about
+    the company."""
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:
@@ -172,11 +172,11 @@ def reconcile_list(
     grants: Iterable[int],
     unsure: Collection[str] = (),
 ) -> None:
-    """Raise and resolve issues for companies that a new list renames,
-    misses or has again, before it is stored.
+    """Raise and resolve issues for companies that a new list renames, misses or has again, before it is
+    stored.
 
-    In the caller's transaction. `unsure`: external ids that may be
-    another company; their names are not compared."""
+    In the caller's transaction. `unsure`: external ids that may be another company; their names are not
+    compared."""
     listed = {company.external_id: company for company in companies}
     remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
         connection_id=connection_id
@@ -235,8 +235,8 @@ def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
 
 
 def _raise_number_missing(company: RemoteCompany, new: str) -> None:
-    """Raise an issue for a number that the accounting system no longer
-    states, which proves nothing; else resolve it."""
+    """Raise an issue for a number that the accounting system no longer states, which proves nothing; else
+    resolve it."""
     for administration_id in company.administrations.values_list("pk", flat=True):
         subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
         if normalize_for_comparison(new):
@@ -250,8 +250,8 @@ def _raise_number_missing(company: RemoteCompany, new: str) -> None:
 def _raise_change(
     company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: MessageFacts
 ) -> None:
-    """Raise the issue of a change. An open issue keeps the first old value; when
-    the new value is that one, it is resolved."""
+    """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one,
+    it is resolved."""
     organisation_id, subject = company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id)
     existing = Issue.objects.in_organisation(organisation_id).filter(code=code, resolved_at=None)
     open_issue = existing.filter(subject_kind=subject.kind, subject_id=administration_id).first()

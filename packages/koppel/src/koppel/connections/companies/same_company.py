@@ -49,15 +49,15 @@ class VendorIdentity:
 
 
 def normalize_for_comparison(text: str) -> str:
-    """Normalise a text for comparison: without case, spaces, punctuation
-    and differences in how accents are encoded."""
+    """Normalise a text for comparison: without case, spaces, punctuation and differences in how accents are
+    encoded."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return "".join(filter(_distinguishes, folded))
 
 
 def _distinguishes(letter: str) -> bool:
-    """Return whether a character counts: letters, digits, and marks
-    that are vowels in scripts such as Devanagari.
+    """Return whether a character counts: letters, digits, and marks that are vowels in scripts such as
+    Devanagari.
 
     Accents and variation selectors do not."""
     is_mark = unicodedata.category(letter)[0] == "M" and not (
@@ -83,8 +83,8 @@ def same_name(first: str, second: str) -> bool:
 
 
 def same_number(first: str, second: str, *countries: str) -> bool:
-    """Return whether two numbers are the same in one of the forms in
-    which they are written in these countries."""
+    """Return whether two numbers are the same in one of the forms in which they are written in these
+    countries."""
     forms = [
         {
             normalize_for_comparison(text),
@@ -99,10 +99,10 @@ def same_number(first: str, second: str, *countries: str) -> bool:
 def is_other_company(confirmed: ConfirmedIdentity, described: VendorIdentity) -> bool:
     """Return whether name and number are both different.
 
-    A confirmed name or number that the accounting system no longer states counts as
-    different, so that removing one and changing the other is noticed; a number alone that is
-    missing only raises an issue. A value that was never confirmed is no difference. Where the
-    accounting system states neither, a person decides."""
+    A confirmed name or number that the accounting system no longer states counts as different, so that
+    removing one and changing the other is noticed; a number alone that is missing only raises an issue. A
+    value that was never confirmed is no difference. Where the accounting system states neither, a person
+    decides."""
     numbers = [number for number in confirmed.numbers if normalize_for_comparison(number)]
     if not normalize_for_comparison(described.number):
         # Only a number that the accounting system stated can go
@@ -126,8 +126,8 @@ def may_be_other(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
 
 
 def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts: bool) -> bool:
-    """Block the administrations of a company that is another one now, or
-    release them when it is the confirmed one again.
+    """Block the administrations of a company that is another one now, or release them when it is the
+    confirmed one again.
 
     Returns whether it is another company; then the caller must not store the description. The caller has
     locked `company`. `interrupts`: restart a run that is under way (False when that run is the caller)."""
@@ -161,8 +161,8 @@ def confirm_identity(company: RemoteCompany, name: str, number: str) -> None:
 
 
 def forget_identity(company: RemoteCompany) -> None:
-    """Remove the confirmed identity, because the administration is erased: a new
-    import confirms another. The caller saves."""
+    """Remove the confirmed identity, because the administration is erased: a new import confirms another. The
+    caller saves."""
     if company.claimed_at is not None:
         company.name, company.legal_name, company.number = company.claimed_name, "", ""
     company.confirmed_name = company.confirmed_number = ""
@@ -171,8 +171,8 @@ def forget_identity(company: RemoteCompany) -> None:
 
 
 def inherit_identity(company: RemoteCompany, before: RemoteCompany) -> None:
-    """Copy the confirmed identity, and a claim that waits for a person,
-    from the same company of another connection.
+    """Copy the confirmed identity, and a claim that waits for a person, from the same company of another
+    connection.
 
     The caller saves, and runs the guard."""
     for name in (
@@ -219,8 +219,8 @@ def claim_context(company: RemoteCompany) -> MessageContext:
 
 
 def _claim(company: RemoteCompany, administration_ids: list[int], described: VendorIdentity) -> None:
-    """Store the claimed identity, and block the administrations. A
-    repeated claim keeps a person's decision."""
+    """Store the claimed identity, and block the administrations. A repeated claim keeps a person's
+    decision."""
     claim = VendorIdentity(described.name[:300], described.number[:100])
     is_new = (
         company.claimed_at is None or VendorIdentity(company.claimed_name, company.claimed_number) != claim

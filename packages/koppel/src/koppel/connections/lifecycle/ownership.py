@@ -116,8 +116,8 @@ def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
 
 
 def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int:
-    """Ask a member to take over all connections that run on a person's
-    account. Returns how many requests changed."""
+    """Ask a member to take over all connections that run on a person's account. Returns how many requests
+    changed."""
     owned = owned_connections(actor, membership_id).connections
     return sum(request_transfer(actor, connection.pk, to_membership_id) for connection in owned)
 

@@ -54,8 +54,8 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
 @query_parameters(connection=IDENTIFIER)
 @outside_transaction
 def import_more(request: AuthenticatedRequest) -> HttpResponse:
-    """Start an import through a connection that exists: the stored
-    consent fetches the list, without a sign-in."""
+    """Start an import through a connection that exists: the stored consent fetches the list, without a
+    sign-in."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(request.actor.organisation_id):
         connections = list(connections_of(request.actor))

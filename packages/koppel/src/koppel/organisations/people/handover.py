@@ -28,8 +28,8 @@ from koppel.organisations.roles import Actor, Permission, Role
 
 @dataclass(frozen=True)
 class Moving:
-    """Objects of one kind that would move: ids with their names,
-    without names that the actor may not read."""
+    """Objects of one kind that would move: ids with their names, without names that the actor may not
+    read."""
 
     key: str
     label: str
