@@ -658,7 +658,7 @@ def test_over_rest_a_person_signs_in_elsewhere_and_a_flow_can_be_dropped(anna: N
         "/api/v1/onboarding/flows", {"system": "visma_net"}, content_type="application/json"
     ).json()
     base = f"/api/v1/onboarding/flows/{flow['token']}"
-    assert flow["consent_options"][0]["app"] == app.pk
+    assert flow["consent_modes"][0]["app"] == app.pk
     outcome = anna.client.post(f"{base}/sign-in", {"app": app.pk}, content_type="application/json").json()
     assert (outcome["result"], urlsplit(outcome["url"]).path) == (
         "external",

@@ -47,7 +47,7 @@ class StepResultOut(Schema):
     skipped: int | None = None
 
 
-class ConsentOptionOut(Schema):
+class ConsentModeOut(Schema):
     """A way to sign in. `by_company_id`: company ids are given in place of a sign-in."""
 
     app: int
@@ -65,7 +65,7 @@ class FlowOut(Schema):
     state: str
     import_id: int | None
     url: str
-    consent_options: list[ConsentOptionOut]
+    consent_modes: list[ConsentModeOut]
 
 
 class CompanyChoiceOut(Schema):
@@ -241,8 +241,8 @@ def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN)
 
 
 def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
-    consent_options = [
-        ConsentOptionOut(
+    consent_modes = [
+        ConsentModeOut(
             app=option.app.pk,
             title=str(option.mode.title),
             environment=str(option.environment.title),
@@ -257,7 +257,7 @@ def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
         state=flow.state,
         import_id=flow.import_record_id,
         url=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}",
-        consent_options=consent_options,
+        consent_modes=consent_modes,
     )
 
 

@@ -130,7 +130,7 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
     """Redirect to the vendor or to the next step; None when the form shows why not. Raises `Http404`."""
     data = form.input
     app_id, text = data.app, data.company_ids
-    if services.consent_option(request.actor, flow, app_id) is None:
+    if services.app_choice(request.actor, flow, app_id) is None:
         raise Http404
     outcome = services.sign_in(request.actor, flow, data)
     if isinstance(outcome, ExternalStep):
@@ -149,7 +149,7 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
     """Show the number of ids read; the table below shows the vendor's result for each."""
-    option = services.consent_option(request.actor, flow, app_id)
+    option = services.app_choice(request.actor, flow, app_id)
     if option is None:
         return
     read = parse_ids(option.mode, text)
