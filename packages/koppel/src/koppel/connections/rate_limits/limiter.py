@@ -85,7 +85,7 @@ class RateLimiter:
     def record_failure(self, quota: QuotaKey, organisation_id: int, *, cancelled_by_us: bool) -> None:
         """Count a call that ended without an answer; the vendor may have counted it.
 
-        `ours`: Koppel cancelled it, so it counts as no error of the vendor."""
+        `cancelled_by_us`: Koppel cancelled it, so it counts as no error of the vendor."""
         self._leases.record_failure(
             LeaseKey(quota, organisation_id), time.monotonic(), cancelled_by_us=cancelled_by_us
         )
