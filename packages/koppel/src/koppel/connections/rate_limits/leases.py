@@ -104,7 +104,9 @@ class LeaseCache:
         usage.blocked_until = max(usage.blocked_until, now + min(seconds, PAUSE_SECONDS_MAX))
 
     def record_failure(self, key: LeaseKey, now: float, *, cancelled_by_us: bool) -> None:
-        """Count a call that ended without an answer; `cancelled_by_us`: it counts as no error of the vendor."""
+        """Count a call that ended without a response.
+
+        `cancelled_by_us`: it counts as no error of the vendor."""
         usage = self._end_call(key, now).usage
         usage.unstated += 1
         usage.errors += not cancelled_by_us
