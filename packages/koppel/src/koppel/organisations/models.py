@@ -67,9 +67,9 @@ class SettingsMap(TypedDict, total=False):
 class Organisation(models.Model):
     """The accounting firm: the tenant.
 
-    `settings` are the defaults below every template (see `administrations.settings`). `email_domains` [] =
-    any address is allowed. `operator_access_until`: operators of the installation may read until then.
-    """
+    `settings` are the defaults below every template (see `administrations.effective_settings`).
+    `email_domains` [] = any address is allowed. `operator_access_until`: operators of the installation may
+    read until then."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200)

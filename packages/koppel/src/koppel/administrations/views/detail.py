@@ -215,8 +215,8 @@ def _changed_members(administration: Administration, form: AdministrationForm) -
 def _requested_member_ids(
     administration: Administration, form: AdministrationForm, added: set[int], removed: set[int]
 ) -> set[int] | None:
-    """Return whom to name on it when its access changes, or it is restricted; None: neither. Raises `Refused`
-    for a page that showed another access than it has now: whoever saved it has not seen whom it is for."""
+    """Return the ids of the members to name, or None if access does not change. Raises `Refused` if the
+    access changed after the page was shown."""
     current = "restricted" if administration.restricted else "open"
     if (form.values["was_access"] or current) != current:
         raise Refused(
