@@ -15,6 +15,7 @@ from tests.web.browsing import address, browser, listen, look, opened, sign_in
 __all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
 MENUS = ("add-filter", "columns-menu", "views-menu", "list-menu")
+TABLET = 820
 COUNT = 120
 """More than a page."""
 
@@ -92,7 +93,7 @@ def test_menus_stay_inside_the_window(browser: Browser, address: str, firm: Firm
     page = opened(browser, locale=language)
     sign_in(page, address, firm.boss)
     page.goto(f"{address}/administrations/")
-    for width in (1366, 1280, 820, 390):
+    for width in (1366, 1280, TABLET, 390):
         page.set_viewport_size({"width": width, "height": 800})
         for menu in MENUS:
             page.click(f"[popovertarget={menu}]")
@@ -102,6 +103,8 @@ def test_menus_stay_inside_the_window(browser: Browser, address: str, firm: Firm
             assert box, menu
             assert box["x"] >= 0, (menu, width)
             assert box["x"] + box["width"] <= width, (menu, width)
+        if width == TABLET:
+            continue  # its table scrolls in its box, beside the names
         table = page.evaluate(
             "() => { const box = document.querySelector('.table-scroll');"
             " return box.scrollWidth - box.clientWidth; }"
