@@ -114,7 +114,7 @@ def test_a_webhook_receives_begin_and_end_of_an_event(
     assert send(anna) == 1
     began, over = program.messages()
     assert (began["type"], began["state"], over["state"]) == (TROUBLE, "opened", "closed")
-    assert began["message"] == {"en": "Trouble at x: closed", "nl": "Trouble at x: afgesloten"}
+    assert began["message"] == {"en": "Trouble at x: closed", "nl": "Trouble at x: closed"}
     assert (began["link"], began["subject"]) == (
         "http://localhost:8400/issues/",
         {"kind": "connection", "id": 1},
@@ -440,7 +440,7 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     assert send(anna) == 1
     renewed = browser.post(f"{address}secret").content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
-    assert "removed" in browser.post(f"{address}remove", follow=True).content.decode()
+    assert "removed." in browser.post(f"{address}remove", follow=True).content.decode()
     assert browser.get(address).status_code == 404
 
 
