@@ -57,10 +57,10 @@ class MockTenant:
         """Queue a run for each administration without an open one."""
         from koppel.kit.tenancy import organisation_scope
         from koppel.sync.models import Trigger
-        from koppel.sync.runs.services import _request
+        from koppel.sync.runs.services import _queue_runs
 
         with organisation_scope(self.actor.organisation_id):
-            return _request(self.actor.organisation_id, ids, Trigger.SCHEDULE, "", full=full)
+            return _queue_runs(self.actor.organisation_id, ids, Trigger.SCHEDULE, "", full=full)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def test_every_list_query_uses_an_index(actor: Any, database_addresses: Addresse
     firm = firm_of(boss, 200, [user.membership_id])
     others(actor("administrator"), database_addresses)
     queries = [parse_query_string(address.partition("?")[2]) for address in dict.fromkeys(addresses(firm))]
+    assert queries
     with organisation_scope(boss.organisation_id):
         for viewer in (boss, user):
             for query in queries:

@@ -234,6 +234,62 @@ def test_docstrings_and_comments_name_only_what_exists() -> None:
     assert unknown == [], "\n".join(unknown)
 
 
+APPS = {file.parent.name: file.parent for file in ROOT.glob("packages/koppel/src/koppel/*/__init__.py")}
+
+
+def resolves(name: str) -> bool:
+    """Whether a dotted name that begins with an app is a module, or an attribute of one."""
+    parts = name.split(".")
+    modules = ((parts[end:], _module("/".join(["koppel", *parts[:end]]))) for end in range(len(parts), 0, -1))
+    attributes, module = next((rest, file) for rest, file in modules if file)
+    return not attributes or (module.name != "__init__.py" and attributes[0] in definitions(module))
+
+
+def definitions(module: Path) -> set[str]:
+    """The names that a module defines, without those of its classes and functions."""
+    return {
+        name
+        for node in ast.parse(text_of(module)).body
+        for name in (
+            [target.id for target in node.targets if isinstance(target, ast.Name)]
+            if isinstance(node, ast.Assign)
+            else [node.target.id]
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+            else [getattr(node, "name", "")]
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("books.storage.mark_deleted", True),
+        ("books.storage.mark_deleted.missing_keys", True),
+        ("sync.models.Checkpoint", True),
+        ("administrations.settings", False),
+        ("books.storage.mark_deleted.unheard_of", False),
+    ],
+)
+def test_a_dotted_name_resolves_to_a_module_or_its_attribute(name: str, expected: bool) -> None:
+    assert resolves(name) == expected
+
+
+def test_dotted_names_of_apps_resolve() -> None:
+    (source,) = (source for source in SOURCES if source.parent.name == "koppel")
+    codes = [text_of(file) for file in _files(source) if file.suffix == ".py"]
+    unknown = [
+        f"{file.relative_to(ROOT)}:{line} {name}"
+        for file in _files(source)
+        if file.suffix == ".py" and "migrations" not in file.parts
+        for line, text in prose_of(text_of(file))
+        for _ticks, span in SPAN.findall(text)
+        for name in names_in(span)
+        if name.partition(".")[0] in APPS and "." in name and "/" not in name
+        if not resolves(name) and not any(f'"{name}"' in text for text in codes)
+    ]
+    assert unknown == [], "\n".join(unknown)
+
+
 def test_a_word_in_backticks_is_one_of_its_module() -> None:
     """A parameter or field that got another name is called so in the docstring too."""
     unknown = [

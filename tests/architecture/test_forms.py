@@ -179,7 +179,7 @@ def test_the_errors_that_are_looked_for_are_all_subclasses() -> None:
     assert {
         "KoppelError",
         "Refused",
-        "AnswerRefused",
+        "AuthorizationRefused",
         "Quarantined",
         "CheckFailed",
         "WrongKey",

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.architecture.test_folders import CONVENTIONAL
-from tests.fixtures.environment import KOPPEL
+from tests.fixtures.environment import KOPPEL, PACKAGES
 
 INTERFACES = {"views", "forms", "api", "commands", "steps", "listeners", "templatetags"}
 """Folders whose modules are named for what they show, take or listen to; the folder says how."""
@@ -45,6 +45,16 @@ def test_two_modules_share_a_name_only_for_the_same_job() -> None:
 
 def test_every_shared_name_is_still_shared() -> None:
     assert {name for name in SAME_JOB if len(modules()[name]) < 2} == set()
+
+
+def test_no_module_stands_beside_a_package_of_its_name() -> None:
+    """Python imports the package; the module would be dead, and looks alive."""
+    shadowed = [
+        str(file.relative_to(PACKAGES))
+        for file in PACKAGES.rglob("*.py")
+        if file.with_suffix("").joinpath("__init__.py").exists()
+    ]
+    assert shadowed == []
 
 
 def test_no_module_repeats_the_name_of_its_folder() -> None:

@@ -150,6 +150,7 @@ def test_without_a_scope_every_table_denies(application: Connection, tenant_tabl
 
 
 def test_without_a_scope_nothing_can_be_written(application: Connection, tenant_tables: list[str]) -> None:
+    assert tenant_tables
     for table in tenant_tables:
         reason = refusal(application, partial(insert, application, table, organisation_id=OURS))
         assert "no organisation scope" in reason, table
@@ -158,6 +159,7 @@ def test_without_a_scope_nothing_can_be_written(application: Connection, tenant_
 def test_another_organisations_rows_are_neither_seen_nor_written(
     application: Connection, tenant_tables: list[str]
 ) -> None:
+    assert tenant_tables
     for table in tenant_tables:
         with application.transaction(force_rollback=True):
             scope(application, OURS)

@@ -72,7 +72,8 @@ def test_a_reader_sees_the_books_of_its_organisation_but_no_restricted_ones(
 
 @pytest.mark.parametrize("resource", sorted(MODELS_BY_RESOURCE))
 def test_every_resource_has_its_view(reader: str, resource: str) -> None:
-    ask(reader, f"SELECT administration_id, external_id, deleted_at FROM books.{resource}")
+    rows = ask(reader, f"SELECT administration_id, external_id, deleted_at FROM books.{resource}")
+    assert isinstance(rows, list)
 
 
 @pytest.mark.parametrize(

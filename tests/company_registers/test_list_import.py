@@ -102,13 +102,17 @@ def test_a_quotation_mark_that_is_never_closed_takes_no_line_away() -> None:
 
 @given(st.text(max_size=400))
 def test_pasted_text_never_raises(text: str) -> None:
-    for matched in match_lines(read_lines(text), COMPANIES):
+    lines = read_lines(text)
+    matches = match_lines(lines, COMPANIES)
+    assert len(matches) == len(lines)
+    for matched in matches:
         assert (matched.id is not None) == (matched.status in (MatchStatus.MATCHED, MatchStatus.TWICE))
 
 
 @given(st.binary(max_size=400))
 def test_no_file_raises(data: bytes) -> None:
-    read_lines(decode(data))
+    lines = read_lines(decode(data))
+    assert [line.index for line in lines] == list(range(len(lines)))
 
 
 NAMES = st.lists(

@@ -28,7 +28,7 @@ HOURLY = {"x-ratelimit-limit": "100", "x-ratelimit-policy": "4-fixed-window", "x
 
 def record(here: RateLimiter, key: QuotaKey, organisation_id: int, answer: Response) -> None:
     """As a session does: the connector reads what the answer states."""
-    here.record_answer(key, organisation_id, answer, rate_limits_of(connector("visma_net"), answer))
+    here.record_response(key, organisation_id, answer, rate_limits_of(connector("visma_net"), answer))
 
 
 def in_workers(work: Callable[[list[Runtime]], Awaitable[Any]], count: int) -> Any:
@@ -360,7 +360,7 @@ def test_a_connector_that_fails_over_a_header_leaves_no_call_uncounted() -> None
         return remaining(5)
 
     rate_limiter: Any = SimpleNamespace(
-        acquire=acquire, record_answer=lambda *arguments: counted.append(arguments)
+        acquire=acquire, record_response=lambda *arguments: counted.append(arguments)
     )
     http: Any = SimpleNamespace(send=send)
     limited = RateLimitedHttp(http, rate_limiter, cast("Any", Failing()), QuotaKey(1, "company"), 1)

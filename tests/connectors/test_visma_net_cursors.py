@@ -12,12 +12,12 @@ from koppel.connector.contract import ReadMode
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
     TRIES_MAX,
-    Answer,
     Checkpoint,
     Compare,
     Cursor,
     Delta,
     NextPage,
+    PageFacts,
     Paging,
     PartEnd,
     Progress,
@@ -62,7 +62,7 @@ WHOLE = {
 DELTAS = st.builds(Delta, **READ, since=STAMPS, resume_from=STAMPS, must_reread=st.booleans())
 CURSORS = st.one_of(st.builds(Paging, **READ, **WHOLE), st.builds(Compare, **READ, **WHOLE), DELTAS)
 ANSWERS = st.builds(
-    Answer,
+    PageFacts,
     count=COUNTS,
     total=COUNTS,
     page_size_max=st.integers(0, 60),
@@ -79,11 +79,11 @@ class Source:
     def __init__(self, rows: int, size_max: int, *, states_size: bool) -> None:
         self.rows, self.size_max, self.states_size = rows, size_max, states_size
 
-    def answer(self, cursor: Cursor) -> Answer:
+    def answer(self, cursor: Cursor) -> PageFacts:
         size = min(PAGE_SIZE, self.size_max)
         before = (cursor.progress.page - 1) * size
         count = max(0, min(size, self.rows - before))
-        return Answer(count, self.rows, self.size_max if self.states_size else 0)
+        return PageFacts(count, self.rows, self.size_max if self.states_size else 0)
 
 
 @given(st.integers(0, 3000), st.integers(100, 3000), st.booleans(), STARTS)
@@ -105,7 +105,7 @@ def test_a_list_that_holds_still_is_read_once_and_whole(
 
 
 @given(st.lists(ANSWERS, min_size=PAGES_MAX, max_size=PAGES_MAX), STARTS)
-def test_a_part_is_begun_again_a_few_times_at_most(answers: list[Answer], cursor: Cursor) -> None:
+def test_a_part_is_begun_again_a_few_times_at_most(answers: list[PageFacts], cursor: Cursor) -> None:
     restarts = 0
     for answer in answers:
         step = advance(cursor, answer)
@@ -117,7 +117,7 @@ def test_a_part_is_begun_again_a_few_times_at_most(answers: list[Answer], cursor
 
 
 @given(CURSORS, ANSWERS)
-def test_a_step_goes_forward_or_back_to_the_first_page(cursor: Cursor, answer: Answer) -> None:
+def test_a_step_goes_forward_or_back_to_the_first_page(cursor: Cursor, answer: PageFacts) -> None:
     step = advance(cursor, answer)
     before, after = cursor.progress, step.cursor.progress
     assert type(step.cursor) is type(cursor)
@@ -139,7 +139,7 @@ def test_a_step_goes_forward_or_back_to_the_first_page(cursor: Cursor, answer: A
 
 
 @given(CURSORS, ANSWERS)
-def test_an_incomplete_part_proves_nothing(cursor: Cursor, answer: Answer) -> None:
+def test_an_incomplete_part_proves_nothing(cursor: Cursor, answer: PageFacts) -> None:
     step = advance(cursor, answer)
     if not isinstance(step, PartEnd):
         return
@@ -157,7 +157,7 @@ def test_an_incomplete_part_proves_nothing(cursor: Cursor, answer: Answer) -> No
 @given(CURSORS)
 def test_a_cursor_is_read_in_another_process_as_it_was(cursor: Cursor) -> None:
     for mode in ReadMode:
-        assert decode_cursor(cursor.text(), mode, AT + timedelta(days=1)) == cursor
+        assert decode_cursor(cursor.encode(), mode, AT + timedelta(days=1)) == cursor
 
 
 @given(CURSORS)

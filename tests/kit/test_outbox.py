@@ -20,7 +20,7 @@ from koppel.company_registers.models import Lookup
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.jobs import enqueue_once, outbox
-from koppel.kit.jobs.outbox import BatchResult, Claim, Outbox, take_turn
+from koppel.kit.jobs.outbox import BatchResult, Claim, Outbox, deliver_due
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.email import delivery as email_delivery
 from koppel.notifications.email.outbox import EMAIL_OUTBOX
@@ -95,7 +95,7 @@ def open_events(actor: Actor, count: int) -> None:
 
 def send_messages(actor: Actor, webhook_id: int) -> int:
     lane = {"organisation_id": actor.organisation_id, "webhook_id": webhook_id}
-    return asyncio.run(take_turn(WEBHOOK_OUTBOX, lane, webhook_delivery.deliver))
+    return asyncio.run(deliver_due(WEBHOOK_OUTBOX, lane, webhook_delivery.deliver))
 
 
 def webhook_lane(actor: Actor, webhook_id: int) -> dict[str, int]:
@@ -339,7 +339,7 @@ def test_a_batch_that_breaks_our_code_does_not_stand_before_the_others(anna: Act
         batches.append(claim)
         raise ValueError("made up")
 
-    assert asyncio.run(take_turn(WEBHOOK_OUTBOX, webhook_lane(anna, webhook_id), deliver)) == 0
+    assert asyncio.run(deliver_due(WEBHOOK_OUTBOX, webhook_lane(anna, webhook_id), deliver)) == 0
     assert [len(batch.ids) for batch in batches] == [BATCH_SIZE, BATCH_SIZE]
     with organisation_scope(anna.organisation_id):
         assert set(WebhookDelivery.objects.values_list("state", "reason", "attempts")) == {
@@ -370,5 +370,5 @@ def test_rows_stay_leased_during_an_outage(anna: Actor, webhook_id: int) -> None
         raise OperationalError("made up")
 
     with pytest.raises(OperationalError):
-        asyncio.run(take_turn(WEBHOOK_OUTBOX, webhook_lane(anna, webhook_id), deliver))
+        asyncio.run(deliver_due(WEBHOOK_OUTBOX, webhook_lane(anna, webhook_id), deliver))
     assert message_states(anna) == ["claimed"]

@@ -111,7 +111,10 @@ def rows_or_error(text: str, limits: Limits, *, has_quotes: bool) -> tuple[list[
 
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-16", errors="replace")))
 def test_every_file_has_a_text(content: bytes) -> None:
-    list(read_rows(decode(content), has_quotes=False))
+    text = decode(content)
+    rows = list(read_rows(text, has_quotes=False))
+    assert all(isinstance(cell, str) for row in rows for cell in row.cells)
+    assert not any("\0" in cell for row in rows for cell in row.cells)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])

@@ -21,7 +21,7 @@ from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.vault.key_rotation import rotate_keys
 from koppel.kit.http.egress import EgressPolicy
-from koppel.kit.jobs.outbox import take_turn
+from koppel.kit.jobs.outbox import deliver_due
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.commands import app
 from koppel.notifications.models import WebhookDelivery, WebhookEndpoint
@@ -81,7 +81,7 @@ def send(anna: Actor) -> int:
     lanes = [
         {"organisation_id": anna.organisation_id, "webhook_id": webhook_id} for webhook_id in webhook_ids
     ]
-    return sum(asyncio.run(take_turn(WEBHOOK_OUTBOX, lane, delivery.deliver)) for lane in lanes)
+    return sum(asyncio.run(deliver_due(WEBHOOK_OUTBOX, lane, delivery.deliver)) for lane in lanes)
 
 
 def log(browser: Client, webhook: int) -> list[dict[str, Any]]:
@@ -440,7 +440,7 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     assert send(anna) == 1
     renewed = browser.post(f"{address}secret").content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
-    assert "is removed" in browser.post(f"{address}remove", follow=True).content.decode()
+    assert "removed." in browser.post(f"{address}remove", follow=True).content.decode()
     assert browser.get(address).status_code == 404
 
 

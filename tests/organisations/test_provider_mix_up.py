@@ -140,7 +140,7 @@ def test_a_code_of_the_honest_provider_is_not_redeemed_at_the_hostile_one(
     before = hostile.received()
     assert bring(victim, led_to(led_to(begin(eve, victim)))).status_code == 403
     assert hostile.received() == before
-    assert refusals_of(eve) == ["other_provider" if names_itself else "unnamed_answer"]
+    assert refusals_of(eve) == ["other_provider" if names_itself else "issuer_missing"]
 
 
 def test_an_answer_of_the_hostile_provider_opens_nothing_at_the_honest_one(
@@ -190,7 +190,7 @@ def test_an_announced_iss_must_be_there_and_be_the_providers_own(ada: Actor, hon
     answer = walk(ada)
     assert (answer.status_code, who_is(answer.client)) == (403, None)
     assert honest.received() == before
-    assert refusals_of(ada) == ["unnamed_answer" if fault == "no iss" else "other_provider"]
+    assert refusals_of(ada) == ["issuer_missing" if fault == "no iss" else "other_provider"]
 
 
 def test_an_unannounced_iss_is_compared_too(ada: Actor, honest: Idp) -> None:

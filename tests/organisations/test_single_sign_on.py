@@ -445,15 +445,15 @@ def test_a_provider_disabled_during_the_sign_in_is_refused(
     configure(boss, idp)
     idp.says(sub="7", email=email_of(boss), email_verified=True)
     link(boss, boss)
-    admit = links.admit
+    find_or_create = links.find_or_create_member
 
-    def admit_and_go_off(*arguments: Any) -> User | None:
-        user = admit(*arguments)
+    def find_and_go_off(*arguments: Any) -> User | None:
+        user = find_or_create(*arguments)
         with organisation_scope(boss.organisation_id):
             single_sign_on.disable_provider(boss)
         return user
 
-    monkeypatch.setattr(links, "admit", admit_and_go_off)
+    monkeypatch.setattr(links, "find_or_create_member", find_and_go_off)
     answer = walk(boss)
     assert answer.status_code == 403
     assert answer.client.get("/").status_code == 302

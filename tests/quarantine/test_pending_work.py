@@ -25,7 +25,7 @@ from koppel.issues.models import Issue
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.http.client import HttpClient
 from koppel.kit.jobs import outbox
-from koppel.kit.jobs.outbox import take_turn
+from koppel.kit.jobs.outbox import deliver_due
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.email import delivery
@@ -229,7 +229,7 @@ def send_all(anna: Actor) -> tuple[int, int]:
     sent = asyncio.run(delivery.send_due(anna.organisation_id))
     return sent, sum(
         asyncio.run(
-            take_turn(
+            deliver_due(
                 WEBHOOK_OUTBOX,
                 {"organisation_id": anna.organisation_id, "webhook_id": webhook_id},
                 webhook_delivery.deliver,

@@ -8,7 +8,7 @@ from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Event
 from koppel.sync.models import Run
-from koppel.sync.runs.services import cancel_run, request_for_connection
+from koppel.sync.runs.services import cancel_run, request_runs_after_reconnect
 from tests.connections.factories import import_first
 from tests.fixtures.stack import Connected, MakeConnected
 from tests.sync.factories import perform
@@ -55,7 +55,7 @@ def test_syncs_after_a_reconnect_are_not_announced_as_an_import(anna: Connected)
         new = Administration.objects.order_by("pk").last()
         assert new is not None
         Administration.objects.filter(pk=new.pk).update(activated_at=None, status="failed")
-        request_for_connection(anna.actor, anna.connection.pk)
+        request_runs_after_reconnect(anna.actor, anna.connection.pk)
     runs = queued(anna)
     assert {run.administration_id: run.trigger for run in runs}.pop(new.pk) == "import"
     assert sorted(run.trigger for run in runs) == ["import", "schedule", "schedule"]

@@ -106,7 +106,9 @@ def test_what_was_never_read_is_read_whole(
 def test_more_years_are_read_in_a_full_read_alone(
     rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState
 ) -> None:
-    for read in reads(rules, spec, checkpoint):
+    planned = reads(rules, spec, checkpoint)
+    assert planned
+    for read in planned:
         if read != checkpoint and read.read_mode == ReadMode.FULL and spec.read_modes[0] != ReadMode.FULL:
             assert read.fiscal_years_back == rules.fiscal_years_back
         if read.read_mode == ReadMode.MODIFIED_SINCE:

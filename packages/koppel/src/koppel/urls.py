@@ -1,4 +1,4 @@
-"""The whole address book: each app's `urls.py` under its place."""
+"""The root URLconf: includes each app's `urls` under its prefix."""
 
 from django.urls import URLPattern, include, path
 

@@ -246,7 +246,8 @@ class SavedViewForm(Form[Input]):
 class BulkForm(Form[BulkInput]):
     """The bar below the list: an action with its values, on the ticked rows or on all that match `query`.
 
-    An empty field changes nothing; `none` removes a division, a template or a sector."""
+    An empty field changes nothing; `none` removes a division, a template or a sector. `start`: a dialog has
+    said already what will happen, so that there is no preview."""
 
     input_type = BulkInput
 
@@ -262,6 +263,7 @@ class BulkForm(Form[BulkInput]):
     remove = IdsField()
     reason = TextField(max_length=300)
     on = TextField()
+    start = FlagField()
 
     def clean_set_division(self) -> int | str | None:
         return self._row_or_none("set_division")

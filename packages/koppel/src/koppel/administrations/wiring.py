@@ -1,4 +1,4 @@
-"""Register the listeners, issues, bulk actions and card of administrations. Imported once, by
+"""Register the listeners, issues and bulk actions of administrations. Imported once, by
 `AppConfig.ready`.
 """
 
@@ -7,10 +7,8 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from koppel.administrations import hooks
 from koppel.administrations.audit_actions import AUDIT_ACTIONS
 from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
-from koppel.administrations.hooks import Card
 from koppel.administrations.identity.services import handle_lookup_result
 from koppel.administrations.issue_types import ISSUE_TYPES
 from koppel.administrations.listeners import connection, group_usage, handover, notification_audience
@@ -51,7 +49,6 @@ for action in AUDIT_ACTIONS:
 for issue_type in ISSUE_TYPES:
     issue_types.register(issue_type.code, issue_type)
 bulk_actions.register_all(STANDARD_ACTIONS)
-hooks.cards.register("register", Card("administrations:register_card", 60))
 
 
 def _list_url(filters: Mapping[str, object]) -> str:

@@ -37,7 +37,9 @@ class StrictAPI(NinjaAPI):
 
     def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
         cause = getattr(exc, "__cause__", None)
-        return super().on_exception(request, _twice(cause) if isinstance(cause, DuplicateKeyError) else exc)
+        return super().on_exception(
+            request, _duplicate_key_error(cause) if isinstance(cause, DuplicateKeyError) else exc
+        )
 
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]
@@ -79,7 +81,7 @@ def refuses_unknown(run: Run) -> Run:
     return wrapper
 
 
-def _twice(cause: DuplicateKeyError) -> ValidationError:
+def _duplicate_key_error(cause: DuplicateKeyError) -> ValidationError:
     return ValidationError([as_error("body", duplicate_parameter(cause.key, ""))])
 
 

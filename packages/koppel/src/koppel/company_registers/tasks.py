@@ -27,7 +27,7 @@ from koppel.connections.sessions import Runtime, current_worker
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage, is_outage
 from koppel.kit.database.threads import run_in_thread
-from koppel.kit.jobs.outbox import BatchResult, Claim, take_turn
+from koppel.kit.jobs.outbox import BatchResult, Claim, deliver_due
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 
@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 @app.task(name="company_registers.look_up", retry=RetryAfterOutage())
 async def look_up(organisation_id: int) -> None:
     """Make the organisation's look-ups that are due. In quarantine they stay due."""
-    count = await take_turn(LOOKUP_OUTBOX, {"organisation_id": organisation_id}, _look_up_batch)
+    count = await deliver_due(LOOKUP_OUTBOX, {"organisation_id": organisation_id}, _look_up_batch)
     if count:
         log.info("registers_queried", count=count)
 
@@ -60,10 +60,10 @@ async def enqueue_due(timestamp: int) -> None:
 
 async def _look_up_batch(claim: Claim) -> BatchResult:
     """Make a batch of look-ups at once. Raises `Quarantined` when some of it was stopped."""
-    runtime, turns = current_worker(), asyncio.Semaphore(CONCURRENCY)
+    runtime, semaphore = current_worker(), asyncio.Semaphore(CONCURRENCY)
     lookups = await run_in_thread(partial(_load, claim))
     results = await asyncio.gather(
-        *(_process_lookup(runtime, claim, turns, lookup) for lookup in lookups), return_exceptions=True
+        *(_process_lookup(runtime, claim, semaphore, lookup) for lookup in lookups), return_exceptions=True
     )
     for result in results:
         if isinstance(result, BaseException):
@@ -76,7 +76,9 @@ def _load(claim: Claim) -> list[Lookup]:
         return list(claim.rows().order_by("due_at", "pk"))
 
 
-async def _process_lookup(runtime: Runtime, claim: Claim, turns: asyncio.Semaphore, lookup: Lookup) -> None:
+async def _process_lookup(
+    runtime: Runtime, claim: Claim, semaphore: asyncio.Semaphore, lookup: Lookup
+) -> None:
     query = RegisterQuery(lookup.country, QueryKind(lookup.kind), lookup.value)
     register = register_for(query)
     if register is None:  # switched off since
@@ -84,7 +86,7 @@ async def _process_lookup(runtime: Runtime, claim: Claim, turns: asyncio.Semapho
             partial(claim.settle, {"due_at": None, "reason": "not_supported"}, ids=[lookup.pk])
         )
         return
-    async with turns:
+    async with semaphore:
         if wait := await _wait_for_rate_limit(runtime, register):
             values = {"reason": "waiting", **_source(register)}
             await run_in_thread(partial(claim.put_back, ids=[lookup.pk], seconds=wait, values=values))

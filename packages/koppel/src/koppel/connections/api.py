@@ -137,7 +137,9 @@ def list_connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def get_connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
     """Show one connection with its health."""
-    return _connection_out(summaries.summarize(queries.get_connection(request.actor, connection_id)))
+    return _connection_out(
+        summaries.summarize(request.actor, queries.get_connection(request.actor, connection_id))
+    )
 
 
 @router.get("/{connection_id}/events", response=list[TimelineEventOut])
@@ -192,12 +194,12 @@ def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[Comp
 @router.post("/{connection_id}/changes", response=ChangesResolvedOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def resolve_changes(
-    request: AuthenticatedRequest, connection_id: int, answer: ChangeResolution
+    request: AuthenticatedRequest, connection_id: int, data: ChangeResolution
 ) -> ChangesResolvedOut:
-    """Settle changes of some administrations of a connection with one answer."""
-    if answer.viewed_at is None and answer.code == ConnectionIssue.OTHER_COMPANY:
+    """Settle changes of some administrations of a connection with one decision."""
+    if data.viewed_at is None and data.code == ConnectionIssue.OTHER_COMPANY:
         raise Refused(_("Set `viewed_at` to the time you read the changes."), field="viewed_at")
-    return ChangesResolvedOut(resolved=resolution.resolve_changes(request.actor, connection_id, answer))
+    return ChangesResolvedOut(resolved=resolution.resolve_changes(request.actor, connection_id, data))
 
 
 @router.post("/{connection_id}/test", response=ConnectionCheckOut, url_name="connection_test")

@@ -1,4 +1,4 @@
-"""The words of this app's events, and whom they are about."""
+"""The event types of connections, their texts and subjects."""
 
 from django.utils.translation import gettext_lazy as _
 

@@ -75,7 +75,7 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Tim
     events_of_connection = connection.events.in_organisation(connection.organisation_id)
     hidden = _hidden_names(actor, connection)
     events = [
-        _without(event, hidden)
+        _remove_company_names(event, hidden)
         for event in events_of_connection.order_by("-at", "-pk")[:limit]
         if not _is_about(event, hidden)
     ]
@@ -107,7 +107,7 @@ def _is_about(event: TimelineEvent, names: set[str]) -> bool:
     return any(event.context.get(fact) in names for fact in ("name", "old", "new"))
 
 
-def _without(event: TimelineEvent, names: set[str]) -> TimelineEvent:
+def _remove_company_names(event: TimelineEvent, names: set[str]) -> TimelineEvent:
     if names and (context := event.context.get("companies")):
         event.context = {
             **event.context,

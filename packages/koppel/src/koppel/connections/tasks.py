@@ -72,10 +72,10 @@ async def check_health(timestamp: int) -> None:
         return
     runtime = current_worker()
     due = await claim_due_checks(runtime.database, AT_ONCE_MAX)
-    turns = asyncio.Semaphore(AT_A_TIME)
+    semaphore = asyncio.Semaphore(AT_A_TIME)
 
     async def check(organisation_id: int, connection_id: int) -> None:
-        async with turns:
+        async with semaphore:
             try:
                 await check_once(runtime, organisation_id, connection_id)
             except Quarantined:

@@ -61,7 +61,7 @@ class Rule:
 
 RULES = (
     Rule("C1", "Two workers that need a token at once send one token request.", "hub"),
-    Rule("C2", "A crash between storing a token answer and using it costs nothing.", "hub"),
+    Rule("C2", "A crash between storing a token response and using it costs nothing.", "hub"),
     Rule("C3", "No refresh before the vendor allows it; one for a refused token, not two.", "hub"),
     Rule("C4", "The same person consents again: the old grant is replaced, links stay.", "hub"),
     Rule(
@@ -79,7 +79,9 @@ RULES = (
     Rule("C9", "Only the end of a complete read proves absence.", "connector"),
     Rule("C10", "Two companies with equal keys never mix.", "hub"),
     Rule("C11", "A refusal for a quota says how long to wait.", "connector"),
-    Rule("C12", "An error in a good answer is an error; only the contract's errors are raised.", "connector"),
+    Rule(
+        "C12", "An error in a good response is an error; only the contract's errors are raised.", "connector"
+    ),
     Rule("C13", "A write that timed out is unknown, and looked up.", "nobody"),
     Rule("C14", "Amounts reach the row exactly as they were written.", "connector"),
     Rule("C15", "No secret stands in an error's text.", "connector"),
@@ -140,23 +142,23 @@ async def check_error(
     raise ConformanceError(f"C12: nothing was raised, {_names(expected)} expected.")
 
 
-def check_rate_limits(connector: Connector, answer: Response) -> Sequence[RateLimitStatus]:
+def check_rate_limits(connector: Connector, response: Response) -> Sequence[RateLimitStatus]:
     """Check C18 on a real response, without each of its headers, and with each of them hostile.
 
     Returns the limits that the real response states; none for a connector that reads no limits.
     """
-    for name in answer.headers:
-        others = {header: value for header, value in answer.headers.items() if header != name}
+    for name in response.headers:
+        others = {header: value for header, value in response.headers.items() if header != name}
         for headers in (others, *({**others, name: value} for value in HOSTILE_HEADERS)):
-            _stated_limits(connector, dataclasses.replace(answer, headers=headers), name)
-    if _stated_limits(connector, dataclasses.replace(answer, headers={}), "all"):
-        raise ConformanceError("C18: an answer without headers states a limit.")
-    return _stated_limits(connector, answer, "none")
+            _stated_limits(connector, dataclasses.replace(response, headers=headers), name)
+    if _stated_limits(connector, dataclasses.replace(response, headers={}), "all"):
+        raise ConformanceError("C18: a response without headers states a limit.")
+    return _stated_limits(connector, response, "none")
 
 
-def _stated_limits(connector: Connector, answer: Response, changed: str) -> Sequence[RateLimitStatus]:
+def _stated_limits(connector: Connector, response: Response, changed: str) -> Sequence[RateLimitStatus]:
     try:
-        limits = rate_limits_of(connector, answer)
+        limits = rate_limits_of(connector, response)
     except Exception as error:
         raise ConformanceError(f"C18: {type(error).__name__} over the header {changed}.") from error
     if len({limit.policy for limit in limits}) < len(limits):

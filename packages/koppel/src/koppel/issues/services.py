@@ -82,7 +82,7 @@ SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, context, now()
 def reconcile_issues(
     organisation_id: int, subject: Subject, current: Mapping[IssueCode, Mapping[str, MessageFacts]]
 ) -> None:
-    """Leave open, of these codes, exactly these details, each with its context: {code: {detail: context}}."""
+    """Open and resolve issues so that exactly `current` is open: {code: {detail: context}}."""
     rows = {
         (code, detail[:200]): context
         for code, details in current.items()

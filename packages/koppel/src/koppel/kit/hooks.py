@@ -42,8 +42,8 @@ class Hook(Generic[P, R]):
 
     def first(self, *args: P.args, **kwargs: P.kwargs) -> R | None:
         """Call listeners until one returns a true value, and return that; otherwise None."""
-        answers = (listener(*args, **kwargs) for listener in self._listeners)
-        return next((answer for answer in answers if answer), None)
+        results = (listener(*args, **kwargs) for listener in self._listeners)
+        return next((result for result in results if result), None)
 
     @contextmanager
     def only(self, *listeners: Callable[P, R]) -> Iterator[None]:
@@ -78,10 +78,10 @@ class SingleHook(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the listener, otherwise the default. Raises `MissingListener` without either."""
-        answer = self._listener or self._default
-        if answer is None:
+        listener = self._listener or self._default
+        if listener is None:
             raise MissingListener
-        return answer(*args, **kwargs)
+        return listener(*args, **kwargs)
 
     @contextmanager
     def only(self, listener: Callable[P, R] | None) -> Iterator[None]:

@@ -13,7 +13,7 @@ from koppel.issues.models import Issue
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.database.threads import run_in_thread
-from koppel.kit.jobs.outbox import take_turn
+from koppel.kit.jobs.outbox import deliver_due
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.email import delivery as email_delivery
 from koppel.notifications.email.outbox import EMAIL_OUTBOX
@@ -52,7 +52,7 @@ async def send_emails(organisation_id: int) -> None:
 async def send_webhooks(organisation_id: int, webhook_id: int) -> None:
     """Send the webhook's messages that are due; none in quarantine."""
     lane = {"organisation_id": organisation_id, "webhook_id": webhook_id}
-    sent = await take_turn(WEBHOOK_OUTBOX, lane, webhook_delivery.deliver)
+    sent = await deliver_due(WEBHOOK_OUTBOX, lane, webhook_delivery.deliver)
     if sent:
         log.info("webhooks_sent", organisation=organisation_id, webhook=webhook_id, count=sent)
 

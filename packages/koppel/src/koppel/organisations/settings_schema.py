@@ -93,33 +93,34 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
     return problems
 
 
-def _strange(key: str, value: Any) -> str:
+def _describe_invalid_values(key: str, value: Any) -> str:
     """Return a message with the invalid values of a setting and the
     valid ones; '' for a number out of range."""
-    possible: Mapping[str, Collection[str]] = {
+    allowed: Mapping[str, Collection[str]] = {
         "resources": RESOURCES,
         "schedule": SCHEDULES,
         "notify": audience_events(),
     }
-    if key not in possible:
+    if key not in allowed:
         return ""
     values = (
         value if isinstance(value, list | tuple) else list(value) if isinstance(value, Mapping) else [value]
     )
-    strange = [str(entry)[:60] for entry in values if entry not in possible[key]]
-    if key == "notify" and isinstance(value, Mapping) and not strange:
-        strange, possible = (
+    invalid = [str(entry)[:60] for entry in values if entry not in allowed[key]]
+    if key == "notify" and isinstance(value, Mapping) and not invalid:
+        invalid, allowed = (
             [str(entry)[:60] for entry in value.values() if entry not in AUDIENCE_LABELS],
             {key: AUDIENCE_LABELS},
         )
-    return f" (“{'”, “'.join(strange)}”; {', '.join(possible[key])})" if strange else ""
+    return f" (“{'”, “'.join(invalid)}”; {', '.join(allowed[key])})" if invalid else ""
 
 
 def validate_settings(values: Mapping[str, Any]) -> SettingsMap:
     """Return the settings as they can be stored. Raises `Refused`, naming the invalid ones."""
     if problems := problems_with(values):
         names = ", ".join(
-            f"{SETTING_LABELS.get(key, key)}{_strange(key, values.get(key))}" for key in sorted(problems)
+            f"{SETTING_LABELS.get(key, key)}{_describe_invalid_values(key, values.get(key))}"
+            for key in sorted(problems)
         )
         raise Refused(_("These settings cannot be saved: %s.") % names, field="settings")
     return to_shape(

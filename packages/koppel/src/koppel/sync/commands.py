@@ -85,8 +85,8 @@ def start_sync(
     as_json: AsJson = False,
 ) -> None:
     """Sync an administration now."""
-    if strange := [name for name in resource or () if name not in RESOURCES]:
-        raise CommandError(" ".join(unknown_value("resource", name, RESOURCES).message for name in strange))
+    if unknown := [name for name in resource or () if name not in RESOURCES]:
+        raise CommandError(" ".join(unknown_value("resource", name, RESOURCES).message for name in unknown))
     with acting_as(person, organisation) as actor:
         created = request_run(actor, administration, SyncInput(full=full, resources=resource or None))
     if wait:

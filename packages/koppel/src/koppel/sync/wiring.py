@@ -20,9 +20,9 @@ from koppel.sync.issue_types import ISSUE_TYPES
 from koppel.sync.listeners import administration, connection
 from koppel.sync.progress.queries import progress_of
 from koppel.sync.progress.sync_activity import active_syncs, changes_since
-from koppel.sync.runs.services import request_first_runs, request_for_connection, request_released
+from koppel.sync.runs.services import request_first_runs, request_released, request_runs_after_reconnect
 
-connection_hooks.connection_reconnected.register(request_for_connection)
+connection_hooks.connection_reconnected.register(request_runs_after_reconnect)
 connection_hooks.connection_recovered.register(connection.resume_waiting_runs)
 connection_hooks.stop_runs.register(connection.stop_runs)
 connection_hooks.restart_runs.register(connection.restart_runs)

@@ -60,13 +60,13 @@ def preview_operation(request: AuthenticatedRequest, payload: BulkInput) -> Stat
     draft = bulk.preview(request.actor, payload.action, payload.params, selection, query=payload.filter or "")
     if payload.start:
         bulk.start_operation(request.actor, draft.pk)
-    return Status(201, _again(request.actor, draft.pk))
+    return Status(201, _reload(request.actor, draft.pk))
 
 
 @router.get("/{int:operation_id}", response=OperationOut)
 def get_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """Show how far it is, or what it did."""
-    return _again(request.actor, operation_id)
+    return _reload(request.actor, operation_id)
 
 
 class ItemOut(Schema):
@@ -124,17 +124,17 @@ def list_items(
 def start_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """Start what was previewed; a second time changes nothing."""
     bulk.start_operation(request.actor, operation_id)
-    return _again(request.actor, operation_id)
+    return _reload(request.actor, operation_id)
 
 
 @router.post("/{int:operation_id}/undo", response=OperationOut)
 def undo_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
     """Undo the operation, except for values that were changed since."""
     bulk.undo(request.actor, operation_id)
-    return _again(request.actor, operation_id)
+    return _reload(request.actor, operation_id)
 
 
-def _again(actor: Actor, operation_id: int) -> OperationOut:
+def _reload(actor: Actor, operation_id: int) -> OperationOut:
     return _out(bulk.get_operation(actor, operation_id))
 
 

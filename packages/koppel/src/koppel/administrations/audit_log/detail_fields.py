@@ -15,7 +15,7 @@ from koppel.organisations.audit_actions import DivisionAction, TemplateAction
 
 
 class Kind(StrEnum):
-    """Of what an id is the id."""
+    """The kind of object that an id refers to."""
 
     ADMINISTRATION = "administration"
     PERSON = "person"

@@ -1,7 +1,7 @@
 """An audit entry in the reader's words: fields by their labels, people and things by name, dates as dates.
 
-`fields` declares what an id is the id of; nothing is guessed from a
-number. The details keep the ids, for programs."""
+`detail_fields` declares which kind of object each id refers to; nothing is guessed from a number. The details
+keep the ids, for programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,8 +51,7 @@ class AuditRenderer:
     actor: Actor
 
     def subject_name(self, entry: AuditEntry) -> str:
-        """Return what it was done to, as it was called then; by its
-        name of today where the entry kept none."""
+        """Return the subject's name at the time of the entry; if none was stored, its current name."""
         kind = SUBJECT_KINDS.get(entry.subject_kind)
         if entry.subject_name or entry.subject_id is None or kind is None:
             return entry.subject_name
@@ -78,7 +77,7 @@ class AuditRenderer:
         return [change for change in changes if change.before != change.after]
 
     def other_details(self, entry: AuditEntry) -> list[tuple[str, str]]:
-        """Return what else the entry holds."""
+        """Return the other details of the entry."""
         fields = {
             key: value for key, value in entry.details.items() if key not in {"before", "after", *UNSAID}
         }
@@ -105,8 +104,8 @@ class AuditRenderer:
         return str(LABELS.get(field) or field.replace("_", " "))
 
     def name(self, kind: Kind, key: int) -> str:
-        """Return the name of what has this id; what was erased is called
-        removed, what the reader may not see has no name."""
+        """Return the name of the object with this id. An erased object is called removed; one that the reader
+        may not see has no name."""
         if kind is Kind.ADMINISTRATION and key in self._hidden:
             return REDACTED
         return self._names(kind).get(key) or str(REMOVED[kind])
@@ -153,15 +152,15 @@ class AuditRenderer:
         return [*([f"{self.label('people')}: {people}"] if people else []), *fields]
 
     def _fields(self, action: str, field: str, value: Mapping[str, Any]) -> str:
-        """Return fields beside each other; `people` by id are moves. What is empty says nothing."""
+        """Return the fields that differ; `people` are assignments by id. Empty values are left out."""
         if field == "people":
             return self._moves(value)
         flat = {key: item for key, item in _flat(value).items() if item not in ([], {})}
         return "; ".join(f"{self.label(key)}: {self.value(action, key, item)}" for key, item in flat.items())
 
     def _moves(self, people: Any) -> str:
-        """Return the people who moved. The flag says whether an assignment
-        was automatic; None that the person is off."""
+        """Return the people added or removed. A flag says whether the assignment is automatic; None:
+        removed."""
         if not isinstance(people, dict):
             return self.value("", "people", people)
         moves = [
@@ -224,8 +223,8 @@ def _flat(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_moves(state: Any) -> Any:
-    """Leave the people out: before an action they are those who come on
-    or go off with it, as the state after says."""
+    """Leave the people out: before an action they are those whom the action adds or removes, as the new state
+    states."""
     if not isinstance(state, dict) or not isinstance(state.get("people"), dict):
         return state
     return {key: item for key, item in state.items() if key != "people"}

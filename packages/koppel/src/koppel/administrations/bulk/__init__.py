@@ -28,9 +28,11 @@ from koppel.administrations.bulk.operations import (
 )
 from koppel.administrations.bulk.queries import (
     UNDO_HOURS,
+    ItemCounts,
     can_undo,
     count_items,
     get_operation,
+    list_drafts,
     list_operations,
     undoable_operation_of_import,
 )
@@ -44,6 +46,7 @@ __all__ = [
     "BulkAction",
     "BulkReason",
     "CommonReason",
+    "ItemCounts",
     "NameLookup",
     "PlannedChange",
     "Selection",
@@ -59,6 +62,7 @@ __all__ = [
     "get_action",
     "get_allowed_action",
     "get_operation",
+    "list_drafts",
     "list_operations",
     "mask_params",
     "mask_values",

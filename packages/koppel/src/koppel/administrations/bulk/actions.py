@@ -21,7 +21,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """What an action means for one administration. `reason_code` says why it changes nothing: one of
+    """The planned change of one administration. `reason_code` is set if nothing changes: one of
     `CommonReason`, or of the action's `reasons`.
 
     `before` and `after` describe only what is touched: {"columns": {name: value}, "people": {id: automatic or
@@ -33,16 +33,15 @@ class PlannedChange:
 
 
 Planner = Callable[[Actor, Sequence[Administration], Mapping[int, BulkParameters]], dict[int, PlannedChange]]
-"""Looks, changes nothing: the preview and the job ask the same judge. The parameters are given per
-administration."""
+"""Plans without writing; the preview and the job use the same planner. Parameters by administration id."""
 Executor = Callable[[Actor, Mapping[int, BulkValues]], None]
-"""Makes what `after` says of each come true, set by set, in the caller's transaction."""
+"""Applies each administration's `after` values, in the caller's transaction."""
 
 
 @dataclass(frozen=True)
 class BulkAction:
-    """`validate` gives the parameters as stored, or raises `Refused` with a sentence. `audit_action`
-    is recorded, None for nothing; `choose_audit_action` decides by the parameters."""
+    """`validate` returns the parameters to store or raises `Refused`. `audit_action` is what is recorded
+    (None: nothing); `choose_audit_action` overrides it by the parameters."""
 
     key: str
     label: str | Promise

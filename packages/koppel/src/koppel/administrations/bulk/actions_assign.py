@@ -176,8 +176,8 @@ def _plan_one(
 
 
 def _breaks_identity_rule(administration: Administration, columns: Values) -> bool:
-    """Return whether it would have neither a number nor a reason with its
-    sector, although it had, or gets a reason now."""
+    """Return whether the change would leave neither a number nor a reason with a sector, where there was one
+    before or a reason is now given."""
     number, reason, sector = (
         columns.get(name, getattr(administration, name)) for name in ("number", "no_number_reason", "sector")
     )
@@ -186,7 +186,7 @@ def _breaks_identity_rule(administration: Administration, columns: Values) -> bo
 
 
 def _moves(people: snapshot.People, values: BulkParameters) -> dict[int, bool | None]:
-    """Return who comes on (chosen, even when on it by default already) and who goes off."""
+    """Return the people to add (also those assigned automatically) and to remove."""
     moves: dict[int, bool | None] = {
         member: False for member in values.get("add", ()) if people.get(member) is not False
     }
@@ -210,9 +210,9 @@ def _require_same_organisation(actor: Actor, values: BulkParameters) -> None:
 
 def _require_own_members(actor: Actor, members: Iterable[int]) -> None:
     members = set(members)
-    there = Membership.objects.for_actor(actor).filter(pk__in=members).values_list("pk", flat=True)
-    if strange := sorted(members - set(there)):
-        raise NoSuchChoice(" ".join(unknown_value("member", str(member)).message for member in strange))
+    existing = Membership.objects.for_actor(actor).filter(pk__in=members).values_list("pk", flat=True)
+    if unknown := sorted(members - set(existing)):
+        raise NoSuchChoice(" ".join(unknown_value("member", str(member)).message for member in unknown))
 
 
 ACTIONS = (

@@ -1,9 +1,8 @@
-"""Carry out what was started, or undo it, chunk by chunk.
+"""Execute or undo a bulk operation in chunks.
 
-Each chunk is one transaction that locks its items, looks again at what is true now, changes
-it and says so on each item. A worker that dies takes its chunk back with it; two workers
-take different chunks; nothing happens twice.
-"""
+Each chunk is one transaction: it locks its items, plans them again on current data, applies the changes and
+stores a result per item. If a worker dies, its chunk rolls back; two workers take different chunks, so no
+item is processed twice."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -40,8 +39,8 @@ PENDING = (BulkState.QUEUED, BulkState.RUNNING)
 
 
 def process_chunk(organisation_id: int, operation_id: int) -> bool:
-    """Carry out one chunk; True while there may be more. In the
-    organisation's scope, each in a transaction of its own."""
+    """Process one chunk in its own transaction, in the organisation's scope. Returns whether more may
+    remain."""
     operation = BulkOperation.objects.in_organisation(organisation_id).filter(pk=operation_id).first()
     if operation is None or operation.state not in (*PENDING, BulkState.UNDOING):
         return False
@@ -63,8 +62,8 @@ def process_chunk(organisation_id: int, operation_id: int) -> bool:
 
 
 def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: bool) -> None:
-    """Close it when nothing is left. Items that another worker holds
-    are still pending: that one closes it."""
+    """Close the operation when no item is pending. Items that another worker holds are still pending: that
+    worker closes it."""
     if pending.exists():
         return
     queryset = BulkOperation.objects.in_organisation(operation.organisation_id).filter(pk=operation.pk)
@@ -122,7 +121,8 @@ def _audit_details(
     administrations: Mapping[int, Administration],
     changed: Mapping[int, PlannedChange],
 ) -> dict[str, object]:
-    """Return ids, parameters, and for few what was before and after; of many each item keeps that itself."""
+    """Return ids and parameters; for a small operation also before and after, which the items of a large one
+    hold."""
     details: dict[str, object] = {**mask_params(operation.params), "administrations": sorted(changed)}
     details.pop("problems", None)
     if len(changed) <= AUDITED_ITEMS_MAX:
@@ -170,7 +170,7 @@ UPDATE administrations_bulk_item item
 
 
 def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState, PlannedChange]]) -> None:
-    """Store what really happened in place of what the preview foresaw."""
+    """Replace the previewed change by the one applied."""
     rows = [
         (
             item.pk,
@@ -186,8 +186,8 @@ def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState
 
 
 def _actor(operation: BulkOperation) -> Actor | None:
-    """Return who started it, with their role of now but no more than
-    they had then. None: no longer a member."""
+    """Return the person who started the operation, with the lesser of their role then and now; None if no
+    longer a member."""
     member = Membership.objects.in_organisation(operation.organisation_id).filter(
         pk=operation.membership_id or 0
     )

@@ -1,7 +1,6 @@
-"""Use cases of bulk work: preview as a draft, start it once, undo it, throw a draft away.
+"""Use cases of bulk work: preview an operation as a draft, start it once, undo it, discard a draft.
 
-What was started is carried out by `execution`, at once when it is little and else by a job.
-"""
+`execution` executes a started operation: a small one at once, a large one by a job."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,9 +40,9 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor
 
 INLINE_ITEMS_MAX = 100
-"""So few are changed before the answer is sent; more become a job."""
+"""An operation of at most this many items is executed before the response; a larger one by a job."""
 OF_FILES = frozenset({"per_item", "problems"})
-"""What an operation from a CSV holds beside parameters of its action."""
+"""Keys of an operation from a CSV beside the parameters of its action."""
 DRAFT_HOURS = 24
 
 
@@ -115,8 +114,8 @@ def preview(
 
 
 def start_operation(actor: Actor, operation_id: int) -> bool:
-    """Start what was previewed. False when it was started already: a
-    double click, a second tab, a stale page."""
+    """Start a previewed operation. Returns False if it was started already: by a double click, a second tab
+    or a stale page."""
     operation = get_operation(actor, operation_id)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk)
     if operation.membership_id != actor.membership_id:
@@ -130,8 +129,8 @@ def start_operation(actor: Actor, operation_id: int) -> bool:
 def record_completed(
     actor: Actor, action_key: str, changes: Mapping[int, PlannedChange], *, query: str = ""
 ) -> BulkOperation:
-    """Keep what another use case did in the same transaction as if it had been done here: with a result for
-    each administration, and its undo."""
+    """Record a change that another use case made in this transaction as a completed operation, with a result
+    per administration, so that it can be undone."""
     now = timezone.now()
     operation = BulkOperation.objects.create(
         organisation_id=actor.organisation_id,
@@ -156,8 +155,8 @@ def record_completed(
 
 
 def undo(actor: Actor, operation_id: int) -> bool:
-    """Take back what was changed and nobody has changed since. False when
-    that has begun already. Raises `Refused`."""
+    """Undo what was changed, except values changed since. Returns False if the undo already began. Raises
+    `Refused`."""
     operation = get_operation(actor, operation_id)
     actor.require(get_action(operation.action).permission)
     if operation.state in (BulkState.UNDOING, BulkState.UNDONE):
@@ -195,7 +194,7 @@ def delete_stale_drafts() -> int:
 
 
 def _delete_drafts(drafts: "QuerySet[BulkOperation]") -> int:
-    """Delete drafts with their items. They are locked first, so that none is started meanwhile."""
+    """Delete drafts with their items. The drafts are locked first, so that none is started meanwhile."""
     ids = list(drafts.select_for_update(no_key=True).values_list("pk", flat=True))
     BulkItem.objects.filter(operation__in=ids).delete()
     return BulkOperation.objects.filter(pk__in=ids).delete()[0]

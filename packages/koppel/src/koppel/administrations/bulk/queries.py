@@ -52,6 +52,12 @@ def list_operations(actor: Actor, limit: int = 50) -> "QuerySet[BulkOperation]":
     return queryset.order_by("-created_at", "-pk")[:limit]
 
 
+def list_drafts(actor: Actor) -> "QuerySet[BulkOperation]":
+    """List the actor's own previews that were not started, newest first."""
+    queryset = BulkOperation.objects.for_actor(actor).filter(state=BulkState.DRAFT)
+    return queryset.filter(membership_id=actor.membership_id).order_by("-created_at", "-pk")
+
+
 def undoable_operation_of_import(actor: Actor, import_id: int) -> int | None:
     """Return the id of what the wizard assigned in this import, while
     it can be undone; None when nothing was."""

@@ -1,6 +1,5 @@
-"""A filter that says on which administrations bulk work is done. To do it on all is said, and never follows
-from a filter that narrows nothing down.
-"""
+"""Parse the filter of a bulk operation. Selecting everything must be explicit; a filter that excludes nothing
+is refused."""
 
 from collections.abc import Iterator
 

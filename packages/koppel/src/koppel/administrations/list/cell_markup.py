@@ -21,23 +21,25 @@ from koppel.administrations import hooks
 from koppel.administrations.list.cell_values import display_number, sector_title
 from koppel.administrations.list.row_context import RowContext
 from koppel.administrations.models import Administration, Status
+from koppel.administrations.shown_state import STOPPED_STATES
 from koppel.company_registers.sectors.sections import SECTIONS
-from koppel.connections.models import ConnectionState
 
 DASH = SafeString('<span class="hint">–</span>')
 SHOWN_PEOPLE = 2
-REASON_CHARACTERS = 90
+WARNING_CLASS = "status status-warn status-plain"
+REASON_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
 class PageContext:
-    """Shared by the cells of one page. `labels` holds the reader's texts, `statuses` the markup of each
-    status.
+    """Shared by the cells of one page. `labels` holds the reader's texts, `states` the markup of each state
+    to show, `warning` an icon.
     """
 
     rows: RowContext
     labels: Mapping[str, str]
-    statuses: Mapping[str, SafeString]
+    states: Mapping[str, SafeString]
+    warning: SafeString
     list_url: str
 
 
@@ -49,14 +51,13 @@ def page_context(rows: RowContext) -> PageContext:
         "left": _("Client left"),
         "planned": _("To be deactivated"),
         "progress": _("Progress"),
-        ConnectionState.NEEDS_REAUTH: _("Waits for sign-in"),
-        ConnectionState.PAUSED: _("Connection paused"),
-        ConnectionState.REMOVED: _("Connection removed"),
     }
-    statuses = {
-        value: render_to_string("web/parts/status.html", {"status": value}) for value in Status.values
+    states = {
+        value: SafeString(render_to_string("administrations/state.html", {"state": value}).strip())
+        for value in (*Status.values, *STOPPED_STATES)
     }
-    return PageContext(rows, labels, statuses, reverse("administrations:list"))
+    warning = SafeString(render_to_string("administrations/warning_icon.html").strip())
+    return PageContext(rows, labels, states, warning, reverse("administrations:list"))
 
 
 def text_cell(text: str) -> SafeString:
@@ -95,22 +96,22 @@ def number_cell(administration: Administration, page: PageContext) -> SafeString
     if not administration.number_note:
         return format_html("{}", display_number(administration))
     return format_html(
-        '{0} <span class="status status-warn" title="{1}">◆<span class="visually-hidden">{1}</span></span>',
+        '{} <span class="{}" title="{}">{}{}</span>',
         display_number(administration),
+        WARNING_CLASS,
         page.labels["doubtful"],
+        page.warning,
+        _unseen(page.labels["doubtful"]),
     )
 
 
 def status_cell(administration: Administration, page: PageContext) -> SafeString:
     """Write the status with its day, its progress and its reason, as far as it has them."""
-    parts = [page.statuses[administration.status]]
+    parts = [page.states[page.rows.states[administration.pk]]]
     if administration.client_left_on:
         parts.append(_dated_hint(page.labels["left"], administration.client_left_on))
     elif administration.scheduled_deactivation_on:
         parts.append(_dated_hint(page.labels["planned"], administration.scheduled_deactivation_on))
-    if administration.status != Status.DEACTIVATED and administration.connection.state in page.labels:
-        obstacle = '<span class="status status-warn">◆ {}</span>'
-        parts.append(format_html(obstacle, page.labels[administration.connection.state]))
     progress = page.rows.progress.get(administration.pk)
     if progress and progress.percent is not None and administration.status != Status.ACTIVE:
         bar = '{0}% <progress max="100" value="{0}" aria-label="{1}"></progress>'
@@ -125,8 +126,9 @@ def _dated_hint(label: str, day: date) -> SafeString:
 
 
 def _reason(administration: Administration, page: PageContext) -> SafeString:
-    text = Truncator(_(administration.status_reason)).chars(REASON_CHARACTERS)
-    reason = format_html('<span class="hint">{}</span>', text)
+    sentence = _(administration.status_reason)
+    text = Truncator(sentence).chars(REASON_CHARACTERS)
+    reason = format_html('<span class="cell-detail" title="{}">{}</span>', sentence, text)
     if administration.status != Status.FAILED or not (url := hooks.sync_url(administration.pk)):
         return reason
     link = '{} <a id="retry-{}" href="{}">{}<span class="visually-hidden"> {}</span></a>'
@@ -154,7 +156,7 @@ def people_cell(administration: Administration, page: PageContext) -> SafeString
 def template_cell(administration: Administration, page: PageContext) -> SafeString:
     if not administration.template:
         return DASH
-    return format_html('<span class="short" title="{0}">{0}</span>', administration.template.name)
+    return format_html("{}", administration.template.name)
 
 
 def sector_cell(administration: Administration, page: PageContext) -> SafeString:
@@ -176,9 +178,16 @@ def issues_cell(administration: Administration, page: PageContext) -> SafeString
     if not count:
         return DASH
     return format_html(
-        '<a class="status status-warn" href="{}{}/">◆ {}<span class="visually-hidden"> {}</span></a>',
+        '<a class="{}" href="{}{}/">{} {}{}</a>',
+        WARNING_CLASS,
         page.list_url,
         str(administration.pk),
+        page.warning,
         str(count),
-        administration.name,
+        _unseen(f" {administration.name}"),
     )
+
+
+def _unseen(text: str) -> SafeString:
+    """Write a text for screen readers only."""
+    return format_html('<span class="visually-hidden">{}</span>', text)

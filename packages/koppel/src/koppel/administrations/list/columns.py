@@ -121,6 +121,16 @@ _COLUMNS = (
         is_default=True,
     ),
     Column(
+        "issues",
+        _("Issues"),
+        count_open_issues,
+        value=lambda administration, rows: rows.issues.get(administration.pk, 0),
+        html=cell_markup.issues_cell,
+        type=ColumnType.INTEGER,
+        is_default=True,
+        is_figure=True,
+    ),
+    Column(
         "complete",
         _("Last synced"),
         "complete_as_of",
@@ -179,16 +189,6 @@ _COLUMNS = (
         value=lambda administration, rows: cell_values.local_time(administration.created_at),
         html=cell_markup.imported_cell,
         type=ColumnType.DATETIME,
-    ),
-    Column(
-        "issues",
-        _("Issues"),
-        count_open_issues,
-        value=lambda administration, rows: rows.issues.get(administration.pk, 0),
-        html=cell_markup.issues_cell,
-        type=ColumnType.INTEGER,
-        is_default=True,
-        is_figure=True,
     ),
 )
 COLUMNS: Mapping[str, Column] = {column.key: column for column in _COLUMNS}

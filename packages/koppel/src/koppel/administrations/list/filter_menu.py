@@ -78,10 +78,16 @@ class Menu:
 
 @dataclass(frozen=True)
 class Chip:
-    """A filter in force; `query` is the list without it."""
+    """A filter in force; `query` is the list without it. `name` '': the value says it all."""
 
-    label: Label
+    name: Label
+    value: Label
     query: str
+
+    @property
+    def url(self) -> str:
+        """Return where its cross leads."""
+        return f"?{self.query or 'all=1'}"
 
 
 def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Menu]:
@@ -96,23 +102,20 @@ def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) ->
     chip_list = []
     for key, values in query.multi.items():
         if len(values) > CHIPS_PER_FILTER_MAX:
-            chip_list.append(
-                Chip(f"{LABELS[key]}: {len(values)}", query.without_filter(key).to_query_string())
-            )
+            chip_list.append(Chip(LABELS[key], str(len(values)), query.without_filter(key).to_query_string()))
             continue
         for value in values:
             label = offered[key].get(value, "–")
-            chip_list.append(
-                Chip(f"{LABELS[key]}: {label}", query.without_filter(key, value).to_query_string())
-            )
+            chip_list.append(Chip(LABELS[key], label, query.without_filter(key, value).to_query_string()))
     for key, value in query.single.items():
-        chip_list.append(Chip(_single(key, value), query.without_filter(key, value).to_query_string()))
+        if key != "q":  # the field beside the chips has it
+            chip_list.append(
+                Chip("", _single(key, value), query.without_filter(key, value).to_query_string())
+            )
     return chip_list
 
 
 def _single(key: str, value: str) -> Label:
-    if key == "q":
-        return f"“{value}”"
     if key == "import":
         return _("One import")
     if (key, value) in SINGLE_LABELS:

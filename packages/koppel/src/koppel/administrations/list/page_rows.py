@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from koppel.administrations.list.cell_markup import page_context
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.list.row_context import RowContext
 from koppel.administrations.models import Administration, Status
+from koppel.connections.models import ConnectionState
 
-FAILING_STATUSES = (Status.FAILED, Status.BLOCKED)
+FAILING_STATES = (Status.FAILED, Status.BLOCKED, ConnectionState.NEEDS_REAUTH)
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,21 @@ def render_rows(
     administrations: Sequence[Administration], columns: Sequence[str], context: RowContext
 ) -> list[ListRow]:
     page = page_context(context)
-    cells = [
-        ('<td class="number">' if COLUMNS[key].is_figure else "<td>", COLUMNS[key].html) for key in columns
-    ]
+    cells = [(_cell_tag(key), COLUMNS[key].html) for key in columns]
     return [
         ListRow(
             administration,
             str(administration.pk),
             administration.pk in context.favourite_ids,
-            administration.status in FAILING_STATUSES,
+            context.states[administration.pk] in FAILING_STATES,
             SafeString("".join(f"{tag}{html(administration, page)}</td>" for tag, html in cells)),
         )
         for administration in administrations
     ]
+
+
+def _cell_tag(key: str) -> SafeString:
+    """Return the opening tag of a column's cells. `data-label` names the value where rows are cards."""
+    column = COLUMNS[key]
+    kind = SafeString(' class="number"') if column.is_figure else ""
+    return format_html('<td data-column="{}" data-label="{}"{}>', key, column.label, kind)

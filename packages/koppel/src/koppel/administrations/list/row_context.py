@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from koppel.administrations.hooks import Progress, progress_of
 from koppel.administrations.models import Administration, Assignment, Favourite
+from koppel.administrations.shown_state import shown_states
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open
 from koppel.organisations.roles import Actor
@@ -12,7 +13,10 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class RowContext:
-    """By administration id: the sync under way, the number of open issues, the names of the people chosen."""
+    """By administration id: the state to show, the sync under way, the number of open issues, the names of
+    the people chosen."""
+
+    states: Mapping[int, str]
 
     progress: Mapping[int, Progress]
     issues: Mapping[int, int]
@@ -29,6 +33,7 @@ def load_row_context(
         membership_id=actor.membership_id, administration_id__in=ids
     )
     return RowContext(
+        states=shown_states(actor, administrations),
         progress=progress_of(actor.organisation_id, ids),
         issues=count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, ids)
         if "issues" in columns

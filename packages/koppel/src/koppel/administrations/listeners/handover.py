@@ -45,12 +45,12 @@ def _sole_assignments(assignments: "QuerySet[Assignment]", membership_id: int) -
 
 
 def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
-    """Add the heir where not there already: chosen for what the
-    leaver was chosen for, by default for the rest.
+    """Assign the new owner where not assigned yet: manually where the departing member was assigned manually,
+    otherwise automatically.
 
-    A restricted administration goes along when the actor is named on it; else only at the
-    hands of an Administrator, when the leaver has no access any more and nobody else
-    does: it must not become a way to look in."""
+    A restricted administration is handed over if the actor is assigned to it; otherwise only by an
+    Administrator, once the departing member has no access and no other member has: handing over must not
+    give anyone a view of it."""
     assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver_id)
     ids = _ids_that_move(actor, leaver_id, has_left=not Membership.objects.get(pk=leaver_id).is_live)
     leaver_assignments = assignments.filter(administration_id__in=ids).order_by("administration_id")
@@ -65,30 +65,32 @@ def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
     ]
     Assignment.objects.bulk_create(added, ignore_conflicts=True, batch_size=1000)
     manual_ids = [assignment.administration_id for assignment in added if not assignment.automatic]
-    there = Assignment.objects.for_actor(actor).filter(membership_id=new_owner_id)
-    there.filter(administration_id__in=manual_ids).update(automatic=False)
+    existing = Assignment.objects.for_actor(actor).filter(membership_id=new_owner_id)
+    existing.filter(administration_id__in=manual_ids).update(automatic=False)
     assignments.filter(administration_id__in=ids).delete()
     return len(ids)
 
 
-def _ids_that_move(actor: Actor, leaver: int, *, has_left: bool) -> set[int]:
-    assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver)
+def _ids_that_move(actor: Actor, leaver_id: int, *, has_left: bool) -> set[int]:
+    assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver_id)
     ids = set(
         assignments.filter(administration__in=Administration.objects.visible_to(actor)).values_list(
             "administration_id", flat=True
         )
     )
     if actor.role == Role.ADMINISTRATOR and has_left:
-        orphaned = _sole_assignments(assignments.filter(administration__restricted=True), leaver)
+        orphaned = _sole_assignments(assignments.filter(administration__restricted=True), leaver_id)
         ids |= set(orphaned.values_list("administration_id", flat=True))
     return ids
 
 
-def _moving(actor: Actor, leaver: int, _heir: int, deactivate: bool) -> list[tuple[int, str]]:
-    """Describe what `_move_assignments` would move; a restricted one
-    that the actor does not see has no name here."""
-    has_left = deactivate or not Membership.objects.get(pk=leaver).is_live
-    ids = _ids_that_move(actor, leaver, has_left=has_left)
+def _preview_assignments(
+    actor: Actor, leaver_id: int, _new_owner_id: int, deactivate: bool
+) -> list[tuple[int, str]]:
+    """Return id and name of the administrations that `_move_assignments` would move. One that the actor may
+    not see is returned without its name."""
+    has_left = deactivate or not Membership.objects.get(pk=leaver_id).is_live
+    ids = _ids_that_move(actor, leaver_id, has_left=has_left)
     names = dict(
         Administration.objects.visible_to(actor)
         .filter(pk__in=ids)
@@ -104,14 +106,16 @@ def _list_saved_views(actor: Actor, membership_id: int) -> list[OwnedItem]:
     return [OwnedItem(label % {"count": count}, count)]
 
 
-def _moving_views(actor: Actor, leaver: int, _heir: int, _deactivate: bool) -> list[tuple[int, str]]:
-    views = SavedView.objects.for_actor(actor).filter(membership_id=leaver)
+def _preview_views(
+    actor: Actor, leaver_id: int, _new_owner_id: int, _deactivate: bool
+) -> list[tuple[int, str]]:
+    views = SavedView.objects.for_actor(actor).filter(membership_id=leaver_id)
     return list(views.order_by("name").values_list("pk", "name"))
 
 
 def _move_views(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
-    """Move views under the same name; with the leaver's beside it where the
-    heir has that name, numbered where taken."""
+    """Move the saved views. If the new owner has a view of that name, add the departing member's name, and a
+    number if that is taken too."""
     views = SavedView.objects.for_actor(actor)
     used_names = set(views.filter(membership_id=new_owner_id).values_list("name", flat=True))
     leaver_views = list(views.filter(membership_id=leaver_id).select_related("membership__user"))
@@ -135,9 +139,9 @@ def _free_name(view: SavedView, used_names: Collection[str]) -> str:
 
 PROVIDERS = {
     "assignments": OwnershipProvider(
-        gettext_lazy("Administrations"), _list_assignments, _move_assignments, _moving
+        gettext_lazy("Administrations"), _list_assignments, _move_assignments, _preview_assignments
     ),
     "saved_views": OwnershipProvider(
-        gettext_lazy("Saved views"), _list_saved_views, _move_views, _moving_views
+        gettext_lazy("Saved views"), _list_saved_views, _move_views, _preview_views
     ),
 }

@@ -7,9 +7,11 @@ from django.utils.functional import Promise
 from koppel.administrations import hooks
 from koppel.administrations.hooks import ordered_tabs
 from koppel.administrations.list.cell_markup import moment
-from koppel.administrations.models import Administration, Favourite
+from koppel.administrations.models import Administration, Favourite, Status
+from koppel.administrations.shown_state import shown_state
 from koppel.connections.queries import reconnect_hint
-from koppel.organisations.roles import Actor
+from koppel.connector.registry import system_title
+from koppel.organisations.roles import Actor, Permission
 
 register = template.Library()
 
@@ -29,6 +31,34 @@ def card_url(url_name: str, administration_id: int) -> str:
 
 
 @register.simple_tag
+def may_activate(administration: Administration, actor: Actor) -> bool:
+    """Return whether its page offers to activate it."""
+    return _may_stop(administration, actor) and administration.status == Status.DEACTIVATED
+
+
+@register.simple_tag
+def may_deactivate(administration: Administration, actor: Actor) -> bool:
+    """Return whether its page offers to deactivate it."""
+    is_stoppable = administration.activated_at is not None and administration.status != Status.DEACTIVATED
+    return _may_stop(administration, actor) and is_stoppable
+
+
+def _may_stop(administration: Administration, actor: Actor) -> bool:
+    return actor.can(Permission.IMPORT_ADMINISTRATIONS) and administration.client_left_on is None
+
+
+@register.simple_tag
+def is_equal(first: object, second: object) -> bool:
+    return first == second
+
+
+@register.simple_tag
+def connection_system(administration: Administration) -> str:
+    """Return the name of the accounting system; '' when its connector is not installed."""
+    return system_title(administration.connection.connector)
+
+
+@register.simple_tag
 def is_favourite(administration_id: int, actor: Actor) -> bool:
     """Return whether the actor marked it as a favourite."""
     favourites = Favourite.objects.for_actor(actor).filter(membership_id=actor.membership_id)
@@ -45,6 +75,12 @@ def sync_url(administration_id: int) -> str:
 def start_sync_url(administration_id: int) -> str:
     """Return where a form posts to start a sync; '' when no app can."""
     return hooks.start_sync_url(administration_id)
+
+
+@register.simple_tag
+def state_of(administration: Administration, actor: Actor) -> str:
+    """Return the state to show: its own, or the one of the connection that stops it."""
+    return shown_state(actor, administration)
 
 
 @register.simple_tag

@@ -20,8 +20,10 @@ from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
 from koppel.administrations.views.detail import redirect_back
+from koppel.administrations.views.pager import page_links
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import PAGE, one_of
+from koppel.kit.web.undo_messages import success_with_undo
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
@@ -44,6 +46,8 @@ def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
         draft = bulk.preview(request.actor, data.action, data.params, selection, query=_query_of(form))
         if data.action in ("add_favourite", "remove_favourite"):
             return _start(request, draft)
+        if form.values["start"]:
+            return _start(request, draft, back=True)
         return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
     messages.warning(request, form.error_text)
     return redirect_back(request)
@@ -108,11 +112,11 @@ def discard_operation(request: AuthenticatedRequest, operation_id: int) -> HttpR
 
 @query_parameters()
 def list_operations(request: AuthenticatedRequest) -> HttpResponse:
-    """Show what was done to many at once, newest first."""
+    """Show the actor's previews, then what was done to many at once, newest first."""
     request.actor.require(Permission.VIEW)
     operation_rows = [
         (operation, get_action(operation.action).label, bulk.count_items(operation))
-        for operation in bulk.list_operations(request.actor)
+        for operation in (*bulk.list_drafts(request.actor), *bulk.list_operations(request.actor))
     ]
     return render(
         request, "administrations/bulk_list.html", {"nav_section": "administrations", "rows": operation_rows}
@@ -155,25 +159,35 @@ def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpRe
     return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[draft.pk]))
 
 
-def _start(request: AuthenticatedRequest, operation: BulkOperation) -> HttpResponse:
-    """Start it. Few are changed at once, and the list says what
-    happened; many are followed on their own page."""
+def _start(request: AuthenticatedRequest, operation: BulkOperation, *, back: bool = False) -> HttpResponse:
+    """Start it. Few are changed at once, and the next page says what happened: the list as it was, or with
+    `back` the page that the form names. Many are followed on their own page."""
     if not bulk.start_operation(request.actor, operation.pk):
         messages.info(request, _("Already started."))
     operation.refresh_from_db()
     if operation.state != BulkState.DONE or operation.params.get("per_item"):
         return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[operation.pk]))
+    _tell_result(request, operation)
+    if back:
+        return redirect_back(request)
+    query = parse_query_string(operation.query).to_query_string() or "all=1"
+    return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}")
+
+
+def _tell_result(request: AuthenticatedRequest, operation: BulkOperation) -> None:
+    """Say how many were changed, with the undo where there is one, and how many were not."""
     counts = bulk.count_items(operation)
     text = ngettext(
         "%(count)d administration was changed.", "%(count)d administrations were changed.", counts.changed
     )
-    messages.success(request, text % {"count": counts.changed})
+    if counts.changed and bulk.can_undo(operation):
+        undo_url = reverse("administrations:bulk_undo", args=[operation.pk])
+        success_with_undo(request, text % {"count": counts.changed}, undo_url)
+    elif counts.changed or not counts.skipped:
+        messages.success(request, text % {"count": counts.changed})
     if counts.skipped:
         skipped = ngettext("%(count)d unchanged.", "%(count)d unchanged.", counts.skipped)
         messages.warning(request, skipped % {"count": counts.skipped})
-    query = parse_query_string(operation.query).to_query_string() or "all=1"
-    undo_parameter = f"&done={operation.pk}" if bulk.can_undo(operation) and counts.changed else ""
-    return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}{undo_parameter}")
 
 
 def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) -> dict[str, Any]:
@@ -197,8 +211,22 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "only": only,
         "page": page,
         "items": _items(actor, list(page)),
-        "states": ItemState.choices,
+        "shown_states": _shown_states(operation, counts),
+        "pager": page_links(request, page.number, page.paginator.num_pages),
     }
+
+
+def _shown_states(operation: BulkOperation, counts: bulk.ItemCounts) -> list[tuple[str, str, int]]:
+    """Return (state, label, count) of each state that some items have."""
+    waiting = _("Changes") if operation.state == BulkState.DRAFT else _("Waiting")
+    labelled = (
+        (ItemState.WAITING, waiting, counts.waiting),
+        (ItemState.CHANGED, _("Changed"), counts.changed),
+        (ItemState.UNDONE, _("Undone"), counts.undone),
+        (ItemState.KEPT, _("Not undone"), counts.kept),
+        (ItemState.SKIPPED, _("Unchanged"), counts.skipped),
+    )
+    return [(state.value, label, count) for state, label, count in labelled if count]
 
 
 def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":

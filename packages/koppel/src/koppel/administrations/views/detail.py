@@ -1,5 +1,6 @@
 """One administration's own tabs: overview, settings, history, assignments, favourites."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -18,9 +19,10 @@ from koppel.administrations.lifecycle import predecessors
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
+from koppel.administrations.views.company import company_context
 from koppel.audit.subjects import SubjectKind
 from koppel.company_registers.sectors.sections import SECTIONS
-from koppel.issues.queries import open_issues
+from koppel.issues.queries import IssueView, open_issues
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.forms import return_url
 from koppel.organisations.errors import Refused
@@ -41,9 +43,7 @@ def show_administration(request: AuthenticatedRequest, administration_id: int) -
         "membership__user"
     )
     context = page_context(request, administration, "overview") | {
-        "issues": open_issues(
-            administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]
-        ).get(administration.pk, []),
+        "issues": _issues(administration),
         "cards": ordered_cards(),
         "chosen": [
             assignment.membership
@@ -57,10 +57,7 @@ def show_administration(request: AuthenticatedRequest, administration_id: int) -
         ],
         "progress": progress_of(administration.organisation_id, [administration.pk]).get(administration.pk),
         "duplicates": predecessors.list_duplicates(request.actor, administration),
-        "predecessor": queries.get_visible(request.actor, administration.predecessor_id),
-        "successors": queries.list_successors(request.actor, administration),
-        "sector_name": SECTIONS.get(administration.sector, administration.sector),
-        "can_withdraw": administration.client_left_on is None,
+        **company_context(request.actor, administration),
     }
     return render(request, "administrations/overview.html", context)
 
@@ -72,10 +69,9 @@ def peek_administration(request: AuthenticatedRequest, administration_id: int) -
     people = administration.assignments.filter(
         organisation_id=administration.organisation_id, automatic=False
     )
-    issues = open_issues(administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk])
     progress = progress_of(administration.organisation_id, [administration.pk])
     context = page_context(request, administration, "overview") | {
-        "issues": issues.get(administration.pk, []),
+        "issues": _issues(administration),
         "people": [
             assignment.membership
             for assignment in people.select_related("membership__user").order_by("membership__user__name")
@@ -168,6 +164,11 @@ def set_favourite(request: AuthenticatedRequest, administration_id: int) -> Http
     return redirect_back(request)
 
 
+def _issues(administration: Administration) -> Sequence[IssueView]:
+    found = open_issues(administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk])
+    return found.get(administration.pk, [])
+
+
 def page_context(request: AuthenticatedRequest, administration: Administration, tab: str) -> dict[str, Any]:
     return {
         "administration": administration,
@@ -214,8 +215,8 @@ def _changed_members(administration: Administration, form: AdministrationForm) -
 def _requested_member_ids(
     administration: Administration, form: AdministrationForm, added: set[int], removed: set[int]
 ) -> set[int] | None:
-    """Return whom to name on it when its access changes, or it is restricted; None: neither. Raises `Refused`
-    for a page that showed another access than it has now: whoever saved it has not seen whom it is for."""
+    """Return the ids of the members to name, or None if access does not change. Raises `Refused` if the
+    access changed after the page was shown."""
     current = "restricted" if administration.restricted else "open"
     if (form.values["was_access"] or current) != current:
         raise Refused(

@@ -10,6 +10,7 @@ from koppel.administrations.forms import IdentityForm, RegisterCheckForm
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
+from koppel.administrations.views.company import company_context, register_context
 from koppel.administrations.views.detail import page_context
 from koppel.company_registers.numbers import check_number
 from koppel.company_registers.numbers.reasons import REASONS
@@ -40,7 +41,7 @@ def edit_identity(request: AuthenticatedRequest, administration_id: int) -> Http
         "reasons": REASONS.items(),
         "sections": [(letter, label, EXAMPLES[letter]) for letter, label in SECTIONS.items()],
         "may_change": request.actor.can(Permission.CHANGE_ADMINISTRATIONS),
-        **_register_context(administration),
+        **register_context(administration),
     }
     return render(request, "administrations/identity.html", context, status=422 if form.errors else 200)
 
@@ -70,14 +71,10 @@ def _field_values(form: IdentityForm, administration: Administration) -> dict[st
 
 
 def show_register_card(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show the register's result on the Overview; the card reloads while a look-up runs."""
+    """Show the company on the Overview; the card reloads while a look-up runs."""
     administration = get_administration_or_404(request.actor, administration_id)
-    context = {
-        "administration": administration,
-        "reason": REASONS.get(administration.no_number_reason, ""),
-        **_register_context(administration),
-    }
-    return render(request, "administrations/register_card.html", context)
+    context = {"administration": administration, **company_context(request.actor, administration)}
+    return render(request, "administrations/company_card.html", context)
 
 
 @action_of("administrations:identity", "administration_id")
@@ -96,20 +93,3 @@ def request_check(request: AuthenticatedRequest, administration_id: int) -> Http
             request, _("A lookup is already in progress, or there is no register for this country.")
         )
     return redirect("administrations:identity", administration.pk)
-
-
-def _register_context(administration: Administration) -> dict[str, object]:
-    finding = identity.cached_register_result(administration)
-    return {
-        "finding": finding,
-        "can_ask": identity.register_query(administration) is not None,
-        "has_different_name": bool(
-            finding
-            and finding.has_different_name(administration.name)
-            and not identity.is_confirmed(administration, finding)
-        ),
-        "confirmed": administration.confirmed_identity
-        if identity.is_confirmed(administration, finding)
-        else None,
-        "is_complete": identity.is_complete(administration),
-    }

@@ -24,6 +24,7 @@ from koppel.administrations.list.query import ListQuery, chooses_columns, parse_
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.list.row_context import load_row_context
 from koppel.administrations.models import SavedView, Status
+from koppel.administrations.views.pager import page_links
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
 from koppel.kit.web.decorators import action_of, query_parameters
@@ -176,6 +177,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "columns_next": f"{request.path}?{list_query.with_columns(()).to_query_string() or 'all=1'}",
         "is_sized": bool(layout.widths),
         "page": page,
+        "pager": page_links(request, page.number, page.pages),
         "first": (page.number - 1) * PAGE_SIZE + 1,
         "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
         "headings": _headings(list_query, visible.columns, layout.widths),
@@ -223,5 +225,4 @@ def _single_filters(list_query: ListQuery) -> Sequence[Mapping[str, Any]]:
     return [
         {"name": key, "value": value, "label": label, "is_chosen": list_query.single.get(key) == value}
         for (key, value), label in SINGLE_LABELS.items()
-        if key != "favourites"
     ]

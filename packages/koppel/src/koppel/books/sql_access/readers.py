@@ -17,7 +17,7 @@ from koppel.audit.services import record
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import SqlReaderAction
 from koppel.books.errors import ReaderRefused
-from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, remedies
+from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, revoke_sql
 from koppel.books.sql_access.views import grants
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.encryption import Secret
@@ -134,7 +134,7 @@ def _refuse_excess_rights(owner: psycopg.Connection[tuple[Any, ...]]) -> None:
     if rights := excess_rights(owner, str(connections["default"].settings_dict["USER"])):
         raise ReaderRefused(
             f"{'; '.join(right.message for right in rights)}. A reader would be let into more than the books."
-            f" As superuser or owner of the database run first: {remedies(rights)}."
+            f" As superuser or owner of the database run first: {revoke_sql(rights)}."
         )
 
 

@@ -43,12 +43,12 @@ def excess_rights(connection: psycopg.Connection[Any], application_role: str) ->
     Checked are temporary tables, new schemas, new objects in the schema `public`, and for PUBLIC the right to
     connect.
     """
-    excess = _excess(connection, PUBLIC, application_role)
+    excess = _excess_rights(connection, PUBLIC, application_role)
     of_everybody = {right.message.partition(" may ")[2] for right in excess}
     for role in reader_roles(connection):
         excess += [
             right
-            for right in _excess(connection, role, application_role)
+            for right in _excess_rights(connection, role, application_role)
             if right.message.partition(" may ")[2] not in of_everybody
         ]
     return excess
@@ -60,7 +60,9 @@ def other_databases(connection: psycopg.Connection[Any]) -> list[str]:
     return [str(name) for (name,) in cursor.fetchall()]
 
 
-def _excess(connection: psycopg.Connection[Any], role: str, application_role: str) -> list[ExcessRight]:
+def _excess_rights(
+    connection: psycopg.Connection[Any], role: str, application_role: str
+) -> list[ExcessRight]:
     [(name, owner, connects, makes_temporary, makes_schemas, makes_objects)] = connection.execute(
         _SQL["get_rights"], {"role": role, "table": TABLE}
     ).fetchall()
@@ -81,7 +83,7 @@ def _excess(connection: psycopg.Connection[Any], role: str, application_role: st
     return [ExcessRight(f"{who_says} may {deed}", remedy) for holds, deed, remedy in rights if holds]
 
 
-def remedies(rights: list[ExcessRight]) -> str:
+def revoke_sql(rights: list[ExcessRight]) -> str:
     """Return the SQL that removes the rights, without duplicates."""
     statements = [
         statement.strip() for right in rights for statement in right.remedy.split(";") if statement.strip()

@@ -102,20 +102,20 @@ def _state() -> dict[str, Any]:
     state: dict[str, Any] = {}
     try:
         with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-            for topic, question in QUERIES.items():
+            for topic, query in QUERIES.items():
                 with connection.transaction():
                     connection.execute(*set_scope_sql(0))
-                    state[topic] = _answer(connection, question)
+                    state[topic] = _run_query(connection, query)
     except psycopg.Error as error:
         state["error"] = type(error).__name__
     return state
 
 
-def _answer(connection: psycopg.Connection[Any], question: str) -> Any:
+def _run_query(connection: psycopg.Connection[Any], query: str) -> Any:
     try:
         with connection.transaction():
-            answer = connection.execute(question.encode())
-            names = [column.name for column in answer.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+            result = connection.execute(query.encode())
+            names = [column.name for column in result.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
     except psycopg.Error as error:
         return f"cannot be read ({type(error).__name__})"

@@ -41,12 +41,12 @@ def rotate(
     if make_new:
         _add_key()
     rotation = rotate_keys(shell_account())
-    answer = {
+    summary = {
         "key": rotation.key,
         "sealed_again": rotation.reencrypted,
         "unreadable": dict(rotation.unreadable),
     }
-    print_record(answer, as_json=as_json)
+    print_record(summary, as_json=as_json)
     if rotation.unreadable:
         raise CheckFailed(
             f"Could not be opened, and left as they are: {rotation.unreadable.total()}. {rotation.reason}"

@@ -111,8 +111,8 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
 def _left_out(browser: Browser, smoke_run: SmokeRun) -> dict[str, Any]:
     """Return why files were `refused`, by name, and the lines of others that were `left_out`, with file, line
     and reason."""
-    answer = json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)
-    return {"refused": answer["refused"], "left_out": answer["left_out"]}
+    response = json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)
+    return {"refused": response["refused"], "left_out": response["left_out"]}
 
 
 def _print_left_out(left_out: dict[str, Any], console: Console) -> None:
@@ -128,8 +128,8 @@ def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> N
     """Wait up to a minute for a worker's look-up of numbers and countries; missing ones get a reason."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        answer = browser.get(url)
-        if answer.status == 200 and json.loads(answer.text)["left"] == 0:
+        response = browser.get(url)
+        if response.status == 200 and json.loads(response.text)["left"] == 0:
             return
         smoke_run.tick()
         time.sleep(POLL_SECONDS)
@@ -215,14 +215,14 @@ def _fetch_statuses(browser: Browser, smoke_run: SmokeRun, import_id: int) -> li
     web restarts.
     """
     try:
-        answer = browser.get(
+        response = browser.get(
             f"{smoke_run.public_url}/api/v1/administrations?import_id={import_id}&limit=1000"
         )
     except OSError:
         return None
-    if answer.status != 200:
-        raise UnexpectedPage(f"{answer.url} answered {answer.status}.")
-    items: list[dict[str, Any]] = json.loads(answer.text)["items"]
+    if response.status != 200:
+        raise UnexpectedPage(f"{response.url} answered {response.status}.")
+    items: list[dict[str, Any]] = json.loads(response.text)["items"]
     return items
 
 

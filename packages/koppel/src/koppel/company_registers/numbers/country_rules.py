@@ -30,7 +30,7 @@ CENTURIES = ("18", "19", "20")
 _MISTYPED = _("The check digit is wrong. Please check the number.")
 
 
-def _nl(compact_number: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one return per kind of number
+def _check_dutch(compact_number: str, _original_text: str) -> NumberCheck:  # noqa: PLR0911 - one return per kind of number
     if re.fullmatch(r"(NL)?\d{9}B\d{2}", compact_number):
         message = _(
             "This is a VAT number. Enter the COC number instead: 8 digits, on the extract of the register."
@@ -44,7 +44,7 @@ def _nl(compact_number: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one
         )
         return invalid(digits, "NL", "branch_number", message)
     if re.fullmatch(r"\d{9}", digits):
-        return _nl_nine_digits(digits)
+        return _check_dutch_nine_digits(digits)
     if re.fullmatch(r"\d{7}", digits):
         message = _("A COC number has 8 digits. A leading zero was added; please check.")
         return doubtful(f"0{digits}", "NL", "zero_added", message)
@@ -56,7 +56,7 @@ def _nl(compact_number: str, _typed: str) -> NumberCheck:  # noqa: PLR0911 - one
     return valid(digits, "NL")
 
 
-def _nl_nine_digits(digits: str) -> NumberCheck:
+def _check_dutch_nine_digits(digits: str) -> NumberCheck:
     if bsn.is_valid(digits):
         message = _(
             "This is an RSIN (9 digits), issued by the tax office. Enter the COC number instead: 8 digits."
@@ -65,7 +65,7 @@ def _nl_nine_digits(digits: str) -> NumberCheck:
     return invalid(digits, "NL", "format", _("A COC number has 8 digits; this one has 9. Please check."))
 
 
-def _no(compact_number: str, _typed: str) -> NumberCheck:
+def _check_norwegian(compact_number: str, _original_text: str) -> NumberCheck:
     digits = compact_number.removeprefix("NO").removesuffix("MVA")
     check = _validate_with(no_orgnr.validate, digits, "NO", 9)
     if check.status is NumberStatus.VALID and check.number[0] not in "89":
@@ -76,7 +76,7 @@ def _no(compact_number: str, _typed: str) -> NumberCheck:
     return check
 
 
-def _se(compact_number: str, _typed: str) -> NumberCheck:
+def _check_swedish(compact_number: str, _original_text: str) -> NumberCheck:
     digits = compact_number.removeprefix("SE")
     if len(digits) == 12 and compact_number.startswith("SE") and digits.endswith("01"):
         digits = digits[:10]
@@ -90,11 +90,11 @@ def _se(compact_number: str, _typed: str) -> NumberCheck:
     return NumberCheck(formatted, check.scheme, check.status, check.note, check.message, is_personal=person)
 
 
-def _dk(compact_number: str, _typed: str) -> NumberCheck:
+def _check_danish(compact_number: str, _original_text: str) -> NumberCheck:
     return _validate_with(cvr.validate, compact_number.removeprefix("DK").removeprefix("CVR"), "DK", 8)
 
 
-def _fi(compact_number: str, _typed: str) -> NumberCheck:
+def _check_finnish(compact_number: str, _original_text: str) -> NumberCheck:
     digits = compact_number.removeprefix("FI")
     # Numbers of before 1998 have six digits before the check digit.
     check = _validate_with(ytunnus.validate, digits.zfill(8) if len(digits) == 7 else digits, "FI", 8)
@@ -102,12 +102,12 @@ def _fi(compact_number: str, _typed: str) -> NumberCheck:
     return NumberCheck(formatted, check.scheme, check.status, check.note, check.message)
 
 
-def _be(compact_number: str, _typed: str) -> NumberCheck:
+def _check_belgian(compact_number: str, _original_text: str) -> NumberCheck:
     digits = compact_number.removeprefix("BE")
     return _validate_with(be_vat.validate, f"0{digits}" if len(digits) == 9 else digits, "BE", 10)
 
 
-def _fr(compact_number: str, _typed: str) -> NumberCheck:
+def _check_french(compact_number: str, _original_text: str) -> NumberCheck:
     """Check the SIREN, with which a SIRET begins, and a VAT number after two characters."""
     digits = compact_number.removeprefix("FR")
     if len(digits) == 14 and siret.is_valid(digits):
@@ -117,7 +117,7 @@ def _fr(compact_number: str, _typed: str) -> NumberCheck:
     return _validate_with(siren.validate, digits, "FR", 9)
 
 
-def _gb(compact_number: str, _typed: str) -> NumberCheck:
+def _check_british(compact_number: str, _original_text: str) -> NumberCheck:
     if re.fullmatch(r"GB(\d{9}|\d{12})", compact_number):
         message = _(
             "This is a VAT number. Enter the company number instead: 8 characters, at Companies House."
@@ -132,11 +132,11 @@ def _gb(compact_number: str, _typed: str) -> NumberCheck:
     )
 
 
-def _ee(compact_number: str, _typed: str) -> NumberCheck:
+def _check_estonian(compact_number: str, _original_text: str) -> NumberCheck:
     return _validate_with(registrikood.validate, compact_number.removeprefix("EE"), "EE", 8)
 
 
-def _lv(compact_number: str, _typed: str) -> NumberCheck:
+def _check_latvian(compact_number: str, _original_text: str) -> NumberCheck:
     check = _validate_with(pvn.validate, compact_number.removeprefix("LV"), "LV", 11)
     return NumberCheck(
         check.number,
@@ -148,7 +148,7 @@ def _lv(compact_number: str, _typed: str) -> NumberCheck:
     )
 
 
-def _lt(compact_number: str, _typed: str) -> NumberCheck:
+def _check_lithuanian(compact_number: str, _original_text: str) -> NumberCheck:
     """Check a company code by the check digit of a VAT number, which
     python-stdnum knows: the same in five codes."""
     if not re.fullmatch(r"\d{9}", compact_number):
@@ -160,7 +160,7 @@ def _lt(compact_number: str, _typed: str) -> NumberCheck:
     return valid(compact_number, "LT")
 
 
-def _pl(compact_number: str, _typed: str) -> NumberCheck:
+def _check_polish(compact_number: str, _original_text: str) -> NumberCheck:
     """Check a KRS, NIP or REGON.
 
     KRS and NIP have ten digits; a KRS begins with zeros and has no check digit. REGON has 9 or 14."""
@@ -172,7 +172,7 @@ def _pl(compact_number: str, _typed: str) -> NumberCheck:
     return _validate_with(nip.validate, digits, "PL", 10)
 
 
-def _lu(compact_number: str, _typed: str) -> NumberCheck:
+def _check_luxembourgish(compact_number: str, _original_text: str) -> NumberCheck:
     if match := re.fullmatch(r"(?:RCS)?(?:LUXEMBOURG)?([A-L])(\d{1,6})", compact_number):
         return valid("".join(match.groups()), "LU")
     return invalid(
@@ -183,7 +183,7 @@ def _lu(compact_number: str, _typed: str) -> NumberCheck:
     )
 
 
-def _ie(compact_number: str, _typed: str) -> NumberCheck:
+def _check_irish(compact_number: str, _original_text: str) -> NumberCheck:
     if re.fullmatch(r"\d{1,6}", compact_number):
         return valid(compact_number, "IE")
     return invalid(compact_number, "IE", "format", _("A company number has at most 6 digits."))
@@ -204,20 +204,20 @@ def _validate_with(validate: Callable[[str], str], digits: str, country: str, le
 
 
 VALIDATORS: dict[str, Callable[[str, str], NumberCheck]] = {
-    "NL": _nl,
-    "NO": _no,
-    "SE": _se,
-    "DK": _dk,
-    "FI": _fi,
-    "BE": _be,
+    "NL": _check_dutch,
+    "NO": _check_norwegian,
+    "SE": _check_swedish,
+    "DK": _check_danish,
+    "FI": _check_finnish,
+    "BE": _check_belgian,
     "DE": check_german_number,
-    "GB": _gb,
-    "FR": _fr,
-    "EE": _ee,
-    "LV": _lv,
-    "LT": _lt,
-    "PL": _pl,
-    "LU": _lu,
-    "IE": _ie,
+    "GB": _check_british,
+    "FR": _check_french,
+    "EE": _check_estonian,
+    "LV": _check_latvian,
+    "LT": _check_lithuanian,
+    "PL": _check_polish,
+    "LU": _check_luxembourgish,
+    "IE": _check_irish,
 }
 """Each takes the capitals and digits of the text, without labels around the number, and the text as typed."""

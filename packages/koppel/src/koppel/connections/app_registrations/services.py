@@ -159,12 +159,12 @@ def check_app(actor: Actor, app_id: int) -> AppCheck:
 def check_with_vendor(app: AppRegistration) -> AppCheck:
     """Check that the vendor knows the app, by a call that grants nothing. Outside any transaction."""
 
-    async def ask(current: Runtime) -> None:
+    async def call_vendor(current: Runtime) -> None:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))
         await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
 
     try:
-        run_sync(ask)
+        run_sync(call_vendor)
     except ConnectorError as error:
         return AppCheck(False, error.code, _(str(error)))
     except DecryptionError:

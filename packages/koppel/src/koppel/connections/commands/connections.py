@@ -77,7 +77,7 @@ def show_connection(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         summary = queries.get_connection(actor, connection)
-        line = _row(summaries.summarize(summary))
+        line = _row(summaries.summarize(actor, summary))
         companies = [
             {
                 "administration": row.administration_id,
@@ -223,10 +223,10 @@ def resolve_changes(
             )
         if not administration_ids and not everything:
             raise Refused(_("Name the administrations, or use --all."))
-        answer = ChangeResolution(
+        data = ChangeResolution(
             administrations=administration_ids, code=code, accept=accept, fingerprints=fingerprint or []
         )
-        count = resolution.resolve_changes(actor, connection, answer) if administration_ids else 0
+        count = resolution.resolve_changes(actor, connection, data) if administration_ids else 0
     print_record({"connection": connection, "code": code, "resolved": count}, as_json=as_json)
 
 

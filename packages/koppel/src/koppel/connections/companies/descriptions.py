@@ -22,10 +22,10 @@ async def describe_all(
 ) -> set[int]:
     """Describe companies given as (id, connector key), a few at a time, with one
     cheap call each. Returns the ids described."""
-    turns = asyncio.Semaphore(AT_A_TIME)
+    semaphore = asyncio.Semaphore(AT_A_TIME)
 
     async def describe_in_turn(company_id: int, connector_key: str) -> int | None:
-        async with turns:
+        async with semaphore:
             return (
                 company_id if await _describe(runtime, organisation_id, company_id, connector_key) else None
             )

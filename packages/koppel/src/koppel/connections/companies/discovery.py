@@ -42,11 +42,11 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
             else list(live.exclude(listed_before).values_list("pk", flat=True).distinct())
         )
 
-    answers, unsure = _list_companies(actor.organisation_id, connection, grants)
-    errors = [answer for answer in answers.values() if isinstance(answer, ConnectorError)]
-    if errors and len(errors) == len(answers):
+    results, unsure = _list_companies(actor.organisation_id, connection, grants)
+    errors = [result for result in results.values() if isinstance(result, ConnectorError)]
+    if errors and len(errors) == len(results):
         raise errors[0]
-    by_grant = {key: answer for key, answer in answers.items() if not isinstance(answer, ConnectorError)}
+    by_grant = {key: result for key, result in results.items() if not isinstance(result, ConnectorError)}
     with organisation_scope(actor.organisation_id):
         count = _upsert_companies(actor.organisation_id, connection, by_grant, unsure)
         if attach_waiting(actor, connection.pk):
@@ -55,34 +55,34 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
     return count
 
 
-_Answer = Sequence[Company] | ConnectorError
+_ListingResult = Sequence[Company] | ConnectorError
 
 
 def _list_companies(
     organisation_id: int, connection: Connection, grants: Sequence[int]
-) -> tuple[dict[int, _Answer], set[str]]:
+) -> tuple[dict[int, _ListingResult], set[str]]:
     """Return the companies or the error of each grant, and the external ids of companies that could not be
     described although their name changed."""
 
-    async def listing(open_runtime: Runtime) -> tuple[dict[int, _Answer], set[str]]:
-        turns = asyncio.Semaphore(AT_A_TIME)
+    async def listing(open_runtime: Runtime) -> tuple[dict[int, _ListingResult], set[str]]:
+        semaphore = asyncio.Semaphore(AT_A_TIME)
 
-        async def list_grant(grant_id: int) -> _Answer:
-            async with turns:
+        async def list_grant(grant_id: int) -> _ListingResult:
+            async with semaphore:
                 try:
                     session = await listing_session(open_runtime, organisation_id, grant_id)
                     return await connector(connection.connector).list_companies(session)
                 except ConnectorError as error:
                     return error
 
-        answers = dict(zip(grants, await asyncio.gather(*map(list_grant, grants)), strict=True))
-        by_grant = {key: answer for key, answer in answers.items() if not isinstance(answer, ConnectorError)}
+        results = dict(zip(grants, await asyncio.gather(*map(list_grant, grants)), strict=True))
+        by_grant = {key: result for key, result in results.items() if not isinstance(result, ConnectorError)}
         # Before the list is stored: an imported company with a new name may be another company.
         doubtful = await run_in_thread(lambda: _unsure_companies(organisation_id, connection.pk, by_grant))
         described = await describe_all(
             open_runtime, organisation_id, [(key, connection.connector) for key in doubtful]
         )
-        return answers, {external_id for key, external_id in doubtful.items() if key not in described}
+        return results, {external_id for key, external_id in doubtful.items() if key not in described}
 
     return run_sync(listing) if grants else ({}, set())
 

@@ -36,7 +36,7 @@ from koppel.organisations.roles import Actor, Permission
 CODES = frozenset({*QUESTIONS, ConnectionIssue.OTHER_COMPANY})
 
 
-def resolve_changes(actor: Actor, connection_id: int, answer: ChangeResolution) -> int:
+def resolve_changes(actor: Actor, connection_id: int, resolution: ChangeResolution) -> int:
     """Apply one decision to the changes of many administrations. Returns how
     many were open; a repetition changes nothing.
 
@@ -44,22 +44,22 @@ def resolve_changes(actor: Actor, connection_id: int, answer: ChangeResolution) 
     those of the `fingerprints` (`fingerprint_of`), also one to leave them. Raises
     `Refused` with a message, and `NoSuchConnection`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    if answer.accept is None:
+    if resolution.accept is None:
         raise Refused(_("Set `accept` to true or false."), field="accept")
-    code, accept, requested_ids = answer.code, answer.accept, set(answer.administrations)
+    code, accept, requested_ids = resolution.code, resolution.accept, set(resolution.administrations)
     if code not in CODES or not requested_ids or not all(0 < key <= ID_MAX for key in requested_ids):
         raise NoSuchConnection
     companies = _companies(actor, connection_id, requested_ids)
     if companies.keys() != requested_ids:
         raise NoSuchConnection
-    _require_current(actor, companies, code, answer.fingerprints, answer.viewed_at)
+    _require_current(actor, companies, code, resolution.fingerprints, resolution.viewed_at)
     if code != ConnectionIssue.OTHER_COMPANY:
         return sum(
             _resolve_change(actor, company, key, ConnectionIssue(code), accept=accept)
             for key, company in companies.items()
         )
     restart_runs(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
-    return sum(_decide(actor, company, key, same=accept) for key, company in companies.items())
+    return sum(_resolve_other_company(actor, company, key, same=accept) for key, company in companies.items())
 
 
 def fingerprint_of(
@@ -171,7 +171,9 @@ def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
     company.save(update_fields=["confirmed_name", "confirmed_number"])
 
 
-def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, same: bool) -> bool:
+def _resolve_other_company(
+    actor: Actor, company: RemoteCompany, administration_id: int, *, same: bool
+) -> bool:
     if company.claimed_at is None or (not same and company.claim_rejected_at is not None):
         return False
     details = {
@@ -183,14 +185,14 @@ def _decide(actor: Actor, company: RemoteCompany, administration_id: int, *, sam
         "new_number": masked_number(company.claimed_number, company.country),
     }
     if same:
-        _accept(actor, company, administration_id)
+        _confirm_new_identity(actor, company, administration_id)
     else:
-        _deny(actor, company, administration_id)
+        _reject_new_identity(actor, company, administration_id)
     _record(actor, company, administration_id, details)
     return True
 
 
-def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
+def _confirm_new_identity(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
     """Store the new identity as confirmed. An administration's name or number that equalled the old one
     changes with it; one that the firm entered itself stays."""
     # A value that is no longer stated stays confirmed: otherwise any next value would be accepted.
@@ -224,7 +226,7 @@ def _accept(actor: Actor, company: RemoteCompany, administration_id: int) -> Non
     company.save()
 
 
-def _deny(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
+def _reject_new_identity(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
     company.claim_rejected_at = timezone.now()
     company.save(update_fields=["claim_rejected_at"])
     subject = Subject(SubjectKind.ADMINISTRATION, administration_id)

@@ -47,7 +47,7 @@ class RateLimiter:
         self.reporter = Reporter(self._leases, QuotaStore(database, process_name))
 
     async def acquire(self, quota: QuotaKey, organisation_id: int) -> None:
-        """Take a call; `record_answer` or `record_failure` must follow.
+        """Take a call; `record_response` or `record_failure` must follow.
         Raises `RateLimited` when no call is left."""
         self.reporter.start()
         key = LeaseKey(quota, organisation_id)
@@ -64,28 +64,31 @@ class RateLimiter:
             elif allocation.calls == 0:
                 raise _refusal(allocation)
 
-    def record_answer(
-        self, quota: QuotaKey, organisation_id: int, answer: Response, limits: Sequence[RateLimitStatus]
+    def record_response(
+        self, quota: QuotaKey, organisation_id: int, response: Response, limits: Sequence[RateLimitStatus]
     ) -> float:
-        """Count a call that was answered, with whatever status; `limits` are what the answer states.
+        """Count a call that was answered, with whatever status; `limits` are the limits in the response.
 
-        Returns the seconds of the pause that it asks for; `report` then tells the other processes."""
+        Returns the seconds of the pause that the response asks for; `report` then tells the other
+        processes."""
         key, now = LeaseKey(quota, organisation_id), time.monotonic()
-        self._leases.record_answer(key, answer.status, limits, now)
-        pause = _pause_seconds(answer)
+        self._leases.record_response(key, response.status, limits, now)
+        pause = _pause_seconds(response)
         if pause:
             self._leases.block(key, pause, now)
         return pause
 
     async def report(self, quota: QuotaKey, organisation_id: int) -> None:
-        """Store at once what was counted: another process, or this one after a restart, must know it."""
+        """Store the counted calls at once: another process, or this one after a restart, needs them."""
         await self.reporter.report(LeaseKey(quota, organisation_id))
 
-    def record_failure(self, quota: QuotaKey, organisation_id: int, *, ours: bool) -> None:
+    def record_failure(self, quota: QuotaKey, organisation_id: int, *, cancelled_by_us: bool) -> None:
         """Count a call that ended without an answer; the vendor may have counted it.
 
-        `ours`: Koppel cancelled it, so it counts as no error of the vendor."""
-        self._leases.record_failure(LeaseKey(quota, organisation_id), time.monotonic(), ours=ours)
+        `cancelled_by_us`: Koppel cancelled it, so it counts as no error of the vendor."""
+        self._leases.record_failure(
+            LeaseKey(quota, organisation_id), time.monotonic(), cancelled_by_us=cancelled_by_us
+        )
 
     async def close(self) -> None:
         """Report the calls that were made and give back the leases."""
@@ -115,25 +118,25 @@ class RateLimitedHttp:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send a request. Raises `RateLimited` when the quota does not allow it, and what `on_before_request`
-        raises."""
+        """Send a request. Raises `RateLimited` if the quota does not allow the call, and the errors of
+        `on_before_request`."""
         if before_request := on_before_request.get():
             before_request()
         await self._rate_limiter.acquire(*self._quota)
         try:
-            answer = await self._http.send(method, url, params=params, headers=headers)
+            response = await self._http.send(method, url, params=params, headers=headers)
         except BaseException as error:
             self._rate_limiter.record_failure(
-                *self._quota, ours=isinstance(error, asyncio.CancelledError | Quarantined)
+                *self._quota, cancelled_by_us=isinstance(error, asyncio.CancelledError | Quarantined)
             )
             raise
-        if self._rate_limiter.record_answer(*self._quota, answer, self._limits(answer)):
+        if self._rate_limiter.record_response(*self._quota, response, self._limits(response)):
             await self._rate_limiter.report(*self._quota)
-        return answer
+        return response
 
-    def _limits(self, answer: Response) -> Sequence[RateLimitStatus]:
+    def _limits(self, response: Response) -> Sequence[RateLimitStatus]:
         try:
-            return rate_limits_of(self._vendor, answer)
+            return rate_limits_of(self._vendor, response)
         except Exception as error:
             # A connector that fails over a header must not leave a call uncounted.
             log.warning("rate_limit_headers_failed", error=type(error).__name__)
@@ -150,10 +153,10 @@ def _refusal(allocation: Allocation) -> RateLimited:
     return RateLimited("call_budget", message, retry_after_seconds=allocation.wait_seconds)
 
 
-def _pause_seconds(answer: Response) -> float:
+def _pause_seconds(response: Response) -> float:
     """Return the pause that a refusal or a server error asks for. A refusal always asks for one."""
-    refused = answer.status == TOO_MANY_REQUESTS
-    if not refused and answer.status < SERVER_ERROR:
+    refused = response.status == TOO_MANY_REQUESTS
+    if not refused and response.status < SERVER_ERROR:
         return 0.0
-    pause = requested_pause(answer.headers)
+    pause = requested_pause(response.headers)
     return pause.seconds if pause else RETRY_SECONDS_DEFAULT if refused else 0.0

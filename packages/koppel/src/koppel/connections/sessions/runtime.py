@@ -94,7 +94,7 @@ class _Calls(Generic[T]):
     def run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             try:
-                result = runner.run(self._within())
+                result = runner.run(self._run())
             except BaseException as error:
                 self._end(error)
             else:
@@ -105,7 +105,7 @@ class _Calls(Generic[T]):
         if self._task is not None:
             self._loop.call_soon_threadsafe(self._task.cancel)
 
-    async def _within(self) -> T:
+    async def _run(self) -> T:
         async with (
             HttpClient(timeout_seconds=WEB_CALL_SECONDS_MAX) as http,
             runtime(http, size=4) as open_runtime,

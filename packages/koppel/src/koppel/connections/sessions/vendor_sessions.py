@@ -94,10 +94,10 @@ class AuthorizedSession:
             async with self._token_probe.permit(self.target.grant_id) as permit:
                 token = await self._token()
                 sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
-                answer = await self._call_vendor(method, url, params, sent)
-                if answer.status != UNAUTHORISED:
+                response = await self._call_vendor(method, url, params, sent)
+                if response.status != UNAUTHORISED:
                     permit.record_success()
-                    return answer
+                    return response
                 await permit.record_unauthorized()
                 if await self._token(refused=token) == token:
                     permit.record_success()
@@ -109,20 +109,20 @@ class AuthorizedSession:
     ) -> Response:
         """Send the call and return the answer, whatever its status. Reports to the connection's health."""
         try:
-            answer = await self._http.send(method, url, params=params, headers=headers)
+            response = await self._http.send(method, url, params=params, headers=headers)
         except Unreachable as unreachable:
             await self._record_failure(str(unreachable), connection_wide=False)
             raise
-        if is_server_error(answer):
+        if is_server_error(response):
             await self._record_failure(
-                f"{urlsplit(url).hostname} answers with an error ({answer.status}).", connection_wide=False
+                f"{urlsplit(url).hostname} answers with an error ({response.status}).", connection_wide=False
             )
         else:
             target = self.target
             await self._health.record_success(
                 target.organisation_id, target.connection_id, target.remote_company_id
             )
-        return answer
+        return response
 
     async def _record_failure(self, message: str, *, connection_wide: bool) -> None:
         target = self.target
@@ -220,16 +220,16 @@ class ReadingSession(AuthorizedSession):
         call = (method, url, *sorted((params or {}).items()), *headers_without_token)
         if call in self._prefetched_responses:
             return self._prefetched_responses.pop(call)
-        answer = await super()._call_vendor(method, url, params, headers)
-        if self._recording is not None and method == "GET" and answer.status == OK:
-            self._recording[call] = answer
-        return answer
+        response = await super()._call_vendor(method, url, params, headers)
+        if self._recording is not None and method == "GET" and response.status == OK:
+            self._recording[call] = response
+        return response
 
 
-def is_server_error(answer: Response) -> bool:
+def is_server_error(response: Response) -> bool:
     """Return whether the answer is a server error, or an HTML page where data should be."""
-    is_page = answer.headers.get("content-type", "").startswith("text/html")
-    return answer.status >= 500 or (answer.status == 200 and is_page)
+    is_page = response.headers.get("content-type", "").startswith("text/html")
+    return response.status >= 500 or (response.status == 200 and is_page)
 
 
 def names_other_company(vendor: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:

@@ -1,7 +1,5 @@
-"""Let a process that is stopped finish its calls to token endpoints, and wait for nothing else so long.
-
-Their answer may be the only copy of a token that replaced the stored one.
-"""
+"""Let a stopping process finish its token calls, and wait this long for nothing else: the response may be the
+only copy of a rotated token."""
 
 import os
 import signal

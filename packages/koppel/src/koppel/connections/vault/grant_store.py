@@ -64,7 +64,7 @@ class GrantSnapshot:
         return decrypt_token(self.encrypted_refresh_token, self.organisation_id, self.id, "refresh_token")
 
     @property
-    def allowed_at(self) -> datetime:
+    def refresh_allowed_at(self) -> datetime:
         """The first moment at which the vendor accepts a refresh."""
         not_before = self.descriptor.refresh_not_before
         return self.issued_at + (not_before + CLOCKS_DIFFER if not_before else timedelta(0))
@@ -73,7 +73,7 @@ class GrantSnapshot:
     def due_at(self) -> datetime:
         """When to renew the access token: early enough to use it, not before the vendor allows."""
         margin = min(MARGIN, (self.expires_at - self.issued_at) / 10)
-        return min(max(self.allowed_at, self.expires_at - margin), self.expires_at)
+        return min(max(self.refresh_allowed_at, self.expires_at - margin), self.expires_at)
 
     def is_live(self) -> bool:
         return self.expires_at > now()
@@ -184,7 +184,7 @@ class GrantStore:
         }
         return await self._update(grant, "record_refresh_failure", values)
 
-    async def due(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
+    async def due_grants(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
         """Return (organisation, grant) of what token maintenance
         should look at, the longest overdue first."""
         async with self._database.installation_transaction() as connection:

@@ -27,15 +27,17 @@ class TokenMaintenance:
         self._busy_elsewhere: set[int] = set()
 
     async def run_once(self) -> None:
-        """Start to refresh what is due, nothing in quarantine.
+        """Start the refreshes that are due; none during a quarantine.
 
-        A slow token endpoint holds up its own grants only: grants that this process or, at the last round,
-        another process was refreshing are left out."""
+        Grants already being refreshed, here or at the last round elsewhere, are skipped, so a slow token
+        endpoint delays only its own grants."""
         if await quarantine.current_async() is not None:
             return
         room = UNDER_WAY_MAX - len(self._under_way)
         busy, self._busy_elsewhere = self._busy_elsewhere, set()
-        for organisation_id, grant_id in await self._vault.due(UNDER_WAY_MAX, [*busy, *self._under_way]):
+        for organisation_id, grant_id in await self._vault.due_grants(
+            UNDER_WAY_MAX, [*busy, *self._under_way]
+        ):
             if room > 0 and grant_id not in self._under_way:
                 task = asyncio.create_task(self._maintain(organisation_id, grant_id))
                 self._under_way[grant_id] = task

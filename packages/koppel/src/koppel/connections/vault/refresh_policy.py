@@ -35,7 +35,7 @@ def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool 
     `keeping`: token maintenance asks, so a grant that is due to be kept alive is refreshed. Raises the
     failure that was stored while its back-off lasts."""
     if keeping and grant.maintain_at is not None and grant.maintain_at <= now():
-        return grant.access_token if grant.allowed_at > now() else None
+        return grant.access_token if grant.refresh_allowed_at > now() else None
     is_refused = refused is not None and refused == grant.access_token
     if not is_refused and grant.due_at > now():
         return grant.access_token
@@ -55,8 +55,8 @@ def _after_refusal(grant: GrantSnapshot) -> Secret | None:
     Raises `Unreachable` when the vendor does not accept a refresh yet."""
     if grant.last_forced_refresh_at is not None and now() - grant.last_forced_refresh_at < REFUSAL_PAUSE:
         return grant.access_token
-    if grant.allowed_at > now():
-        seconds = (grant.allowed_at - now()).total_seconds()
+    if grant.refresh_allowed_at > now():
+        seconds = (grant.refresh_allowed_at - now()).total_seconds()
         raise Unreachable("token_refused", REFUSED_FOR_NOW, retry_after_seconds=seconds)
     return None
 

@@ -59,11 +59,10 @@ def complete_consent(request: AuthenticatedRequest) -> HttpResponse:
             request.actor, attempt_id, request.COOKIES.get(browser_binding.COOKIE, "")
         )
         if outcome.purpose == ConsentPurpose.TRANSFER:
-            is_whole = ownership.complete_transfer(request.actor, outcome.connection_id)
+            is_complete = ownership.complete_transfer(request.actor, outcome.connection_id)
         sync_company_list(request.actor, outcome.connection_id)
-    except (
-        ConsentRefused
-    ) as refusal:  # the way back from the vendor ends where the person came from, also then
+    # Return to where the person came from, also after a refusal.
+    except ConsentRefused as refusal:
         messages.error(request, str(refusal))
         return HttpResponseRedirect(return_path)
     except ConnectorError as error:
@@ -74,7 +73,7 @@ def complete_consent(request: AuthenticatedRequest) -> HttpResponse:
         with organisation_scope(request.actor.organisation_id):
             connection_reconnected(request.actor, outcome.connection_id)
         messages.success(request, _("Signed in again as %s. Syncing resumes.") % outcome.account)
-    elif outcome.purpose == ConsentPurpose.TRANSFER and is_whole:
+    elif outcome.purpose == ConsentPurpose.TRANSFER and is_complete:
         messages.success(request, _("You are now the owner of this connection. It uses your account."))
     elif outcome.purpose == ConsentPurpose.TRANSFER:
         messages.info(request, _("This company now uses your account. Sign in once for each of the others."))

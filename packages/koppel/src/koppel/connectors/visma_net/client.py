@@ -43,13 +43,13 @@ async def get(session: Session, path: str, params: Mapping[str, str] | None = No
     return require_success(await session.send("GET", url, params=params, headers=headers))
 
 
-def require_success(answer: Response) -> bytes:
+def require_success(response: Response) -> bytes:
     """Return the body of a 200 response with JSON. Raises the contract's errors for any other."""
-    if answer.status == 200:
-        if not answer.headers.get("content-type", "").startswith("application/json"):
+    if response.status == 200:
+        if not response.headers.get("content-type", "").startswith("application/json"):
             raise Unreachable("not_json", PAGE, retry_after_seconds=30)
-        return answer.body
-    raise _error(answer)
+        return response.body
+    raise _error(response)
 
 
 def parse(body: bytes, kind: Any) -> Any:
@@ -69,15 +69,15 @@ def parse(body: bytes, kind: Any) -> Any:
         ) from None
 
 
-def _error(answer: Response) -> ConnectorError:
-    status = answer.status
+def _error(response: Response) -> ConnectorError:
+    status = response.status
     if status == 401:
         return Unreachable(
             "unauthorised", _("Visma.net does not accept the access token."), retry_after_seconds=15
         )
     if status == 429 or status >= 500:
-        return _temporary_error(answer)
-    details = json_object(answer.body)
+        return _temporary_error(response)
+    details = json_object(response.body)
     if details.get("ExceptionFaultCode") == "12027":
         return SetupMissing("no_license", NO_LICENCE)
     if status == 403:
@@ -86,12 +86,12 @@ def _error(answer: Response) -> ConnectorError:
     return UnexpectedResponse(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
 
 
-def _temporary_error(answer: Response) -> ConnectorError:
+def _temporary_error(response: Response) -> ConnectorError:
     """Return the error of a refusal or a server error, with the pause that it asks for."""
-    pause, code = requested_pause(answer.headers), f"http_{answer.status}"
-    if answer.status == 429:
+    pause, code = requested_pause(response.headers), f"http_{response.status}"
+    if response.status == 429:
         sentence = PAUSE_TOO_LONG if pause and pause.is_capped else QUOTA_USED
-        return RateLimited("quota", sentence, retry_after_seconds=pause_seconds(answer))
+        return RateLimited("quota", sentence, retry_after_seconds=pause_seconds(response))
     if pause is None:
         return Unreachable(code, ERROR, retry_after_seconds=15)
     sentence = PAUSE_TOO_LONG if pause.is_capped else PAUSE_REQUESTED
@@ -107,7 +107,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def pause_seconds(answer: Response) -> float:
+def pause_seconds(response: Response) -> float:
     """Return the pause that a refusal asks for; a minute when it does not say."""
-    pause = requested_pause(answer.headers)
+    pause = requested_pause(response.headers)
     return pause.seconds if pause else RETRY_SECONDS_DEFAULT

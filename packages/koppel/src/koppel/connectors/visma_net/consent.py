@@ -98,7 +98,7 @@ A_PERSONS_JOB = {
 }
 
 
-class TokenAnswer(msgspec.Struct):
+class TokenResponse(msgspec.Struct):
     """The response of the token endpoint."""
 
     access_token: str
@@ -144,28 +144,28 @@ async def complete(
         "redirect_uri": request.redirect_uri,
         "code_verifier": request.code_verifier.reveal(),
     }
-    answer = await _token(http, app, form)
+    response = await _token(http, app, form)
     try:
-        return await _parse_consent(http, app, request, answer)
+        return await _parse_consent(http, app, request, response)
     except ConnectorError:
         # The token will not be used; if Visma cannot be reached now, it expires by itself.
         with suppress(ConnectorError):
-            await revoke(http, app, Secret(answer.refresh_token or answer.access_token))
+            await revoke(http, app, Secret(response.refresh_token or response.access_token))
         raise
 
 
 async def _parse_consent(
-    http: Http, app: AppCredentials, request: ConsentRequest, answer: TokenAnswer
+    http: Http, app: AppCredentials, request: ConsentRequest, response: TokenResponse
 ) -> Consent:
-    claims = await _verify_token(http, app, answer.id_token or "", audience=app.client_id)
+    claims = await _verify_token(http, app, response.id_token or "", audience=app.client_id)
     if claims.get("nonce") != request.nonce:
         raise UnexpectedResponse(
             "nonce", _("The answer of the sign-in belongs to another sign-in. Please start again.")
         )
-    _must_be_enough(answer)
+    _must_be_enough(response)
     company = None
     if app.consent_mode == COMPANY_PER_SIGN_IN:
-        company = _name_in(await _verify_token(http, app, answer.access_token, audience=None), "tenant_id")
+        company = _name_in(await _verify_token(http, app, response.access_token, audience=None), "tenant_id")
         if not company:
             raise SetupMissing(
                 "no_tenant", _("The sign-in names no company. The app must be enabled for tenants at Visma.")
@@ -174,7 +174,7 @@ async def _parse_consent(
     if not subject:
         raise UnexpectedResponse("id_token", UNTRUSTED)
     account = _name_in(claims, "email") or _name_in(claims, "name") or subject
-    return Consent(subject=subject, account=account, tokens=_tokens(answer), company_id=company)
+    return Consent(subject=subject, account=account, tokens=_tokens(response), company_id=company)
 
 
 def _name_in(claims: Mapping[str, Any], key: str) -> str:
@@ -200,13 +200,13 @@ async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping
         )
 
 
-def _must_be_enough(answer: TokenAnswer) -> None:
+def _must_be_enough(response: TokenResponse) -> None:
     """Refuse tokens without a refresh token or the scope to read.
 
     Such a connection would stop working within the hour.
     """
-    granted = answer.scope.split()
-    if answer.refresh_token is None or (granted and READ_SCOPE not in granted):
+    granted = response.scope.split()
+    if response.refresh_token is None or (granted and READ_SCOPE not in granted):
         raise SetupMissing("scope_missing", SCOPE_MISSING)
 
 
@@ -247,10 +247,10 @@ async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
         redirect_uri, "koppel-tests-this-app", "koppel-tests-this-app", Secret(NO_VERIFIER)
     )
     url, _mark, query = begin(app, request).url.partition("?")
-    answer = await http.send("GET", url, params={**dict(parse_qsl(query)), "response_mode": "query"})
-    if answer.status >= 500:
-        raise Unreachable(f"authorize_{answer.status}", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
-    location = answer.headers.get("location", "")
+    response = await http.send("GET", url, params={**dict(parse_qsl(query)), "response_mode": "query"})
+    if response.status >= 500:
+        raise Unreachable(f"authorize_{response.status}", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
+    location = response.headers.get("location", "")
     error = dict(parse_qsl(urlsplit(location).query)).get("error", "")
     if error:
         raise SetupMissing(
@@ -278,13 +278,13 @@ async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
     A token that is no longer valid is answered with 200 too (RFC 7009, 2.2), so any other status is a
     refusal.
     """
-    answer = await http.send(
+    response = await http.send(
         "POST",
         f"{app.base_urls['identity']}/connect/revocation",
         form={"token": token.reveal(), **_credentials(app)},
     )
-    if answer.status != 200:
-        raise _refusal(answer, by_code=False)
+    if response.status != 200:
+        raise _refusal(response, by_code=False)
 
 
 def company_of(access_token: Secret) -> str | None:
@@ -305,30 +305,30 @@ def _credentials(app: AppCredentials) -> dict[str, str]:
     return {"client_id": app.client_id, "client_secret": app.client_secret.reveal()}
 
 
-async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> TokenAnswer:
-    answer = await http.send(
+async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> TokenResponse:
+    response = await http.send(
         "POST", f"{app.base_urls['identity']}/connect/token", form={**form, **_credentials(app)}
     )
-    if answer.status != 200:
-        raise _refusal(answer, by_code=form["grant_type"] == "authorization_code")
+    if response.status != 200:
+        raise _refusal(response, by_code=form["grant_type"] == "authorization_code")
     try:
-        return msgspec.json.decode(answer.body, type=TokenAnswer)
+        return msgspec.json.decode(response.body, type=TokenResponse)
     except msgspec.DecodeError:
-        raise Unreachable("token_answer", SILENT, retry_after_seconds=10) from None
+        raise Unreachable("token_response", SILENT, retry_after_seconds=10) from None
 
 
-def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
+def _refusal(response: Response, *, by_code: bool) -> ConnectorError:
     """Return the contract's error for an error response of the token endpoint.
 
     `invalid_grant` and problems of the app need a person; 429, 5xx and HTML pages do not.
     """
-    error = str(json_object(answer.body).get("error", ""))[:40]
-    if answer.status == 429:
-        return RateLimited("token_quota", SLOW_DOWN, retry_after_seconds=pause_seconds(answer))
-    if answer.status >= 500 or not error:
-        pause = requested_pause(answer.headers) if answer.status >= 500 else None
+    error = str(json_object(response.body).get("error", ""))[:40]
+    if response.status == 429:
+        return RateLimited("token_quota", SLOW_DOWN, retry_after_seconds=pause_seconds(response))
+    if response.status >= 500 or not error:
+        pause = requested_pause(response.headers) if response.status >= 500 else None
         return Unreachable(
-            f"token_{answer.status}",
+            f"token_{response.status}",
             SILENT,
             retry_after_seconds=RETRY_SECONDS_DEFAULT,
             requested_pause_seconds=pause.seconds if pause else 0.0,
@@ -342,14 +342,14 @@ def _refusal(answer: Response, *, by_code: bool) -> ConnectorError:
     return UnexpectedResponse(f"token_{error}", _("Visma Connect did not understand Koppel's request."))
 
 
-def _tokens(answer: TokenAnswer) -> Tokens:
+def _tokens(response: TokenResponse) -> Tokens:
     issued_at = now()
     return Tokens(
-        access_token=Secret(answer.access_token),
-        refresh_token=Secret(answer.refresh_token) if answer.refresh_token else None,
+        access_token=Secret(response.access_token),
+        refresh_token=Secret(response.refresh_token) if response.refresh_token else None,
         issued_at=issued_at,
-        expires_at=issued_at + timedelta(seconds=min(max(answer.expires_in, 0), TOKEN_SECONDS_MAX)),
-        scope=answer.scope,
+        expires_at=issued_at + timedelta(seconds=min(max(response.expires_in, 0), TOKEN_SECONDS_MAX)),
+        scope=response.scope,
     )
 
 
@@ -360,9 +360,9 @@ async def _verify_token(
 
     Checks signature, issuer, expiry and, if given, audience.
     """
-    answer = await http.send("GET", f"{app.base_urls['identity']}/.well-known/openid-configuration/jwks")
+    response = await http.send("GET", f"{app.base_urls['identity']}/.well-known/openid-configuration/jwks")
     try:
-        keys = KeySet.import_key_set(msgspec.json.decode(answer.body))
+        keys = KeySet.import_key_set(msgspec.json.decode(response.body))
         header_rules = jws.JWSRegistry(algorithms=["RS256"], strict_check_header=False)
         claims = jwt.decode(token, keys, registry=header_rules).claims
         _claims_registry(app.base_urls["identity"], audience).validate(claims)

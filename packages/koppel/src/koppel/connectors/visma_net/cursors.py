@@ -20,7 +20,7 @@ TRIES_MAX = 3
 
 
 @dataclass(frozen=True)
-class Answer:
+class PageFacts:
     """The facts of a response that decide the next request.
 
     `total` and `page_size_max` are the vendor's own.
@@ -54,34 +54,32 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     has_unreadable: bool = False
     """A record could not be read, so this part cannot prove absence."""
 
-    def page_size(self, answer: Answer) -> int:
+    def page_size(self, facts: PageFacts) -> int:
         """Return the page size that the vendor really uses, determined on the first page.
 
         It is the size that the vendor states, or the number of records of a first page that is not the last.
         """
         if self.size:
             return self.size
-        size = min(PAGE_SIZE, answer.page_size_max or PAGE_SIZE)
-        return answer.count if 0 < answer.count < size and answer.total > answer.count else size
+        size = min(PAGE_SIZE, facts.page_size_max or PAGE_SIZE)
+        return facts.count if 0 < facts.count < size and facts.total > facts.count else size
 
-    def has_more(self, answer: Answer) -> bool:
+    def has_more(self, facts: PageFacts) -> bool:
         """Return whether another page of this part follows.
 
         An empty page is the last one, whatever the totals say.
         """
-        return answer.is_paged and answer.count > 0 and self.page * self.page_size(answer) < answer.total
+        return facts.is_paged and facts.count > 0 and self.page * self.page_size(facts) < facts.total
 
-    def has_moved(self, answer: Answer) -> bool:
+    def has_moved(self, facts: PageFacts) -> bool:
         """Return whether rows moved between pages: the total changed, or fewer rows came than it says."""
-        is_other_total = self.total >= 0 and answer.total != self.total
-        return (
-            answer.is_paged and self.page > 1 and (is_other_total or self.read + answer.count < answer.total)
-        )
+        is_other_total = self.total >= 0 and facts.total != self.total
+        return facts.is_paged and self.page > 1 and (is_other_total or self.read + facts.count < facts.total)
 
-    def next_page(self, answer: Answer) -> "Progress":
-        stated = answer.total if self.total in (-1, answer.total) else 0
+    def next_page(self, facts: PageFacts) -> "Progress":
+        stated = facts.total if self.total in (-1, facts.total) else 0
         return msgspec.structs.replace(
-            self, page=self.page + 1, read=self.read + answer.count, total=stated, size=self.page_size(answer)
+            self, page=self.page + 1, read=self.read + facts.count, total=stated, size=self.page_size(facts)
         )
 
     def next_part(self, expected: int) -> "Progress":
@@ -103,20 +101,20 @@ class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
     began: str = ""
     """When this read began, by the hub's clock."""
 
-    def at(self, progress: Progress) -> Self:
+    def with_progress(self, progress: Progress) -> Self:
         return msgspec.structs.replace(self, progress=progress)
 
-    def after(self, answer: Answer) -> Self:
+    def with_response(self, facts: PageFacts) -> Self:
         """Return the read with the facts of the response added; its position is unchanged."""
-        has_unreadable = self.progress.has_unreadable or answer.has_unreadable
+        has_unreadable = self.progress.has_unreadable or facts.has_unreadable
         progress = msgspec.structs.replace(self.progress, has_unreadable=has_unreadable)
-        return msgspec.structs.replace(self, progress=progress, newest=max(self.newest, answer.newest))
+        return msgspec.structs.replace(self, progress=progress, newest=max(self.newest, facts.newest))
 
-    def unsound(self) -> Self:
+    def mark_incomplete(self) -> Self:
         """Return the read after a part that cannot prove absence."""
         return self
 
-    def text(self) -> str:
+    def encode(self) -> str:
         return msgspec.json.encode(self).decode()
 
 
@@ -152,7 +150,7 @@ class Delta(_Read, frozen=True, omit_defaults=True, tag="delta"):
     must_reread: bool = False
     """A part could not be read or its rows moved: the next read starts where this one started."""
 
-    def unsound(self) -> Self:
+    def mark_incomplete(self) -> Self:
         return msgspec.structs.replace(self, must_reread=True)
 
 
@@ -195,24 +193,24 @@ class PartEnd(Generic[C]):
         A part of several pages is read again before a record is considered absent.
         """
         progress = self.cursor.progress
-        restart_cursor = self.cursor.at(progress.restart()).text() if progress.page > 1 else None
+        restart_cursor = self.cursor.with_progress(progress.restart()).encode() if progress.page > 1 else None
         return Snapshot(partitions, restart_cursor, self.is_sound)
 
 
 Step = NextPage[C] | Restart[C] | PartEnd[C]
 
 
-def advance(cursor: C, answer: Answer) -> Step[C]:
+def advance(cursor: C, facts: PageFacts) -> Step[C]:
     """Return the step that follows a response."""
-    cursor = cursor.after(answer)
+    cursor = cursor.with_response(facts)
     progress = cursor.progress
-    if progress.has_more(answer):
-        return NextPage(cursor.at(progress.next_page(answer)))
-    has_moved = progress.has_moved(answer)
+    if progress.has_more(facts):
+        return NextPage(cursor.with_progress(progress.next_page(facts)))
+    has_moved = progress.has_moved(facts)
     if has_moved and progress.tries < TRIES_MAX - 1:
-        return Restart(cursor.at(progress.restart(progress.tries + 1)))
+        return Restart(cursor.with_progress(progress.restart(progress.tries + 1)))
     is_sound = not has_moved and not progress.has_unreadable
-    return PartEnd(cursor if is_sound else cursor.unsound(), is_sound)
+    return PartEnd(cursor if is_sound else cursor.mark_incomplete(), is_sound)
 
 
 def is_unchanged(cursor: Cursor, part: str, fingerprint: str) -> bool:

@@ -15,10 +15,10 @@ from koppel.connector.contract import Page, Record, RejectedRecord, Session, Sna
 from koppel.connectors.visma_net.client import get, parse
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
-    Answer,
     Compare,
     Cursor,
     Delta,
+    PageFacts,
     Paging,
     PartEnd,
     Step,
@@ -67,7 +67,7 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     params = {"pageNumber": str(cursor.progress.page), "pageSize": str(PAGE_SIZE)}
     params |= {"lastModifiedDateTime": cursor.since} if isinstance(cursor, Delta) else {"periodId": period}
     result = make(await get(session, path, params), period)
-    answer = Answer(
+    facts = PageFacts(
         result.count,
         result.meta.totalCount,
         result.meta.maxPageSize,
@@ -75,8 +75,8 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
         has_unreadable=bool(result.rejected),
     )
     if isinstance(cursor, Delta):
-        return _page_of_changes(advance(cursor, answer), result, is_first=cursor.progress.page == 1)
-    return _page_of_period(advance(cursor, answer), result)
+        return _page_of_changes(advance(cursor, facts), result, is_first=cursor.progress.page == 1)
+    return _page_of_period(advance(cursor, facts), result)
 
 
 def _page_of_changes(step: Step[Delta], result: ReadResult, *, is_first: bool) -> Page:
@@ -87,7 +87,7 @@ def _page_of_changes(step: Step[Delta], result: ReadResult, *, is_first: bool) -
         records = [msgspec.structs.replace(record, is_complete=True) for record in records]
     return Page(
         records,
-        None if is_end else cursor.text(),
+        None if is_end else cursor.encode(),
         checkpoint(cursor, now()) if is_end else None,
         expected_total=cursor.progress.expected + result.meta.totalCount,
         rejected=result.rejected,
@@ -103,11 +103,11 @@ def _page_of_period(step: Step[Paging | Compare], result: ReadResult) -> Page:
     total = progress.expected + result.meta.totalCount
     expected = total * len(names) // (progress.position + 1)
     if not isinstance(step, PartEnd):
-        return Page(result.records, cursor.text(), expected_total=expected, rejected=result.rejected)
+        return Page(result.records, cursor.encode(), expected_total=expected, rejected=result.rejected)
     is_last = progress.position >= len(names) - 1
     return Page(
         result.records,
-        None if is_last else cursor.at(progress.next_part(total)).text(),
+        None if is_last else cursor.with_progress(progress.next_part(total)).encode(),
         checkpoint(cursor, now()) if is_last else None,
         step.proof(frozenset({names[progress.position]})),
         expected,

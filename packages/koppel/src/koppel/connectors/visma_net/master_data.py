@@ -16,10 +16,10 @@ from koppel.connectors.visma_net import record_mapping
 from koppel.connectors.visma_net.client import get, parse
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
-    Answer,
     Compare,
     Cursor,
     Delta,
+    PageFacts,
     Paging,
     PartEnd,
     advance,
@@ -127,7 +127,7 @@ def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
     records, rejected = record_mapping.map_records(
         _daybooks(items) if resource == "journals" else items, lambda item: _record(resource, endpoint, item)
     )
-    answer = Answer(
+    facts = PageFacts(
         len(records) + len(rejected),
         meta.totalCount,
         meta.maxPageSize,
@@ -137,9 +137,9 @@ def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
     )
     expected = cursor.progress.expected + (meta.totalCount or len(items))
     result = _ReadResult(records, rejected, expected)
-    step = advance(cursor, answer)
+    step = advance(cursor, facts)
     if not isinstance(step, PartEnd):
-        return Page(records, step.cursor.text(), expected_total=expected, rejected=rejected)
+        return Page(records, step.cursor.encode(), expected_total=expected, rejected=rejected)
     if isinstance(step.cursor, Delta):
         return _end(resource, step.cursor, result, None)
     proof = step.proof(_partitions(endpoint.part))
@@ -246,7 +246,7 @@ def _end(resource: str, cursor: Cursor, result: _ReadResult, proof: Snapshot | N
     progress = cursor.progress
     if progress.position < len(ENDPOINTS[resource]) - 1 + len(names):
         expected = progress.expected if result.expected is None else result.expected
-        following, final = cursor.at(progress.next_part(expected)).text(), None
+        following, final = cursor.with_progress(progress.next_part(expected)).encode(), None
     else:
         following, final = None, checkpoint(cursor, now())
         proof = _with_removed_partitions(resource, cursor, proof)

@@ -195,11 +195,11 @@ def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BOD
     refuse_in_transaction()
     quarantine.refuse()
 
-    async def within() -> T:
+    async def with_client() -> T:
         async with HttpClient(timeout_seconds=60, body_bytes_max=body_bytes_max) as http:
             return await work(http)
 
-    return asyncio.run(within())
+    return asyncio.run(with_client())
 
 
 def refuse_in_transaction() -> None:

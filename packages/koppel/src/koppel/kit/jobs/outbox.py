@@ -131,8 +131,8 @@ class Outbox:
         """Have settled rows delivered again from their first attempt. Returns their number. In scope.
 
         The caller enqueues their lanes."""
-        fresh = {**self.waiting, "attempts": 0, "due_at": timezone.now(), "leased_until": None}
-        return rows.exclude(self.open_rows).update(**{**fresh, **values})
+        defaults = {**self.waiting, "attempts": 0, "due_at": timezone.now(), "leased_until": None}
+        return rows.exclude(self.open_rows).update(**{**defaults, **values})
 
     def postpone(self, lane: Lane, until: datetime) -> int:
         """Have the lane's waiting rows that are due earlier wait until then. Returns their number. In
@@ -200,7 +200,7 @@ class Claim:
             attempts = self.rows(ids).aggregate(most=Max("attempts"))["most"]
             if attempts is None:
                 return
-            changed = {**(values or {}), "reason": self._cut(reason)}
+            changed = {**(values or {}), "reason": self._truncate(reason)}
             facts = {
                 "task": self.outbox.task_name,
                 "reason": changed["reason"],
@@ -243,7 +243,7 @@ class Claim:
         self.leased_until = leased_until
         return True
 
-    def _cut(self, reason: str) -> str:
+    def _truncate(self, reason: str) -> str:
         column: Any = self.outbox.model._meta.get_field("reason")
         return reason[: column.max_length]
 
@@ -256,10 +256,11 @@ class BatchResult:
     pause_seconds: float | None = None
 
 
-async def take_turn(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Awaitable[BatchResult]]) -> int:
-    """Deliver what is due in the lane, for a turn at most, and have a job go on when more is. In quarantine
-    nothing is claimed. `deliver` settles each row of its claim; what it raises `Quarantined` with goes back.
-    Returns how many were delivered."""
+async def deliver_due(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Awaitable[BatchResult]]) -> int:
+    """Deliver the lane's due rows for at most `TURN_SECONDS`; if rows remain, enqueue another job.
+
+    During a quarantine nothing is claimed. `deliver` settles every row of its claim; if it raises
+    `Quarantined`, the claim is put back. Returns the number delivered."""
     ends_at, delivered = time.monotonic() + TURN_SECONDS, 0
     while await quarantine.current_async() is None:
         claim = await run_in_thread(partial(outbox.claim, lane))

@@ -71,12 +71,12 @@ class Confirmation:
 
 def unconfirmed(request: HttpRequest, confirmation: Confirmation) -> HttpResponse | None:
     """Return the confirmation page; None when exactly these facts were confirmed."""
-    answer = request.POST.get("confirmed", "")
-    if answer and hmac.compare_digest(answer.encode(), confirmation.digest.encode()):
+    confirmed = request.POST.get("confirmed", "")
+    if confirmed and hmac.compare_digest(confirmed.encode(), confirmation.digest.encode()):
         return None
     context = {
         "confirmation": confirmation,
-        "is_stale": bool(answer),
+        "is_stale": bool(confirmed),
         "nav_section": confirmation.nav_section,
     }
-    return render(request, "web/confirm.html", context, status=409 if answer else 200)
+    return render(request, "web/confirm.html", context, status=409 if confirmed else 200)

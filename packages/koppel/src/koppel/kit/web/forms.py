@@ -125,8 +125,8 @@ class Form(forms.Form, Generic[InputT]):
         self.show_error(error.message, error.field)
 
     def refusals(self) -> "Refusals":
-        """Show at the form what the block refuses, and take back what it had written. Errors that are not
-        about the input (no right, not found, quarantine) go on to the one place where pages handle them."""
+        """Show at the form what the block refuses, and roll back what it wrote. Errors that are not about the
+        input propagate to the page's error handler."""
         return Refusals(self)
 
 

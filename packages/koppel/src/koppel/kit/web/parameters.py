@@ -146,8 +146,8 @@ def _unknown_parts(query: QueryDict, parameters: Mapping[str, Parameter]) -> Ite
         if len(texts) > 1 and not parameter.is_multiple:
             yield duplicate_parameter(name, str(texts[-1]))
         values = tuple(parameter.values()) if parameter.values else ()
-        strange = dict.fromkeys(str(text) for text in texts if not parameter.accepts(str(text)))
-        yield from (unknown_value(name, text, values) for text in strange)
+        unknown = dict.fromkeys(str(text) for text in texts if not parameter.accepts(str(text)))
+        yield from (unknown_value(name, text, values) for text in unknown)
 
 
 def values_of(query: QueryDict, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -172,16 +172,16 @@ def require_bounded(
     """
     count = sum(len(texts) for _name, texts in query.lists())
     if len(query) > NAMES_MAX or count > VALUES_MAX or len(query.urlencode()) > characters_max:
-        raise UnknownParameter([too_long(name, characters_max)])
+        raise UnknownParameter([too_long_part(name, characters_max)])
 
 
 def require_short(text: str, characters_max: int, name: str) -> None:
     """Do what `require_bounded` does, for a query that is not parsed yet."""
     if len(text) > characters_max or text.count("&") >= VALUES_MAX:
-        raise UnknownParameter([too_long(name, characters_max)])
+        raise UnknownParameter([too_long_part(name, characters_max)])
 
 
-def too_long(name: str, characters_max: int) -> UnknownPart:
+def too_long_part(name: str, characters_max: int) -> UnknownPart:
     params = {"characters": characters_max, "names": NAMES_MAX, "values": VALUES_MAX}
     message = _(
         "This filter is too long. The maximum is %(characters)d characters, %(names)d names and "
@@ -229,7 +229,7 @@ def duplicate_parameter(name: str, value: str) -> UnknownPart:
     return UnknownPart(name, value, _("“%(name)s” can be given only once.") % {"name": shorten(name)})
 
 
-def without(query: QueryDict, part: UnknownPart) -> str:
+def remove_part(query: QueryDict, part: UnknownPart) -> str:
     """Return the query without this value of this parameter."""
     value = part.value.strip()
     has_others = any(_plain(text) != value for text in query.getlist(part.name))
@@ -245,7 +245,7 @@ def without(query: QueryDict, part: UnknownPart) -> str:
 def removal_links(request: HttpRequest, parts: Iterable[UnknownPart]) -> list[tuple[str, str | None]]:
     """Return each part's message with the query without this part; None if it stands for several."""
     return [
-        (part.message, without(request.GET, part) if part.name in request.GET and not part.more else None)
+        (part.message, remove_part(request.GET, part) if part.name in request.GET and not part.more else None)
         for part in parts
     ]
 

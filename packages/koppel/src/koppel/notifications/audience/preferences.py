@@ -103,7 +103,7 @@ def update_delivery_settings(
 ) -> None:
     """Store whether emails come as a daily digest, and who stands in until when. Raises `Refused` for a
     stand-in who cannot sign in."""
-    if stand_in is not None and stand_in not in {colleague.pk for colleague in colleagues(actor)}:
+    if stand_in is not None and stand_in not in {colleague.pk for colleague in stand_in_candidates(actor)}:
         message = _("Choose an active colleague as your substitute. Nothing was saved.")
         raise Refused(message, field="stand_in")
     DeliverySettings.objects.update_or_create(
@@ -115,7 +115,7 @@ def update_delivery_settings(
     _record(actor, {"digest": digest, "stand_in": stand_in, "away_until": last_day})
 
 
-def colleagues(actor: Actor) -> list[Membership]:
+def stand_in_candidates(actor: Actor) -> list[Membership]:
     """Return possible stand-ins: all other members who can sign in."""
     members = active_members(actor.organisation_id).exclude(pk=actor.membership_id).select_related("user")
     return list(members.order_by("user__name", "pk"))

@@ -96,7 +96,8 @@ def _responsible(
 
 
 def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> list[Recipient]:
-    """Return those whom settings name, on screen and by email; email that a member turned off stays off."""
+    """Return the members named in settings, by screen and email; an email channel that a member turned off
+    stays off."""
     by_member: dict[int, set[int]] = {}
     for administration, audience in audiences.items():
         for member in audience.members:
@@ -121,8 +122,8 @@ def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> l
 def responsible_recipient(
     organisation_id: int, event_type: str, membership_id: int, reason: NotificationReason
 ) -> Recipient:
-    """Return the responsible member as a recipient, always on screen: email can be turned off, the screen
-    cannot."""
+    """Return the responsible member as a recipient. The on-screen notification is always created; email can
+    be turned off."""
     scope = scopes_of(organisation_id, event_type, [membership_id]).get(
         (membership_id, Channel.EMAIL), PreferenceScope.MINE
     )

@@ -9,7 +9,7 @@ import structlog
 from django.utils import timezone
 
 from koppel.kit.database.threads import run_in_thread
-from koppel.kit.jobs.outbox import BatchResult, Claim, take_turn
+from koppel.kit.jobs.outbox import BatchResult, Claim, deliver_due
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.audience.recipients import active_members
 from koppel.notifications.email.composer import build_email
@@ -31,7 +31,9 @@ async def send_due(organisation_id: int) -> int:
     sent. Opens its own transactions."""
     session = SmtpSession()
     try:
-        return await take_turn(EMAIL_OUTBOX, {"organisation_id": organisation_id}, partial(_deliver, session))
+        return await deliver_due(
+            EMAIL_OUTBOX, {"organisation_id": organisation_id}, partial(_deliver, session)
+        )
     finally:
         await run_in_thread(session.close)
 

@@ -14,8 +14,8 @@ from koppel.kit.web.parameters import PAGE, lazy_choices, one_of
 from koppel.notifications.audience import preferences
 from koppel.notifications.email import unsubscribe as email_unsubscribe
 from koppel.notifications.event_types import event_types, get_event_type
-from koppel.notifications.forms import PreferencesForm, ReadForm
 from koppel.notifications.inbox import queries
+from koppel.notifications.inbox.forms import PreferencesForm, ReadForm
 from koppel.notifications.inbox.services import mark_read, mark_unread
 from koppel.notifications.models import PreferenceScope
 from koppel.organisations.requests import AuthenticatedRequest
@@ -89,7 +89,7 @@ def edit_preferences(request: AuthenticatedRequest) -> HttpResponse:
         "delivery_settings": form.typed_delivery_settings()
         if form.is_bound
         else preferences.delivery_settings_of(actor),
-        "colleagues": preferences.colleagues(actor),
+        "stand_in_candidates": preferences.stand_in_candidates(actor),
         "nav_section": "notifications",
     }
     return render(request, "notifications/preferences.html", context)

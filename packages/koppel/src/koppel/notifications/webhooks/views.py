@@ -11,9 +11,9 @@ from koppel.kit.encryption import Secret
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import one_of
 from koppel.notifications.event_types import webhook_event_types
-from koppel.notifications.forms import RedeliverForm, WebhookForm
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import delivery_log, endpoint_state, endpoints
+from koppel.notifications.webhooks.forms import RedeliverForm, WebhookForm
 from koppel.notifications.webhooks.reasons import reason_text
 from koppel.organisations.people.list import divisions_of
 from koppel.organisations.requests import AuthenticatedRequest

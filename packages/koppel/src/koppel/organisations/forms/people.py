@@ -40,7 +40,7 @@ class AccessForm(Form[AccessInput]):
         }
 
     def input_values(self) -> Mapping[str, Any]:
-        """Return the input's values. Raises `Invalid`, and `Refused` for a day that there is not."""
+        """Return the input's values. Raises `Invalid`, and `Refused` for an invalid date."""
         values = self.values
         return {
             "role": values["role"],
@@ -62,7 +62,7 @@ class AccessForm(Form[AccessInput]):
 
 
 class HandOverForm(Form[HandOverInput]):
-    """To whom everything goes."""
+    """The member who takes over, and whether the departing member loses access."""
 
     input_type = HandOverInput
     to = IdField(required=True, error_messages={"required": _("Choose an active colleague.")})
@@ -80,7 +80,7 @@ class InvitationForm(Form[InvitationInput]):
     until = TextField()
 
     def input_values(self) -> Mapping[str, Any]:
-        """Return the input's values. Raises `Invalid`, and `Refused` for a day that there is not."""
+        """Return the input's values. Raises `Invalid`, and `Refused` for an invalid date."""
         values = self.values
         until = parse_end_of_day(values["until"]) if values["until"] else None
         return {**values, "role": values["role"] or Role.USER, "until": until}

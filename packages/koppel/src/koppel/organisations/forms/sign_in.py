@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.web.forms import Form, IdField, TextField
 from koppel.kit.web.schemas import Input
-from koppel.organisations.sso.oidc import Answer
+from koppel.organisations.sso.oidc import AuthorizationResponse
 
 CODE_LENGTH_MAX = 8000
 NO_ACCESS = _("This organisation does not grant support access.")
@@ -18,7 +18,7 @@ class EmailForm(Form[Input]):
     email = TextField(max_length=254)
 
 
-class AnswerForm(Form[Input]):
+class AuthorizationForm(Form[Input]):
     """The parameters with which an identity provider sends a person back. An unreadable one counts as absent:
     it finds neither an attempt nor a code."""
 
@@ -32,10 +32,12 @@ class AnswerForm(Form[Input]):
         return str(self.cleaned_data.get("state", ""))
 
     @property
-    def answer(self) -> Answer:
+    def response(self) -> AuthorizationResponse:
         self.is_valid()
         issuers = self.cleaned_data["iss"]
-        return Answer(self.cleaned_data.get("code", ""), " ".join(issuers) if issuers else None)
+        return AuthorizationResponse(
+            self.cleaned_data.get("code", ""), " ".join(issuers) if issuers else None
+        )
 
 
 class OperatorForm(Form[Input]):

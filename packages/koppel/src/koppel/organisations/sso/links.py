@@ -50,7 +50,7 @@ class UnlinkedIdentity:
         return is_fresh and (self.provider_id, self.issuer) == (provider.pk, provider.issuer)
 
 
-def admit(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
+def find_or_create_member(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
     """Return the member linked to this identity; an invited person without an account gets one. None: not
     linked.
 

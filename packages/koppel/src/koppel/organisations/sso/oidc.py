@@ -95,7 +95,7 @@ class LoginAttempt:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AuthorizationResponse:
     """The parameters with which the provider sent the person back. `issuer` None: not sent."""
 
     code: str
@@ -158,7 +158,7 @@ def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttemp
 
 
 async def exchange_code(
-    http: HttpClient, client: Client, attempt: LoginAttempt, response: Answer
+    http: HttpClient, client: Client, attempt: LoginAttempt, response: AuthorizationResponse
 ) -> Identity:
     """Exchange the code and verify the ID token. Raises `ProviderRefused`, before the code is sent when
     another provider answered.
@@ -173,13 +173,13 @@ async def exchange_code(
     return verify_id_token(tokens["id_token"], keys, endpoints.issuer, client.client_id, attempt.nonce)
 
 
-def refuse_other_issuer(endpoints: Endpoints, response: Answer) -> None:
+def refuse_other_issuer(endpoints: Endpoints, response: AuthorizationResponse) -> None:
     """Refuse a mix-up of two providers (RFC 9207).
 
     Raises `ProviderRefused` for an answer that names another issuer, or none where the provider announces it.
     """
     if response.issuer is None and endpoints.names_itself:
-        raise ProviderRefused("unnamed_answer")
+        raise ProviderRefused("issuer_missing")
     if response.issuer is not None and response.issuer != endpoints.issuer:
         raise ProviderRefused("other_provider")
 
@@ -202,7 +202,7 @@ async def verify_client(http: HttpClient, client: Client) -> None:
     if response.status == 401 or error in ("invalid_client", "unauthorized_client"):
         raise ProviderRefused("client_unknown")
     if error != "invalid_grant":
-        raise ProviderRefused("strange_answer")
+        raise ProviderRefused("invalid_response")
 
 
 def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, nonce: str) -> Identity:

@@ -37,7 +37,13 @@ from koppel.organisations.models import IdentityProvider
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.sso import oidc
 from koppel.organisations.sso.inputs import ProviderInput
-from koppel.organisations.sso.oidc import Answer, Client, Identity, LoginAttempt, ProviderRefused
+from koppel.organisations.sso.oidc import (
+    AuthorizationResponse,
+    Client,
+    Identity,
+    LoginAttempt,
+    ProviderRefused,
+)
 
 MESSAGES = {
     "no_discovery": lambda: _("No configuration found at this address (OpenID Connect discovery)."),
@@ -46,7 +52,7 @@ MESSAGES = {
     "unreachable": lambda: _("The identity provider cannot be reached."),
     "no_keys": lambda: _("The identity provider publishes no keys."),
     "client_unknown": lambda: _("The identity provider does not accept this client id or secret."),
-    "strange_answer": lambda: _("Koppel cannot read the identity provider's answer."),
+    "invalid_response": lambda: _("Koppel cannot read the identity provider's answer."),
     "code_refused": lambda: _("The identity provider refused the sign-in. Please try again."),
     "no_id_token": lambda: _("The identity provider sent no proof of your identity."),
     "token_refused": lambda: _("The identity provider's proof is not valid. Please try again."),
@@ -54,7 +60,7 @@ MESSAGES = {
     "other_provider": lambda: _(
         "This answer belongs to another identity provider. You were not signed in. Please start again."
     ),
-    "unnamed_answer": lambda: _("The identity provider's answer does not name its issuer. Please try again."),
+    "issuer_missing": lambda: _("The identity provider's answer does not name its issuer. Please try again."),
     "lapsed": lambda: _("That sign-in took too long. Please try again."),
 }
 
@@ -64,7 +70,7 @@ T = TypeVar("T")
 REFUSAL_AUDIT_INTERVAL = timedelta(minutes=10)
 
 
-class AnswerRefused(Refused):
+class AuthorizationRefused(Refused):
     """A refused answer of an identity provider. `code` is a key of `MESSAGES`."""
 
     def __init__(self, code: str) -> None:
@@ -208,19 +214,21 @@ def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
     return oidc.authorization_url(endpoints, client, attempt)
 
 
-def identity_of(provider: IdentityProvider, attempt: LoginAttempt, answer: Answer) -> Identity:
-    """Return the identity that the provider authenticated. Raises `AnswerRefused` with the reason."""
+def identity_of(
+    provider: IdentityProvider, attempt: LoginAttempt, response: AuthorizationResponse
+) -> Identity:
+    """Return the identity that the provider authenticated. Raises `AuthorizationRefused` with the reason."""
     if attempt.provider_id != provider.pk or attempt.issuer != provider.issuer:
-        raise AnswerRefused("other_provider")
+        raise AuthorizationRefused("other_provider")
     if attempt.has_lapsed:
-        raise AnswerRefused("lapsed")
-    if not answer.code:
-        raise AnswerRefused("code_refused")
+        raise AuthorizationRefused("lapsed")
+    if not response.code:
+        raise AuthorizationRefused("code_refused")
     client = client_of(provider)
     try:
-        return _run(lambda session: oidc.exchange_code(session, client, attempt, answer))
+        return _run(lambda session: oidc.exchange_code(session, client, attempt, response))
     except ProviderRefused as refusal:
-        raise AnswerRefused(refusal.code) from None
+        raise AuthorizationRefused(refusal.code) from None
 
 
 def _run(work: Callable[[HttpClient], Awaitable[T]]) -> T:

@@ -18,14 +18,14 @@ from koppel.audit.services import AuditActor
 from koppel.kit import quarantine
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import outside_transaction, public, shows_refusals_on
-from koppel.organisations.forms.sign_in import AnswerForm, EmailForm
+from koppel.organisations.forms.sign_in import AuthorizationForm, EmailForm
 from koppel.organisations.models import IdentityProvider, User
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.sso import links
 from koppel.organisations.sso import services as single_sign_on
 from koppel.organisations.sso.links import UnlinkedIdentity
-from koppel.organisations.sso.oidc import Answer, LoginAttempt
-from koppel.organisations.sso.services import AnswerRefused
+from koppel.organisations.sso.oidc import AuthorizationResponse, LoginAttempt
+from koppel.organisations.sso.services import AuthorizationRefused
 
 ATTEMPTS = "sign_in_attempts"
 ATTEMPTS_MAX = 5
@@ -70,15 +70,15 @@ def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
     """Take the person back from the provider with a code: at its own address,
     and for an attempt of this browser at it."""
     quarantine.refuse()  # before the attempt is used up
-    form = AnswerForm(request.GET)
+    form = AuthorizationForm(request.GET)
     attempt = _take_attempt(request, form.state_sent)
     if attempt is None:
         return _refusal_response(
             request, _("This sign-in was started in another browser. Please try again."), status=400
         )
     try:
-        return _complete(request, provider_id, attempt, form.answer)
-    except AnswerRefused as refusal:  # the organisation's activity says so, whatever becomes of this request
+        return _complete(request, provider_id, attempt, form.response)
+    except AuthorizationRefused as refusal:  # audited, whatever becomes of this request
         single_sign_on.audit_refused_sign_in(
             {provider_id, attempt.provider_id}, refusal.code, _audit_actor(request)
         )
@@ -112,13 +112,15 @@ def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpRespons
     return redirect(settings.LOGIN_REDIRECT_URL)
 
 
-def _complete(request: HttpRequest, provider_id: int, attempt: LoginAttempt, answer: Answer) -> HttpResponse:
-    """Sign in whom the answer names. Raises `AnswerRefused` and `Refused`."""
+def _complete(
+    request: HttpRequest, provider_id: int, attempt: LoginAttempt, response: AuthorizationResponse
+) -> HttpResponse:
+    """Sign in the user whom the provider identified. Raises `AuthorizationRefused` and `Refused`."""
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
-        raise AnswerRefused("other_provider" if attempt.provider_id != provider_id else "code_refused")
-    identity = single_sign_on.identity_of(provider, attempt, answer)
-    user = links.admit(provider, identity, client_ip(request))
+        raise AuthorizationRefused("other_provider" if attempt.provider_id != provider_id else "code_refused")
+    identity = single_sign_on.identity_of(provider, attempt, response)
+    user = links.find_or_create_member(provider, identity, client_ip(request))
     if user is None:
         return _unlinked_response(request, provider, UnlinkedIdentity.of(provider, identity))
     with single_sign_on.locked_active_provider(provider):
@@ -139,8 +141,8 @@ def _attempts(request: HttpRequest) -> Mapping[str, Any]:
 
 
 def _take_attempt(request: HttpRequest, state: str) -> LoginAttempt | None:
-    """Return this browser's own attempt under the answer's state; it
-    serves once, whatever becomes of the answer."""
+    """Return this browser's own attempt with the state of the
+    response; it serves once, whatever becomes of the response."""
     attempts = dict(_attempts(request))
     attempt = attempts.pop(state, None)
     if attempt is None:
@@ -178,7 +180,7 @@ def _sign_in(request: HttpRequest, user: User, organisation_id: int) -> None:
 
 
 def _audit_actor(request: HttpRequest) -> AuditActor:
-    """Return the actor of a refused answer, whose identity is unknown."""
+    """Return the actor of a refused response, whose identity is unknown."""
     return AuditActor(ActorKind.PERSON, None, "–", client_ip(request), Interface.WEB)
 
 

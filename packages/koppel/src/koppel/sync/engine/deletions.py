@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from koppel.books.storage import row_deletion
+from koppel.books.storage import mark_deleted
 from koppel.books.storage.writer import RecordBatch, WriteContext
 from koppel.connector.contract import Page, ReadMode, Record, Snapshot
 from koppel.kit.database.pool import Connection
@@ -35,7 +35,7 @@ class PageDeletions:
             return
         lines = [line.external_id for record in complete for line in record.children]
         entries = [record.external_id for record in complete]
-        missing = await row_deletion.missing_line_keys(self.connection, self.context, entries, lines)
+        missing = await mark_deleted.missing_line_keys(self.connection, self.context, entries, lines)
         await self._mark_deleted(self.levels[1], missing)
 
     async def apply_tombstones(self, tombstones: Sequence[str]) -> None:
@@ -46,10 +46,10 @@ class PageDeletions:
         if not tombstones:
             return
         if len(self.levels) > 1:
-            lines = await row_deletion.missing_line_keys(self.connection, self.context, tombstones, ())
+            lines = await mark_deleted.missing_line_keys(self.connection, self.context, tombstones, ())
             await self._mark_deleted(self.levels[1], lines)
         resource = self.levels[0]
-        existing = await row_deletion.existing_keys(self.connection, self.context, resource, tombstones)
+        existing = await mark_deleted.existing_keys(self.connection, self.context, resource, tombstones)
         await self._mark_deleted(resource, existing)
 
     async def apply_snapshot(
@@ -79,7 +79,7 @@ class PageDeletions:
         return await self._compare(new, snapshot)
 
     async def _compare(self, new: CheckpointState, snapshot: Snapshot) -> CheckpointState:
-        """Compare the books with a partition that took several pages, at its last page."""
+        """Compare the books with a partition read over several pages, at its last page."""
         recorded = await snapshot_keys.count(self.connection, self.claimed, self.levels, new.read_id)
         is_incomplete = new.seen_count != recorded
         missing = {level: await self._missing_in_read(level, new.read_id, snapshot) for level in self.levels}
@@ -106,7 +106,7 @@ class PageDeletions:
         )
 
     async def _missing_in_read(self, level: str, read_id: int, snapshot: Snapshot) -> list[str]:
-        return await row_deletion.missing_keys(
+        return await mark_deleted.missing_keys(
             self.connection,
             self.context,
             level,
@@ -121,12 +121,12 @@ class PageDeletions:
             return
         for level, records, _parents in batches:
             keys = [record.external_id for record in records]
-            missing = await row_deletion.missing_keys(
+            missing = await mark_deleted.missing_keys(
                 self.connection,
                 self.context,
                 level,
                 snapshot.partitions,
-                read_keys_sql=row_deletion.KEYS_SQL,
+                read_keys_sql=mark_deleted.KEYS_SQL,
                 values={"keys": keys},
             )
             await self._mark_deleted(level, missing)
@@ -135,7 +135,7 @@ class PageDeletions:
         if not keys:
             return
         await log.log_deleted(self.connection, self.claimed, level, keys)
-        await row_deletion.mark_deleted(self.connection, self.context, level, keys)
+        await mark_deleted.mark_deleted(self.connection, self.context, level, keys)
         self.has_deleted = True
         if level == self.levels[0]:
             self.deleted += len(keys)

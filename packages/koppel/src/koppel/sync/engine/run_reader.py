@@ -76,11 +76,11 @@ async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[Non
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
                 async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
-                    ours = await claims.heartbeat(connection, claimed)
+                    still_held = await claims.heartbeat(connection, claimed)
             except Exception as error:
                 log.warning("heartbeat_failed", run=claimed.id, error=type(error).__name__)
                 continue
-            if not ours and task is not None:
+            if not still_held and task is not None:
                 fenced = True
                 task.cancel()
                 return
@@ -120,14 +120,14 @@ class RunReader:
         """
         specs = self._rules.choose(await self._connector.list_resources(self._session))
         async with self._transaction() as connection:
-            parts = await checkpoints.plan_resources(
+            planned = await checkpoints.plan_resources(
                 connection,
                 self._claimed,
                 [(spec.key, "" if spec.available else spec.unavailable_reason) for spec in specs],
             )
         try:
             for position, spec in enumerate(specs):
-                state, reason, checkpoint = parts[spec.key]
+                state, reason, checkpoint = planned[spec.key]
                 if state == ResourceState.FAILED:
                     self._result.broken[spec.key] = reason
                 elif state in (ResourceState.WAITING, ResourceState.RUNNING):

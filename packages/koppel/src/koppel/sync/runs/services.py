@@ -25,13 +25,13 @@ from koppel.sync.models import OPEN_STATES, Run, RunReason, RunState, Trigger
 from koppel.sync.runs.import_completion import notify_import_finished
 from koppel.sync.runs.schedule import is_due, spread_of
 
-READY = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
+SCHEDULABLE_STATUSES = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
 
 
 def request_first_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
     """Queue the first sync of imported administrations, in the caller's transaction."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    return _request(actor.organisation_id, administration_ids, Trigger.IMPORT, actor.name)
+    return _queue_runs(actor.organisation_id, administration_ids, Trigger.IMPORT, actor.name)
 
 
 def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInput()) -> bool:  # noqa: B008 - frozen
@@ -49,7 +49,7 @@ def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInpu
     if sync.resources is not None:
         _require_synced(administration, sync.resources)
     trigger = Trigger.MANUAL if administration.activated_at else Trigger.IMPORT
-    created = _request(
+    created = _queue_runs(
         actor.organisation_id,
         [administration.pk],
         trigger,
@@ -89,8 +89,8 @@ def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
     new_ids = list(administrations.filter(activated_at=None).values_list("pk", flat=True))
     administrations.filter(pk__in=new_ids).update(status=Status.QUEUED, status_code="", status_reason="")
     imported_ids = sorted(set(administration_ids) - set(new_ids))
-    created = _request(actor.organisation_id, new_ids, Trigger.IMPORT, actor.name)
-    return created + _request(actor.organisation_id, imported_ids, Trigger.MANUAL, actor.name)
+    created = _queue_runs(actor.organisation_id, new_ids, Trigger.IMPORT, actor.name)
+    return created + _queue_runs(actor.organisation_id, imported_ids, Trigger.MANUAL, actor.name)
 
 
 def cancel_run(actor: Actor, administration_id: int) -> bool:
@@ -124,7 +124,7 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
     return True
 
 
-def request_for_connection(actor: Actor, connection_id: int) -> int:
+def request_runs_after_reconnect(actor: Actor, connection_id: int) -> int:
     """Queue runs after a reconnect: imports continue.
 
     Other administrations catch up on their schedule.
@@ -134,9 +134,9 @@ def request_for_connection(actor: Actor, connection_id: int) -> int:
     imported_ids = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
     new_ids = list(waiting.filter(activated_at=None).values_list("pk", flat=True))
     waiting.filter(pk__in=new_ids).update(status=Status.QUEUED, status_code="", status_reason="")
-    created = _request(actor.organisation_id, new_ids, Trigger.IMPORT, actor.name)
+    created = _queue_runs(actor.organisation_id, new_ids, Trigger.IMPORT, actor.name)
     # The run makes up for the schedule; nobody asked for it.
-    return created + _request(actor.organisation_id, imported_ids, Trigger.SCHEDULE, "")
+    return created + _queue_runs(actor.organisation_id, imported_ids, Trigger.SCHEDULE, "")
 
 
 def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
@@ -150,14 +150,14 @@ def request_released(organisation_id: int, administration_ids: Sequence[int], re
     active = administrations.exclude(status=Status.DEACTIVATED)
     new_ids = list(active.filter(activated_at=None).values_list("pk", flat=True))
     imported_ids = list(active.exclude(activated_at=None).values_list("pk", flat=True))
-    created = _request(organisation_id, new_ids, Trigger.IMPORT, requested_by)
+    created = _queue_runs(organisation_id, new_ids, Trigger.IMPORT, requested_by)
     trigger = Trigger.MANUAL if requested_by else Trigger.SCHEDULE
-    return created + _request(organisation_id, imported_ids, trigger, requested_by, full=True)
+    return created + _queue_runs(organisation_id, imported_ids, trigger, requested_by, full=True)
 
 
 def request_full_check(organisation_id: int, administration_id: int) -> bool:
     """Queue a full check, which also finds deleted records. Returns False when a run is open already."""
-    return _request(organisation_id, [administration_id], Trigger.SCHEDULE, "", full=True) > 0
+    return _queue_runs(organisation_id, [administration_id], Trigger.SCHEDULE, "", full=True) > 0
 
 
 def request_due_runs() -> int:
@@ -185,7 +185,7 @@ def request_due_runs() -> int:
                 due.setdefault(administration.organisation_id, []).append(administration.pk)
         for organisation_id, ids in due.items():
             with organisation_scope(organisation_id):
-                _request(organisation_id, ids, Trigger.SCHEDULE, "")
+                _queue_runs(organisation_id, ids, Trigger.SCHEDULE, "")
     return sum(map(len, due.values()))
 
 
@@ -197,7 +197,7 @@ def _schedulable_administrations() -> "QuerySet[Any]":
     runs = Run.objects.filter(administration_id=OuterRef("pk"))
     complete_runs = runs.filter(resources__isnull=True)
     return (
-        Administration.objects.filter(status__in=READY, activated_at__isnull=False)
+        Administration.objects.filter(status__in=SCHEDULABLE_STATUSES, activated_at__isnull=False)
         .filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
         .filter(remote_company__grant__invalid_since=None)
         .exclude(Exists(runs.filter(state__in=OPEN_STATES)))
@@ -206,7 +206,7 @@ def _schedulable_administrations() -> "QuerySet[Any]":
     )
 
 
-def _request(
+def _queue_runs(
     organisation_id: int,
     ids: Sequence[int],
     trigger: Trigger,

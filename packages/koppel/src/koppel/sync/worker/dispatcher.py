@@ -131,11 +131,11 @@ class Dispatcher:
         """
         ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(claimed.attempt - 1, 3)
 
-        def ask() -> None:
+        def check_preemption() -> None:
             if self._stopping or (self._others_wait and time.monotonic() > ends_at):
                 raise Preempted
 
-        return ask
+        return check_preemption
 
     async def _listen(self) -> None:
         """Wake up when runs are added, and become the leader when there is none.

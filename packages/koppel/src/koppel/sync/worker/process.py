@@ -113,12 +113,12 @@ async def _run_job_worker(worker_app: App) -> None:
         except Exception as error:
             log.warning("jobs_interrupted", error=type(error).__name__, reason=str(error)[:200])
             if spoils_session(error):
-                await _in_new_sessions(worker_app)
+                await _reopen_pool_sessions(worker_app)
         failures = 0 if time.monotonic() - began > JOBS_BACKOFF.cap_seconds else failures + 1
         await asyncio.sleep(JOBS_BACKOFF.jittered_seconds(failures))
 
 
-async def _in_new_sessions(worker_app: App) -> None:
+async def _reopen_pool_sessions(worker_app: App) -> None:
     pool = getattr(worker_app.connector, "pool", None)
     if isinstance(pool, AsyncConnectionPool):
         await pool.drain()

@@ -26,7 +26,7 @@ def build() -> None:
     """Compile translations and collect static files. Needs Django's settings.
 
     It is safe to repeat, to interrupt, and to run twice at once."""
-    with _alone():
+    with _exclusive_lock():
         compile_all()
         _collect_if_outdated()
 
@@ -73,7 +73,7 @@ def bundled(stylesheet: Path) -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _exclusive_lock() -> Iterator[None]:
     """Let concurrent builds wait; they then find nothing to do."""
     folder = os.open(SOURCE / "web", os.O_RDONLY)
     try:

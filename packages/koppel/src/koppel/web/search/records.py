@@ -55,7 +55,8 @@ class RecordKind:
 
 
 def _matches(words: Sequence[str]) -> Q:
-    """Return the condition of all words. A number may have spaces, points and its country before it."""
+    """Return the condition that every word matches. Numbers may contain spaces, points and a country
+    prefix."""
     condition = Q()
     for word in words[:WORDS_MAX]:
         condition &= Q(search_text__contains=word)
@@ -140,7 +141,6 @@ KINDS = (
     RecordKind("division", _("Divisions"), _divisions, "name", _division),
     RecordKind("template", _("Templates"), _templates, "name", _template),
 )
-KINDS_BY_KEY = {kind.key: kind for kind in KINDS}
 
 
 def find_administrations(actor: Actor, words: Sequence[str], limit: int) -> list[Administration]:

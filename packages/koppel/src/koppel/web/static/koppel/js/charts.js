@@ -60,8 +60,8 @@ function options(data, width, color) {
       { label: data.first, value: (_chart, _raw, _series, at) => (at === null ? "–" : data.labels[at]) },
       ...data.names.map((name, index) => ({
         label: name,
-        fill: color(`--chart-${index + 1}`, index ? "--chart-cost" : "--accent"),
-        stroke: color(`--chart-${index + 1}`, index ? "--chart-cost" : "--accent"),
+        fill: color(`--chart-${index + 1}`, `--series-${index + 1}`),
+        stroke: color(`--chart-${index + 1}`, `--series-${index + 1}`),
         paths: columnPaths(index, data.names.length),
         points: { show: false },
         value: (_chart, _raw, _series, at) => (at === null ? "–" : data.shown[index][at]),
@@ -72,13 +72,16 @@ function options(data, width, color) {
 
 function drawColumns(figure, table) {
   const data = readTable(table);
-  const styles = getComputedStyle(figure);
-  const color = (name, fallback) => styles.getPropertyValue(name).trim() || styles.getPropertyValue(fallback).trim() || styles.color;
+  const probe = figure.appendChild(element("span", { hidden: true }));
+  // A canvas knows no variables and no light-dark(): the browser computes the colour.
+  const color = (name, fallback) => { probe.style.color = `var(${name}, var(${fallback}))`; return getComputedStyle(probe).color; };
   const canvas = figure.querySelector(":scope > .chart-canvas") ?? element("div", { class: "chart-canvas", "aria-hidden": "true" });
   if (!canvas.isConnected) figure.prepend(canvas);
   canvas.replaceChildren();
   const width = Math.max(canvas.clientWidth, 240);
-  return new window.uPlot(options(data, width, color), [data.labels.map((_label, index) => index), ...data.values], canvas);
+  const drawing = options(data, width, color);
+  probe.remove();
+  return new window.uPlot(drawing, [data.labels.map((_label, index) => index), ...data.values], canvas);
 }
 
 enhance("figure[data-chart]", async (figure) => {

@@ -1,66 +1,13 @@
-"""Forms of notifications, preferences and webhooks."""
+"""Forms of notifications and notification preferences."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
-from koppel.kit.web.forms import (
-    ChoiceField,
-    ChoicesField,
-    DayField,
-    Form,
-    IdField,
-    IdsField,
-    TextField,
-)
+from koppel.kit.web.forms import ChoiceField, DayField, Form, IdField, TextField
 from koppel.kit.web.schemas import Input
 from koppel.notifications.audience.preferences import SCREEN_SCOPES, PreferenceRow
-from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import Channel, PreferenceScope
-from koppel.notifications.webhooks.inputs import NAME_LENGTH_MAX, RedeliverInput, WebhookInput
-
-ALL_OR_SOME = [("all", "all"), ("some", "some")]
-
-
-class WebhookForm(Form[WebhookInput]):
-    """A webhook: of all events or some, and for the whole organisation or some divisions."""
-
-    input_type = WebhookInput
-    name = TextField(max_length=NAME_LENGTH_MAX)
-    url = TextField(max_length=500)
-    which = ChoiceField(choices=ALL_OR_SOME)
-    events = ChoicesField(choices=lambda: [(event, event) for event in webhook_event_types()])
-    where = ChoiceField(choices=ALL_OR_SOME)
-    divisions = IdsField()
-
-    def clean(self) -> dict[str, Any]:
-        values = super().clean() or {}
-        if values.get("which") == "some" and not values.get("events") and "events" not in self.errors:
-            self.add_error("events", _("Choose at least one event, or all events."))
-        if values.get("where") == "some" and not values.get("divisions") and "divisions" not in self.errors:
-            self.add_error("divisions", _("Choose at least one division, or the whole organisation."))
-        return values
-
-    def input_values(self) -> Mapping[str, Any]:
-        values = self.values
-        return {
-            "name": values["name"],
-            "url": values["url"],
-            "events": values["events"] if values["which"] == "some" else [],
-            "divisions": values["divisions"] if values["where"] == "some" else [],
-        }
-
-
-class RedeliverForm(Form[RedeliverInput]):
-    """One message to send again; without an id all that failed."""
-
-    input_type = RedeliverInput
-    id = IdField()
-
-    def input_values(self) -> Mapping[str, Any]:
-        return {"ids": [self.values["id"]] if self.values["id"] else None}
 
 
 class ReadForm(Form[Input]):
@@ -97,7 +44,7 @@ class PreferencesForm(Form[Input]):
                 self.fields[f"{channel}-{event}"] = ChoiceField(choices=[(value, value) for value in values])
 
     def clean(self) -> dict[str, Any]:
-        """Repeat errors of the table of events at the head of the form: a person cannot cause them there."""
+        """Move errors of the event table to the top of the form: a person cannot cause them there."""
         values = super().clean() or {}
         for name in [name for name in self.errors if "-" in name]:
             self.add_error(None, " ".join(map(str, self.errors[name])))

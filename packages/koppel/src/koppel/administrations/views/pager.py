@@ -1,0 +1,22 @@
+"""Links of a pager between the pages of a list."""
+
+from collections.abc import Mapping
+
+from django.http import HttpRequest
+
+
+def page_links(request: HttpRequest, number: int, pages: int) -> Mapping[str, str]:
+    """Return the addresses of the `first`, `previous`, `next` and `last` page; '' for none. They keep what
+    else is asked of the list."""
+
+    def link(page: int) -> str:
+        query = request.GET.copy()
+        query["page"] = str(page)
+        return f"?{query.urlencode()}"
+
+    return {
+        "first": link(1) if number > 2 else "",
+        "previous": link(number - 1) if number > 1 else "",
+        "next": link(number + 1) if number < pages else "",
+        "last": link(pages) if number < pages - 1 else "",
+    }
