@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 
-def print_version(wanted: bool) -> None:
-    """Print the installed version and end, if it is wanted."""
-    if wanted:
+def print_version(value: bool) -> None:
+    """Print the installed version and exit when the option is given."""
+    if value:
         typer.echo(version("koppel"))
         raise typer.Exit
 

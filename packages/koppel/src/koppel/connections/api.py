@@ -137,7 +137,9 @@ def list_connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def get_connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
     """Show one connection with its health."""
-    return _connection_out(summaries.summarize(queries.get_connection(request.actor, connection_id)))
+    return _connection_out(
+        summaries.summarize(request.actor, queries.get_connection(request.actor, connection_id))
+    )
 
 
 @router.get("/{connection_id}/events", response=list[TimelineEventOut])

@@ -16,6 +16,7 @@ from koppel.connections.companies.company_rows import (
 )
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle import ownership
+from koppel.connections.lifecycle.removal import Removal, may_remove, preview_removal
 from koppel.connections.models import Connection, RemoteCompany, TimelineEvent
 from koppel.connections.summaries import ConnectionSummary, summarize
 from koppel.connector.registry import connectors
@@ -45,6 +46,9 @@ class ConnectionPage:
     """Members who may take the connection over."""
     issues: list[IssueView]
     may_change: bool
+    removal: Removal | None
+    """What removing it would do; None without the permission."""
+    may_remove: bool
     companies_awaiting_transfer: str
     is_pending_owner: bool
     now: datetime
@@ -54,9 +58,10 @@ def load_connection_page(actor: Actor, connection_id: int) -> ConnectionPage:
     """Read the page. Raises `NoSuchConnection`."""
     connection = queries.get_connection(actor, connection_id)
     may_change = actor.can(Permission.MANAGE_CONNECTIONS)
+    removal = preview_removal(actor, connection.pk) if may_change else None
     return ConnectionPage(
         connection=connection,
-        card=summarize(connection),
+        card=summarize(actor, connection),
         setup_requirements=_setup_requirements(connection),
         events=queries.timeline(actor, connection),
         rows=list_company_rows(actor, connection),
@@ -68,6 +73,8 @@ def load_connection_page(actor: Actor, connection_id: int) -> ConnectionPage:
             connection.pk, []
         ),
         may_change=may_change,
+        removal=removal,
+        may_remove=removal is not None and may_remove(actor, removal),
         companies_awaiting_transfer=ownership.companies_awaiting_transfer(actor, connection),
         is_pending_owner=connection.pending_owner_id == actor.membership_id,
         now=timezone.now(),

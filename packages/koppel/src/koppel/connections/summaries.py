@@ -3,22 +3,25 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from django.db.models import Count
 from django.utils.translation import gettext as _
 
+from koppel.connections.companies.company_names import CompanyNames, company_names, find_connections
 from koppel.connections.companies.company_rows import FAILING, LOST, imported_through
 from koppel.connections.health import DayHealth, consent_expiry, daily_health
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import connections_of
 from koppel.connector.registry import connectors
+from koppel.kit.database.text_search import normalize_search
 from koppel.organisations.roles import Actor
 
 
 @dataclass(frozen=True)
 class ConnectionSummary:
-    """A connection on the list.
+    """A connection on the list. `companies` are those that the reader may see.
 
     `awaiting_sign_in` administrations need a sign-in; `failing` ones fail for other reasons, `reason` being
     one of these.
@@ -32,20 +35,60 @@ class ConnectionSummary:
     awaiting_sign_in: int
     failing: int
     reason: str
+    companies: CompanyNames
 
     @property
     def needs_sign_in(self) -> bool:
         return self.awaiting_sign_in > 0 or self.connection.state == ConnectionState.NEEDS_REAUTH
 
+    @property
+    def text(self) -> str:
+        """What a search looks through, besides the companies."""
+        return f"{self.system} {self.connection.account} {self.connection.owner.user}"
+
+    def group_title(self, by: "Grouping") -> str:
+        """Return the name of the group that the connection belongs to."""
+        titles = {
+            Grouping.ACCOUNT: self.connection.account,
+            Grouping.OWNER: str(self.connection.owner.user),
+            Grouping.SYSTEM: self.system,
+        }
+        return titles[by]
+
 
 def list_summaries(actor: Actor) -> list[ConnectionSummary]:
     """Return all live connections; those that need a person come first."""
-    return sorted(_summarize_all(connections_of(actor)), key=lambda card: not card.needs_sign_in)
+    return sorted(_summarize_all(actor, connections_of(actor)), key=lambda card: not card.needs_sign_in)
 
 
-def summarize(connection: Connection) -> ConnectionSummary:
+class Grouping(StrEnum):
+    """What the list of connections can be grouped by."""
+
+    ACCOUNT = "account"
+    OWNER = "owner"
+    SYSTEM = "system"
+
+
+def find_summaries(actor: Actor, cards: Sequence[ConnectionSummary], text: str) -> list[ConnectionSummary]:
+    """Return those with this text in their system, account or owner, or in the name of a company."""
+    needle = normalize_search(text.strip())
+    if not needle:
+        return list(cards)
+    found = find_connections(actor, [card.connection for card in cards], needle)
+    return [card for card in cards if card.connection.pk in found or needle in normalize_search(card.text)]
+
+
+def group_summaries(cards: Iterable[ConnectionSummary], by: Grouping) -> list[list[ConnectionSummary]]:
+    """Return the connections in groups of one account, owner or system, in the order of their names."""
+    groups: dict[str, list[ConnectionSummary]] = {}
+    for card in cards:
+        groups.setdefault(card.group_title(by), []).append(card)
+    return [groups[title] for title in sorted(groups, key=normalize_search)]
+
+
+def summarize(actor: Actor, connection: Connection) -> ConnectionSummary:
     """Return one connection of `queries.connections_of`, as on the list."""
-    return _summarize_all([connection])[0]
+    return _summarize_all(actor, [connection])[0]
 
 
 def list_needing_sign_in(actor: Actor, system: str = "") -> list[ConnectionSummary]:
@@ -57,18 +100,29 @@ def list_needing_sign_in(actor: Actor, system: str = "") -> list[ConnectionSumma
     ]
 
 
-def _summarize_all(connections: Iterable[Connection]) -> list[ConnectionSummary]:
+def _summarize_all(actor: Actor, connections: Iterable[Connection]) -> list[ConnectionSummary]:
     selected = list(connections)
+    names = company_names(actor, selected)
     days, ends = daily_health(selected), consent_expiry([connection.pk for connection in selected])
     counts = {row["connection_id"]: row for row in _counts(selected)}
     return [
-        _summary(connection, days[connection.pk], ends.get(connection.pk), counts.get(connection.pk, {}))
+        _summary(
+            connection,
+            days[connection.pk],
+            ends.get(connection.pk),
+            counts.get(connection.pk, {}),
+            names.get(connection.pk, CompanyNames()),
+        )
         for connection in selected
     ]
 
 
 def _summary(
-    connection: Connection, days: list[DayHealth], ends: datetime | None, counted: Mapping[str, Any]
+    connection: Connection,
+    days: list[DayHealth],
+    ends: datetime | None,
+    counted: Mapping[str, Any],
+    companies: CompanyNames,
 ) -> ConnectionSummary:
     connector = connectors().get(connection.connector)
     count, awaiting_sign_in, failing = (
@@ -78,7 +132,9 @@ def _summary(
         awaiting_sign_in, failing = count, 0
     reason = _first_reason(connection) if failing else ""
     title = connector.descriptor.title if connector else connection.connector
-    return ConnectionSummary(connection, title, days, ends, count, awaiting_sign_in, failing, reason)
+    return ConnectionSummary(
+        connection, title, days, ends, count, awaiting_sign_in, failing, reason, companies
+    )
 
 
 def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:

@@ -93,8 +93,9 @@ class IdentifyForm(Form[IdentifyInput]):
     """Step ④: a number, or a reason and a sector, for each row that the page
     showed (`number-7`, `reason-7`, `sector-7`).
 
-    `action` is `next`, `fill`, `same` for the ticked rows, or `same-7` and `other-7` for one. `answers` holds
-    the typed values by company id; rows that the page did not show are not in it."""
+    `action` is `next`, `fill`, `accept` for all suggestions of the same name, `same` for the ticked rows, or
+    `same-7` and `other-7` for one. `answers` holds the typed values by company id; rows that the page did not
+    show are not in it."""
 
     input_type = IdentifyInput
     action = TextField()
@@ -143,7 +144,7 @@ class IdentifyForm(Form[IdentifyInput]):
     def clean_action(self) -> tuple[str, int | None]:
         """Read the button: its word, and the company id when it is one row's."""
         action, separator, text = (self.cleaned_data["action"] or "next").partition(ACTION_SEPARATOR)
-        if not separator and action in ("fill", "next", "same"):
+        if not separator and action in ("accept", "fill", "next", "same"):
             return action, None
         if action in ("same", "other") and text in map(str, self._chosen_ids):
             return action, int(text)

@@ -77,7 +77,7 @@ def show_connection(
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         summary = queries.get_connection(actor, connection)
-        line = _row(summaries.summarize(summary))
+        line = _row(summaries.summarize(actor, summary))
         companies = [
             {
                 "administration": row.administration_id,

@@ -17,6 +17,7 @@ from koppel.connections.hooks import exclude_restricted
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.issues.models import Issue
+from koppel.kit.database.text_search import Folded
 from koppel.organisations.roles import Actor
 
 LOST = Q(grant__invalid_since__isnull=False)
@@ -80,9 +81,9 @@ def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
     `ROWS_MAX`."""
     imported = exclude_restricted(actor, imported_through([connection])).select_related("grant")
     companies = list(
-        imported.annotate(needs_attention=_needs_attention()).order_by("-needs_attention", "name", "pk")[
-            :ROWS_MAX
-        ]
+        imported.annotate(needs_attention=_needs_attention()).order_by(
+            "-needs_attention", Folded("name"), "pk"
+        )[:ROWS_MAX]
     )
     visible_companies = imported.filter(pk__in=[company.pk for company in companies])
     administration_rows = visible_companies.values_list(
@@ -108,7 +109,7 @@ def list_other_companies(actor: Actor, connection: Connection) -> list[OpenChang
     """
     claimed_companies = resolution.imported_companies(actor, connection.pk).exclude(claimed_at=None)
     columns = ("confirmed_name", "claimed_name", "confirmed_number", "claimed_number")
-    rows = claimed_companies.order_by("name", "pk").values_list(
+    rows = claimed_companies.order_by(Folded("name"), "pk").values_list(
         "administrations__pk", "administrations__name", "claim_rejected_at", *columns
     )
     changes = [

@@ -70,6 +70,11 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     )
 
 
+def may_remove(actor: Actor, removal: Removal) -> bool:
+    """Return whether the actor's role is enough for what the removal would do."""
+    return not removal.needs_administrator or actor.role == Role.ADMINISTRATOR
+
+
 def remove_connection(actor: Actor, connection_id: int, chosen: RemovalInput) -> Removal:
     """Remove the connection; a job revokes its tokens at the vendor. Returns what was done.
 
@@ -77,7 +82,7 @@ def remove_connection(actor: Actor, connection_id: int, chosen: RemovalInput) ->
     the preview has changed meanwhile, and `NoSuchConnection` when the connection was removed before."""
     connection = lock_for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
-    if removal.needs_administrator and actor.role != Role.ADMINISTRATOR:
+    if not may_remove(actor, removal):
         message = _("This connection serves %(count)d administrations. Only an Administrator can remove it.")
         raise Refused(message % {"count": removal.administrations})
     if chosen.fingerprint is not None and chosen.fingerprint != removal.fingerprint:

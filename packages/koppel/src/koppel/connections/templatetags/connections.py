@@ -81,9 +81,15 @@ def day_message(day: DayHealth) -> str:
 
 
 @register.filter
+def troubled_days(days: list[DayHealth]) -> list[DayHealth]:
+    """Return the days on which something was wrong, newest first."""
+    return [day for day in reversed(days) if day.kind not in ("ok", "none")]
+
+
+@register.filter
 def bar_summary(days: list[DayHealth]) -> str:
     """Describe the drawing in one sentence, for those who do not see it."""
-    troubled = [day for day in days if day.kind not in ("ok", "none")]
+    troubled = troubled_days(days)[::-1]
     if not troubled:
         return translate("Health over the last 30 days: no problems.")
     listed = "; ".join(day_message(day) for day in troubled)

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
+from koppel.connections.companies.company_names import CompanyNames, company_names
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.forms import ChangeForm, ImportPolicyForm, ReconnectForm, RemovalForm, TransferForm
@@ -22,12 +23,14 @@ from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.lifecycle.handover import hand_over_question
+from koppel.connections.lifecycle.removal import may_remove
 from koppel.connections.models import ConsentPurpose, TimelineEvent, TimelineKind
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import action_of, outside_transaction, query_parameters
 from koppel.kit.web.forms import moment_of
 from koppel.kit.web.parameters import Parameter
+from koppel.kit.web.undo_messages import success_with_undo
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
@@ -107,7 +110,8 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> H
 def pause_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Pause the connection."""
     if lifecycle.pause_connection(request.actor, connection_id):
-        messages.success(request, _("Paused. Syncing is stopped until you resume it."))
+        resume_url = reverse("connections:resume", args=[connection_id])
+        success_with_undo(request, _("Paused. Syncing is stopped until you resume it."), resume_url)
     return _redirect_to(connection_id)
 
 
@@ -188,8 +192,8 @@ def remove_connection(request: AuthenticatedRequest, connection_id: int) -> Http
     context = {
         "removal": removal,
         "form": form,
-        "card": summaries.summarize(queries.get_connection(request.actor, connection_id)),
-        "may_remove": not removal.needs_administrator or request.actor.can(Permission.MANAGE_ORGANISATION),
+        "card": summaries.summarize(request.actor, queries.get_connection(request.actor, connection_id)),
+        "may_remove": may_remove(request.actor, removal),
         "nav_section": "connections",
     }
     return render(request, "connections/remove.html", context)
@@ -233,7 +237,16 @@ def hand_over_connections(request: AuthenticatedRequest, membership_id: int) -> 
             return _hand_over(request, membership_id, form.input.member)
     owned = ownership.owned_connections(request.actor, membership_id)
     owners = [member for member in ownership.possible_owners(request.actor) if member.pk != membership_id]
-    context = {"owned": owned, "owners": owners, "form": form, "nav_section": "connections"}
+    names = company_names(request.actor, owned.connections)
+    context = {
+        "owned": owned,
+        "connections": [
+            (connection, names.get(connection.pk, CompanyNames())) for connection in owned.connections
+        ],
+        "owners": owners,
+        "form": form,
+        "nav_section": "connections",
+    }
     return render(request, "connections/offboarding.html", context)
 
 

@@ -15,7 +15,8 @@ from koppel.connections.forms import AppRegistrationForm
 from koppel.connections.models import AppRegistration
 from koppel.connector.contract import ConsentMode, Descriptor
 from koppel.connector.registry import connectors
-from koppel.kit.web.decorators import action_of, outside_transaction
+from koppel.kit.web.decorators import action_of, outside_transaction, query_parameters
+from koppel.kit.web.parameters import IDENTIFIER
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
@@ -24,8 +25,9 @@ TESTED = "app_registration_tested"
 """In the session: the outcome of the last test, shown once."""
 
 
+@query_parameters(change=IDENTIFIER)
 def manage_apps(request: AuthenticatedRequest) -> HttpResponse:
-    """Show all that the organisation may use, and a form for another one."""
+    """Show all that the organisation may use, a form for another one, and for the one to `?change`."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     form = AppRegistrationForm.of(request)
     if request.method == "POST":
@@ -33,7 +35,8 @@ def manage_apps(request: AuthenticatedRequest) -> HttpResponse:
             app = registrations.save_app(request.actor, None, form.input)
             messages.success(request, _("App registered. Test it before signing in."))
             return HttpResponseRedirect(f"{request.path}#app-{app.pk}")
-    return _show_apps(request, form, None)
+    change_id = request.parameters["change"] if request.method == "GET" else None
+    return _show_apps(request, form, None, opened_id=change_id)
 
 
 @action_of("connections:apps")
@@ -72,9 +75,14 @@ def _redirect_to(app_id: int) -> HttpResponse:
 
 
 def _show_apps(
-    request: AuthenticatedRequest, form: AppRegistrationForm, changed_id: int | None
+    request: AuthenticatedRequest,
+    form: AppRegistrationForm,
+    changed_id: int | None,
+    *,
+    opened_id: int | None = None,
 ) -> HttpResponse:
-    """Show the page. `changed_id`: the app that the form is about; None = a new one."""
+    """Show the page. `changed_id`: the app that the form is about; None = a new one. `opened_id`: the app
+    whose form is open."""
     tested = request.session.pop(TESTED, None)
     rows = []
     for app in registrations.registrations_of(request.actor):
@@ -92,7 +100,7 @@ def _show_apps(
         "rows": rows,
         "redirect_uri": redirect_uri(),
         "systems": [_consent_options(registration.descriptor) for registration in connectors().values()],
-        "changed_id": changed_id,
+        "changed_id": changed_id or opened_id,
         "form": form if changed_id is None else AppRegistrationForm(),
         "nav_section": "connections",
     }

@@ -1,28 +1,65 @@
 """The list of connections, and the page of one."""
 
+from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 
 from koppel.connections import queries, summaries
 from koppel.connections.connection_page import load_connection_page
+from koppel.connections.summaries import ConnectionSummary, Grouping
 from koppel.kit.web.decorators import query_parameters
+from koppel.kit.web.parameters import PAGE, TEXT, one_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
+GROUPINGS = (
+    ("", _("Not grouped")),
+    (Grouping.ACCOUNT, _("Sign-in account")),
+    (Grouping.OWNER, _("Owner")),
+    (Grouping.SYSTEM, _("Accounting system")),
+)
+PAGE_ROWS = 100
+TOOLS_FROM = 6
+"""From so many connections on, the list offers to search and to group."""
 
-@query_parameters()
+
+@query_parameters(q=TEXT, group=one_of(*Grouping), page=PAGE)
 def list_connections(request: AuthenticatedRequest) -> HttpResponse:
     """Show all connections with their health; those that need a person come first."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
+    search, grouping = request.parameters["q"] or "", request.parameters["group"] or ""
     cards = summaries.list_summaries(request.actor)
-    broken = [connection for connection in cards if connection.needs_sign_in]
+    found = summaries.find_summaries(request.actor, cards, search)
+    groups = summaries.group_summaries(found, Grouping(grouping)) if grouping else [found]
+    page = Paginator([card for group in groups for card in group], PAGE_ROWS).get_page(
+        request.parameters["page"]
+    )
+    request.csp_forms = queries.sign_in_origins(request.actor)
+    broken = [card for card in cards if card.needs_sign_in]
     context = {
-        "cards": cards,
+        "count": len(cards),
+        "has_tools": len(cards) >= TOOLS_FROM or bool(search or grouping),
+        "page": page,
+        "groups": _titled_groups(list(page.object_list), grouping),
+        "groupings": GROUPINGS,
+        "grouping": grouping,
+        "search": search,
         "broken": broken,
-        "waiting": sum(connection.awaiting_sign_in for connection in broken),
+        "waiting": sum(card.awaiting_sign_in for card in broken),
         "nav_section": "connections",
     }
     return render(request, "connections/list.html", context)
+
+
+def _titled_groups(
+    cards: list[ConnectionSummary], grouping: str
+) -> list[tuple[str, list[ConnectionSummary]]]:
+    """Return (title, connections) of a page; one group without a title when nothing is grouped."""
+    if not grouping:
+        return [("", cards)] if cards else []
+    by = Grouping(grouping)
+    return [(group[0].group_title(by), group) for group in summaries.group_summaries(cards, by)]
 
 
 def show_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:

@@ -1,7 +1,8 @@
 """Step ⑤: division, template and users of the new administrations. Users
 are added; division and template replace."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from koppel.administrations.queries import assignment_choices
@@ -10,6 +11,7 @@ from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.onboarding.flow import save_step, save_values
 from koppel.onboarding.inputs import AssignInput
 from koppel.onboarding.models import CompanyAssignment, Flow, Step
+from koppel.onboarding.steps.choose import connections_in
 from koppel.onboarding.steps.identify import IdentityAnswer, list_answers
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
@@ -28,6 +30,38 @@ class AssignmentRow:
     @property
     def is_assigned(self) -> bool:
         return bool(self.division or self.template or self.people)
+
+
+Tally = list[tuple[str, int]]
+"""Names with the number of administrations, the most first; '' for those that have none."""
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What finishing would import, through which accounts, and how it is assigned."""
+
+    accounts: tuple[str, ...]
+    count: int
+    with_number: int
+    divisions: Tally
+    templates: Tally
+    people: Tally
+
+    @property
+    def without_number(self) -> int:
+        return self.count - self.with_number
+
+
+def summarize(actor: Actor, flow: Flow, rows: Sequence[AssignmentRow]) -> ImportSummary:
+    """Return what finishing would do with these rows."""
+    return ImportSummary(
+        accounts=tuple(sorted({connection.account for connection in connections_in(actor, flow)})),
+        count=len(rows),
+        with_number=sum(bool(row.number) for row in rows),
+        divisions=Counter(row.division for row in rows).most_common(),
+        templates=Counter(row.template for row in rows).most_common(),
+        people=Counter(name for row in rows for name in row.people).most_common(),
+    )
 
 
 def assign(flow: Flow, data: AssignInput) -> int:

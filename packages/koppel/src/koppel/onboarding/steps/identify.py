@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from django.utils.translation import gettext as _
 
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
+from koppel.company_registers.company_names import core_of
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.numbers import NumberCheck, check_number, list_import
@@ -106,6 +107,19 @@ class IdentityAnswer:
             for candidate in result.candidates[:SUGGESTIONS_MAX]
         ]
 
+    @property
+    def equal_suggestion(self) -> str:
+        """Return the number of the only company in the register that has the same name, beyond capitals, dots
+        and the legal form; '' for none and for several, and where a number or a reason is given."""
+        result = self.finding
+        if self.number or self.reason or result is None:
+            return ""
+        if result.exists:
+            return "" if result.has_different_name(self.company.name) else result.number
+        name = core_of(self.company.name)
+        equal = [candidate.number for candidate in result.candidates if core_of(candidate.name) == name]
+        return equal[0] if len(equal) == 1 else ""
+
 
 @dataclass(frozen=True)
 class FillResult:
@@ -184,6 +198,16 @@ def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool)
             {answer.company.pk: {"reason": answer.reason, "sector": answer.sector} for answer in unanswered},
         )
     return count
+
+
+def accept_suggestions(flow: Flow) -> list[int]:
+    """Take over the suggested numbers of companies of the same name. Returns the ids of these companies."""
+    suggested = {
+        answer.company.pk: {"number": number, "sector": answer.sector}
+        for answer in list_answers(flow)
+        if (number := answer.equal_suggestion)
+    }
+    return save_answers(flow, suggested)
 
 
 def fill_in(flow: Flow, text: str) -> FillResult:

@@ -36,6 +36,7 @@ def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     assigned = sum(row.is_assigned for row in rows)
     context = {
         "rows": rows,
+        "summary": assign_step.summarize(request.actor, flow, rows),
         "assigned": assigned,
         "unassigned": len(rows) - assigned,
         "search": request.parameters["q"] or "",

@@ -36,6 +36,7 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     option = _consent_option(request, flow)
     context = {
         "rows": visible,
+        "countries": sorted({choice.company.country for choice in visible if choice.company.country}),
         "company_count": len(choices),
         "imported": sum(choice.is_imported for choice in choices),
         "unreachable": sum(choice.state is ChoiceState.UNREACHABLE for choice in choices),

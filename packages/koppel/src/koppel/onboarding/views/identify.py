@@ -54,6 +54,9 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         if form.errors:
             messages.error(request, form.error_text)
         return HttpResponseRedirect(request.path)
+    if action == "accept":
+        _accept_suggestions(request, flow)
+        return HttpResponseRedirect(request.get_full_path())
     if company_id is not None:
         identify_step.confirm(request.actor, flow, [company_id], same=action == "same")
         return HttpResponseRedirect(f"{request.get_full_path()}#row-{company_id}")
@@ -64,6 +67,13 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return to_step(flow, outcome.step)
     # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
     return HttpResponseRedirect(f"{request.path}?tried=1")
+
+
+def _accept_suggestions(request: AuthenticatedRequest, flow: Flow) -> None:
+    accepted = identify_step.accept_suggestions(flow)
+    identify_step.ask_registers(flow, accepted)
+    text = ngettext("%(count)d number accepted.", "%(count)d numbers accepted.", len(accepted))
+    messages.success(request, text % {"count": len(accepted)})
 
 
 def _confirm_ticked(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> HttpResponse:
@@ -160,12 +170,17 @@ def _row_states(flow: Flow, company_ids: Sequence[int]) -> JsonResponse:
             "complete": complete,
             "incomplete": len(answers) - complete,
             "waiting": sum(_is_waiting(answer) for answer in answers),
+            "suggested": _count_suggested(answers),
         }
     )
 
 
 def _is_waiting(answer: IdentityAnswer) -> bool:
     return bool(answer.finding and answer.finding.is_waiting and answer.finding.outcome is None)
+
+
+def _count_suggested(answers: Sequence[IdentityAnswer]) -> int:
+    return sum(bool(answer.equal_suggestion) for answer in answers)
 
 
 def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
@@ -208,6 +223,7 @@ def _rows_context(
         "discrepancy_count": sum(answer.question is not None for answer in answers),
         "complete": len(answers) - len(incomplete),
         "waiting": sum(_is_waiting(answer) for answer in answers),
+        "suggested": _count_suggested(answers),
         "filter": only,
         "search": search_text,
         "undescribed": sum(answer.company.described_at is None for answer in answers),

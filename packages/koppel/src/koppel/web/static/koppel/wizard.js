@@ -128,9 +128,10 @@ function updateTally(states) {
   const left = states.incomplete;
   const label = document.querySelector("[data-tally-words]");
   label.textContent = left === 1 ? label.dataset.one : label.dataset.many;
-  const state = document.querySelector("[data-tally-state]");
-  state.className = `status ${left ? "status-warn" : "status-ok"}`;
-  state.textContent = left ? "◆" : "●";
+  document.querySelector("[data-tally-open]").hidden = !left;
+  document.querySelector("[data-tally-done]").hidden = Boolean(left);
+  document.querySelector("[data-suggested]").hidden = !states.suggested;
+  document.querySelector("[data-suggested-count]").textContent = states.suggested.toLocaleString(document.documentElement.lang);
 }
 
 async function storeRows(rows) {
@@ -243,5 +244,26 @@ if (table) {
     document.querySelector('a[href="#first-problem"]')?.addEventListener("click", (event) => { event.preventDefault(); first.focus(); });
   }
 }
+// Choose: a click on a heading sorts by its column; a second click turns the order.
+
+const collator = new Intl.Collator(document.documentElement.lang, { sensitivity: "base", numeric: true });
+function sortRows(heading) {
+  const isAscending = heading.getAttribute("aria-sort") !== "ascending";
+  const body = heading.closest("table").tBodies[0];
+  const textOf = (row) => row.cells[heading.cellIndex].textContent.trim();
+  const rows = [...body.rows].sort((first, second) => collator.compare(textOf(first), textOf(second)) * (isAscending ? 1 : -1));
+  for (const other of heading.parentElement.cells) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", isAscending ? "ascending" : "descending");
+  body.append(...rows);
+}
+for (const heading of document.querySelectorAll("[data-sort-rows] th[scope=col]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "sort";
+  button.append(...heading.childNodes);
+  button.addEventListener("click", () => sortRows(heading));
+  heading.append(button);
+}
+
 restoreTicks();
 if (notice && !notice.hidden) poll(300);

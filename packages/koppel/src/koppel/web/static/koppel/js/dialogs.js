@@ -7,7 +7,10 @@ import { element, enhance, text } from "./enhance.js";
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-dialog]");
-  if (opener) document.getElementById(opener.dataset.dialog)?.showModal();
+  if (opener) {
+    event.preventDefault(); // a link leads to the page with the same question where there are no scripts
+    document.getElementById(opener.dataset.dialog)?.showModal();
+  }
   if (event.target.closest("[data-dialog-close]")) event.target.closest("dialog")?.close();
   if (event.target.matches("dialog:modal") && isOutside(event)) event.target.close();
 });

@@ -30,9 +30,10 @@ function textOf(row) {
 function filterRows(input) {
   const words = input.value.trim();
   const rows = input.dataset.filterRows;
-  const only = [...document.querySelectorAll(`[data-only-rows="${rows}"]:checked`)].map((box) => box.value);
+  const only = [...document.querySelectorAll(`[data-only-rows="${rows}"]`)].filter((field) => field.checked || (field.options && field.value));
+  const isOnly = (row, field) => (field.options ? row.dataset[field.dataset.onlyKey] === field.value : row.dataset.marks?.includes(field.value));
   every(`${rows} tbody tr`, (row) => {
-    row.hidden = (words && !isFound(words, textOf(row))) || only.some((mark) => !row.dataset.marks?.includes(mark));
+    row.hidden = (words && !isFound(words, textOf(row))) || only.some((field) => !isOnly(row, field));
   });
   // What is not seen is not applied, where a button acts on the ticked rows at once.
   if (input.dataset.skipHidden !== undefined) {
